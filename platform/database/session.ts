@@ -1,0 +1,42 @@
+/** One connection in use: runs statements, and holds a transaction where one is wanted. */
+import type { ClientBase } from 'pg';
+import type { Statement } from './statement.ts';
+
+export interface Session {
+  /** The connection itself, for COPY and row streaming. */
+  readonly client: ClientBase;
+  /** All rows of a statement. */
+  rows<Row>(statement: Statement<Row>): Promise<Row[]>;
+  /** The single row of a statement, or undefined where it gave none. */
+  row<Row>(statement: Statement<Row>): Promise<Row | undefined>;
+  /** Runs a statement for its effect; returns how many rows it touched. */
+  run(statement: Statement<unknown>): Promise<number>;
+}
+
+export function createSession(client: ClientBase): Session {
+  const execute = (statement: Statement<unknown>) =>
+    client.query(statement.sql, statement.parameters as unknown[]);
+  return {
+    client,
+    rows: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows as Row[],
+    row: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows[0] as Row | undefined,
+    run: async (statement) => (await execute(statement)).rowCount ?? 0,
+  };
+}
+
+/**
+ * Runs `work` in a transaction: commits what it did, or rolls all of it back when it throws.
+ * A connection that cannot even roll back is broken; the error that is thrown is still the first one.
+ */
+export async function transaction<T>(session: Session, work: (session: Session) => Promise<T>): Promise<T> {
+  await session.client.query('BEGIN');
+  let result: T;
+  try {
+    result = await work(session);
+  } catch (error) {
+    await session.client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+  await session.client.query('COMMIT');
+  return result;
+}

@@ -1,0 +1,60 @@
+/**
+ * A lifetime is the list of what must be undone. Whoever starts something registers how to stop it at once,
+ * so that a start that fails half-way leaves nothing behind, and a stop runs in the reverse order of the start.
+ */
+
+/** How long one stop step may take before the next one goes ahead without it. */
+export const STOP_STEP_LIMIT_MS = 10_000;
+
+export interface Lifetime {
+  /** Registers a step to undo; steps run in reverse order, each at most once. */
+  onStop(what: string, stop: () => unknown): void;
+  /** Aborted when stopping begins; for loops and waits. */
+  readonly stopping: AbortSignal;
+}
+
+export interface OwnedLifetime extends Lifetime {
+  /** Runs every step in reverse order. Never rejects: a step that fails is reported, the others still run. */
+  stop(): Promise<void>;
+}
+
+/**
+ * @param report told of each step that failed or outlasted STOP_STEP_LIMIT_MS
+ */
+export function createLifetime(report: (what: string, error: unknown) => void): OwnedLifetime {
+  const steps: { what: string; stop: () => unknown }[] = [];
+  const controller = new AbortController();
+  let stopped: Promise<void> | undefined;
+
+  async function runSteps(): Promise<void> {
+    controller.abort(new Error('stopping'));
+    for (let step = steps.pop(); step; step = steps.pop()) {
+      try {
+        await withLimit(Promise.resolve(step.stop()), STOP_STEP_LIMIT_MS);
+      } catch (error) {
+        report(step.what, error);
+      }
+    }
+  }
+
+  return {
+    stopping: controller.signal,
+    onStop: (what, stop) => void steps.push({ what, stop }),
+    stop: () => {
+      stopped ??= runSteps();
+      return stopped;
+    },
+  };
+}
+
+async function withLimit(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not stopped after ${ms} ms`)), ms);
+  });
+  try {
+    await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

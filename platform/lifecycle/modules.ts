@@ -1,0 +1,85 @@
+/**
+ * Modules: named parts of the program with declared needs, started in the order of those needs and stopped in
+ * reverse. `system.ts` holds the one list. A module that fails to start takes those already up down again.
+ */
+import { createLifetime, type Lifetime, type OwnedLifetime } from './lifetime.ts';
+
+/** One part of the program. `Parts` maps every module's name to what its start returns. */
+export interface Module<Parts, Name extends keyof Parts, Need extends keyof Parts> {
+  readonly name: Name;
+  readonly needs: readonly Need[];
+  /** What the part is for, shown by `trunkline serve --help`. */
+  readonly purpose: string;
+  start(needs: Pick<Parts, Need>, lifetime: Lifetime): Promise<Parts[Name]>;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a list holds modules with different needs; each is checked where it is defined
+export type AnyModule<Parts> = Module<Parts, any, any>;
+
+/** A module did not start; names it, and keeps the cause. */
+export class ModuleStartError extends Error {
+  override name = 'ModuleStartError';
+  readonly module: string;
+  constructor(module: string, cause: unknown) {
+    super(`${module} did not start: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.module = module;
+  }
+}
+
+/**
+ * The names of all modules that `wanted` needs, itself included, each after what it needs.
+ * @throws Error for a name that no module has, or needs that form a circle
+ */
+export function startOrder<Parts>(modules: readonly AnyModule<Parts>[], wanted: readonly string[]): string[] {
+  const order: string[] = [];
+  const path: string[] = [];
+  const visit = (name: string): void => {
+    if (order.includes(name)) return;
+    if (path.includes(name)) throw new Error(`modules need each other: ${[...path, name].join(' -> ')}`);
+    const module = modules.find((m) => m.name === name);
+    if (!module) {
+      throw new Error(`no module is called "${name}"; there are: ${modules.map((m) => String(m.name)).join(', ')}`);
+    }
+    path.push(name);
+    for (const need of module.needs) visit(String(need));
+    path.pop();
+    order.push(name);
+  };
+  for (const name of wanted) visit(name);
+  return order;
+}
+
+export interface Running<Parts> {
+  readonly parts: Partial<Parts>;
+  /** Stops every module, last started first. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts `wanted` and all they need.
+ * @param report told of stop steps that fail
+ * @throws ModuleStartError after those already up were stopped in reverse order
+ */
+export async function startModules<Parts>(
+  modules: readonly AnyModule<Parts>[],
+  wanted: readonly string[],
+  report: (what: string, error: unknown) => void,
+): Promise<Running<Parts>> {
+  const parts: Partial<Parts> = {};
+  const started: OwnedLifetime[] = [];
+  const stop = async () => {
+    for (let lifetime = started.pop(); lifetime; lifetime = started.pop()) await lifetime.stop();
+  };
+  for (const name of startOrder(modules, wanted)) {
+    const module = modules.find((m) => m.name === name)!;
+    const lifetime = createLifetime((what, error) => report(`${name}: ${what}`, error));
+    started.push(lifetime);
+    try {
+      parts[name as keyof Parts] = await module.start(parts as never, lifetime);
+    } catch (cause) {
+      await stop();
+      throw new ModuleStartError(name, cause);
+    }
+  }
+  return { parts, stop };
+}

@@ -1,0 +1,34 @@
+/**
+ * Structured logs, one JSON line each. Lines never hold a full phone number or a key: what is logged of a request
+ * goes through `maskNumber` or is left out (see platform/http/server.ts).
+ */
+import { destination, type Logger, pino } from 'pino';
+
+export type { Logger };
+
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'silent';
+
+/** @param service the module that speaks; `to` is a file descriptor: 1 standard output, 2 standard error */
+export function createLogger(service: string, level: LogLevel, to: 1 | 2 = 1): Logger {
+  return pino(
+    {
+      level,
+      base: { service },
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: ['authorization', 'headers.authorization', 'password', 'key'], censor: '[hidden]' },
+    },
+    destination({ fd: to, sync: true }),
+  );
+}
+
+/**
+ * A phone number that can be recognised but not dialled: the country and area stay, the end is starred,
+ * two last digits excepted: +4930123456 gives +4930****56. What is shorter than 5 characters is an extension and stays.
+ */
+export function maskNumber(number: string): string {
+  if (number.length < 5) return number;
+  const hidden = Math.min(4, number.length - 3);
+  const tail = number.slice(-2);
+  return `${number.slice(0, number.length - hidden - 2)}${'*'.repeat(hidden)}${tail}`;
+}
