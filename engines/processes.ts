@@ -1,0 +1,93 @@
+/** Child processes of engines: who they are, whether they live, and as which user they run. */
+import { execFile, execFileSync } from 'node:child_process';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+
+export const run = promisify(execFile);
+
+/** A process that cannot be mistaken for a later one with the same pid. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** The kernel's start time of the process (Linux: clock ticks since boot); '' where it can't be told. */
+  readonly startedAt: string;
+}
+
+/** @returns undefined when no such process runs; one that has ended and was not yet waited for counts as ended */
+export function identify(pid: number): ProcessIdentity | undefined {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
+  }
+  const [state, startedAt] = stateAndStartTime(pid);
+  return state === 'Z' ? undefined : { pid, startedAt };
+}
+
+/** Whether exactly this process still runs. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  const now = identify(identity.pid);
+  return now !== undefined && now.startedAt === identity.startedAt;
+}
+
+/** Fields 3 and 22 of /proc/<pid>/stat; the second field is a name in brackets that may itself hold blanks. */
+function stateAndStartTime(pid: number): [state: string, startedAt: string] {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return [fields[0] ?? '', fields[19] ?? ''];
+  } catch {
+    return ['', ''];
+  }
+}
+
+/** A user that an engine runs as; PostgreSQL refuses to run as root. */
+export interface EngineUser {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+const ENGINE_USER = 'postgres';
+
+/**
+ * The user to run engines as: undefined when this process is not root (they run as it does), else the user `postgres`,
+ * made if the machine has none.
+ */
+export function engineUser(): EngineUser | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const find = () =>
+    readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .map((line) => line.split(':'))
+      .find((fields) => fields[0] === ENGINE_USER);
+  let entry = find();
+  if (!entry) {
+    execFileSync('useradd', ['--system', '--user-group', '--shell', '/bin/false', ENGINE_USER]);
+    entry = find();
+  }
+  if (!entry) throw new Error(`no user "${ENGINE_USER}" to run PostgreSQL as, and it could not be made`);
+  return { name: ENGINE_USER, uid: Number(entry[2]), gid: Number(entry[3]) };
+}
+
+/**
+ * A command line that runs `command` as `user`. The user keeps the right to read and pass folders that only root may
+ * (a checkout under /root), and no other right of root's.
+ */
+export function asUser(
+  user: EngineUser | undefined,
+  command: string,
+  args: readonly string[],
+): [string, string[]] {
+  if (!user) return [command, [...args]];
+  const setpriv = '/usr/bin/setpriv';
+  try {
+    accessSync(setpriv, constants.X_OK);
+  } catch {
+    throw new Error(`running as root needs ${setpriv} (package util-linux), or run as an ordinary user`);
+  }
+  const rights = ['--inh-caps=-all,+dac_read_search', '--ambient-caps=-all,+dac_read_search'];
+  return [
+    setpriv,
+    [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', ...rights, command, ...args],
+  ];
+}
