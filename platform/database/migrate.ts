@@ -21,21 +21,29 @@ export interface Migrations {
  * @throws Error naming the migration that failed; earlier ones stay, it itself leaves nothing
  */
 export async function migrate(pool: Pool, migrations: Migrations): Promise<string[]> {
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
-  const migrator = new Migrator({
-    db,
-    provider: { getMigrations: () => readMigrations(migrations.folder) },
-    migrationTableSchema: migrations.schema,
-    migrationTableName: 'migrations',
-    migrationLockTableName: 'migrations_lock',
-  });
-  const { error, results = [] } = await migrator.migrateToLatest();
+  const { error, results = [] } = await createMigrator(pool, migrations).migrateToLatest();
   if (error) {
     const failed = results.find((r) => r.status === 'Error')?.migrationName;
     const why = error instanceof Error ? error.message : String(error);
     throw new Error(`migration ${migrations.schema}/${failed ?? '?'} failed: ${why}`, { cause: error });
   }
   return results.map((r) => r.migrationName);
+}
+
+/** Names of the migrations that have not run yet, in order. Changes nothing. */
+export async function pendingMigrations(pool: Pool, migrations: Migrations): Promise<string[]> {
+  const all = await createMigrator(pool, migrations).getMigrations();
+  return all.filter((migration) => migration.executedAt === undefined).map((migration) => migration.name);
+}
+
+function createMigrator(pool: Pool, migrations: Migrations): Migrator {
+  return new Migrator({
+    db: new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) }),
+    provider: { getMigrations: () => readMigrations(migrations.folder) },
+    migrationTableSchema: migrations.schema,
+    migrationTableName: 'migrations',
+    migrationLockTableName: 'migrations_lock',
+  });
 }
 
 async function readMigrations(folder: string): Promise<Record<string, Migration>> {

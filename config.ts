@@ -1,0 +1,137 @@
+/**
+ * The environment, declared once. Each setting has a reader that gives its value or says what would be right; all
+ * faults are reported at once, at the start. docs/CONFIGURATION.md is written from this table (tests/tidy.test.ts
+ * holds them together).
+ */
+import { isAbsolute, resolve } from 'node:path';
+
+/** A text that can't be read as the setting's value; the message says what would be right. */
+class Fault extends Error {}
+
+interface Setting<T> {
+  readonly what: string;
+  /** As it would stand in the environment; undefined: the setting may be left out and has no value then. */
+  readonly standard: string | undefined;
+  readonly read: (text: string) => T;
+}
+
+function setting<T>(standard: string, what: string, read: (text: string) => T): Setting<T> {
+  return { standard, what, read };
+}
+
+function optional<T>(what: string, read: (text: string) => T): Setting<T | undefined> {
+  return { standard: undefined, what, read };
+}
+
+const asText = (text: string) => text;
+
+const asFolder = (text: string) => (isAbsolute(text) ? text : resolve(text));
+
+function asWhole(min: number, max: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < min || value > max) throw new Fault(`a whole number from ${min} to ${max}`);
+    return value;
+  };
+}
+
+const asPort = asWhole(0, 65_535);
+
+function asUrl(...protocols: string[]) {
+  return (text: string): string => {
+    if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol)) {
+      throw new Fault(`a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+    }
+    return text;
+  };
+}
+
+const asPostgresUrl = asUrl('postgres:', 'postgresql:');
+
+function asOneOf<const T extends string>(...words: T[]) {
+  return (text: string): T => {
+    const word = words.find((w) => w === text);
+    if (word === undefined) throw new Fault(`one of: ${words.join(', ')}`);
+    return word;
+  };
+}
+
+function asOrigins(text: string): string[] {
+  const origins = text.split(',').map((part) => part.trim());
+  for (const origin of origins) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+      throw new Fault('origins such as https://console.example.com, separated by commas');
+    }
+  }
+  return origins;
+}
+
+function asTimeZone(text: string): string {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone && text;
+  } catch {
+    throw new Fault('a time zone of the IANA database, such as Europe/Berlin');
+  }
+}
+
+function asPattern(pattern: RegExp, right: string) {
+  return (text: string): string => {
+    if (!pattern.test(text)) throw new Fault(right);
+    return text;
+  };
+}
+
+/** Every setting, in the order in which the documentation lists them. */
+export const SETTINGS = {
+  DATA_DIR: setting('data', 'Folder of the embedded engines; commands find a running program by it', asFolder),
+  DATABASE_URL: optional('PostgreSQL to use instead of the embedded one', asPostgresUrl),
+  DATABASE_URL_CALLS: optional('PostgreSQL of the calls service alone', asPostgresUrl),
+  EMBEDDED_POSTGRES_PORT: setting('0', 'Port of the embedded PostgreSQL on loopback; 0: a free one', asPort),
+  HOST: setting('127.0.0.1', 'Address that the services listen on', asText),
+  CALLS_PORT: setting('3006', 'Port of the calls service', asPort),
+  CALLS_POOL_SIZE: setting('10', 'Connections to PostgreSQL of the calls service', asWhole(1, 1_000)),
+  CORS_ORIGINS: setting('', 'Origins whose pages may call the API, separated by commas', (text) =>
+    text === '' ? [] : asOrigins(text),
+  ),
+  RATE_LIMIT_PER_MINUTE: setting('600', 'Requests a minute that one key may make', asWhole(1, 10_000_000)),
+  BODY_LIMIT_MB: setting('32', 'Largest body of a request, in megabytes', asWhole(1, 1_024)),
+  JWKS_URL: optional('Keys of an identity provider, whose tokens are taken as bearers', asUrl('https:', 'http:')),
+  JWT_ISSUER: optional('The `iss` that such a token must have', asText),
+  JWT_AUDIENCE: optional('The `aud` that such a token must have', asText),
+  CDR_RETENTION_MONTHS: setting('0', 'Whole months of calls to keep beside the current one; 0: all', asWhole(0, 1_200)),
+  IMPORT_TIME_ZONE: setting('UTC', 'What stamps without a zone mean, where --time-zone does not say', asTimeZone),
+  DEFAULT_CURRENCY: setting('EUR', 'Currency of accounts that an import makes', asPattern(/^[A-Z]{3}$/, 'a code of ISO 4217, such as EUR')),
+  SHUTDOWN_GRACE_MS: setting('500', 'How long running requests may take to end at a stop, in milliseconds', asWhole(0, 600_000)),
+  LOG_LEVEL: setting('info', 'fatal, error, warn, info, debug or silent', asOneOf('fatal', 'error', 'warn', 'info', 'debug', 'silent')),
+} as const satisfies Record<string, Setting<unknown>>;
+
+export type Config = {
+  readonly [Name in keyof typeof SETTINGS]: (typeof SETTINGS)[Name] extends Setting<infer T> ? T : never;
+};
+
+/** Lists every setting that is wrong, each with what would be right. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+/**
+ * Reads the configuration. An empty variable counts as one that is not set.
+ * @throws ConfigError naming all faults; values of settings that may hold a password are not repeated
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const faults: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, declared] of Object.entries(SETTINGS) as [string, Setting<unknown>][]) {
+    const given = environment[name] || declared.standard;
+    if (given === undefined) continue;
+    try {
+      values[name] = declared.read(given);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      const shown = name.includes('URL') ? 'what it is set to' : `"${given}"`;
+      faults.push(`${name}: ${shown} is not ${error.message}`);
+    }
+  }
+  if (faults.length > 0) throw new ConfigError(`The environment is wrong:\n  ${faults.join('\n  ')}`);
+  return values as unknown as Config;
+}

@@ -1,0 +1,136 @@
+/**
+ * Imports one source: its rows flow through the format's reader in batches into `takeIn`. While PostgreSQL stores one
+ * batch, the next is being read. Memory holds two batches, whatever the size of the file.
+ *
+ * There is no place to resume from: a file is read again from its first row, and what is stored already is recognised.
+ * That is what makes a killed import, a file that has grown and two overlapping files the same simple case.
+ */
+import type { Pool } from '#platform/database/pool.ts';
+import type { Session } from '#platform/database/session.ts';
+import { detectFormat } from '../formats/detect.ts';
+import { FORMATS, type FormatName } from '../formats/formats.ts';
+import { openSource, type SourceOptions, type Taken } from '../formats/reader.ts';
+import { finishImport, type NewAccounts } from '../store_intake.ts';
+import { type Origin, type RowOutcome, takeIn, wouldTakeIn } from './intake.ts';
+import { openFileOrigin } from './origin.ts';
+import type { OpenedSource } from './source_files.ts';
+
+export interface ImportOptions {
+  /** undefined: told from the content. */
+  readonly format: FormatName | undefined;
+  /** undefined: the format's family. */
+  readonly source: string | undefined;
+  readonly read: SourceOptions;
+  readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
+}
+
+export interface ImportCounts {
+  read: number;
+  stored: number;
+  duplicates: number;
+  setAside: number;
+  /** How many were set aside for what. */
+  readonly reasons: Map<string, number>;
+}
+
+export interface ImportEvents {
+  /** The format is known. `why` is a sentence for people. */
+  onFormat(format: FormatName, why: string): void;
+  /** After every batch. */
+  onProgress(counts: ImportCounts): void;
+}
+
+/** Rows a transaction. Large enough that its fixed cost vanishes, small enough that a kill loses little work. */
+export const BATCH_ROWS = 10_000;
+
+export const newCounts = (): ImportCounts => ({ read: 0, stored: 0, duplicates: 0, setAside: 0, reasons: new Map() });
+
+/**
+ * @param dry a session whose effects are undone (see `dryRun`): tells what would happen and stores nothing
+ * @throws Error when the format can't be told, when the file can't be read on, or when the database fails; what was
+ *   stored until then stays
+ */
+export async function importSource(
+  pool: Pool,
+  file: string,
+  opened: OpenedSource,
+  options: ImportOptions,
+  events: ImportEvents,
+  dry?: Session,
+): Promise<ImportCounts> {
+  const counts = newCounts();
+  if (opened.head.length === 0) return counts;
+  const format = chooseFormat(opened.head, options.format, events);
+  const reader = openSource(format, options.read);
+  const origin = await openOrigin(pool, file, format, options, dry);
+
+  const store = async (rows: Taken[]): Promise<void> => {
+    const outcomes = dry ? await wouldTakeIn(dry, origin, rows) : await takeIn(pool, origin, rows, reader.columns);
+    count(counts, outcomes);
+    events.onProgress(counts);
+  };
+
+  let storing: Promise<void> = Promise.resolve();
+  let batch: Taken[] = [];
+  const add = async (rows: readonly Taken[]): Promise<void> => {
+    for (const row of rows) {
+      batch.push(row);
+      if (batch.length < BATCH_ROWS) continue;
+      await storing;
+      storing = store(batch);
+      // Its failure is met at the next await; until then it must not count as unhandled.
+      storing.catch(() => undefined);
+      batch = [];
+    }
+  };
+  try {
+    for await (const chunk of opened.chunks) await add(reader.push(chunk));
+    await add(reader.end());
+  } finally {
+    await storing;
+    if (batch.length > 0) await store(batch);
+  }
+  if (!dry) await pool.query(finishImport(origin.iImport).sql, [origin.iImport]);
+  return counts;
+}
+
+function chooseFormat(head: Buffer, given: FormatName | undefined, events: ImportEvents): FormatName {
+  if (given) {
+    events.onFormat(given, 'as told');
+    return given;
+  }
+  const detected = detectFormat(head);
+  if (detected.format === null) throw new Error(detected.why);
+  events.onFormat(detected.format, detected.why);
+  return detected.format;
+}
+
+function openOrigin(
+  pool: Pool,
+  file: string,
+  format: FormatName,
+  options: ImportOptions,
+  dry: Session | undefined,
+): Promise<Origin> {
+  const source = options.source ?? options.read.mapping?.name ?? FORMATS[format].source;
+  const { newAccounts } = options;
+  if (dry) return Promise.resolve({ iImport: 0, source, file, newAccounts, hasRejected: false });
+  return openFileOrigin(pool, { file, format, source, readOptions: readOptionsToKeep(options.read), newAccounts });
+}
+
+/** A regular expression has no JSON form; its text has. */
+function readOptionsToKeep(read: SourceOptions): object {
+  return { ...read, inboundContexts: read.inboundContexts?.source };
+}
+
+function count(counts: ImportCounts, outcomes: readonly RowOutcome[]): void {
+  counts.read += outcomes.length;
+  for (const outcome of outcomes) {
+    if (outcome.kind === 'stored') counts.stored++;
+    else if (outcome.kind === 'duplicate') counts.duplicates++;
+    else {
+      counts.setAside++;
+      counts.reasons.set(outcome.rejection.code, (counts.reasons.get(outcome.rejection.code) ?? 0) + 1);
+    }
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Months of calls.cdrs: each is a partition, made ahead of need or when a call of that month comes, and removed whole
+ * by retention.
+ */
+import type { Pool } from '#platform/database/pool.ts';
+import { withTransaction } from '#platform/database/pool.ts';
+import type { Session } from '#platform/database/session.ts';
+import {
+  createMonth,
+  deleteUsageBefore,
+  deleteUsageDaysTo,
+  dropMonth,
+  listMonths,
+  lockPartitions,
+  lockZones,
+  restoreBoundaryDays,
+} from './store_partitions.ts';
+
+/** A month in UTC as yyyymm, the way it stands in a partition's name and in i_cdr. */
+export type Month = number;
+
+/** Partitions that stand ready beyond the current month. */
+export const MONTHS_AHEAD = 2;
+/** A CDR may start from 1970 to the end of this year; anything else is a broken clock or a broken file. */
+export const LAST_YEAR = 2099;
+
+/** @param time milliseconds since 1970 */
+export function monthOf(time: number): Month {
+  const date = new Date(time);
+  return date.getUTCFullYear() * 100 + date.getUTCMonth() + 1;
+}
+
+/** @param count may be negative */
+export function addMonths(month: Month, count: number): Month {
+  const index = Math.floor(month / 100) * 12 + (month % 100) - 1 + count;
+  return Math.floor(index / 12) * 100 + (index % 12) + 1;
+}
+
+/** First instant of a month, RFC 3339. */
+export function startOfMonth(month: Month): string {
+  return new Date(Date.UTC(Math.floor(month / 100), (month % 100) - 1)).toISOString();
+}
+
+/**
+ * Makes the partitions of these months where they are missing. Safe to run from several processes at once; neither
+ * readers nor writers of other months wait.
+ * @returns the months that were made now
+ */
+export async function ensureMonths(pool: Pool, months: Iterable<Month>): Promise<Month[]> {
+  return withTransaction(pool, async (session) => {
+    await session.run(lockPartitions());
+    const there = await existingMonths(session);
+    const missing = [...new Set(months)].filter((month) => !there.has(month)).sort();
+    for (const month of missing) {
+      for (const statement of createMonth(month, startOfMonth(month), startOfMonth(addMonths(month, 1)))) {
+        await session.run(statement);
+      }
+    }
+    return missing;
+  });
+}
+
+async function existingMonths(session: Session): Promise<Set<Month>> {
+  return new Set((await session.rows(listMonths())).map((row) => row.month));
+}
+
+/** Makes the current month and MONTHS_AHEAD more. */
+export function ensureMonthsAhead(pool: Pool, now: number): Promise<Month[]> {
+  const current = monthOf(now);
+  return ensureMonths(
+    pool,
+    Array.from({ length: MONTHS_AHEAD + 1 }, (_, ahead) => addMonths(current, ahead)),
+  );
+}
+
+/**
+ * Removes every month that ended more than `keepMonths` months ago, with its usage, each in one transaction, so that
+ * lists, totals and consumption go on telling the same.
+ * @returns the months that were removed
+ */
+export async function removeOldMonths(pool: Pool, now: number, keepMonths: number): Promise<Month[]> {
+  const oldest = addMonths(monthOf(now), -keepMonths);
+  return withTransaction(pool, async (session) => {
+    await session.run(lockPartitions());
+    const old = [...(await existingMonths(session))].filter((month) => month < oldest).sort();
+    if (old.length === 0) return [];
+    const cutoff = startOfMonth(oldest);
+    await session.run(lockZones('exclusive'));
+    for (const month of old) await session.run(dropMonth(month));
+    await session.run(deleteUsageBefore(cutoff));
+    await session.run(deleteUsageDaysTo(cutoff));
+    await session.run(restoreBoundaryDays(cutoff));
+    return old;
+  });
+}

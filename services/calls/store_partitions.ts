@@ -1,0 +1,67 @@
+/** Statements about the months of calls.cdrs. */
+import { sql } from 'kysely';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+
+const build = sqlBuilder<unknown>();
+
+/** Advisory locks of this service; transaction-level, so that they work through PgBouncer. */
+const LOCK_CLASS = 74_001;
+const PARTITIONS = 1;
+const ZONES = 2;
+
+/** One process at a time makes or drops partitions. */
+export const lockPartitions = (): Statement<unknown> =>
+  sql`SELECT pg_advisory_xact_lock(${sql.lit(LOCK_CLASS)}, ${sql.lit(PARTITIONS)})`.compile(build);
+
+/**
+ * Whoever stores calls shares this lock; whoever rebuilds usage_days (another time zone, retention) has it alone, so
+ * that no call is added by the old zone's days meanwhile.
+ */
+export const lockZones = (mode: 'shared' | 'exclusive'): Statement<unknown> =>
+  sql`SELECT ${sql.raw(mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock')}
+        (${sql.lit(LOCK_CLASS)}, ${sql.lit(ZONES)})`.compile(build);
+
+export const listMonths = (): Statement<{ month: number }> =>
+  sql<{ month: number }>`
+    SELECT substring(c.relname FROM 6)::int AS month
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'calls.cdrs'::regclass`.compile(build);
+
+/**
+ * Made beside the parent and then attached: ATTACH takes a lock that reads and inserts do not wait for, where
+ * CREATE TABLE … PARTITION OF would stop every one of them behind the longest running query.
+ */
+export function createMonth(month: number, from: string, to: string): Statement<unknown>[] {
+  const name = sql.id('calls', `cdrs_${month}`);
+  return [
+    sql`CREATE TABLE ${name} (LIKE calls.cdrs INCLUDING ALL)`.compile(build),
+    sql`ALTER TABLE calls.cdrs ATTACH PARTITION ${name} FOR VALUES FROM (${sql.lit(from)}) TO (${sql.lit(to)})`.compile(
+      build,
+    ),
+  ];
+}
+
+export const dropMonth = (month: number): Statement<unknown> =>
+  sql`DROP TABLE ${sql.id('calls', `cdrs_${month}`)}`.compile(build);
+
+export const deleteUsageBefore = (cutoff: string): Statement<unknown> =>
+  sql`DELETE FROM calls.usage_quarters WHERE quarter < ${cutoff}`.compile(build);
+
+/** Days up to and with the one that the cutoff falls into, by each account's own zone. */
+export const deleteUsageDaysTo = (cutoff: string): Statement<unknown> =>
+  sql`
+    DELETE FROM calls.usage_days d USING calls.accounts a
+    WHERE a.i_account = d.i_account
+      AND d.day <= (${cutoff}::timestamptz AT TIME ZONE a.time_zone)::date`.compile(build);
+
+/** What is left of the day that the cutoff falls into. No zone's day is longer than 25 hours. */
+export const restoreBoundaryDays = (cutoff: string): Statement<unknown> =>
+  sql`
+    INSERT INTO calls.usage_days
+    SELECT q.i_account, (q.quarter AT TIME ZONE a.time_zone)::date, q.direction, q.country, q.currency,
+           sum(q.calls), sum(q.answered), sum(q.non_zero), sum(q.errors),
+           sum(q.seconds), sum(q.billed_seconds), sum(q.cost)
+    FROM calls.usage_quarters q JOIN calls.accounts a USING (i_account)
+    WHERE q.quarter >= ${cutoff} AND q.quarter < ${cutoff}::timestamptz + interval '26 hours'
+      AND (q.quarter AT TIME ZONE a.time_zone)::date = (${cutoff}::timestamptz AT TIME ZONE a.time_zone)::date
+    GROUP BY 1, 2, 3, 4, 5`.compile(build);

@@ -1,0 +1,124 @@
+/**
+ * THE architecture on one page: the modules that Trunkline is made of and what each needs. `trunkline up` starts them
+ * all in one process, `trunkline serve calls` those named and what they need. Stopping goes in reverse.
+ *
+ *   calls ──▶ schema ──▶ postgres
+ */
+import { join } from 'node:path';
+import type { Config } from '#config';
+import { startPostgres } from '#engines/postgres.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
+import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
+import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
+import { createLogger } from '#platform/telemetry/logger.ts';
+import { type Calls, callsMigrations, startCalls } from '#services/calls/module.ts';
+
+/** The database that the program runs on, embedded or of the provider's own. */
+export interface PostgresPart {
+  readonly url: string;
+  readonly embedded: boolean;
+}
+
+/** What each module gives to those that need it. */
+export interface Parts {
+  postgres: PostgresPart;
+  schema: { readonly ran: readonly string[] };
+  calls: Calls;
+}
+
+/** Modules that `trunkline serve` can be asked for; the others come along where they are needed. */
+export const SERVICES = ['calls'] as const;
+
+export const EMBEDDED_DATABASE = 'trunkline';
+
+export const postgresFolder = (config: Config) => join(config.DATA_DIR, 'postgres');
+
+/** The modules, for one configuration. */
+export function systemModules(config: Config): AnyModule<Parts>[] {
+  const logger = (service: string) => createLogger(service, config.LOG_LEVEL);
+
+  const postgres: Module<Parts, 'postgres', never> = {
+    name: 'postgres',
+    needs: [],
+    purpose: 'DATABASE_URL, or the embedded PostgreSQL in DATA_DIR',
+    start: async (_needs, lifetime) => {
+      const url = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
+      if (url) return { url, embedded: false };
+      const embedded = await startPostgres({
+        folder: postgresFolder(config),
+        database: EMBEDDED_DATABASE,
+        port: config.EMBEDDED_POSTGRES_PORT || undefined,
+      });
+      lifetime.onStop('embedded PostgreSQL', embedded.stop);
+      return { url: embedded.url, embedded: true };
+    },
+  };
+
+  const schema: Module<Parts, 'schema', 'postgres'> = {
+    name: 'schema',
+    needs: ['postgres'],
+    purpose: 'brings the embedded database up to date; of any other, checks that it is',
+    start: async (needs) => {
+      const pool = createPool({
+        url: needs.postgres.url,
+        applicationName: 'trunkline-schema',
+        size: 1,
+        onIdleError: () => undefined,
+      });
+      try {
+        await waitForPostgres(pool, systemClock, (attempt, error) =>
+          logger('schema').warn({ attempt, reason: String(error) }, 'PostgreSQL does not answer yet'),
+        );
+        return { ran: await bringUpToDate(pool, needs.postgres) };
+      } finally {
+        await pool.end();
+      }
+    },
+  };
+
+  const calls: Module<Parts, 'calls', 'postgres' | 'schema'> = {
+    name: 'calls',
+    needs: ['postgres', 'schema'],
+    purpose: 'the API of calls and consumption',
+    start: (needs, lifetime) =>
+      startCalls(
+        {
+          settings: callsSettings(config),
+          databaseUrl: needs.postgres.url,
+          clock: systemClock,
+          logger: logger('calls'),
+        },
+        lifetime,
+      ),
+  };
+
+  return [postgres, schema, calls];
+}
+
+/** Migrating a database that others use as well is the operator's decision, so only the embedded one is migrated unasked. */
+export async function bringUpToDate(pool: Pool, postgres: PostgresPart): Promise<string[]> {
+  if (postgres.embedded) return migrate(pool, callsMigrations);
+  const pending = await pendingMigrations(pool, callsMigrations);
+  if (pending.length > 0) {
+    throw new Error(`DATABASE_URL: the database lacks ${pending.length} migrations; run: trunkline migrate`);
+  }
+  return [];
+}
+
+function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settings'] {
+  return {
+    host: config.HOST,
+    port: config.CALLS_PORT,
+    corsOrigins: config.CORS_ORIGINS,
+    poolSize: config.CALLS_POOL_SIZE,
+    bodyLimitBytes: config.BODY_LIMIT_MB * 1_000_000,
+    rateLimitPerMinute: config.RATE_LIMIT_PER_MINUTE,
+    jwksUrl: config.JWKS_URL,
+    jwtIssuer: config.JWT_ISSUER,
+    jwtAudience: config.JWT_AUDIENCE,
+    retentionMonths: config.CDR_RETENTION_MONTHS,
+    shutdownGraceMs: config.SHUTDOWN_GRACE_MS,
+  };
+}
+
