@@ -43,7 +43,13 @@ export interface ImportEvents {
 /** Rows a transaction. Large enough that its fixed cost vanishes, small enough that a kill loses little work. */
 export const BATCH_ROWS = 10_000;
 
-export const newCounts = (): ImportCounts => ({ read: 0, stored: 0, duplicates: 0, setAside: 0, reasons: new Map() });
+export const newCounts = (): ImportCounts => ({
+  read: 0,
+  stored: 0,
+  duplicates: 0,
+  setAside: 0,
+  reasons: new Map(),
+});
 
 /**
  * @param dry a session whose effects are undone (see `dryRun`): tells what would happen and stores nothing
@@ -65,7 +71,9 @@ export async function importSource(
   const origin = await openOrigin(pool, file, format, options, dry);
 
   const store = async (rows: Taken[]): Promise<void> => {
-    const outcomes = dry ? await wouldTakeIn(dry, origin, rows) : await takeIn(pool, origin, rows, reader.columns);
+    const outcomes = dry
+      ? await wouldTakeIn(dry, origin, rows)
+      : await takeIn(pool, origin, rows, reader.columns);
     count(counts, outcomes);
     events.onProgress(counts);
   };
@@ -115,7 +123,13 @@ function openOrigin(
   const source = options.source ?? options.read.mapping?.name ?? FORMATS[format].source;
   const { newAccounts } = options;
   if (dry) return Promise.resolve({ iImport: 0, source, file, newAccounts, hasRejected: false });
-  return openFileOrigin(pool, { file, format, source, readOptions: readOptionsToKeep(options.read), newAccounts });
+  return openFileOrigin(pool, {
+    file,
+    format,
+    source,
+    readOptions: readOptionsToKeep(options.read),
+    newAccounts,
+  });
 }
 
 /** A regular expression has no JSON form; its text has. */

@@ -48,7 +48,8 @@ export async function listSources(paths: readonly string[]): Promise<SourceFile[
       continue;
     }
     const documents = (await readdir(name)).filter((file) => /\.json(\.gz)?$/i.test(file)).sort();
-    if (documents.length === 0) throw new Error(`${path}: the folder holds no *.json document; name the files instead`);
+    if (documents.length === 0)
+      throw new Error(`${path}: the folder holds no *.json document; name the files instead`);
     for (const document of documents) {
       const file = join(name, document);
       sources.push({ name: file, size: (await stat(file)).size });

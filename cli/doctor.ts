@@ -1,0 +1,182 @@
+/** `trunkline doctor`: checks the machine, the configuration and each engine, and says what to do. */
+import { constants } from 'node:fs';
+import { access, mkdir, statfs } from 'node:fs/promises';
+import { availableParallelism, freemem, totalmem } from 'node:os';
+import { Command } from 'commander';
+import pg from 'pg';
+import { type Config, ConfigError, readConfig, SETTINGS } from '#config';
+import { findPostgres } from '#engines/postgres.ts';
+import { pendingMigrations } from '#platform/database/migrate.ts';
+import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
+import { callsMigrations } from '#services/calls/module.ts';
+import { EMBEDDED_DATABASE, postgresFolder } from '#system';
+import { explainFailure } from './failure.ts';
+import { print, printJson } from './print.ts';
+
+/** One thing looked at. `advice` says what to do, where something is to be done. */
+export interface Finding {
+  readonly part: string;
+  readonly state: 'ok' | 'warning' | 'fault';
+  readonly says: string;
+  readonly advice?: string;
+}
+
+const MARKS = { ok: '✓', warning: '!', fault: '✗' } as const;
+const NEEDED_NODE = 24;
+const NEEDED_POSTGRES = 15;
+const LITTLE_DISK_BYTES = 5e9;
+const LITTLE_MEMORY_BYTES = 1e9;
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('check the machine, the configuration and each engine, and say what to do')
+    .option('--json', 'the findings as JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  DATABASE_URL=postgresql://… trunkline doctor\n\nExit status: 0 no fault, 1 a fault.',
+    )
+    .action(async (options: { json?: true }) => {
+      const findings = await examine(process.env);
+      if (options.json) printJson(findings);
+      else {
+        for (const { state, part, says, advice } of findings) {
+          print(
+            `${MARKS[state]} ${part.padEnd(14)} ${says}${advice ? `\n  ${''.padEnd(14)} → ${advice}` : ''}`,
+          );
+        }
+      }
+      if (findings.some((finding) => finding.state === 'fault')) process.exitCode = 1;
+    });
+}
+
+/** All findings; a broken configuration ends it early, since the rest depends on it. */
+export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]> {
+  const findings = [nodeVersion(), machine()];
+  let config: Config;
+  try {
+    config = readConfig(environment);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return [
+      ...findings,
+      {
+        part: 'configuration',
+        state: 'fault',
+        says: error.message,
+        advice: 'mend these; docs/CONFIGURATION.md lists every setting',
+      },
+    ];
+  }
+  const set = Object.keys(SETTINGS).filter((name) => environment[name]);
+  findings.push({
+    part: 'configuration',
+    state: 'ok',
+    says: set.length > 0 ? `set: ${set.join(', ')}` : 'all as it comes',
+  });
+  findings.push(await dataFolder(config));
+  findings.push(...(await postgres(config)));
+  return findings;
+}
+
+function nodeVersion(): Finding {
+  const major = Number(process.versions.node.split('.')[0]);
+  const says = `Node ${process.version}`;
+  if (major >= NEEDED_NODE) return { part: 'node', state: 'ok', says };
+  return { part: 'node', state: 'fault', says, advice: `Node ${NEEDED_NODE} is needed; npm ci brings it` };
+}
+
+function machine(): Finding {
+  const says = `${availableParallelism()} cores, ${gigabytes(freemem())} of ${gigabytes(totalmem())} memory free`;
+  if (freemem() > LITTLE_MEMORY_BYTES) return { part: 'machine', state: 'ok', says };
+  return { part: 'machine', state: 'warning', says, advice: 'an import and PostgreSQL want about 1 GB' };
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+
+async function dataFolder(config: Config): Promise<Finding> {
+  const part = 'data folder';
+  try {
+    await mkdir(config.DATA_DIR, { recursive: true });
+    await access(config.DATA_DIR, constants.W_OK);
+  } catch (error) {
+    return {
+      part,
+      state: 'fault',
+      says: explainFailure(error),
+      advice: 'set DATA_DIR to a folder that can be written',
+    };
+  }
+  const disk = await statfs(config.DATA_DIR);
+  const free = disk.bavail * disk.bsize;
+  const says = `${config.DATA_DIR}, ${gigabytes(free)} free`;
+  if (free > LITTLE_DISK_BYTES) return { part, state: 'ok', says };
+  return {
+    part,
+    state: 'warning',
+    says,
+    advice: 'a million calls take about 0.6 GB with their indexes; make room',
+  };
+}
+
+async function postgres(config: Config): Promise<Finding[]> {
+  const part = 'postgresql';
+  const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
+  const url = given ?? (await findPostgres(postgresFolder(config), EMBEDDED_DATABASE));
+  if (!url) {
+    return [
+      {
+        part,
+        state: 'ok',
+        says: 'embedded, not running; it starts with `trunkline up` or any command that needs it',
+      },
+    ];
+  }
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  try {
+    await client.connect();
+    const version = (await client.query<{ server_version: string }>('SHOW server_version')).rows[0]!
+      .server_version;
+    const answered: Finding =
+      Number.parseInt(version, 10) >= NEEDED_POSTGRES
+        ? {
+            part,
+            state: 'ok',
+            says: `${given ? 'DATABASE_URL' : 'embedded'}, PostgreSQL ${version}, answers`,
+          }
+        : {
+            part,
+            state: 'fault',
+            says: `PostgreSQL ${version}`,
+            advice: `PostgreSQL ${NEEDED_POSTGRES} or later is needed`,
+          };
+    return [answered, await schema(url)];
+  } catch (error) {
+    const advice = given
+      ? 'check DATABASE_URL, and that the server runs and lets this user in'
+      : `see ${postgresFolder(config)}/postgres.log`;
+    return [{ part, state: 'fault', says: explainFailure(error), advice }];
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function schema(url: string): Promise<Finding> {
+  const pool = createPool({
+    url,
+    applicationName: 'trunkline-doctor',
+    size: 1,
+    onIdleError: () => undefined,
+  });
+  try {
+    const pending = await pendingMigrations(pool, callsMigrations);
+    if (pending.length === 0) return { part: 'schema', state: 'ok', says: 'up to date' };
+    return {
+      part: 'schema',
+      state: 'warning',
+      says: `${pending.length} migrations have not run`,
+      advice: 'run: trunkline migrate',
+    };
+  } finally {
+    await pool.end();
+  }
+}
