@@ -1,5 +1,5 @@
 /** `trunkline import`: takes in what a switch wrote, and looks after the rows that could not be taken in. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { FORMATS, type FormatName } from '#services/calls/formats/formats.ts';
 import type { SourceOptions } from '#services/calls/formats/reader.ts';
 import {
@@ -10,11 +10,11 @@ import {
 } from '#services/calls/intake/import_file.ts';
 import { dryRun } from '#services/calls/intake/intake.ts';
 import { listSources, openSourceFile, type SourceFile } from '#services/calls/intake/source_files.ts';
-import { isTimeZone } from '#services/calls/stamps.ts';
 import { type CommandDatabase, withDatabase } from './database.ts';
 import { explainFailure } from './failure.ts';
 import { rememberedMapping } from './import_maps.ts';
 import { createProgress, type Progress } from './import_progress.ts';
+import { asCountry, asCurrency, asPattern, asTimeZone } from './option_values.ts';
 import { grouped, note, print, printJson } from './print.ts';
 import { rejectedCommand } from './rejected.ts';
 
@@ -58,7 +58,7 @@ function importCdrsCommand(): Command {
     .option(
       '--time-zone <zone>',
       'what stamps without a zone mean (default: IMPORT_TIME_ZONE, UTC)',
-      timeZone,
+      asTimeZone,
     )
     .addOption(
       new Option('--date-order <order>', 'order of dates such as 03/04/2026').choices(['ymd', 'dmy', 'mdy']),
@@ -73,13 +73,13 @@ function importCdrsCommand(): Command {
     .option('--source <name>', 'the switch, where several write the same kind of file')
     .option('--account <code>', 'account of rows that name none')
     .option('--account-from <field>', 'source field that names the account')
-    .option('--inbound-context <regexp>', 'dialplan contexts of calls that come in', regexp)
+    .option('--inbound-context <regexp>', 'dialplan contexts of calls that come in', asPattern)
     .option('--create-accounts', 'make accounts that do not exist yet')
-    .option('--currency <code>', 'currency of accounts that are made (default: DEFAULT_CURRENCY)', currency)
+    .option('--currency <code>', 'currency of accounts that are made (default: DEFAULT_CURRENCY)', asCurrency)
     .option(
       '--country <code>',
       'country of accounts that are made, whose national numbers they dial',
-      country,
+      asCountry,
     )
     .option('--dry-run', 'say what would happen, and store nothing')
     .option('--json', 'the summary as JSON')
@@ -231,30 +231,4 @@ const rate = (count: number, seconds: number) => Math.round(count / Math.max(sec
 
 function collect(value: string, before: string[]): string[] {
   return [...before, value];
-}
-
-function timeZone(value: string): string {
-  if (!isTimeZone(value))
-    throw new InvalidArgumentError('It must be a zone of the IANA database, such as Europe/Berlin.');
-  return value;
-}
-
-function regexp(value: string): RegExp {
-  try {
-    return new RegExp(value, 'i');
-  } catch {
-    throw new InvalidArgumentError('It must be a regular expression, such as ^from-trunk.');
-  }
-}
-
-function currency(value: string): string {
-  if (!/^[A-Z]{3}$/.test(value))
-    throw new InvalidArgumentError('It must be a code of ISO 4217, such as EUR.');
-  return value;
-}
-
-function country(value: string): string {
-  if (!/^[A-Z]{2}$/.test(value))
-    throw new InvalidArgumentError('It must be a code of ISO 3166-1, such as DE.');
-  return value;
 }

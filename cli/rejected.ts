@@ -2,7 +2,7 @@
 import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { type RetryCounts, retryRejected } from '#services/calls/intake/retry.ts';
 import {
@@ -12,6 +12,7 @@ import {
   type RejectedFilter,
 } from '#services/calls/store_rejected.ts';
 import { withDatabase } from './database.ts';
+import { asCount } from './option_values.ts';
 import { grouped, note, print, printJson, table } from './print.ts';
 
 const EXIT_SOME_SET_ASIDE = 3;
@@ -39,7 +40,7 @@ const filtered = (command: Command) =>
 function listCommand(): Command {
   return filtered(new Command('list'))
     .description('show them, oldest first')
-    .option('--limit <count>', 'at most so many', whole, 50)
+    .option('--limit <count>', 'at most so many', asCount, 50)
     .option('--json', 'as JSON, bytes in base64')
     .addHelpText('after', '\nExample:\n  trunkline import rejected list --code bad_time')
     .action((options: Filter & { limit: number; json?: true }) =>
@@ -153,9 +154,3 @@ async function exportRows(pool: Pool, filter: RejectedFilter, out: Writable): Pr
 const csvCell = (name: string) => (/[",;\t\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
 
 const filterOf = (options: Filter): RejectedFilter => ({ file: options.file, code: options.code });
-
-function whole(value: string): number {
-  if (!/^[1-9]\d{0,6}$/.test(value))
-    throw new InvalidArgumentError('It must be a whole number from 1 to 9999999.');
-  return Number(value);
-}
