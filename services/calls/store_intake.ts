@@ -84,7 +84,7 @@ export function addUsage(usage: readonly QuarterUsage[]): Statement<unknown> {
       ON CONFLICT (i_account, quarter, direction, country, currency) DO UPDATE SET ${sql.raw(ADDED)}
     )
     INSERT INTO calls.usage_days AS was
-    SELECT i_account, (quarter AT TIME ZONE a.time_zone)::date AS day, direction, country, b.currency, sum(calls),
+    SELECT i_account, (quarter AT TIME ZONE a.time_zone)::date AS day, direction, b.country, b.currency, sum(calls),
            sum(answered), sum(non_zero), sum(errors), sum(seconds), sum(billed_seconds), sum(cost)
     FROM batch b JOIN calls.accounts a USING (i_account)
     GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5

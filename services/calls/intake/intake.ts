@@ -130,7 +130,7 @@ async function takeBatch(
   columns: readonly string[] | null,
 ): Promise<RowOutcome[]> {
   await session.run(lockZones('shared'));
-  const { outcomes, fresh } = await sift(session, origin, rows);
+  const { outcomes, fresh } = await sift(session, origin, rows, await findAccounts(session, rows));
   if (fresh.length > 0) {
     const numbers = await session.rows(takeNumbers(fresh.length));
     const lines: string[] = [];
@@ -197,7 +197,18 @@ async function dropKnown(
     ),
   );
   for (const { place } of known) outcomes[first[place - 1]!.place] = { kind: 'duplicate' };
-  return first.filter((item) => outcomes[item.place] === undefined);
+  return first.filter((item) => outcomes[item.place] === undefined).sort(byTime);
+}
+
+/**
+ * The one order in which every import stores: two that meet at the same calls wait for each other instead of each
+ * holding what the other wants, and calls of a time lie together on disk.
+ */
+function byTime(a: Fresh, b: Fresh): number {
+  const apart = a.cdr.record.startTime - b.cdr.record.startTime;
+  if (apart !== 0) return apart;
+  const [keyA, keyB] = [`${a.cdr.callId} ${a.cdr.sourceKey}`, `${b.cdr.callId} ${b.cdr.sourceKey}`];
+  return keyA < keyB ? -1 : keyA > keyB ? 1 : 0;
 }
 
 async function keepAside(
@@ -253,6 +264,11 @@ async function isolate(
     ...(await takeIn(pool, origin, rows.slice(0, half), columns)),
     ...(await takeIn(pool, origin, rows.slice(half), columns)),
   ];
+}
+
+async function findAccounts(session: Session, rows: readonly Taken[]): Promise<Map<string, Account>> {
+  const accounts = await session.rows(accountsByCode(accountCodes(rows)));
+  return new Map(accounts.map((account) => [account.code, account]));
 }
 
 function accountCodes(rows: readonly Taken[]): string[] {

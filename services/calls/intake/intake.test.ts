@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { withSession } from '#platform/database/pool.ts';
+import { callRow, testOrigin } from '#tests/calls.ts';
+import { testDatabase } from '#tests/postgres.ts';
+import type { Taken } from '../formats/reader.ts';
+import { dryRun, takeIn, wouldTakeIn } from './intake.ts';
+
+const { pool } = await testDatabase();
+
+const count = async (table: string): Promise<number> =>
+  (await pool.query(`SELECT count(*) AS n FROM calls.${table}`)).rows[0].n;
+const kinds = (outcomes: { kind: string }[]) => outcomes.map((outcome) => outcome.kind);
+
+/** Both usage tables must say what a plain sum over the calls says. */
+async function assertUsageIsExact(): Promise<void> {
+  const sums = `count(*) AS calls, count(connect_time) AS answered, count(*) FILTER (WHERE billed_duration_s > 0) AS non_zero,
+    count(*) FILTER (WHERE result = 'failed') AS errors, sum(duration_s)::text AS seconds,
+    sum(billed_duration_s)::text AS billed_seconds, sum(cost)::text AS cost`;
+  const kept = `sum(calls)::bigint AS calls, sum(answered)::bigint AS answered, sum(non_zero)::bigint AS non_zero,
+    sum(errors)::bigint AS errors, sum(seconds)::text AS seconds, sum(billed_seconds)::text AS billed_seconds, sum(cost)::text AS cost`;
+  const trim = (rows: Record<string, unknown>[]) =>
+    rows.map((row) =>
+      Object.fromEntries(
+        Object.entries(row).map(([k, v]) => [k, /seconds|cost/.test(k) && v !== null ? Number(v) : v]),
+      ),
+    );
+  const plain = await pool.query(`
+    SELECT i_account, date_bin('15 min', start_time, '2000-01-01Z') AS at, direction, coalesce(country, '') AS country, currency, ${sums}
+    FROM calls.cdrs GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`);
+  const quarters = await pool.query(`
+    SELECT i_account, quarter AS at, direction, country, currency, ${kept}
+    FROM calls.usage_quarters GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`);
+  assert.deepEqual(trim(quarters.rows), trim(plain.rows));
+  const plainDays = await pool.query(`
+    SELECT i_account, (start_time AT TIME ZONE time_zone)::date AS at, direction, coalesce(c.country, '') AS country, c.currency, ${sums}
+    FROM calls.cdrs c JOIN calls.accounts USING (i_account) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`);
+  const days = await pool.query(`
+    SELECT i_account, day AS at, direction, country, currency, ${kept}
+    FROM calls.usage_days GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`);
+  assert.deepEqual(trim(days.rows), trim(plainDays.rows));
+}
+
+test('a call is stored with its settled numbers, and again it is a duplicate', async () => {
+  const origin = await testOrigin(pool);
+  const row = callRow({
+    cli: '030 23125 001',
+    cld: '0044 20 7946 0001',
+    cost: '0.0125',
+    attributes: { x: 'a\tb\\\0' },
+  });
+  const [first] = await takeIn(pool, origin, [row]);
+  assert.equal(first!.kind, 'stored');
+  assert.deepEqual(kinds(await takeIn(pool, origin, [row, row])), ['duplicate', 'duplicate']);
+  const { rows } = await pool.query('SELECT * FROM calls.cdrs');
+  assert.equal(rows.length, 1);
+  const stored = rows[0];
+  assert.equal(stored.cli, '+493023125001');
+  assert.equal(stored.cli_in, '030 23125 001');
+  assert.equal(stored.cld, '+442079460001');
+  assert.equal(stored.country, 'GB');
+  assert.equal(stored.direction, 'outbound');
+  assert.equal(stored.cost, '0.0125');
+  assert.deepEqual(stored.attributes, { x: 'a\tb\\\ufffd' });
+  assert.equal(String(stored.i_cdr).slice(0, 6), '202611');
+  assert.equal(stored.i_cdr, first!.kind === 'stored' && first!.iCdr);
+  await assertUsageIsExact();
+});
+
+test('several legs with one call id are several calls; one record twice in a batch is one', async () => {
+  const origin = await testOrigin(pool);
+  const leg = callRow({ callId: 'legs', identity: 'leg 1' });
+  const rows = [leg, callRow({ callId: 'legs', identity: 'leg 2' }), leg];
+  assert.deepEqual(kinds(await takeIn(pool, origin, rows)), ['stored', 'stored', 'duplicate']);
+});
+
+test('a file read again with another time zone adds nothing', async () => {
+  const origin = await testOrigin(pool);
+  const startTime = Date.parse('2026-11-30T23:30:00Z');
+  await takeIn(pool, origin, [callRow({ callId: 'zone', identity: 'zone', startTime })]);
+  const later = callRow({ callId: 'zone', identity: 'zone', startTime: startTime + 14 * 3_600_000 });
+  assert.deepEqual(kinds(await takeIn(pool, origin, [later])), ['duplicate']);
+});
+
+test('the same record from another switch is another call', async () => {
+  const row = callRow({ callId: 'both', identity: 'both' });
+  assert.deepEqual(kinds(await takeIn(pool, await testOrigin(pool, { source: 'a' }), [row])), ['stored']);
+  assert.deepEqual(kinds(await takeIn(pool, await testOrigin(pool, { source: 'b' }), [row])), ['stored']);
+});
+
+test('rows without an account are set aside once, with their bytes, and go in when it exists', async () => {
+  const file = '/var/log/unknown.csv';
+  const rows = [callRow({ accountCode: 'nobody' }), callRow({ accountCode: '' })];
+  for (let round = 0; round < 2; round++) {
+    const outcomes = await takeIn(pool, await testOrigin(pool, { file, newAccounts: null }), rows);
+    assert.deepEqual(kinds(outcomes), ['set_aside', 'set_aside']);
+  }
+  const kept = await pool.query(
+    'SELECT line, code, bytes FROM calls.rejected_cdrs WHERE file = $1 ORDER BY line',
+    [file],
+  );
+  assert.deepEqual(
+    kept.rows.map((r) => [r.line, r.code, r.bytes.toString()]),
+    rows.map(({ row }, i) => [row.line, ['unknown_account', 'no_account'][i], row.bytes.toString()]),
+  );
+  const outcomes = await takeIn(pool, await testOrigin(pool, { file }), rows);
+  assert.deepEqual(kinds(outcomes), ['stored', 'set_aside']);
+  assert.equal(await count('rejected_cdrs'), 1);
+});
+
+test('a value that only PostgreSQL refuses costs its own row, not the batch', async () => {
+  const bad = callRow({ remoteIp: 'x', startTime: Date.parse('2026-11-11T00:00:00Z') });
+  const rows = [callRow(), callRow({ durationS: Number.NaN }), callRow({ cost: '1e999' }), callRow()];
+  const outcomes = await takeIn(pool, await testOrigin(pool), [...rows, bad]);
+  assert.deepEqual(kinds(outcomes), ['stored', 'set_aside', 'set_aside', 'stored', 'stored']);
+});
+
+test('calls of any date go in; ones before 1970 or after 2099 are set aside', async () => {
+  const at = (time: string) =>
+    callRow({ startTime: Date.parse(time), connectTime: null, disconnectTime: null });
+  const rows = [
+    at('1970-01-01T00:00:00Z'),
+    at('2099-12-31T23:59:59Z'),
+    at('1969-12-31T23:59:59Z'),
+    at('2100-01-01T00:00:00Z'),
+  ];
+  const outcomes = await takeIn(pool, await testOrigin(pool), rows);
+  assert.deepEqual(kinds(outcomes), ['stored', 'stored', 'set_aside', 'set_aside']);
+  const flagged = await pool.query(`SELECT flags FROM calls.cdrs WHERE start_time > '2099-01-01'`);
+  assert.deepEqual(flagged.rows, [{ flags: ['in_the_future'] }]);
+});
+
+test('a clock that runs ahead does not raise the watermark beyond now', async () => {
+  const startTime = Date.now() + 10 * 86_400_000;
+  await takeIn(pool, await testOrigin(pool, { source: 'ahead' }), [callRow({ startTime })]);
+  const found = await pool.query(
+    `SELECT last_disconnect <= now() AS sane FROM calls.watermarks WHERE source = 'ahead'`,
+  );
+  assert.deepEqual(found.rows, [{ sane: true }]);
+});
+
+let storms = 0;
+
+test('many imports of overlapping rows at once end in the same tables as one', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 2, max: 4 }), async (importers) => {
+      const seed = storms++;
+      const source = `storm-${seed}`;
+      const rows: Taken[] = Array.from({ length: 60 }, (_, i) =>
+        callRow({
+          accountCode: `s${i % 3}`,
+          callId: `${seed}-${i}`,
+          identity: `${seed}-${i}`,
+          cost: '0.01',
+        }),
+      );
+      const before = await count('cdrs');
+      const outcomes = await Promise.all(
+        Array.from({ length: importers }, async (_, i) => {
+          const mine = i % 2 === 0 ? rows : rows.toReversed();
+          return takeIn(pool, await testOrigin(pool, { source }), mine.slice(i * 5));
+        }),
+      );
+      assert.equal((await count('cdrs')) - before, 60);
+      assert.equal(outcomes.flat().filter((o) => o.kind === 'stored').length, 60);
+    }),
+    { numRuns: 15 },
+  );
+  await assertUsageIsExact();
+});
+
+test('a dry run tells what would happen, over batches, and stores nothing', async () => {
+  const tables = ['cdrs', 'accounts', 'rejected_cdrs', 'usage_quarters', 'usage_days'];
+  const before = await Promise.all(tables.map(count));
+  const origin = { ...(await testOrigin(pool)), iImport: 0 };
+  const row = callRow({ accountCode: 'not-yet' });
+  await dryRun(pool, async (session) => {
+    assert.deepEqual(kinds(await wouldTakeIn(session, origin, [row, callRow()])), ['stored', 'stored']);
+    assert.deepEqual(kinds(await wouldTakeIn(session, origin, [row, callRow({ accountCode: '' })])), [
+      'duplicate',
+      'set_aside',
+    ]);
+  });
+  assert.deepEqual(await Promise.all(tables.map(count)), before);
+  await withSession(pool, async (session) =>
+    assert.equal((await session.client.query('SELECT 1')).rowCount, 1),
+  );
+});
