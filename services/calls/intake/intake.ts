@@ -93,9 +93,15 @@ export async function wouldTakeIn(
   origin: Origin,
   rows: readonly Taken[],
 ): Promise<RowOutcome[]> {
-  if (origin.newAccounts)
-    await session.run(createAccounts({ ...origin.newAccounts, codes: accountCodes(rows) }));
-  const { outcomes, fresh } = await sift(session, origin, rows);
+  const accounts = await findAccounts(session, rows);
+  if (origin.newAccounts) {
+    // As if they had been made; making them for real would hold up an import that makes them too.
+    const { currency, country } = origin.newAccounts;
+    for (const code of accountCodes(rows)) {
+      if (!accounts.has(code)) accounts.set(code, { i_account: 0, code, currency, country });
+    }
+  }
+  const { outcomes, fresh } = await sift(session, origin, rows, accounts);
   const seen = await session.client.query(
     `INSERT INTO dry_run_keys SELECT * FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (call_id, source_key, place)
      ON CONFLICT DO NOTHING RETURNING place`,
