@@ -166,10 +166,8 @@ async function sift(
   session: Session,
   origin: Origin,
   rows: readonly Taken[],
+  accounts: ReadonlyMap<string, Account>,
 ): Promise<{ outcomes: (RowOutcome | undefined)[]; fresh: Fresh[] }> {
-  const accounts = new Map<string, Account>();
-  for (const account of await session.rows(accountsByCode(accountCodes(rows))))
-    accounts.set(account.code, account);
   const now = Date.now();
   const candidates: Fresh[] = [];
   const outcomes = rows.map(({ parsed, row }, place): RowOutcome | undefined => {
