@@ -30,7 +30,8 @@ const asFolder = (text: string) => (isAbsolute(text) ? text : resolve(text));
 function asWhole(min: number, max: number) {
   return (text: string): number => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max) throw new Fault(`a whole number from ${min} to ${max}`);
+    if (!/^\d+$/.test(text) || value < min || value > max)
+      throw new Fault(`a whole number from ${min} to ${max}`);
     return value;
   };
 }
@@ -83,7 +84,11 @@ function asPattern(pattern: RegExp, right: string) {
 
 /** Every setting, in the order in which the documentation lists them. */
 export const SETTINGS = {
-  DATA_DIR: setting('data', 'Folder of the embedded engines; commands find a running program by it', asFolder),
+  DATA_DIR: setting(
+    'data',
+    'Folder of the embedded engines; commands find a running program by it',
+    asFolder,
+  ),
   DATABASE_URL: optional('PostgreSQL to use instead of the embedded one', asPostgresUrl),
   DATABASE_URL_CALLS: optional('PostgreSQL of the calls service alone', asPostgresUrl),
   EMBEDDED_POSTGRES_PORT: setting('0', 'Port of the embedded PostgreSQL on loopback; 0: a free one', asPort),
@@ -95,14 +100,37 @@ export const SETTINGS = {
   ),
   RATE_LIMIT_PER_MINUTE: setting('600', 'Requests a minute that one key may make', asWhole(1, 10_000_000)),
   BODY_LIMIT_MB: setting('32', 'Largest body of a request, in megabytes', asWhole(1, 1_024)),
-  JWKS_URL: optional('Keys of an identity provider, whose tokens are taken as bearers', asUrl('https:', 'http:')),
+  JWKS_URL: optional(
+    'Keys of an identity provider, whose tokens are taken as bearers',
+    asUrl('https:', 'http:'),
+  ),
   JWT_ISSUER: optional('The `iss` that such a token must have', asText),
   JWT_AUDIENCE: optional('The `aud` that such a token must have', asText),
-  CDR_RETENTION_MONTHS: setting('0', 'Whole months of calls to keep beside the current one; 0: all', asWhole(0, 1_200)),
-  IMPORT_TIME_ZONE: setting('UTC', 'What stamps without a zone mean, where --time-zone does not say', asTimeZone),
-  DEFAULT_CURRENCY: setting('EUR', 'Currency of accounts that an import makes', asPattern(/^[A-Z]{3}$/, 'a code of ISO 4217, such as EUR')),
-  SHUTDOWN_GRACE_MS: setting('500', 'How long running requests may take to end at a stop, in milliseconds', asWhole(0, 600_000)),
-  LOG_LEVEL: setting('info', 'fatal, error, warn, info, debug or silent', asOneOf('fatal', 'error', 'warn', 'info', 'debug', 'silent')),
+  CDR_RETENTION_MONTHS: setting(
+    '0',
+    'Whole months of calls to keep beside the current one; 0: all',
+    asWhole(0, 1_200),
+  ),
+  IMPORT_TIME_ZONE: setting(
+    'UTC',
+    'What stamps without a zone mean, where --time-zone does not say',
+    asTimeZone,
+  ),
+  DEFAULT_CURRENCY: setting(
+    'EUR',
+    'Currency of accounts that an import makes',
+    asPattern(/^[A-Z]{3}$/, 'a code of ISO 4217, such as EUR'),
+  ),
+  SHUTDOWN_GRACE_MS: setting(
+    '500',
+    'How long running requests may take to end at a stop, in milliseconds',
+    asWhole(0, 600_000),
+  ),
+  LOG_LEVEL: setting(
+    'info',
+    'fatal, error, warn, info, debug or silent',
+    asOneOf('fatal', 'error', 'warn', 'info', 'debug', 'silent'),
+  ),
 } as const satisfies Record<string, Setting<unknown>>;
 
 export type Config = {

@@ -7,10 +7,10 @@
 import { join } from 'node:path';
 import type { Config } from '#config';
 import { startPostgres } from '#engines/postgres.ts';
-import { systemClock } from '#platform/lifecycle/clock.ts';
-import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
 import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { type Calls, callsMigrations, startCalls } from '#services/calls/module.ts';
 
@@ -121,4 +121,3 @@ function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settin
     shutdownGraceMs: config.SHUTDOWN_GRACE_MS,
   };
 }
-

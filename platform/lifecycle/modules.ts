@@ -38,7 +38,9 @@ export function startOrder<Parts>(modules: readonly AnyModule<Parts>[], wanted: 
     if (path.includes(name)) throw new Error(`modules need each other: ${[...path, name].join(' -> ')}`);
     const module = modules.find((m) => m.name === name);
     if (!module) {
-      throw new Error(`no module is called "${name}"; there are: ${modules.map((m) => String(m.name)).join(', ')}`);
+      throw new Error(
+        `no module is called "${name}"; there are: ${modules.map((m) => String(m.name)).join(', ')}`,
+      );
     }
     path.push(name);
     for (const need of module.needs) visit(String(need));
