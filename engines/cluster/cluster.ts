@@ -1,0 +1,155 @@
+/**
+ * The whole PostgreSQL tier on this machine: HAProxy, PgBouncers, PostgreSQL under Patroni, etcd, as supervised child
+ * processes. `startCluster` is the way in for tests, drills and `trunkline up --cluster`.
+ */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { engineUser, identify, isAlive } from '#engines/processes.ts';
+import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { controlSocket, openControl } from './control.ts';
+import { endLeftovers } from './ending.ts';
+import { makeFolders, refuseForeignFolders, refuseTakenPorts, writeConfiguration } from './folders.ts';
+import { localLayout } from './layout.ts';
+import { CLIENTS_DEFAULT, limitsFault, openFilesLimit } from './limits.ts';
+import { partsOf } from './parts.ts';
+import { findPrograms } from './programs.ts';
+import { applySynchronous, waitForEtcd, waitUntilServing } from './readiness.ts';
+import { readOrMakeSecrets } from './secrets.ts';
+import { readState, removeState, type TierSettings, writeState } from './state.ts';
+import { createSupervisor, type PartEvent, type Supervisor } from './supervisor.ts';
+import { type Tier, tierOf } from './tier.ts';
+
+export interface ClusterOptions {
+  /** Folder of the tier; made if missing. A tier that was here before goes on with its data. */
+  readonly data: string;
+  /** The tier takes the ports from here on; the well-known ports when left out. */
+  readonly portBase?: number | undefined;
+  /** HAProxy processes; two by default, so that losing one loses no door. */
+  readonly haproxies?: number | undefined;
+  /** Clients that the tier is to hold; refused where the machine's limits can't. */
+  readonly clients?: number | undefined;
+  /** Synchronous replication; left as it is when not given (off in a new tier). */
+  readonly synchronous?: boolean | undefined;
+  readonly clock?: Clock | undefined;
+  /** Gives the start up: what is up already is stopped, and the start rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told of parts that start and end. */
+  readonly report?: ((event: PartEvent) => void) | undefined;
+}
+
+export interface Cluster extends Tier {
+  /** Stops all parts in order, and leaves nothing running. The data stays. */
+  stop(): Promise<void>;
+}
+
+export const HAPROXIES_DEFAULT = 2;
+/** A part that ended this often while the tier starts will not come up. */
+const START_TRIES = 4;
+const LOG_TAIL_LINES = 5;
+
+/**
+ * Starts the tier in a data folder and waits until it serves writes and reads with both replicas attached.
+ * @throws Error that says what to do, when programs are missing, ports are taken, the machine's limits are too low,
+ *   a tier runs there already, or it does not come up in time; nothing is left running then
+ */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const clock = options.clock ?? systemClock;
+  const data = resolve(options.data);
+  const settings: TierSettings = {
+    portBase: options.portBase ?? null,
+    haproxies: options.haproxies ?? HAPROXIES_DEFAULT,
+    clients: options.clients ?? CLIENTS_DEFAULT,
+  };
+  const programs = findPrograms();
+  const layout = localLayout({ data, portBase: options.portBase, haproxies: settings.haproxies });
+  const fault = limitsFault(openFilesLimit(), settings.haproxies, settings.clients);
+  if (fault) throw new Error(fault);
+
+  const before = await readState(data);
+  if (before && isAlive(before.supervisor)) {
+    throw new Error(`a tier runs in ${data} already (pid ${before.supervisor.pid})`);
+  }
+  if (before) await endLeftovers(data, before);
+
+  const user = engineUser();
+  await refuseForeignFolders(layout, user);
+  await refuseTakenPorts(layout);
+  await makeFolders(layout, user);
+  const secrets = await readOrMakeSecrets(data);
+  await writeConfiguration(layout, secrets, programs, options.synchronous ?? false, user);
+
+  const state = stateKeeper(data, settings);
+  const hopeless = new AbortController();
+  const signal = AbortSignal.any([hopeless.signal, ...(options.signal ? [options.signal] : [])]);
+  const supervisor = createSupervisor({
+    parts: partsOf(layout, programs),
+    user,
+    logs: layout.folders.logs,
+    clock,
+    report: (event) => {
+      state.save(supervisor, false);
+      options.report?.(event);
+      const restarts = supervisor.parts().get(event.part)?.restarts ?? 0;
+      if (event.what === 'ended' && restarts >= START_TRIES) {
+        const said = endOfLog(layout.folders.logs, event.part);
+        hopeless.abort(new Error(`${event.part} does not start (${event.detail}): ${said}`));
+      }
+    },
+  });
+  let closeControl = async () => {};
+  const stop = async () => {
+    await supervisor.stop();
+    await closeControl();
+    await state.end();
+  };
+  try {
+    closeControl = await openControl(controlSocket(layout.folders.run), supervisor);
+    supervisor.start('etcd');
+    await waitForEtcd(layout, signal);
+    for (const name of supervisor.parts().keys()) supervisor.start(name);
+    const tier = tierOf(layout, secrets, settings);
+    await waitUntilServing(tier, signal);
+    if (options.synchronous !== undefined) await applySynchronous(tier, options.synchronous);
+    state.save(supervisor, true);
+    return { ...tier, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface StateKeeper {
+  /** Writes what runs now, after the writes before. */
+  save(supervisor: Supervisor, ready: boolean): void;
+  /** Removes the file: nothing runs any more. */
+  end(): Promise<void>;
+}
+
+function stateKeeper(data: string, settings: TierSettings): StateKeeper {
+  let ready = false;
+  let ended = false;
+  let writing: Promise<void> = Promise.resolve();
+  return {
+    save: (supervisor, nowReady) => {
+      ready ||= nowReady;
+      writing = writing.then(async () => {
+        if (ended) return;
+        const running = [...supervisor.parts()].flatMap(([name, part]) =>
+          part.process ? [[name, { process: part.process, since: part.since, restarts: part.restarts }]] : [],
+        );
+        const parts = Object.fromEntries(running);
+        await writeState(data, { supervisor: identify(process.pid)!, settings, ready, parts });
+      });
+    },
+    end: async () => {
+      ended = true;
+      await writing;
+      await removeState(data);
+    },
+  };
+}
+
+function endOfLog(folder: string, part: string): string {
+  const text = readFileSync(join(folder, `${part}.log`), 'utf8').trim();
+  return text.split('\n').slice(-LOG_TAIL_LINES).join('\n');
+}

@@ -1,0 +1,145 @@
+/** Makes every part's configuration file from the templates in infrastructure/ and a layout. */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Bouncer, Haproxy, Layout, Node } from './layout.ts';
+import { scramSecret } from './scram.ts';
+import type { Secrets } from './secrets.ts';
+import { fillIn } from './template.ts';
+
+/** WAL that a replica may be behind and still be read from. */
+export const REPLICA_LAG_LIMIT = '16MB';
+/** Clients one bouncer takes; why: infrastructure/pgbouncer/pgbouncer.ini. */
+export const BOUNCER_CLIENTS = 6_200;
+const LEADER_LIFETIME_S = 300;
+const REPLICA_LIFETIME_S = 60;
+
+export interface ConfigurationOptions {
+  readonly layout: Layout;
+  readonly secrets: Secrets;
+  readonly synchronous: boolean;
+  /** Folder of PostgreSQL's programs. */
+  readonly postgresPrograms: string;
+  /** HAProxy's global maxconn, a process. */
+  readonly haproxyMaxconn: number;
+  /** Connections of a HAProxy process at which the clients' ports refuse. */
+  readonly haproxyClients: number;
+}
+
+export interface ConfigurationFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+const TEMPLATES = fileURLToPath(new URL('../../infrastructure/', import.meta.url));
+
+/** The text of a template, by its path in infrastructure/. */
+export const readTemplate = (path: string): string => readFileSync(join(TEMPLATES, path), 'utf8');
+
+/** Path of a part's file. */
+export const configurationPath = (layout: Layout, name: string): string =>
+  join(layout.folders.configuration, name);
+
+/** Patroni's log always has the same name, so each node's has a folder of its own. */
+export const patroniLogs = (layout: Layout, node: Node): string =>
+  join(layout.folders.logs, `${node.name}-patroni`);
+
+/** All configuration files of a tier. They hold secrets: write them with mode 600, for the engines' user alone. */
+export function configurationFiles(options: ConfigurationOptions): ConfigurationFile[] {
+  const { layout, secrets } = options;
+  const file = (name: string, template: string, values: Record<string, string | number | boolean>) => ({
+    path: configurationPath(layout, name),
+    text: fillIn(readTemplate(template), values),
+  });
+  const scram = {
+    APP_SCRAM: scramSecret('trunkline', secrets.app),
+    BOUNCER_ADMIN_SCRAM: scramSecret('trunkline_admin', secrets.bouncerAdmin),
+    BOUNCER_STATS_SCRAM: scramSecret('trunkline_stats', secrets.bouncerStats),
+    CHECK_SCRAM: scramSecret('haproxy_check', secrets.check),
+  };
+  return [
+    ...layout.haproxies.map((h) => file(`${h.name}.cfg`, 'haproxy/haproxy.cfg', haproxyValues(options, h))),
+    ...layout.bouncers.map((b) => file(`${b.name}.ini`, 'pgbouncer/pgbouncer.ini', bouncerValues(layout, b))),
+    file('userlist.txt', 'pgbouncer/userlist.txt', scram),
+    file('roles.sql', 'postgres/roles.sql', { APP_SCRAM: scram.APP_SCRAM }),
+    ...layout.nodes.flatMap((node) => [
+      file(`${node.name}.conf`, 'postgres/postgresql.conf', {
+        NODE_NAME: node.name,
+        POSTGRES_LOG_FOLDER: layout.folders.logs,
+      }),
+      file(`${node.name}.yml`, 'patroni/patroni.yml', nodeValues(options, node)),
+    ]),
+    file('etcd.yml', 'patroni/etcd.yml', {
+      ETCD_NAME: layout.etcd.name,
+      ETCD_HOST: layout.etcd.host,
+      ETCD_LISTEN: layout.kind === 'local' ? layout.internalListen : '0.0.0.0',
+      ETCD_CLIENT_PORT: layout.etcd.port,
+      ETCD_PEER_PORT: layout.etcd.peerPort,
+      ETCD_DATA: layout.etcd.folder,
+    }),
+  ];
+}
+
+function haproxyValues(options: ConfigurationOptions, haproxy: Haproxy) {
+  const { layout } = options;
+  const values: Record<string, string | number> = {
+    LISTEN: layout.listen,
+    INTERNAL_LISTEN: layout.internalListen,
+    WRITE_PORT: layout.writes.port,
+    READ_PORT: layout.reads.port,
+    LEADER_PORT: layout.leader.port,
+    REPLICAS_PORT: layout.replicas.port,
+    HAPROXY_NAME: haproxy.name,
+    HAPROXY_SOCKET: haproxy.socket,
+    HAPROXY_MAXCONN: options.haproxyMaxconn,
+    HAPROXY_CLIENTS: options.haproxyClients,
+    STATS_PORT: haproxy.statsPort,
+    REPLICA_LAG_LIMIT,
+  };
+  for (const b of layout.bouncers) values[`${b.name.toUpperCase()}_ADDRESS`] = `${b.host}:${b.port}`;
+  for (const n of layout.nodes) {
+    values[`${n.name.toUpperCase()}_ADDRESS`] = `${n.host}:${n.port}`;
+    values[`${n.name.toUpperCase()}_HOST`] = n.host;
+    values[`${n.name.toUpperCase()}_REST_PORT`] = n.restPort;
+  }
+  return values;
+}
+
+function bouncerValues(layout: Layout, bouncer: Bouncer) {
+  const upstream = layout[bouncer.upstream];
+  return {
+    UPSTREAM_HOST: upstream.host,
+    UPSTREAM_PORT: upstream.port,
+    BOUNCER_LISTEN: layout.internalListen,
+    BOUNCER_PORT: bouncer.port,
+    BOUNCER_CLIENTS,
+    USERLIST: configurationPath(layout, 'userlist.txt'),
+    SERVER_LIFETIME_S: bouncer.upstream === 'leader' ? LEADER_LIFETIME_S : REPLICA_LIFETIME_S,
+  };
+}
+
+function nodeValues(options: ConfigurationOptions, node: Node) {
+  const { layout, secrets } = options;
+  return {
+    NODE_NAME: node.name,
+    NODE_HOST: node.host,
+    PATRONI_LOG_FOLDER: patroniLogs(layout, node),
+    REST_LISTEN: layout.kind === 'local' ? layout.internalListen : '0.0.0.0',
+    REST_PORT: node.restPort,
+    REST_PASSWORD: secrets.rest,
+    ETCD_HOSTS: `"${layout.etcd.host}:${layout.etcd.port}"`,
+    SYNCHRONOUS_MODE: options.synchronous,
+    PG_BIN: options.postgresPrograms,
+    ROLES_SQL: configurationPath(layout, 'roles.sql'),
+    POSTGRES_LISTEN: layout.internalListen,
+    POSTGRES_PORT: node.port,
+    POSTGRES_DATA: node.folder,
+    POSTGRES_CONF: configurationPath(layout, `${node.name}.conf`),
+    POSTGRES_SOCKETS: layout.folders.run,
+    PGPASS: join(dirname(node.folder), 'pgpass'),
+    SUPERUSER_PASSWORD: secrets.superuser,
+    REPLICATION_PASSWORD: secrets.replication,
+    REWIND_PASSWORD: secrets.rewind,
+    PEERS: layout.peers,
+  };
+}

@@ -1,0 +1,79 @@
+/** Folders, files and ports of a local tier, before anything starts. */
+import { chown, mkdir, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { dirname } from 'node:path';
+import type { EngineUser } from '#engines/processes.ts';
+import { configurationFiles, patroniLogs } from './configuration.ts';
+import { type Layout, portsOf } from './layout.ts';
+import { haproxyLimits, openFilesLimit } from './limits.ts';
+import type { Programs } from './programs.ts';
+import type { Secrets } from './secrets.ts';
+
+/** Makes the folders that engines write in, for their user alone. */
+export async function makeFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
+  const { data, configuration, logs, run } = layout.folders;
+  await mkdir(data, { recursive: true });
+  const nodes = layout.nodes.flatMap((node) => [dirname(node.folder), patroniLogs(layout, node)]);
+  for (const folder of [configuration, logs, run, layout.etcd.folder, ...nodes]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (user) await chown(folder, user.uid, user.gid);
+  }
+}
+
+/** Writes all configuration files anew; they hold secrets. */
+export async function writeConfiguration(
+  layout: Layout,
+  secrets: Secrets,
+  programs: Programs,
+  synchronous: boolean,
+  user: EngineUser | undefined,
+): Promise<void> {
+  const limits = haproxyLimits(openFilesLimit());
+  const files = configurationFiles({
+    layout,
+    secrets,
+    synchronous,
+    postgresPrograms: programs.postgres,
+    haproxyMaxconn: limits.maxconn,
+    haproxyClients: limits.clients,
+  });
+  for (const file of files) {
+    await writeFile(file.path, file.text, { mode: 0o600 });
+    if (user) await chown(file.path, user.uid, user.gid);
+  }
+}
+
+/** @throws Error when data of an earlier run belongs to another user than the engines would run as now */
+export async function refuseForeignFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
+  const uid = user?.uid ?? process.getuid?.();
+  for (const node of layout.nodes) {
+    const found = await stat(node.folder).catch(() => undefined);
+    if (found && found.uid !== uid) {
+      throw new Error(
+        `${node.folder} belongs to user ${found.uid}, the engines would run as user ${uid}: ` +
+          'start the tier as the user that made it, or give the folder to the other with chown -R',
+      );
+    }
+  }
+}
+
+/** @throws Error that names each port of the tier that someone else listens on */
+export async function refuseTakenPorts(layout: Layout): Promise<void> {
+  const taken: string[] = [];
+  for (const { part, port } of portsOf(layout)) {
+    if (!(await isFree(layout.internalListen, port))) taken.push(`${port} (${part})`);
+  }
+  if (taken.length > 0) {
+    throw new Error(
+      `someone listens already on port ${taken.join(', ')}: choose other ports with --port-base`,
+    );
+  }
+}
+
+function isFree(host: string, port: number): Promise<boolean> {
+  return new Promise((answer) => {
+    const server = createServer();
+    server.once('error', () => answer(false));
+    server.listen(port, host, () => server.close(() => answer(true)));
+  });
+}

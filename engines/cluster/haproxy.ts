@@ -1,0 +1,81 @@
+/**
+ * HAProxy's admin socket. It answers also when the statistics page does not (all connections taken), and takes
+ * commands: drain a server, make it ready again.
+ */
+import { connect } from 'node:net';
+import type { Haproxy } from './layout.ts';
+
+const COMMAND_LIMIT_MS = 3_000;
+
+/** A server (or the sums of a proxy: FRONTEND, BACKEND) as one HAProxy process sees it. */
+export interface ServerRow {
+  readonly proxy: string;
+  readonly server: string;
+  /** UP, DOWN, DRAIN, MAINT; while checks differ "UP 1/3", "DOWN 1/2". */
+  readonly status: string;
+  readonly sessions: number;
+  /** Checks failed, times marked DOWN, seconds since the last change. */
+  readonly checksFailed: number;
+  readonly timesDown: number;
+  readonly lastChangeS: number;
+  /** Outcome of the last check: L7OK, L4CON, L7TOUT …, "*" before it while one is under way. */
+  readonly check: string;
+  readonly connectErrors: number;
+}
+
+/** Sends a command of HAProxy's Runtime API. */
+export function command(haproxy: Haproxy, text: string): Promise<string> {
+  return new Promise((answered, failed) => {
+    const socket = connect(haproxy.socket);
+    let answer = '';
+    socket.setEncoding('utf8');
+    socket.setTimeout(COMMAND_LIMIT_MS, () => {
+      socket.destroy(new Error(`${haproxy.name} did not answer "${text}" within ${COMMAND_LIMIT_MS} ms`));
+    });
+    socket.once('connect', () => socket.write(`${text}\n`));
+    socket.on('data', (chunk: string) => {
+      answer += chunk;
+    });
+    socket.once('end', () => answered(answer));
+    socket.once('error', failed);
+  });
+}
+
+/** All servers and proxies of one HAProxy process. */
+export const statistics = async (haproxy: Haproxy): Promise<ServerRow[]> =>
+  parseStatistics(await command(haproxy, 'show stat'));
+
+/** HAProxy's CSV: the first line, after "# ", names the columns. */
+export function parseStatistics(csv: string): ServerRow[] {
+  const [head = '', ...lines] = csv.trim().split('\n');
+  const columns = head.replace(/^# /, '').split(',');
+  return lines.map((line) => {
+    const fields = line.split(',');
+    const text = (name: string) => fields[columns.indexOf(name)] ?? '';
+    const number = (name: string) => Number(text(name) || 0);
+    return {
+      proxy: text('pxname'),
+      server: text('svname'),
+      status: text('status'),
+      sessions: number('scur'),
+      checksFailed: number('chkfail'),
+      timesDown: number('chkdown'),
+      lastChangeS: number('lastchg'),
+      check: text('check_status'),
+      connectErrors: number('econ'),
+    };
+  });
+}
+
+/** Takes a server out for new connections (`drain`), or in again (`ready`). */
+export async function setServer(
+  haproxy: Haproxy,
+  proxy: string,
+  server: string,
+  state: 'drain' | 'ready',
+): Promise<void> {
+  const answer = await command(haproxy, `set server ${proxy}/${server} state ${state}`);
+  if (answer.trim() !== '') throw new Error(`${haproxy.name}: ${answer.trim()}`);
+}
+
+export const isUp = (row: ServerRow): boolean => row.status.startsWith('UP') || row.status === 'no check';

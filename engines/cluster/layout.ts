@@ -1,0 +1,216 @@
+/**
+ * Where each part of the PostgreSQL tier lives: names, addresses, folders. A layout is plain data; the same templates
+ * make the configuration of a tier on this machine and of one in containers from two different layouts.
+ *
+ *   part      one process (group) of the tier, by name: etcd, node1..3, pgb1..3, pgr1..2, haproxy1..n
+ *   node      a PostgreSQL and the Patroni that starts it
+ *   bouncer   a PgBouncer: pgb1..3 lead to the primary, pgr1..2 to the replicas
+ *   leader    the port by which bouncers reach the primary, `replicas` the one by which they reach the replicas
+ */
+import { join, resolve } from 'node:path';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Node extends Address {
+  readonly name: string;
+  /** Patroni's HTTP port. */
+  readonly restPort: number;
+  /** PGDATA. */
+  readonly folder: string;
+}
+
+export interface Bouncer extends Address {
+  readonly name: string;
+  readonly upstream: 'leader' | 'replicas';
+}
+
+export interface Haproxy {
+  readonly name: string;
+  readonly host: string;
+  readonly statsPort: number;
+  /** UNIX socket of its admin commands. */
+  readonly socket: string;
+}
+
+export interface Layout {
+  readonly kind: 'local' | 'compose';
+  readonly writes: Address;
+  readonly reads: Address;
+  readonly leader: Address;
+  readonly replicas: Address;
+  readonly haproxies: readonly Haproxy[];
+  readonly bouncers: readonly Bouncer[];
+  readonly nodes: readonly Node[];
+  readonly etcd: Address & { readonly name: string; readonly peerPort: number; readonly folder: string };
+  /** Address that the clients' ports listen on. */
+  readonly listen: string;
+  /** Address that all else listens on. */
+  readonly internalListen: string;
+  /** pg_hba address of everything that may connect to PostgreSQL. */
+  readonly peers: string;
+  readonly folders: {
+    /** Everything of the tier lies in here. */
+    readonly data: string;
+    readonly configuration: string;
+    readonly logs: string;
+    /** Sockets. */
+    readonly run: string;
+  };
+}
+
+/** Ports of a local tier when no block is asked for: the well-known ones. */
+const WELL_KNOWN = {
+  writes: 5432,
+  reads: 5433,
+  leader: 5434,
+  replicas: 5435,
+  nodes: 5441,
+  bouncers: 6432,
+  rest: 8008,
+  statistics: 8404,
+  etcd: 2379,
+  etcdPeer: 2380,
+};
+
+/** How many ports a tier takes from its base on. */
+export const PORT_BLOCK = 25;
+export const HAPROXIES_MAX = 4;
+/** PostgreSQL and HAProxy put sockets in here; the kernel takes 107 characters for a socket's path. */
+const SOCKET_FOLDER_LIMIT = 80;
+
+export interface LocalLayoutOptions {
+  readonly data: string;
+  /** The tier takes the PORT_BLOCK ports from here on; the well-known ports when left out. */
+  readonly portBase?: number | undefined;
+  /** HAProxy processes that share the clients' ports, 1 to HAPROXIES_MAX. */
+  readonly haproxies: number;
+}
+
+function portsFrom(base: number): typeof WELL_KNOWN {
+  return {
+    writes: base,
+    reads: base + 1,
+    leader: base + 2,
+    replicas: base + 3,
+    nodes: base + 4,
+    bouncers: base + 7,
+    rest: base + 12,
+    statistics: base + 15,
+    etcd: base + 15 + HAPROXIES_MAX,
+    etcdPeer: base + 16 + HAPROXIES_MAX,
+  };
+}
+
+/**
+ * A tier on this machine, everything on loopback.
+ * @throws Error when the folder's path is too long for sockets, or the ports or processes are out of range
+ */
+export function localLayout(options: LocalLayoutOptions): Layout {
+  const { portBase, haproxies } = options;
+  if (portBase !== undefined && (portBase < 1024 || portBase + PORT_BLOCK > 65_536)) {
+    throw new Error(`the port base must be between 1024 and ${65_536 - PORT_BLOCK}, not ${portBase}`);
+  }
+  if (haproxies < 1 || haproxies > HAPROXIES_MAX) {
+    throw new Error(`1 to ${HAPROXIES_MAX} HAProxy processes, not ${haproxies}`);
+  }
+  const data = resolve(options.data);
+  const run = join(data, 'run');
+  if (run.length > SOCKET_FOLDER_LIMIT) {
+    throw new Error(`${data} is too long a path for the sockets in it: choose a shorter one (--data)`);
+  }
+  const ports = portBase === undefined ? WELL_KNOWN : portsFrom(portBase);
+  const host = '127.0.0.1';
+  const bouncer = (name: string, index: number, upstream: Bouncer['upstream']): Bouncer => {
+    return { name, host, port: ports.bouncers + index, upstream };
+  };
+  return {
+    kind: 'local',
+    writes: { host, port: ports.writes },
+    reads: { host, port: ports.reads },
+    leader: { host, port: ports.leader },
+    replicas: { host, port: ports.replicas },
+    haproxies: Array.from({ length: haproxies }, (_, i) => ({
+      name: `haproxy${i + 1}`,
+      host,
+      statsPort: ports.statistics + i,
+      socket: join(run, `haproxy${i + 1}.sock`),
+    })),
+    bouncers: [
+      bouncer('pgb1', 0, 'leader'),
+      bouncer('pgb2', 1, 'leader'),
+      bouncer('pgb3', 2, 'leader'),
+      bouncer('pgr1', 3, 'replicas'),
+      bouncer('pgr2', 4, 'replicas'),
+    ],
+    nodes: [1, 2, 3].map((n) => ({
+      name: `node${n}`,
+      host,
+      port: ports.nodes + n - 1,
+      restPort: ports.rest + n - 1,
+      folder: join(data, `node${n}`, 'pgdata'),
+    })),
+    etcd: { name: 'etcd', host, port: ports.etcd, peerPort: ports.etcdPeer, folder: join(data, 'etcd') },
+    listen: host,
+    internalListen: host,
+    peers: '127.0.0.1/32',
+    folders: { data, configuration: join(data, 'etc'), logs: join(data, 'log'), run },
+  };
+}
+
+/** The tier of compose.yaml: one container a part, found by name, each with the standard ports of its engine. */
+export function composeLayout(): Layout {
+  const everywhere = '*';
+  const data = '/var/lib/trunkline';
+  const run = '/run/trunkline';
+  const bouncer = (name: string, upstream: Bouncer['upstream']): Bouncer => {
+    return { name, host: name, port: 6432, upstream };
+  };
+  return {
+    kind: 'compose',
+    writes: { host: 'haproxy', port: 5432 },
+    reads: { host: 'haproxy', port: 5433 },
+    leader: { host: 'haproxy', port: 5434 },
+    replicas: { host: 'haproxy', port: 5435 },
+    haproxies: [{ name: 'haproxy', host: 'haproxy', statsPort: 8404, socket: join(run, 'haproxy.sock') }],
+    bouncers: [
+      bouncer('pgb1', 'leader'),
+      bouncer('pgb2', 'leader'),
+      bouncer('pgb3', 'leader'),
+      bouncer('pgr1', 'replicas'),
+      bouncer('pgr2', 'replicas'),
+    ],
+    nodes: [1, 2, 3].map((n) => ({
+      name: `node${n}`,
+      host: `node${n}`,
+      port: 5432,
+      restPort: 8008,
+      folder: join(data, 'pgdata'),
+    })),
+    etcd: { name: 'etcd', host: 'etcd', port: 2379, peerPort: 2380, folder: join(data, 'etcd') },
+    listen: everywhere,
+    internalListen: everywhere,
+    peers: 'samenet',
+    folders: { data, configuration: '/etc/trunkline', logs: '/var/log/trunkline', run },
+  };
+}
+
+/** Every TCP port that a tier on this machine listens on, with the name of the part. */
+export function portsOf(layout: Layout): { part: string; port: number }[] {
+  return [
+    { part: 'writes', port: layout.writes.port },
+    { part: 'reads', port: layout.reads.port },
+    { part: 'leader', port: layout.leader.port },
+    { part: 'replicas', port: layout.replicas.port },
+    ...layout.haproxies.map((h) => ({ part: h.name, port: h.statsPort })),
+    ...layout.bouncers.map((b) => ({ part: b.name, port: b.port })),
+    ...layout.nodes.flatMap((n) => [
+      { part: n.name, port: n.port },
+      { part: n.name, port: n.restPort },
+    ]),
+    { part: 'etcd', port: layout.etcd.port },
+    { part: 'etcd', port: layout.etcd.peerPort },
+  ];
+}

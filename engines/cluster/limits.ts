@@ -1,0 +1,67 @@
+/**
+ * Whether this machine's limit of open files holds the clients that the tier is to have, found out before it starts:
+ * a HAProxy at its limit lets further clients hang without a word.
+ */
+import { readFileSync } from 'node:fs';
+import { BOUNCER_CLIENTS } from './configuration.ts';
+
+/** The reference's number. */
+export const CLIENTS_DEFAULT = 12_000;
+/** A client of HAProxy is two sockets. */
+const FILES_A_CLIENT = 2;
+/** Listeners, log, checks, threads' pipes. */
+const FILES_OF_HAPROXY_ITSELF = 100;
+/** The bouncers' connections to PostgreSQL (5 x 70 when one HAProxy carries all), statistics, commands. */
+const CONNECTIONS_BESIDE_CLIENTS = 400;
+const MAXCONN_CAP = 20_000;
+/** Server connections, log, listeners. */
+const FILES_OF_BOUNCER_ITSELF = 150;
+
+export interface HaproxyLimits {
+  /** global maxconn. */
+  readonly maxconn: number;
+  /** Clients that one process takes. */
+  readonly clients: number;
+}
+
+/** What one HAProxy process may take under a limit of open files. */
+export function haproxyLimits(openFiles: number): HaproxyLimits {
+  const maxconn = Math.min(MAXCONN_CAP, Math.floor((openFiles - FILES_OF_HAPROXY_ITSELF) / FILES_A_CLIENT));
+  return { maxconn, clients: maxconn - CONNECTIONS_BESIDE_CLIENTS };
+}
+
+/**
+ * Checks the limit against the clients wanted.
+ * @param openFiles the hard limit of open files a process
+ * @returns what is wrong and what to change, or undefined when all is well
+ */
+export function limitsFault(openFiles: number, haproxies: number, clients: number): string | undefined {
+  const held = Math.max(0, haproxyLimits(openFiles).clients) * haproxies;
+  if (held < clients) {
+    const needed = filesNeeded(haproxies, clients);
+    return (
+      `the limit of ${openFiles} open files a process holds ${held} clients over ${haproxies} HAProxy process(es), ` +
+      `not ${clients}: raise it to ${needed} (ulimit -Hn ${needed}, LimitNOFILE=${needed} in systemd, or nofile in ` +
+      '/etc/security/limits.conf), start more processes (--haproxies), or ask for fewer clients (--clients)'
+    );
+  }
+  const bouncerFiles = Math.min(BOUNCER_CLIENTS, clients) + FILES_OF_BOUNCER_ITSELF;
+  if (openFiles < bouncerFiles) {
+    return `the limit of ${openFiles} open files is too low for a PgBouncer of ${BOUNCER_CLIENTS} clients: raise it to ${bouncerFiles}`;
+  }
+  return undefined;
+}
+
+function filesNeeded(haproxies: number, clients: number): number {
+  const each = Math.ceil(clients / haproxies) + CONNECTIONS_BESIDE_CLIENTS;
+  return each * FILES_A_CLIENT + FILES_OF_HAPROXY_ITSELF;
+}
+
+/** The hard limit of open files of this process, which its children may raise theirs to. Linux only. */
+export function openFilesLimit(): number {
+  const line = readFileSync('/proc/self/limits', 'utf8')
+    .split('\n')
+    .find((text) => text.startsWith('Max open files'));
+  const hard = line?.trim().split(/\s+/).at(-2);
+  return hard === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(hard ?? 1024);
+}

@@ -1,0 +1,98 @@
+/** Patroni's HTTP interface: who is primary, how far the replicas are, and switchover, restart, configuration. */
+import type { Node } from './layout.ts';
+import type { Secrets } from './secrets.ts';
+
+const REQUEST_LIMIT_MS = 3_000;
+/** A switchover or restart answers when it is done. */
+const ACTION_LIMIT_MS = 60_000;
+
+export interface Member {
+  readonly name: string;
+  readonly role: 'leader' | 'sync_standby' | 'replica';
+  /** `running` is well (`streaming` in newer Patronis). */
+  readonly state: string;
+  readonly timeline?: number;
+  /** Bytes of WAL behind the primary; 'unknown' when it can't be told. */
+  readonly lag?: number | 'unknown';
+}
+
+/** The members as the first node that answers sees them; undefined when none answers. */
+export async function members(nodes: readonly Node[]): Promise<Member[] | undefined> {
+  for (const node of nodes) {
+    try {
+      const answer = await fetch(`http://${node.host}:${node.restPort}/cluster`, {
+        signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
+      });
+      if (answer.ok) return ((await answer.json()) as { members: Member[] }).members;
+    } catch {
+      // this node does not answer; the next one may
+    }
+  }
+  return undefined;
+}
+
+/** The node that holds the lease now. */
+export async function leaderOf(nodes: readonly Node[]): Promise<Node | undefined> {
+  const name = (await members(nodes))?.find((member) => member.role === 'leader')?.name;
+  return nodes.find((node) => node.name === name);
+}
+
+/** Whether a member serves: up, and attached to the primary where it is a replica. */
+export const isWell = (member: Member): boolean => member.state === 'running' || member.state === 'streaming';
+
+/** Patroni's dynamic configuration; in it `synchronous_mode`. */
+export async function configurationOf(nodes: readonly Node[]): Promise<Record<string, unknown>> {
+  return (await request(nodes, 'GET', '/config', undefined, REQUEST_LIMIT_MS)) as Record<string, unknown>;
+}
+
+/** Switches synchronous replication on or off for the whole tier; the nodes take it up within loop_wait. */
+export async function setSynchronous(nodes: readonly Node[], secrets: Secrets, on: boolean): Promise<void> {
+  await request(nodes, 'PATCH', '/config', { synchronous_mode: on }, REQUEST_LIMIT_MS, secrets);
+}
+
+/** Hands the leadership over in good order; answers when the candidate has it. */
+export async function switchover(
+  nodes: readonly Node[],
+  secrets: Secrets,
+  leader: string,
+  candidate: string,
+): Promise<void> {
+  await request(nodes, 'POST', '/switchover', { leader, candidate }, ACTION_LIMIT_MS, secrets);
+}
+
+/** Restarts the PostgreSQL of a node; answers when it is up again. */
+export async function restartPostgres(node: Node, secrets: Secrets): Promise<void> {
+  await request([node], 'POST', '/restart', {}, ACTION_LIMIT_MS, secrets);
+}
+
+/** Asks one node after the other until one does it. */
+async function request(
+  nodes: readonly Node[],
+  method: string,
+  path: string,
+  body: unknown,
+  limitMs: number,
+  secrets?: Secrets,
+): Promise<unknown> {
+  let failure: unknown = new Error('no node to ask');
+  for (const node of nodes) {
+    try {
+      const answer = await fetch(`http://${node.host}:${node.restPort}${path}`, {
+        method,
+        signal: AbortSignal.timeout(limitMs),
+        headers: {
+          'content-type': 'application/json',
+          ...(secrets && { authorization: `Basic ${btoa(`patroni:${secrets.rest}`)}` }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      });
+      const text = await answer.text();
+      if (!answer.ok)
+        throw new Error(`${method} ${path} of ${node.name}: ${answer.status} ${text.slice(0, 200)}`);
+      return text.startsWith('{') ? JSON.parse(text) : text;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}

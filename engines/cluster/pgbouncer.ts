@@ -1,0 +1,72 @@
+/** PgBouncer's console: a database named `pgbouncer` that takes SHOW, PAUSE, RESUME, RECONNECT. */
+import pg from 'pg';
+import type { Bouncer } from './layout.ts';
+import type { Secrets } from './secrets.ts';
+
+const CONNECT_LIMIT_MS = 2_000;
+const COMMAND_LIMIT_MS = 3_000;
+
+export interface PoolCounts {
+  /** Clients connected. */
+  readonly clients: number;
+  /** Of these, how many wait for a server connection. */
+  readonly waiting: number;
+  /** Connections to PostgreSQL. */
+  readonly servers: number;
+}
+
+type ConsoleUser = 'trunkline_admin' | 'trunkline_stats';
+
+/** Runs one console command. The console knows the simple protocol only, and no parameters. */
+async function onConsole(
+  bouncer: Bouncer,
+  secrets: Secrets,
+  user: ConsoleUser,
+  text: string,
+  limitMs: number,
+): Promise<Record<string, string>[]> {
+  const client = new pg.Client({
+    host: bouncer.host,
+    port: bouncer.port,
+    database: 'pgbouncer',
+    user,
+    password: user === 'trunkline_admin' ? secrets.bouncerAdmin : secrets.bouncerStats,
+    connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    query_timeout: limitMs,
+  });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    const result = await client.query<Record<string, string>>(text);
+    return result.rows;
+  } finally {
+    // A frozen bouncer would not answer a goodbye either.
+    void client.end().catch(() => undefined);
+  }
+}
+
+/** Clients and connections of the database `trunkline`. */
+export async function poolCounts(bouncer: Bouncer, secrets: Secrets): Promise<PoolCounts> {
+  const pools = await onConsole(bouncer, secrets, 'trunkline_stats', 'SHOW POOLS', COMMAND_LIMIT_MS);
+  const own = pools.filter((pool) => pool.database === 'trunkline');
+  const sum = (...names: string[]) =>
+    own.reduce((total, pool) => total + names.reduce((s, name) => s + Number(pool[name] ?? 0), 0), 0);
+  return {
+    clients: sum('cl_active', 'cl_waiting'),
+    waiting: sum('cl_waiting'),
+    servers: sum('sv_active', 'sv_idle', 'sv_used', 'sv_tested', 'sv_login'),
+  };
+}
+
+/**
+ * PAUSE waits until running transactions are over, then holds all clients until RESUME. RECONNECT renews each
+ * connection to PostgreSQL once it is free.
+ */
+export async function tell(
+  bouncer: Bouncer,
+  secrets: Secrets,
+  what: 'PAUSE trunkline' | 'RESUME trunkline' | 'RECONNECT trunkline',
+  limitMs: number,
+): Promise<void> {
+  await onConsole(bouncer, secrets, 'trunkline_admin', what, limitMs);
+}

@@ -1,0 +1,118 @@
+/** Ends and finds processes of the tier: a part is a process group, PostgreSQL a tree of its own. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { identify, isAlive, type ProcessIdentity } from '#engines/processes.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+
+const POLL_MS = 50;
+
+interface ProcessRow {
+  readonly pid: number;
+  readonly parent: number;
+  readonly group: number;
+}
+
+/** All processes of this machine (Linux). */
+function processes(): ProcessRow[] {
+  const rows: ProcessRow[] = [];
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, 'latin1');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      if (fields[0] !== 'Z')
+        rows.push({ pid: Number(entry), parent: Number(fields[1]), group: Number(fields[2]) });
+    } catch {
+      // ended between the two reads
+    }
+  }
+  return rows;
+}
+
+/** The living processes of a group. A kernel gives no new process the number of a group that still has members. */
+export const groupMembers = (group: number): number[] =>
+  processes()
+    .filter((row) => row.group === group)
+    .map((row) => row.pid);
+
+/** A process and all that descend from it, parents first. */
+export function familyOf(pid: number): number[] {
+  const rows = processes();
+  const family = [pid];
+  for (const member of family) {
+    for (const row of rows) if (row.parent === member) family.push(row.pid);
+  }
+  return family;
+}
+
+/** Sends a signal; a process that is gone already is no error. */
+export function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Waits until a condition holds; false when it did not within `ms`. */
+export async function until(holds: () => boolean | Promise<boolean>, ms: number): Promise<boolean> {
+  const deadline = systemClock.monotonic() + ms;
+  while (!(await holds())) {
+    if (systemClock.monotonic() > deadline) return false;
+    await systemClock.sleep(POLL_MS);
+  }
+  return true;
+}
+
+/**
+ * Ends a part's process group: asks its leader, and kills what is left of the group after `limitMs`.
+ * A frozen process is woken, or it could not obey.
+ */
+export async function endGroup(leader: ProcessIdentity, ask: NodeJS.Signals, limitMs: number): Promise<void> {
+  if (isAlive(leader)) {
+    signal(leader.pid, ask);
+    for (const pid of groupMembers(leader.pid)) signal(pid, 'SIGCONT');
+    await until(() => !isAlive(leader), limitMs);
+  } else if (identify(leader.pid)) {
+    return; // the number belongs to a stranger, so nothing of the group is left
+  }
+  for (const pid of groupMembers(leader.pid)) signal(pid, 'SIGKILL');
+  await until(() => groupMembers(leader.pid).length === 0, limitMs);
+}
+
+/**
+ * The postmaster that runs on a data folder, whoever started it.
+ * postmaster.pid outlives a killed server, so its number counts only if that process works in the folder.
+ */
+export function postmasterOf(folder: string): ProcessIdentity | undefined {
+  let pid: number;
+  try {
+    pid = Number(readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n')[0]);
+  } catch {
+    return undefined;
+  }
+  const identity = pid > 0 ? identify(pid) : undefined;
+  return identity && commandLine(pid).includes(folder) ? identity : undefined;
+}
+
+/** PostgreSQL is started by Patroni as `postgres -D <folder> …`. */
+function commandLine(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+      .split('\0')
+      .flatMap((word) => word.split('='));
+  } catch {
+    return [];
+  }
+}
+
+/** Ends a PostgreSQL: first with its clients cut off but all data safe (fast), then at once (immediate), then killed. */
+export async function endPostgres(folder: string, limitMs: number): Promise<void> {
+  for (const name of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+    const postmaster = postmasterOf(folder);
+    if (!postmaster) return;
+    signal(postmaster.pid, name);
+    for (const pid of familyOf(postmaster.pid)) signal(pid, name === 'SIGKILL' ? 'SIGKILL' : 'SIGCONT');
+    await until(() => !isAlive(postmaster), limitMs);
+  }
+}

@@ -1,0 +1,68 @@
+/** Finds the engines' programs where Debian and its kin put them. */
+import { accessSync, constants, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+const SEARCHED = ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin', '/sbin', '/bin'];
+const POSTGRES_VERSIONS = '/usr/lib/postgresql';
+
+export interface Programs {
+  readonly haproxy: string;
+  readonly pgbouncer: string;
+  readonly patroni: string;
+  readonly etcd: string;
+  /** Folder with postgres, initdb, pg_rewind, psql. */
+  readonly postgres: string;
+}
+
+/** What of the tier is not installed on this machine, empty when all is there. */
+export function missingPrograms(): string[] {
+  const missing = ['haproxy', 'pgbouncer', 'patroni', 'etcd'].filter((name) => !find(name));
+  if (!postgresFolder()) missing.push('postgresql');
+  return missing;
+}
+
+/** @throws Error that names what is missing and the script that installs it */
+export function findPrograms(): Programs {
+  const missing = missingPrograms();
+  if (missing.length > 0) {
+    throw new Error(
+      `not installed: ${missing.join(', ')}. On Debian and Ubuntu, run as root: scripts/engines`,
+    );
+  }
+  return {
+    haproxy: find('haproxy')!,
+    pgbouncer: find('pgbouncer')!,
+    patroni: find('patroni')!,
+    etcd: find('etcd')!,
+    postgres: postgresFolder()!,
+  };
+}
+
+function find(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(':'), ...SEARCHED].filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, name)).find(isProgram);
+}
+
+/** The newest PostgreSQL whose server programs are there. */
+function postgresFolder(): string | undefined {
+  let versions: string[];
+  try {
+    versions = readdirSync(POSTGRES_VERSIONS);
+  } catch {
+    return undefined;
+  }
+  return versions
+    .filter((version) => /^\d+$/.test(version))
+    .sort((a, b) => Number(b) - Number(a))
+    .map((version) => join(POSTGRES_VERSIONS, version, 'bin'))
+    .find((folder) => isProgram(join(folder, 'postgres')) && isProgram(join(folder, 'pg_rewind')));
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

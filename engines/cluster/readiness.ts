@@ -1,0 +1,105 @@
+/** When a tier counts as up: writes and reads go through, with every part in its place. */
+import pg from 'pg';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { isUp, statistics } from './haproxy.ts';
+import type { Layout } from './layout.ts';
+import { configurationOf, isWell, members, setSynchronous } from './patroni.ts';
+import type { Tier } from './tier.ts';
+
+const ETCD_LIMIT_MS = 20_000;
+/** A first start makes a database and copies it twice. */
+const SERVING_LIMIT_MS = 120_000;
+const SYNCHRONOUS_LIMIT_MS = 30_000;
+const POLL_MS = 250;
+const REQUEST_LIMIT_MS = 2_000;
+
+/** Waits for etcd: a Patroni that finds none gives up. */
+export function waitForEtcd(layout: Layout, signal?: AbortSignal): Promise<void> {
+  const missing = async () => {
+    const answer = await fetch(`http://${layout.etcd.host}:${layout.etcd.port}/health`, {
+      signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
+    });
+    return answer.ok ? undefined : `etcd answers ${answer.status}`;
+  };
+  return waitFor(ETCD_LIMIT_MS, missing, signal);
+}
+
+/** Waits until writes and reads go through, all bouncers are UP at all doors, and both replicas are attached. */
+export async function waitUntilServing(tier: Tier, signal?: AbortSignal): Promise<void> {
+  await waitFor(SERVING_LIMIT_MS, () => whatIsMissing(tier), signal);
+}
+
+/** What keeps the tier from being whole, in words; undefined when nothing does. */
+export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
+  const { layout } = tier;
+  const found = await members(layout.nodes);
+  if (!found) return 'no Patroni answers yet';
+  const well = found.filter(isWell);
+  if (!well.some((member) => member.role === 'leader')) return 'no primary yet';
+  const waiting = layout.nodes.filter((node) => !well.some((member) => member.name === node.name));
+  if (waiting.length > 0) return `${waiting.map((node) => node.name).join(', ')}: not running yet`;
+  for (const haproxy of layout.haproxies) {
+    const rows = await statistics(haproxy);
+    for (const [proxy, atLeast] of Object.entries({
+      bouncers: 3,
+      read_bouncers: 2,
+      leader: 1,
+      replicas: 2,
+    })) {
+      const up = rows.filter((row) => row.proxy === proxy && !isSum(row.server) && isUp(row)).length;
+      if (up < atLeast) return `${haproxy.name}: ${up} of ${atLeast} up in "${proxy}"`;
+    }
+  }
+  await ask(tier.writeUrl, 'SELECT pg_is_in_recovery() AS no');
+  await ask(tier.readUrl, 'SELECT NOT pg_is_in_recovery() AS no');
+  return undefined;
+}
+
+const isSum = (server: string): boolean => server === 'FRONTEND' || server === 'BACKEND';
+
+/** Switches synchronous replication, and waits until a replica confirms commits when it is to be on. */
+export async function applySynchronous(tier: Tier, on: boolean): Promise<void> {
+  const { nodes } = tier.layout;
+  const now = (await configurationOf(nodes)).synchronous_mode === true;
+  if (now !== on) await setSynchronous(nodes, tier.secrets, on);
+  await waitFor(SYNCHRONOUS_LIMIT_MS, async () => {
+    const found = await members(nodes);
+    const confirmed = found?.some((member) => member.role === 'sync_standby') ?? false;
+    return confirmed === on ? undefined : `synchronous replication is not ${on ? 'on' : 'off'} yet`;
+  });
+}
+
+/** @throws Error when the answer is not a plain no */
+async function ask(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: REQUEST_LIMIT_MS,
+    query_timeout: REQUEST_LIMIT_MS,
+  });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ no: boolean }>(sql);
+    if (rows[0]?.no !== false) throw new Error(`"${sql}" came to the wrong server`);
+  } finally {
+    void client.end().catch(() => undefined);
+  }
+}
+
+/** Tries until nothing is missing. @throws Error with what was missing last */
+export async function waitFor(
+  limitMs: number,
+  missing: () => Promise<string | undefined>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const deadline = systemClock.monotonic() + limitMs;
+  for (;;) {
+    signal?.throwIfAborted();
+    const fault = await missing().catch((error: Error) => error.message);
+    if (fault === undefined) return;
+    if (systemClock.monotonic() > deadline) {
+      throw new Error(`the tier did not get ready within ${limitMs / 1_000} s: ${fault}`);
+    }
+    await systemClock.sleep(POLL_MS);
+  }
+}

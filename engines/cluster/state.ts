@@ -1,0 +1,50 @@
+/**
+ * What runs, in a file of the data folder: who supervises, which processes, with their start times, so that `down`
+ * ends exactly these even when the supervisor was killed.
+ */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ProcessIdentity } from '#engines/processes.ts';
+
+export interface TierSettings {
+  readonly portBase: number | null;
+  readonly haproxies: number;
+  /** Clients that the tier was asked to hold. */
+  readonly clients: number;
+}
+
+export interface PartState {
+  readonly process: ProcessIdentity;
+  /** When it was started, milliseconds since 1970. */
+  readonly since: number;
+  readonly restarts: number;
+}
+
+export interface TierState {
+  readonly supervisor: ProcessIdentity;
+  readonly settings: TierSettings;
+  readonly ready: boolean;
+  readonly parts: Readonly<Record<string, PartState>>;
+}
+
+const stateFile = (data: string) => join(data, 'state.json');
+
+/** @returns undefined when no tier runs, or was left running, in `data` */
+export async function readState(data: string): Promise<TierState | undefined> {
+  try {
+    return JSON.parse(await readFile(stateFile(data), 'utf8')) as TierState;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Replaces the file whole, so that a reader never finds half of it. */
+export async function writeState(data: string, state: TierState): Promise<void> {
+  await mkdir(data, { recursive: true });
+  const draft = `${stateFile(data)}.new`;
+  await writeFile(draft, `${JSON.stringify(state, null, 2)}\n`);
+  await rename(draft, stateFile(data));
+}
+
+export const removeState = (data: string): Promise<void> => rm(stateFile(data), { force: true });

@@ -1,0 +1,204 @@
+/**
+ * Keeps the parts of a tier running: starts each as a process group of its own with its output in a log file, and
+ * starts again what ended, soon at first, then ever later.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { asUser, type EngineUser, identify, type ProcessIdentity } from '#engines/processes.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { Part } from './parts.ts';
+import { endGroup, endPostgres } from './processes.ts';
+
+const BACKOFF_FIRST_MS = 500;
+const BACKOFF_MAX_MS = 15_000;
+/** A part that ran this long is well: its next restart is a first one again. */
+const WELL_AFTER_MS = 30_000;
+/** Logs here are for what an engine says at start and end; the chatty ones rotate logs of their own. */
+const LOG_LIMIT_BYTES = 10_000_000;
+const LOG_CHECK_MS = 600_000;
+const POSTGRES_STOP_MS = 10_000;
+
+export interface PartEvent {
+  readonly part: string;
+  readonly what: 'started' | 'ended' | 'restarting';
+  /** In words: exit code or signal, delay. */
+  readonly detail: string;
+}
+
+export interface RunningPart {
+  readonly process: ProcessIdentity | undefined;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  readonly restarts: number;
+  readonly held: boolean;
+}
+
+export interface Supervisor {
+  /** Starts a part that was not started yet. */
+  start(name: string): void;
+  /** From now on a part that ends stays down, until `release`. Drills use it: they end parts on purpose. */
+  hold(name: string): void;
+  /** Ends the hold, and starts the part if it is down. */
+  release(name: string): void;
+  parts(): ReadonlyMap<string, RunningPart>;
+  /** Stops all, last started first. */
+  stop(): Promise<void>;
+}
+
+export interface SupervisorOptions {
+  readonly parts: readonly Part[];
+  readonly user: EngineUser | undefined;
+  readonly logs: string;
+  readonly clock: Clock;
+  /** Told of every start and end, after `parts()` shows it. */
+  readonly report: (event: PartEvent) => void;
+}
+
+interface Entry {
+  readonly part: Part;
+  process: ProcessIdentity | undefined;
+  since: number;
+  restarts: number;
+  failures: number;
+  held: boolean;
+  wanted: boolean;
+  cancelRestart: () => void;
+}
+
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  const { clock, report } = options;
+  const entries = new Map<string, Entry>();
+  let stopping = false;
+
+  const entryOf = (name: string): Entry => {
+    const entry = entries.get(name);
+    if (!entry) throw new Error(`no part is called "${name}"; there are: ${[...entries.keys()].join(', ')}`);
+    return entry;
+  };
+
+  for (const part of options.parts) {
+    entries.set(part.name, {
+      part,
+      process: undefined,
+      since: 0,
+      restarts: 0,
+      failures: 0,
+      held: false,
+      wanted: false,
+      cancelRestart: () => {},
+    });
+  }
+
+  function launch(entry: Entry): void {
+    const { part } = entry;
+    const [command, args] = asUser(options.user, part.command, part.args);
+    const log = openSync(join(options.logs, `${part.name}.log`), 'a', 0o640);
+    const child = spawn(command, args, {
+      cwd: options.logs,
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: {
+        PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+        LANG: 'C.UTF-8',
+        HOME: options.logs,
+        ...part.environment,
+      },
+    });
+    closeSync(log);
+    entry.since = clock.now();
+    entry.process = child.pid === undefined ? undefined : identify(child.pid);
+    child.once('error', (error) => ended(entry, error.message));
+    child.once('exit', (code, name) => ended(entry, name ? `signal ${name}` : `exit code ${code}`));
+    if (entry.process) report({ part: part.name, what: 'started', detail: `pid ${child.pid}` });
+  }
+
+  function ended(entry: Entry, detail: string): void {
+    const ranMs = clock.now() - entry.since;
+    entry.process = undefined;
+    entry.failures = ranMs > WELL_AFTER_MS ? 1 : entry.failures + 1;
+    report({ part: entry.part.name, what: 'ended', detail });
+    if (!stopping && !entry.held && entry.wanted) restartLater(entry);
+  }
+
+  function restartLater(entry: Entry): void {
+    const delayMs = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** (entry.failures - 1));
+    report({ part: entry.part.name, what: 'restarting', detail: `in ${delayMs} ms` });
+    entry.cancelRestart = clock.after(delayMs, () => {
+      if (stopping || entry.held || entry.process) return;
+      entry.restarts += 1;
+      launch(entry);
+    });
+  }
+
+  async function stopPart(entry: Entry): Promise<void> {
+    const { part, process } = entry;
+    if (process) await endGroup(process, part.stopSignal, part.stopLimitMs);
+    if (part.postgres) await endPostgres(part.postgres, POSTGRES_STOP_MS);
+  }
+
+  const logWatch = setInterval(() => void shortenLogs(options.logs, options.parts), LOG_CHECK_MS);
+  logWatch.unref();
+
+  return {
+    start: (name) => {
+      const entry = entryOf(name);
+      entry.wanted = true;
+      if (!entry.process) launch(entry);
+    },
+    hold: (name) => {
+      const entry = entryOf(name);
+      entry.held = true;
+      entry.cancelRestart();
+    },
+    release: (name) => {
+      const entry = entryOf(name);
+      entry.held = false;
+      entry.failures = 0;
+      if (entry.wanted && !entry.process && !stopping) {
+        entry.restarts += 1;
+        launch(entry);
+      }
+    },
+    parts: () => entries,
+    stop: async () => {
+      stopping = true;
+      clearInterval(logWatch);
+      const reversed = [...entries.values()].reverse();
+      for (const entry of reversed) entry.cancelRestart();
+      for (const step of stopSteps(reversed.map((entry) => entry.part))) {
+        await Promise.all(step.map((part) => stopPart(entryOf(part.name))));
+      }
+    },
+  };
+}
+
+/**
+ * Doors first, then the nodes, then etcd; what is in one step goes together. The primary goes after the replicas:
+ * were it the first, one of them would be promoted for the last seconds.
+ */
+function stopSteps(parts: readonly Part[]): Part[][] {
+  const of = (kind: Part['kind']) => parts.filter((part) => part.kind === kind);
+  const isReplica = (part: Part) => existsSync(join(part.postgres ?? '', 'standby.signal'));
+  const nodes = of('node');
+  return [
+    of('haproxy'),
+    of('bouncer'),
+    nodes.filter(isReplica),
+    nodes.filter((node) => !isReplica(node)),
+    of('etcd'),
+  ];
+}
+
+/** Files are opened for appending, so that emptying one under its writer is safe. */
+async function shortenLogs(folder: string, parts: readonly Part[]): Promise<void> {
+  for (const part of parts) {
+    const file = join(folder, `${part.name}.log`);
+    const size = await stat(file).then(
+      (found) => found.size,
+      () => 0,
+    );
+    if (size > LOG_LIMIT_BYTES) await truncate(file).catch(() => undefined);
+  }
+}

@@ -1,0 +1,62 @@
+/** A running tier as its users, drills and `status` see it: addresses, secrets, and the supervisor's door. */
+import { resolve } from 'node:path';
+import { isAlive, type ProcessIdentity } from '#engines/processes.ts';
+import { askControl, controlSocket, type PartProcess } from './control.ts';
+import { type Address, type Layout, localLayout } from './layout.ts';
+import { readSecrets, type Secrets } from './secrets.ts';
+import { readState, type TierSettings } from './state.ts';
+
+export interface Tier {
+  readonly layout: Layout;
+  readonly secrets: Secrets;
+  readonly settings: TierSettings;
+  /** For what writes, and reads what it has just written: DATABASE_URL. Holds the password. */
+  readonly writeUrl: string;
+  /** For what only reads: DATABASE_REPLICA_URL. */
+  readonly readUrl: string;
+  parts(): Promise<Record<string, PartProcess>>;
+  /** The living process of a part; @throws Error when it is down. */
+  processOf(part: string): Promise<ProcessIdentity>;
+  /** Keeps a part down once it has ended, until `release`. */
+  hold(part: string): Promise<void>;
+  release(part: string): Promise<void>;
+}
+
+/** Makes the handle of a tier from what is known of it. */
+export function tierOf(layout: Layout, secrets: Secrets, settings: TierSettings): Tier {
+  const door = controlSocket(layout.folders.run);
+  const parts = () => askControl(door, 'parts');
+  return {
+    layout,
+    secrets,
+    settings,
+    writeUrl: databaseUrl(layout.writes, secrets),
+    readUrl: databaseUrl(layout.reads, secrets),
+    parts,
+    processOf: async (part) => {
+      const identity = (await parts())[part]?.process;
+      if (!identity) throw new Error(`${part} is not running`);
+      return identity;
+    },
+    hold: async (part) => void (await askControl(door, 'hold', part)),
+    release: async (part) => void (await askControl(door, 'release', part)),
+  };
+}
+
+/**
+ * The tier that runs in a data folder.
+ * @throws Error when none runs there
+ */
+export async function findTier(data: string): Promise<Tier> {
+  const folder = resolve(data);
+  const state = await readState(folder);
+  if (!state || !isAlive(state.supervisor)) {
+    throw new Error(`no tier runs in ${folder}; start one: trunkline cluster up --detach --data ${data}`);
+  }
+  const { portBase, haproxies } = state.settings;
+  const layout = localLayout({ data: folder, haproxies, portBase: portBase ?? undefined });
+  return tierOf(layout, await readSecrets(folder), state.settings);
+}
+
+const databaseUrl = ({ host, port }: Address, secrets: Secrets): string =>
+  `postgresql://trunkline:${secrets.app}@${host}:${port}/trunkline`;
