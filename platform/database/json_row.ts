@@ -1,0 +1,185 @@
+/**
+ * One row as a JSON object, written straight from PostgreSQL's bytes.
+ *
+ *   bool                       true, false
+ *   int2 int4 int8 oid         numbers; an int8 beyond 2^53 is an error, as in types.ts
+ *   float4 float8              numbers in PostgreSQL's shortest exact form; NaN and infinities null, as in JSON.stringify
+ *   numeric                    decimal strings
+ *   timestamptz                RFC 3339 strings, in the session's zone; other types of time as PostgreSQL writes them
+ *   json jsonb                 as they are
+ *   text[] varchar[] int2[] int4[]   arrays
+ *   everything else            strings of PostgreSQL's text: text, uuid, inet, enums, bytea (\x…), intervals, other arrays
+ *   NULL                       null
+ *
+ * Texts pass through as they are: the database's encoding is UTF8, and the client's too, as pg sets it.
+ */
+import pg from 'pg';
+import { type ByteOutput, copyBytes, copyRfc3339, reserve, textAt, writeText } from './byte_output.ts';
+import { copyJsonText, JSON_WORST_GROWTH } from './json_text.ts';
+import type { Column, ColumnKind } from './row_columns.ts';
+
+/** Changes a text on its way out. */
+export type Rewrite = (text: string) => string;
+
+/** A result's columns, made ready for writing. */
+export interface JsonRowPlan {
+  readonly columns: readonly Column[];
+  /**
+   * `{"a":"` and `,"b":` one behind the other: each column's name with what stands around it, up to the value. The
+   * quote that opens a string is part of it; NULL takes it back.
+   */
+  readonly keys: DataView<ArrayBuffer>;
+  readonly keyAt: readonly number[];
+  readonly keyLength: readonly number[];
+  readonly kinds: readonly ColumnKind[];
+  /** Whether the key opens a string. */
+  readonly quoted: readonly boolean[];
+  /** Of an empty row, each value null. */
+  readonly fixedBytes: number;
+}
+
+const QUOTED: ReadonlySet<ColumnKind> = new Set(['decimal', 'plain', 'text', 'timestamptz']);
+
+const NULL = 0x6e756c6c;
+const TRUE = 0x74727565;
+const FALS = 0x66616c73;
+const QUOTE = 0x22;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const LETTER_e = 0x65;
+const LETTER_t = 0x74;
+const LETTER_I = 0x49;
+const LETTER_N = 0x4e;
+const MINUS = 0x2d;
+/** Any integer of so many characters is below 2^53. */
+const SAFE_INTEGER_CHARACTERS = 15;
+
+/** @throws Error for two columns of one name: an object holds only one of them */
+export function planJsonRow(columns: readonly Column[]): JsonRowPlan {
+  const names = columns.map((column) => column.name);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new Error(`two columns are named ${twice}: give one of them another name`);
+  const texts = columns.map(
+    ({ name, kind }, i) => `${i > 0 ? ',' : '{'}${JSON.stringify(name)}:${QUOTED.has(kind) ? '"' : ''}`,
+  );
+  const keys = texts.map((text) => Buffer.from(text));
+  const keyLength = keys.map((key) => key.length);
+  let at = 0;
+  const keyAt = keyLength.map((length) => {
+    at += length;
+    return at - length;
+  });
+  const joined = Buffer.concat(keys);
+  return {
+    columns,
+    keys: new DataView(joined.buffer as ArrayBuffer, joined.byteOffset, joined.length),
+    keyAt,
+    keyLength,
+    kinds: columns.map((column) => column.kind),
+    quoted: columns.map((column) => QUOTED.has(column.kind)),
+    fixedBytes: joined.length + 4 * columns.length + ',{}'.length,
+  };
+}
+
+/**
+ * Appends a row, which lies in `from` between `at` and `end` (see RowSink).
+ * @param rewrites by column; undefined where no column has one
+ * @throws RangeError for an int8 that JavaScript cannot read exactly
+ */
+export function writeJsonRow(
+  plan: JsonRowPlan,
+  out: ByteOutput,
+  from: DataView<ArrayBuffer>,
+  at: number,
+  end: number,
+  rewrites?: readonly (Rewrite | undefined)[],
+): void {
+  const { keys, keyAt, keyLength, kinds, quoted } = plan;
+  const worst = plan.fixedBytes + JSON_WORST_GROWTH * (end - at);
+  reserve(out, worst);
+  let to = out.view;
+  let toAt = out.at;
+  let valueAt = at + 2;
+
+  for (let i = 0; i < kinds.length; i++) {
+    copyBytes(keys, keyAt[i]!, to, toAt, keyLength[i]!);
+    toAt += keyLength[i]!;
+    const length = from.getInt32(valueAt);
+    valueAt += 4;
+    const kind = kinds[i]!;
+    if (length < 0) {
+      if (quoted[i]) toAt--;
+      to.setInt32(toAt, NULL);
+      toAt += 4;
+      continue;
+    }
+    const rewrite = rewrites?.[i];
+    if (rewrite || kind === 'array') {
+      const text = textAt(from, valueAt, length);
+      out.at = quoted[i] ? toAt - 1 : toAt;
+      writeText(out, JSON.stringify(rewrite ? rewrite(text) : arrayOf(text, plan.columns[i]!.type)));
+      reserve(out, worst);
+      to = out.view;
+      toAt = out.at;
+      valueAt += length;
+      continue;
+    }
+    switch (kind) {
+      case 'text':
+        toAt = copyJsonText(from, valueAt, to, toAt, length);
+        to.setUint8(toAt++, QUOTE);
+        break;
+      case 'plain':
+      case 'decimal':
+        copyBytes(from, valueAt, to, toAt, length);
+        toAt += length;
+        to.setUint8(toAt++, QUOTE);
+        break;
+      case 'timestamptz':
+        toAt = copyRfc3339(from, valueAt, to, toAt, length);
+        to.setUint8(toAt++, QUOTE);
+        break;
+      case 'boolean': {
+        const yes = from.getUint8(valueAt) === LETTER_t;
+        to.setInt32(toAt, yes ? TRUE : FALS);
+        toAt += 4;
+        if (!yes) to.setUint8(toAt++, LETTER_e);
+        break;
+      }
+      case 'float': {
+        const first = from.getUint8(valueAt);
+        const digit = first === MINUS ? from.getUint8(valueAt + 1) : first;
+        if (digit === LETTER_N || digit === LETTER_I) {
+          to.setInt32(toAt, NULL);
+          toAt += 4;
+          break;
+        }
+        copyBytes(from, valueAt, to, toAt, length);
+        toAt += length;
+        break;
+      }
+      case 'int8':
+        if (length > SAFE_INTEGER_CHARACTERS) refuseUnsafe(textAt(from, valueAt, length));
+        copyBytes(from, valueAt, to, toAt, length);
+        toAt += length;
+        break;
+      default: // number, json
+        copyBytes(from, valueAt, to, toAt, length);
+        toAt += length;
+    }
+    valueAt += length;
+  }
+  if (kinds.length === 0) to.setUint8(toAt++, OPEN_OBJECT);
+  to.setUint8(toAt++, CLOSE_OBJECT);
+  out.at = toAt;
+}
+
+function refuseUnsafe(text: string): void {
+  if (!Number.isSafeInteger(Number(text)))
+    throw new RangeError(`bigint ${text} does not fit a JavaScript number`);
+}
+
+/** pg's reading of an array; an everyday one is empty. */
+function arrayOf(text: string, type: number): unknown {
+  return text === '{}' ? [] : pg.types.getTypeParser(type)(text);
+}

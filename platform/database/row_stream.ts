@@ -1,0 +1,239 @@
+/**
+ * Rows as PostgreSQL sends them, handed to a writer before any JavaScript value is made of them.
+ *
+ * pg makes a string of every value and an object of every row. A page of calls is then printed again, and that is where
+ * most of its time goes. Here a query borrows the connection's socket from pg while its answer comes in: rows go to the
+ * sink; what the client must know of (errors, notices, settings) goes to pg as whole messages; with ReadyForQuery the
+ * socket goes back. To pg it is a Submittable, as pg-cursor is, and waits its turn like any query.
+ */
+import type { Socket } from 'node:net';
+import type { ClientBase } from 'pg';
+import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
+import { type Column, readColumns } from './row_columns.ts';
+import { createSplitter, encodeQuery, HEADER_BYTES, MESSAGE } from './wire_messages.ts';
+
+/** How long the server may take to give up a query, before its connection is closed instead. */
+export const CANCEL_LIMIT_MS = 1_000;
+
+/** SQL and its parameters; Kysely's compiled queries are such. */
+export interface RowQuery {
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+}
+
+/** Takes rows. What it throws ends the query and comes out of `finished`. */
+export interface RowSink {
+  /** Before the first row. Not called where there can be no rows (an INSERT without RETURNING). */
+  columns(columns: readonly Column[]): void;
+  /**
+   * One row, from its number of columns at `at` up to `end`: for each column its length (-1: null) and its text.
+   * The memory behind `view` is not written to again.
+   */
+  row(view: DataView<ArrayBuffer>, at: number, end: number): void;
+  /** What came in one piece has been given: a good moment to pass it on, or to pause. */
+  pieceEnd?(): void;
+}
+
+export interface RowStreamOptions {
+  /** Aborted: the server is asked to cancel the query. */
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock;
+}
+
+export interface RowStream {
+  /**
+   * Resolves when all rows were given. Rejects with pg's DatabaseError, the sink's error, the signal's reason, or
+   * because the connection was lost. Either way the client is ready for its next query, or it is broken and has emitted
+   * 'error' before.
+   */
+  readonly finished: Promise<void>;
+  /** Stops reading from the socket; PostgreSQL waits as soon as the network's buffers are full. */
+  pause(): void;
+  resume(): void;
+  /** Ends the query early: the server cancels it, and `finished` rejects with `error`. */
+  stop(error: unknown): void;
+}
+
+/** pg's Connection, as far as it is needed here. */
+interface Connection {
+  readonly stream: Socket;
+  sendCopyFail(message: string): void;
+  sync(): void;
+}
+type OnData = (chunk: Buffer) => void;
+
+/** What pg's client wants of a query that is not its own. */
+interface Submittable {
+  submit(connection: Connection): Error | undefined;
+  handleError(error: unknown): void;
+  handleReadyForQuery(): void;
+  handleCopyInResponse(connection: Connection): void;
+  /** Set by client.query() where the client has a query_timeout. */
+  callback?: () => void;
+}
+
+/** Runs `query` on `client` and gives its rows to `sink`. */
+export function streamRows(
+  client: ClientBase,
+  query: RowQuery,
+  sink: RowSink,
+  { signal, clock = systemClock }: RowStreamOptions = {},
+): RowStream {
+  signal?.throwIfAborted();
+  const { promise: finished, resolve, reject } = Promise.withResolvers<void>();
+  let stream: Socket | undefined; // from the moment the query is sent
+  let pgListener: OnData | undefined; // pg's own, while the socket is ours
+  let failure: { readonly error: unknown } | undefined;
+  let pgKnowsError = false; // pg has been given an ErrorResponse
+  let forwarding = false; // … and is reading it this moment
+  let ready: Buffer | undefined; // ReadyForQuery, once it has come
+  let cancelled: Promise<void> | undefined;
+  let forgetDeadline: (() => void) | undefined;
+
+  /** Takes no more rows and has the server end the query; the rest of its answer is read and dropped. */
+  function stop(error: unknown): void {
+    failure ??= { error }; // the first is the one to tell: the server's own after a cancel is only its echo
+    if (!stream || ready || cancelled) return;
+    const socket = stream;
+    socket.resume();
+    cancelled = sendCancelRequest(client as unknown as CancelTarget, CANCEL_LIMIT_MS);
+    forgetDeadline = clock.after(CANCEL_LIMIT_MS, () => socket.destroy());
+  }
+
+  function onAbort(): void {
+    stop(signal?.reason);
+    if (!stream) settle(); // it still waits in the client's queue; submit() will refuse
+  }
+
+  /** Gives the socket back to pg, and the outcome to the caller. */
+  function settle(): void {
+    forgetDeadline?.();
+    signal?.removeEventListener('abort', onAbort);
+    submittable.callback?.();
+    if (stream && pgListener) {
+      stream.removeListener('data', onData);
+      stream.removeListener('close', settle);
+      stream.on('data', pgListener);
+      stream.resume();
+    }
+    pgListener = undefined;
+    if (failure) reject(failure.error);
+    else resolve();
+  }
+
+  function tellPg(view: DataView<ArrayBuffer>, start: number, end: number): void {
+    pgListener?.(Buffer.from(view.buffer, view.byteOffset + start, end - start));
+  }
+
+  function onMessage(type: number, view: DataView<ArrayBuffer>, start: number, end: number): boolean {
+    switch (type) {
+      case MESSAGE.dataRow:
+        try {
+          if (!failure) sink.row(view, start + HEADER_BYTES, end);
+        } catch (error) {
+          stop(error);
+        }
+        break;
+      case MESSAGE.rowDescription:
+        try {
+          if (!failure) sink.columns(readColumns(view, start, end));
+        } catch (error) {
+          stop(error);
+        }
+        break;
+      case MESSAGE.parseComplete:
+      case MESSAGE.bindComplete:
+      case MESSAGE.noData:
+      case MESSAGE.commandComplete:
+      case MESSAGE.emptyQuery:
+      case MESSAGE.copyData:
+      case MESSAGE.copyDone:
+        break;
+      case MESSAGE.copyOutResponse:
+        stop(new Error('COPY TO has no rows: run it with pg-copy-streams'));
+        break;
+      case MESSAGE.error:
+        // pg then holds no query for active, and would not tell this one that the connection is lost.
+        if (!pgKnowsError) stream?.once('close', settle);
+        pgKnowsError = true;
+        forwarding = true;
+        tellPg(view, start, end);
+        forwarding = false;
+        break;
+      case MESSAGE.notice:
+      case MESSAGE.parameterStatus:
+      case MESSAGE.notification:
+      case MESSAGE.copyInResponse:
+        tellPg(view, start, end);
+        break;
+      case MESSAGE.readyForQuery:
+        ready = Buffer.from(view.buffer, view.byteOffset + start, end - start);
+        return false;
+      default:
+        failure ??= { error: new Error(`unknown message 0x${type.toString(16)} from PostgreSQL`) };
+        stream?.destroy();
+        return false;
+    }
+    return true;
+  }
+
+  const split = createSplitter(onMessage);
+
+  function onData(chunk: Buffer): void {
+    const rest = split(chunk);
+    if (!ready) {
+      if (!failure) sink.pieceEnd?.();
+      return;
+    }
+    const finish = () => {
+      const listener = pgListener;
+      if (!listener) return; // the connection was lost meanwhile
+      settle();
+      listener(ready!); // the client's next query may start in here
+      if (rest && rest.length > 0) listener(rest);
+    };
+    // A cancel request that is still on its way would hit the next query.
+    if (cancelled) cancelled.then(finish);
+    else finish();
+  }
+
+  const submittable: Submittable = {
+    submit(connection) {
+      if (failure) return new Error('cancelled before it was sent', { cause: failure.error });
+      const [listener, ...others] = connection.stream.listeners('data') as OnData[];
+      if (!listener || others.length > 0) return new Error('the connection is in use by another stream');
+      let message: Buffer;
+      try {
+        message = encodeQuery(query.sql, query.parameters);
+      } catch (error) {
+        return error as Error;
+      }
+      stream = connection.stream;
+      pgListener = listener;
+      stream.removeListener('data', listener);
+      stream.on('data', onData);
+      // A socket that is closing says so by 'close', and pg then tells handleError.
+      if (stream.writable) stream.write(message);
+      return undefined;
+    },
+    handleError(error) {
+      if (forwarding) failure ??= { error };
+      else if (stream && !stream.destroyed)
+        stop(error); // pg's query_timeout
+      else {
+        failure ??= { error };
+        settle();
+      }
+    },
+    handleReadyForQuery: () => undefined,
+    handleCopyInResponse(connection) {
+      connection.sendCopyFail('COPY FROM takes no rows here: run it with pg-copy-streams');
+      connection.sync(); // the one sent with the query was skipped by the server
+    },
+  };
+
+  signal?.addEventListener('abort', onAbort);
+  client.query(submittable as never);
+  return { finished, pause: () => stream?.pause(), resume: () => stream?.resume(), stop };
+}

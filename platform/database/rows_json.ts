@@ -1,0 +1,151 @@
+/** A page of rows as JSON bytes, written straight from PostgreSQL's bytes: see json_row.ts for what becomes of each type. */
+import type { ClientBase } from 'pg';
+import { type ByteOutput, createOutput, reserve, textAt, writeText } from './byte_output.ts';
+import { type JsonRowPlan, planJsonRow, type Rewrite, writeJsonRow } from './json_row.ts';
+import type { Column } from './row_columns.ts';
+import { type RowQuery, type RowStreamOptions, streamRows } from './row_stream.ts';
+
+/** A page is held in memory whole. A larger result wants a LIMIT, or rowsAsCsv. */
+export const PAGE_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** Memory to begin a page with: as much as the last one of its kind took, within these. */
+const FIRST_CAPACITY_BYTES = { least: 4 * 1024, most: 256 * 1024 } as const;
+
+export interface JsonPageOptions extends RowStreamOptions {
+  /** How many rows are written. Ask the database for one more: it is not written, but makes `more` true. */
+  readonly limit?: number;
+  /** Columns whose values in the last written row are wanted: what the next page starts behind. */
+  readonly keep?: readonly string[];
+  /** Columns whose text is changed on its way, by name: masked numbers. Written as strings; NULL stays null. */
+  readonly rewrite?: Readonly<Record<string, Rewrite>>;
+  /** Written before the array: the beginning of an envelope. */
+  readonly before?: string;
+  /** Written behind the array. */
+  readonly after?: (page: PageFacts) => string;
+}
+
+export interface PageFacts {
+  /** Rows written. */
+  readonly count: number;
+  /** There was at least one row beyond the limit. */
+  readonly more: boolean;
+  /** The kept columns of the last written row, in PostgreSQL's text: instants with all their digits. */
+  readonly last: Readonly<Record<string, string | null>> | undefined;
+}
+
+export interface JsonPage extends PageFacts {
+  readonly bytes: Buffer;
+}
+
+/**
+ * Runs `query` and gives its rows as the bytes of a JSON array of objects, within `before` and `after`.
+ * @throws what streamRows rejects with; RangeError for an int8 beyond 2^53 or a page over PAGE_LIMIT_BYTES; Error for two
+ * columns of one name, and for a kept or rewritten column that the query does not have
+ */
+export async function rowsAsJson(
+  client: ClientBase,
+  query: RowQuery,
+  options: JsonPageOptions = {},
+): Promise<JsonPage> {
+  const { limit = Number.POSITIVE_INFINITY, keep = [], rewrite, before = '', after } = options;
+  let plan: PagePlan | undefined;
+  let keptIndexes: readonly number[] = [];
+  let rewrites: (Rewrite | undefined)[] | undefined;
+  let out: ByteOutput | undefined;
+  let count = 0;
+  let more = false;
+  let lastView: DataView<ArrayBuffer> | undefined;
+  let lastAt = 0;
+
+  const sink = {
+    columns(columns: readonly Column[]) {
+      plan = pagePlan(columns);
+      keptIndexes = keep.map((name) => indexOf(columns, name));
+      for (const [name, change] of Object.entries(rewrite ?? {})) {
+        rewrites ??= [];
+        rewrites[indexOf(columns, name)] = change;
+      }
+      out = beginArray(plan.capacity, before);
+    },
+    row(view: DataView<ArrayBuffer>, at: number, end: number) {
+      if (count === limit) {
+        more = true;
+        return;
+      }
+      if (count > 0) out!.view.setUint8(out!.at++, COMMA); // in the byte that a row leaves for what follows it
+      writeJsonRow(plan!.row, out!, view, at, end, rewrites);
+      if (out!.at > PAGE_LIMIT_BYTES) throw new RangeError(`a page of more than ${PAGE_LIMIT_BYTES} bytes`);
+      count++;
+      lastView = view;
+      lastAt = at;
+    },
+  };
+  await streamRows(client, query, sink, options).finished;
+
+  out ??= beginArray(FIRST_CAPACITY_BYTES.least, before);
+  out.view.setUint8(out.at++, CLOSE_ARRAY);
+  const kept = lastView && valuesAt(lastView, lastAt, keptIndexes);
+  const last = kept && Object.fromEntries(keep.map((name, i) => [name, kept[i]!]));
+  const facts: PageFacts = { count, more, last };
+  if (after) writeText(out, after(facts));
+  if (plan) plan.capacity = capacityAfter(out.at);
+  return { ...facts, bytes: out.bytes.subarray(0, out.at) };
+}
+
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const COMMA = 0x2c;
+
+interface PagePlan {
+  readonly row: JsonRowPlan;
+  /** Bytes to begin the next page with. */
+  capacity: number;
+}
+
+/** Lives as long as readColumns remembers the columns. */
+const plans = new WeakMap<readonly Column[], PagePlan>();
+
+function pagePlan(columns: readonly Column[]): PagePlan {
+  let plan = plans.get(columns);
+  if (!plan) {
+    plan = { row: planJsonRow(columns), capacity: FIRST_CAPACITY_BYTES.least };
+    plans.set(columns, plan);
+  }
+  return plan;
+}
+
+/** A quarter more than last time, and what a row reserves at most; memory that is not touched costs little. */
+function capacityAfter(bytes: number): number {
+  const wanted = Math.ceil(1.25 * bytes) + FIRST_CAPACITY_BYTES.least;
+  return Math.min(wanted, FIRST_CAPACITY_BYTES.most);
+}
+
+/** `before` and the bracket, with room for the closing one. */
+function beginArray(capacity: number, before: string): ByteOutput {
+  const out = createOutput(capacity);
+  writeText(out, before);
+  reserve(out, 2);
+  out.view.setUint8(out.at++, OPEN_ARRAY);
+  return out;
+}
+
+function indexOf(columns: readonly Column[], name: string): number {
+  const index = columns.findIndex((column) => column.name === name);
+  if (index < 0) throw new Error(`the query has no column ${name}`);
+  return index;
+}
+
+/** PostgreSQL's text of some values of a row, by their indexes. */
+function valuesAt(view: DataView<ArrayBuffer>, rowAt: number, indexes: readonly number[]): (string | null)[] {
+  const starts: number[] = [];
+  let at = rowAt + 2;
+  for (let left = view.getUint16(rowAt); left > 0; left--) {
+    starts.push(at);
+    at += 4 + Math.max(0, view.getInt32(at));
+  }
+  return indexes.map((index) => {
+    const start = starts[index]!;
+    const length = view.getInt32(start);
+    return length < 0 ? null : textAt(view, start + 4, length);
+  });
+}
