@@ -1,0 +1,99 @@
+/**
+ * What counts as a failure of the database: the one rule, over error values, for every breaker.
+ *
+ * - `failure`: the database could not be reached, was shutting down or starting, had no connection to give, or did not
+ *   answer in time. Enough of these in a row open the breaker.
+ * - `success`: it answered. A bad request that PostgreSQL itself turned down is an answer: it proves that PostgreSQL
+ *   works.
+ * - `neutral`: says nothing about the database (cancelled by us, a fault in our own code, an error of PostgreSQL's that
+ *   neither proves that it works nor that it does not, such as a disk full for one large sort).
+ *
+ * SQLSTATEs: PostgreSQL documentation, appendix A. PgBouncer reports its own errors (no server to be had, waited too
+ * long, too many clients) as 08P01. Messages: those of `pg` and `pg-pool`, which give these errors no code.
+ */
+import { TimeoutError } from './deadline.ts';
+
+export type Outcome = 'success' | 'failure' | 'neutral';
+
+const FAILURE_SQLSTATES = new Set([
+  '57P01', // admin_shutdown
+  '57P02', // crash_shutdown
+  '57P03', // cannot_connect_now: starting, stopping or recovering
+  '57P04', // database_dropped
+  '57P05', // idle_session_timeout: the connection is gone
+  '53300', // too_many_connections
+  '25006', // read_only_sql_transaction: what was the primary is one no more, so no write can succeed
+]);
+
+/** Connection exceptions. */
+const FAILURE_CLASS = '08';
+
+/** The statement was at fault, or lost to another transaction: feature, cardinality, data, constraint, rollback, syntax or right, raised by a function. */
+const ANSWERED_CLASSES = new Set(['0A', '21', '22', '23', '40', '42', '44', 'P0']);
+
+const QUERY_CANCELED = '57014';
+
+const FAILURE_ERRNOS = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
+
+const FAILURE_MESSAGES = [
+  /^Connection terminated/,
+  /^timeout expired$/,
+  /^timeout exceeded when trying to connect$/,
+  /^Query read timeout$/,
+  /^Client has encountered a connection error/,
+  /^Client was closed and is not queryable/,
+];
+
+/** How many causes of causes are looked at; also ends a chain that closes on itself. */
+const MAX_CAUSES = 5;
+
+/** Judges what a piece of database work threw. Work that threw nothing is a success and need not be judged. */
+export function judgeError(error: unknown): Outcome {
+  let current = error;
+  for (let depth = 0; depth < MAX_CAUSES && current instanceof Error; depth++) {
+    const outcome = judgeOne(current);
+    if (outcome) return outcome;
+    current = current.cause;
+  }
+  return 'neutral';
+}
+
+/** Undefined where the error itself says nothing, so that its cause decides. */
+function judgeOne(error: Error): Outcome | undefined {
+  if (error instanceof TimeoutError) return 'failure';
+  if (error.name === 'AbortError') return 'neutral';
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  if (typeof code === 'string') {
+    if (FAILURE_ERRNOS.has(code)) return 'failure';
+    // A Unix socket that is not there: its server is down.
+    if (code === 'ENOENT' && syscall === 'connect') return 'failure';
+    if (isSqlState(code)) return judgeSqlState(code, error.message);
+  }
+  return FAILURE_MESSAGES.some((pattern) => pattern.test(error.message)) ? 'failure' : undefined;
+}
+
+function isSqlState(code: string): boolean {
+  return /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E');
+}
+
+function judgeSqlState(sqlState: string, message: string): Outcome {
+  if (FAILURE_SQLSTATES.has(sqlState)) return 'failure';
+  const sqlClass = sqlState.slice(0, 2);
+  if (sqlClass === FAILURE_CLASS) return 'failure';
+  if (ANSWERED_CLASSES.has(sqlClass)) return 'success';
+  // One SQLSTATE for both: we (or an administrator) cancelled it, or it ran into statement_timeout.
+  if (sqlState === QUERY_CANCELED && message.includes('statement timeout')) return 'failure';
+  return 'neutral';
+}

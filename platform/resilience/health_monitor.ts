@@ -1,0 +1,192 @@
+/**
+ * The health monitor: checks the database at regular times, whatever requests do, tells of a failure and of a recovery
+ * once each, and tells the breaker.
+ *
+ * - A check that takes longer than its timeout has failed. Its signal is aborted, and no other check begins before it
+ *   has ended; until then each turn counts as a failure.
+ * - `uptimePercent`: share of the time since the first check ended in which the database was healthy. The time between
+ *   the ends of two checks counts as the earlier one found it, the time since the last check likewise; so an outage is
+ *   dated from the check that saw it to the check that saw it over.
+ * - The breaker is told at once of a check that timed out: nobody else sees a frozen database before the query timeout.
+ *   Of a check that failed in another way it is told at the second in a row: it may have been this one connection, and
+ *   if the database is down the queries themselves fail at once and open the breaker.
+ */
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { CircuitBreaker } from './circuit_breaker.ts';
+import { TimeoutError } from './deadline.ts';
+
+/** As the reference: `SELECT 1` every 2 s, with a 5 s timeout. */
+export const HEALTH_CHECK_INTERVAL_MS = 2_000;
+export const HEALTH_CHECK_TIMEOUT_MS = 5_000;
+/** Failed checks in a row until the breaker is told of a failure that was no timeout. */
+export const FAILED_CHECKS_TO_TELL = 2;
+
+export interface HealthStatus {
+  /** What the last check found; false before the first. */
+  readonly healthy: boolean;
+  readonly consecutiveFailures: number;
+  readonly consecutiveSuccesses: number;
+  /** 0 to 100; null before the first check. */
+  readonly uptimePercent: number | null;
+  /** Milliseconds since the present outage was seen; null while healthy. */
+  readonly timeSinceDown: number | null;
+  /** `at` is the wall-clock time at its end, milliseconds since 1970. */
+  readonly lastCheck: { readonly at: number; readonly tookMs: number; readonly passed: boolean } | null;
+  /** Why the last check that failed did; kept after a recovery. */
+  readonly lastError: string | null;
+}
+
+export type HealthChange =
+  | { readonly healthy: false; readonly error: unknown }
+  /** @property downMs how long the outage was seen to last */
+  | { readonly healthy: true; readonly downMs: number };
+
+export interface HealthMonitor {
+  /** Begins the checks, the first at once; a monitor that runs already is left alone. */
+  start(): void;
+  /** Ends the checks; one under way is aborted and not counted. */
+  stop(): Promise<void>;
+  /** Checks now; while a check is under way, waits for that one. */
+  runOnce(): Promise<HealthStatus>;
+  readonly status: HealthStatus;
+}
+
+export interface HealthMonitorOptions {
+  /** Resolves when the database answered. Must end soon after its signal is aborted. */
+  readonly check: (signal: AbortSignal) => Promise<void>;
+  readonly clock: Clock;
+  readonly intervalMs?: number;
+  readonly timeoutMs?: number;
+  /** Told of a failure and of a recovery, once each; not of a first check that passes. Must not throw. */
+  readonly onChange?: (change: HealthChange) => void;
+  readonly breaker?: Pick<CircuitBreaker, 'databaseDown' | 'databaseUp'>;
+}
+
+export function createHealthMonitor(options: HealthMonitorOptions): HealthMonitor {
+  const { check, clock, onChange, breaker } = options;
+  const { intervalMs = HEALTH_CHECK_INTERVAL_MS, timeoutMs = HEALTH_CHECK_TIMEOUT_MS } = options;
+  let consecutiveFailures = 0;
+  let consecutiveSuccesses = 0;
+  let lastCheck: HealthStatus['lastCheck'] = null;
+  let lastError: string | null = null;
+  /** Monotonic milliseconds. */
+  let lastCheckAt = 0;
+  let downSince: number | undefined;
+  let upMs = 0;
+  let downMs = 0;
+  let breakerTold = false;
+  let inFlight: Promise<HealthStatus> | undefined;
+  /** A check that was given up on has not ended. */
+  let hanging = false;
+  /** Set while the checks go on. */
+  let stopping: AbortController | undefined;
+  let ended = Promise.resolve();
+
+  /** Counts the time since the last check as that check found it. */
+  function countTime(now: number): void {
+    if (lastCheck?.passed) upMs += now - lastCheckAt;
+    else if (lastCheck) downMs += now - lastCheckAt;
+    lastCheckAt = now;
+  }
+
+  function record(startedAt: number, failure: { readonly error: unknown } | undefined): void {
+    const now = clock.monotonic();
+    countTime(now);
+    const wasDownSince = downSince;
+    lastCheck = { at: clock.now(), tookMs: now - startedAt, passed: !failure };
+    if (failure) {
+      consecutiveSuccesses = 0;
+      consecutiveFailures++;
+      downSince ??= now;
+      lastError = failure.error instanceof Error ? failure.error.message : String(failure.error);
+      if (wasDownSince === undefined) onChange?.({ healthy: false, error: failure.error });
+      if (breakerTold) return;
+      breakerTold = failure.error instanceof TimeoutError || consecutiveFailures >= FAILED_CHECKS_TO_TELL;
+      if (breakerTold) breaker?.databaseDown(failure.error);
+    } else {
+      consecutiveFailures = 0;
+      consecutiveSuccesses++;
+      downSince = undefined;
+      breakerTold = false;
+      if (wasDownSince !== undefined) onChange?.({ healthy: true, downMs: now - wasDownSince });
+      breaker?.databaseUp(startedAt);
+    }
+  }
+
+  async function checkOnce(stop: AbortSignal | undefined): Promise<void> {
+    const startedAt = clock.monotonic();
+    if (hanging) return record(startedAt, { error: new TimeoutError('the last health check', timeoutMs) });
+    const controller = new AbortController();
+    const onStop = () => controller.abort(stop?.reason);
+    stop?.addEventListener('abort', onStop, { once: true });
+    const cancel = clock.after(timeoutMs, () =>
+      controller.abort(new TimeoutError('health check', timeoutMs)),
+    );
+    const aborted = new Promise<void>((resolve) => {
+      controller.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    let failure: { error: unknown } | undefined;
+    hanging = true;
+    const checked = (async () => check(controller.signal))()
+      .catch((error: unknown) => {
+        failure = { error };
+      })
+      .finally(() => {
+        hanging = false;
+      });
+    await Promise.race([checked, aborted]);
+    cancel();
+    stop?.removeEventListener('abort', onStop);
+    if (stop?.aborted) return;
+    record(startedAt, controller.signal.aborted ? { error: controller.signal.reason } : failure);
+  }
+
+  async function repeat(stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      const next = clock.monotonic() + intervalMs;
+      await runOnce();
+      await clock.sleep(Math.max(0, next - clock.monotonic()), stop).catch(() => {});
+    }
+  }
+
+  function runOnce(): Promise<HealthStatus> {
+    inFlight ??= checkOnce(stopping?.signal).then(() => {
+      inFlight = undefined;
+      return status();
+    });
+    return inFlight;
+  }
+
+  function status(): HealthStatus {
+    const sinceLastMs = lastCheck ? clock.monotonic() - lastCheckAt : 0;
+    const up = upMs + (lastCheck?.passed ? sinceLastMs : 0);
+    const total = upMs + downMs + sinceLastMs;
+    const atFirst = lastCheck?.passed ? 100 : 0;
+    return {
+      healthy: lastCheck?.passed ?? false,
+      consecutiveFailures,
+      consecutiveSuccesses,
+      uptimePercent: lastCheck ? (total > 0 ? (100 * up) / total : atFirst) : null,
+      timeSinceDown: downSince === undefined ? null : clock.monotonic() - downSince,
+      lastCheck,
+      lastError,
+    };
+  }
+
+  return {
+    start() {
+      if (stopping) return;
+      stopping = new AbortController();
+      ended = repeat(stopping.signal);
+    },
+    async stop() {
+      stopping?.abort(new Error('the health monitor stops'));
+      stopping = undefined;
+      await ended;
+    },
+    runOnce,
+    get status() {
+      return status();
+    },
+  };
+}

@@ -1,0 +1,242 @@
+/**
+ * The request queue: as many requests at work as there are slots (database connections), the others in a bounded
+ * waiting room, in fair order, each until its deadline.
+ *
+ * - slot: the right to use one connection; held from dispatch until `release`.
+ * - gate: the breaker; nothing is dispatched without its pass.
+ * - dispatch: a waiting request gets a slot. refusal: it leaves without one (ticket.ts has the reasons).
+ * - hopeless: less time is left until the deadline than work lately takes. Hopeless requests are refused when a slot
+ *   could have gone to them, and only while others compete for it: where nobody waits, trying costs nobody anything,
+ *   and it is how the queue learns that work has become quick again.
+ *
+ * Order: `fifo`, or `adaptive`: newest first while the queue stands (standing_queue.ts), because under overload FIFO
+ * makes every answer late while newest-first makes most of them early; bench/queue_order.ts shows it.
+ */
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { Gate, Pass } from './circuit_breaker.ts';
+import { callAt } from './deadline.ts';
+import type { Outcome } from './failure_rule.ts';
+import { createServiceTimes } from './service_time.ts';
+import { createStandingQueue } from './standing_queue.ts';
+import type { Lane, Refusal, Ticket } from './ticket.ts';
+import { createWaitingRoom, type Seat } from './waiting_room.ts';
+
+/** As the reference: more than 200 waiting is an overload. */
+export const QUEUE_LIMIT = 200;
+
+export type QueueOrder = 'fifo' | 'adaptive';
+
+/** The right to use one connection. */
+export interface Slot {
+  /** How long the request waited for it, milliseconds. */
+  readonly waitedMs: number;
+  /** The breaker is HALF_OPEN: this request finds out whether the database works again. */
+  readonly probe: boolean;
+  /** Gives the slot back and tells the breaker how the work went; only the first call counts. */
+  release(outcome: Outcome, cause?: unknown): void;
+}
+
+export type Admission =
+  | { readonly admitted: true; readonly slot: Slot }
+  | { readonly admitted: false; readonly refusal: Refusal; readonly waitedMs: number };
+
+/** For histograms and logs; times in milliseconds. */
+export type QueueEvent =
+  | { readonly kind: 'dispatched'; readonly lane: Lane; readonly waitedMs: number }
+  | { readonly kind: 'refused'; readonly lane: Lane; readonly waitedMs: number; readonly refusal: Refusal }
+  | { readonly kind: 'released'; readonly lane: Lane; readonly ranMs: number; readonly outcome: Outcome };
+
+export interface QueueStatus {
+  readonly waiting: number;
+  readonly waitingByLane: Readonly<Record<Lane, number>>;
+  readonly limit: number;
+  readonly running: number;
+  readonly slots: number;
+  /** How long the request that has waited longest has waited, milliseconds; 0 when nobody waits. */
+  readonly oldestWaitMs: number;
+  /** Newest first at present. */
+  readonly newestFirst: boolean;
+}
+
+export interface RequestQueue {
+  /** Waits for a slot. Never rejects: a request that gets none is told why. */
+  enter(ticket: Ticket): Promise<Admission>;
+  readonly status: QueueStatus;
+  /** Refuses all who wait and all who come; resolves when the last slot has been given back. */
+  close(): Promise<void>;
+}
+
+export interface RequestQueueOptions {
+  /** How many may be at work at once: the size of the connection pool. */
+  readonly slots: number;
+  /** How many may wait. */
+  readonly limit?: number;
+  readonly order: QueueOrder;
+  readonly clock: Clock;
+  /** Without one, every request may pass. */
+  readonly gate?: Gate;
+  /** Told of each dispatch, refusal and release. Must not throw. */
+  readonly onEvent?: (event: QueueEvent) => void;
+}
+
+interface Waiter {
+  readonly answer: (admission: Admission) => void;
+  readonly onGone: () => void;
+}
+
+const openGate: Gate = {
+  tryPass: () => ({ probe: false, settle: () => {} }),
+  blocked: false,
+  onChange: () => () => {},
+};
+
+export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
+  const { slots, limit = QUEUE_LIMIT, order, clock, gate = openGate, onEvent } = options;
+  const room = createWaitingRoom<Waiter>(limit);
+  const serviceTimes = createServiceTimes();
+  const standing = createStandingQueue();
+  let running = 0;
+  let dispatching = false;
+  let closing: PromiseWithResolvers<void> | undefined;
+  let timer: { readonly at: number; readonly cancel: () => void } | undefined;
+
+  const newestFirst = () => order === 'adaptive' && standing.standing;
+
+  function admit(ticket: Ticket, pass: Pass, waitedMs: number): Admission {
+    const startedAt = clock.monotonic();
+    let released = false;
+    running++;
+    onEvent?.({ kind: 'dispatched', lane: ticket.lane, waitedMs });
+    const release = (outcome: Outcome, cause?: unknown) => {
+      if (released) return;
+      released = true;
+      running--;
+      const ranMs = clock.monotonic() - startedAt;
+      // What was cut off says only that it takes longer than this. What failed says nothing.
+      if (outcome === 'success' || (outcome === 'neutral' && ranMs > serviceTimes.estimateMs))
+        serviceTimes.add(ranMs);
+      onEvent?.({ kind: 'released', lane: ticket.lane, ranMs, outcome });
+      pass.settle(outcome, cause);
+      dispatch();
+      if (running === 0) closing?.resolve();
+    };
+    return { admitted: true, slot: { waitedMs, probe: pass.probe, release } };
+  }
+
+  function refuse(ticket: Ticket, refusal: Refusal, waitedMs: number): Admission {
+    onEvent?.({ kind: 'refused', lane: ticket.lane, waitedMs, refusal });
+    return { admitted: false, refusal, waitedMs };
+  }
+
+  /** Cleans up after a request that has left the room; returns how long it waited. */
+  function waitOver(seat: Seat<Waiter>): number {
+    seat.ticket.signal.removeEventListener('abort', seat.waiter.onGone);
+    if (room.size === 0) standing.drained();
+    return clock.monotonic() - seat.enteredAt;
+  }
+
+  function turnAway(seat: Seat<Waiter>, refusal: Refusal): void {
+    room.leave(seat);
+    seat.waiter.answer(refuse(seat.ticket, refusal, waitOver(seat)));
+  }
+
+  /** Refuses all whose deadline comes before `time`. */
+  function turnAwayUntil(time: number): void {
+    for (let seat = room.mostUrgent; seat && seat.deadline <= time; seat = room.mostUrgent) {
+      turnAway(seat, gate.blocked ? 'breaker_open' : 'deadline');
+    }
+  }
+
+  /** Hands free slots to waiting requests. Events may call back into the queue; `dispatching` keeps it to one loop. */
+  function dispatch(): void {
+    if (dispatching) return;
+    dispatching = true;
+    while (running < slots && room.size > 0) {
+      const now = clock.monotonic();
+      turnAwayUntil(now + serviceTimes.estimateMs);
+      const oldest = room.oldest;
+      const pass = oldest && gate.tryPass();
+      if (!pass) break;
+      standing.observe(now, now - oldest.enteredAt);
+      const seat = room.takeNext(newestFirst())!;
+      seat.waiter.answer(admit(seat.ticket, pass, waitOver(seat)));
+    }
+    dispatching = false;
+    setTimer();
+  }
+
+  /** One timer for all deadlines. One that is set too early is left to ring for nothing: cheaper than moving it. */
+  function setTimer(): void {
+    const at = room.mostUrgent?.deadline;
+    if (timer && (at === undefined || at < timer.at)) {
+      timer.cancel();
+      timer = undefined;
+    }
+    if (at === undefined || timer) return;
+    const cancel = callAt(clock, at, () => {
+      timer = undefined;
+      turnAwayUntil(clock.monotonic());
+      setTimer();
+    });
+    timer = { at, cancel };
+  }
+
+  function wait(ticket: Ticket): Promise<Admission> {
+    return new Promise((answer) => {
+      const onGone = () => {
+        turnAway(seat, 'client_gone');
+        setTimer();
+      };
+      const seat = room.enter(ticket, clock.monotonic(), { answer, onGone }, newestFirst());
+      ticket.signal.addEventListener('abort', onGone, { once: true });
+      setTimer();
+    });
+  }
+
+  function enter(ticket: Ticket): Admission | Promise<Admission> {
+    if (closing) return refuse(ticket, 'shutting_down', 0);
+    if (ticket.signal.aborted) return refuse(ticket, 'client_gone', 0);
+    if (ticket.deadline <= clock.monotonic()) return refuse(ticket, 'deadline', 0);
+    if (room.size === 0 && running < slots) {
+      const pass = gate.tryPass();
+      if (pass) return admit(ticket, pass, 0);
+    }
+    if (room.isFull) {
+      const pushedOut = room.pushOutFor(ticket, newestFirst());
+      if (!pushedOut) return refuse(ticket, 'queue_overload', 0);
+      turnAway(pushedOut, 'queue_overload');
+    }
+    return wait(ticket);
+  }
+
+  const stopListening = gate.onChange(() => {
+    // How long work took before an outage says nothing about how long it takes after it.
+    if (gate.blocked) serviceTimes.clear();
+    dispatch();
+  });
+
+  return {
+    enter: async (ticket) => enter(ticket),
+    get status() {
+      const oldest = room.oldest;
+      return {
+        waiting: room.size,
+        waitingByLane: { operator: room.sizeOf('operator'), customer: room.sizeOf('customer') },
+        limit,
+        running,
+        slots,
+        oldestWaitMs: oldest ? clock.monotonic() - oldest.enteredAt : 0,
+        newestFirst: newestFirst(),
+      };
+    },
+    close() {
+      if (closing) return closing.promise;
+      closing = Promise.withResolvers<void>();
+      stopListening();
+      for (let seat = room.oldest; seat; seat = room.oldest) turnAway(seat, 'shutting_down');
+      setTimer();
+      if (running === 0) closing.resolve();
+      return closing.promise;
+    },
+  };
+}
