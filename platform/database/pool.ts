@@ -17,6 +17,10 @@ export interface PoolOptions {
   /** Seen in pg_stat_activity. */
   readonly applicationName: string;
   readonly size: number;
+  /** PostgreSQL ends a statement that takes longer, in milliseconds; not given: never. */
+  readonly statementTimeoutMs?: number;
+  /** The client gives up on a statement after so long, for a server that ends nothing any more. */
+  readonly queryTimeoutMs?: number;
   /** Told of a connection that broke while idle; the pool has already dropped it. */
   readonly onIdleError: (error: Error) => void;
 }
@@ -28,6 +32,8 @@ export function createPool(options: PoolOptions): Pool {
     max: options.size,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     types: typeParsers,
+    ...(options.statementTimeoutMs && { statement_timeout: options.statementTimeoutMs }),
+    ...(options.queryTimeoutMs && { query_timeout: options.queryTimeoutMs }),
   });
   pool.on('error', options.onIdleError);
   return pool;
@@ -72,10 +78,17 @@ export async function waitForPostgres(
     } catch (error) {
       if (attempt >= WAIT_FOR_POSTGRES_TRIES || !mayRecover(error)) throw error;
       report(attempt, error);
+      if (isUnsupportedParameter(error)) {
+        // A PgBouncer that does not ignore statement_timeout; the role's own setting has to do (docs/RUNBOOK.md).
+        delete (pool.options as { statement_timeout?: unknown }).statement_timeout;
+        continue;
+      }
       await clock.sleep(WAIT_FOR_POSTGRES_PAUSE_MS, signal);
     }
   }
 }
+
+const isUnsupportedParameter = (error: unknown) => /unsupported startup parameter/.test(String(error));
 
 /** A wrong password or database name does not mend itself: 30 tries would only hide the cause. */
 function mayRecover(error: unknown): boolean {

@@ -1,0 +1,136 @@
+/** `trunkline keys`: who may use the API. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { withSession } from '#platform/database/pool.ts';
+import { accountWithCode } from '#services/calls/accounts.ts';
+import { SCOPES, type Scope } from '#services/calls/caller.ts';
+import { type CreatedKey, createKey, type KeyRow, listKeys, revokeKey } from '#services/calls/keys.ts';
+import { withDatabase } from './database.ts';
+import { asCount } from './option_values.ts';
+import { note, print, printJson, table } from './print.ts';
+
+const DAY_MS = 86_400_000;
+const COLUMNS = ['i_key', 'name', 'key', 'scope', 'i_account', 'state', 'created'];
+
+export function keysCommand(): Command {
+  return new Command('keys')
+    .description('keys of the API: make, show and revoke them')
+    .addCommand(createCommand())
+    .addCommand(listCommand())
+    .addCommand(revokeCommand());
+}
+
+interface CreateOptions {
+  readonly scope: Scope;
+  readonly name: string;
+  readonly account?: string;
+  readonly expires?: string;
+  readonly json?: true;
+}
+
+function createCommand(): Command {
+  return new Command('create')
+    .description('make a key; it is shown once')
+    .addOption(
+      new Option(
+        '--scope <scope>',
+        'operator: all; customer: its account and those below it; support: all, numbers masked; ingest: may only post',
+      )
+        .choices(SCOPES)
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--name <name>', 'what it is for')
+    .option('--account <code>', 'whose it is; of scope customer')
+    .option(
+      '--expires <when>',
+      'days from now, such as 90d, or an instant, such as 2027-01-01T00:00:00Z',
+      asExpiry,
+    )
+    .option('--json', 'the key and its properties as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  trunkline keys create --scope customer --account acme --name "Acme\'s console"\n' +
+        '  trunkline keys create --scope ingest --name "switch 1" --expires 365d',
+    )
+    .action((options: CreateOptions) =>
+      withDatabase(async ({ pool }) => {
+        if ((options.scope === 'customer') !== (options.account !== undefined)) {
+          throw new Error('--account goes with --scope customer, and a customer key needs it');
+        }
+        const code = options.account;
+        const account =
+          code === undefined ? null : await withSession(pool, (session) => accountWithCode(session, code));
+        const created = await createKey(pool, {
+          name: options.name,
+          scope: options.scope,
+          iAccount: account?.i_account ?? null,
+          expiresAt: options.expires ?? null,
+        });
+        showCreated(created, options.json);
+      }),
+    );
+}
+
+function showCreated(created: CreatedKey, json?: true): void {
+  if (json) {
+    printJson(created);
+    return;
+  }
+  print(created.key);
+  note(`Key ${created.i_key} "${created.name}" (${created.scope}). It is shown this once; keep it safe.`);
+}
+
+function listCommand(): Command {
+  return new Command('list')
+    .description('show all keys; of each its first characters')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  trunkline keys list')
+    .action((options: { json?: true }) =>
+      withDatabase(async ({ pool }) => {
+        const keys = await listKeys(pool);
+        if (options.json) printJson(keys);
+        else print(table(COLUMNS, keys.map(cells)));
+      }),
+    );
+}
+
+const cells = (key: KeyRow) => [
+  key.i_key,
+  key.name,
+  `${key.prefix}…`,
+  key.scope,
+  key.i_account,
+  stateOf(key),
+  key.created_at.slice(0, 10),
+];
+
+function stateOf(key: KeyRow): string {
+  if (key.revoked_at) return `revoked ${key.revoked_at.slice(0, 10)}`;
+  if (!key.expires_at) return 'valid';
+  return `${Date.parse(key.expires_at) < Date.now() ? 'expired' : 'valid to'} ${key.expires_at.slice(0, 10)}`;
+}
+
+function revokeCommand(): Command {
+  return new Command('revoke')
+    .description('end a key; running programs heed it within seconds')
+    .argument('<i_key>', 'its number, as `keys list` shows it', asCount)
+    .addHelpText('after', '\nExample:\n  trunkline keys revoke 4')
+    .action((iKey: number) =>
+      withDatabase(async ({ pool }) => {
+        const key = await revokeKey(pool, iKey);
+        if (!key) throw new Error(`there is no key ${iKey}; trunkline keys list shows them`);
+        print(`Key ${key.i_key} "${key.name}" is revoked.`);
+      }),
+    );
+}
+
+function asExpiry(value: string): string {
+  const days = /^([1-9]\d{0,4})d$/.exec(value)?.[1];
+  const at = days ? Date.now() + Number(days) * DAY_MS : Date.parse(value);
+  if (Number.isNaN(at) || (!days && !/(Z|[+-]\d\d:\d\d)$/.test(value))) {
+    throw new InvalidArgumentError(
+      'It must be days, such as 90d, or an instant with its zone, such as 2027-01-01T00:00:00Z.',
+    );
+  }
+  if (at <= Date.now()) throw new InvalidArgumentError('It must lie in the future.');
+  return new Date(at).toISOString();
+}

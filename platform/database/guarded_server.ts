@@ -1,0 +1,172 @@
+/**
+ * One PostgreSQL server behind its guard: a pool with as many connections as the queue has slots, the breaker, and the
+ * health monitor on a connection of its own.
+ *
+ * Work that is cut off (client gone, deadline over, stopping) has its statement cancelled in PostgreSQL; where that does
+ * not end it, as on a server that is frozen, its connection is destroyed. So a slot is never held by a server that does
+ * not answer.
+ */
+import pg, { type ClientBase } from 'pg';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { ActivityLog } from '#platform/resilience/activity.ts';
+import { createCircuitBreaker, type Transition } from '#platform/resilience/circuit_breaker.ts';
+import { createGuard, type Guard, type GuardedSlot } from '#platform/resilience/guard.ts';
+import {
+  createHealthMonitor,
+  type HealthChange,
+  type HealthMonitor,
+} from '#platform/resilience/health_monitor.ts';
+import { RefusedError } from '#platform/resilience/refused.ts';
+import { createRequestQueue, type QueueEvent, type QueueOrder } from '#platform/resilience/request_queue.ts';
+import type { Ticket } from '#platform/resilience/ticket.ts';
+import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
+import { createPool, type Pool } from './pool.ts';
+import { createProbe } from './probe.ts';
+import { createSession, type Session } from './session.ts';
+
+/** As the reference: a query may take 30 s. PostgreSQL ends it; the client gives up a little later in its place. */
+export const QUERY_TIMEOUT_MS = 30_000;
+export const CLIENT_TIMEOUT_SLACK_MS = 1_000;
+/** How long a cancelled statement may take to end before its connection is destroyed. */
+const CANCEL_LIMIT_MS = 500;
+
+export interface GuardedServerOptions {
+  /** For logs and the dashboard: "primary", "replica 1". */
+  readonly name: string;
+  readonly url: string;
+  readonly applicationName: string;
+  readonly poolSize: number;
+  readonly queueOrder: QueueOrder;
+  readonly earlyProbe: boolean;
+  readonly queryTimeoutMs: number;
+  readonly clock: Clock;
+  readonly activity: ActivityLog;
+  /** What the health check asks, on its own connection; `SELECT 1` unless told otherwise. */
+  readonly healthCheck?: (client: ClientBase) => Promise<void>;
+  readonly onQueueEvent?: (event: QueueEvent) => void;
+  readonly onTransition?: (transition: Transition) => void;
+  readonly onHealth?: (change: HealthChange) => void;
+  readonly onIdleError?: (error: Error) => void;
+}
+
+export interface GuardedServer {
+  readonly name: string;
+  readonly pool: Pool;
+  readonly guard: Guard;
+  readonly monitor: HealthMonitor;
+  /**
+   * Does `work` on a connection of its own.
+   * @throws RefusedError when it got none or was cut off; else what `work` threw
+   */
+  run<T>(ticket: Ticket, work: (session: Session) => Promise<T>): Promise<T>;
+  /** Gives running work `graceMs`, cuts it off, and closes the connections. */
+  close(graceMs: number): Promise<void>;
+}
+
+export function createGuardedServer(options: GuardedServerOptions): GuardedServer {
+  const { clock, name } = options;
+  const breaker = createCircuitBreaker({
+    clock,
+    earlyProbe: options.earlyProbe,
+    onTransition: (transition) => {
+      options.activity.add(
+        `Circuit of ${name}: ${transition.from} to ${transition.to} (${transition.reason})`,
+      );
+      options.onTransition?.(transition);
+    },
+  });
+  const queue = createRequestQueue({
+    slots: options.poolSize,
+    order: options.queueOrder,
+    clock,
+    gate: breaker,
+    ...(options.onQueueEvent && { onEvent: options.onQueueEvent }),
+  });
+  const guard = createGuard({ queue, breaker, clock });
+  const pool = createPool({
+    url: options.url,
+    applicationName: options.applicationName,
+    size: options.poolSize,
+    statementTimeoutMs: options.queryTimeoutMs,
+    queryTimeoutMs: options.queryTimeoutMs + CLIENT_TIMEOUT_SLACK_MS,
+    onIdleError: options.onIdleError ?? (() => undefined),
+  });
+  const probe = createProbe(options.url, `${options.applicationName}-health`, options.healthCheck);
+  const monitor = createHealthMonitor({
+    clock,
+    breaker,
+    check: async (signal) => {
+      await probe.check(signal);
+      options.activity.add(`Health check of ${name}: PASS`);
+    },
+    onChange: (change) => {
+      if (!change.healthy) options.activity.add(`Health check of ${name}: FAIL`);
+      options.onHealth?.(change);
+    },
+  });
+
+  return {
+    name,
+    pool,
+    guard,
+    monitor,
+    run: async (ticket, work) => {
+      const answer = await guard.run(ticket, (slot) => onConnection(pool, clock, slot, work));
+      if (answer.ok) return answer.value;
+      const { waitedMs, nextProbe } = answer;
+      throw new RefusedError(answer.refusal, { waitedMs, ...(nextProbe && { nextProbe }) });
+    },
+    close: async (graceMs) => {
+      await guard.close(graceMs);
+      breaker.stop();
+      probe.close();
+      await pool.end();
+    },
+  };
+}
+
+async function onConnection<T>(
+  pool: Pool,
+  clock: Clock,
+  slot: GuardedSlot,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  let cancelling: Promise<void> | undefined;
+  let forgetDestroy = () => {};
+  const onError = (error: Error) => {
+    broken = error;
+  };
+  const cut = () => {
+    cancelling = sendCancelRequest(cancelTarget(client), CANCEL_LIMIT_MS);
+    forgetDestroy = clock.after(CANCEL_LIMIT_MS, () => destroy(client, slot.signal.reason as Error));
+  };
+  client.on('error', onError);
+  slot.signal.addEventListener('abort', cut, { once: true });
+  try {
+    if (slot.signal.aborted) throw slot.signal.reason;
+    return await work(createSession(client));
+  } catch (error) {
+    // A connection on which PostgreSQL has not had the last word may be in the middle of anything.
+    if (!isServerError(error)) broken ??= error as Error;
+    throw error;
+  } finally {
+    forgetDestroy();
+    slot.signal.removeEventListener('abort', cut);
+    // A cancellation that is still on its way must not hit the next request's statement.
+    await cancelling;
+    client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+/** PostgreSQL answered with an error, so its connection is idle again. An error of our own code says nothing of it. */
+const isServerError = (error: unknown) => error instanceof pg.DatabaseError;
+
+const cancelTarget = (client: ClientBase) => client as unknown as CancelTarget;
+
+function destroy(client: ClientBase, reason: Error): void {
+  const { connection } = client as unknown as { connection: { stream: { destroy(error: Error): void } } };
+  connection.stream.destroy(reason);
+}

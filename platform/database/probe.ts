@@ -1,0 +1,50 @@
+/** A connection for health checks alone, so that a check neither waits for the pool nor takes a request's place. */
+import pg, { type ClientBase } from 'pg';
+import { typeParsers } from './types.ts';
+
+export interface Probe {
+  /** Connects where that is needed and asks; rejects when PostgreSQL does not answer or `signal` is aborted. */
+  check(signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** @param ask what is asked; `SELECT 1` unless told otherwise */
+export function createProbe(
+  url: string,
+  applicationName: string,
+  ask: (client: ClientBase) => Promise<void> = async (client) => void (await client.query('SELECT 1')),
+): Probe {
+  let client: pg.Client | undefined;
+
+  /** Ends it at once: `end()` would wait for a server that may be frozen. */
+  const drop = () => {
+    const dropped = client as unknown as { connection: { stream: { destroy(): void } } } | undefined;
+    client = undefined;
+    dropped?.connection.stream.destroy();
+  };
+
+  return {
+    check: async (signal) => {
+      signal.addEventListener('abort', drop, { once: true });
+      try {
+        if (!client) {
+          client = new pg.Client({
+            connectionString: url,
+            application_name: applicationName,
+            types: typeParsers,
+          });
+          // A broken connection shows at the next check; an event without a listener would end the process.
+          client.on('error', drop);
+          await client.connect();
+        }
+        await ask(client);
+      } catch (error) {
+        drop();
+        throw signal.aborted ? signal.reason : error;
+      } finally {
+        signal.removeEventListener('abort', drop);
+      }
+    },
+    close: drop,
+  };
+}

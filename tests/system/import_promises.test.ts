@@ -1,0 +1,180 @@
+/** What `import cdrs` promises of crashes and repeats, with real processes and real kills. */
+import assert from 'node:assert/strict';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import pg from 'pg';
+import { runCommand, startCommand } from '#tests/command.ts';
+import { testDatabase } from '#tests/postgres.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'trunkline-import-'));
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** Asterisk rows as cdr_csv writes them; each third has a broken duration. */
+function asteriskRows(from: number, to: number): string {
+  let text = '';
+  for (let row = from; row < to; row++) {
+    const start = new Date(Date.UTC(2026, 9, 1) + row * 7_000).toISOString().slice(0, 19).replace('T', ' ');
+    const end = new Date(Date.UTC(2026, 9, 1) + row * 7_000 + 30_000)
+      .toISOString()
+      .slice(0, 19)
+      .replace('T', ' ');
+    const billed = row % 1000 === 500 ? 'many' : '25';
+    text +=
+      `"acct${row % 7}","1${String(row % 90).padStart(2, '0')}","+4420794600${String(row % 100).padStart(2, '0')}","from-internal",` +
+      `"""A"" <1>","SIP/1-${row}","SIP/t-${row}","Dial","x","${start}","${start}","${end}",30,${billed},"ANSWERED",` +
+      `"DOCUMENTATION","${Date.UTC(2026, 9, 1) / 1000 + row * 7}.${row}",""\n`;
+  }
+  return text;
+}
+
+/** All that an import leaves, except numbers that depend on how often it ran. */
+async function tables(url: string): Promise<unknown> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const ask = async (sql: string) => (await client.query(sql)).rows;
+    return {
+      calls: await ask(
+        `SELECT count(*), count(DISTINCT i_cdr) AS ids, md5(string_agg(call_id || source_key || start_time || cli || line, ',' ORDER BY call_id, source_key)) AS all FROM calls.cdrs`,
+      ),
+      usage: await ask(
+        `SELECT a.code, quarter, direction, u.country, calls, seconds, billed_seconds FROM calls.usage_quarters u JOIN calls.accounts a USING (i_account) ORDER BY 1, 2, 3, 4`,
+      ),
+      days: await ask(
+        `SELECT a.code, day, direction, u.country, calls, seconds FROM calls.usage_days u JOIN calls.accounts a USING (i_account) ORDER BY 1, 2, 3, 4`,
+      ),
+      rejected: await ask(`SELECT line, code, bytes FROM calls.rejected_cdrs ORDER BY line`),
+    };
+  } finally {
+    await client.end();
+  }
+}
+
+const ROWS = 60_000;
+const file = join(folder, 'Master.csv');
+await writeFile(file, asteriskRows(0, ROWS));
+const importOf = (...paths: string[]) => ['import', 'cdrs', ...paths, '--create-accounts', '--json'];
+const SET_ASIDE = ROWS / 1000;
+
+const clean = await testDatabase();
+const first = await runCommand(importOf(file), { DATABASE_URL: clean.url });
+const expected = await tables(clean.url);
+
+test('an import tells what it did, and ends with 3 when rows were set aside', () => {
+  assert.equal(first.code, 3, first.err);
+  const { read, stored, duplicates, set_aside } = JSON.parse(first.out);
+  assert.deepEqual(
+    { read, stored, duplicates, set_aside },
+    { read: ROWS, stored: ROWS - SET_ASIDE, duplicates: 0, set_aside: SET_ASIDE },
+  );
+  assert.match(first.err, /Asterisk/);
+});
+
+test('the same file again, also gzipped and from standard input, adds nothing', async () => {
+  const packed = join(folder, 'Master.csv.gz');
+  await writeFile(packed, gzipSync(asteriskRows(0, 5_000)));
+  for (const [args, input] of [
+    [importOf(file), undefined],
+    [importOf(packed), undefined],
+    [importOf('-'), asteriskRows(0, 400)],
+  ] as const) {
+    const again = await runCommand(args, { DATABASE_URL: clean.url }, input);
+    const { read, duplicates, stored, set_aside } = JSON.parse(again.out);
+    assert.deepEqual([stored, duplicates + set_aside], [0, read]);
+  }
+  const { rejected: _, ...now } = (await tables(clean.url)) as { rejected: unknown };
+  const { rejected: __, ...was } = expected as { rejected: unknown };
+  assert.deepEqual(now, was);
+});
+
+test('killed at any moment, started again: the same tables', async () => {
+  const database = await testDatabase();
+  let kills = 0;
+  for (let round = 0; round < 8; round++) {
+    const { child, ended } = startCommand(importOf(file), { DATABASE_URL: database.url });
+    await sleep(350 + round * 170);
+    child.kill('SIGKILL');
+    if ((await ended).signal === 'SIGKILL') kills++;
+  }
+  assert.ok(kills >= 4, `only ${kills} imports were still running when they were killed`);
+  assert.equal((await runCommand(importOf(file), { DATABASE_URL: database.url })).code, 3);
+  assert.deepEqual(await tables(database.url), expected);
+});
+
+test('two imports of one file at once: the same tables', async () => {
+  const database = await testDatabase();
+  const both = await Promise.all(
+    [1, 2].map(() => runCommand(importOf(file), { DATABASE_URL: database.url })),
+  );
+  assert.deepEqual(
+    both.map((how) => how.code),
+    [3, 3],
+    both.map((how) => how.err).join('\n'),
+  );
+  assert.deepEqual(await tables(database.url), expected);
+});
+
+test('a file that grows, cut in the middle of a row at first, and two files that overlap', async () => {
+  const database = await testDatabase();
+  const growing = join(folder, 'growing.csv');
+  const whole = asteriskRows(0, 3_000);
+  await writeFile(growing, whole.slice(0, whole.length / 3));
+  const env = { DATABASE_URL: database.url };
+  await runCommand(importOf(growing), env);
+  await appendFile(growing, whole.slice(whole.length / 3));
+  await runCommand(importOf(growing), env);
+  const overlapping = join(folder, 'overlapping.csv');
+  await writeFile(overlapping, asteriskRows(2_000, 5_000));
+  await runCommand(importOf(growing, overlapping), env);
+  const found = (await database.pool.query('SELECT count(*) AS n FROM calls.cdrs')).rows[0].n;
+  assert.equal(found, 5_000 - 5);
+  const cut = await database.pool.query(
+    `SELECT code FROM calls.rejected_cdrs WHERE code <> 'bad_value' AND code <> 'bad_number'`,
+  );
+  assert.deepEqual(cut.rows, [], 'the row that was cut at first is no longer set aside');
+});
+
+test('nothing is stored by a dry run, and it tells the same figures', async () => {
+  const database = await testDatabase();
+  const dry = await runCommand([...importOf(file), '--dry-run'], { DATABASE_URL: database.url });
+  assert.equal(dry.code, 3, dry.err);
+  const figures = (text: string) => {
+    const { read, stored, duplicates, set_aside, reasons } = JSON.parse(text);
+    return { read, stored, duplicates, set_aside, reasons };
+  };
+  assert.deepEqual(figures(dry.out), figures(first.out));
+  assert.equal((await database.pool.query('SELECT count(*) AS n FROM calls.accounts')).rows[0].n, 0);
+});
+
+test('on the embedded database: killed, joined, and left stopped', async () => {
+  const env = { DATA_DIR: join(folder, 'data') };
+  const small = join(folder, 'small.csv');
+  await writeFile(small, asteriskRows(0, 20_000));
+  const killed = startCommand(importOf(small), env);
+  await killed.said('Asterisk');
+  killed.child.kill('SIGKILL');
+  await killed.ended;
+  const [a, b] = await Promise.all([runCommand(importOf(small), env), runCommand(importOf(small), env)]);
+  assert.deepEqual([a.code, b.code], [3, 3], `${a.err}\n${b.err}`);
+  const doctor = await runCommand(['doctor', '--json'], env);
+  const postgres = JSON.parse(doctor.out).find((finding: { part: string }) => finding.part === 'postgresql');
+  assert.match(postgres.says, /not running/, 'the last command out stopped the server');
+});
+
+test('what cannot be read is told, with exit status 1', async () => {
+  const env = { DATABASE_URL: clean.url };
+  const missing = await runCommand(['import', 'cdrs', join(folder, 'nowhere.csv')], env);
+  assert.deepEqual([missing.code, /nowhere.csv: no such file/.test(missing.err)], [1, true]);
+  const unknown = await runCommand(['import', 'cdrs', '-'], env, 'hello\nworld\n');
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.err, /--format/);
+  const cutGzip = join(folder, 'cut.gz');
+  await writeFile(cutGzip, gzipSync(asteriskRows(10_000, 12_000)).subarray(0, 9_000));
+  const cut = await runCommand(importOf(cutGzip), env);
+  assert.equal(cut.code, 1, cut.err);
+  assert.match(cut.err, /cut.gz/);
+});
