@@ -1,0 +1,165 @@
+/**
+ * A drill: load runs, a part is broken on purpose, the sequence is told as it happens, the part is put back, and a
+ * verdict compares what clients saw with what infrastructure/README.md promises.
+ */
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { waitFor, whatIsMissing } from '../readiness.ts';
+import type { Tier } from '../tier.ts';
+import { type Load, type LoadReport, lostWrites, prepareLoad, removeLoad, startLoad } from './load.ts';
+import { type ClientPromise, type Finding, judge } from './verdict.ts';
+import { startWatch, type Watch } from './watch.ts';
+
+/** Six clients of each bouncer and HAProxy process: enough that each process notices a dead one by its clients. */
+const WRITERS = 36;
+const READERS = 12;
+const WHOLE_LIMIT_MS = 120_000;
+const STEADY_LIMIT_MS = 15_000;
+/** Load before the break, to compare with, and after the repair, to see that it holds. */
+const BEFORE_MS = 1_000;
+const AFTER_MS = 1_000;
+const WAIT_POLL_MS = 10;
+
+export interface DrillContext {
+  readonly tier: Tier;
+  readonly load: Load;
+  readonly watch: Watch;
+  readonly clock: Clock;
+  /** Adds a line to the sequence. */
+  say(text: string): void;
+  /** Starts the sequence's time at 0: call it at the moment of breaking. @returns the moment, monotonic */
+  broken(text: string): number;
+  /**
+   * Waits for something.
+   * @returns milliseconds it took, Infinity when it did not happen within `limitMs`
+   */
+  wait(holds: () => boolean, limitMs: number): Promise<number>;
+}
+
+export interface DrillOutcome {
+  /** What is judged of the sequence itself; what clients saw is added by `judge`. */
+  readonly findings: readonly Finding[];
+  /** The moment of the break, monotonic. */
+  readonly brokenAt: number;
+  /** From this moment on, no request that starts may fail (monotonic). */
+  readonly routedAroundAt: number;
+}
+
+export interface Drill {
+  readonly name: string;
+  readonly purpose: string;
+  readonly promise: ClientPromise;
+  /** Clients' connections are renewed this often; left out, they last. */
+  readonly connectionLifetimeMs?: number;
+  run(context: DrillContext): Promise<DrillOutcome>;
+}
+
+export interface SequenceLine {
+  /** Milliseconds since the break. */
+  readonly atMs: number;
+  readonly text: string;
+}
+
+export interface DrillReport {
+  readonly drill: string;
+  readonly synchronous: boolean;
+  readonly sequence: readonly SequenceLine[];
+  readonly requests: { readonly answered: number; readonly failed: number; readonly readsRetried: number };
+  readonly longestWithoutAnswerMs: { readonly write: number; readonly read: number };
+  readonly acknowledgedWrites: number;
+  readonly acknowledgedWritesLost: number;
+  readonly findings: readonly Finding[];
+  readonly passed: boolean;
+}
+
+export interface DrillRunOptions {
+  readonly tier: Tier;
+  readonly clock: Clock;
+  /** Whether the tier replicates synchronously during this run; decides what may be lost. */
+  readonly synchronous: boolean;
+  /** Told of each line as it happens. */
+  readonly onLine: (line: SequenceLine) => void;
+}
+
+/**
+ * Runs a drill on a tier that is whole.
+ * @throws Error when the tier is not whole before, or does not become so again
+ */
+export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<DrillReport> {
+  const { tier, clock } = options;
+  const whole = () => waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
+  await whole();
+  await prepareLoad(tier);
+
+  const sequence: SequenceLine[] = [];
+  let zero: number | undefined;
+  const say = (text: string) => {
+    if (zero === undefined) return; // the tier's small talk before the break
+    const line = { atMs: Math.round(clock.monotonic() - zero), text };
+    sequence.push(line);
+    options.onLine(line);
+  };
+  const load = startLoad({
+    tier,
+    clock,
+    writers: WRITERS,
+    readers: READERS,
+    connectionLifetimeMs: drill.connectionLifetimeMs,
+  });
+  const watch = startWatch(tier.layout, clock, say);
+  let report: LoadReport;
+  let outcome: DrillOutcome;
+  try {
+    if (!(await load.everyoneAnswered('write', STEADY_LIMIT_MS)))
+      throw new Error('the load does not get through');
+    await clock.sleep(BEFORE_MS);
+    outcome = await drill.run({
+      tier,
+      load,
+      watch,
+      clock,
+      say,
+      broken: (text) => {
+        zero = clock.monotonic();
+        say(text);
+        return zero;
+      },
+      wait: (holds, limitMs) => waitUntil(clock, holds, limitMs),
+    });
+    await whole();
+    say('the tier is whole again');
+    await clock.sleep(AFTER_MS);
+  } finally {
+    report = await load.stop();
+    await watch.stop();
+  }
+  const lost = await lostWrites(tier, report);
+  await removeLoad(tier);
+  const findings = [
+    ...outcome.findings,
+    ...judge({ promise: drill.promise, outcome, report, lost, synchronous: options.synchronous }),
+  ];
+  return {
+    drill: drill.name,
+    synchronous: options.synchronous,
+    sequence,
+    requests: {
+      answered: report.write.answered + report.read.answered,
+      failed: report.write.failed + report.read.failed,
+      readsRetried: report.read.retried,
+    },
+    longestWithoutAnswerMs: { write: report.write.longestSilenceMs, read: report.read.longestSilenceMs },
+    acknowledgedWrites: report.acknowledged.length,
+    acknowledgedWritesLost: lost.length,
+    findings,
+    passed: findings.every((finding) => finding.kept),
+  };
+}
+
+async function waitUntil(clock: Clock, holds: () => boolean, limitMs: number): Promise<number> {
+  const start = clock.monotonic();
+  while (!holds()) {
+    if (clock.monotonic() - start > limitMs) return Number.POSITIVE_INFINITY;
+    await clock.sleep(WAIT_POLL_MS);
+  }
+  return clock.monotonic() - start;
+}
