@@ -1,0 +1,107 @@
+/** One CSV record's text to its fields. */
+
+/**
+ * How a quote within a quoted field is written:
+ *   doubled    `""`, as RFC 4180, Asterisk and spreadsheets do
+ *   backslash  `\"`
+ *   bare       `"`, as FreeSWITCH does, which escapes nothing: a field ends at a quote that a separator follows
+ */
+export type QuoteStyle = 'doubled' | 'backslash' | 'bare';
+
+/** Why a text is not a whole record. */
+export type QuoteFault = 'unterminated' | 'misplaced';
+
+const QUOTE = 34;
+const SPACE = 32;
+
+/**
+ * Splits a record. Blanks around a field are no part of it, those within its quotes are. Quotes stand at a field's
+ * edges or are written as `style` says.
+ * @param separator one character
+ */
+export function splitFields(text: string, separator: string, style: QuoteStyle): string[] | QuoteFault {
+  const fields: string[] = [];
+  const separatorCode = separator.charCodeAt(0);
+  let at = 0;
+  for (;;) {
+    let from = at;
+    while (text.charCodeAt(from) === SPACE) from++;
+    if (text.charCodeAt(from) === QUOTE) {
+      const close = closingQuote(text, from + 1, separatorCode, style);
+      if (close === -1) return 'unterminated';
+      const after = skipSpaces(text, close + 1);
+      if (after < text.length && text.charCodeAt(after) !== separatorCode) return 'misplaced';
+      fields.push(unescaped(text.slice(from + 1, close), style));
+      at = after;
+    } else {
+      let end = text.indexOf(separator, from);
+      if (end === -1) end = text.length;
+      let last = end;
+      while (last > from && text.charCodeAt(last - 1) === SPACE) last--;
+      const field = text.slice(from, last);
+      if (field.includes('"')) return 'misplaced';
+      fields.push(field);
+      at = end;
+    }
+    if (at >= text.length) return fields;
+    at++;
+  }
+}
+
+/**
+ * Splits a record that is written in the style `doubled`, or, where that gives no record that fits, in one of `rescue`.
+ * @param fits whether a record of so many fields is expected here
+ */
+export function splitRecord(
+  text: string,
+  separator: string,
+  rescue: readonly QuoteStyle[],
+  fits: (fields: number) => boolean,
+): string[] | QuoteFault {
+  const fields = splitFields(text, separator, 'doubled');
+  if (typeof fields !== 'string' && fits(fields.length)) return fields;
+  if (!text.includes('"')) return fields;
+  for (const style of rescue) {
+    const rescued = splitFields(text, separator, style);
+    if (typeof rescued !== 'string' && fits(rescued.length)) return rescued;
+  }
+  return fields;
+}
+
+/** Index of the quote that ends the field that begins at `from`, or -1. */
+function closingQuote(text: string, from: number, separatorCode: number, style: QuoteStyle): number {
+  let quote = text.indexOf('"', from);
+  while (quote !== -1) {
+    if (style === 'bare') {
+      const after = skipSpaces(text, quote + 1);
+      if (after === text.length || text.charCodeAt(after) === separatorCode) return quote;
+      quote = text.indexOf('"', quote + 1);
+    } else if (style === 'backslash' && isEscaped(text, from, quote)) {
+      quote = text.indexOf('"', quote + 1);
+    } else if (text.charCodeAt(quote + 1) === QUOTE) {
+      quote = text.indexOf('"', quote + 2);
+    } else {
+      return quote;
+    }
+  }
+  return -1;
+}
+
+/** Whether an odd number of backslashes stands before `at`. */
+function isEscaped(text: string, from: number, at: number): boolean {
+  let before = at;
+  while (before > from && text[before - 1] === '\\') before--;
+  return (at - before) % 2 === 1;
+}
+
+function skipSpaces(text: string, from: number): number {
+  let at = from;
+  while (text.charCodeAt(at) === SPACE) at++;
+  return at;
+}
+
+function unescaped(field: string, style: QuoteStyle): string {
+  if (style === 'bare') return field;
+  if (style === 'backslash') return field.replace(/\\(["\\])|"(")/g, '$1$2');
+  return field.includes('"') ? field.replaceAll('""', '"') : field;
+}

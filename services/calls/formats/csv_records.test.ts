@@ -1,0 +1,338 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
+import type { RejectionCode } from '../cdr.ts';
+import type { QuoteStyle } from './csv_fields.ts';
+import { createRecordReader, MAX_RECORD_BYTES, MAX_RECORD_LINES } from './csv_records.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
+
+interface Row {
+  line: number;
+  /** As Latin-1, which shows every byte. */
+  bytes: string;
+  fields?: string[];
+  ended?: boolean;
+  code?: RejectionCode;
+  reason?: string;
+}
+
+/** Reads `chunks` as records of three columns. */
+function readChunks(chunks: Buffer[], rescue: QuoteStyle[] = ['backslash'], columns = 3): Row[] {
+  const rows: Row[] = [];
+  const reader = createRecordReader(
+    { separator: ',', rescue, fits: (count) => count === columns },
+    {
+      record: ({ line, bytes }, fields, ended) =>
+        rows.push({ line, bytes: bytes.toString('latin1'), fields, ended }),
+      fault: ({ line, bytes }, { code, reason }) =>
+        rows.push({ line, bytes: bytes.toString('latin1'), code, reason }),
+    },
+  );
+  for (const chunk of chunks) reader.push(chunk);
+  reader.end();
+  return rows;
+}
+
+const read = (text: string | Buffer, rescue?: QuoteStyle[], columns?: number) =>
+  readChunks([typeof text === 'string' ? Buffer.from(text) : text], rescue, columns);
+const fieldsOf = (text: string | Buffer, rescue?: QuoteStyle[]) =>
+  read(text, rescue).map((row) => row.fields);
+/** Line and code of what was set aside, line and fields of what was read. */
+const outline = (rows: Row[]) => rows.map((row) => [row.line, row.code ?? row.fields!.join('|')]);
+
+describe('fields', () => {
+  test('quoted, unquoted and blank', () => {
+    assert.deepEqual(fieldsOf('"a",b,\n,,"c"\n'), [
+      ['a', 'b', ''],
+      ['', '', 'c'],
+    ]);
+  });
+
+  test('blanks around a field are no part of it, those within quotes are', () => {
+    assert.deepEqual(fieldsOf('"a" , "b", " c "\n a ,b  , c\n'), [
+      ['a', 'b', ' c '],
+      ['a', 'b', 'c'],
+    ]);
+  });
+
+  test('quotes within a field: doubled, behind a backslash, and bare where the switch escapes nothing', () => {
+    assert.deepEqual(fieldsOf('"""Bob, Jr"" <1>",b,""""\n'), [['"Bob, Jr" <1>', 'b', '"']]);
+    assert.deepEqual(fieldsOf('"\\"Bob\\" <1>","say \\"hi\\"","\\\\"\n'), [['"Bob" <1>', 'say "hi"', '\\']]);
+    assert.deepEqual(fieldsOf('""Bob, Jr" <1>","Joe "B"", "x"\n', ['bare']), [
+      ['"Bob, Jr" <1>', 'Joe "B"', 'x'],
+    ]);
+  });
+
+  test('a backslash in front of a closing quote is one, as Asterisk writes it', () => {
+    assert.deepEqual(fieldsOf('"C:\\","b","c\\"\n'), [['C:\\', 'b', 'c\\']]);
+  });
+
+  test('separators and line ends within quotes belong to the field', () => {
+    const [row] = read('"a,b","c\nd\r\n\ne",f\n"1","2","3"\n');
+    assert.deepEqual(row, {
+      line: 1,
+      bytes: '"a,b","c\nd\r\n\ne",f',
+      fields: ['a,b', 'c\nd\r\n\ne', 'f'],
+      ended: true,
+    });
+    assert.equal(read('"a,b","c\nd\r\n\ne",f\n"1","2","3"\n')[1]!.line, 5);
+  });
+});
+
+describe('lines', () => {
+  test('Windows line ends, a byte-order mark, no line end at the end', () => {
+    const rows = read('\ufeffa,b,c\r\n"d","e","f"\r\ng,h,i');
+    assert.deepEqual(rows, [
+      { line: 1, bytes: 'a,b,c', fields: ['a', 'b', 'c'], ended: true },
+      { line: 2, bytes: '"d","e","f"', fields: ['d', 'e', 'f'], ended: true },
+      { line: 3, bytes: 'g,h,i', fields: ['g', 'h', 'i'], ended: false },
+    ]);
+  });
+
+  test('a byte-order mark in the middle, where files were put together', () => {
+    assert.deepEqual(outline(read('\ufeffa,b,c\n\ufeff"d","e","f"\n')), [
+      [1, 'a|b|c'],
+      [2, 'd|e|f'],
+    ]);
+  });
+
+  test('blank lines and lines of separators alone are skipped, and counted', () => {
+    assert.deepEqual(outline(read('\n  \r\na,b,c\n\n,,\n"","",""\nd,e,f')), [
+      [3, 'a|b|c'],
+      [7, 'd|e|f'],
+    ]);
+  });
+
+  test('an empty source, and one of nothing but a byte-order mark', () => {
+    assert.deepEqual(read(''), []);
+    assert.deepEqual(read('\ufeff'), []);
+    assert.deepEqual(outline(read('ab')), [[1, 'ab']]);
+  });
+
+  test('UTF-8, and Latin-1 where it is not, row by row', () => {
+    const text = Buffer.concat([
+      Buffer.from('Jürgen,b,c\n', 'latin1'),
+      Buffer.from('Jürgen,Łukasz,c\n', 'utf8'),
+      Buffer.from('Zoë,b,c', 'latin1'),
+    ]);
+    assert.deepEqual(fieldsOf(text), [
+      ['Jürgen', 'b', 'c'],
+      ['Jürgen', 'Łukasz', 'c'],
+      ['Zoë', 'b', 'c'],
+    ]);
+  });
+
+  test('a chunk that is overwritten after push changes nothing', () => {
+    const rows: string[] = [];
+    const reader = createRecordReader(
+      { separator: ',', rescue: [], fits: () => true },
+      { record: (row) => rows.push(row.bytes.toString()), fault: assert.fail },
+    );
+    const chunk = Buffer.from('a,b,c\nd,e');
+    reader.push(chunk);
+    chunk.fill('x');
+    reader.end();
+    assert.deepEqual(rows, ['a,b,c', 'd,e']);
+  });
+});
+
+describe('what is set aside', () => {
+  test('a quote that is never closed costs its line, wherever it is', () => {
+    for (const broken of ['"a","b', '"a","b,c', 'x,"', '"a","b","c']) {
+      const rows = read(`1,2,3\n${broken}\n"4","5","6"\n"","7","8"\n${broken}\n${broken}`);
+      assert.deepEqual(
+        outline(rows),
+        [
+          [1, '1|2|3'],
+          [2, 'unterminated_quote'],
+          [3, '4|5|6'],
+          [4, '|7|8'],
+          [5, 'unterminated_quote'],
+          [6, 'unterminated_quote'],
+        ],
+        broken,
+      );
+      assert.equal(rows[1]!.bytes, broken);
+      assert.equal(rows[5]!.bytes, broken);
+    }
+  });
+
+  test('a broken line does not swallow a following line of blank fields', () => {
+    assert.deepEqual(outline(read('"a","b\n"","",""\n,"x",""\n')), [
+      [1, 'unterminated_quote'],
+      [3, '|x|'],
+    ]);
+  });
+
+  test('a quote in the middle of a field costs its line', () => {
+    for (const broken of ['"a"b,c,d', 'a,b"c,d', '"a,"b","c"', 'a"","b","c"']) {
+      const rows = read(`${broken}\r\n1,2,3\r\n`);
+      assert.deepEqual(outline(rows), [
+        [1, 'unreadable_row'],
+        [2, '1|2|3'],
+      ]);
+      assert.equal(rows[0]!.bytes, broken);
+    }
+  });
+
+  test('a record over as many lines as allowed is read, over one more it is not', () => {
+    const spanning = (lines: number) => `"a","b${'\nx'.repeat(lines - 1)}","c"\n1,2,3\n`;
+    assert.deepEqual(
+      read(spanning(MAX_RECORD_LINES)).map((row) => row.line),
+      [1, MAX_RECORD_LINES + 1],
+    );
+    const tooLong = read(spanning(MAX_RECORD_LINES + 1));
+    assert.deepEqual(
+      [tooLong[0]!.code, tooLong[0]!.bytes, tooLong.at(-1)!.fields],
+      ['unterminated_quote', '"a","b', ['1', '2', '3']],
+    );
+  });
+
+  test('lines that together would make a record of another number of columns are not one', () => {
+    assert.deepEqual(outline(read('"a","b\nc","d","e"\n1,2,3\n')), [
+      [1, 'unterminated_quote'],
+      [2, 'unreadable_row'],
+      [3, '1|2|3'],
+    ]);
+  });
+
+  test('a line over the limit keeps its first bytes and tells its length', () => {
+    const long = `a,b,${'c'.repeat(MAX_RECORD_BYTES)}`;
+    for (const end of ['\n', '\r\n']) {
+      const rows = read(`1,2,3${end}${long}${end}4,5,6`);
+      assert.deepEqual(outline(rows), [
+        [1, '1|2|3'],
+        [2, 'too_large'],
+        [3, '4|5|6'],
+      ]);
+      assert.equal(rows[1]!.bytes, long.slice(0, MAX_RECORD_BYTES));
+      assert.match(rows[1]!.reason!, new RegExp(`has ${long.length} bytes`));
+    }
+    assert.deepEqual(outline(read(long)), [[1, 'too_large']]);
+    const atLimit = `a,b,${'c'.repeat(MAX_RECORD_BYTES - 4)}`;
+    assert.equal(read(`${atLimit}\r\n`)[0]!.fields![2]!.length, MAX_RECORD_BYTES - 4);
+  });
+
+  test('memory does not grow with a line that never ends', () => {
+    const faults: [number, string][] = [];
+    const reader = createRecordReader(
+      { separator: ',', rescue: [], fits: () => true },
+      { record: () => assert.fail(), fault: ({ bytes }, { reason }) => faults.push([bytes.length, reason]) },
+    );
+    const chunk = Buffer.alloc(1024 * 1024, 'x');
+    collectGarbage();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let megabytes = 0; megabytes < 200; megabytes++) reader.push(chunk);
+    collectGarbage();
+    assert.ok(process.memoryUsage().arrayBuffers - before < 10 * 1024 * 1024);
+    reader.end();
+    assert.equal(faults.length, 1);
+    assert.equal(faults[0]![0], MAX_RECORD_BYTES);
+    assert.match(faults[0]![1], /^the line has 209715200 bytes/);
+  });
+
+  test('NUL bytes, as a crash leaves them: the row behind them is read', () => {
+    const rows = read(`1,2,3\n${'\0'.repeat(5000)}"a","b","c"\n4,\0,6\n7,8,9\n\0\0\0`);
+    assert.deepEqual(outline(rows), [
+      [1, '1|2|3'],
+      [2, 'unreadable_row'],
+      [2, 'a|b|c'],
+      [3, 'unreadable_row'],
+      [4, '7|8|9'],
+      [5, 'unreadable_row'],
+    ]);
+    assert.match(rows[1]!.reason!, /^5000 NUL bytes/);
+    assert.equal(rows[1]!.bytes, '\0'.repeat(5000));
+    assert.equal(rows[3]!.bytes, '4,\0,6');
+  });
+});
+
+/** Pieces that meet in the worst ways; one is over the limit of a record. */
+const piece = fc.constantFrom(
+  ...[
+    'a',
+    'b,c',
+    ',',
+    ',',
+    '"',
+    '"',
+    '""',
+    '\n',
+    '\n',
+    '\r\n',
+    '\r',
+    '\0',
+    ' ',
+    '\\"',
+    '"a","b","c"\n',
+    '1,2,3\r\n',
+  ],
+  ...['\ufeff', 'ü', '"x\ny","2","3"\n', '"unclosed,1,2\n', 'z'.repeat(MAX_RECORD_BYTES - 1)],
+);
+const source = fc.array(piece, { maxLength: 40 }).map((pieces) => Buffer.from(pieces.join('')));
+
+test('the rows do not depend on where the source is cut', () => {
+  fc.assert(
+    fc.property(source, fc.array(fc.nat(), { maxLength: 12 }), (bytes, cuts) => {
+      assert.deepEqual(readChunks(cutAt(bytes, cuts)), read(bytes));
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('the rows do not depend on where the source is cut, byte by byte', () => {
+  const text = '\ufeff"a","b\nc","d"\r\n"x","y\n"","",""\r\n1,2,3\n\0\0é,"5 ""6""",7\r\n\r\n"un';
+  const bytes = Buffer.from(text);
+  const whole = read(bytes);
+  assert.deepEqual(readChunks([...bytes].map((byte) => Buffer.from([byte]))), whole);
+  for (let at = 1; at < bytes.length; at++) {
+    assert.deepEqual(readChunks([bytes.subarray(0, at), bytes.subarray(at)]), whole);
+  }
+});
+
+test('every line is in a row with its own bytes, or is blank', () => {
+  fc.assert(
+    fc.property(source, (bytes) => {
+      const lines = bytes
+        .toString('latin1')
+        .split('\n')
+        .map((line) => line.replace(/\r$/, ''));
+      const covered = new Set<number>();
+      for (const row of read(bytes)) {
+        const first = lines[row.line - 1]!;
+        const begins = row.bytes.split('\n', 1)[0]!.replace(/\r$/, '');
+        if (row.bytes.includes('\n')) assert.ok(first.endsWith(begins), `line ${row.line} begins its row`);
+        else assert.ok(first.includes(begins), `line ${row.line} holds the bytes of its row`);
+        for (let line = 0; line < row.bytes.split('\n').length; line++) covered.add(row.line + line);
+      }
+      for (const [at, line] of lines.entries()) {
+        const text = Buffer.from(line, 'latin1').toString();
+        if (!covered.has(at + 1)) assert.match(text, /^[\s,"]*$/, `line ${at + 1} was left out`);
+      }
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('what is written as RFC 4180 says is read back', () => {
+  const field = fc.string({ unit: fc.constantFrom('a', '"', ',', ' ', '\\', 'ß', ';'), maxLength: 8 });
+  const row = fc.tuple(field, field, field).filter((fields) => fields.some((text) => text.trim() !== ''));
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 5 }), fc.constantFrom('\n', '\r\n'), (rows, end) => {
+      const text = rows
+        .map((fields) => fields.map((value) => `"${value.replaceAll('"', '""')}"`).join(',') + end)
+        .join('');
+      assert.deepEqual(fieldsOf(text), rows);
+    }),
+  );
+});
+
+function cutAt(bytes: Buffer, cuts: number[]): Buffer[] {
+  const places = cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b);
+  const edges = [0, ...places, bytes.length];
+  return edges.slice(1).map((edge, at) => bytes.subarray(edges[at], edge));
+}

@@ -1,0 +1,203 @@
+/**
+ * FreeSWITCH's mod_cdr_csv: each row is a template (cdr_csv.conf.xml) with the channel's variables put in, and nothing
+ * escaped. Three templates are known: the vanilla configuration's "example", its "asterisk", and the one compiled in,
+ * which has a blank before accountcode.
+ *
+ * Their common columns make a record's identity: FreeSWITCH can write the same call by one template into Master.csv
+ * and by another into the account's file.
+ */
+import type { Parsed, SourceRecord } from '../cdr.ts';
+import { createCallClock } from '../stamps.ts';
+import { resultOfHangupCause } from './causes.ts';
+import { directionByContext } from './contexts.ts';
+import type { RowFormat } from './csv_reader.ts';
+import {
+  attributesOf,
+  badSeconds,
+  namedTime,
+  quoted,
+  readCallerId,
+  readSeconds,
+  refusedNumber,
+  rejected,
+  withBillingFlag,
+  wrongColumnCount,
+} from './field_values.ts';
+import type { SourceOptions } from './reader.ts';
+import { SourceError } from './source_error.ts';
+
+export type FreeswitchCsvFormat = 'freeswitch-example' | 'freeswitch-asterisk' | 'freeswitch-default';
+
+const COMPILED_IN = [
+  'caller_id_name',
+  'caller_id_number',
+  'destination_number',
+  'context',
+  'start_stamp',
+  'answer_stamp',
+  'end_stamp',
+  'duration',
+  'billsec',
+  'hangup_cause',
+  'uuid',
+  'bleg_uuid',
+  'accountcode',
+] as const;
+const ASTERISK = [
+  'accountcode',
+  'caller_id_number',
+  'destination_number',
+  'context',
+  'caller_id',
+  'channel_name',
+  'bridge_channel',
+  'last_app',
+  'last_arg',
+  'start_stamp',
+  'answer_stamp',
+  'end_stamp',
+  'duration',
+  'billsec',
+  'hangup_cause',
+  'amaflags',
+  'uuid',
+  'userfield',
+] as const;
+const TEMPLATES: Record<FreeswitchCsvFormat, readonly string[]> = {
+  'freeswitch-default': COMPILED_IN,
+  'freeswitch-example': [...COMPILED_IN, 'read_codec', 'write_codec'],
+  'freeswitch-asterisk': ASTERISK,
+};
+
+const IDENTITY = [
+  ...['accountcode', 'caller_id_number', 'destination_number', 'context'],
+  ...['start_stamp', 'answer_stamp', 'end_stamp', 'duration', 'billsec', 'hangup_cause', 'uuid'],
+] as const;
+const IN_RECORD: ReadonlySet<string> = new Set([
+  ...['accountcode', 'caller_id_number', 'destination_number', 'caller_id', 'start_stamp', 'answer_stamp'],
+  ...['end_stamp', 'duration', 'billsec', 'hangup_cause', 'uuid'],
+]);
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const STAMP = /^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}) /;
+/** Old versions wrote the epoch's first second, in the server's zone, for a call that was not answered. */
+const NO_ANSWER_STAMP = /^(1969-12-31|1970-01-01) /;
+
+/** Rows of one template. @throws SourceError when the account field is none of the template's */
+export function freeswitchCsvRows(format: FreeswitchCsvFormat, options: SourceOptions): RowFormat {
+  const template = TEMPLATES[format];
+  const clock = createCallClock(options.timeZone, options.dateOrder);
+  const directionOf = directionByContext(options.inboundContexts);
+  const at = Object.fromEntries(template.map((name, place) => [name, place])) as Record<string, number>;
+  const identityPlaces = IDENTITY.map((name) => at[name]!);
+  const others = [...template.entries()].filter(([, name]) => !IN_RECORD.has(name));
+  const accountPlace = at[options.accountField ?? 'accountcode'];
+  if (accountPlace === undefined) {
+    throw new SourceError(
+      `this template has no field "${options.accountField}" to name the account; it has ${template.join(', ')}`,
+    );
+  }
+  let begun = false;
+
+  function toRecord(fields: string[]): Parsed {
+    const field = (name: string): string => fields[at[name]!]!;
+    const durationS = readSeconds(field('duration'));
+    if (!(durationS >= 0)) return badSeconds('duration', field('duration'));
+    const billedDurationS = readSeconds(field('billsec'));
+    if (!(billedDurationS >= 0)) return badSeconds('billsec', field('billsec'));
+    const cli = field('caller_id_number');
+    const cld = field('destination_number');
+    const refused = refusedNumber('caller_id_number', cli) ?? refusedNumber('destination_number', cld);
+    if (refused) return refused;
+
+    const answer = field('answer_stamp');
+    const connect = NO_ANSWER_STAMP.test(answer) ? '' : answer;
+    const times = clock.resolve({
+      start: field('start_stamp'),
+      connect,
+      disconnect: field('end_stamp'),
+      durationS,
+    });
+    if (times.kind === 'rejected') {
+      const names = { start: 'start_stamp', connect: 'answer_stamp', disconnect: 'end_stamp' };
+      return namedTime(times.rejection, names);
+    }
+    const cause = field('hangup_cause');
+    const unanswered = resultOfHangupCause(cause);
+    if (unanswered === null) return badCause(cause);
+
+    const caller = at.caller_id === undefined ? null : readCallerId(field('caller_id'));
+    const record: SourceRecord = {
+      accountCode: fields[accountPlace!] || (options.account ?? ''),
+      callId: field('uuid'),
+      identity: identityPlaces.map((place) => fields[place]).join('\u001f'),
+      cli,
+      cld,
+      direction: directionOf(field('context')),
+      startTime: times.startTime,
+      connectTime: times.connectTime,
+      disconnectTime: times.disconnectTime,
+      durationS,
+      billedDurationS,
+      result: times.connectTime !== null || billedDurationS > 0 ? 'answered' : unanswered,
+      disconnectCause: cause,
+      country: null,
+      description: null,
+      cost: null,
+      currency: null,
+      remoteIp: null,
+      userAgent: null,
+      flags: withBillingFlag(times.flags, durationS, billedDurationS),
+      attributes: attributesOf([
+        ['caller_id_name', caller?.name ?? ''],
+        ...others.map(([place, name]): [string, string] => [name, fields[place]!]),
+      ]),
+    };
+    return { kind: 'record', record };
+  }
+
+  return {
+    columns: null,
+    separator: ',',
+    rescue: ['bare'],
+    fits: (count) => count === template.length,
+    parse(fields) {
+      const isFirst = !begun;
+      begun = true;
+      if (isFirst && isFreeswitchHeader(format, fields)) return { kind: 'skipped' };
+      if (fields.length !== template.length) {
+        return wrongColumnCount(fields.length, `this template writes ${template.length}`);
+      }
+      return toRecord(fields);
+    },
+  };
+}
+
+/** Whether a row is one of the template's, by what stands where. */
+export function isFreeswitchRow(format: FreeswitchCsvFormat, fields: string[]): boolean {
+  const template = TEMPLATES[format];
+  if (fields.length !== template.length) return false;
+  const field = (name: string): string => fields[template.indexOf(name)]!;
+  return (
+    STAMP.test(field('start_stamp')) &&
+    STAMP.test(field('end_stamp')) &&
+    readSeconds(field('duration')) >= 0 &&
+    readSeconds(field('billsec')) >= 0 &&
+    resultOfHangupCause(field('hangup_cause')) !== null &&
+    UUID.test(field('uuid'))
+  );
+}
+
+/** Whether a line names the template's columns, as people put above a file for their spreadsheet. */
+export function isFreeswitchHeader(format: FreeswitchCsvFormat, fields: string[]): boolean {
+  const template = TEMPLATES[format];
+  const named = fields.filter((field, place) => field.trim().toLowerCase() === template[place]).length;
+  return fields.length === template.length && named * 2 > template.length;
+}
+
+function badCause(cause: string): Parsed {
+  const known = "FreeSWITCH's name for how the call ended, such as NORMAL_CLEARING";
+  if (cause === '')
+    return rejected('missing_field', 'hangup_cause', `hangup_cause is blank; it should be ${known}`);
+  return rejected('bad_value', 'hangup_cause', `hangup_cause is ${quoted(cause)}; it should be ${known}`);
+}
