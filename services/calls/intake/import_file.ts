@@ -42,6 +42,8 @@ export interface ImportEvents {
 
 /** Rows a transaction. Large enough that its fixed cost vanishes, small enough that a kill loses little work. */
 export const BATCH_ROWS = 10_000;
+/** The same in bytes: a row of CSV has a few hundred, a mod_json_cdr document tens of thousands. */
+const BATCH_BYTES = 32 * 1024 * 1024;
 
 export const newCounts = (): ImportCounts => ({
   read: 0,
@@ -80,15 +82,18 @@ export async function importSource(
 
   let storing: Promise<void> = Promise.resolve();
   let batch: Taken[] = [];
+  let batchBytes = 0;
   const add = async (rows: readonly Taken[]): Promise<void> => {
     for (const row of rows) {
       batch.push(row);
-      if (batch.length < BATCH_ROWS) continue;
+      batchBytes += row.row.bytes.length;
+      if (batch.length < BATCH_ROWS && batchBytes < BATCH_BYTES) continue;
       await storing;
       storing = store(batch);
       // Its failure is met at the next await; until then it must not count as unhandled.
       storing.catch(() => undefined);
       batch = [];
+      batchBytes = 0;
     }
   };
   try {

@@ -1,0 +1,147 @@
+/**
+ * A document as mod_json_cdr sends it (mod_json_cdr.c, `process_cdr`). Its parameter `encode` chooses:
+ *
+ *   encode=false    Content-Type: application/json                         {"core-uuid":…}
+ *   encode=true     Content-Type: application/x-www-form-urlencoded        cdr=%7B%22core-uuid%22…
+ *   encode=base64   Content-Type: application/x-www-form-base64-encoded    cdr=eyJjb3JlLXV1aWQi…
+ *
+ * With disable-100-continue=true curl's own Content-Type goes out instead, application/x-www-form-urlencoded, whatever
+ * the body. So the body is told by its first characters, not by its type. What could not be posted is written to
+ * err-log-dir in the same encoding, without `cdr=`.
+ *
+ * encode=true loses something: FreeSWITCH's encoder leaves every `%` before two hexadecimal digits as it is, so a value
+ * that encode-values (on by default) had encoded before is encoded once, not twice, and quotes and line ends within it
+ * come out of the decoding bare. Such a document is no JSON any more. It is put together again here from the names of
+ * its variables; one in which a variable comes twice is refused, since a value that looks like a variable (a caller may
+ * choose his User-Agent) can't be told from one. encode=false and encode=base64 do not have that weakness.
+ */
+import { isUtf8 } from 'node:buffer';
+import { MAX_DOCUMENT_BYTES } from './json_documents.ts';
+
+const FORM_FIELD = 'cdr=';
+const PERCENT = 0x25;
+const BASE64 = /^[A-Za-z0-9+/\s]+={0,2}\s*$/;
+const ENCODE_ADVICE = 'set encode="false" in json_cdr.conf.xml, or encode-values="false"';
+
+const VARIABLES_BEGIN = '%22variables%22%3A%7B%22';
+/** What follows the variables: the log of applications, or where there is none the call flow. */
+const VARIABLES_END = /%22%7D,%22(?:app_log%22%3A%7B|callflow%22%3A%5B)/;
+/** Between a value and the next one: `","name":"`. */
+const VARIABLE_NAME = /(?:^|%22,%22)([^%,\s]{1,100})%22%3A%22/g;
+
+/**
+ * The document in a request's body, or in a line of an error file.
+ * @param contentType as in the request's header; only named in errors
+ * @throws Error with a sentence for the log of who sent it
+ */
+export function decodePostedCdr(body: string, contentType: string): unknown {
+  const text = body.trim();
+  if (text === '') throw new Error('the body is empty; a mod_json_cdr document was expected');
+  const begin = text[0];
+  if (begin === '{' || begin === '[') return parseDocument(text, 'the body');
+  const field = formField(text, contentType);
+  if (/^(?:%7B|%5B)/i.test(field)) return decodeForm(field);
+  if (/^(?:\{|\[)/.test(field)) return parseDocument(field, 'the field cdr');
+  if (BASE64.test(field))
+    return parseDocument(bytesToText(Buffer.from(field, 'base64')), 'the base64 document');
+  throw new Error('the field cdr holds neither a URL-encoded nor a base64-encoded JSON document');
+}
+
+/** Text of bytes that are UTF-8, or else Latin-1: FreeSWITCH passes names on in whatever their phones sent them. */
+export function bytesToText(bytes: Buffer): string {
+  return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1');
+}
+
+/** Undoes URL-encoding, once; what is no encoding stays. Bytes that are not UTF-8 are read as Latin-1. */
+export function percentDecode(text: string): string {
+  if (!text.includes('%')) return text;
+  const source = Buffer.from(text);
+  let length = 0;
+  for (let i = 0; i < source.length; i++) {
+    const byte = source[i] === PERCENT ? hexByte(source, i + 1) : -1;
+    source[length++] = byte === -1 ? source[i]! : byte;
+    if (byte !== -1) i += 2;
+  }
+  return bytesToText(source.subarray(0, length));
+}
+
+function hexByte(bytes: Buffer, at: number): number {
+  const high = hexDigit(bytes[at]);
+  const low = hexDigit(bytes[at + 1]);
+  return high === -1 || low === -1 ? -1 : high * 16 + low;
+}
+
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
+function formField(text: string, contentType: string): string {
+  if (/^(?:%7[Bb]|eyJ)/.test(text)) return text;
+  const found = text.split('&').find((field) => field.startsWith(FORM_FIELD));
+  if (found !== undefined) return found.slice(FORM_FIELD.length);
+  const type = contentType.slice(0, 100) || 'no content type';
+  throw new Error(`the body (${type}) is neither a JSON document nor a form with the field cdr`);
+}
+
+function decodeForm(field: string): unknown {
+  // FreeSWITCH encodes + and blanks; other senders write a blank as +.
+  const encoded = field.replaceAll('+', '%20');
+  try {
+    return JSON.parse(checkSize(percentDecode(encoded)));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return putTogether(encoded);
+  }
+}
+
+/** See the head of the file. Only the variables are affected: nothing else is encoded twice. */
+function putTogether(encoded: string): unknown {
+  const begin = encoded.indexOf(VARIABLES_BEGIN);
+  const from = begin + VARIABLES_BEGIN.length;
+  const length = begin === -1 ? -1 : encoded.slice(from).search(VARIABLES_END);
+  if (length === -1) throw new Error(`the URL-encoded document is no JSON; ${ENCODE_ADVICE}`);
+  const variables = splitVariables(encoded.slice(from, from + length));
+  const around = `${encoded.slice(0, from - '%22'.length)}${encoded.slice(from + length + '%22'.length)}`;
+  const document = parseDocument(percentDecode(around), 'the URL-encoded document') as Record<
+    string,
+    unknown
+  >;
+  return { ...document, variables };
+}
+
+function splitVariables(encoded: string): Record<string, string> {
+  const matches = [...encoded.matchAll(VARIABLE_NAME)];
+  const variables = new Map<string, string>();
+  for (const [place, match] of matches.entries()) {
+    const name = match[1]!;
+    if (variables.has(name)) {
+      throw new Error(`the URL-encoded document has the variable ${name} twice; ${ENCODE_ADVICE}`);
+    }
+    const valueEnd = matches[place + 1]?.index ?? encoded.length;
+    variables.set(name, percentDecode(encoded.slice(match.index + match[0].length, valueEnd)));
+  }
+  return Object.fromEntries(variables);
+}
+
+function parseDocument(text: string, what: string): unknown {
+  checkSize(text);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${what} is no JSON${faultPlace(error)}`);
+  }
+}
+
+/** Where JSON.parse failed. Its own message quotes the document, and telephone numbers with it. */
+export function faultPlace(error: unknown): string {
+  const place = / at position \d+( \(line \d+ column \d+\))?/.exec(String(error));
+  return place ? `:${place[0].replace(' at', ' it breaks at')}` : '';
+}
+
+function checkSize(text: string): string {
+  if (text.length <= MAX_DOCUMENT_BYTES) return text;
+  throw new Error(`the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call is described so`);
+}

@@ -1,0 +1,337 @@
+/**
+ * Bytes to JSON documents, each with its exact bytes and the number of its first line: one document or many, one a
+ * line, concatenated or in an array, pretty-printed or not.
+ *
+ * Only brackets and quotes are followed here, to see where a document ends; what is in it is read afterwards. A
+ * document that can't be one (a line ends within a text, the next document begins before this one has ended, brackets
+ * nest too deep, the file ends) is set aside up to the next line that begins with `{` no further right than the
+ * document itself did, and reading goes on there. So a broken document costs itself, not the file.
+ *
+ * Lines that begin as a URL-encoded or base64-encoded document are given as `encoded`: FreeSWITCH writes what it could
+ * not post to its error folder as it would have posted it.
+ *
+ * Memory: at most one document, MAX_ENCODED_BYTES. What is given does not depend on where the source was cut into
+ * chunks.
+ */
+import type { RawRow, Rejection } from '../cdr.ts';
+
+/** FreeSWITCH's documents have 10 to 60 kB; this leaves room for hundreds of variables. */
+export const MAX_DOCUMENT_BYTES = 1024 * 1024;
+/** URL-encoding makes three bytes of one. */
+export const MAX_ENCODED_BYTES = 3 * MAX_DOCUMENT_BYTES;
+/** What is kept of something larger. */
+const KEPT_BYTES = 64 * 1024;
+/** FreeSWITCH nests 9 deep. Bounds the work for hostile files, too. */
+const MAX_DEPTH = 64;
+
+export interface DocumentSink {
+  /** @param row its bytes are a view: copy what is to be kept */
+  document(row: RawRow): void;
+  encoded(row: RawRow): void;
+  fault(row: RawRow, rejection: Rejection): void;
+}
+
+export interface DocumentReader {
+  push(chunk: Buffer): void;
+  end(): void;
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const TAB = 0x09;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const ARRAY_OPEN = 0x5b;
+const BACKSLASH = 0x5c;
+const ARRAY_CLOSE = 0x5d;
+const OBJECT_OPEN = 0x7b;
+const OBJECT_CLOSE = 0x7d;
+const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
+/** `{"` in base64, `{` URL-encoded, and either as a form's field. */
+const ENCODED_STARTS = ['eyJ', '%7B', '%7b', 'cdr='];
+const ENCODED_START_LENGTH = 4;
+
+/** How far a document has been followed. */
+interface Scan {
+  /** Bytes of the document seen so far. */
+  seen: number;
+  depth: number;
+  inText: boolean;
+  escaped: boolean;
+  /** The last byte outside texts that is no blank. */
+  last: number;
+  /** Blanks since the line began; -1 after anything else. */
+  indent: number;
+}
+
+type ScanResult = 'more' | 'ended' | 'broken';
+
+/** Bytes being passed over, to be set aside as one row. */
+interface Past {
+  readonly line: number;
+  readonly rejection: Rejection;
+  /** `line`: to the line's end. `document`: to the next line that begins with a document. */
+  readonly until: 'line' | 'document';
+  readonly column: number;
+  /** Follows a document that is too large to its end; null where its brackets are not to be trusted. */
+  scan: Scan | null;
+  readonly kept: Buffer[];
+  keptBytes: number;
+  bytes: number;
+  indent: number;
+}
+
+export function createDocumentReader(sink: DocumentSink): DocumentReader {
+  let rest: Buffer = Buffer.alloc(0);
+  let ended = false;
+  let begun = false;
+  let line = 1;
+  /** Bytes since the line began, outside documents. */
+  let column = 0;
+  /** The document that `rest` begins with. */
+  let scan: Scan | null = null;
+  let past: Past | null = null;
+
+  /** Reads what begins at `at` of `rest`; tells where to go on, or `at` itself when more bytes are needed. */
+  function step(at: number): number {
+    if (past !== null) return passOver(past, at);
+    if (scan !== null) return readDocument(scan, at);
+    const byte = rest[at]!;
+    if (byte === OBJECT_OPEN) {
+      scan = { seen: 0, depth: 0, inText: false, escaped: false, last: 0, indent: -1 };
+      return readDocument(scan, at);
+    }
+    if (byte === LF) {
+      line++;
+      column = 0;
+      return at + 1;
+    }
+    if (isBlank(byte) || byte === COMMA || byte === ARRAY_OPEN || byte === ARRAY_CLOSE) {
+      column++;
+      return at + 1;
+    }
+    if (rest.length - at < ENCODED_START_LENGTH && !ended) return at;
+    const start = rest.toString('latin1', at, at + ENCODED_START_LENGTH);
+    if (ENCODED_STARTS.some((encoded) => start.startsWith(encoded))) return readEncoded(at);
+    const reason = 'here is neither a JSON document nor an encoded one; a document begins with {';
+    past = beginPast({ code: 'unreadable_row', reason }, 'line', null);
+    return at;
+  }
+
+  function readDocument(current: Scan, at: number): number {
+    const result = follow(current, rest.subarray(at, at + MAX_DOCUMENT_BYTES + 1), column);
+    if (result === 'ended') {
+      scan = null;
+      const end = at + current.seen;
+      const bytes = rest.subarray(at, end);
+      const { lines, lastLine } = countLines(bytes);
+      if (bytes.length > MAX_DOCUMENT_BYTES)
+        sink.fault({ line, bytes: bytes.subarray(0, KEPT_BYTES) }, tooLarge());
+      else sink.document({ line, bytes });
+      line += lines;
+      column = lines === 0 ? column + bytes.length : lastLine;
+      return end;
+    }
+    if (result === 'more' && !ended && current.seen <= MAX_DOCUMENT_BYTES) return at;
+    scan = null;
+    const seen = rest.subarray(at, at + current.seen);
+    if (result === 'more' && seen.length > MAX_DOCUMENT_BYTES && !hasNextDocument(seen, column)) {
+      past = beginPast(tooLarge(), 'document', { ...current, seen: 0 });
+      // What was seen is passed over at once: the scan stands behind it.
+      keep(past, seen);
+      return at + seen.length;
+    }
+    const reason = 'the document is not closed: it was cut off, or a bracket or a quote is missing';
+    past = beginPast({ code: 'unreadable_row', reason }, 'document', null);
+    return at;
+  }
+
+  function readEncoded(at: number): number {
+    const found = rest.indexOf(LF, at);
+    const stop = found === -1 ? rest.length : found;
+    if (stop - at > MAX_ENCODED_BYTES) {
+      past = beginPast(tooLarge(), 'line', null);
+      return at;
+    }
+    if (found === -1 && !ended) return at;
+    sink.encoded({ line, bytes: rest.subarray(at, withoutCr(rest, at, stop)) });
+    return stop;
+  }
+
+  function beginPast(rejection: Rejection, until: Past['until'], following: Scan | null): Past {
+    const state = { kept: [], keptBytes: 0, bytes: 0, indent: following?.indent ?? -1 };
+    return { line, rejection, until, column, scan: following, ...state };
+  }
+
+  function passOver(current: Past, at: number): number {
+    const from = rest.subarray(at);
+    if (current.until === 'line') {
+      const found = from.indexOf(LF);
+      keep(current, found === -1 ? from : from.subarray(0, found));
+      if (found !== -1) tellPast(current);
+      return at + (found === -1 ? from.length : found);
+    }
+    const { length, found } = lengthPast(current, from);
+    keep(current, from.subarray(0, length));
+    if (found) tellPast(current);
+    return at + length;
+  }
+
+  /** Counts lines as bytes are kept, so that what follows knows where it stands. */
+  function keep(current: Past, bytes: Buffer): void {
+    const { lines, lastLine } = countLines(bytes);
+    line += lines;
+    column = lines === 0 ? column + bytes.length : lastLine;
+    current.bytes += bytes.length;
+    const limit = current.rejection.code === 'too_large' ? KEPT_BYTES : MAX_DOCUMENT_BYTES;
+    const kept = bytes.subarray(0, limit - current.keptBytes);
+    if (kept.length === 0) return;
+    current.kept.push(Buffer.from(kept));
+    current.keptBytes += kept.length;
+  }
+
+  function tellPast(current: Past): void {
+    past = null;
+    const { rejection, keptBytes } = current;
+    const bytes = Buffer.concat(current.kept);
+    if (current.bytes > keptBytes) {
+      const kept =
+        rejection.code === 'too_large'
+          ? ''
+          : `; of its ${current.bytes} bytes the first ${keptBytes} are kept`;
+      sink.fault({ line: current.line, bytes }, { ...rejection, reason: rejection.reason + kept });
+      return;
+    }
+    let stop = bytes.length;
+    while (stop > 0 && isBlank(bytes[stop - 1]!)) stop--;
+    sink.fault({ line: current.line, bytes: bytes.subarray(0, stop) }, rejection);
+  }
+
+  function read(): void {
+    let at = 0;
+    if (!begun) {
+      if (rest.length < BOM.length && !ended) return;
+      begun = true;
+      if (rest.subarray(0, BOM.length).equals(BOM)) at = BOM.length;
+    }
+    while (at < rest.length) {
+      const wasPast = past;
+      const next = step(at);
+      // Nothing read and nothing decided: more bytes are needed.
+      if (next === at && past === wasPast) break;
+      at = next;
+    }
+    rest = rest.subarray(at);
+    if (ended && past !== null) tellPast(past);
+  }
+
+  return {
+    push(chunk) {
+      // A copy, so that the caller may use its chunk again.
+      rest = Buffer.concat([rest, chunk]);
+      read();
+    },
+    end() {
+      ended = true;
+      read();
+    },
+  };
+}
+
+/**
+ * Follows a document from where `scan` left off.
+ * @param bytes from the document's begin
+ * @param column where the document began in its line; the next one does not begin further right
+ */
+function follow(scan: Scan, bytes: Buffer, column: number): ScanResult {
+  for (let i = scan.seen; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    scan.seen++;
+    if (scan.inText) {
+      if (byte === LF) return 'broken';
+      if (scan.escaped) scan.escaped = false;
+      else if (byte === BACKSLASH) scan.escaped = true;
+      else if (byte === QUOTE) scan.inText = false;
+      continue;
+    }
+    if (byte === LF) {
+      scan.indent = 0;
+      continue;
+    }
+    if (isBlank(byte)) {
+      if (scan.indent >= 0) scan.indent++;
+      continue;
+    }
+    if (byte === QUOTE) scan.inText = true;
+    else if (byte === OBJECT_OPEN || byte === ARRAY_OPEN) {
+      const mayOpen = scan.last === COLON || scan.last === COMMA || scan.last === ARRAY_OPEN;
+      if (scan.depth > 0 && !mayOpen && scan.indent >= 0 && scan.indent <= column) return 'broken';
+      if (++scan.depth > MAX_DEPTH) return 'broken';
+    } else if (byte === OBJECT_CLOSE || byte === ARRAY_CLOSE) {
+      if (--scan.depth === 0) return 'ended';
+    }
+    scan.last = byte;
+    scan.indent = -1;
+  }
+  return 'more';
+}
+
+/** How many bytes belong to what is passed over, and whether what follows it was found behind them. */
+function lengthPast(past: Past, bytes: Buffer): { length: number; found: boolean } {
+  const next = nextDocument(past, bytes);
+  const length = next ?? bytes.length;
+  if (past.scan !== null) {
+    past.scan.seen = 0;
+    const result = follow(past.scan, bytes.subarray(0, length), -1);
+    if (result === 'ended') return { length: past.scan.seen, found: true };
+    if (result === 'broken') past.scan = null;
+  }
+  return { length, found: next !== null };
+}
+
+/** Where a line begins with a document. */
+function nextDocument(past: Past, bytes: Buffer): number | null {
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte === OBJECT_OPEN && past.indent >= 0 && past.indent <= past.column) return i;
+    if (byte === LF) past.indent = 0;
+    else if (!isBlank(byte)) past.indent = -1;
+    else if (past.indent >= 0) past.indent++;
+  }
+  return null;
+}
+
+/** Whether a line after the first begins with a document. */
+function hasNextDocument(bytes: Buffer, column: number): boolean {
+  for (let lf = bytes.indexOf(LF); lf !== -1; lf = bytes.indexOf(LF, lf + 1)) {
+    let at = lf + 1;
+    while (at - lf - 1 < column && isBlank(bytes[at] ?? 0)) at++;
+    if (bytes[at] === OBJECT_OPEN) return true;
+  }
+  return false;
+}
+
+function countLines(bytes: Buffer): { lines: number; lastLine: number } {
+  let lines = 0;
+  let last = -1;
+  for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) {
+    lines++;
+    last = at;
+  }
+  return { lines, lastLine: bytes.length - last - 1 };
+}
+
+function withoutCr(bytes: Buffer, from: number, to: number): number {
+  return to > from && bytes[to - 1] === CR ? to - 1 : to;
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === TAB || byte === LF || byte === CR;
+}
+
+function tooLarge(): Rejection {
+  const reason = `the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call is described so; its first ${KEPT_BYTES} bytes are kept`;
+  return { code: 'too_large', reason };
+}
