@@ -119,5 +119,6 @@ function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settin
     jwtAudience: config.JWT_AUDIENCE,
     retentionMonths: config.CDR_RETENTION_MONTHS,
     shutdownGraceMs: config.SHUTDOWN_GRACE_MS,
+    newAccounts: { currency: config.DEFAULT_CURRENCY, timeZone: config.IMPORT_TIME_ZONE },
   };
 }

@@ -1,0 +1,73 @@
+/**
+ * The support view: everything about a call but the numbers. Support staff see that a call failed and why, not whom a
+ * customer speaks with. Whatever text may hold a number is gone through, and what could be used to test a guess at the
+ * hidden digits is left out.
+ */
+import { maskNumber } from '#platform/telemetry/logger.ts';
+
+/** Fields of a call that hold text; any of them may be missing. */
+export interface Maskable {
+  cli?: string;
+  cld?: string;
+  cli_in?: string | null;
+  cld_in?: string | null;
+  call_id?: string;
+  description?: string | null;
+  user_agent?: string | null;
+  disconnect_cause?: string | null;
+  source_key?: string | null;
+  attributes?: Record<string, unknown> | null;
+}
+
+/** Five digits and more, with what people and switches put between them. Shorter ones are extensions and stay. */
+const DIGIT_RUN = /\+?\d(?:[ ()./-]{0,2}\d){4,}/g;
+
+/** A copy with its numbers masked. */
+export function maskCall<T extends Maskable>(call: T): T {
+  const masked: T = { ...call };
+  const numbers = [call.cli, call.cld, call.cli_in, call.cld_in].filter((n): n is string => Boolean(n));
+  for (const field of ['cli', 'cld', 'cli_in', 'cld_in'] as const) {
+    const number = call[field];
+    if (typeof number === 'string') masked[field] = maskNumber(number) as never;
+  }
+  for (const field of ['description', 'user_agent', 'disconnect_cause'] as const) {
+    const text = call[field];
+    if (typeof text === 'string') masked[field] = maskDigits(text) as never;
+  }
+  if (call.call_id !== undefined) masked.call_id = maskOwnNumbers(call.call_id, numbers) as never;
+  // A hash over the whole row: whoever knows the rest of the row could try the hidden digits against it.
+  if (call.source_key !== undefined) masked.source_key = null as never;
+  if (call.attributes) masked.attributes = maskValues(call.attributes) as never;
+  return masked;
+}
+
+/** Stars the inner digits of every run of five and more. */
+export function maskDigits(text: string): string {
+  return text.replace(DIGIT_RUN, (run) => maskRun(run));
+}
+
+/** As maskNumber, with whatever stands between the digits left in place. */
+function maskRun(run: string): string {
+  const digits = run.replace(/[^+\d]/g, '');
+  const masked = maskNumber(digits);
+  let at = 0;
+  return run.replace(/[+\d]/g, () => masked[at++]!);
+}
+
+/** Call ids are random to most switches, and support looks calls up by them; some switches put the number in. */
+function maskOwnNumbers(callId: string, numbers: readonly string[]): string {
+  const digitsOf = (text: string) => text.replace(/\D/g, '');
+  const own = numbers.map((number) => digitsOf(number)).filter((digits) => digits.length >= 5);
+  // National and international writings share their last digits.
+  const holdsOwn = own.some((digits) => digitsOf(callId).includes(digits.slice(-7)));
+  return holdsOwn ? maskDigits(callId) : callId;
+}
+
+function maskValues(attributes: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? maskDigits(value) : maskDigits(JSON.stringify(value)),
+    ]),
+  );
+}
