@@ -16,10 +16,7 @@
 import pg from 'pg';
 import { type ByteOutput, copyBytes, copyRfc3339, reserve, textAt, writeText } from './byte_output.ts';
 import { copyJsonText, JSON_WORST_GROWTH } from './json_text.ts';
-import type { Column, ColumnKind } from './row_columns.ts';
-
-/** Changes a text on its way out. */
-export type Rewrite = (text: string) => string;
+import type { Column, ColumnKind, Rewrite } from './row_columns.ts';
 
 /** A result's columns, made ready for writing. */
 export interface JsonRowPlan {

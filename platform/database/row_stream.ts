@@ -38,6 +38,8 @@ export interface RowSink {
 export interface RowStreamOptions {
   /** Aborted: the server is asked to cancel the query. */
   readonly signal?: AbortSignal | undefined;
+  /** Instead of the client's query_timeout, if it has one; ended like an abort. */
+  readonly timeoutMs?: number;
   readonly clock?: Clock;
 }
 
@@ -69,7 +71,9 @@ interface Submittable {
   handleError(error: unknown): void;
   handleReadyForQuery(): void;
   handleCopyInResponse(connection: Connection): void;
-  /** Set by client.query() where the client has a query_timeout. */
+  /** Read by client.query(); undefined: the client's own. */
+  readonly query_timeout: number | undefined;
+  /** Set by client.query() where there is a query_timeout: stops it. */
   callback?: () => void;
 }
 
@@ -78,7 +82,7 @@ export function streamRows(
   client: ClientBase,
   query: RowQuery,
   sink: RowSink,
-  { signal, clock = systemClock }: RowStreamOptions = {},
+  { signal, timeoutMs, clock = systemClock }: RowStreamOptions = {},
 ): RowStream {
   signal?.throwIfAborted();
   const { promise: finished, resolve, reject } = Promise.withResolvers<void>();
@@ -199,6 +203,7 @@ export function streamRows(
   }
 
   const submittable: Submittable = {
+    query_timeout: timeoutMs,
     submit(connection) {
       if (failure) return new Error('cancelled before it was sent', { cause: failure.error });
       const [listener, ...others] = connection.stream.listeners('data') as OnData[];

@@ -1,8 +1,8 @@
 /** A page of rows as JSON bytes, written straight from PostgreSQL's bytes: see json_row.ts for what becomes of each type. */
 import type { ClientBase } from 'pg';
 import { type ByteOutput, createOutput, reserve, textAt, writeText } from './byte_output.ts';
-import { type JsonRowPlan, planJsonRow, type Rewrite, writeJsonRow } from './json_row.ts';
-import type { Column } from './row_columns.ts';
+import { type JsonRowPlan, planJsonRow, writeJsonRow } from './json_row.ts';
+import { type Column, columnIndex, type Rewrite, rewritesByColumn } from './row_columns.ts';
 import { type RowQuery, type RowStreamOptions, streamRows } from './row_stream.ts';
 
 /** A page is held in memory whole. A larger result wants a LIMIT, or rowsAsCsv. */
@@ -50,7 +50,7 @@ export async function rowsAsJson(
   const { limit = Number.POSITIVE_INFINITY, keep = [], rewrite, before = '', after } = options;
   let plan: PagePlan | undefined;
   let keptIndexes: readonly number[] = [];
-  let rewrites: (Rewrite | undefined)[] | undefined;
+  let rewrites: readonly (Rewrite | undefined)[] | undefined;
   let out: ByteOutput | undefined;
   let count = 0;
   let more = false;
@@ -60,11 +60,8 @@ export async function rowsAsJson(
   const sink = {
     columns(columns: readonly Column[]) {
       plan = pagePlan(columns);
-      keptIndexes = keep.map((name) => indexOf(columns, name));
-      for (const [name, change] of Object.entries(rewrite ?? {})) {
-        rewrites ??= [];
-        rewrites[indexOf(columns, name)] = change;
-      }
+      keptIndexes = keep.map((name) => columnIndex(columns, name));
+      rewrites = rewritesByColumn(columns, rewrite);
       out = beginArray(plan.capacity, before);
     },
     row(view: DataView<ArrayBuffer>, at: number, end: number) {
@@ -127,12 +124,6 @@ function beginArray(capacity: number, before: string): ByteOutput {
   reserve(out, 2);
   out.view.setUint8(out.at++, OPEN_ARRAY);
   return out;
-}
-
-function indexOf(columns: readonly Column[], name: string): number {
-  const index = columns.findIndex((column) => column.name === name);
-  if (index < 0) throw new Error(`the query has no column ${name}`);
-  return index;
 }
 
 /** PostgreSQL's text of some values of a row, by their indexes. */
