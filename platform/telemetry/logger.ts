@@ -16,11 +16,34 @@ export function createLogger(service: string, level: LogLevel, to: 1 | 2 = 1): L
       base: { service },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: loggableError },
       redact: { paths: ['authorization', 'headers.authorization', 'password', 'key'], censor: '[hidden]' },
     },
     destination({ fd: to, sync: true }),
   );
 }
+
+/** Long enough to be a phone number, too long for a port or a line. */
+const LONG_DIGITS = /\+?\d{7,}/g;
+
+/**
+ * What is logged of an error. A database's error quotes the row at fault in its details (`detail`, `where`), and so do
+ * some messages: the details are left out, and long digits masked in what remains.
+ */
+export function loggableError(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { message: masked(String(error)) };
+  const { name, message, stack, cause } = error;
+  const code = (error as { code?: unknown }).code;
+  return {
+    type: name,
+    message: masked(message),
+    ...(code !== undefined && { code }),
+    stack: masked(stack ?? ''),
+    ...(cause !== undefined && { cause: loggableError(cause) }),
+  };
+}
+
+const masked = (text: string) => text.replace(LONG_DIGITS, maskNumber);
 
 /**
  * A phone number that can be recognised but not dialled: the country and area stay, the end is starred,

@@ -54,7 +54,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const asked = readCallsQuery(request.query, caller);
       const ticket = ticketOf(request, reply, clock, caller);
       if (wantsCsv(request)) {
-        return sendCsv(request, reply, asked, ticket) as never;
+        return sendCsv(request, reply, asked, ticket);
       }
       if (request.query.time_zone !== undefined) {
         throw badParameter('time_zone', 'is for text/csv; times in JSON are in UTC');
@@ -73,7 +73,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
           next_cursor: last ? cursors.seal(last, { query: asked.cursorQuery, view: viewOf(caller) }) : null,
           data_complete_to: account.data_complete_to,
           duration_ms: elapsed(reply),
-        } as never;
+        };
       });
     },
   );
@@ -103,7 +103,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         if (!row || !(await session.row(visibleAccount(row.i_account, boundOf(caller))))) throw noCall(iCdr);
         return row;
       });
-      return { success: true as const, data: shown(call, caller), duration_ms: elapsed(reply) } as never;
+      return { success: true as const, data: shown(call, caller), duration_ms: elapsed(reply) };
     },
   );
 

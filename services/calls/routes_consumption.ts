@@ -82,7 +82,7 @@ export function consumptionRoutes(api: Api, { database, clock }: ConsumptionRout
         time_zone: zone.timeZone,
         data_complete_to: account.data_complete_to,
         duration_ms: elapsed(reply),
-      } as never;
+      };
     });
   }
 }

@@ -2,6 +2,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { CallFilter } from './call_filter.ts';
+import type { CallResult, CdrFlag, Direction } from './cdr.ts';
 import type { NumberPattern } from './number_pattern.ts';
 
 const build = sqlBuilder<unknown>();
@@ -15,13 +16,13 @@ export interface CallRow {
   readonly cld: string;
   readonly cli_in: string | null;
   readonly cld_in: string | null;
-  readonly direction: string;
+  readonly direction: Direction;
   readonly start_time: string;
   readonly connect_time: string | null;
   readonly disconnect_time: string | null;
   readonly duration_s: number;
   readonly billed_duration_s: number;
-  readonly result: string;
+  readonly result: CallResult;
   readonly disconnect_cause: string | null;
   readonly country: string | null;
   readonly description: string | null;
@@ -29,7 +30,7 @@ export interface CallRow {
   readonly currency: string;
   readonly remote_ip: string | null;
   readonly user_agent: string | null;
-  readonly flags: string[];
+  readonly flags: CdrFlag[];
   readonly source: string;
 }
 
