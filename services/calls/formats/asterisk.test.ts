@@ -135,6 +135,7 @@ describe('a row of cdr_csv', () => {
         [undefined, undefined],
       ],
     );
+    assert.equal(attributes(`"${' '.repeat(60_000)}"`).caller_name, undefined);
     const other = attributes('"""Reception"" <+12025550100>"');
     assert.deepEqual([other.caller_name, other.clid], ['Reception', '"Reception" <+12025550100>']);
   });

@@ -217,6 +217,14 @@ describe('what is set aside', () => {
     assert.equal(read(`${atLimit}\r\n`)[0]!.fields![2]!.length, MAX_RECORD_BYTES - 4);
   });
 
+  test('the worst of rows take no long: quotes and blanks to the limit', () => {
+    const worst = ['"', '""', '" ', '\\"', ' ', ' "', '","', '<', '"x'].map((piece) =>
+      piece.repeat(Math.floor(MAX_RECORD_BYTES / piece.length)),
+    );
+    const rows = read(`${worst.join('\n')}\n1,2,3\n`, ['backslash', 'bare']);
+    assert.deepEqual(rows.at(-1)!.fields, ['1', '2', '3']);
+  });
+
   test('memory does not grow with a line that never ends', () => {
     const faults: [number, string][] = [];
     const reader = createRecordReader(

@@ -127,7 +127,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
         at,
         stop,
         'unreadable_row',
-        'the row holds NUL bytes, as files do after a crash of their machine',
+        'the row holds NUL bytes, as a crash of the machine leaves in a file',
       );
       return nextLine(end);
     }

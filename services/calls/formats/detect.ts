@@ -39,7 +39,7 @@ const ZIP_MARK = Buffer.from('PK\u0003\u0004', 'latin1');
 
 /** @param head the first bytes, unpacked: all of a small file, some kilobytes of a large one */
 export function detectFormat(head: Buffer): Detection {
-  const looked = wholeLines(head.subarray(0, LOOKED_AT_BYTES));
+  const looked = head.subarray(0, LOOKED_AT_BYTES);
   const text = looked
     .toString('latin1')
     .replace(/^\u00ef\u00bb\u00bf/, '')
@@ -51,7 +51,8 @@ export function detectFormat(head: Buffer): Detection {
   if (looked.subarray(0, 4).equals(ZIP_MARK)) {
     return unknown('the file is a zip or a spreadsheet; unpack it, or save it as CSV, and import that');
   }
-  return detectJson(text) ?? detectByHeader(looked) ?? detectByRows(looked) ?? undetected(looked);
+  const lines = wholeLines(looked);
+  return detectJson(text) ?? detectByHeader(lines) ?? detectByRows(lines) ?? undetected(lines);
 }
 
 /** Without a last line that the end of `head` may have cut. */
@@ -60,12 +61,12 @@ function wholeLines(head: Buffer): Buffer {
   return lastEnd === -1 ? head : head.subarray(0, lastEnd + 1);
 }
 
+const MOD_JSON_CDR_KEYS = ['core-uuid', 'switchname', 'channel_data', 'callStats', 'variables', 'callflow'];
+
 /** mod_json_cdr's documents, also URL-encoded and as the form field `cdr` in which they are posted. */
 function detectJson(text: string): Detection | null {
   if (!/^(cdr=)?\s*(\{|\[|%7B|%5B)/i.test(text)) return null;
-  const words = ['callflow', 'channel_data', 'core-uuid', 'variables', 'app_log'].filter((word) =>
-    text.includes(word),
-  );
+  const words = MOD_JSON_CDR_KEYS.filter((key) => text.includes(key));
   if (words.length > 1) {
     return { format: 'freeswitch-json', sure: 'certain', why: `JSON with ${words.join(', ')}` };
   }

@@ -68,18 +68,23 @@ export function withBillingFlag(flags: CdrFlag[], durationS: number, billedDurat
   return flags;
 }
 
-/** `"Name" <number>`, as Asterisk and FreeSWITCH present a caller; quotes and brackets may be missing. */
-const CALLER_ID = /^\s*(.*?)\s*<([^<>]*)>\s*$/s;
-
+/** A caller as Asterisk and FreeSWITCH present one. */
 export interface CallerId {
   readonly name: string;
   readonly number: string;
 }
 
+/** Reads `"Name" <number>`; the name or its quotes may be missing. Anything else is a number. */
 export function readCallerId(text: string): CallerId {
-  const match = CALLER_ID.exec(text);
-  if (!match) return { name: '', number: text };
-  return { name: match[1]!.replace(/^"+|"+$/g, ''), number: match[2]! };
+  const trimmed = text.trim();
+  const bracket = trimmed.lastIndexOf('<');
+  if (bracket === -1 || !trimmed.endsWith('>')) return { name: '', number: text };
+  const named = trimmed.slice(0, bracket).trimEnd();
+  let from = 0;
+  let to = named.length;
+  while (named[from] === '"') from++;
+  while (to > from && named[to - 1] === '"') to--;
+  return { name: named.slice(from, to), number: trimmed.slice(bracket + 1, -1) };
 }
 
 /** A set of attributes without the blank ones. */

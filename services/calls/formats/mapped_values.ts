@@ -49,8 +49,10 @@ function countryNames(): Map<string, string> {
   for (const code of letters.flatMap((one) => letters.map((two) => one + two))) {
     const name = names.of(code);
     if (name === undefined || name === 'Unknown Region') continue;
-    codes.set(code, code);
-    if (!codes.has(name.toUpperCase())) codes.set(name.toUpperCase(), code);
+    // DD and UK are names of DE and GB too.
+    const today = new Intl.Locale(`und-${code}`).region!;
+    codes.set(code, today);
+    if (today === code) codes.set(name.toUpperCase(), code);
   }
   return codes;
 }
