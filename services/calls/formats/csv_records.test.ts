@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
@@ -225,7 +226,7 @@ describe('what is set aside', () => {
     assert.deepEqual(rows.at(-1)!.fields, ['1', '2', '3']);
   });
 
-  test('memory does not grow with a line that never ends', () => {
+  test('memory does not grow with a line that never ends', async () => {
     const faults: [number, string][] = [];
     const reader = createRecordReader(
       { separator: ',', rescue: [], fits: () => true },
@@ -235,8 +236,14 @@ describe('what is set aside', () => {
     collectGarbage();
     const before = process.memoryUsage().arrayBuffers;
     for (let megabytes = 0; megabytes < 200; megabytes++) reader.push(chunk);
-    collectGarbage();
-    assert.ok(process.memoryUsage().arrayBuffers - before < 10 * 1024 * 1024);
+    const held = () => process.memoryUsage().arrayBuffers - before;
+    // What is garbage is given back by another thread, a little later.
+    const deadline = performance.now() + 10_000;
+    do {
+      collectGarbage();
+      await setImmediate();
+    } while (held() > 10 * 1024 * 1024 && performance.now() < deadline);
+    assert.ok(held() < 10 * 1024 * 1024);
     reader.end();
     assert.equal(faults.length, 1);
     assert.equal(faults[0]![0], MAX_RECORD_BYTES);
