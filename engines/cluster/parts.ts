@@ -52,7 +52,7 @@ export function partsOf(layout: Layout, programs: Programs): Part[] {
         name: bouncer.name,
         kind: 'bouncer',
         command: programs.pgbouncer,
-        args: ['--quiet', file(`${bouncer.name}.ini`)],
+        args: [file(`${bouncer.name}.ini`)],
         environment: {},
         stopSignal: 'SIGTERM',
         stopLimitMs: QUICK_STOP_MS,

@@ -45,6 +45,21 @@ export function familyOf(pid: number): number[] {
   return family;
 }
 
+/**
+ * Stops (SIGSTOP) a process and all that descend from it. Each is stopped before its children are looked up, so that
+ * none is missed that starts meanwhile.
+ * @returns all of them
+ */
+export function freezeFamily(pid: number): number[] {
+  for (let frozen: number[] = []; ; ) {
+    const family = familyOf(pid);
+    const more = family.filter((member) => !frozen.includes(member));
+    if (more.length === 0) return family;
+    for (const member of more) signal(member, 'SIGSTOP');
+    frozen = family;
+  }
+}
+
 /** Sends a signal; a process that is gone already is no error. */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
@@ -93,6 +108,11 @@ export function postmasterOf(folder: string): ProcessIdentity | undefined {
   }
   const identity = pid > 0 ? identify(pid) : undefined;
   return identity && commandLine(pid).includes(folder) ? identity : undefined;
+}
+
+/** The process of a replica that replays WAL, by the title that PostgreSQL gives it. */
+export function replayerOf(postmaster: ProcessIdentity): number | undefined {
+  return familyOf(postmaster.pid).find((pid) => /: startup/.test(commandLine(pid)[0] ?? ''));
 }
 
 /** PostgreSQL is started by Patroni as `postgres -D <folder> …`. */

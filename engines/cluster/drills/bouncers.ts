@@ -1,5 +1,5 @@
 /** Drills that take one of the three bouncers on the way to the primary. */
-import { familyOf, signal } from '../processes.ts';
+import { freezeFamily, signal } from '../processes.ts';
 import type { Drill, DrillContext, DrillOutcome } from './drill.ts';
 import { within } from './verdict.ts';
 
@@ -35,8 +35,7 @@ export const bouncerFreeze: Drill = {
   promise: { mayFail: 'underway', writeSilenceMs: 1_000, readSilenceMs: 1_000, losableMs: 0 },
   run: async (context) => {
     const { pid } = await context.tier.processOf(VICTIM);
-    const frozen = familyOf(pid);
-    for (const member of frozen) signal(member, 'SIGSTOP');
+    const frozen = freezeFamily(pid);
     return outage(context, `SIGSTOP of ${VICTIM} (pid ${pid})`, FREEZE_NOTICED_MS, async () => {
       for (const member of frozen) signal(member, 'SIGCONT');
       context.say(`${VICTIM} goes on`);

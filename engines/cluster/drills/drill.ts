@@ -67,6 +67,8 @@ export interface DrillReport {
   readonly longestWithoutAnswerMs: { readonly write: number; readonly read: number };
   readonly acknowledgedWrites: number;
   readonly acknowledgedWritesLost: number;
+  /** How often each error message came. */
+  readonly errors: Readonly<Record<string, number>>;
   readonly findings: readonly Finding[];
   readonly passed: boolean;
 }
@@ -150,9 +152,16 @@ export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<
     longestWithoutAnswerMs: { write: report.write.longestSilenceMs, read: report.read.longestSilenceMs },
     acknowledgedWrites: report.acknowledged.length,
     acknowledgedWritesLost: lost.length,
+    errors: countBy(report.failures.map((failure) => `${failure.kind}: ${failure.message}`)),
     findings,
     passed: findings.every((finding) => finding.kept),
   };
+}
+
+function countBy(texts: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const text of texts) counts[text] = (counts[text] ?? 0) + 1;
+  return counts;
 }
 
 async function waitUntil(clock: Clock, holds: () => boolean, limitMs: number): Promise<number> {

@@ -1,5 +1,5 @@
 /** Drills that take the primary: PostgreSQL and its Patroni, as if their machine were gone. */
-import { familyOf, postmasterOf, signal } from '../processes.ts';
+import { freezeFamily, postmasterOf, signal } from '../processes.ts';
 import type { Drill, DrillContext, DrillOutcome } from './drill.ts';
 import { within } from './verdict.ts';
 
@@ -50,10 +50,10 @@ async function failover(
   const patroni = await tier.processOf(old.name);
   const postmaster = postmasterOf(old.folder);
   if (!postmaster) throw new Error(`no PostgreSQL runs in ${old.folder}`);
-  // Patroni first, so that it can't start or stop the other.
-  const processes = [...new Set([...familyOf(patroni.pid), ...familyOf(postmaster.pid)])];
   await tier.hold(old.name);
-  for (const pid of processes) signal(pid, name);
+  // Frozen in any case, so that none escapes; Patroni first, so that it can't start or stop the other.
+  const processes = [...freezeFamily(patroni.pid), ...freezeFamily(postmaster.pid)];
+  if (name === 'SIGKILL') for (const pid of processes) signal(pid, name);
   const brokenAt = context.broken(`${name} of ${old.name}, the primary: ${processes.length} processes`);
 
   let backMs: number;
