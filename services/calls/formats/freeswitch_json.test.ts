@@ -357,6 +357,37 @@ describe('files of documents', () => {
     }
   });
 
+  test('a bracket that is missing here and left over there costs these two', () => {
+    const taken = read([three[0]!.slice(0, -1), three[1], three[2], '}', three[0]].join('\n'));
+    const outcome = [
+      [1, 'unreadable_row'],
+      [2, 'b'],
+      [3, 'c'],
+      [4, 'unreadable_row'],
+      [5, 'a'],
+    ];
+    assert.deepEqual(outline(taken), outcome);
+  });
+
+  test('a document may nest, but not without bound', () => {
+    const nested = (depth: number) => line({ deep: JSON.parse('['.repeat(depth) + ']'.repeat(depth)) });
+    assert.deepEqual(outline(read(nested(20))), [[1, UUID]]);
+    assert.deepEqual(outline(read(nested(100))), [[1, 'unreadable_row']]);
+  });
+
+  test('in an array, a broken document costs itself, also beside others in its line', () => {
+    const array = `[\n  ${three[0]},\n  {"callflow": [\n    {"x": 1},\n    {"y": "cut\n  ${three[2]}\n]`;
+    assert.deepEqual(outline(read(array)), [
+      [2, 'a'],
+      [3, 'unreadable_row'],
+      [6, 'c'],
+    ]);
+    assert.deepEqual(
+      outline(read(`[${three[0]}, {"a": }, ${three[2]}]`)).map(([, what]) => what),
+      ['a', 'unreadable_row', 'c'],
+    );
+  });
+
   test('a pretty-printed document that was cut off costs itself', () => {
     const pretty = three.map((text) => JSON.stringify(JSON.parse(text), null, 2));
     const cutOff = pretty[1]!.split('\n').slice(0, 6).join('\n');
@@ -380,6 +411,19 @@ describe('files of documents', () => {
         ['a', 'too_large', 'c'],
       );
       assert.ok(taken[1]!.row.bytes.length <= 64 * 1024 && large.startsWith(taken[1]!.row.bytes.toString()));
+    }
+    const unclosed = Buffer.from(`{"a":"${'x'.repeat(MAX_DOCUMENT_BYTES + 9)}\n${three[2]}`);
+    for (const cut of [unclosed.length, 100, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_BYTES + 8]) {
+      const reader = createJsonReader(OPTIONS);
+      const parts = [
+        reader.push(unclosed.subarray(0, cut)),
+        reader.push(unclosed.subarray(cut)),
+        reader.end(),
+      ];
+      assert.deepEqual(outline(parts.flat()), [
+        [1, 'too_large'],
+        [2, 'c'],
+      ]);
     }
     const endless = createJsonReader(OPTIONS);
     for (let i = 0; i < 200; i++)

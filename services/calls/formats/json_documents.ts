@@ -62,8 +62,8 @@ interface Scan {
   escaped: boolean;
   /** The last byte outside texts that is no blank. */
   last: number;
-  /** Blanks since the line began; -1 after anything else. */
-  indent: number;
+  /** Whether nothing but blanks came since the line began. */
+  lineBegins: boolean;
 }
 
 type ScanResult = 'more' | 'ended' | 'broken';
@@ -100,7 +100,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
     if (scan !== null) return readDocument(scan, at);
     const byte = rest[at]!;
     if (byte === OBJECT_OPEN) {
-      scan = { seen: 0, depth: 0, inText: false, escaped: false, last: 0, indent: -1 };
+      scan = { seen: 0, depth: 0, inText: false, escaped: false, last: 0, lineBegins: false };
       return readDocument(scan, at);
     }
     if (byte === LF) {
@@ -121,7 +121,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
   }
 
   function readDocument(current: Scan, at: number): number {
-    const result = follow(current, rest.subarray(at, at + MAX_DOCUMENT_BYTES + 1), column);
+    const result = follow(current, rest.subarray(at, at + MAX_DOCUMENT_BYTES + 1));
     if (result === 'ended') {
       scan = null;
       const end = at + current.seen;
@@ -161,7 +161,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
   }
 
   function beginPast(rejection: Rejection, until: Past['until'], following: Scan | null): Past {
-    const state = { kept: [], keptBytes: 0, bytes: 0, indent: following?.indent ?? -1 };
+    const state = { kept: [], keptBytes: 0, bytes: 0, indent: following?.lineBegins ? 0 : -1 };
     return { line, rejection, until, column, scan: following, ...state };
   }
 
@@ -243,9 +243,8 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
 /**
  * Follows a document from where `scan` left off.
  * @param bytes from the document's begin
- * @param column where the document began in its line; the next one does not begin further right
  */
-function follow(scan: Scan, bytes: Buffer, column: number): ScanResult {
+function follow(scan: Scan, bytes: Buffer): ScanResult {
   for (let i = scan.seen; i < bytes.length; i++) {
     const byte = bytes[i]!;
     scan.seen++;
@@ -257,23 +256,20 @@ function follow(scan: Scan, bytes: Buffer, column: number): ScanResult {
       continue;
     }
     if (byte === LF) {
-      scan.indent = 0;
+      scan.lineBegins = true;
       continue;
     }
-    if (isBlank(byte)) {
-      if (scan.indent >= 0) scan.indent++;
-      continue;
-    }
+    if (isBlank(byte)) continue;
     if (byte === QUOTE) scan.inText = true;
     else if (byte === OBJECT_OPEN || byte === ARRAY_OPEN) {
       const mayOpen = scan.last === COLON || scan.last === COMMA || scan.last === ARRAY_OPEN;
-      if (scan.depth > 0 && !mayOpen && scan.indent >= 0 && scan.indent <= column) return 'broken';
+      if (scan.depth > 0 && !mayOpen && scan.lineBegins) return 'broken';
       if (++scan.depth > MAX_DEPTH) return 'broken';
     } else if (byte === OBJECT_CLOSE || byte === ARRAY_CLOSE) {
       if (--scan.depth === 0) return 'ended';
     }
     scan.last = byte;
-    scan.indent = -1;
+    scan.lineBegins = false;
   }
   return 'more';
 }
@@ -284,7 +280,7 @@ function lengthPast(past: Past, bytes: Buffer): { length: number; found: boolean
   const length = next ?? bytes.length;
   if (past.scan !== null) {
     past.scan.seen = 0;
-    const result = follow(past.scan, bytes.subarray(0, length), -1);
+    const result = follow(past.scan, bytes.subarray(0, length));
     if (result === 'ended') return { length: past.scan.seen, found: true };
     if (result === 'broken') past.scan = null;
   }
