@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
+import { testDatabase } from '#tests/postgres.ts';
+import { createPool, withSession } from './pool.ts';
+import { rowsAsCsv } from './rows_csv.ts';
+import { rowsAsJson } from './rows_json.ts';
+
+const LIMIT_MS = 20_000;
+const skip = findPgBouncer() ? false : 'PgBouncer is not installed';
+
+describe('rows through PgBouncer in transaction mode', { skip }, async () => {
+  if (skip) return;
+  const direct = await testDatabase();
+  // Many clients on few connections: a statement meets another server than the one before.
+  const bouncer = await startPgBouncer({ url: direct.url, poolSize: 3 });
+  const pool = createPool({
+    url: bouncer.url,
+    applicationName: 'bounced',
+    size: 12,
+    onIdleError: () => undefined,
+  });
+  after(async () => {
+    await pool.end();
+    await bouncer.stop();
+  });
+
+  test('pages side by side, with errors among them', async () => {
+    const page = async (n: number) =>
+      withSession(pool, async ({ client }) => {
+        const sql = `SELECT i, i / ($1::int % 7) AS share, repeat($2, 200) AS filler FROM generate_series(1, $1::int) AS i`;
+        if (n % 7 === 0) {
+          await assert.rejects(rowsAsJson(client, { sql, parameters: [n, 'x'] }), { code: '22012' });
+          return;
+        }
+        const { bytes, count } = await rowsAsJson(client, { sql, parameters: [n, 'é"'] });
+        assert.equal(count, n);
+        const rows = JSON.parse(bytes.toString()) as { i: number; filler: string }[];
+        assert.deepEqual(
+          rows.map((row) => row.i),
+          Array.from({ length: n }, (_, i) => i + 1),
+        );
+        assert.ok(rows.every((row) => row.filler === 'é"'.repeat(200)));
+      });
+    await Promise.all(Array.from({ length: 300 }, (_, i) => page(i + 1)));
+  });
+
+  test('an abort reaches the server behind it, and the client is good afterwards', async () => {
+    await withSession(pool, async ({ client }) => {
+      for (const sql of ['SELECT pg_sleep(600)', "SELECT generate_series(1, 100000000), repeat('x', 1000)"]) {
+        const control = new AbortController();
+        const page = rowsAsJson(client, { sql, parameters: [] }, { signal: control.signal });
+        await runs(sql, true);
+        control.abort(new Error('hung up'));
+        await assert.rejects(page, /hung up/);
+        await runs(sql, false);
+        assert.deepEqual((await client.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
+      }
+    });
+  });
+
+  test('a slow export, and a reader who stops', async () => {
+    await withSession(pool, async ({ client }) => {
+      const query = (rows: number) => ({
+        sql: `SELECT generate_series(1, ${rows}) AS i, repeat('x', 1000) AS filler`,
+        parameters: [],
+      });
+      let bytes = 0;
+      for await (const piece of rowsAsCsv(client, query(20_000))) {
+        bytes += piece.length;
+        await sleep(1);
+      }
+      assert.ok(bytes > 20_000_000);
+      for await (const _ of rowsAsCsv(client, query(100_000_000))) break;
+      assert.deepEqual((await client.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
+    });
+  });
+
+  /** Waits until a query with this text runs, or none does. */
+  async function runs(sql: string, wanted: boolean): Promise<void> {
+    const deadline = Date.now() + LIMIT_MS;
+    for (;;) {
+      const { rowCount } = await direct.pool.query(
+        `SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query = $1`,
+        [sql],
+      );
+      if ((rowCount === 0) !== wanted) return;
+      assert.ok(Date.now() < deadline, `${sql} ${wanted ? 'never ran' : 'runs on'}`);
+      await sleep(20);
+    }
+  }
+});
