@@ -2,8 +2,9 @@
  * Consumption: a stretch of time cut into buckets by a zone's wall clock, and the sums of each.
  *
  * Buckets begin where the wall clock shows a full hour, the beginning of a day or of a month, so a day of a change of
- * clocks has 23 or 25 hours, and the half hour by which Lord Howe sets its clocks makes a bucket of its own. The first
- * and the last are cut to `from` and `to`.
+ * clocks has 23 or 25 hours. A change that is no full hour ends an hour before its time: Lord Howe's clocks are set by
+ * half an hour, and what they show on either side is not the same hour. The first and the last bucket are cut to `from`
+ * and `to`.
  */
 import type { Micros } from './instants.ts';
 import { addDays, coverRange, type DaySpan, type Midnight, type TimeSpan } from './usage_cover.ts';
@@ -38,22 +39,16 @@ export function bucketBounds(
 }
 
 const NEXT_BOUND: Record<Granularity, (at: Micros, zone: ZoneClock) => Micros> = {
-  hour: nextFullHour,
+  hour: nextHour,
   day: (at, zone) => nextDay(at, zone, (date) => addDays(date, 1)),
   month: (at, zone) => nextDay(at, zone, firstOfNextMonth),
   total: () => Number.POSITIVE_INFINITY,
 };
 
-/** The next instant at which the wall clock shows a full hour, reached by its hands or by being set to it. */
-function nextFullHour(at: Micros, zone: ZoneClock): Micros {
-  for (let from = at; ; ) {
-    const intoHour = modulo(from + zone.offsetAt(from), HOUR_MICROS);
-    if (intoHour === 0 && from > at) return from;
-    const full = from + HOUR_MICROS - intoHour;
-    const change = zone.changeAfter(from);
-    if (full <= change) return full;
-    from = change;
-  }
+/** The wall clock's next full hour, or the change of the clocks before it. */
+function nextHour(at: Micros, zone: ZoneClock): Micros {
+  const intoHour = modulo(at + zone.offsetAt(at), HOUR_MICROS);
+  return Math.min(at + HOUR_MICROS - intoHour, zone.changeAfter(at));
 }
 
 const modulo = (n: number, by: number) => ((n % by) + by) % by;

@@ -3,6 +3,7 @@
  * customer speaks with. Whatever text may hold a number is gone through, and what could be used to test a guess at the
  * hidden digits is left out.
  */
+import { isIPv4 } from 'node:net';
 import { maskNumber } from '#platform/telemetry/logger.ts';
 
 /** Fields of a call that hold text; any of them may be missing. */
@@ -20,7 +21,7 @@ export interface Maskable {
 }
 
 /** Five digits and more, with what people and switches put between them. Shorter ones are extensions and stay. */
-const DIGIT_RUN = /\+?\d(?:[ ()./-]{0,2}\d){4,}/g;
+const DIGIT_RUN = /\d(?:[ ()./-]{0,2}\d){4,}/g;
 
 /** A copy with its numbers masked. */
 export function maskCall<T extends Maskable>(call: T): T {
@@ -41,17 +42,19 @@ export function maskCall<T extends Maskable>(call: T): T {
   return masked;
 }
 
-/** Stars the inner digits of every run of five and more. */
+/**
+ * Stars the digits of everything that may be a number. Where a number ends is not told in a text (a channel's serial
+ * follows it after a hyphen), so of a run of digits only the first two and the last two stay.
+ */
 export function maskDigits(text: string): string {
-  return text.replace(DIGIT_RUN, (run) => maskRun(run));
+  return text.replace(DIGIT_RUN, (run) => (isIPv4(run) ? run : maskRun(run)));
 }
 
-/** As maskNumber, with whatever stands between the digits left in place. */
 function maskRun(run: string): string {
-  const digits = run.replace(/[^+\d]/g, '');
-  const masked = maskNumber(digits);
+  const count = run.replace(/\D/g, '').length;
+  const kept = count < 8 ? 1 : 2;
   let at = 0;
-  return run.replace(/[+\d]/g, () => masked[at++]!);
+  return run.replace(/\d/g, (digit) => (at++ < kept || at > count - 2 ? digit : '*'));
 }
 
 /** Call ids are random to most switches, and support looks calls up by them; some switches put the number in. */
