@@ -91,10 +91,35 @@ export const SETTINGS = {
   ),
   DATABASE_URL: optional('PostgreSQL to use instead of the embedded one', asPostgresUrl),
   DATABASE_URL_CALLS: optional('PostgreSQL of the calls service alone', asPostgresUrl),
+  DATABASE_REPLICA_URL: setting(
+    '',
+    'Read replicas, separated by commas; all reads go to them where there are any',
+    (text) => (text === '' ? [] : text.split(',').map((url) => asPostgresUrl(url.trim()))),
+  ),
   EMBEDDED_POSTGRES_PORT: setting('0', 'Port of the embedded PostgreSQL on loopback; 0: a free one', asPort),
   HOST: setting('127.0.0.1', 'Address that the services listen on', asText),
   CALLS_PORT: setting('3006', 'Port of the calls service', asPort),
   CALLS_POOL_SIZE: setting('10', 'Connections to PostgreSQL of the calls service', asWhole(1, 1_000)),
+  QUERY_TIMEOUT_MS: setting(
+    '30000',
+    'How long one statement may take, in milliseconds',
+    asWhole(100, 3_600_000),
+  ),
+  QUEUE_ORDER: setting(
+    'fifo',
+    'fifo, or adaptive: newest first while the request queue is standing',
+    asOneOf('fifo', 'adaptive'),
+  ),
+  BREAKER_EARLY_PROBE: setting(
+    'off',
+    'on: probe a database that answers its health check again before the 60 s are over',
+    (text) => asOneOf('on', 'off')(text) === 'on',
+  ),
+  MAX_REPLICA_LAG_S: setting(
+    '30',
+    'A replica further behind is left out while another is not, in seconds',
+    asWhole(1, 86_400),
+  ),
   CORS_ORIGINS: setting('', 'Origins whose pages may call the API, separated by commas', (text) =>
     text === '' ? [] : asOrigins(text),
   ),

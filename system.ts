@@ -86,6 +86,7 @@ export function systemModules(config: Config): AnyModule<Parts>[] {
         {
           settings: callsSettings(config),
           databaseUrl: needs.postgres.url,
+          replicaUrls: config.DATABASE_REPLICA_URL,
           clock: systemClock,
           logger: logger('calls'),
         },
@@ -112,6 +113,10 @@ function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settin
     port: config.CALLS_PORT,
     corsOrigins: config.CORS_ORIGINS,
     poolSize: config.CALLS_POOL_SIZE,
+    queueOrder: config.QUEUE_ORDER,
+    earlyProbe: config.BREAKER_EARLY_PROBE,
+    queryTimeoutMs: config.QUERY_TIMEOUT_MS,
+    maxReplicaLagS: config.MAX_REPLICA_LAG_S,
     bodyLimitBytes: config.BODY_LIMIT_MB * 1_000_000,
     rateLimitPerMinute: config.RATE_LIMIT_PER_MINUTE,
     jwksUrl: config.JWKS_URL,

@@ -7,6 +7,7 @@ import { importCommand } from './import.ts';
 import { keysCommand } from './keys.ts';
 import { migrateCommand } from './migrate.ts';
 import { serveCommand } from './serve.ts';
+import { topCommand } from './top.ts';
 import { upCommand } from './up.ts';
 
 /** The command line, ready to parse. */
@@ -36,6 +37,7 @@ Settings are environment variables: docs/CONFIGURATION.md`,
     keysCommand(),
     migrateCommand(),
     doctorCommand(),
+    topCommand(),
   ];
   for (const command of commands) program.addCommand(command);
   return program;

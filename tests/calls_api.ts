@@ -44,6 +44,10 @@ const SETTINGS: CallsSettings = {
   port: 0,
   corsOrigins: [],
   poolSize: 10,
+  queueOrder: 'fifo',
+  earlyProbe: false,
+  queryTimeoutMs: 30_000,
+  maxReplicaLagS: 30,
   bodyLimitBytes: 32_000_000,
   rateLimitPerMinute: 1_000_000,
   jwksUrl: undefined,
@@ -57,7 +61,7 @@ const SETTINGS: CallsSettings = {
 /** Starts the service; it is stopped after the file's last test. Call it at the top of the file. */
 export async function testApi(
   settings: Partial<CallsSettings> = {},
-  options: { clock?: Clock; database?: TestDatabase } = {},
+  options: { clock?: Clock; database?: TestDatabase; replicaUrls?: readonly string[] } = {},
 ): Promise<TestApi> {
   const database = options.database ?? (await testDatabase());
   const failures: string[] = [];
@@ -66,6 +70,7 @@ export async function testApi(
     {
       settings: { ...SETTINGS, ...settings },
       databaseUrl: database.url,
+      replicaUrls: options.replicaUrls ?? [],
       clock: options.clock ?? systemClock,
       logger: createLogger('test', 'silent'),
     },

@@ -59,8 +59,10 @@ export interface GuardedServer {
    * @throws RefusedError when it got none or was cut off; else what `work` threw
    */
   run<T>(ticket: Ticket, work: (session: Session) => Promise<T>): Promise<T>;
-  /** Gives running work `graceMs`, cuts it off, and closes the connections. */
-  close(graceMs: number): Promise<void>;
+  /** Holds a slot for work that takes its one connection from the pool itself; throws as `run` does. */
+  hold<T>(ticket: Ticket, work: () => Promise<T>): Promise<T>;
+  /** Closes the connections; the guard has been closed before. */
+  close(): Promise<void>;
 }
 
 export function createGuardedServer(options: GuardedServerOptions): GuardedServer {
@@ -86,7 +88,8 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
   const pool = createPool({
     url: options.url,
     applicationName: options.applicationName,
-    size: options.poolSize,
+    // One more than slots: housekeeping takes none of the requests' places, and must not wait for them.
+    size: options.poolSize + 1,
     statementTimeoutMs: options.queryTimeoutMs,
     queryTimeoutMs: options.queryTimeoutMs + CLIENT_TIMEOUT_SLACK_MS,
     onIdleError: options.onIdleError ?? (() => undefined),
@@ -105,19 +108,37 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     },
   });
 
+  const guarded = async <T>(ticket: Ticket, work: (slot: GuardedSlot) => Promise<T>): Promise<T> => {
+    const answer = await guard.run(ticket, work);
+    if (answer.ok) return answer.value;
+    const { waitedMs, nextProbe } = answer;
+    throw new RefusedError(answer.refusal, { waitedMs, ...(nextProbe && { nextProbe }) });
+  };
+
   return {
     name,
     pool,
     guard,
     monitor,
-    run: async (ticket, work) => {
-      const answer = await guard.run(ticket, (slot) => onConnection(pool, clock, slot, work));
-      if (answer.ok) return answer.value;
-      const { waitedMs, nextProbe } = answer;
-      throw new RefusedError(answer.refusal, { waitedMs, ...(nextProbe && { nextProbe }) });
-    },
-    close: async (graceMs) => {
-      await guard.close(graceMs);
+    run: (ticket, work) =>
+      guarded(ticket, async (slot) => {
+        const startedAt = clock.monotonic();
+        let rows = 0;
+        const answer = await onConnection(pool, clock, slot, work, (count) => {
+          rows += count;
+        });
+        const ms = Math.round(clock.monotonic() - startedAt);
+        options.activity.add(`Query executed in ${ms}ms (${rows} rows)`);
+        return answer;
+      }),
+    hold: (ticket, work) =>
+      guarded(ticket, async () => {
+        const startedAt = clock.monotonic();
+        const answer = await work();
+        options.activity.add(`Calls taken in within ${Math.round(clock.monotonic() - startedAt)}ms`);
+        return answer;
+      }),
+    close: async () => {
       breaker.stop();
       probe.close();
       await pool.end();
@@ -130,6 +151,7 @@ async function onConnection<T>(
   clock: Clock,
   slot: GuardedSlot,
   work: (session: Session) => Promise<T>,
+  onRows: (count: number) => void,
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -146,7 +168,7 @@ async function onConnection<T>(
   slot.signal.addEventListener('abort', cut, { once: true });
   try {
     if (slot.signal.aborted) throw slot.signal.reason;
-    return await work(createSession(client));
+    return await work(createSession(client, onRows));
   } catch (error) {
     // A connection on which PostgreSQL has not had the last word may be in the middle of anything.
     if (!isServerError(error)) broken ??= error as Error;

@@ -13,9 +13,13 @@ export interface Session {
   run(statement: Statement<unknown>): Promise<number>;
 }
 
-export function createSession(client: ClientBase): Session {
-  const execute = (statement: Statement<unknown>) =>
-    client.query(statement.sql, statement.parameters as unknown[]);
+/** @param onRows told how many rows each statement gave, or touched */
+export function createSession(client: ClientBase, onRows: (count: number) => void = () => {}): Session {
+  const execute = async (statement: Statement<unknown>) => {
+    const result = await client.query(statement.sql, statement.parameters as unknown[]);
+    onRows(result.rowCount ?? 0);
+    return result;
+  };
   return {
     client,
     rows: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows as Row[],

@@ -134,6 +134,10 @@ const dataCompleteTo = nullable(
   'Up to when the switches have told their calls; null before the first. Later calls may still be missing.',
 );
 
+const replicaLag = Type.Union([Type.Number(), Type.Null()], {
+  description: 'Seconds that the replica which answered was behind; null where there are none.',
+});
+
 /** An answer's common form around its data. */
 export function answer<Data extends TSchema, More extends Record<string, TSchema> = Record<never, TSchema>>(
   data: Data,
@@ -151,6 +155,7 @@ export const CallsAnswer = answer(Type.Array(Call), {
   total: Type.Optional(Type.Integer({ description: 'How many calls match' })),
   next_cursor: nullable('string', 'For the next page; null: this was the last'),
   data_complete_to: dataCompleteTo,
+  replica_lag_s: replicaLag,
 });
 export const CallAnswer = answer(CallDetail);
 
@@ -214,6 +219,7 @@ export const ConsumptionAnswer = answer(Type.Array(Bucket), {
   granularity: oneOf(GRANULARITIES, 'As asked'),
   time_zone: Type.String({ description: 'The zone of the buckets' }),
   data_complete_to: dataCompleteTo,
+  replica_lag_s: replicaLag,
 });
 
 export const PostQuery = Type.Object(

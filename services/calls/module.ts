@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { createDatabase } from '#platform/database/database.ts';
 import type { Migrations } from '#platform/database/migrate.ts';
-import { createPool, type Pool, waitForPostgres, withSession } from '#platform/database/pool.ts';
+import { type Pool, withSession } from '#platform/database/pool.ts';
+import { openServiceDatabase, type ServiceDatabase } from '#platform/database/service_database.ts';
+import { translateRefusal } from '#platform/http/refusals.ts';
 import { createServer, type Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Lifetime } from '#platform/lifecycle/lifetime.ts';
@@ -21,6 +22,7 @@ import { cdrRoutes } from './routes_cdrs.ts';
 import { consumptionRoutes } from './routes_consumption.ts';
 import { healthRoutes } from './routes_health.ts';
 import { ingestRoutes } from './routes_ingest.ts';
+import { monitoringRoutes } from './routes_monitoring.ts';
 import { getSecret, putSecret } from './store_keys.ts';
 
 export const callsMigrations: Migrations = {
@@ -34,8 +36,14 @@ export interface CallsSettings {
   readonly port: number;
   /** Origins of pages that may call the API; none when empty. */
   readonly corsOrigins: readonly string[];
-  /** Connections to PostgreSQL. */
+  /** Connections to each PostgreSQL; as many requests run at once. */
   readonly poolSize: number;
+  readonly queueOrder: 'fifo' | 'adaptive';
+  /** Probe a database before the breaker's 60 s are over, once its health check passes again. */
+  readonly earlyProbe: boolean;
+  readonly queryTimeoutMs: number;
+  /** A replica further behind is left out while another is not. */
+  readonly maxReplicaLagS: number;
   readonly bodyLimitBytes: number;
   /** Requests of one key. */
   readonly rateLimitPerMinute: number;
@@ -54,6 +62,8 @@ export interface CallsSettings {
 export interface CallsNeeds {
   readonly settings: CallsSettings;
   readonly databaseUrl: string;
+  /** Read replicas; all reads go to them where there are any. */
+  readonly replicaUrls: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -61,68 +71,88 @@ export interface CallsNeeds {
 /** The running service. */
 export interface Calls {
   readonly url: string;
+  /** Of the primary, for what is no request. */
   readonly pool: Pool;
 }
+
+/** How long a client may take to read an answer that is ready, at a stop. */
+const ANSWER_LIMIT_MS = 500;
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
 /**
- * Starts in the reference's order: server, pool, wait for PostgreSQL, routes, listen.
+ * Starts in the reference's order: server, pool, wait for PostgreSQL, health monitor, routes, listen.
  * @throws Error when a setting is wrong, PostgreSQL does not answer or the port is taken; what was started is in
  *   `lifetime` to be undone
  */
 export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise<Calls> {
   const { settings, clock, logger } = needs;
   const verifyToken = tokenVerifier(settings, clock);
+  const registry = createRegistry('calls');
   const server = await createServer({
     title: 'Trunkline calls',
     description: 'Calls and consumption of accounts, and the way in for switches.',
     version,
     logger,
-    registry: createRegistry('calls'),
+    registry,
     corsOrigins: settings.corsOrigins,
     bodyLimitBytes: settings.bodyLimitBytes,
-    translateError: translateDatabaseError,
+    translateError: (error) => translateRefusal(error) ?? translateDatabaseError(error),
   });
-
-  const pool = createPool({
-    url: needs.databaseUrl,
+  const database = openServiceDatabase({
+    ...settings,
     applicationName: 'trunkline-calls',
-    size: settings.poolSize,
-    onIdleError: (error) => logger.warn({ reason: error.message }, 'an idle connection to PostgreSQL broke'),
-  });
-  lifetime.onStop('database pool', () => pool.end());
-  lifetime.onStop('HTTP server', () => closeServer(server, clock, settings.shutdownGraceMs));
-
-  await waitForPostgres(
-    pool,
+    primaryUrl: needs.databaseUrl,
+    replicaUrls: needs.replicaUrls,
+    heartbeatTable: 'calls.heartbeat',
     clock,
-    (attempt, error) => logger.warn({ attempt, reason: String(error) }, 'PostgreSQL does not answer yet'),
-    lifetime.stopping,
-  );
+    logger,
+    registry,
+  });
+  lifetime.onStop('calls service', () => stop(server, database, settings.shutdownGraceMs));
+
+  await database.waitUntilUp(lifetime.stopping);
+  database.startMonitors();
+  const { pool } = database.primary;
   const maintenance = runMaintenance(
     { pool, clock, logger, retentionMonths: settings.retentionMonths },
     lifetime.stopping,
   );
   lifetime.onStop('maintenance of months', () => maintenance);
 
-  const database = createDatabase(pool);
   const cursors = createCursors(await sharedSecret(pool, 'cursor'));
   const authenticator = createAuthenticator(database, clock, verifyToken);
-  healthRoutes(server, pool, clock);
+  healthRoutes(server, database, clock);
   const { rateLimitPerMinute } = settings;
   await guardedApi(server, { database, clock, authenticator, rateLimitPerMinute }, (api) => {
     cdrRoutes(api, { database, clock, cursors });
     consumptionRoutes(api, { database, clock });
-    ingestRoutes(api, { database, pool, clock, newAccounts: { ...settings.newAccounts, country: null } });
+    ingestRoutes(api, { database, clock, newAccounts: { ...settings.newAccounts, country: null } });
+    monitoringRoutes(api, { database, clock });
   });
 
   await server.listen({ host: settings.host, port: settings.port });
   const { port } = server.server.address() as AddressInfo;
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
   return { url: `http://${host}:${port}`, pool };
+}
+
+/**
+ * As the reference stops: accept no more, stop the health monitors, give what runs a moment, close the server, close the
+ * connections. What is cut off answers with an error; an export in the middle breaks its connection.
+ */
+async function stop(server: Server, database: ServiceDatabase, graceMs: number): Promise<void> {
+  server.server.close();
+  await database.stopMonitors();
+  await database.finishWork(graceMs);
+  const closed = server.close();
+  // Answers that are through keep nothing open; what is left are exports and clients that don't read.
+  const cut = setTimeout(() => server.server.closeAllConnections(), ANSWER_LIMIT_MS);
+  await closed;
+  clearTimeout(cut);
+  await database.close();
 }
 
 function tokenVerifier(settings: CallsSettings, clock: Clock): TokenVerifier | undefined {
@@ -142,12 +172,4 @@ async function sharedSecret(pool: Pool, name: string): Promise<Buffer> {
     await session.run(putSecret(name, randomBytes(SECRET_BYTES)));
     return (await session.row(getSecret(name)))!.value;
   });
-}
-
-/** Stops accepting, lets what runs end for `graceMs`, then cuts the rest: an export that is cut shows it. */
-async function closeServer(server: Server, clock: Clock, graceMs: number): Promise<void> {
-  const closed = server.close();
-  const cancel = clock.after(graceMs, () => server.server.closeAllConnections());
-  await closed;
-  cancel();
 }

@@ -60,7 +60,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         throw badParameter('time_zone', 'is for text/csv; times in JSON are in UTC');
       }
       const after = placeOf(asked, caller);
-      return database.read(ticket, async (session) => {
+      return database.read(ticket, async (session, from) => {
         const account = await findAccount(session, asked.filter.iAccount, caller);
         const found = await session.rows(pageOfCalls(asked.filter, asked.order, after, asked.limit + 1));
         const page = found.slice(0, asked.limit);
@@ -72,6 +72,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
           ...(total !== undefined && { total }),
           next_cursor: last ? cursors.seal(last, { query: asked.cursorQuery, view: viewOf(caller) }) : null,
           data_complete_to: account.data_complete_to,
+          replica_lag_s: from.replicaLagS,
           duration_ms: elapsed(reply),
         };
       });

@@ -60,7 +60,7 @@ export function consumptionRoutes(api: Api, { database, clock }: ConsumptionRout
     const iAccount = accountOf(query.i_account, caller);
     const granularity = query.granularity ?? 'day';
     const askedZone = query.time_zone === undefined ? undefined : zoneOf(query.time_zone);
-    return database.read(ticketOf(reply.request, reply, clock, caller), async (session) => {
+    return database.read(ticketOf(reply.request, reply, clock, caller), async (session, source) => {
       const account = await findAccount(session, iAccount, caller);
       const accountZone = zoneClock(account.time_zone);
       const zone = askedZone ?? accountZone ?? zoneOf('UTC');
@@ -81,6 +81,7 @@ export function consumptionRoutes(api: Api, { database, clock }: ConsumptionRout
         granularity,
         time_zone: zone.timeZone,
         data_complete_to: account.data_complete_to,
+        replica_lag_s: source.replicaLagS,
         duration_ms: elapsed(reply),
       };
     });

@@ -1,62 +1,72 @@
-/** Whether the service lives and can answer, for orchestrators and people. */
+/**
+ * Whether the service lives and can answer. `/health/live`: the process answers; restart it when it does not.
+ * `/health/ready`: requests would be served; send them elsewhere when not. `/health`: in words and figures, for people.
+ */
 import { Type } from 'typebox';
-import type { Pool } from '#platform/database/pool.ts';
+import { monitoringReport } from '#platform/database/monitoring.ts';
+import type { ServiceDatabase } from '#platform/database/service_database.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { failures } from './contract.ts';
 import { callsError } from './errors.ts';
 
-/** As the reference's health check. */
-export const HEALTH_CHECK_TIMEOUT_MS = 5_000;
+const Words = Type.Object({ success: Type.Literal(true), status: Type.String() });
 
-const Words = Type.Object({
+const Health = Type.Object({
   success: Type.Literal(true),
-  status: Type.String(),
-  uptime_s: Type.Optional(Type.Number()),
+  status: Type.String({ description: 'healthy, degraded or down' }),
+  uptime_s: Type.Number(),
+  healthy: Type.Boolean(),
+  consecutiveFailures: Type.Integer(),
+  consecutiveSuccesses: Type.Integer(),
+  uptimePercent: Type.Union([Type.Number(), Type.Null()]),
+  timeSinceDown: Type.Union([Type.Number(), Type.Null()], { description: 'Seconds' }),
+  lastCheck: Type.Union([Type.String(), Type.Null()]),
 });
 
-export function healthRoutes(server: Server, pool: Pool, clock: Clock): void {
-  const startedAt = clock.monotonic();
-  const schema = (summary: string) => ({
+const RETRY_AFTER_S = 2;
+
+export function healthRoutes(server: Server, database: ServiceDatabase, clock: Clock): void {
+  const startedAt = clock.now();
+  const report = () => monitoringReport(database, startedAt, clock.now());
+  const schema = <Answer>(summary: string, answer: Answer) => ({
     tags: ['health'],
     summary,
     security: [],
-    response: { 200: Words, ...failures(503) },
+    response: { 200: answer, ...failures(503) },
   });
-  const requireDatabase = async () => {
-    try {
-      await withTimeout(pool.query('SELECT 1'));
-    } catch (cause) {
-      throw callsError('unavailable', { retryAfterS: 2, cause });
-    }
-  };
-  async function withTimeout(work: Promise<unknown>): Promise<void> {
-    const limit = new AbortController();
-    const late = clock.sleep(HEALTH_CHECK_TIMEOUT_MS, limit.signal).then(() => {
-      throw new Error(`no answer within ${HEALTH_CHECK_TIMEOUT_MS} ms`);
-    });
-    try {
-      await Promise.race([work, late]);
-    } finally {
-      late.catch(() => undefined);
-      limit.abort();
-    }
-  }
 
-  server.get('/health/live', { schema: schema('The process answers') }, async () => ({
+  server.get('/health/live', { schema: schema('The process answers', Words) }, async () => ({
     success: true as const,
     status: 'live',
   }));
-  server.get('/health/ready', { schema: schema('The database answers too') }, async () => {
-    await requireDatabase();
+
+  server.get('/health/ready', { schema: schema('Requests would be served', Words) }, async () => {
+    const { status } = report();
+    if (status === 'down') throw callsError('unavailable', { retryAfterS: RETRY_AFTER_S });
     return { success: true as const, status: 'ready' };
   });
-  server.get('/health', { schema: schema('In words') }, async () => {
-    await requireDatabase();
-    return {
-      success: true as const,
-      status: 'The calls API is up and its database answers',
-      uptime_s: Math.round((clock.monotonic() - startedAt) / 1000),
-    };
-  });
+
+  server.get(
+    '/health',
+    { schema: schema('Health of the database that reads go to', Health) },
+    async (_request, reply) => {
+      const { status, uptime_s, servers } = report();
+      // Reads go to the replicas where there are any: the one that is best off speaks for them.
+      const replicas = servers.filter((one) => one.role === 'replica');
+      const spokesman = replicas.find((one) => one.healthy) ?? replicas[0] ?? servers[0]!;
+      const { healthy, consecutiveFailures, consecutiveSuccesses, uptimePercent, timeSinceDown, lastCheck } =
+        spokesman;
+      if (status === 'down') reply.code(503 as 200);
+      const figures = {
+        healthy,
+        consecutiveFailures,
+        consecutiveSuccesses,
+        uptimePercent,
+        timeSinceDown,
+        lastCheck,
+      };
+      return { success: true as const, status, uptime_s, ...figures };
+    },
+  );
 }

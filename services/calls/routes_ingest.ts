@@ -6,7 +6,6 @@
  * was set aside is here already. The status of each record says what became of it.
  */
 import type { Database } from '#platform/database/database.ts';
-import type { Pool } from '#platform/database/pool.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Api } from './api.ts';
 import { WRITERS } from './caller.ts';
@@ -25,7 +24,6 @@ import { ticketOf } from './ticket.ts';
 
 export interface IngestRoutesNeeds {
   readonly database: Database;
-  readonly pool: Pool;
   readonly clock: Clock;
   /** How accounts are made for a post that asks for it. */
   readonly newAccounts: {
@@ -80,14 +78,16 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
           needs.database.read(ticket, (session) => session.rows(codesOfAccounts(iAccounts)));
         const contentType = request.headers['content-type'] ?? '';
         const posted = await readBody(request.body as Buffer | undefined, contentType, codes);
-        const origin = await openPostOrigin(needs.pool, {
-          file: 'POST /cdrs',
-          format: posted.format,
-          source: request.query.source || posted.source,
-          readOptions: { timeZone: 'UTC' },
-          newAccounts: request.query.create_accounts ? needs.newAccounts : null,
+        const outcomes = await needs.database.writeOwn(ticket, async (pool) => {
+          const origin = await openPostOrigin(pool, {
+            file: 'POST /cdrs',
+            format: posted.format,
+            source: request.query.source || posted.source,
+            readOptions: { timeZone: 'UTC' },
+            newAccounts: request.query.create_accounts ? needs.newAccounts : null,
+          });
+          return takeIn(pool, origin, posted.rows);
         });
-        const outcomes = await takeIn(needs.pool, origin, posted.rows);
         const count = (kind: RowOutcome['kind']) =>
           outcomes.filter((outcome) => outcome.kind === kind).length;
         return {

@@ -1,0 +1,212 @@
+/** `trunkline cluster`: the PostgreSQL tier on this machine. */
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { type ClusterOptions, HAPROXIES_DEFAULT, startCluster } from '#engines/cluster/cluster.ts';
+import { destroyCluster, stopCluster } from '#engines/cluster/ending.ts';
+import { CLIENTS_DEFAULT } from '#engines/cluster/limits.ts';
+import { readState } from '#engines/cluster/state.ts';
+import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
+import { databaseEnvironmentFile, findTier } from '#engines/cluster/tier.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+
+export const CLUSTER_DATA_DEFAULT = 'data/cluster';
+const DETACHED_START_LIMIT_MS = 180_000;
+const DETACHED_POLL_MS = 200;
+const WATCH_MS = 2_000;
+const LOG_TAIL_LINES = 8;
+const CLEAR_SCREEN = '\u001b[H\u001b[2J';
+
+interface UpOptions {
+  readonly data: string;
+  readonly portBase?: number;
+  readonly haproxies: number;
+  readonly clients: number;
+  readonly synchronous?: boolean;
+  readonly detach?: boolean;
+}
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+const complain = (error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+};
+
+/** The command and its subcommands. */
+export function clusterCommand(): Command {
+  const cluster = new Command('cluster').description(
+    'the PostgreSQL tier on this machine: HAProxy, PgBouncer, PostgreSQL with replicas under Patroni, etcd',
+  );
+  const withData = (command: Command) =>
+    command.option('--data <folder>', 'folder of the tier', CLUSTER_DATA_DEFAULT);
+
+  withData(cluster.command('up'))
+    .description('start the tier, or go on with the one in the folder')
+    .option('--detach', 'leave it running and return; otherwise Ctrl-C stops it')
+    .option('--port-base <port>', 'take the ports from here on instead of 5432, 5433, 6432 …', wholeNumber)
+    .option('--haproxies <n>', 'HAProxy processes that share the door', wholeNumber, HAPROXIES_DEFAULT)
+    .option('--clients <n>', 'clients to hold; refused where the limits cannot', wholeNumber, CLIENTS_DEFAULT)
+    .option('--synchronous', 'acknowledge a commit once a replica has it too')
+    .option('--no-synchronous', 'acknowledge a commit once the primary has it')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ trunkline cluster up                      start here, show what happens, stop with Ctrl-C
+  $ trunkline cluster up --detach             start, and leave it running
+  $ trunkline cluster up --port-base 21000    beside a PostgreSQL that has port 5432
+  $ . data/cluster/database.env               DATABASE_URL and DATABASE_REPLICA_URL of the tier`,
+    )
+    .action(async (options: UpOptions) => {
+      await (options.detach ? upDetached(options) : up(options)).catch(complain);
+    });
+
+  withData(cluster.command('status'))
+    .description('each part, and whether the tier could lose one more (exit code 1 if not)')
+    .option('--json', 'as JSON')
+    .option('--watch', 'again every 2 s, until Ctrl-C')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ trunkline cluster status
+  $ trunkline cluster status --json | jq .holdsNMinusOne`,
+    )
+    .action(async (options: { data: string; json?: boolean; watch?: boolean }) => {
+      await showStatus(options).catch(complain);
+    });
+
+  withData(cluster.command('down'))
+    .description('stop the tier; its data stays')
+    .addHelpText('after', '\nExample:\n  $ trunkline cluster down')
+    .action(async ({ data }: { data: string }) => {
+      await stopCluster(data).then(
+        (was) => say(was ? 'stopped' : `nothing runs in ${resolve(data)}`),
+        complain,
+      );
+    });
+
+  withData(cluster.command('destroy'))
+    .description('stop the tier and delete its folder, with all data')
+    .requiredOption('--yes', 'yes, delete the data')
+    .addHelpText('after', '\nExample:\n  $ trunkline cluster destroy --yes')
+    .action(async ({ data }: { data: string }) => {
+      await destroyCluster(data).then(() => say(`${resolve(data)} is gone`), complain);
+    });
+
+  return cluster;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is wanted');
+  return Number(text);
+}
+
+/** Supervises in the foreground until a signal comes. */
+async function up(options: UpOptions): Promise<void> {
+  const ending = new AbortController();
+  const ended = new Promise<void>((resolved) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(name, () => {
+        ending.abort(new Error('the start was given up'));
+        resolved();
+      });
+    }
+  });
+  const startedAt = systemClock.monotonic();
+  const seconds = () => ((systemClock.monotonic() - startedAt) / 1_000).toFixed(1).padStart(6);
+  const clusterOptions: ClusterOptions = {
+    ...options,
+    signal: ending.signal,
+    report: (event) => say(`${seconds()} s  ${event.part.padEnd(9)} ${event.what}, ${event.detail}`),
+  };
+  const cluster = await startCluster(clusterOptions);
+  say(
+    `${seconds()} s  the tier is up: ${where(cluster.layout.writes)} to write, ${where(cluster.layout.reads)} to read`,
+  );
+  say(`          addresses with password: ${databaseEnvironmentFile(options.data)}`);
+  say(
+    `          statistics: ${cluster.layout.haproxies.map((h) => `http://${h.host}:${h.statsPort}/stats`).join(' ')}`,
+  );
+  await ended;
+  say(`${seconds()} s  stopping`);
+  await cluster.stop();
+}
+
+const where = (address: { host: string; port: number }) => `${address.host}:${address.port}`;
+
+/** Starts a supervisor of its own, and waits until the tier serves. */
+async function upDetached(options: UpOptions): Promise<void> {
+  const data = resolve(options.data);
+  const running = await findTier(data).catch(() => undefined);
+  if (running) throw new Error(`a tier runs in ${data} already`);
+  const logs = join(data, 'log');
+  mkdirSync(logs, { recursive: true });
+  const log = join(logs, 'supervisor.log');
+  const output = openSync(log, 'w', 0o640);
+  const args = process.argv.slice(1).filter((argument) => argument !== '--detach');
+  const child = spawn(process.execPath, [...process.execArgv, ...args], {
+    detached: true,
+    stdio: ['ignore', output, output],
+  });
+  closeSync(output);
+  let exit: number | null | undefined;
+  child.once('exit', (code) => {
+    exit = code;
+  });
+  const deadline = systemClock.monotonic() + DETACHED_START_LIMIT_MS;
+  while (exit === undefined && systemClock.monotonic() < deadline) {
+    const state = await readState(data);
+    if (state?.ready && state.supervisor.pid === child.pid) {
+      child.unref();
+      say(`the tier is up, supervised by process ${child.pid}; its words: ${log}`);
+      say(`addresses with password: ${databaseEnvironmentFile(data)}`);
+      return;
+    }
+    await systemClock.sleep(DETACHED_POLL_MS);
+  }
+  child.kill('SIGTERM');
+  const said = readFileSync(log, 'utf8').trim().split('\n').slice(-LOG_TAIL_LINES).join('\n');
+  throw new Error(`the tier did not come up:\n${said}`);
+}
+
+async function showStatus(options: { data: string; json?: boolean; watch?: boolean }): Promise<void> {
+  for (;;) {
+    const status = await tierStatus(await findTier(options.data));
+    const text = options.json ? JSON.stringify(status) : statusTable(status);
+    say(options.watch && !options.json && process.stdout.isTTY ? CLEAR_SCREEN + text : text);
+    if (!options.watch) {
+      process.exitCode = status.holdsNMinusOne ? 0 : 1;
+      return;
+    }
+    await systemClock.sleep(WATCH_MS);
+  }
+}
+
+function statusTable(status: TierStatus): string {
+  const head = ['part', 'role', 'state', 'lag', 'connections', 'pid', 'restarts', ''];
+  const rows = status.parts.map((part) => [
+    part.name,
+    part.role,
+    part.state,
+    part.lagBytes === null ? '' : `${part.lagBytes} B`,
+    String(part.connections ?? ''),
+    String(part.pid ?? ''),
+    String(part.restarts),
+    part.detail,
+  ]);
+  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]!.length)));
+  const lines = [head, ...rows].map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join('  ')
+      .trimEnd(),
+  );
+  const verdict = status.holdsNMinusOne
+    ? 'N-1 holds: any one part may be lost now.'
+    : ['N-1 does not hold:', ...status.because.map((text) => `  - ${text}`)].join('\n');
+  return [...lines, '', `replication: ${status.synchronous ? 'synchronous' : 'asynchronous'}`, verdict].join(
+    '\n',
+  );
+}

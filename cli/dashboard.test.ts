@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { MonitoringReport } from '#platform/database/monitoring.ts';
+import { duration, renderDashboard } from './dashboard.ts';
+
+const report: MonitoringReport = {
+  status: 'healthy',
+  uptime_s: 475_800,
+  last_restart: '2025-11-24T10:00:00.000Z',
+  servers: [
+    {
+      ...{
+        name: 'primary',
+        role: 'primary',
+        healthy: true,
+        consecutiveFailures: 0,
+        consecutiveSuccesses: 1250,
+      },
+      ...{
+        uptimePercent: 99.8,
+        timeSinceDown: null,
+        lastCheck: '2025-11-29T15:30:45.000Z',
+        lastError: null,
+        replica_lag_s: null,
+      },
+      circuit: { state: 'CLOSED', since: '2025-11-24T10:00:00.000Z' },
+      queue: { length: 3, limit: 200, processing: 1, slots: 10, oldest_wait_ms: 4, order: 'fifo' },
+    },
+  ],
+  recent_activity: Array.from({ length: 50 }, (_, i) => ({
+    at: '2025-11-29T15:30:45.000Z',
+    text: `Query executed in ${i}ms (100 rows)`,
+  })),
+};
+
+test('the dashboard shows what the reference shows', () => {
+  const text = renderDashboard(report, { columns: 71, rows: 40, colour: false }).join('\n');
+  for (const part of [
+    'System Status: ✅ HEALTHY',
+    'Uptime: 5d 12h 10m',
+    'Last Restart: 2025-11-24 10:00:00',
+    'Status: ✅ Healthy',
+    'Uptime: 99.8%',
+    'Consecutive Successes: 1,250',
+    'Last Check: 2025-11-29 15:30:45',
+    'Circuit State: CLOSED',
+    'Queue Length: 3 / 200 (1.5%)',
+    'Processing: Yes',
+    '[░░░░░░░░░░░░░░░░░░░░] 1.5%',
+    '• 15:30:45 - Query executed in 0ms (100 rows)',
+  ]) {
+    assert.ok(text.includes(part), `${part} is missing in\n${text}`);
+  }
+});
+
+test('every line is as wide as the screen, coloured or not, and the whole is as high', () => {
+  for (const columns of [40, 71, 100]) {
+    for (const colour of [false, true]) {
+      const lines = renderDashboard(report, { columns, rows: 30, colour });
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: colour sequences begin with one
+      const widths = lines.map((l) => l.replaceAll(/\x1b\[\d+m/g, '').replaceAll(/[✅❌]/g, 'xx').length);
+      assert.deepEqual([...new Set(widths)], [columns]);
+      assert.equal(lines.length, 29);
+    }
+  }
+});
+
+test('an outage is told: since when, why, and when it is tried again', () => {
+  const down: MonitoringReport = {
+    ...report,
+    status: 'down',
+    servers: [
+      {
+        ...report.servers[0]!,
+        ...{ healthy: false, timeSinceDown: 75, lastError: 'connect ECONNREFUSED', consecutiveFailures: 7 },
+        circuit: { state: 'OPEN', since: '2025-11-29T15:30:00.000Z', next_probe: '2025-11-29T15:31:00.000Z' },
+        queue: { ...report.servers[0]!.queue, length: 200 },
+      },
+    ],
+  };
+  const text = renderDashboard(down, { columns: 80, rows: 40, colour: false }).join('\n');
+  for (const part of [
+    '❌ DOWN',
+    'Down for 1m 15s',
+    'Consecutive Failures: 7',
+    'OPEN, next probe 15:31:00',
+    `[${'▓'.repeat(20)}] 100.0%`,
+  ]) {
+    assert.ok(text.includes(part), `${part} is missing in\n${text}`);
+  }
+});
+
+test('durations', () => {
+  assert.deepEqual([5, 65, 3_700, 90_000].map(duration), ['5s', '1m 5s', '1h 1m', '1d 1h 0m']);
+});

@@ -1,0 +1,114 @@
+/** The dashboard's picture: a report in, lines of text out. Layout as in the reference. */
+import type { MonitoringReport, ServerReport } from '#platform/database/monitoring.ts';
+
+export interface Screen {
+  readonly columns: number;
+  readonly rows: number;
+  readonly colour: boolean;
+}
+
+const MIN_COLUMNS = 40;
+const MAX_COLUMNS = 100;
+const BAR_WIDTH = 20;
+const COLOURS = { green: 32, yellow: 33, red: 31, dim: 2 } as const;
+type Colour = keyof typeof COLOURS;
+
+/** The whole screen; lines fit its width, the activity takes what rows are left. */
+export function renderDashboard(report: MonitoringReport, screen: Screen): string[] {
+  const width = Math.max(MIN_COLUMNS, Math.min(MAX_COLUMNS, screen.columns));
+  const paint = (colour: Colour, text: string) =>
+    screen.colour ? `\x1b[${COLOURS[colour]}m${text}\x1b[0m` : text;
+  const rule = (left: string, right: string) => left + '─'.repeat(width - 2) + right;
+  const line = (text = '') => `│ ${pad(text, width - 4)} │`;
+  const statusColour = { healthy: 'green', degraded: 'yellow', down: 'red' } as const;
+  const mark = { healthy: '✅', degraded: '⚠️ ', down: '❌' } as const;
+
+  const top = [
+    rule('┌', '┐'),
+    line(centre('Trunkline CDR API Monitoring', width - 4)),
+    rule('├', '┤'),
+    line(
+      `System Status: ${mark[report.status]} ${paint(statusColour[report.status], report.status.toUpperCase())}`,
+    ),
+    line(`Uptime: ${duration(report.uptime_s)}`),
+    line(`Last Restart: ${stamp(report.last_restart)}`),
+  ];
+  const servers = report.servers.flatMap((server) => [
+    rule('├', '┤'),
+    ...serverLines(server, report.servers.length > 1, paint).map(line),
+  ]);
+  const fixed = [...top, ...servers, rule('├', '┤'), line('Recent Activity')];
+  const left = Math.max(3, screen.rows - fixed.length - 2);
+  const activity = report.recent_activity
+    .slice(0, left)
+    .map(({ at, text }) => line(`• ${at.slice(11, 19)} - ${text}`));
+  return [...fixed, ...activity, rule('└', '┘')];
+}
+
+type Paint = (colour: Colour, text: string) => string;
+
+function serverLines(server: ServerReport, named: boolean, paint: Paint): string[] {
+  const { circuit, queue } = server;
+  const share = queue.length / queue.limit;
+  const filled = Math.round(share * BAR_WIDTH);
+  const barColour = share < 0.5 ? 'green' : share < 0.8 ? 'yellow' : 'red';
+  const circuitColour =
+    circuit.state === 'CLOSED' ? 'green' : circuit.state === 'HALF_OPEN' ? 'yellow' : 'red';
+  const percent = `${(share * 100).toFixed(1)}%`;
+  const health = server.healthy ? `✅ ${paint('green', 'Healthy')}` : `❌ ${paint('red', 'Down')}`;
+  return [
+    `Database Health${named ? `: ${server.name}` : ''}`,
+    `  Status: ${health}${server.timeSinceDown === null ? '' : ` for ${duration(server.timeSinceDown)}`}`,
+    `  Uptime: ${server.uptimePercent === null ? 'not checked yet' : `${server.uptimePercent}%`}`,
+    server.healthy
+      ? `  Consecutive Successes: ${server.consecutiveSuccesses.toLocaleString('en-US')}`
+      : `  Consecutive Failures: ${server.consecutiveFailures.toLocaleString('en-US')}`,
+    `  Last Check: ${server.lastCheck === null ? 'none' : stamp(server.lastCheck)}`,
+    ...(server.replica_lag_s === null ? [] : [`  Replica Lag: ${server.replica_lag_s.toFixed(1)} s`]),
+    ...(server.lastError && !server.healthy ? [`  ${paint('dim', server.lastError)}`] : []),
+    '',
+    `Request Queue${named ? `: ${server.name}` : ''}`,
+    `  Circuit State: ${paint(circuitColour, circuit.state)}${circuitNote(circuit)}`,
+    `  Queue Length: ${queue.length} / ${queue.limit} (${percent})`,
+    `  Processing: ${queue.processing > 0 ? `Yes (${queue.processing} of ${queue.slots})` : 'No'}`,
+    `  [${paint(barColour, '▓'.repeat(filled))}${'░'.repeat(BAR_WIDTH - filled)}] ${percent}`,
+  ];
+}
+
+function circuitNote(circuit: ServerReport['circuit']): string {
+  if (circuit.next_probe) return `, next probe ${circuit.next_probe.slice(11, 19)}`;
+  return circuit.held_by ? `, by ${circuit.held_by}` : '';
+}
+
+/** 475800 as "5d 12h 10m". */
+export function duration(seconds: number): string {
+  const [days, hours, minutes] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+  ];
+  if (days > 0) return `${days}d ${hours}h ${minutes}m`;
+  if (hours > 0) return `${hours}h ${minutes}m`;
+  return minutes > 0 ? `${minutes}m ${Math.floor(seconds % 60)}s` : `${Math.floor(seconds)}s`;
+}
+
+const stamp = (rfc3339: string) => rfc3339.slice(0, 19).replace('T', ' ');
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colour sequences begin with one
+const COLOUR_SEQUENCE = /\x1b\[\d+m/g;
+
+/** Columns that a text takes on a terminal: colour takes none, the marks take two. */
+function columnsOf(text: string): number {
+  const plain = text.replaceAll(COLOUR_SEQUENCE, '').replaceAll('\ufe0f', '');
+  return plain.length + (plain.match(/[✅❌]/g)?.length ?? 0);
+}
+
+/** Exactly `width` columns: filled up, or cut (and then without colour). */
+function pad(text: string, width: number): string {
+  const columns = columnsOf(text);
+  if (columns <= width) return text + ' '.repeat(width - columns);
+  return `${text.replaceAll(COLOUR_SEQUENCE, '').slice(0, width - 1)}…`;
+}
+
+const centre = (text: string, width: number) =>
+  ' '.repeat(Math.max(0, Math.floor((width - text.length) / 2))) + text;

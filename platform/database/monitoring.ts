@@ -1,0 +1,98 @@
+/** All that the dashboard shows of a service, as one document. */
+import type { BreakerState } from '#platform/resilience/circuit_breaker.ts';
+import type { ServiceDatabase, WatchedServer } from './service_database.ts';
+
+export interface ServerReport {
+  readonly name: string;
+  readonly role: 'primary' | 'replica';
+  readonly healthy: boolean;
+  readonly consecutiveFailures: number;
+  readonly consecutiveSuccesses: number;
+  readonly uptimePercent: number | null;
+  /** Seconds since the present outage was seen. */
+  readonly timeSinceDown: number | null;
+  readonly lastCheck: string | null;
+  readonly lastError: string | null;
+  readonly replica_lag_s: number | null;
+  readonly circuit: {
+    readonly state: BreakerState['name'];
+    readonly since: string;
+    readonly next_probe?: string;
+    readonly held_by?: string;
+  };
+  readonly queue: {
+    readonly length: number;
+    readonly limit: number;
+    readonly processing: number;
+    readonly slots: number;
+    readonly oldest_wait_ms: number;
+    readonly order: 'fifo' | 'newest_first';
+  };
+}
+
+export interface MonitoringReport {
+  readonly status: 'healthy' | 'degraded' | 'down';
+  readonly uptime_s: number;
+  readonly last_restart: string;
+  readonly servers: readonly ServerReport[];
+  readonly recent_activity: readonly { readonly at: string; readonly text: string }[];
+}
+
+/** @param startedAt wall-clock milliseconds since 1970; `now` likewise */
+export function monitoringReport(
+  database: ServiceDatabase,
+  startedAt: number,
+  now: number,
+): MonitoringReport {
+  const servers = database.servers.map(serverReport);
+  return {
+    status: overall(servers),
+    uptime_s: Math.round((now - startedAt) / 1000),
+    last_restart: new Date(startedAt).toISOString(),
+    servers,
+    recent_activity: database.activity.recent.map(({ at, text }) => ({
+      at: new Date(at).toISOString(),
+      text,
+    })),
+  };
+}
+
+/** Down: nobody can be answered. Degraded: some can't, or not as they should. */
+function overall(servers: readonly ServerReport[]): MonitoringReport['status'] {
+  const works = (server: ServerReport) => server.healthy && server.circuit.state === 'CLOSED';
+  if (servers.every(works)) return 'healthy';
+  return servers.some(works) ? 'degraded' : 'down';
+}
+
+function serverReport({ server, role, lagS }: WatchedServer): ServerReport {
+  const { monitor, guard } = server;
+  const health = monitor.status;
+  const { state } = guard.breaker;
+  const queue = guard.queue.status;
+  return {
+    name: server.name,
+    role,
+    healthy: health.healthy,
+    consecutiveFailures: health.consecutiveFailures,
+    consecutiveSuccesses: health.consecutiveSuccesses,
+    uptimePercent: health.uptimePercent === null ? null : Math.round(health.uptimePercent * 100) / 100,
+    timeSinceDown: health.timeSinceDown === null ? null : Math.round(health.timeSinceDown / 1000),
+    lastCheck: health.lastCheck && new Date(health.lastCheck.at).toISOString(),
+    lastError: health.lastError,
+    replica_lag_s: lagS,
+    circuit: {
+      state: state.name,
+      since: new Date(state.since).toISOString(),
+      ...(state.name === 'OPEN' && { next_probe: new Date(state.nextProbeAt).toISOString() }),
+      ...(state.name === 'HELD_OPEN' && { held_by: state.heldBy }),
+    },
+    queue: {
+      length: queue.waiting,
+      limit: queue.limit,
+      processing: queue.running,
+      slots: queue.slots,
+      oldest_wait_ms: Math.round(queue.oldestWaitMs),
+      order: queue.newestFirst ? 'newest_first' : 'fifo',
+    },
+  };
+}

@@ -1,0 +1,89 @@
+/** What Prometheus sees of a service's database servers. */
+import type { QueueEvent } from '#platform/resilience/request_queue.ts';
+import { Counter, DURATION_BUCKETS_S, Gauge, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
+import type { WatchedServer } from './service_database.ts';
+
+const STATES = ['CLOSED', 'OPEN', 'HALF_OPEN', 'HELD_OPEN'] as const;
+
+export interface ServerMetrics {
+  /** Counts one event of a server's queue. */
+  count(server: string, event: QueueEvent): void;
+  /** Reads these servers' states whenever the metrics are asked for. */
+  watch(servers: readonly WatchedServer[]): void;
+}
+
+export function createServerMetrics(registry: Registry): ServerMetrics {
+  const registers = [registry];
+  const wait = new Histogram({
+    name: 'request_queue_wait_seconds',
+    help: 'How long requests waited for a connection, by how the waiting ended',
+    labelNames: ['server', 'lane', 'ended'],
+    buckets: DURATION_BUCKETS_S,
+    registers,
+  });
+  const work = new Histogram({
+    name: 'database_work_seconds',
+    help: 'How long requests held a connection, by outcome for the circuit breaker',
+    labelNames: ['server', 'outcome'],
+    buckets: DURATION_BUCKETS_S,
+    registers,
+  });
+  const refused = new Counter({
+    name: 'request_queue_refused_total',
+    help: 'Requests that left the queue without having been served',
+    labelNames: ['server', 'refusal'],
+    registers,
+  });
+  return {
+    count: (server, event) => {
+      if (event.kind === 'released') {
+        work.observe({ server, outcome: event.outcome }, event.ranMs / 1000);
+        return;
+      }
+      const ended = event.kind === 'refused' ? event.refusal : 'dispatched';
+      wait.observe({ server, lane: event.lane, ended }, event.waitedMs / 1000);
+      if (event.kind === 'refused') refused.inc({ server, refusal: event.refusal });
+    },
+    watch: (servers) => watchServers(registers, servers),
+  };
+}
+
+function watchServers(registers: Registry[], servers: readonly WatchedServer[]): void {
+  const gauge = (name: string, help: string, read: (watched: WatchedServer) => number | null) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['server'],
+      registers,
+      collect() {
+        for (const watched of servers) {
+          const value = read(watched);
+          if (value !== null) this.set({ server: watched.server.name }, value);
+        }
+      },
+    });
+  gauge('request_queue_depth', 'Requests that wait now', ({ server }) => server.guard.queue.status.waiting);
+  gauge('request_queue_running', 'Requests at work now', ({ server }) => server.guard.queue.status.running);
+  gauge(
+    'request_queue_oldest_wait_seconds',
+    'How long the longest waiting request has waited',
+    ({ server }) => server.guard.queue.status.oldestWaitMs / 1000,
+  );
+  gauge('database_healthy', '1 when the last health check passed', ({ server }) =>
+    server.monitor.status.healthy ? 1 : 0,
+  );
+  gauge('replica_lag_seconds', 'How far a replica is behind its primary', ({ lagS }) => lagS);
+  new Gauge({
+    name: 'circuit_breaker_state',
+    help: '1 for the state that the breaker is in',
+    labelNames: ['server', 'state'],
+    registers,
+    collect() {
+      for (const { server } of servers) {
+        for (const state of STATES) {
+          this.set({ server: server.name, state }, server.guard.breaker.state.name === state ? 1 : 0);
+        }
+      }
+    },
+  });
+}

@@ -1,0 +1,137 @@
+/**
+ * The database of one service, whole: its primary and its replicas, each behind a guard, watched and measured.
+ *
+ * Replica lag is measured by a heartbeat: while there are replicas, the primary's health check writes this process's
+ * time into a row, and each replica's check reads the row. So lag is what a reader sees, in seconds, whatever keeps the
+ * replica behind, and no clock but this process's own is in it.
+ */
+import type { ClientBase } from 'pg';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { type ActivityLog, createActivityLog } from '#platform/resilience/activity.ts';
+import type { QueueOrder } from '#platform/resilience/request_queue.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+import type { Registry } from '#platform/telemetry/metrics.ts';
+import { createDatabase, type Database, type Replica } from './database.ts';
+import { createGuardedServer, type GuardedServer } from './guarded_server.ts';
+import { waitForPostgres } from './pool.ts';
+import { createServerMetrics } from './server_metrics.ts';
+
+export interface ServiceDatabaseOptions {
+  /** Seen in pg_stat_activity. */
+  readonly applicationName: string;
+  readonly primaryUrl: string;
+  readonly replicaUrls: readonly string[];
+  /** Connections to each server; as many requests run at once. */
+  readonly poolSize: number;
+  readonly queueOrder: QueueOrder;
+  /** Probe a server before the 60 s are over, once its health check passes again. */
+  readonly earlyProbe: boolean;
+  readonly queryTimeoutMs: number;
+  readonly maxReplicaLagS: number;
+  /** A table of one row (`id boolean PRIMARY KEY`, `at timestamptz`) that the heartbeat is kept in. */
+  readonly heartbeatTable: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly registry: Registry;
+}
+
+export interface WatchedServer extends Replica {
+  readonly role: 'primary' | 'replica';
+}
+
+export interface ServiceDatabase extends Database {
+  readonly primary: GuardedServer;
+  /** The primary first. */
+  readonly servers: readonly WatchedServer[];
+  readonly activity: ActivityLog;
+  /** No more work is taken. */
+  readonly stopping: boolean;
+  /** Waits for the primary; replicas may come later. */
+  waitUntilUp(signal: AbortSignal): Promise<void>;
+  startMonitors(): void;
+  stopMonitors(): Promise<void>;
+  /** Takes no more work, lets what runs end within `graceMs`, then cuts it off. */
+  finishWork(graceMs: number): Promise<void>;
+  /** Closes all connections. */
+  close(): Promise<void>;
+}
+
+export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDatabase {
+  const { clock, logger } = options;
+  const activity = createActivityLog(clock);
+  const metrics = createServerMetrics(options.registry);
+  let stopping = false;
+  const withReplicas = options.replicaUrls.length > 0;
+
+  const open = (name: string, url: string, healthCheck?: (client: ClientBase) => Promise<void>) =>
+    createGuardedServer({
+      ...options,
+      name,
+      url,
+      activity,
+      ...(healthCheck && { healthCheck }),
+      onQueueEvent: (event) => metrics.count(name, event),
+      onTransition: ({ from, to, reason, by, cause }) =>
+        logger.warn({ server: name, from, to, reason, by, cause: String(cause ?? '') }, 'circuit breaker'),
+      onHealth: (change) =>
+        change.healthy
+          ? logger.info({ server: name, down_ms: Math.round(change.downMs) }, 'database recovered')
+          : logger.error({ server: name, err: change.error }, 'database down'),
+      onIdleError: (error) => logger.warn({ server: name, reason: error.message }, 'idle connection lost'),
+    });
+
+  const beat = async (client: ClientBase) => {
+    await client.query(
+      `INSERT INTO ${options.heartbeatTable} VALUES (true, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
+      [new Date(clock.now()).toISOString()],
+    );
+  };
+  const primary = open('primary', options.primaryUrl, withReplicas ? beat : undefined);
+  const replicas = options.replicaUrls.map((url, index) => openReplica(url, index));
+
+  function openReplica(url: string, index: number): WatchedServer {
+    let lagS: number | null = null;
+    const server = open(`replica ${index + 1}`, url, async (client) => {
+      const { rows } = await client.query<{ at: string }>(`SELECT at FROM ${options.heartbeatTable}`);
+      lagS = rows[0] ? Math.max(0, (clock.now() - Date.parse(rows[0].at)) / 1000) : null;
+    });
+    return {
+      role: 'replica',
+      server,
+      get lagS() {
+        return lagS;
+      },
+    };
+  }
+
+  const servers: WatchedServer[] = [{ role: 'primary', server: primary, lagS: null }, ...replicas];
+  metrics.watch(servers);
+  const all = (work: (server: GuardedServer) => Promise<void>) =>
+    Promise.all(servers.map(({ server }) => work(server))).then(() => undefined);
+
+  return {
+    ...createDatabase({ primary, replicas, maxReplicaLagS: options.maxReplicaLagS }),
+    primary,
+    servers,
+    activity,
+    waitUntilUp: (signal) =>
+      waitForPostgres(
+        primary.pool,
+        clock,
+        (attempt, error) => logger.warn({ attempt, reason: String(error) }, 'PostgreSQL does not answer yet'),
+        signal,
+      ),
+    startMonitors: () => {
+      for (const { server } of servers) server.monitor.start();
+    },
+    stopMonitors: () => all((server) => server.monitor.stop()),
+    get stopping() {
+      return stopping;
+    },
+    finishWork: (graceMs) => {
+      stopping = true;
+      return all((server) => server.guard.close(graceMs));
+    },
+    close: () => all((server) => server.close()),
+  };
+}

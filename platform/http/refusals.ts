@@ -1,0 +1,52 @@
+/** Refusals of a guard as answers. */
+import { RefusedError } from '#platform/resilience/refused.ts';
+import type { Refusal } from '#platform/resilience/ticket.ts';
+import { type ApiError, type ErrorKind, errorCatalogue } from './errors.ts';
+
+/** Errors of any service that stands on a guarded database. */
+export const REFUSAL_ERRORS = {
+  queue_overload: { status: 503, message: 'Queue overloaded', retryable: true },
+  deadline_exceeded: {
+    status: 503,
+    message: 'The answer would have come later than you wait for it',
+    retryable: true,
+  },
+  database_down: { status: 503, message: 'The database does not answer at present', retryable: true },
+  client_gone: { status: 499, message: 'The client hung up', retryable: true },
+  shutting_down: { status: 503, message: 'The service is stopping', retryable: true },
+} as const satisfies Record<string, ErrorKind>;
+
+const refusalError = errorCatalogue(REFUSAL_ERRORS);
+
+/** How long a client that was turned away for overload had better wait. */
+const OVERLOAD_RETRY_S = 1;
+const SHUTDOWN_RETRY_S = 1;
+
+const CODES = {
+  queue_overload: 'queue_overload',
+  deadline: 'deadline_exceeded',
+  breaker_open: 'database_down',
+  client_gone: 'client_gone',
+  shutting_down: 'shutting_down',
+} as const satisfies Record<Refusal, keyof typeof REFUSAL_ERRORS>;
+
+/** @returns undefined for errors of another kind */
+export function translateRefusal(error: Error): ApiError | undefined {
+  if (!(error instanceof RefusedError)) return undefined;
+  const { refusal, details } = error;
+  const waited = { waited_ms: Math.round(details.waitedMs) };
+  const probe = details.nextProbe;
+  return refusalError(CODES[refusal], {
+    fields: {
+      ...waited,
+      ...(refusal === 'queue_overload' && { queue_overload: true }),
+      ...(probe && { next_probe: new Date(probe.at).toISOString() }),
+    },
+    retryAfterS: probe
+      ? probe.inMs / 1000
+      : refusal === 'shutting_down'
+        ? SHUTDOWN_RETRY_S
+        : OVERLOAD_RETRY_S,
+    cause: error,
+  });
+}
