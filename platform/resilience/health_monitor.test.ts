@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { createFakeClock, type FakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { createCircuitBreaker } from './circuit_breaker.ts';
+import { createHealthMonitor, type HealthMonitorOptions } from './health_monitor.ts';
+
+const RUNS = 2_000;
+
+/** How one check goes: how long it takes, whether it fails, whether it ends when it is told to. */
+interface Script {
+  readonly takesMs: number;
+  readonly fails: boolean;
+  readonly deaf: boolean;
+}
+const PASSES: Script = { takesMs: 10, fails: false, deaf: false };
+const FAILS: Script = { takesMs: 10, fails: true, deaf: false };
+const HANGS: Script = { takesMs: 3_600_000, fails: false, deaf: false };
+
+/** A monitor whose checks follow `next`, and what it told. */
+function setUp(next: () => Script, options: Partial<HealthMonitorOptions> = {}) {
+  const clock: FakeClock = createFakeClock();
+  const told: string[] = [];
+  let underWay = 0;
+  let begun = 0;
+  const monitor = createHealthMonitor({
+    clock,
+    check: async (signal) => {
+      const { takesMs, fails, deaf } = next();
+      begun++;
+      underWay++;
+      assert.equal(underWay, 1, 'checks never overlap');
+      try {
+        await clock.sleep(takesMs, deaf ? undefined : signal);
+      } finally {
+        underWay--;
+      }
+      if (fails) throw new Error('connection refused');
+    },
+    onChange: (change) =>
+      void told.push(change.healthy ? `up after ${change.downMs}` : `down: ${change.error}`),
+    breaker: {
+      databaseDown: (cause) => void told.push(`breaker: down: ${cause}`),
+      databaseUp: () => {},
+    },
+    ...options,
+  });
+  return { clock, monitor, told, begun: () => begun };
+}
+
+test('before the first check nothing is known', () => {
+  const { monitor } = setUp(() => PASSES);
+  assert.deepEqual(monitor.status, {
+    healthy: false,
+    consecutiveFailures: 0,
+    consecutiveSuccesses: 0,
+    uptimePercent: null,
+    timeSinceDown: null,
+    lastCheck: null,
+    lastError: null,
+  });
+});
+
+test('checks at once and every 2 s; a healthy database is nothing to tell', async () => {
+  const { clock, monitor, told, begun } = setUp(() => PASSES);
+  monitor.start();
+  monitor.start();
+  await clock.advance(7_999);
+  assert.equal(begun(), 4);
+  const { lastCheck, ...rest } = monitor.status;
+  assert.deepEqual(rest, {
+    healthy: true,
+    consecutiveFailures: 0,
+    consecutiveSuccesses: 4,
+    uptimePercent: 100,
+    timeSinceDown: null,
+    lastError: null,
+  });
+  assert.deepEqual(lastCheck, { at: clock.now() - 1_989, tookMs: 10, passed: true });
+  assert.deepEqual(told, []);
+  await monitor.stop();
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('a failure and a recovery are told once each', async () => {
+  let script = PASSES;
+  const { clock, monitor, told } = setUp(() => script);
+  monitor.start();
+  await clock.advance(4_000 - 1);
+  script = FAILS;
+  await clock.advance(6_000);
+  assert.equal(monitor.status.consecutiveFailures, 3);
+  assert.equal(monitor.status.timeSinceDown, 5_989);
+  assert.equal(monitor.status.lastError, 'connection refused');
+  script = PASSES;
+  await clock.advance(6_000);
+  assert.deepEqual(told, [
+    'down: Error: connection refused',
+    'breaker: down: Error: connection refused',
+    'up after 6000',
+  ]);
+  assert.equal(monitor.status.timeSinceDown, null);
+  assert.equal(monitor.status.lastError, 'connection refused', 'kept for whoever looks later');
+  await monitor.stop();
+});
+
+test('a single failure that is no timeout is told, but the breaker hears only of a second', async () => {
+  const scripts = [FAILS, PASSES, FAILS, FAILS];
+  const { clock, monitor, told } = setUp(() => scripts.shift() ?? PASSES);
+  monitor.start();
+  await clock.advance(2_000);
+  assert.deepEqual(told, ['down: Error: connection refused']);
+  await clock.advance(6_000);
+  assert.deepEqual(told.slice(1), [
+    'up after 2000',
+    'down: Error: connection refused',
+    'breaker: down: Error: connection refused',
+  ]);
+  await monitor.stop();
+});
+
+test('a frozen database opens the breaker within 7 s, and an early probe follows its recovery', async () => {
+  let script = PASSES;
+  const clock = createFakeClock();
+  const breaker = createCircuitBreaker({ clock, earlyProbe: true });
+  const monitor = createHealthMonitor({
+    clock,
+    breaker,
+    check: (signal) => clock.sleep(script.takesMs, signal),
+  });
+  const name = () => breaker.state.name;
+  monitor.start();
+  await clock.advance(11);
+  script = HANGS;
+  await clock.advance(6_999);
+  assert.equal(name(), 'OPEN');
+  assert.match(monitor.status.lastError ?? '', /health check did not end within 5000 ms/);
+  await clock.advance(8_000);
+  script = PASSES;
+  await clock.advance(5_000);
+  assert.equal(name(), 'HALF_OPEN');
+  await monitor.stop();
+  breaker.stop();
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('while a check that was given up on has not ended, no other begins, and each turn is a failure', async () => {
+  const scripts: Script[] = [{ takesMs: 12_000, fails: false, deaf: true }];
+  const { clock, monitor, begun } = setUp(() => scripts.shift() ?? PASSES);
+  monitor.start();
+  await clock.advance(11_999);
+  assert.equal(begun(), 1);
+  assert.equal(monitor.status.consecutiveFailures, 5, 'at 5, 5, 7, 9 and 11 s');
+  await clock.advance(2_000);
+  assert.equal(monitor.status.healthy, true);
+  await monitor.stop();
+});
+
+test('stopping aborts the check under way and does not count it', async () => {
+  const { clock, monitor, told } = setUp(() => HANGS);
+  monitor.start();
+  await clock.advance(1_000);
+  await monitor.stop();
+  assert.equal(monitor.status.lastCheck, null);
+  assert.deepEqual(told, []);
+  assert.equal(clock.pendingTimers, 0);
+  await monitor.stop();
+});
+
+test('it can be started again after it was stopped', async () => {
+  const { clock, monitor, begun } = setUp(() => PASSES);
+  monitor.start();
+  await clock.advance(100);
+  await monitor.stop();
+  await clock.advance(60_000);
+  assert.equal(begun(), 1);
+  monitor.start();
+  await clock.advance(2_500);
+  assert.equal(begun(), 3);
+  await monitor.stop();
+});
+
+test('runOnce checks without a loop; callers at the same time share a check', async () => {
+  const { clock, monitor, begun } = setUp(() => PASSES);
+  const both = [monitor.runOnce(), monitor.runOnce()];
+  await clock.advance(10);
+  for (const status of await Promise.all(both)) assert.equal(status.healthy, true);
+  assert.equal(begun(), 1);
+});
+
+const script = fc.record({
+  takesMs: fc.constantFrom(0, 10, 1_999, 4_999, 5_001, 9_000),
+  fails: fc.boolean(),
+  deaf: fc.constant(false),
+});
+
+test('property: counts, uptime and outages are those of a plain list of what the checks found', async () => {
+  const property = fc.asyncProperty(fc.array(script, { minLength: 1, maxLength: 30 }), async (scripts) => {
+    let next = 0;
+    const { clock, monitor, told } = setUp(() => scripts[next++ % scripts.length]!);
+    const start = clock.monotonic();
+    monitor.start();
+    await clock.advance(60_000);
+
+    const found: { at: number; passed: boolean; timedOut: boolean }[] = [];
+    let time = 0;
+    for (let i = 0; time <= 60_000; i++) {
+      const { takesMs, fails } = scripts[i % scripts.length]!;
+      const timedOut = takesMs > 5_000;
+      const at = time + Math.min(takesMs, 5_000);
+      if (at <= 60_000) found.push({ at, passed: !fails && !timedOut, timedOut });
+      time = Math.max(time + 2_000, at);
+    }
+
+    const { status } = monitor;
+    const last = found.at(-1)!;
+    const run = (passed: boolean) => {
+      const streak = found.toReversed().findIndex((f) => f.passed !== passed);
+      return streak === -1 ? found.length : streak;
+    };
+    assert.equal(clock.monotonic() - start, 60_000);
+    assert.equal(status.healthy, last.passed);
+    assert.equal(status.consecutiveSuccesses, run(true));
+    assert.equal(status.consecutiveFailures, run(false));
+
+    const spans = found.map((f, i) => ({ ms: (found[i + 1]?.at ?? 60_000) - f.at, passed: f.passed }));
+    const sum = (list: { ms: number }[]) => list.reduce((total, { ms }) => total + ms, 0);
+    const total = sum(spans);
+    if (total > 0) {
+      const expected = (100 * sum(spans.filter((s) => s.passed))) / total;
+      assert.ok(Math.abs(status.uptimePercent! - expected) < 1e-9, `${status.uptimePercent} is ${expected}`);
+    }
+    const downs = found.filter((f, i) => !f.passed && (found[i - 1]?.passed ?? true));
+    const ups = found.filter((f, i) => f.passed && found[i - 1]?.passed === false);
+    assert.equal(told.filter((t) => t.startsWith('down')).length, downs.length);
+    assert.equal(told.filter((t) => t.startsWith('up')).length, ups.length);
+    assert.equal(status.timeSinceDown, last.passed ? null : 60_000 - downs.at(-1)!.at);
+    await monitor.stop();
+    assert.equal(clock.pendingTimers, 0);
+  });
+  await fc.assert(property, { numRuns: RUNS });
+});
