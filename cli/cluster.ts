@@ -10,6 +10,8 @@ import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
 import { databaseEnvironmentFile, findTier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import { asCount } from './option_values.ts';
+import { print, printJson, table } from './print.ts';
 
 export const CLUSTER_DATA_DEFAULT = 'data/cluster';
 const DETACHED_START_LIMIT_MS = 180_000;
@@ -27,12 +29,6 @@ interface UpOptions {
   readonly detach?: boolean;
 }
 
-const say = (text: string) => process.stdout.write(`${text}\n`);
-const complain = (error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-};
-
 /** The command and its subcommands. */
 export function clusterCommand(): Command {
   const cluster = new Command('cluster').description(
@@ -44,9 +40,9 @@ export function clusterCommand(): Command {
   withData(cluster.command('up'))
     .description('start the tier, or go on with the one in the folder')
     .option('--detach', 'leave it running and return; otherwise Ctrl-C stops it')
-    .option('--port-base <port>', 'take the ports from here on instead of 5432, 5433, 6432 …', wholeNumber)
-    .option('--haproxies <n>', 'HAProxy processes that share the door', wholeNumber, HAPROXIES_DEFAULT)
-    .option('--clients <n>', 'clients to hold; refused where the limits cannot', wholeNumber, CLIENTS_DEFAULT)
+    .option('--port-base <port>', 'take the ports from here on instead of 5432, 5433, 6432 …', asPort)
+    .option('--haproxies <n>', 'HAProxy processes that share the door', asCount, HAPROXIES_DEFAULT)
+    .option('--clients <n>', 'clients to hold; refused where the limits cannot', asCount, CLIENTS_DEFAULT)
     .option('--synchronous', 'acknowledge a commit once a replica has it too')
     .option('--no-synchronous', 'acknowledge a commit once the primary has it')
     .addHelpText(
@@ -59,7 +55,7 @@ Examples:
   $ . data/cluster/database.env               DATABASE_URL and DATABASE_REPLICA_URL of the tier`,
     )
     .action(async (options: UpOptions) => {
-      await (options.detach ? upDetached(options) : up(options)).catch(complain);
+      await (options.detach ? upDetached(options) : up(options));
     });
 
   withData(cluster.command('status'))
@@ -74,17 +70,14 @@ Examples:
   $ trunkline cluster status --json | jq .holdsNMinusOne`,
     )
     .action(async (options: { data: string; json?: boolean; watch?: boolean }) => {
-      await showStatus(options).catch(complain);
+      await showStatus(options);
     });
 
   withData(cluster.command('down'))
     .description('stop the tier; its data stays')
     .addHelpText('after', '\nExample:\n  $ trunkline cluster down')
     .action(async ({ data }: { data: string }) => {
-      await stopCluster(data).then(
-        (was) => say(was ? 'stopped' : `nothing runs in ${resolve(data)}`),
-        complain,
-      );
+      print((await stopCluster(data)) ? 'stopped' : `nothing runs in ${resolve(data)}`);
     });
 
   withData(cluster.command('destroy'))
@@ -92,15 +85,19 @@ Examples:
     .requiredOption('--yes', 'yes, delete the data')
     .addHelpText('after', '\nExample:\n  $ trunkline cluster destroy --yes')
     .action(async ({ data }: { data: string }) => {
-      await destroyCluster(data).then(() => say(`${resolve(data)} is gone`), complain);
+      await destroyCluster(data);
+      print(`${resolve(data)} is gone`);
     });
 
   return cluster;
 }
 
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is wanted');
-  return Number(text);
+function asPort(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new InvalidArgumentError('It must be a port, such as 21000.');
+  }
+  return port;
 }
 
 /** Supervises in the foreground until a signal comes. */
@@ -119,18 +116,18 @@ async function up(options: UpOptions): Promise<void> {
   const clusterOptions: ClusterOptions = {
     ...options,
     signal: ending.signal,
-    report: (event) => say(`${seconds()} s  ${event.part.padEnd(9)} ${event.what}, ${event.detail}`),
+    report: (event) => print(`${seconds()} s  ${event.part.padEnd(9)} ${event.what}, ${event.detail}`),
   };
   const cluster = await startCluster(clusterOptions);
-  say(
+  print(
     `${seconds()} s  the tier is up: ${where(cluster.layout.writes)} to write, ${where(cluster.layout.reads)} to read`,
   );
-  say(`          addresses with password: ${databaseEnvironmentFile(options.data)}`);
-  say(
+  print(`          addresses with password: ${databaseEnvironmentFile(options.data)}`);
+  print(
     `          statistics: ${cluster.layout.haproxies.map((h) => `http://${h.host}:${h.statsPort}/stats`).join(' ')}`,
   );
   await ended;
-  say(`${seconds()} s  stopping`);
+  print(`${seconds()} s  stopping`);
   await cluster.stop();
 }
 
@@ -160,8 +157,8 @@ async function upDetached(options: UpOptions): Promise<void> {
     const state = await readState(data);
     if (state?.ready && state.supervisor.pid === child.pid) {
       child.unref();
-      say(`the tier is up, supervised by process ${child.pid}; its words: ${log}`);
-      say(`addresses with password: ${databaseEnvironmentFile(data)}`);
+      print(`the tier is up, supervised by process ${child.pid}; its words: ${log}`);
+      print(`addresses with password: ${databaseEnvironmentFile(data)}`);
       return;
     }
     await systemClock.sleep(DETACHED_POLL_MS);
@@ -174,8 +171,9 @@ async function upDetached(options: UpOptions): Promise<void> {
 async function showStatus(options: { data: string; json?: boolean; watch?: boolean }): Promise<void> {
   for (;;) {
     const status = await tierStatus(await findTier(options.data));
-    const text = options.json ? JSON.stringify(status) : statusTable(status);
-    say(options.watch && !options.json && process.stdout.isTTY ? CLEAR_SCREEN + text : text);
+    if (options.watch && process.stdout.isTTY && !options.json) process.stdout.write(CLEAR_SCREEN);
+    if (options.json) printJson(status);
+    else print(statusText(status));
     if (!options.watch) {
       process.exitCode = status.holdsNMinusOne ? 0 : 1;
       return;
@@ -184,29 +182,20 @@ async function showStatus(options: { data: string; json?: boolean; watch?: boole
   }
 }
 
-function statusTable(status: TierStatus): string {
-  const head = ['part', 'role', 'state', 'lag', 'connections', 'pid', 'restarts', ''];
+function statusText(status: TierStatus): string {
+  const head = ['part', 'role', 'state', 'lag, bytes', 'connections', 'pid', 'restarts', ''];
   const rows = status.parts.map((part) => [
     part.name,
     part.role,
     part.state,
-    part.lagBytes === null ? '' : `${part.lagBytes} B`,
-    String(part.connections ?? ''),
-    String(part.pid ?? ''),
-    String(part.restarts),
+    part.lagBytes,
+    part.connections,
+    part.pid,
+    part.restarts,
     part.detail,
   ]);
-  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]!.length)));
-  const lines = [head, ...rows].map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i]!))
-      .join('  ')
-      .trimEnd(),
-  );
   const verdict = status.holdsNMinusOne
     ? 'N-1 holds: any one part may be lost now.'
     : ['N-1 does not hold:', ...status.because.map((text) => `  - ${text}`)].join('\n');
-  return [...lines, '', `replication: ${status.synchronous ? 'synchronous' : 'asynchronous'}`, verdict].join(
-    '\n',
-  );
+  return `${table(head, rows)}\n\nreplication: ${status.synchronous ? 'synchronous' : 'asynchronous'}\n${verdict}`;
 }

@@ -7,14 +7,13 @@ import { applySynchronous } from '#engines/cluster/readiness.ts';
 import { findTier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
+import { print, printJson } from './print.ts';
 
 interface DrillOptions {
   readonly data: string;
   readonly json?: boolean;
   readonly sync?: boolean;
 }
-
-const say = (text: string) => process.stdout.write(`${text}\n`);
 
 export function drillCommand(): Command {
   const width = Math.max(...drills.map((drill) => drill.name.length));
@@ -40,14 +39,10 @@ Examples:
   $ trunkline drill primary-crash --sync --json`,
     )
     .action(async (name: string, options: DrillOptions) => {
-      try {
-        const report = await drill(name, options);
-        say(options.json ? JSON.stringify(report) : summary(report));
-        process.exitCode = report.passed ? 0 : 1;
-      } catch (error) {
-        process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-        process.exitCode = 1;
-      }
+      const report = await drill(name, options);
+      if (options.json) printJson(report);
+      else print(summary(report));
+      process.exitCode = report.passed ? 0 : 1;
     });
 }
 
@@ -59,7 +54,7 @@ async function drill(name: string, options: DrillOptions): Promise<DrillReport> 
   const tier = await findTier(options.data);
   const before = (await configurationOf(tier.layout.nodes)).synchronous_mode === true;
   const synchronous = options.sync ?? before;
-  if (!options.json) say(`${chosen.name}: ${chosen.purpose}${synchronous ? ', synchronous' : ''}\n`);
+  if (!options.json) print(`${chosen.name}: ${chosen.purpose}${synchronous ? ', synchronous' : ''}\n`);
   await applySynchronous(tier, synchronous);
   try {
     return await runDrill(chosen, {
@@ -67,7 +62,7 @@ async function drill(name: string, options: DrillOptions): Promise<DrillReport> 
       clock: systemClock,
       synchronous,
       onLine: (line) => {
-        if (!options.json) say(`${(line.atMs / 1_000).toFixed(3).padStart(8)} s  ${line.text}`);
+        if (!options.json) print(`${(line.atMs / 1_000).toFixed(3).padStart(8)} s  ${line.text}`);
       },
     });
   } finally {

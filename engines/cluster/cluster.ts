@@ -17,7 +17,7 @@ import { applySynchronous, waitForEtcd, waitUntilServing } from './readiness.ts'
 import { readOrMakeSecrets } from './secrets.ts';
 import { readState, removeState, type TierSettings, writeState } from './state.ts';
 import { createSupervisor, type PartEvent, type Supervisor } from './supervisor.ts';
-import { type Tier, tierOf } from './tier.ts';
+import { type Tier, tierOf, writeDatabaseEnvironment } from './tier.ts';
 
 export interface ClusterOptions {
   /** Folder of the tier; made if missing. A tier that was here before goes on with its data. */
@@ -110,6 +110,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     const tier = tierOf(layout, secrets, settings);
     await waitUntilServing(tier, signal);
     if (options.synchronous !== undefined) await applySynchronous(tier, options.synchronous);
+    await writeDatabaseEnvironment(data, tier);
     state.save(supervisor, true);
     return { ...tier, stop };
   } catch (error) {

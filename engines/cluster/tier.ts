@@ -1,5 +1,6 @@
 /** A running tier as its users, drills and `status` see it: addresses, secrets, and the supervisor's door. */
-import { resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { isAlive, type ProcessIdentity } from '#engines/processes.ts';
 import { askControl, controlSocket, type PartProcess } from './control.ts';
 import { type Address, type Layout, localLayout } from './layout.ts';
@@ -60,3 +61,16 @@ export async function findTier(data: string): Promise<Tier> {
 
 const databaseUrl = ({ host, port }: Address, secrets: Secrets): string =>
   `postgresql://trunkline:${secrets.app}@${host}:${port}/trunkline`;
+
+/** The file with the tier's addresses as environment variables, for `. file` in a shell. */
+export const databaseEnvironmentFile = (data: string): string => join(resolve(data), 'database.env');
+
+/** Writes that file; it holds the password. */
+export async function writeDatabaseEnvironment(data: string, tier: Tier): Promise<void> {
+  const lines = [
+    `export DATABASE_URL='${tier.writeUrl}'`,
+    `export DATABASE_REPLICA_URL='${tier.readUrl}'`,
+    '',
+  ];
+  await writeFile(databaseEnvironmentFile(data), lines.join('\n'), { mode: 0o600 });
+}

@@ -1,0 +1,213 @@
+/** The state of a running tier, part by part, and whether it could lose any one of them now. */
+import pg from 'pg';
+import { isAlive } from '#engines/processes.ts';
+import { BOUNCER_CLIENTS } from './configuration.ts';
+import type { PartProcess } from './control.ts';
+import { isUp, type ServerRow, statistics } from './haproxy.ts';
+import type { Bouncer, Haproxy, Node } from './layout.ts';
+import { haproxyLimits, openFilesLimit } from './limits.ts';
+import { isWell, type Member, members } from './patroni.ts';
+import { poolCounts } from './pgbouncer.ts';
+import type { Tier } from './tier.ts';
+
+const ASK_LIMIT_MS = 2_000;
+/** maximum_lag_on_failover in infrastructure/patroni/patroni.yml: a replica further behind is not promoted. */
+const PROMOTABLE_LAG_BYTES = 1_048_576;
+
+export interface PartStatus {
+  readonly name: string;
+  /** primary, replica, sync standby · bouncer to the primary, bouncer to the replicas · door · lease */
+  readonly role: string;
+  readonly state: 'up' | 'down' | 'in doubt';
+  /** What is behind the state, in words; '' when all is well. */
+  readonly detail: string;
+  /** Bytes of WAL behind the primary; replicas only. */
+  readonly lagBytes: number | null;
+  /** Clients connected to it; null when it can't be told. */
+  readonly connections: number | null;
+  readonly pid: number | null;
+  readonly restarts: number;
+}
+
+export interface TierStatus {
+  readonly parts: readonly PartStatus[];
+  readonly synchronous: boolean;
+  /** Whether the tier goes on serving its present clients when any one part is lost now. */
+  readonly holdsNMinusOne: boolean;
+  /** Why not. */
+  readonly because: readonly string[];
+}
+
+type Views = readonly { readonly haproxy: Haproxy; readonly rows: readonly ServerRow[] | undefined }[];
+
+/** Asks every part; one that does not answer within 2 s is `down`. */
+export async function tierStatus(tier: Tier): Promise<TierStatus> {
+  const { layout } = tier;
+  const processes = await tier.parts();
+  const [views, found, etcdFault] = await Promise.all([
+    Promise.all(
+      layout.haproxies.map(async (haproxy) => {
+        return { haproxy, rows: await statistics(haproxy).catch(() => undefined) };
+      }),
+    ),
+    members(layout.nodes),
+    etcdFaultOf(tier),
+  ]);
+  const parts = await Promise.all([
+    ...views.map((view) => haproxyStatus(view, processes)),
+    ...layout.bouncers.map((bouncer) => bouncerStatus(tier, bouncer, views, processes)),
+    ...layout.nodes.map((node) => nodeStatus(tier, node, found, processes)),
+    part(layout.etcd.name, 'lease', processes, { state: etcdFault ? 'down' : 'up', detail: etcdFault ?? '' }),
+  ]);
+  const because = weaknesses(parts);
+  return {
+    parts,
+    synchronous: found?.some((member) => member.role === 'sync_standby') ?? false,
+    holdsNMinusOne: because.length === 0,
+    because,
+  };
+}
+
+function part(
+  name: string,
+  role: string,
+  processes: Record<string, PartProcess>,
+  known: Pick<PartStatus, 'state' | 'detail'> & Partial<PartStatus>,
+): PartStatus {
+  const entry = processes[name];
+  const identity = entry?.process && isAlive(entry.process) ? entry.process : undefined;
+  const gone = identity ? {} : { state: 'down' as const, detail: known.detail || 'not running' };
+  return {
+    name,
+    role,
+    lagBytes: null,
+    connections: null,
+    pid: identity?.pid ?? null,
+    restarts: entry?.restarts ?? 0,
+    ...known,
+    ...gone,
+  };
+}
+
+function haproxyStatus(view: Views[number], processes: Record<string, PartProcess>): PartStatus {
+  const { haproxy, rows } = view;
+  if (!rows) return part(haproxy.name, 'door', processes, { state: 'down', detail: 'does not answer' });
+  const clients = rows
+    .filter((row) => row.server === 'FRONTEND' && (row.proxy === 'writes' || row.proxy === 'reads'))
+    .reduce((sum, row) => sum + row.sessions, 0);
+  return part(haproxy.name, 'door', processes, { state: 'up', detail: '', connections: clients });
+}
+
+async function bouncerStatus(
+  tier: Tier,
+  bouncer: Bouncer,
+  views: Views,
+  processes: Record<string, PartProcess>,
+): Promise<PartStatus> {
+  const role = bouncer.upstream === 'leader' ? 'bouncer to the primary' : 'bouncer to the replicas';
+  const proxy = bouncer.upstream === 'leader' ? 'bouncers' : 'read_bouncers';
+  const counts = await poolCounts(bouncer, tier.secrets).catch(() => undefined);
+  const seen = views.flatMap(({ haproxy, rows }) => {
+    const row = rows?.find((r) => r.proxy === proxy && r.server === bouncer.name);
+    return row && !isUp(row) ? [`${haproxy.name} says ${row.status}`] : [];
+  });
+  const doubts = [...(counts ? [] : ['does not answer']), ...seen];
+  const all = !counts && seen.length === views.length;
+  const state = doubts.length === 0 ? 'up' : all ? 'down' : 'in doubt';
+  const waiting = counts && counts.waiting > 0 ? [`${counts.waiting} clients wait`] : [];
+  return part(bouncer.name, role, processes, {
+    state,
+    detail: [...doubts, ...waiting].join('; '),
+    connections: counts?.clients ?? null,
+  });
+}
+
+async function nodeStatus(
+  tier: Tier,
+  node: Node,
+  found: readonly Member[] | undefined,
+  processes: Record<string, PartProcess>,
+): Promise<PartStatus> {
+  const member = found?.find((m) => m.name === node.name);
+  const connections = await clientsOf(tier, node);
+  const words = { leader: 'primary', sync_standby: 'sync standby', replica: 'replica' } as const;
+  const well = member !== undefined && isWell(member);
+  const state = well && connections !== null ? 'up' : well || connections !== null ? 'in doubt' : 'down';
+  const detail = [
+    ...(well ? [] : [`Patroni says ${member?.state ?? 'nothing'}`]),
+    ...(connections === null ? ['PostgreSQL does not answer'] : []),
+  ].join('; ');
+  return part(node.name, member ? words[member.role] : 'unknown', processes, {
+    state,
+    detail,
+    lagBytes: typeof member?.lag === 'number' ? member.lag : null,
+    connections,
+  });
+}
+
+/** Client connections of one PostgreSQL, this question's own left out. */
+async function clientsOf(tier: Tier, node: Node): Promise<number | null> {
+  const client = new pg.Client({
+    host: node.host,
+    port: node.port,
+    database: 'trunkline',
+    user: 'trunkline',
+    password: tier.secrets.app,
+    connectionTimeoutMillis: ASK_LIMIT_MS,
+    query_timeout: ASK_LIMIT_MS,
+  });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ n: string }>(
+      "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = 'trunkline' AND pid <> pg_backend_pid()",
+    );
+    return Number(rows[0]?.n);
+  } catch {
+    return null;
+  } finally {
+    void client.end().catch(() => undefined);
+  }
+}
+
+async function etcdFaultOf({ layout }: Tier): Promise<string | undefined> {
+  try {
+    const answer = await fetch(`http://${layout.etcd.host}:${layout.etcd.port}/health`, {
+      signal: AbortSignal.timeout(ASK_LIMIT_MS),
+    });
+    return answer.ok ? undefined : `answers ${answer.status}`;
+  } catch {
+    return 'does not answer';
+  }
+}
+
+/** What would stop serving if one more part were lost, from the states and loads of all. */
+export function weaknesses(parts: readonly PartStatus[]): string[] {
+  const found = parts.filter((p) => p.state !== 'up').map((p) => `${p.name} is ${p.state}: ${p.detail}`);
+  const up = (role: string) => parts.filter((p) => p.role === role && p.state === 'up');
+  const clients = (some: readonly PartStatus[]) => some.reduce((sum, p) => sum + (p.connections ?? 0), 0);
+
+  const doors = up('door');
+  const doorClients = haproxyLimits(openFilesLimit()).clients;
+  if (doors.length < 2)
+    found.push('with one HAProxy process, its loss closes the door until it is restarted');
+  else if (clients(doors) > (doors.length - 1) * doorClients) {
+    found.push(`${clients(doors)} clients are more than ${doors.length - 1} HAProxy process(es) can take`);
+  }
+  for (const role of ['bouncer to the primary', 'bouncer to the replicas']) {
+    const bouncers = up(role);
+    if (bouncers.length < 2) found.push(`fewer than two are left of: ${role}`);
+    else if (clients(bouncers) > (bouncers.length - 1) * BOUNCER_CLIENTS) {
+      found.push(`${clients(bouncers)} clients are more than ${bouncers.length - 1} of "${role}" can take`);
+    }
+  }
+  if (up('primary').length === 0) found.push('there is no primary');
+  const heirs = parts.filter(
+    (p) => p.state === 'up' && (p.role === 'sync standby' || (p.role === 'replica' && promotable(p))),
+  );
+  if (heirs.length === 0) found.push('no replica is near enough to the primary to take over');
+  return found;
+}
+
+const promotable = (replica: PartStatus): boolean =>
+  replica.lagBytes !== null && replica.lagBytes <= PROMOTABLE_LAG_BYTES;
