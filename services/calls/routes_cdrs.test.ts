@@ -84,7 +84,7 @@ const stored = await store([
     accountCode: acme,
     startTime: T0 + 3 * MINUTE,
     callId: 'd',
-    cld: '*100',
+    cld: '*100', direction: 'outbound',
     connectTime: null,
     billedDurationS: 0,
     result: 'failed',
