@@ -99,7 +99,7 @@ type BareServer = Pick<Server, 'setErrorHandler' | 'setNotFoundHandler' | 'addHo
 function answerErrors(server: BareServer, options: ServerOptions): void {
   server.setErrorHandler((thrown: FastifyError, request, reply) => {
     const error = toApiError(thrown, request, options);
-    if (error.status >= 500) request.log.error({ err: thrown, request_id: request.id }, 'request failed');
+    if (error.status >= 500) request.log.error({ err: thrown }, 'request failed');
     if (error.retryAfterS !== undefined)
       reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterS)));
     if (error.status === 401) reply.header('www-authenticate', 'Bearer');
@@ -163,7 +163,6 @@ function observe(server: BareServer, registry: Registry): void {
     const route = request.routeOptions.url ?? 'none';
     duration.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
     request.log.info({
-      request_id: request.id,
       method: request.method,
       route,
       query: loggable(request.query as Record<string, unknown>),

@@ -12,7 +12,8 @@ const CALLS_A_DAY = 120;
 const DAY_MS = 86_400_000;
 
 const ACCOUNTS = ['acme', 'acme-berlin', 'globex'];
-const FAR_NUMBERS = ['+442079460', '+12025550', '+331990012', '+493023125'];
+/** Each # a digit. Ofcom's drama numbers, NANP's 555-01xx, Arcep's and BNetzA's for fiction. */
+const FAR_NUMBERS = ['+442079460###', '+120255501##', '+3319900####', '+49302312504#'];
 const PRICE_PER_MINUTE = ['0.021', '0.012', '0.019', '0.009'];
 
 const COLUMNS = parseMapping(
@@ -62,11 +63,7 @@ function* demoRows(now: number): Generator<string> {
     const account = ACCOUNTS[pick(ACCOUNTS.length)]!;
     const inbound = random() < 0.35;
     const place = pick(FAR_NUMBERS.length);
-    const far =
-      FAR_NUMBERS[place]! +
-      String(pick(100))
-        .padStart(2, '0')
-        .padStart(13 - FAR_NUMBERS[place]!.length, '0');
+    const far = FAR_NUMBERS[place]!.replaceAll('#', () => String(pick(10)));
     const own = `+4930231256${String(pick(40)).padStart(2, '0')}`;
     const [result, cause] = random() < 0.74 ? ['answered', '16'] : OTHER_ENDS[pick(OTHER_ENDS.length)]!;
     const ring = 2 + pick(18);
