@@ -50,7 +50,7 @@ export async function createServer(options: ServerOptions) {
   const server = fastify({
     loggerInstance: options.logger as FastifyBaseLogger,
     // One line a request, below; Fastify's own two would hold the query with its numbers.
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
