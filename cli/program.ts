@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { accountsCommand } from './accounts.ts';
+import { clusterCommand } from './cluster.ts';
 import { doctorCommand } from './doctor.ts';
+import { drillCommand } from './drill.ts';
 import { importCommand } from './import.ts';
 import { keysCommand } from './keys.ts';
 import { migrateCommand } from './migrate.ts';
@@ -38,6 +40,8 @@ Settings are environment variables: docs/CONFIGURATION.md`,
     migrateCommand(),
     doctorCommand(),
     topCommand(),
+    clusterCommand(),
+    drillCommand(),
   ];
   for (const command of commands) program.addCommand(command);
   return program;

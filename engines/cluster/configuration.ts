@@ -99,7 +99,6 @@ function haproxyValues(options: ConfigurationOptions, haproxy: Haproxy) {
   for (const b of layout.bouncers) values[`${b.name.toUpperCase()}_ADDRESS`] = `${b.host}:${b.port}`;
   for (const n of layout.nodes) {
     values[`${n.name.toUpperCase()}_ADDRESS`] = `${n.host}:${n.port}`;
-    values[`${n.name.toUpperCase()}_HOST`] = n.host;
     values[`${n.name.toUpperCase()}_REST_PORT`] = n.restPort;
   }
   return values;
