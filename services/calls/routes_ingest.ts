@@ -15,8 +15,8 @@ import { FORMATS } from './formats/formats.ts';
 import { parseJsonCdr } from './formats/freeswitch_json.ts';
 import { bytesToText, decodePostedCdr, faultPlace } from './formats/freeswitch_post.ts';
 import type { Taken } from './formats/reader.ts';
-import { type RowOutcome, takeIn } from './intake/intake.ts';
-import { openPostOrigin } from './intake/origin.ts';
+import type { RowOutcome } from './intake/intake.ts';
+import { createPostBatches } from './intake/post_batches.ts';
 import { namedAccounts, POSTED_FIELDS, POSTED_SOURCE, recordFromFields } from './posted_record.ts';
 import { elapsed } from './routes_cdrs.ts';
 import { codesOfAccounts } from './store_accounts.ts';
@@ -45,6 +45,7 @@ interface Posted {
 }
 
 export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
+  const batches = createPostBatches(needs.database);
   api.register(async (plugin) => {
     const ingest = plugin as unknown as Api;
     ingest.removeAllContentTypeParsers();
@@ -78,16 +79,17 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
           needs.database.read(ticket, (session) => session.rows(codesOfAccounts(iAccounts)));
         const contentType = request.headers['content-type'] ?? '';
         const posted = await readBody(request.body as Buffer | undefined, contentType, codes);
-        const outcomes = await needs.database.writeOwn(ticket, async (pool) => {
-          const origin = await openPostOrigin(pool, {
+        const outcomes = await batches.take(
+          ticket,
+          {
             file: 'POST /cdrs',
             format: posted.format,
             source: request.query.source || posted.source,
             readOptions: { timeZone: 'UTC' },
             newAccounts: request.query.create_accounts ? needs.newAccounts : null,
-          });
-          return takeIn(pool, origin, posted.rows);
-        });
+          },
+          posted.rows,
+        );
         const count = (kind: RowOutcome['kind']) =>
           outcomes.filter((outcome) => outcome.kind === kind).length;
         return {

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Database, Ticket } from '#platform/database/database.ts';
+import { RefusedError } from '#platform/resilience/refused.ts';
+import { callRow } from '#tests/calls.ts';
+import { testDatabase } from '#tests/postgres.ts';
+import type { OriginOptions } from './origin.ts';
+import { createPostBatches, MAX_WAITING_ROWS } from './post_batches.ts';
+
+const { pool } = await testDatabase();
+const ticket: Ticket = {
+  lane: 'operator',
+  share: 'x',
+  deadline: Number.POSITIVE_INFINITY,
+  signal: new AbortController().signal,
+};
+const options: OriginOptions = {
+  file: 'POST /cdrs',
+  format: 'posted-fields',
+  source: 'switch',
+  readOptions: {},
+  newAccounts: { currency: 'EUR', timeZone: 'UTC', country: null },
+};
+/** The database's own queue has tests of its own: here work goes straight through, and is counted. */
+function straightThrough(): {
+  database: Database;
+  transactions: () => number;
+  fail: (error: Error | undefined) => void;
+} {
+  let count = 0;
+  let failure: Error | undefined;
+  const database: Database = {
+    read: () => assert.fail('not used here'),
+    writeOwn: async (_ticket, work) => {
+      count++;
+      if (failure) throw failure;
+      return work(pool);
+    },
+  };
+  const fail = (error: Error | undefined) => {
+    failure = error;
+  };
+  return { database, transactions: () => count, fail };
+}
+
+test('posts that come while one is being stored share the next transaction, and each gets its own answers', async () => {
+  const { database, transactions } = straightThrough();
+  const batches = createPostBatches(database);
+  const rows = Array.from({ length: 40 }, () => callRow());
+  const answers = await Promise.all(
+    rows.map((row, i) => batches.take(ticket, options, i % 2 ? [row] : [row, row])),
+  );
+  assert.equal(transactions(), 2);
+  answers.forEach((outcomes, i) => {
+    assert.deepEqual(
+      outcomes.map((o) => o.kind),
+      i % 2 ? ['stored'] : ['stored', 'duplicate'],
+    );
+  });
+  const ids = answers.map((outcomes) => (outcomes[0]!.kind === 'stored' ? outcomes[0]!.iCdr : 0));
+  assert.equal(new Set(ids).size, 40);
+  const found = await pool.query('SELECT call_id FROM calls.cdrs WHERE i_cdr = $1', [ids[7]]);
+  const seventh = rows[7]!.parsed;
+  assert.equal(found.rows[0].call_id, seventh.kind === 'record' && seventh.record.callId);
+});
+
+test('a database that fails fails every post that waited for it, and the next one starts anew', async () => {
+  const { database, fail } = straightThrough();
+  const batches = createPostBatches(database);
+  fail(new Error('down'));
+  const failed = await Promise.allSettled([1, 2, 3].map(() => batches.take(ticket, options, [callRow()])));
+  assert.deepEqual(
+    failed.map((f) => f.status),
+    ['rejected', 'rejected', 'rejected'],
+  );
+  fail(undefined);
+  assert.equal((await batches.take(ticket, options, [callRow()]))[0]!.kind, 'stored');
+});
+
+test('more than may wait is turned away at once', async () => {
+  const started = Promise.withResolvers<void>();
+  const batches = createPostBatches({
+    read: () => assert.fail('not used here'),
+    writeOwn: () => started.promise as never,
+  });
+  const row = callRow();
+  const many = Array.from({ length: MAX_WAITING_ROWS }, () => row);
+  const waiting = [
+    batches.take(ticket, options, [row]),
+    batches.take(ticket, options, many),
+    batches.take(ticket, options, [row]),
+  ];
+  await assert.rejects(
+    batches.take(ticket, options, [row]),
+    (error) => error instanceof RefusedError && error.refusal === 'queue_overload',
+  );
+  started.reject(new Error('end'));
+  await Promise.allSettled(waiting);
+});

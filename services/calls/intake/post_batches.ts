@@ -1,0 +1,117 @@
+/**
+ * Posts of single calls, stored together: while one transaction is on its way, the posts that come in wait and make the
+ * next one. So a switch that posts call by call from fifty connections pays a fraction of a commit for each, an idle
+ * service adds no wait at all, and every answer still comes after its calls are on disk.
+ */
+import type { Database, Ticket } from '#platform/database/database.ts';
+import { RefusedError } from '#platform/resilience/refused.ts';
+import type { Taken } from '../formats/reader.ts';
+import { type Origin, type RowOutcome, takeIn } from './intake.ts';
+import { type OriginOptions, openPostOrigin } from './origin.ts';
+
+/** Rows a transaction; a post that is larger alone makes one alone. */
+const BATCH_ROWS = 2_000;
+/** Origins that are remembered. */
+const MAX_LINES = 100;
+/** Rows that may wait, of one origin: beyond it posts are turned away, and the switch sends them again. */
+export const MAX_WAITING_ROWS = 50_000;
+
+export interface PostBatches {
+  /**
+   * Stores the rows of one post.
+   * @returns what became of each, once it is durable
+   * @throws RefusedError when too much waits or the database takes nothing; the database's error when it fails
+   */
+  take(ticket: Ticket, options: OriginOptions, rows: readonly Taken[]): Promise<RowOutcome[]>;
+}
+
+interface Post {
+  readonly ticket: Ticket;
+  readonly rows: readonly Taken[];
+  readonly done: (outcomes: RowOutcome[]) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** Posts of one origin: format, source, and how accounts are made. */
+interface Line {
+  readonly options: OriginOptions;
+  readonly waiting: Post[];
+  waitingRows: number;
+  running: boolean;
+  origin: Origin | undefined;
+}
+
+export function createPostBatches(database: Database): PostBatches {
+  const lines = new Map<string, Line>();
+
+  async function run(key: string, line: Line): Promise<void> {
+    line.running = true;
+    while (line.waiting.length > 0) {
+      const posts = nextBatch(line);
+      try {
+        const outcomes = await store(line, posts);
+        let at = 0;
+        for (const post of posts) {
+          post.done(outcomes.slice(at, at + post.rows.length));
+          at += post.rows.length;
+        }
+      } catch (error) {
+        for (const post of posts) post.failed(error);
+      }
+    }
+    line.running = false;
+    // An idle line is kept for its origin's sake; a program that names a new source each time must not fill the memory.
+    if (lines.size > MAX_LINES) lines.delete(key);
+  }
+
+  function store(line: Line, posts: readonly Post[]): Promise<RowOutcome[]> {
+    const first = posts[0]!.ticket;
+    const deadline = Math.max(...posts.map((post) => post.ticket.deadline));
+    const ticket: Ticket = { ...first, share: `posts:${line.options.source}`, deadline };
+    return database.writeOwn(ticket, async (pool) => {
+      line.origin ??= await openPostOrigin(pool, line.options);
+      return takeIn(
+        pool,
+        line.origin,
+        posts.flatMap((post) => post.rows),
+      );
+    });
+  }
+
+  return {
+    take: (ticket, options, rows) => {
+      const key = JSON.stringify([options.format, options.source, options.newAccounts]);
+      const line = lines.get(key) ?? {
+        options,
+        waiting: [],
+        waitingRows: 0,
+        running: false,
+        origin: undefined,
+      };
+      if (line.waitingRows > MAX_WAITING_ROWS) {
+        return Promise.reject(new RefusedError('queue_overload', { waitedMs: 0 }));
+      }
+      lines.set(key, line);
+      return new Promise((done, failed) => {
+        line.waiting.push({ ticket, rows, done, failed });
+        line.waitingRows += rows.length;
+        if (!line.running) void run(key, line);
+      });
+    },
+  };
+}
+
+/** The posts that have waited longest, at least one, together at most BATCH_ROWS rows. */
+function nextBatch(line: Line): Post[] {
+  let count = 0;
+  let rows = 0;
+  while (
+    count < line.waiting.length &&
+    (count === 0 || rows + line.waiting[count]!.rows.length <= BATCH_ROWS)
+  ) {
+    rows += line.waiting[count]!.rows.length;
+    count++;
+  }
+  line.waitingRows -= rows;
+  return line.waiting.splice(0, count);
+}
