@@ -140,7 +140,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         throw badParameter(name, 'is for pages; text/csv is always the whole range');
     }
     if (request.raw.httpVersion === '1.0') {
-      reply.header('upgrade', 'HTTP/1.1').header('connection', 'upgrade');
+      reply.header('upgrade', 'HTTP/1.1').header('connection', 'upgrade, close');
       throw callsError('http_1_1_needed');
     }
     const zone = zoneOf(query.time_zone ?? 'UTC');
