@@ -237,6 +237,50 @@ export const PostQuery = Type.Object(
   closed,
 );
 
+const posted = (description: string) => Type.Optional(Type.String({ description }));
+const postedTime = (description: string) => posted(`${description}, RFC 3339 with its zone`);
+const postedNumber = (description: string) =>
+  Type.Optional(Type.Union([Type.Number(), Type.String()], { description }));
+
+/** For the document alone: each record is checked by itself (posted_record.ts), so that one does not refuse the rest. */
+export const PostedRecord = Type.Object(
+  {
+    account: posted("The account's code"),
+    i_account: Type.Optional(Type.Integer({ description: 'Or its number' })),
+    call_id: posted("The switch's id of the call"),
+    source_key: posted('What the record is recognised by when it is sent again; else all that it says'),
+    cli: posted('Calling number; empty for an anonymous caller'),
+    cld: posted('Called number'),
+    direction: Type.Optional(oneOf(DIRECTIONS, 'Told by the numbers where it is left out')),
+    start_time: Type.String({ description: 'RFC 3339 with its zone' }),
+    connect_time: postedTime('When it was answered'),
+    disconnect_time: postedTime('Its end'),
+    duration_s: postedNumber('The whole call, ringing included; needed where disconnect_time is left out'),
+    billed_duration_s: postedNumber('From connect_time to disconnect_time where it is left out'),
+    result: Type.Optional(
+      oneOf(CALL_RESULTS, 'Needed for a call that was not answered, unless its cause tells it'),
+    ),
+    disconnect_cause: posted("The switch's own word or number for how it ended"),
+    country: posted('ISO 3166-1 alpha-2; told by the number where it is left out'),
+    description: posted('Of the destination, say'),
+    cost: postedNumber('Decimal, best as a text'),
+    currency: posted("ISO 4217; the account's where it is left out"),
+    remote_ip: posted('Address of the other side'),
+    user_agent: posted('Of the telephone'),
+    attributes: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), { description: 'What else there is to keep' }),
+    ),
+  },
+  { title: 'PostedRecord', additionalProperties: false },
+);
+export const PostBody = Type.Union([
+  Type.Array(PostedRecord, { minItems: 1, maxItems: MAX_BATCH }),
+  Type.Object(
+    { variables: Type.Record(Type.String(), Type.Unknown()) },
+    { title: 'FreeswitchDocument', additionalProperties: true },
+  ),
+]);
+
 export const PostOutcome = Type.Object(
   {
     index: Type.Integer({ description: 'Place in the array, from 0' }),

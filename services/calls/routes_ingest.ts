@@ -6,10 +6,11 @@
  * was set aside is here already. The status of each record says what became of it.
  */
 import type { Database } from '#platform/database/database.ts';
+import { validatorCompiler } from '#platform/http/validation.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Api } from './api.ts';
 import { WRITERS } from './caller.ts';
-import { failures, MAX_BATCH, PostAnswer, type PostOutcome, PostQuery } from './contract.ts';
+import { failures, MAX_BATCH, PostAnswer, PostBody, type PostOutcome, PostQuery } from './contract.ts';
 import { callsError } from './errors.ts';
 import { FORMATS } from './formats/formats.ts';
 import { parseJsonCdr } from './formats/freeswitch_json.ts';
@@ -58,10 +59,14 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
       '/cdrs',
       {
         config: { scopes: WRITERS, basicAuth: true },
+        // The body is read by readBody below: it comes in several encodings, and each record is judged by itself.
+        validatorCompiler: (route) => (route.httpPart === 'body' ? () => true : validatorCompiler(route)),
         // FreeSWITCH puts `?uuid=…` behind the address that it is given, even where that has a query already.
         preValidation: async (request) => {
-          const query = request.query as { source?: unknown };
-          if (typeof query.source === 'string') query.source = query.source.replace(/\?uuid=.*$/, '');
+          const query = request.query as Record<string, unknown>;
+          for (const [name, value] of Object.entries(query)) {
+            if (typeof value === 'string') query[name] = value.replace(/\?uuid=.*$/, '');
+          }
         },
         schema: {
           tags: ['calls'],
@@ -70,6 +75,7 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
           security: [{ bearer: [] }, { basic: [] }],
           consumes: [JSON_TYPE, ...FORM_TYPES],
           querystring: PostQuery,
+          body: PostBody,
           response: { 200: PostAnswer, ...failures(400, 401, 403, 413, 415, 429, 503) },
         },
       },
@@ -78,7 +84,7 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
         const codes = (iAccounts: readonly number[]) =>
           needs.database.read(ticket, (session) => session.rows(codesOfAccounts(iAccounts)));
         const contentType = request.headers['content-type'] ?? '';
-        const posted = await readBody(request.body as Buffer | undefined, contentType, codes);
+        const posted = await readBody(request.body as unknown as Buffer | undefined, contentType, codes);
         const outcomes = await batches.take(
           ticket,
           {
