@@ -16,10 +16,10 @@ export interface Database {
   /** Reads; on a replica where there is one. */
   read<T>(ticket: Ticket, work: (session: Session, from: ReadFrom) => Promise<T>): Promise<T>;
   /**
-   * Work on the primary that opens its transactions itself, one connection at a time. It is not cut off when its client
-   * hangs up: what is half-way stored had better be stored.
+   * Work on the primary that opens its transactions itself, one connection at a time, each with `signal`. It is not cut
+   * off when its client hangs up: what is half-way stored had better be stored. At its deadline it is.
    */
-  writeOwn<T>(ticket: Ticket, work: (pool: Pool) => Promise<T>): Promise<T>;
+  writeOwn<T>(ticket: Ticket, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<T>;
 }
 
 /** What the data that is read is worth. */
@@ -52,7 +52,7 @@ export function createDatabase(options: DatabaseOptions): Database {
       if (!replica) return primary.run(ticket, (session) => work(session, { replicaLagS: null }));
       return replica.server.run(ticket, (session) => work(session, { replicaLagS: replica.lagS }));
     },
-    writeOwn: (ticket, work) => primary.hold({ ...ticket, signal: NEVER }, () => work(primary.pool)),
+    writeOwn: (ticket, work) => primary.hold({ ...ticket, signal: NEVER }, work),
   };
 }
 

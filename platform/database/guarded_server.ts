@@ -6,7 +6,7 @@
  * not end it, as on a server that is frozen, its connection is destroyed. So a slot is never held by a server that does
  * not answer.
  */
-import pg, { type ClientBase } from 'pg';
+import type { ClientBase } from 'pg';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { ActivityLog } from '#platform/resilience/activity.ts';
 import { createCircuitBreaker, type Transition } from '#platform/resilience/circuit_breaker.ts';
@@ -19,16 +19,13 @@ import {
 import { RefusedError } from '#platform/resilience/refused.ts';
 import { createRequestQueue, type QueueEvent, type QueueOrder } from '#platform/resilience/request_queue.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
-import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
-import { createPool, type Pool } from './pool.ts';
+import { closePool, createPool, type Pool, withSession } from './pool.ts';
 import { createProbe } from './probe.ts';
-import { createSession, type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 /** As the reference: a query may take 30 s. PostgreSQL ends it; the client gives up a little later in its place. */
 export const QUERY_TIMEOUT_MS = 30_000;
 export const CLIENT_TIMEOUT_SLACK_MS = 1_000;
-/** How long a cancelled statement may take to end before its connection is destroyed. */
-const CANCEL_LIMIT_MS = 500;
 
 export interface GuardedServerOptions {
   /** For logs and the dashboard: "primary", "replica 1". */
@@ -59,8 +56,11 @@ export interface GuardedServer {
    * @throws RefusedError when it got none or was cut off; else what `work` threw
    */
   run<T>(ticket: Ticket, work: (session: Session) => Promise<T>): Promise<T>;
-  /** Holds a slot for work that takes its one connection from the pool itself; throws as `run` does. */
-  hold<T>(ticket: Ticket, work: () => Promise<T>): Promise<T>;
+  /**
+   * Holds a slot for work that takes its one connection from the pool itself and passes the signal on to withSession;
+   * throws as `run` does.
+   */
+  hold<T>(ticket: Ticket, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<T>;
   /** Closes the connections; the guard has been closed before. */
   close(): Promise<void>;
 }
@@ -124,71 +124,25 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
       guarded(ticket, async (slot) => {
         const startedAt = clock.monotonic();
         let rows = 0;
-        const answer = await onConnection(pool, clock, slot, work, (count) => {
+        const onRows = (count: number) => {
           rows += count;
-        });
+        };
+        const answer = await withSession(pool, work, { signal: slot.signal, clock, onRows });
         const ms = Math.round(clock.monotonic() - startedAt);
         options.activity.add(`Query executed in ${ms}ms (${rows} rows)`);
         return answer;
       }),
     hold: (ticket, work) =>
-      guarded(ticket, async () => {
+      guarded(ticket, async ({ signal }) => {
         const startedAt = clock.monotonic();
-        const answer = await work();
-        options.activity.add(`Calls taken in within ${Math.round(clock.monotonic() - startedAt)}ms`);
+        const answer = await work(pool, signal);
+        options.activity.add(`Write executed in ${Math.round(clock.monotonic() - startedAt)}ms`);
         return answer;
       }),
     close: async () => {
       breaker.stop();
       probe.close();
-      await pool.end();
+      await closePool(pool);
     },
   };
-}
-
-async function onConnection<T>(
-  pool: Pool,
-  clock: Clock,
-  slot: GuardedSlot,
-  work: (session: Session) => Promise<T>,
-  onRows: (count: number) => void,
-): Promise<T> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  let cancelling: Promise<void> | undefined;
-  let forgetDestroy = () => {};
-  const onError = (error: Error) => {
-    broken = error;
-  };
-  const cut = () => {
-    cancelling = sendCancelRequest(cancelTarget(client), CANCEL_LIMIT_MS);
-    forgetDestroy = clock.after(CANCEL_LIMIT_MS, () => destroy(client, slot.signal.reason as Error));
-  };
-  client.on('error', onError);
-  slot.signal.addEventListener('abort', cut, { once: true });
-  try {
-    if (slot.signal.aborted) throw slot.signal.reason;
-    return await work(createSession(client, onRows));
-  } catch (error) {
-    // A connection on which PostgreSQL has not had the last word may be in the middle of anything.
-    if (!isServerError(error)) broken ??= error as Error;
-    throw error;
-  } finally {
-    forgetDestroy();
-    slot.signal.removeEventListener('abort', cut);
-    // A cancellation that is still on its way must not hit the next request's statement.
-    await cancelling;
-    client.off('error', onError);
-    client.release(broken);
-  }
-}
-
-/** PostgreSQL answered with an error, so its connection is idle again. An error of our own code says nothing of it. */
-const isServerError = (error: unknown) => error instanceof pg.DatabaseError;
-
-const cancelTarget = (client: ClientBase) => client as unknown as CancelTarget;
-
-function destroy(client: ClientBase, reason: Error): void {
-  const { connection } = client as unknown as { connection: { stream: { destroy(error: Error): void } } };
-  connection.stream.destroy(reason);
 }

@@ -1,6 +1,8 @@
 /** Connection pools, and the wait for a PostgreSQL that is still starting. */
-import pg from 'pg';
-import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { Socket } from 'node:net';
+import pg, { type ClientBase } from 'pg';
+import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
 import { createSession, type Session, transaction } from './session.ts';
 import { typeParsers } from './types.ts';
 
@@ -36,28 +38,111 @@ export function createPool(options: PoolOptions): Pool {
     ...(options.queryTimeoutMs && { query_timeout: options.queryTimeoutMs }),
   });
   pool.on('error', options.onIdleError);
+  const open = new Set<ClientBase>();
+  connections.set(pool, open);
+  pool.on('connect', (client) => {
+    open.add(client);
+    client.once('end', () => open.delete(client));
+  });
   return pool;
 }
 
-/** Borrows a connection for `work`. One whose work failed on a broken connection is thrown away, not given back. */
-export async function withSession<T>(pool: Pool, work: (session: Session) => Promise<T>): Promise<T> {
+/** The open connections of each pool, for closePool. */
+const connections = new WeakMap<Pool, Set<ClientBase>>();
+
+/** How long connections may take to close before they are destroyed. */
+const CLOSE_LIMIT_MS = 500;
+
+/** Closes a pool for good. Connections that are still in use, or whose server is frozen, are destroyed. */
+export async function closePool(pool: Pool, clock: Clock = systemClock): Promise<void> {
+  const open = connections.get(pool) ?? new Set();
+  const closed = [...open].map((client) => new Promise<void>((done) => client.once('end', () => done())));
+  let cancelLimit = () => {};
+  const limit = new Promise<void>((over) => {
+    cancelLimit = clock.after(CLOSE_LIMIT_MS, over);
+  });
+  await Promise.race([Promise.all([pool.end(), ...closed]), limit]);
+  cancelLimit();
+  for (const client of open) destroyConnection(client);
+}
+
+/** How long a cancelled statement may take to end before its connection is destroyed. */
+export const CANCEL_LIMIT_MS = 500;
+
+export interface Borrowing {
+  /**
+   * Aborted: the statement that runs is cancelled in PostgreSQL; where that does not end it within CANCEL_LIMIT_MS, as on
+   * a server that is frozen, the connection is destroyed. So `work` ends, whatever the server does.
+   */
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock;
+  /** Told how many rows each statement gave, or touched. */
+  readonly onRows?: (count: number) => void;
+}
+
+/**
+ * Borrows a connection for `work`. One that may be in the middle of anything afterwards is thrown away, not given back.
+ * @throws what `work` threw; the signal's reason where it was aborted before `work` began
+ */
+export async function withSession<T>(
+  pool: Pool,
+  work: (session: Session) => Promise<T>,
+  { signal, clock = systemClock, onRows }: Borrowing = {},
+): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  let cancelling: Promise<void> | undefined;
+  let forgetDestroy = () => {};
   const onError = (error: Error) => {
     broken = error;
   };
+  const cut = () => {
+    cancelling = sendCancelRequest(client as unknown as CancelTarget, CANCEL_LIMIT_MS);
+    forgetDestroy = clock.after(CANCEL_LIMIT_MS, () => destroyConnection(client, signal?.reason));
+  };
   client.on('error', onError);
   try {
-    return await work(createSession(client));
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', cut, { once: true });
+    return await work(createSession(client, onRows, signal));
+  } catch (error) {
+    if (!isUsable(client, error)) broken ??= error as Error;
+    throw error;
   } finally {
+    forgetDestroy();
+    signal?.removeEventListener('abort', cut);
+    // A cancellation that is still on its way must not hit the next one's statement.
+    await cancelling;
     client.off('error', onError);
     client.release(broken);
   }
 }
 
-/** Borrows a connection and runs `work` in a transaction on it. */
-export function withTransaction<T>(pool: Pool, work: (session: Session) => Promise<T>): Promise<T> {
-  return withSession(pool, (session) => transaction(session, work));
+/** Borrows a connection and runs `work` in a transaction on it; throws as withSession does. */
+export function withTransaction<T>(
+  pool: Pool,
+  work: (session: Session) => Promise<T>,
+  borrowing?: Borrowing,
+): Promise<T> {
+  return withSession(pool, (session) => transaction(session, work), borrowing);
+}
+
+const FATAL = ['FATAL', 'PANIC'];
+
+/**
+ * Whether a connection can be used again after this error: PostgreSQL has had the last word and did not close it, or
+ * the error came up in our own code, between statements.
+ */
+function isUsable(client: ClientBase, error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return !FATAL.includes(error.severity ?? '');
+  const { readyForQuery } = client as unknown as { readyForQuery: boolean };
+  return readyForQuery && client.getTransactionStatus() === 'I';
+}
+
+/** Ends a connection at once: `end()` would wait for a server that may be frozen. */
+export function destroyConnection(client: ClientBase, reason?: Error): void {
+  const { connection } = client as unknown as { connection: { stream: Socket } };
+  connection.stream.destroy(reason);
 }
 
 /**

@@ -13,9 +13,17 @@ export interface Session {
   run(statement: Statement<unknown>): Promise<number>;
 }
 
-/** @param onRows told how many rows each statement gave, or touched */
-export function createSession(client: ClientBase, onRows: (count: number) => void = () => {}): Session {
+/**
+ * @param onRows told how many rows each statement gave, or touched
+ * @param signal aborted: no further statement begins
+ */
+export function createSession(
+  client: ClientBase,
+  onRows: (count: number) => void = () => {},
+  signal?: AbortSignal,
+): Session {
   const execute = async (statement: Statement<unknown>) => {
+    signal?.throwIfAborted();
     const result = await client.query(statement.sql, statement.parameters as unknown[]);
     onRows(result.rowCount ?? 0);
     return result;

@@ -46,8 +46,12 @@ export function startOfMonth(month: Month): string {
  * readers nor writers of other months wait.
  * @returns the months that were made now
  */
-export async function ensureMonths(pool: Pool, months: Iterable<Month>): Promise<Month[]> {
-  return withTransaction(pool, async (session) => {
+export async function ensureMonths(
+  pool: Pool,
+  months: Iterable<Month>,
+  signal?: AbortSignal,
+): Promise<Month[]> {
+  const make = async (session: Session) => {
     await session.run(lockPartitions());
     const there = await existingMonths(session);
     const missing = [...new Set(months)].filter((month) => !there.has(month)).sort();
@@ -57,7 +61,8 @@ export async function ensureMonths(pool: Pool, months: Iterable<Month>): Promise
       }
     }
     return missing;
-  });
+  };
+  return withTransaction(pool, make, { signal });
 }
 
 async function existingMonths(session: Session): Promise<Set<Month>> {

@@ -57,6 +57,7 @@ const knownMonths = new WeakMap<Pool, Set<Month>>();
 
 /**
  * @param columns the header in force, kept with rows that are set aside
+ * @param signal aborted: what is under way is cancelled and undone
  * @returns what became of each row, in order
  * @throws the database's error when it fails as a whole; nothing of the batch is stored then
  */
@@ -65,20 +66,21 @@ export async function takeIn(
   origin: Origin,
   rows: readonly Taken[],
   columns: readonly string[] | null = null,
+  signal?: AbortSignal,
 ): Promise<RowOutcome[]> {
   if (rows.length === 0) return [];
   for (let attempt = 1; ; attempt++) {
     try {
-      if (origin.newAccounts) await makeAccounts(pool, origin.newAccounts, rows);
-      await makeMonths(pool, rows);
-      return await withTransaction(pool, (session) => takeBatch(session, origin, rows, columns));
+      if (origin.newAccounts) await makeAccounts(pool, origin.newAccounts, rows, signal);
+      await makeMonths(pool, rows, signal);
+      return await withTransaction(pool, (session) => takeBatch(session, origin, rows, columns), { signal });
     } catch (error) {
       const code = (error as { code?: string }).code ?? '';
       if (code === NO_PARTITION) knownMonths.delete(pool);
       if ([UNIQUE_VIOLATION, DEADLOCK, NO_PARTITION].includes(code) && attempt < BATCH_TRIES) continue;
       // A value that PostgreSQL alone refuses: find its row, and let the others in.
       if (code.startsWith('22') || code === NO_PARTITION)
-        return isolate(pool, origin, rows, columns, error as Error);
+        return isolate(pool, origin, rows, columns, error as Error, signal);
       throw error;
     }
   }
@@ -255,18 +257,20 @@ async function isolate(
   rows: readonly Taken[],
   columns: readonly string[] | null,
   error: Error,
+  signal: AbortSignal | undefined,
 ): Promise<RowOutcome[]> {
   if (rows.length === 1) {
     const rejection: Rejection = {
       code: 'bad_value',
       reason: `PostgreSQL can't store this row: ${error.message}`,
     };
-    return takeIn(pool, origin, [{ row: rows[0]!.row, parsed: { kind: 'rejected', rejection } }], columns);
+    const refused: Taken = { row: rows[0]!.row, parsed: { kind: 'rejected', rejection } };
+    return takeIn(pool, origin, [refused], columns, signal);
   }
   const half = rows.length >> 1;
   return [
-    ...(await takeIn(pool, origin, rows.slice(0, half), columns)),
-    ...(await takeIn(pool, origin, rows.slice(half), columns)),
+    ...(await takeIn(pool, origin, rows.slice(0, half), columns, signal)),
+    ...(await takeIn(pool, origin, rows.slice(half), columns, signal)),
   ];
 }
 
@@ -288,17 +292,23 @@ async function makeAccounts(
   pool: Pool,
   how: Omit<NewAccounts, 'codes'>,
   rows: readonly Taken[],
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const codes = accountCodes(rows);
   if (codes.length === 0) return;
-  await withTransaction(pool, async (session) => {
+  const make = async (session: Session) => {
     const known = new Set((await session.rows(accountsByCode(codes))).map((account) => account.code));
     const missing = codes.filter((code) => !known.has(code));
     if (missing.length > 0) await session.run(createAccounts({ ...how, codes: missing }));
-  });
+  };
+  await withTransaction(pool, make, { signal });
 }
 
-async function makeMonths(pool: Pool, rows: readonly Taken[]): Promise<void> {
+async function makeMonths(
+  pool: Pool,
+  rows: readonly Taken[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const known = knownMonths.get(pool) ?? new Set<Month>();
   knownMonths.set(pool, known);
   const missing = new Set<Month>();
@@ -308,7 +318,7 @@ async function makeMonths(pool: Pool, rows: readonly Taken[]): Promise<void> {
     if (!known.has(month) && month >= 197_001 && month <= 209_912) missing.add(month);
   }
   if (missing.size === 0) return;
-  await ensureMonths(pool, missing);
+  await ensureMonths(pool, missing, signal);
   for (const month of missing) known.add(month);
 }
 

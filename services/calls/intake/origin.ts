@@ -1,5 +1,6 @@
 /** Where rows come from, as the database keeps it: one row of calls.imports. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
+import type { Session } from '#platform/database/session.ts';
 import { beginImport, findImport, type NewAccounts } from '../store_intake.ts';
 import { hasRejected } from '../store_rejected.ts';
 import type { Origin } from './intake.ts';
@@ -26,13 +27,14 @@ export function openFileOrigin(pool: Pool, options: OriginOptions): Promise<Orig
 }
 
 /** A switch that posts: one import for all its posts, made by the first. */
-export function openPostOrigin(pool: Pool, options: OriginOptions): Promise<Origin> {
-  return withTransaction(pool, async (session) => {
+export function openPostOrigin(pool: Pool, options: OriginOptions, signal?: AbortSignal): Promise<Origin> {
+  const open = async (session: Session) => {
     const found =
       (await session.row(findImport(options.file, options.format, options.source))) ??
       (await session.row(beginImport(options.file, options.format, options.source, options.readOptions)));
     return originOf(found!.i_import, options, false);
-  });
+  };
+  return withTransaction(pool, open, { signal });
 }
 
 /**

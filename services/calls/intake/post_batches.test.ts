@@ -34,7 +34,7 @@ function straightThrough(): {
     writeOwn: async (_ticket, work) => {
       count++;
       if (failure) throw failure;
-      return work(pool);
+      return work(pool, new AbortController().signal);
     },
   };
   const fail = (error: Error | undefined) => {

@@ -68,13 +68,10 @@ export function createPostBatches(database: Database): PostBatches {
     const first = posts[0]!.ticket;
     const deadline = Math.max(...posts.map((post) => post.ticket.deadline));
     const ticket: Ticket = { ...first, share: `posts:${line.options.source}`, deadline };
-    return database.writeOwn(ticket, async (pool) => {
-      line.origin ??= await openPostOrigin(pool, line.options);
-      return takeIn(
-        pool,
-        line.origin,
-        posts.flatMap((post) => post.rows),
-      );
+    return database.writeOwn(ticket, async (pool, signal) => {
+      line.origin ??= await openPostOrigin(pool, line.options, signal);
+      const rows = posts.flatMap((post) => post.rows);
+      return takeIn(pool, line.origin, rows, null, signal);
     });
   }
 
