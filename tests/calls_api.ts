@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { sqlBuilder } from '#platform/database/statement.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { createLifetime } from '#platform/lifecycle/lifetime.ts';
-import { createLogger } from '#platform/telemetry/logger.ts';
+import { createLogger, type Logger } from '#platform/telemetry/logger.ts';
 import type { Scope } from '#services/calls/caller.ts';
 import { createKey } from '#services/calls/keys.ts';
 import { type Calls, type CallsSettings, startCalls } from '#services/calls/module.ts';
@@ -61,7 +61,7 @@ const SETTINGS: CallsSettings = {
 /** Starts the service; it is stopped after the file's last test. Call it at the top of the file. */
 export async function testApi(
   settings: Partial<CallsSettings> = {},
-  options: { clock?: Clock; database?: TestDatabase; replicaUrls?: readonly string[] } = {},
+  options: { clock?: Clock; database?: TestDatabase; replicaUrls?: readonly string[]; logger?: Logger } = {},
 ): Promise<TestApi> {
   const database = options.database ?? (await testDatabase());
   const failures: string[] = [];
@@ -72,7 +72,7 @@ export async function testApi(
       databaseUrl: database.url,
       replicaUrls: options.replicaUrls ?? [],
       clock: options.clock ?? systemClock,
-      logger: createLogger('test', 'silent'),
+      logger: options.logger ?? createLogger('test', 'silent'),
     },
     lifetime,
   );

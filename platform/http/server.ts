@@ -16,7 +16,7 @@ import {
   fastify,
   LogController,
 } from 'fastify';
-import { type Logger, maskNumber } from '#platform/telemetry/logger.ts';
+import { type Logger, masked, maskNumber } from '#platform/telemetry/logger.ts';
 import { DURATION_BUCKETS_S, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
 import { ApiError, httpError } from './errors.ts';
 import { validationError, validatorCompiler } from './validation.ts';
@@ -173,13 +173,14 @@ function observe(server: BareServer, registry: Registry): void {
   });
 }
 
+/** Numbers may stand in any parameter, known or not, and more than once. */
 function loggable(query: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(query).map(([name, value]) => [
-      name,
-      NUMBER_PARAMETERS.has(name) && typeof value === 'string' ? maskNumber(value) : value,
-    ]),
-  );
+  const shown = (name: string, value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map((one) => shown(name, one));
+    if (typeof value !== 'string') return value;
+    return NUMBER_PARAMETERS.has(name) ? maskNumber(value) : masked(value);
+  };
+  return Object.fromEntries(Object.entries(query).map(([name, value]) => [masked(name), shown(name, value)]));
 }
 
 declare module 'fastify' {

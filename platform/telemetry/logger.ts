@@ -2,14 +2,17 @@
  * Structured logs, one JSON line each. Lines never hold a full phone number or a key: what is logged of a request
  * goes through `maskNumber` or is left out (see platform/http/server.ts).
  */
-import { destination, type Logger, pino } from 'pino';
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
 
 export type { Logger };
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'silent';
 
-/** @param service the module that speaks; `to` is a file descriptor: 1 standard output, 2 standard error */
-export function createLogger(service: string, level: LogLevel, to: 1 | 2 = 1): Logger {
+/**
+ * @param service the module that speaks
+ * @param to standard output (1), standard error (2), or a stream
+ */
+export function createLogger(service: string, level: LogLevel, to: 1 | 2 | DestinationStream = 1): Logger {
   return pino(
     {
       level,
@@ -19,7 +22,7 @@ export function createLogger(service: string, level: LogLevel, to: 1 | 2 = 1): L
       serializers: { err: loggableError },
       redact: { paths: ['authorization', 'headers.authorization', 'password', 'key'], censor: '[hidden]' },
     },
-    destination({ fd: to, sync: true }),
+    typeof to === 'number' ? destination({ fd: to, sync: true }) : to,
   );
 }
 
@@ -43,7 +46,16 @@ export function loggableError(error: unknown): Record<string, unknown> {
   };
 }
 
-const masked = (text: string) => text.replace(LONG_DIGITS, maskNumber);
+/** A key, a token, a cursor: whatever somebody puts where it does not belong. */
+const LONG_WORD = /[\w-]{32,}/g;
+const SHOWN_OF_LONG_WORD = 8;
+
+/** A text with everything in it masked that is long enough to be a number or a key. */
+export function masked(text: string): string {
+  return text
+    .replace(LONG_WORD, (word) => `${word.slice(0, SHOWN_OF_LONG_WORD)}…`)
+    .replace(LONG_DIGITS, maskNumber);
+}
 
 /**
  * A phone number that can be recognised but not dialled: the country and area stay, the end is starred,

@@ -1,0 +1,64 @@
+/** What is logged of requests: enough to follow one, and never a whole number or a key. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLogger } from '#platform/telemetry/logger.ts';
+import { type Json, testApi } from '#tests/calls_api.ts';
+import { keyOf } from './keys.ts';
+
+const lines: string[] = [];
+const logger = createLogger('calls', 'debug', { write: (line: string) => void lines.push(line) });
+const api = await testApi({}, { logger });
+const operator = await api.key('operator');
+const iAcme = await api.account('acme');
+
+const NUMBER = '493023125001';
+const KEY = keyOf(Buffer.alloc(32, 7));
+
+async function logged(path: string, headers: Record<string, string> = {}): Promise<Json[]> {
+  lines.length = 0;
+  await api.get(path, operator, headers);
+  const deadline = Date.now() + 5_000;
+  // The line is written after the answer is through.
+  while (!lines.some((line) => line.includes('"route"'))) {
+    assert.ok(Date.now() < deadline, 'nothing was logged');
+    await new Promise((soon) => setImmediate(soon));
+  }
+  return lines.map((line) => JSON.parse(line));
+}
+
+test('a request is logged with its id, route, caller, status and time', async () => {
+  const [line] = await logged(`/cdrs?i_account=${iAcme}&type=answered`, { 'x-request-id': 'follow-me' });
+  assert.deepEqual(
+    [line.level, line.service, line.method, line.route, line.status, line.caller, line.query.type],
+    ['info', 'calls', 'GET', '/cdrs', 200, 'test operator', 'answered'],
+  );
+  assert.ok(JSON.stringify(line).includes('follow-me'));
+  assert.equal(typeof line.duration_ms, 'number');
+});
+
+test('no number and no key is logged whole, wherever it stands', async () => {
+  const paths = [
+    `/cdrs?i_account=${iAcme}&cli=%2B${NUMBER}`,
+    `/cdrs?i_account=${iAcme}&cld=${NUMBER}*`,
+    `/cdrs?i_account=${iAcme}&cli=%2B${NUMBER}&cli=${NUMBER}`,
+    `/cdrs?i_account=${iAcme}&call_id=${NUMBER}@10.0.0.1`,
+    `/cdrs?number=%2B${NUMBER}&key=${KEY}`,
+    `/cdrs?%2B${NUMBER}=1`,
+    `/cdrs/${NUMBER}00000`,
+    `/calls/${NUMBER}?key=${KEY}`,
+  ];
+  for (const path of paths) {
+    const text = JSON.stringify(await logged(path, { 'x-key': KEY }));
+    assert.ok(!text.includes(NUMBER), `${path}: ${text}`);
+    assert.ok(!text.includes(KEY) && !text.includes(operator), `${path}: ${text}`);
+  }
+});
+
+test('an error of the database is logged without the row that it quotes', async () => {
+  const insert = `INSERT INTO calls.accounts (code, name, currency, time_zone) VALUES ('${NUMBER}', 'x', 'EUR', 'UTC')`;
+  lines.length = 0;
+  await api.database.pool.query(insert);
+  await api.database.pool.query(insert).catch((error: Error) => logger.error({ err: error }, 'failed'));
+  assert.match(lines[0]!, /duplicate key value/);
+  assert.ok(!lines[0]!.includes(NUMBER), lines[0]);
+});
