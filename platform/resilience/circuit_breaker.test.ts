@@ -267,6 +267,19 @@ test('held open by hand it bears the name of who did it, and neither time nor th
   );
 });
 
+test('a probe that said nothing frees its place, and whoever waits is told', async () => {
+  const { clock, breaker, fail } = setUp();
+  fail(5);
+  await clock.advance(OPEN_MS);
+  const probes = [breaker.tryPass()!, breaker.tryPass()!, breaker.tryPass()!];
+  assert.equal(breaker.tryPass(), undefined);
+  let told = 0;
+  breaker.onChange(() => told++);
+  probes[0]!.settle('neutral');
+  assert.equal(told, 1);
+  assert.ok(breaker.tryPass());
+});
+
 test('stopping leaves no timer; listeners are told until they leave', () => {
   const { clock, breaker, fail } = setUp();
   let told = 0;

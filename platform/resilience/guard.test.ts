@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createFakeClock, type FakeClock } from '#platform/lifecycle/fake_clock.ts';
@@ -41,7 +42,7 @@ const deaf = (clock: FakeClock, ms: number) => async () => {
 };
 
 test('work gets a slot and its value is handed on', async () => {
-  const { clock, guard, ticket, outcomes } = setUp(1);
+  const { clock, guard, ticket, client, outcomes } = setUp(1);
   const first = guard.run(ticket(), obedient(clock, 100));
   const second = guard.run(ticket(), obedient(clock, 100));
   await clock.advance(200);
@@ -49,6 +50,11 @@ test('work gets a slot and its value is handed on', async () => {
   assert.deepEqual(await second, { ok: true, value: 'done', waitedMs: 100 });
   assert.deepEqual(outcomes(), ['success', 'success']);
   assert.equal(clock.pendingTimers, 0);
+  assert.deepEqual(
+    getEventListeners(client.signal, 'abort'),
+    [],
+    'a connection kept alive gathers no listeners',
+  );
 });
 
 test('what work throws is thrown on, and judged', async () => {
@@ -104,9 +110,13 @@ test('when the client hangs up work is cut off, and that is no failure however l
 
 test('a client that hangs up between dispatch and work: the work is not begun', async () => {
   const { clock, guard, ticket, client, outcomes } = setUp();
-  const answer = guard.run(ticket(), () => assert.fail('was begun'));
+  let begun = false;
+  const answer = guard.run(ticket(), async () => {
+    begun = true;
+  });
   client.abort();
   assert.deepEqual(await answer, { ok: false, refusal: 'client_gone', waitedMs: 0 });
+  assert.equal(begun, false);
   assert.deepEqual(outcomes(), ['neutral']);
   assert.equal(clock.pendingTimers, 0);
 });
@@ -121,6 +131,15 @@ test('work that does not end when it is cut off is abandoned: answered, its slot
   assert.deepEqual(await frozen, { ok: false, refusal: 'deadline', waitedMs: 0 });
   assert.equal((await next).ok, true);
   assert.deepEqual(outcomes(), ['failure', 'success']);
+});
+
+test('work is cut off once: a client that hangs up after the deadline changes nothing', async () => {
+  const { clock, guard, ticket, client } = setUp(1);
+  const answer = guard.run(ticket(500), deaf(clock, 3_600_000));
+  await clock.advance(500 + CANCEL_GRACE_MS / 2);
+  client.abort();
+  await clock.advance(CANCEL_GRACE_MS / 2);
+  assert.deepEqual(await answer, { ok: false, refusal: 'deadline', waitedMs: 0 });
 });
 
 test('a value that comes after the cut is still handed on', async () => {
@@ -163,6 +182,12 @@ test('closing lets what runs end, cuts off what does not, and refuses the rest',
   assert.deepEqual(await slow, { ok: false, refusal: 'shutting_down', waitedMs: 0 });
   assert.deepEqual(await waits, { ok: false, refusal: 'shutting_down', waitedMs: 0 });
   assert.deepEqual(outcomes(), ['success', 'neutral']);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('closing with nothing at work is over at once and leaves no timer', async () => {
+  const { clock, guard } = setUp();
+  await guard.close(500);
   assert.equal(clock.pendingTimers, 0);
 });
 

@@ -119,6 +119,25 @@ test('a single failure that is no timeout is told, but the breaker hears only of
   await monitor.stop();
 });
 
+test('the breaker hears of each outage, and with each success when its check began', async () => {
+  const scripts = [HANGS, PASSES, HANGS, PASSES];
+  const heard: string[] = [];
+  const clock = createFakeClock();
+  const start = clock.monotonic();
+  const monitor = createHealthMonitor({
+    clock,
+    check: (signal) => clock.sleep((scripts.shift() ?? PASSES).takesMs, signal),
+    breaker: {
+      databaseDown: () => void heard.push(`down at ${clock.monotonic() - start}`),
+      databaseUp: (checkedFrom) => void heard.push(`up from ${checkedFrom - start}`),
+    },
+  });
+  monitor.start();
+  await clock.advance(12_500);
+  assert.deepEqual(heard, ['down at 5000', 'up from 5000', 'down at 12000', 'up from 12000']);
+  await monitor.stop();
+});
+
 test('a frozen database opens the breaker within 7 s, and an early probe follows its recovery', async () => {
   let script = PASSES;
   const clock = createFakeClock();
