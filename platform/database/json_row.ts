@@ -40,6 +40,9 @@ const QUOTED: ReadonlySet<ColumnKind> = new Set(['decimal', 'plain', 'text', 'ti
 const NULL = 0x6e756c6c;
 const TRUE = 0x74727565;
 const FALS = 0x66616c73;
+const EMPTY_JSON_ARRAY = 0x5b5d;
+/** `{}`: what an everyday array is. */
+const EMPTY_ARRAY_LENGTH = 2;
 const QUOTE = 0x22;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
@@ -111,10 +114,13 @@ export function writeJsonRow(
       continue;
     }
     const rewrite = rewrites?.[i];
-    if (rewrite || kind === 'array') {
+    if (rewrite || (kind === 'array' && length > EMPTY_ARRAY_LENGTH)) {
       const text = textAt(from, valueAt, length);
       out.at = quoted[i] ? toAt - 1 : toAt;
-      writeText(out, JSON.stringify(rewrite ? rewrite(text) : arrayOf(text, plan.columns[i]!.type)));
+      writeText(
+        out,
+        JSON.stringify(rewrite ? rewrite(text) : pg.types.getTypeParser(plan.columns[i]!.type)(text)),
+      );
       reserve(out, worst);
       to = out.view;
       toAt = out.at;
@@ -160,6 +166,10 @@ export function writeJsonRow(
         copyBytes(from, valueAt, to, toAt, length);
         toAt += length;
         break;
+      case 'array':
+        to.setInt16(toAt, EMPTY_JSON_ARRAY);
+        toAt += 2;
+        break;
       default: // number, json
         copyBytes(from, valueAt, to, toAt, length);
         toAt += length;
@@ -174,9 +184,4 @@ export function writeJsonRow(
 function refuseUnsafe(text: string): void {
   if (!Number.isSafeInteger(Number(text)))
     throw new RangeError(`bigint ${text} does not fit a JavaScript number`);
-}
-
-/** pg's reading of an array; an everyday one is empty. */
-function arrayOf(text: string, type: number): unknown {
-  return text === '{}' ? [] : pg.types.getTypeParser(type)(text);
 }

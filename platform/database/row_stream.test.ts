@@ -280,12 +280,13 @@ test('a cancel request that nobody hears: the connection is closed after CANCEL_
 test('rows are whole wherever the network cuts them', async () => {
   const sql = `SELECT i, repeat('"é', i % 700) AS a, NULL AS b, 1.5 AS c FROM generate_series(1, 300) AS i`;
   const query = { sql, parameters: [] };
-  const expected = await withSession(pool, ({ client }) => rowsAsJson(client, query));
+  const expected = await withSession(pool, ({ client }) => rowsAsJson(client, query, { keep: ['a'] }));
   for (const chunkSizes of [[1, 7, 300], [5], [13, 4096, 1], [2000, 3]]) {
     const proxy = await startProxy({ chunkSizes, connections: 2 });
     const client = new pg.Client({ connectionString: proxy.url });
     await client.connect();
-    assert.deepEqual(await rowsAsJson(client, query), expected);
+    const { bytes, last } = await rowsAsJson(client, query, { keep: ['a'] });
+    assert.deepEqual([bytes, last], [expected.bytes, expected.last]);
     await assert.rejects(count(client, 'SELECT 1/(i-50) FROM generate_series(1, 100) AS i'), {
       code: '22012',
     });

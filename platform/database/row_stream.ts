@@ -9,6 +9,7 @@
 import type { Socket } from 'node:net';
 import type { ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { freeMemory } from './byte_output.ts';
 import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
 import { type Column, readColumns } from './row_columns.ts';
 import { createSplitter, encodeQuery, HEADER_BYTES, MESSAGE } from './wire_messages.ts';
@@ -28,7 +29,7 @@ export interface RowSink {
   columns(columns: readonly Column[]): void;
   /**
    * One row, from its number of columns at `at` up to `end`: for each column its length (-1: null) and its text.
-   * The memory behind `view` is not written to again.
+   * The memory behind `view` is gone after the next pieceEnd.
    */
   row(view: DataView<ArrayBuffer>, at: number, end: number): void;
   /** What came in one piece has been given: a good moment to pass it on, or to pause. */
@@ -126,6 +127,14 @@ export function streamRows(
     else resolve();
   }
 
+  function guarded(give: () => void): void {
+    try {
+      give();
+    } catch (error) {
+      stop(error);
+    }
+  }
+
   function tellPg(view: DataView<ArrayBuffer>, start: number, end: number): void {
     pgListener?.(Buffer.from(view.buffer, view.byteOffset + start, end - start));
   }
@@ -140,11 +149,7 @@ export function streamRows(
         }
         break;
       case MESSAGE.rowDescription:
-        try {
-          if (!failure) sink.columns(readColumns(view, start, end));
-        } catch (error) {
-          stop(error);
-        }
+        if (!failure) guarded(() => sink.columns(readColumns(view, start, end)));
         break;
       case MESSAGE.parseComplete:
       case MESSAGE.bindComplete:
@@ -172,7 +177,7 @@ export function streamRows(
         tellPg(view, start, end);
         break;
       case MESSAGE.readyForQuery:
-        ready = Buffer.from(view.buffer, view.byteOffset + start, end - start);
+        ready = Buffer.copyBytesFrom(new Uint8Array(view.buffer, view.byteOffset + start, end - start));
         return false;
       default:
         failure ??= { error: new Error(`unknown message 0x${type.toString(16)} from PostgreSQL`) };
@@ -186,20 +191,20 @@ export function streamRows(
 
   function onData(chunk: Buffer): void {
     const rest = split(chunk);
-    if (!ready) {
-      if (!failure) sink.pieceEnd?.();
-      return;
-    }
-    const finish = () => {
-      const listener = pgListener;
-      if (!listener) return; // the connection was lost meanwhile
-      settle();
-      listener(ready!); // the client's next query may start in here
-      if (rest && rest.length > 0) listener(rest);
-    };
+    if (!failure) guarded(() => sink.pieceEnd?.());
     // A cancel request that is still on its way would hit the next query.
-    if (cancelled) cancelled.then(finish);
-    else finish();
+    if (ready && cancelled) cancelled.then(() => finish(rest));
+    else if (ready) finish(rest);
+    if (!rest || rest.length === 0) freeMemory(chunk); // no other listener has it, see submit()
+  }
+
+  /** @param rest what came behind ReadyForQuery */
+  function finish(rest: Buffer | undefined): void {
+    const listener = pgListener;
+    if (!listener || !ready) return; // the connection was lost meanwhile
+    settle();
+    listener(ready); // the client's next query may start in here
+    if (rest && rest.length > 0) listener(rest);
   }
 
   const submittable: Submittable = {

@@ -1,6 +1,6 @@
 /** A page of rows as JSON bytes, written straight from PostgreSQL's bytes: see json_row.ts for what becomes of each type. */
 import type { ClientBase } from 'pg';
-import { type ByteOutput, createOutput, reserve, textAt, writeText } from './byte_output.ts';
+import { type ByteOutput, createOutput, freeMemory, reserve, textAt, writeText } from './byte_output.ts';
 import { type JsonRowPlan, planJsonRow, writeJsonRow } from './json_row.ts';
 import { type Column, columnIndex, type Rewrite, rewritesByColumn } from './row_columns.ts';
 import { type RowQuery, type RowStreamOptions, streamRows } from './row_stream.ts';
@@ -35,6 +35,11 @@ export interface PageFacts {
 
 export interface JsonPage extends PageFacts {
   readonly bytes: Buffer;
+  /**
+   * Gives the memory back; `bytes` is then empty. To be called when they are sent (a response's 'finish'). Without it
+   * the page waits for garbage collection like anything else, at a third more of the processor's time.
+   */
+  free(): void;
 }
 
 /**
@@ -54,8 +59,9 @@ export async function rowsAsJson(
   let out: ByteOutput | undefined;
   let count = 0;
   let more = false;
-  let lastView: DataView<ArrayBuffer> | undefined;
-  let lastAt = 0;
+  let lastRow: DataView<ArrayBuffer> | undefined; // of this piece
+  let lastRowAt = 0;
+  let kept: readonly (string | null)[] | undefined;
 
   const sink = {
     columns(columns: readonly Column[]) {
@@ -73,20 +79,25 @@ export async function rowsAsJson(
       writeJsonRow(plan!.row, out!, view, at, end, rewrites);
       if (out!.at > PAGE_LIMIT_BYTES) throw new RangeError(`a page of more than ${PAGE_LIMIT_BYTES} bytes`);
       count++;
-      lastView = view;
-      lastAt = at;
+      lastRow = view;
+      lastRowAt = at;
+    },
+    pieceEnd() {
+      if (lastRow) kept = valuesAt(lastRow, lastRowAt, keptIndexes);
+      lastRow = undefined;
     },
   };
   await streamRows(client, query, sink, options).finished;
 
   out ??= beginArray(FIRST_CAPACITY_BYTES.least, before);
   out.view.setUint8(out.at++, CLOSE_ARRAY);
-  const kept = lastView && valuesAt(lastView, lastAt, keptIndexes);
-  const last = kept && Object.fromEntries(keep.map((name, i) => [name, kept[i]!]));
+  const values = kept;
+  const last = values && Object.fromEntries(keep.map((name, i) => [name, values[i]!]));
   const facts: PageFacts = { count, more, last };
   if (after) writeText(out, after(facts));
   if (plan) plan.capacity = capacityAfter(out.at);
-  return { ...facts, bytes: out.bytes.subarray(0, out.at) };
+  const memory = out.bytes;
+  return { ...facts, bytes: memory.subarray(0, out.at), free: () => freeMemory(memory) };
 }
 
 const OPEN_ARRAY = 0x5b;
