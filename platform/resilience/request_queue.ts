@@ -32,7 +32,10 @@ export interface Slot {
   readonly waitedMs: number;
   /** The breaker is HALF_OPEN: this request finds out whether the database works again. */
   readonly probe: boolean;
-  /** Gives the slot back and tells the breaker how the work went; only the first call counts. */
+  /**
+   * Gives the slot back and tells the breaker how the work went; only the first call counts. Successes teach the queue
+   * how long work takes; what is neutral can only make it think that work takes longer.
+   */
   release(outcome: Outcome, cause?: unknown): void;
 }
 
