@@ -59,7 +59,7 @@ export function systemModules(config: Config): AnyModule<Parts>[] {
     name: 'schema',
     needs: ['postgres'],
     purpose: 'brings the embedded database up to date; of any other, checks that it is',
-    start: async (needs) => {
+    start: async (needs, lifetime) => {
       const pool = createPool({
         url: needs.postgres.url,
         applicationName: 'trunkline-schema',
@@ -67,9 +67,9 @@ export function systemModules(config: Config): AnyModule<Parts>[] {
         onIdleError: () => undefined,
       });
       try {
-        await waitForPostgres(pool, systemClock, (attempt, error) =>
-          logger('schema').warn({ attempt, reason: String(error) }, 'PostgreSQL does not answer yet'),
-        );
+        const report = (attempt: number, error: unknown) =>
+          logger('schema').warn({ attempt, reason: String(error) }, 'PostgreSQL does not answer yet');
+        await waitForPostgres(pool, systemClock, report, lifetime.stopping);
         return { ran: await bringUpToDate(pool, needs.postgres) };
       } finally {
         await pool.end();

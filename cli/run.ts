@@ -1,5 +1,5 @@
 /** Runs modules until a signal asks to stop: the first stops them in order, the second ends the process at once. */
-import { readConfig } from '#config';
+import { type Config, readConfig } from '#config';
 import { type Running, startModules } from '#platform/lifecycle/modules.ts';
 import { type Parts, systemModules } from '#system';
 import { note } from './print.ts';
@@ -16,26 +16,40 @@ export async function runSystem(
   ready: (parts: Partial<Parts>) => Promise<void>,
 ): Promise<void> {
   const config = readConfig(process.env);
+  const stop = new AbortController();
   const stopRequested = new Promise<void>((resolve) => {
-    let signals = 0;
     for (const signal of SIGNALS) {
       process.on(signal, () => {
-        signals++;
-        if (signals > 1) process.exit(ENDED_AT_ONCE);
+        if (stop.signal.aborted) process.exit(ENDED_AT_ONCE);
         note(`${signal}: stopping (once more ends it at once)`);
+        stop.abort(new Error(signal));
         resolve();
       });
     }
   });
-  const running: Running<Parts> = await startModules(systemModules(config), wanted, (what, error) =>
-    note(`stopping ${what}: ${error instanceof Error ? error.message : String(error)}`),
-  );
+  const running = await start(config, wanted, stop.signal);
   try {
-    await ready(running.parts);
+    if (running) await ready(running.parts);
     await stopRequested;
   } finally {
-    await running.stop();
+    await running?.stop();
   }
   // Whatever a library still holds open must not keep a stopped program alive.
   process.exit(process.exitCode ?? 0);
+}
+
+/** @returns undefined where a signal asked to stop before all was up; what was up is down again then */
+async function start(
+  config: Config,
+  wanted: readonly string[],
+  interrupted: AbortSignal,
+): Promise<Running<Parts> | undefined> {
+  const report = (what: string, error: unknown) =>
+    note(`stopping ${what}: ${error instanceof Error ? error.message : String(error)}`);
+  try {
+    return await startModules(systemModules(config), wanted, report, interrupted);
+  } catch (error) {
+    if (interrupted.aborted) return undefined;
+    throw error;
+  }
 }

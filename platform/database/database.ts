@@ -3,8 +3,11 @@
  *
  * Writes go to the primary. Reads go to the replicas where there are any, and then never to the primary: a replica's
  * failure must not move its load onto the server that takes the calls in. Of the replicas, the freshest that answer are
- * used in turn; one that lags too far behind is left out while another does not.
+ * used in turn; one that lags too far behind is left out while another does not. What waits for a replica that is lost
+ * goes on to another.
  */
+import { MAX_PROBES } from '#platform/resilience/circuit_breaker.ts';
+import { RefusedError } from '#platform/resilience/refused.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
 import type { GuardedServer } from './guarded_server.ts';
 import type { Pool } from './pool.ts';
@@ -20,11 +23,17 @@ export interface Database {
    * off when its client hangs up: what is half-way stored had better be stored. At its deadline it is.
    */
   writeOwn<T>(ticket: Ticket, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<T>;
+  /**
+   * A small read that must work when requests do not get through: past queue and breaker, with little time, one at a
+   * time. On a replica where there is one.
+   * @param share whose turn it is, where several wait
+   */
+  readAside<T>(share: string, work: (session: Session) => Promise<T>): Promise<T>;
 }
 
 /** What the data that is read is worth. */
 export interface ReadFrom {
-  /** Seconds that it is behind the primary, as last measured; null when it is the primary's own. */
+  /** Seconds that it is at most behind the primary; null when it is the primary's own. */
   readonly replicaLagS: number | null;
 }
 
@@ -46,18 +55,83 @@ const NEVER = new AbortController().signal;
 export function createDatabase(options: DatabaseOptions): Database {
   const { primary, replicas } = options;
   let turn = 0;
-  return {
-    read: (ticket, work) => {
-      const replica = chooseReplica(replicas, options.maxReplicaLagS, turn++);
+  const choose = () => chooseReplica(replicas, options.maxReplicaLagS, turn++);
+
+  async function read<T>(ticket: Ticket, work: (session: Session, from: ReadFrom) => Promise<T>): Promise<T> {
+    for (;;) {
+      const replica = choose();
       if (!replica) return primary.run(ticket, (session) => work(session, { replicaLagS: null }));
-      return replica.server.run(ticket, (session) => work(session, { replicaLagS: replica.lagS }));
-    },
+      const wait = waitFor(replica, replicas, ticket.signal);
+      try {
+        return await replica.server.run({ ...ticket, signal: wait.signal }, (session) => {
+          wait.begun();
+          return work(session, { replicaLagS: replica.lagS });
+        });
+      } catch (error) {
+        if (!(wait.moved && error instanceof RefusedError && error.refusal === 'client_gone')) throw error;
+      } finally {
+        wait.end();
+      }
+    }
+  }
+
+  return {
+    read,
     writeOwn: (ticket, work) => primary.hold({ ...ticket, signal: NEVER }, work),
+    readAside: (share, work) => (choose()?.server ?? primary).runAside(share, work),
   };
 }
 
+interface Wait {
+  readonly signal: AbortSignal;
+  /** It was given up for another replica's sake. */
+  readonly moved: boolean;
+  /** The request is at work: it stays where it is. */
+  begun(): void;
+  end(): void;
+}
+
+/** A request's wait for one replica, given up when that one takes no work any more and another does. */
+function waitFor(replica: Replica, replicas: readonly Replica[], gone: AbortSignal): Wait {
+  const others = replicas.filter((other) => other !== replica);
+  if (others.length === 0) return { signal: gone, moved: false, begun: () => {}, end: () => {} };
+  const controller = new AbortController();
+  let moved = false;
+  const onChange = () => {
+    if (controller.signal.aborted || takesWork(replica) || !others.some(takesWork)) return;
+    moved = true;
+    controller.abort(new Error(`${replica.server.name} takes no work`));
+  };
+  const stops = replicas.map(({ server }) => server.guard.breaker.onChange(onChange));
+  const begun = () => {
+    for (const stop of stops.splice(0)) stop();
+  };
+  const onGone = () => controller.abort(gone.reason);
+  gone.addEventListener('abort', onGone, { once: true });
+  if (gone.aborted) onGone();
+  return {
+    signal: controller.signal,
+    get moved() {
+      return moved;
+    },
+    begun,
+    end: () => {
+      begun();
+      gone.removeEventListener('abort', onGone);
+    },
+  };
+}
+
+/** Whether a request that comes now would be let through. */
+function takesWork({ server }: Replica): boolean {
+  const { state } = server.guard.breaker;
+  if (state.name === 'CLOSED') return true;
+  // It needs requests to find out by whether it works; it gets none that its own health check says will fail.
+  return state.name === 'HALF_OPEN' && state.probes < MAX_PROBES && server.monitor.status.healthy;
+}
+
 /**
- * The replica whose turn it is, of the best there are: closed breaker and fresh; else closed breaker and least behind;
+ * The replica whose turn it is, of the best there are: takes work and is fresh; else takes work and is least behind;
  * else any, where the request waits for its breaker.
  */
 export function chooseReplica(
@@ -65,7 +139,7 @@ export function chooseReplica(
   maxLagS: number,
   turn: number,
 ): Replica | undefined {
-  const answering = replicas.filter((replica) => !replica.server.guard.breaker.blocked);
+  const answering = replicas.filter(takesWork);
   const fresh = answering.filter((replica) => (replica.lagS ?? Number.POSITIVE_INFINITY) <= maxLagS);
   if (fresh.length > 0) return fresh[turn % fresh.length];
   const candidates = answering.length > 0 ? answering : replicas;

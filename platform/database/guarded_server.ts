@@ -10,6 +10,8 @@ import type { ClientBase } from 'pg';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { ActivityLog } from '#platform/resilience/activity.ts';
 import { createCircuitBreaker, type Transition } from '#platform/resilience/circuit_breaker.ts';
+import { callAt, TimeoutError } from '#platform/resilience/deadline.ts';
+import type { Outcome } from '#platform/resilience/failure_rule.ts';
 import { createGuard, type Guard, type GuardedSlot } from '#platform/resilience/guard.ts';
 import {
   createHealthMonitor,
@@ -61,9 +63,21 @@ export interface GuardedServer {
    * throws as `run` does.
    */
   hold<T>(ticket: Ticket, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<T>;
+  /**
+   * A small read past queue and breaker, for what must work when requests do not get through: on the one connection more
+   * that the pool has, so one at a time, within ASIDE_LIMIT_MS.
+   * @param share whose turn it is, where several wait
+   * @throws RefusedError, TimeoutError, or what `work` threw
+   */
+  runAside<T>(share: string, work: (session: Session) => Promise<T>): Promise<T>;
   /** Closes the connections; the guard has been closed before. */
   close(): Promise<void>;
 }
+
+/** How long a small read aside may take, its wait included, and how many may wait. */
+export const ASIDE_LIMIT_MS = 2_000;
+const ASIDE_QUEUE_LIMIT = 20;
+const NEVER = new AbortController().signal;
 
 export function createGuardedServer(options: GuardedServerOptions): GuardedServer {
   const { clock, name } = options;
@@ -77,12 +91,21 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
       options.onTransition?.(transition);
     },
   });
+  /** Requests that waited and got their turn since the queue was last empty. */
+  let processed = 0;
   const queue = createRequestQueue({
     slots: options.poolSize,
     order: options.queueOrder,
     clock,
     gate: breaker,
-    ...(options.onQueueEvent && { onEvent: options.onQueueEvent }),
+    onEvent: (event) => {
+      options.onQueueEvent?.(event);
+      if (event.kind !== 'dispatched' || event.waitedMs === 0) return;
+      processed++;
+      if (queue.status.waiting > 0) return;
+      options.activity.add(`Queue processed ${processed} ${processed === 1 ? 'request' : 'requests'}`);
+      processed = 0;
+    },
   });
   const guard = createGuard({ queue, breaker, clock });
   const pool = createPool({
@@ -115,11 +138,39 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     throw new RefusedError(answer.refusal, { waitedMs, ...(nextProbe && { nextProbe }) });
   };
 
+  const aside = createRequestQueue({ slots: 1, limit: ASIDE_QUEUE_LIMIT, order: 'fifo', clock });
+  async function runAside<T>(share: string, work: (session: Session) => Promise<T>): Promise<T> {
+    const deadline = clock.monotonic() + ASIDE_LIMIT_MS;
+    const admission = await aside.enter({ lane: 'operator', share, deadline, signal: NEVER });
+    if (!admission.admitted) throw new RefusedError(admission.refusal, { waitedMs: admission.waitedMs });
+    const cut = new AbortController();
+    const tooLate = new Promise<never>((_, reject) => {
+      cut.signal.addEventListener('abort', () => reject(cut.signal.reason));
+    });
+    const cancel = callAt(clock, deadline, () =>
+      cut.abort(new TimeoutError(`a read of ${name}`, ASIDE_LIMIT_MS)),
+    );
+    // The slot is held until the connection is back: it may still be on its way when the answer is due.
+    let outcome: Outcome = 'neutral';
+    const working = withSession(pool, work, { signal: cut.signal, clock })
+      .then((value) => {
+        // The queue learns from successes how long work takes.
+        outcome = 'success';
+        return value;
+      })
+      .finally(() => {
+        cancel();
+        admission.slot.release(outcome);
+      });
+    return Promise.race([working, tooLate]);
+  }
+
   return {
     name,
     pool,
     guard,
     monitor,
+    runAside,
     run: (ticket, work) =>
       guarded(ticket, async (slot) => {
         const startedAt = clock.monotonic();

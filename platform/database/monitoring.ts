@@ -57,12 +57,21 @@ export function monitoringReport(
   };
 }
 
-/** Down: nobody can be answered. Degraded: some can't, or not as they should. */
+/** Down: no read is answered. Degraded: some part does not work, but reads do. */
 function overall(servers: readonly ServerReport[]): MonitoringReport['status'] {
-  const works = (server: ServerReport) => server.healthy && server.circuit.state === 'CLOSED';
   if (servers.every(works)) return 'healthy';
-  return servers.some(works) ? 'degraded' : 'down';
+  return readServers(servers).some(works) ? 'degraded' : 'down';
 }
+
+/** The servers that reads go to: the replicas, where there are any. */
+export function readServers(servers: readonly ServerReport[]): readonly ServerReport[] {
+  const replicas = servers.filter((server) => server.role === 'replica');
+  return replicas.length > 0 ? replicas : servers;
+}
+
+/** One that has not been checked yet is taken to work: the program has only just connected to it. */
+export const works = (server: ServerReport): boolean =>
+  (server.healthy || server.lastCheck === null) && server.circuit.state === 'CLOSED';
 
 function serverReport({ server, role, lagS }: WatchedServer): ServerReport {
   const { monitor, guard } = server;

@@ -89,7 +89,7 @@ export async function withSession<T>(
   work: (session: Session) => Promise<T>,
   { signal, clock = systemClock, onRows }: Borrowing = {},
 ): Promise<T> {
-  const client = await pool.connect();
+  const client = await connect(pool);
   let broken: Error | undefined;
   let cancelling: Promise<void> | undefined;
   let forgetDestroy = () => {};
@@ -115,6 +115,18 @@ export async function withSession<T>(
     await cancelling;
     client.off('error', onError);
     client.release(broken);
+  }
+}
+
+async function connect(pool: Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    const { options } = pool as { options: { statement_timeout?: number } };
+    if (!options.statement_timeout || !/unsupported startup parameter/.test(String(error))) throw error;
+    // A PgBouncer that does not ignore statement_timeout: the role's own setting has to do (docs/RUNBOOK.md).
+    delete options.statement_timeout;
+    return pool.connect();
   }
 }
 
@@ -158,22 +170,16 @@ export async function waitForPostgres(
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await pool.query('SELECT 1');
+      await withSession(pool, ({ client }) => client.query('SELECT 1'), { signal });
       return;
     } catch (error) {
+      signal?.throwIfAborted();
       if (attempt >= WAIT_FOR_POSTGRES_TRIES || !mayRecover(error)) throw error;
       report(attempt, error);
-      if (isUnsupportedParameter(error)) {
-        // A PgBouncer that does not ignore statement_timeout; the role's own setting has to do (docs/RUNBOOK.md).
-        delete (pool.options as { statement_timeout?: unknown }).statement_timeout;
-        continue;
-      }
       await clock.sleep(WAIT_FOR_POSTGRES_PAUSE_MS, signal);
     }
   }
 }
-
-const isUnsupportedParameter = (error: unknown) => /unsupported startup parameter/.test(String(error));
 
 /** A wrong password or database name does not mend itself: 30 tries would only hide the cause. */
 function mayRecover(error: unknown): boolean {

@@ -1,9 +1,11 @@
 /**
  * The database of one service, whole: its primary and its replicas, each behind a guard, watched and measured.
  *
- * Replica lag is measured by a heartbeat: while there are replicas, the primary's health check writes this process's
- * time into a row, and each replica's check reads the row. So lag is what a reader sees, in seconds, whatever keeps the
- * replica behind, and no clock but this process's own is in it.
+ * Replica lag is measured by a heartbeat: while there are replicas, the primary's health check writes the primary's time
+ * into a row, and each replica's check reads the row. A replica has everything up to the beat that was last seen there,
+ * so its lag is the age of that beat: at most so far behind, whatever keeps it. A replica that keeps up shows up to a
+ * check's interval, twice. All of it is told by the primary's clock; this process knows from each beat how far its own
+ * is from that.
  */
 import type { ClientBase } from 'pg';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -80,26 +82,30 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
       onIdleError: (error) => logger.warn({ server: name, reason: error.message }, 'idle connection lost'),
     });
 
+  /** How far the primary's clock is ahead of this process's. */
+  let aheadMs = 0;
   const beat = async (client: ClientBase) => {
-    await client.query(
-      `INSERT INTO ${options.heartbeatTable} VALUES (true, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
-      [new Date(clock.now()).toISOString()],
+    const { rows } = await client.query<{ at: string }>(
+      `INSERT INTO ${options.heartbeatTable} VALUES (true, clock_timestamp())
+       ON CONFLICT (id) DO UPDATE SET at = excluded.at RETURNING at`,
     );
+    aheadMs = Date.parse(rows[0]!.at) - clock.now();
   };
   const primary = open('primary', options.primaryUrl, withReplicas ? beat : undefined);
   const replicas = options.replicaUrls.map((url, index) => openReplica(url, index));
 
   function openReplica(url: string, index: number): WatchedServer {
-    let lagS: number | null = null;
+    let beatAt: number | undefined;
     const server = open(`replica ${index + 1}`, url, async (client) => {
       const { rows } = await client.query<{ at: string }>(`SELECT at FROM ${options.heartbeatTable}`);
-      lagS = rows[0] ? Math.max(0, (clock.now() - Date.parse(rows[0].at)) / 1000) : null;
+      beatAt = rows[0] && Date.parse(rows[0].at);
     });
     return {
       role: 'replica',
       server,
       get lagS() {
-        return lagS;
+        if (beatAt === undefined) return null;
+        return Math.max(0, Math.round(clock.now() + aheadMs - beatAt)) / 1000;
       },
     };
   }

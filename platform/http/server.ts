@@ -58,8 +58,9 @@ export async function createServer(options: ServerOptions) {
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     bodyLimit: options.bodyLimitBytes,
-    // Stopping: requests that still come in on open connections are answered, not dropped (the service ends them).
-    return503OnClosing: true,
+    // Stopping: requests that still come in on open connections are answered by the service in its own words, not
+    // dropped and not in Fastify's.
+    return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();

@@ -14,6 +14,8 @@ export interface Lifetime {
 }
 
 export interface OwnedLifetime extends Lifetime {
+  /** Aborts `stopping` and no more, so that a start that waits gives up. */
+  interrupt(): void;
   /** Runs every step in reverse order. Never rejects: a step that fails is reported, the others still run. */
   stop(): Promise<void>;
 }
@@ -26,8 +28,10 @@ export function createLifetime(report: (what: string, error: unknown) => void): 
   const controller = new AbortController();
   let stopped: Promise<void> | undefined;
 
+  const interrupt = () => controller.abort(new Error('stopping'));
+
   async function runSteps(): Promise<void> {
-    controller.abort(new Error('stopping'));
+    interrupt();
     for (let step = steps.pop(); step; step = steps.pop()) {
       try {
         await withLimit(Promise.resolve(step.stop()), STOP_STEP_LIMIT_MS);
@@ -40,6 +44,7 @@ export function createLifetime(report: (what: string, error: unknown) => void): 
   return {
     stopping: controller.signal,
     onStop: (what, stop) => void steps.push({ what, stop }),
+    interrupt,
     stop: () => {
       stopped ??= runSteps();
       return stopped;

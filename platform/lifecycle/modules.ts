@@ -60,12 +60,14 @@ export interface Running<Parts> {
 /**
  * Starts `wanted` and all they need.
  * @param report told of stop steps that fail
+ * @param interrupted aborted: the start that is under way gives up
  * @throws ModuleStartError after those already up were stopped in reverse order
  */
 export async function startModules<Parts>(
   modules: readonly AnyModule<Parts>[],
   wanted: readonly string[],
   report: (what: string, error: unknown) => void,
+  interrupted: AbortSignal = new AbortController().signal,
 ): Promise<Running<Parts>> {
   const parts: Partial<Parts> = {};
   const started: OwnedLifetime[] = [];
@@ -76,11 +78,15 @@ export async function startModules<Parts>(
     const module = modules.find((m) => m.name === name)!;
     const lifetime = createLifetime((what, error) => report(`${name}: ${what}`, error));
     started.push(lifetime);
+    interrupted.addEventListener('abort', lifetime.interrupt, { once: true });
     try {
+      interrupted.throwIfAborted();
       parts[name as keyof Parts] = await module.start(parts as never, lifetime);
     } catch (cause) {
       await stop();
       throw new ModuleStartError(name, cause);
+    } finally {
+      interrupted.removeEventListener('abort', lifetime.interrupt);
     }
   }
   return { parts, stop };

@@ -2,7 +2,11 @@
  * Who is asking: the bearer of a request, turned into a Caller.
  *
  * A key that was found is remembered for KEY_CACHE_MS, so a revocation is in force after that at the latest; so is one
- * that was not found, since 256 random bits do not come to exist later.
+ * that was not found, since 256 random bits do not come to exist later. After that time it still tells whose request it
+ * probably is, so that its next look-up waits in that one's turn and not among strangers'.
+ *
+ * Routes that must work while the database does not (the dashboard, the breaker by hand) look keys up aside of queue and
+ * breaker, and take a key that was valid within OLD_KEY_MS where the database can't be asked.
  */
 import type { FastifyRequest } from 'fastify';
 import type { Database, Ticket } from '#platform/database/database.ts';
@@ -14,6 +18,8 @@ import { hashKey, isKeyForm } from './keys.ts';
 import { type KeyRow, keyByHash } from './store_keys.ts';
 
 export const KEY_CACHE_MS = 5_000;
+/** Longer than an operator takes to end an outage. */
+export const OLD_KEY_MS = 3_600_000;
 /** Keys remembered; of those that were found and those that were not. */
 const CACHED_KEYS = 10_000;
 
@@ -46,11 +52,19 @@ export function readCredentials(authorization: string | undefined, basic: boolea
 
 export interface Authenticator {
   /**
+   * @param ticketFor the ticket of the look-up, for the caller that it probably is
    * @returns undefined when nobody is known by these credentials
-   * @throws ApiError when that can't be told now
+   * @throws RefusedError or the database's error when that can't be told now
    */
-  identify(credentials: Credentials, ticket: Ticket): Promise<Caller | undefined>;
+  identify(credentials: Credentials, ticketFor: TicketFor): Promise<Caller | undefined>;
+  /**
+   * The same for routes that must work while the database does not.
+   * @param share whose turn it is, where several wait
+   */
+  identifyAside(credentials: Credentials, share: string): Promise<Caller | undefined>;
 }
+
+export type TicketFor = (caller: Caller | undefined) => Ticket;
 
 export function createAuthenticator(
   database: Database,
@@ -60,31 +74,61 @@ export function createAuthenticator(
   const found = createCache<KeyRow>(clock);
   const missing = createCache<true>(clock);
 
-  async function findKey(key: string, ticket: Ticket): Promise<KeyRow | undefined> {
+  /** @param lookUp asks the database; told of the key as it last was */
+  async function findKey(
+    key: string,
+    lookUp: (hash: Buffer, old: KeyRow | undefined) => Promise<KeyRow | undefined>,
+  ): Promise<KeyRow | undefined> {
     const hash = hashKey(key);
     const name = hash.toString('base64');
-    const known = found.get(name);
+    const known = found.get(name, KEY_CACHE_MS);
     if (known) return known;
-    if (missing.get(name)) return undefined;
-    const row = await database.read(ticket, (session) => session.row(keyByHash(hash)));
+    if (missing.get(name, KEY_CACHE_MS)) return undefined;
+    const row = await lookUp(hash, found.get(name, OLD_KEY_MS));
     if (row) found.set(name, row);
     else missing.set(name, true);
     return row;
   }
 
+  const callerOfRow = (row: KeyRow | undefined) =>
+    row && isInForce(row, clock.now()) ? callerOf(row) : undefined;
+
+  async function identify(
+    credentials: Credentials,
+    callerOfKey: (key: string) => Promise<Caller | undefined>,
+  ): Promise<Caller | undefined> {
+    switch (credentials.kind) {
+      case 'none':
+        return undefined;
+      case 'token':
+        return verifyToken?.(credentials.token);
+      case 'key':
+        return callerOfKey(credentials.key);
+    }
+  }
+
   return {
-    identify: async (credentials, ticket) => {
-      switch (credentials.kind) {
-        case 'none':
-          return undefined;
-        case 'token':
-          return verifyToken?.(credentials.token);
-        case 'key': {
-          const row = await findKey(credentials.key, ticket);
-          return row && isInForce(row, clock.now()) ? callerOf(row) : undefined;
+    identify: (credentials, ticketFor) =>
+      identify(credentials, async (key) => {
+        const row = await findKey(key, (hash, old) =>
+          database.read(ticketFor(callerOfRow(old)), (session) => session.row(keyByHash(hash))),
+        );
+        return callerOfRow(row);
+      }),
+    identifyAside: (credentials, share) =>
+      identify(credentials, async (key) => {
+        let last: KeyRow | undefined;
+        try {
+          const row = await findKey(key, (hash, old) => {
+            last = old;
+            return database.readAside(share, (session) => session.row(keyByHash(hash)));
+          });
+          return callerOfRow(row);
+        } catch (error) {
+          if (!last) throw error;
+          return callerOfRow(last);
         }
-      }
-    },
+      }),
   };
 }
 
@@ -98,18 +142,19 @@ function callerOf(key: KeyRow): Caller {
   return { ...named, scope: 'customer', iAccount: key.i_account! };
 }
 
-/** What was looked up within KEY_CACHE_MS; the oldest leave first when it is full. */
+/** What was looked up, with its age; the oldest leave first when it is full. */
 function createCache<Value>(clock: Clock) {
-  const entries = new Map<string, { readonly value: Value; readonly until: number }>();
+  const entries = new Map<string, { readonly value: Value; readonly at: number }>();
   return {
-    get: (name: string): Value | undefined => {
+    /** Undefined where it is older than `maxAgeMs`. */
+    get: (name: string, maxAgeMs: number): Value | undefined => {
       const entry = entries.get(name);
-      return entry && entry.until > clock.monotonic() ? entry.value : undefined;
+      return entry && clock.monotonic() - entry.at < maxAgeMs ? entry.value : undefined;
     },
     set: (name: string, value: Value): void => {
       entries.delete(name);
       if (entries.size >= CACHED_KEYS) entries.delete(entries.keys().next().value!);
-      entries.set(name, { value, until: clock.monotonic() + KEY_CACHE_MS });
+      entries.set(name, { value, at: clock.monotonic() });
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Errors of this service's API, beside those of any HTTP service (platform/http/errors.ts). */
 import { type ApiError, type ErrorKind, errorCatalogue, HTTP_ERRORS } from '#platform/http/errors.ts';
+import { judgeError } from '#platform/resilience/failure_rule.ts';
 
 export const CALLS_ERRORS = {
   ...HTTP_ERRORS,
@@ -35,26 +36,8 @@ export const callsError = errorCatalogue(CALLS_ERRORS);
 /** Seconds after which a caller may try again when the database did not answer. */
 const RETRY_AFTER_S = 2;
 
-/** Classes of SQLSTATE that say that the server, not the statement, is at fault: connection, resources, operator, system. */
-const SERVER_FAULTS = /^(08|53|57|58)/;
-const SOCKET_FAULTS = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-]);
-/** What `pg` says without a code. */
-const CONNECTION_WORDS =
-  /^(timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error)/;
-
-/** A failure of the database as the 503 that it is to the caller; undefined for anything else. */
+/** A failure of the database, by the rule that breakers go by, as the 503 that it is to the caller; undefined for anything else. */
 export function translateDatabaseError(error: Error): ApiError | undefined {
-  const code = (error as { code?: unknown }).code;
-  const down =
-    (typeof code === 'string' && (SERVER_FAULTS.test(code) || SOCKET_FAULTS.has(code))) ||
-    CONNECTION_WORDS.test(error.message);
-  return down ? callsError('unavailable', { retryAfterS: RETRY_AFTER_S, cause: error }) : undefined;
+  if (judgeError(error) !== 'failure') return undefined;
+  return callsError('unavailable', { retryAfterS: RETRY_AFTER_S, cause: error });
 }

@@ -111,16 +111,16 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     logger,
     registry,
   });
+  // Stopped last: its connection is closed with the others.
+  let maintenance = Promise.resolve();
+  lifetime.onStop('maintenance of months', () => maintenance);
   lifetime.onStop('calls service', () => stop(server, database, settings.shutdownGraceMs));
 
   await database.waitUntilUp(lifetime.stopping);
   database.startMonitors();
   const { pool } = database.primary;
-  const maintenance = runMaintenance(
-    { pool, clock, logger, retentionMonths: settings.retentionMonths },
-    lifetime.stopping,
-  );
-  lifetime.onStop('maintenance of months', () => maintenance);
+  const { retentionMonths } = settings;
+  maintenance = runMaintenance({ pool, clock, logger, retentionMonths }, lifetime.stopping);
 
   const cursors = createCursors(await sharedSecret(pool, 'cursor'));
   const authenticator = createAuthenticator(database, clock, verifyToken);
@@ -130,7 +130,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     cdrRoutes(api, { database, clock, cursors });
     consumptionRoutes(api, { database, clock });
     ingestRoutes(api, { database, clock, newAccounts: { ...settings.newAccounts, country: null } });
-    monitoringRoutes(api, { database, clock });
+    monitoringRoutes(api, { database, clock, stopping: lifetime.stopping });
   });
 
   await server.listen({ host: settings.host, port: settings.port });

@@ -84,7 +84,8 @@ const stored = await store([
     accountCode: acme,
     startTime: T0 + 3 * MINUTE,
     callId: 'd',
-    cld: '*100', direction: 'outbound',
+    cld: '*100',
+    direction: 'outbound',
     connectTime: null,
     billedDurationS: 0,
     result: 'failed',
@@ -223,7 +224,7 @@ test('a deadline that is no number of seconds is refused', async () => {
   for (const seconds of ['soon', '0', '-1', '301']) {
     const { status, body } = await api.get(`/cdrs?${whose}`, operator, { 'request-timeout': seconds });
     assert.equal(status, 400, seconds);
-    assert.match(body.error, /request-timeout/);
+    assert.match(body.error, /Request-Timeout/);
   }
   assert.equal((await api.get(`/cdrs?${whose}`, operator, { 'request-timeout': '2.5' })).status, 200);
 });

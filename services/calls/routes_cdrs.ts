@@ -4,11 +4,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Database, Ticket } from '#platform/database/database.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { DEFAULT_REQUEST_TIMEOUT_MS } from '#platform/resilience/deadline.ts';
 import type { Api } from './api.ts';
 import { badParameter, type CallsAsked, readCallsQuery, zoneOf } from './call_query.ts';
 import { boundOf, type Caller, READERS, seesMasked, viewOf } from './caller.ts';
 import { CSV_HEADER, csvLine } from './calls_csv.ts';
-import { CallAnswer, CallParams, CallsAnswer, CallsQuery, failures } from './contract.ts';
+import { CallAnswer, CallParams, CallsForms, CallsQuery, failures } from './contract.ts';
 import type { Cursors } from './cursor.ts';
 import { callsError } from './errors.ts';
 import { monthOfICdr } from './intake/copy_text.ts';
@@ -17,7 +18,7 @@ import { addMonths, startOfMonth } from './partitions.ts';
 import { type VisibleAccount, visibleAccount } from './store_accounts.ts';
 import { type CallRow, callByNumber, countCalls, type Place, pageOfCalls } from './store_calls.ts';
 import { totalOfCalls } from './store_usage.ts';
-import { REQUEST_TIMEOUT_S, ticketOf } from './ticket.ts';
+import { ticketOf } from './ticket.ts';
 import { coverRange } from './usage_cover.ts';
 import { type ZoneClock, zoneClock } from './zone_clock.ts';
 
@@ -46,7 +47,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
           'Pages by `next_cursor`: calls that come in meanwhile neither repeat nor hide others. With `Accept: text/csv` the whole range as a file; if it cannot be finished the connection breaks, so that half a file never looks whole.',
         security: [{ bearer: [] }],
         querystring: CallsQuery,
-        response: { 200: CallsAnswer, ...failures(400, 401, 403, 404, 426, 429, 503) },
+        response: { 200: CallsForms, ...failures(400, 401, 403, 404, 426, 429, 503) },
       },
     },
     async (request, reply) => {
@@ -146,7 +147,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
     const zone = zoneOf(query.time_zone ?? 'UTC');
     const readBatch = async (after: Place | undefined) => {
       // Each batch has the time of a request: a large export is many short queries, not one long one.
-      const batchTicket = { ...ticket, deadline: clock.monotonic() + REQUEST_TIMEOUT_S * 1000 };
+      const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
       return database.read(batchTicket, (session) =>
         session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH)),
       );

@@ -3,10 +3,11 @@
  * `/health/ready`: requests would be served; send them elsewhere when not. `/health`: in words and figures, for people.
  */
 import { Type } from 'typebox';
-import { monitoringReport } from '#platform/database/monitoring.ts';
+import { monitoringReport, readServers, works } from '#platform/database/monitoring.ts';
 import type { ServiceDatabase } from '#platform/database/service_database.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { RefusedError } from '#platform/resilience/refused.ts';
 import { failures } from './contract.ts';
 import { callsError } from './errors.ts';
 
@@ -42,31 +43,28 @@ export function healthRoutes(server: Server, database: ServiceDatabase, clock: C
   }));
 
   server.get('/health/ready', { schema: schema('Requests would be served', Words) }, async () => {
-    const { status } = report();
-    if (status === 'down') throw callsError('unavailable', { retryAfterS: RETRY_AFTER_S });
+    if (database.stopping) throw new RefusedError('shutting_down', { waitedMs: 0 });
+    if (report().status === 'down') throw callsError('unavailable', { retryAfterS: RETRY_AFTER_S });
     return { success: true as const, status: 'ready' };
   });
 
-  server.get(
-    '/health',
-    { schema: schema('Health of the database that reads go to', Health) },
-    async (_request, reply) => {
-      const { status, uptime_s, servers } = report();
-      // Reads go to the replicas where there are any: the one that is best off speaks for them.
-      const replicas = servers.filter((one) => one.role === 'replica');
-      const spokesman = replicas.find((one) => one.healthy) ?? replicas[0] ?? servers[0]!;
-      const { healthy, consecutiveFailures, consecutiveSuccesses, uptimePercent, timeSinceDown, lastCheck } =
-        spokesman;
-      if (status === 'down') reply.code(503 as 200);
-      const figures = {
-        healthy,
-        consecutiveFailures,
-        consecutiveSuccesses,
-        uptimePercent,
-        timeSinceDown,
-        lastCheck,
-      };
-      return { success: true as const, status, uptime_s, ...figures };
-    },
-  );
+  server.get('/health', { schema: schema('Health of the database that reads go to', Health) }, async () => {
+    const { status, uptime_s, servers } = report();
+    // Of several, the one that is best off speaks for them.
+    const readable = readServers(servers);
+    const { healthy, consecutiveFailures, consecutiveSuccesses, uptimePercent, timeSinceDown, lastCheck } =
+      readable.find(works) ?? readable.find((server) => server.healthy) ?? readable[0]!;
+    const figures = {
+      status,
+      uptime_s,
+      healthy,
+      consecutiveFailures,
+      consecutiveSuccesses,
+      uptimePercent,
+      timeSinceDown,
+      lastCheck,
+    };
+    if (status === 'down') throw callsError('unavailable', { fields: figures, retryAfterS: RETRY_AFTER_S });
+    return { success: true as const, ...figures };
+  });
 }

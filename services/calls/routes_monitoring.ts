@@ -12,6 +12,8 @@ import { elapsed } from './routes_cdrs.ts';
 export interface MonitoringRoutesNeeds {
   readonly database: ServiceDatabase;
   readonly clock: Clock;
+  /** Aborted when the service stops: events end. */
+  readonly stopping: AbortSignal;
 }
 
 /** How often the dashboard's events come. */
@@ -43,7 +45,7 @@ const BreakerOrder = Type.Object(
   { additionalProperties: false },
 );
 
-export function monitoringRoutes(api: Api, { database, clock }: MonitoringRoutesNeeds): void {
+export function monitoringRoutes(api: Api, { database, clock, stopping }: MonitoringRoutesNeeds): void {
   const startedAt = clock.now();
   const report = () => monitoringReport(database, startedAt, clock.now());
   const closed = { type: 'object', additionalProperties: false, properties: {} } as const;
@@ -52,7 +54,7 @@ export function monitoringRoutes(api: Api, { database, clock }: MonitoringRoutes
     '/monitoring',
     {
       exposeHeadRoute: false,
-      config: { scopes: ['operator'] },
+      config: { scopes: ['operator'], aside: true },
       schema: {
         tags: ['operation'],
         summary: 'State of the databases, queues and breakers',
@@ -76,7 +78,7 @@ export function monitoringRoutes(api: Api, { database, clock }: MonitoringRoutes
   api.post(
     '/monitoring/breaker',
     {
-      config: { scopes: ['operator'] },
+      config: { scopes: ['operator'], aside: true },
       schema: {
         tags: ['operation'],
         summary: 'Open or close a circuit breaker by hand',
@@ -105,9 +107,9 @@ export function monitoringRoutes(api: Api, { database, clock }: MonitoringRoutes
 
   /** One report at once and one each second, until the client goes or the service stops. */
   async function* events(socket: { readonly destroyed: boolean }): AsyncGenerator<string> {
-    while (!socket.destroyed && !database.stopping) {
+    while (!socket.destroyed && !stopping.aborted) {
       yield `data: ${JSON.stringify(report())}\n\n`;
-      await clock.sleep(EVENT_INTERVAL_MS);
+      await clock.sleep(EVENT_INTERVAL_MS, stopping).catch(() => undefined);
     }
   }
 }

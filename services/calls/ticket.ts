@@ -2,15 +2,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Ticket } from '#platform/database/database.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import {
+  parseRequestTimeout,
+  REQUEST_TIMEOUT_HEADER,
+  RequestTimeoutError,
+} from '#platform/resilience/deadline.ts';
 import { type Caller, laneOf, shareOf } from './caller.ts';
 import { callsError } from './errors.ts';
-
-/** As the reference: a query that takes longer is given up. */
-export const REQUEST_TIMEOUT_S = 30;
-/** The longest that a client may ask for by `Request-Timeout`. */
-export const MAX_REQUEST_TIMEOUT_S = 300;
-
-const SECONDS = /^\d{1,6}(\.\d{1,6})?$/;
 
 /**
  * @param caller undefined: not known yet; the request then counts against its address
@@ -22,27 +20,30 @@ export function ticketOf(
   clock: Clock,
   caller: Caller | undefined,
 ): Ticket {
-  const asked = request.headers['request-timeout'];
-  const seconds = asked === undefined ? REQUEST_TIMEOUT_S : SECONDS.test(String(asked)) ? Number(asked) : 0;
-  if (seconds <= 0 || seconds > MAX_REQUEST_TIMEOUT_S) {
-    throw callsError('bad_request', {
-      message: `Header \`request-timeout\` must be a number of seconds, at most ${MAX_REQUEST_TIMEOUT_S}`,
-      fields: { fields: ['request-timeout'] },
-    });
-  }
   return {
     lane: caller ? laneOf(caller) : 'customer',
     share: caller ? shareOf(caller) : `address:${request.ip}`,
-    deadline: clock.monotonic() - reply.elapsedTime + seconds * 1000,
+    deadline: clock.monotonic() - reply.elapsedTime + timeoutMs(request),
     signal: hangUpSignal(reply),
   };
 }
 
-/** Aborted when the connection closes before the answer is through. */
-function hangUpSignal(reply: FastifyReply): AbortSignal {
+function timeoutMs(request: FastifyRequest): number {
+  try {
+    return parseRequestTimeout(request.headers[REQUEST_TIMEOUT_HEADER]);
+  } catch (error) {
+    if (!(error instanceof RequestTimeoutError)) throw error;
+    throw callsError('bad_request', { message: error.message, fields: { fields: [REQUEST_TIMEOUT_HEADER] } });
+  }
+}
+
+/** Aborted when the connection closes before the answer is through, at once where it has closed already. */
+function hangUpSignal({ raw }: FastifyReply): AbortSignal {
   const controller = new AbortController();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort(new Error('the client has hung up'));
-  });
+  const onClose = () => {
+    if (!raw.writableFinished) controller.abort(new Error('the client has hung up'));
+  };
+  if (raw.closed) onClose();
+  else raw.once('close', onClose);
   return controller.signal;
 }
