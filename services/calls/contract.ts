@@ -143,12 +143,15 @@ export function answer<Data extends TSchema, More extends Record<string, TSchema
   data: Data,
   more: More = {} as More,
 ) {
-  return Type.Object({
-    success: Type.Literal(true),
-    data,
-    ...more,
-    duration_ms: Type.Number({ description: 'Time that the answer took here, in milliseconds' }),
-  });
+  return Type.Object(
+    {
+      success: Type.Literal(true),
+      data,
+      ...more,
+      duration_ms: Type.Number({ description: 'Time that the answer took here, in milliseconds' }),
+    },
+    { description: 'What was asked for' },
+  );
 }
 
 export const CallsAnswer = answer(Type.Array(Call), {
@@ -157,6 +160,14 @@ export const CallsAnswer = answer(Type.Array(Call), {
   data_complete_to: dataCompleteTo,
   replica_lag_s: replicaLag,
 });
+/** GET /cdrs answers in one of two forms. */
+export const CallsForms = {
+  description: 'A page, or with `Accept: text/csv` the whole range as a file',
+  content: {
+    'application/json': { schema: CallsAnswer },
+    'text/csv': { schema: Type.String({ description: 'RFC 4180 with a header; times with their offset' }) },
+  },
+};
 export const CallAnswer = answer(CallDetail);
 
 export const CallParams = Type.Object({
