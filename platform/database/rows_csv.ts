@@ -11,6 +11,7 @@
 import type { ClientBase } from 'pg';
 import { type ByteOutput, copyBytes, copyRfc3339, createOutput, reserve, textAt } from './byte_output.ts';
 import { copyCsvCell, csvCellBytes } from './csv_cell.ts';
+import { createLastRow, type KeptValues } from './last_row.ts';
 import { type Column, type ColumnKind, type Rewrite, rewritesByColumn } from './row_columns.ts';
 import { type RowQuery, type RowStreamOptions, streamRows } from './row_stream.ts';
 
@@ -21,25 +22,37 @@ export const CSV_PIECE_BYTES = 64 * 1024;
 const NO_TIMEOUT_MS = 2 ** 31 - 1;
 
 export interface CsvOptions extends RowStreamOptions {
-  /** The header's cells, in the order of the columns; their names when left out. */
-  readonly headings?: readonly string[];
+  /** The header's cells, in the order of the columns; their names when left out. `false`: no header, more of a file. */
+  readonly headings?: readonly string[] | false;
+  /** Columns whose values in the last row are wanted: what the next batch starts behind. */
+  readonly keep?: readonly string[];
   /** Columns whose text is changed on its way, by name: masked numbers. NULL stays empty. */
   readonly rewrite?: Readonly<Record<string, Rewrite>>;
+}
+
+export interface CsvFacts {
+  /** Rows written. */
+  readonly count: number;
+  /** The kept columns of the last row; undefined where there is none. */
+  readonly last: KeptValues | undefined;
 }
 
 /**
  * Runs `query` when first read from. A reader that is slow makes PostgreSQL wait; one that stops early (`return`,
  * `break`) has the query cancelled, and the client is ready again when that is done.
+ * @returns at the end, what was written (`yield*` gives it)
  * @throws what streamRows rejects with, in the middle too: what was given before is then only a part
  */
 export async function* rowsAsCsv(
   client: ClientBase,
   query: RowQuery,
   options: CsvOptions = {},
-): AsyncGenerator<Buffer, void, undefined> {
+): AsyncGenerator<Buffer, CsvFacts, undefined> {
   let out = createOutput(CAPACITY_BYTES);
   let kinds: readonly ColumnKind[] = [];
   let rewrites: readonly (Rewrite | undefined)[] | undefined;
+  let count = 0;
+  const lastRow = createLastRow(options.keep ?? []);
   let running = true;
   let wake: () => void = () => undefined;
 
@@ -50,10 +63,16 @@ export async function* rowsAsCsv(
       columns(columns) {
         kinds = columns.map((column) => column.kind);
         rewrites = rewritesByColumn(columns, options.rewrite);
-        writeHeader(out, columns, options.headings);
+        lastRow.columns(columns);
+        if (options.headings !== false) writeHeader(out, columns, options.headings);
       },
-      row: (view, at, end) => writeCsvRow(out, kinds, view, at, end, rewrites),
+      row(view, at, end) {
+        writeCsvRow(out, kinds, view, at, end, rewrites);
+        lastRow.row(view, at);
+        count++;
+      },
       pieceEnd() {
+        lastRow.pieceEnd();
         if (out.at < CSV_PIECE_BYTES) return;
         rows.pause();
         wake();
@@ -80,7 +99,7 @@ export async function* rowsAsCsv(
         out = createOutput(CAPACITY_BYTES);
         rows.resume();
         yield piece.bytes.subarray(0, piece.at);
-      } else if (!running) return;
+      } else if (!running) return { count, last: lastRow.values() };
     }
   } finally {
     if (running) {

@@ -1,8 +1,9 @@
 /** A page of rows as JSON bytes, written straight from PostgreSQL's bytes: see json_row.ts for what becomes of each type. */
 import type { ClientBase } from 'pg';
-import { type ByteOutput, createOutput, freeMemory, reserve, textAt, writeText } from './byte_output.ts';
+import { type ByteOutput, createOutput, freeMemory, reserve, writeText } from './byte_output.ts';
 import { type JsonRowPlan, planJsonRow, writeJsonRow } from './json_row.ts';
-import { type Column, columnIndex, type Rewrite, rewritesByColumn } from './row_columns.ts';
+import { createLastRow, type KeptValues } from './last_row.ts';
+import { type Column, type Rewrite, rewritesByColumn } from './row_columns.ts';
 import { type RowQuery, type RowStreamOptions, streamRows } from './row_stream.ts';
 
 /** A page is held in memory whole. A larger result wants a LIMIT, or rowsAsCsv. */
@@ -29,8 +30,8 @@ export interface PageFacts {
   readonly count: number;
   /** There was at least one row beyond the limit. */
   readonly more: boolean;
-  /** The kept columns of the last written row, in PostgreSQL's text: instants with all their digits. */
-  readonly last: Readonly<Record<string, string | null>> | undefined;
+  /** The kept columns of the last written row; undefined where there is none. */
+  readonly last: KeptValues | undefined;
 }
 
 export interface JsonPage extends PageFacts {
@@ -54,19 +55,16 @@ export async function rowsAsJson(
 ): Promise<JsonPage> {
   const { limit = Number.POSITIVE_INFINITY, keep = [], rewrite, before = '', after } = options;
   let plan: PagePlan | undefined;
-  let keptIndexes: readonly number[] = [];
   let rewrites: readonly (Rewrite | undefined)[] | undefined;
   let out: ByteOutput | undefined;
   let count = 0;
   let more = false;
-  let lastRow: DataView<ArrayBuffer> | undefined; // of this piece
-  let lastRowAt = 0;
-  let kept: readonly (string | null)[] | undefined;
+  const lastRow = createLastRow(keep);
 
   const sink = {
     columns(columns: readonly Column[]) {
       plan = pagePlan(columns);
-      keptIndexes = keep.map((name) => columnIndex(columns, name));
+      lastRow.columns(columns);
       rewrites = rewritesByColumn(columns, rewrite);
       out = beginArray(plan.capacity, before);
     },
@@ -79,21 +77,15 @@ export async function rowsAsJson(
       writeJsonRow(plan!.row, out!, view, at, end, rewrites);
       if (out!.at > PAGE_LIMIT_BYTES) throw new RangeError(`a page of more than ${PAGE_LIMIT_BYTES} bytes`);
       count++;
-      lastRow = view;
-      lastRowAt = at;
+      lastRow.row(view, at);
     },
-    pieceEnd() {
-      if (lastRow) kept = valuesAt(lastRow, lastRowAt, keptIndexes);
-      lastRow = undefined;
-    },
+    pieceEnd: lastRow.pieceEnd,
   };
   await streamRows(client, query, sink, options).finished;
 
   out ??= beginArray(FIRST_CAPACITY_BYTES.least, before);
   out.view.setUint8(out.at++, CLOSE_ARRAY);
-  const values = kept;
-  const last = values && Object.fromEntries(keep.map((name, i) => [name, values[i]!]));
-  const facts: PageFacts = { count, more, last };
+  const facts: PageFacts = { count, more, last: lastRow.values() };
   if (after) writeText(out, after(facts));
   if (plan) plan.capacity = capacityAfter(out.at);
   const memory = out.bytes;
@@ -135,19 +127,4 @@ function beginArray(capacity: number, before: string): ByteOutput {
   reserve(out, 2);
   out.view.setUint8(out.at++, OPEN_ARRAY);
   return out;
-}
-
-/** PostgreSQL's text of some values of a row, by their indexes. */
-function valuesAt(view: DataView<ArrayBuffer>, rowAt: number, indexes: readonly number[]): (string | null)[] {
-  const starts: number[] = [];
-  let at = rowAt + 2;
-  for (let left = view.getUint16(rowAt); left > 0; left--) {
-    starts.push(at);
-    at += 4 + Math.max(0, view.getInt32(at));
-  }
-  return indexes.map((index) => {
-    const start = starts[index]!;
-    const length = view.getInt32(start);
-    return length < 0 ? null : textAt(view, start + 4, length);
-  });
 }

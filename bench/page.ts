@@ -1,0 +1,179 @@
+/**
+ * A page of calls, every column of the list: how much of what PostgreSQL can serve reaches the client.
+ *
+ *   pgbench        PostgreSQL and its own client in C, which throws the rows away: what is to be had
+ *   bytes          Fastify before platform/database/rows_json.ts: PostgreSQL's bytes written as JSON bytes
+ *   pg             Fastify before node-postgres as it comes: timestamps become Date objects
+ *   pg-text        the same with timestamps left as text
+ *   postgres.js    Fastify before postgres.js, timestamps as text; unnamed statements, as PgBouncer's transactions want
+ *   postgres.js-named   the same with named ones, which PostgreSQL plans once: no way through PgBouncer below 1.21
+ *
+ * All in turn, several rounds; a way's figure is its middle round. Both ends and the database share the machine.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { existsSync, globSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { startPostgres } from '#engines/postgres.ts';
+import { createPool } from '#platform/database/pool.ts';
+import { pageOfCalls } from '#services/calls/store_calls.ts';
+import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
+import type { LoadResult } from './http_load.ts';
+import { ACCOUNTS, fillCalls } from './page_calls.ts';
+import { DATABASE_CONNECTIONS, HTTP_CONNECTIONS, LIMIT, WAYS, type Way } from './page_ways.ts';
+import { benchOptions, finish, type Row, ratio } from './report.ts';
+
+/** One figure: a way, straight or through PgBouncer. */
+interface Runner {
+  readonly name: string;
+  readonly rates: number[];
+  /** Of the Node process, a page. */
+  readonly cpuMicros: number[];
+  last?: LoadResult;
+  run(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const run = promisify(execFile);
+const beside = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+const options = benchOptions('page', 'A page of calls by HTTP, beside pgbench', {
+  seconds: '5',
+  rounds: '5',
+  rows: '300000',
+  url: '',
+});
+const seconds = Number(options.values.seconds);
+const folder = await mkdtemp(join(tmpdir(), 'trunkline-bench-'));
+const stops: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
+try {
+  const url = options.values.url || (await ownPostgres());
+  const pool = createPool({ url, applicationName: 'bench', size: 2, onIdleError: () => undefined });
+  await fillCalls(pool, Number(options.values.rows)).finally(() => pool.end());
+
+  const { sql } = onePage();
+  const targets = [{ url, through: '' }];
+  if (findPgBouncer()) {
+    const bouncer = await startPgBouncer({ url, poolSize: DATABASE_CONNECTIONS });
+    stops.push(bouncer.stop);
+    targets.push({ url: bouncer.url, through: ' through PgBouncer' });
+  }
+  const runners: Runner[] = [];
+  for (const target of targets) {
+    const pgbench = await pgbenchRunner(target.url, target.through);
+    if (pgbench) runners.push(pgbench);
+    for (const way of WAYS) {
+      // PgBouncer below 1.21 has no named statements in transaction mode.
+      if (target.through && way === 'postgres.js-named') continue;
+      runners.push(await serverRunner(way, target.url, target.through, sql));
+    }
+  }
+  for (const runner of runners) stops.push(runner.stop);
+  for (let round = 0; round < Number(options.values.rounds); round++) {
+    for (const runner of runners) await runner.run();
+  }
+  report(runners);
+} finally {
+  for (const stop of stops.reverse()) await stop();
+}
+
+async function ownPostgres(): Promise<string> {
+  const settings = { shared_buffers: '512MB', max_wal_size: '4GB' };
+  const server = await startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline', settings });
+  stops.push(server.stop);
+  return server.url;
+}
+
+/** The product's own statement; all parameters but the account are written into it. */
+function onePage(): { readonly sql: string } {
+  const { sql, parameters } = pageOfCalls({ iAccount: 1, type: 'all' }, 'desc', undefined, LIMIT + 1);
+  const literal = (value: unknown) => (typeof value === 'number' ? String(value) : `'${value}'`);
+  return {
+    sql: sql.replace(/\$(\d+)/g, (name, n) => (name === '$1' ? name : literal(parameters[Number(n) - 1]))),
+  };
+}
+
+/** @returns undefined where pgbench is not installed */
+async function pgbenchRunner(url: string, through: string): Promise<Runner | undefined> {
+  const inPath = (process.env.PATH ?? '').split(':').map((part) => join(part, 'pgbench'));
+  const program = [...globSync('/usr/lib/postgresql/*/bin/pgbench').reverse(), ...inPath].find((path) =>
+    existsSync(path),
+  );
+  if (!program) return undefined;
+  const script = join(folder, 'page.sql');
+  const { sql } = onePage();
+  await writeFile(
+    script,
+    `\\set account random(1, ${ACCOUNTS})\n${sql.replaceAll('$1', ':account').replaceAll('\n', ' ')};\n`,
+  );
+  const rates: number[] = [];
+  const args = ['-n', '-M', 'extended', '-f', script, '-c', String(DATABASE_CONNECTIONS), '-j', '2'];
+  return {
+    name: `pgbench${through}`,
+    rates,
+    cpuMicros: [],
+    async run() {
+      const { stdout } = await run(program, [...args, '-T', String(seconds), url], { cwd: '/' });
+      rates.push(Math.round(Number(/tps = ([\d.]+)/.exec(stdout)?.[1])));
+    },
+    stop: async () => undefined,
+  };
+}
+
+async function serverRunner(way: Way, url: string, through: string, sql: string): Promise<Runner> {
+  const server = spawn(process.execPath, [beside('page_server.ts'), way, url, sql], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = createInterface(server.stdout)[Symbol.asyncIterator]();
+  const line = async () => String((await lines.next()).value ?? '');
+  const port = await line();
+  const paths = Array.from({ length: ACCOUNTS }, (_, i) => `/cdrs?i_account=${i + 1}`).join('\n');
+  const load = async (forSeconds: number): Promise<LoadResult> => {
+    const args = [beside('http_load.ts'), port, String(HTTP_CONNECTIONS), String(forSeconds), paths];
+    return JSON.parse((await run(process.execPath, args)).stdout) as LoadResult;
+  };
+  const cpu = async () => {
+    server.kill('SIGUSR2');
+    return (JSON.parse(await line()) as { cpuMicros: number }).cpuMicros;
+  };
+  await load(1); // the compiler's time
+  const runner: Runner = {
+    name: `${way}${through}`,
+    rates: [],
+    cpuMicros: [],
+    async run() {
+      await cpu();
+      runner.last = await load(seconds);
+      runner.rates.push(runner.last.perSecond);
+      runner.cpuMicros.push(await cpu());
+    },
+    async stop() {
+      server.kill('SIGKILL');
+    },
+  };
+  return runner;
+}
+
+function report(runners: readonly Runner[]): void {
+  const middle = (values: readonly number[]) =>
+    values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+  const rateOf = (name: string) => middle(runners.find((runner) => runner.name === name)?.rates ?? []);
+  const peers = ['pgbench', 'pg', 'pg-text', 'postgres.js'];
+  const rows: Row[] = [
+    ['', 'pages/s', ...peers.map((peer) => `of ${peer}`), 'p50 ms', 'p99 ms', 'bytes', 'Node CPU µs'],
+  ];
+  for (const { name, rates, cpuMicros, last } of runners) {
+    const rate = middle(rates);
+    const through = name.includes(' through') ? ' through PgBouncer' : '';
+    rows.push([
+      ...[name, rate],
+      ...peers.map((peer) => (rateOf(peer + through) ? ratio(rate, rateOf(peer + through)) : '')),
+      ...(last ? [last.p50Ms, last.p99Ms, last.bytes, middle(cpuMicros)] : ['', '', '', '']),
+    ]);
+  }
+  finish(options, `${LIMIT} calls, every column of the list, one Node process`, rows);
+}

@@ -1,0 +1,35 @@
+/** Calls to page through: some accounts' over three months, in the product's own tables. */
+
+import { migrate } from '#platform/database/migrate.ts';
+import type { Pool } from '#platform/database/pool.ts';
+import { callsMigrations } from '#services/calls/module.ts';
+import { addMonths, ensureMonths, monthOf } from '#services/calls/partitions.ts';
+
+export const ACCOUNTS = 100;
+const START = Date.UTC(2026, 7, 1);
+const SPAN_S = 92 * 86_400;
+
+/** Fills calls.cdrs with `rows` calls unless it holds some already. */
+export async function fillCalls(pool: Pool, rows: number): Promise<void> {
+  await migrate(pool, callsMigrations);
+  const first = monthOf(START);
+  await ensureMonths(pool, [first, addMonths(first, 1), addMonths(first, 2)]);
+  const { rowCount } = await pool.query('SELECT 1 FROM calls.cdrs LIMIT 1');
+  if (rowCount) return;
+  await pool.query(
+    `INSERT INTO calls.cdrs (i_cdr, i_account, start_time, connect_time, disconnect_time, duration_s,
+       billed_duration_s, cost, currency, country, direction, result, cli, cld, cld_in, call_id, source, source_key,
+       disconnect_cause, description, remote_ip, user_agent, flags)
+     SELECT to_char(t AT TIME ZONE 'UTC', 'YYYYMM')::bigint * 10000000000 + i, 1 + i % $2::int, t,
+       t + interval '4.25 s', t + make_interval(secs => 4.25 + talk), talk + 4.25, talk,
+       CASE WHEN i % 3 > 0 THEN round(talk * 0.0123, 6) END, 'EUR', 'GB',
+       (ARRAY['outbound', 'inbound', 'internal'])[1 + i % 3], 'answered', '+4930' || 10000000 + i % 9000000,
+       '+4420' || 70000000 + i * 7 % 9000000, '0044 20 ' || 70000000 + i * 7 % 9000000,
+       md5(i::text)::uuid, 'freeswitch-1', md5('key' || i), 'NORMAL_CLEARING', 'United Kingdom, fixed',
+       '10.0.' || i % 250 || '.7', 'Yealink SIP-T46S 66.85.0.5', NULL
+     FROM (SELECT i, to_timestamp($3::float8 + i * $4::float8 / $1::int) AS t, round((20 + i % 600 + i % 8 * 0.125)::numeric, 3) AS talk
+           FROM generate_series(0, $1::int - 1) AS i) AS calls`,
+    [rows, ACCOUNTS, START / 1000, SPAN_S],
+  );
+  await pool.query('VACUUM ANALYZE calls.cdrs');
+}
