@@ -18,7 +18,7 @@ if (files.length === 0) {
   process.exit(1);
 }
 /** Faults and benchmarks start engines of their own: side by side they would starve each other on two cores. */
-const heavy = (file: string) => file.startsWith('tests/faults/') || file.startsWith('bench/');
+const heavy = (file: string) => /^(tests\/faults|tests\/plans|bench)\//.test(file);
 
 const postgres = await startTestPostgres();
 const skipped: string[] = [];

@@ -1,0 +1,55 @@
+/**
+ * Ten million calls over 36 months, quickly: loaded without indexes, which are then made as the migration made them.
+ * A thousand accounts; account 1 has a hundredth of all calls, so that its plans are those of a busy customer.
+ */
+import type { Pool } from '#platform/database/pool.ts';
+import { addMonths, ensureMonths } from '#services/calls/partitions.ts';
+
+export const CALLS = 10_000_000;
+export const MONTHS = 36;
+const FIRST_MONTH = 202401;
+export const FROM = '2024-01-01T00:00:00Z';
+export const TO = '2027-01-01T00:00:00Z';
+
+/** Fills calls.cdrs and its usage tables of an empty, migrated database. */
+export async function fillBigTable(pool: Pool, calls: number = CALLS): Promise<void> {
+  await pool.query(`
+    INSERT INTO calls.accounts (i_account, code, name, currency, time_zone, country)
+    SELECT n, 'a' || n, 'a' || n, 'EUR', 'Europe/Berlin', 'DE' FROM generate_series(1, 1000) n`);
+  await ensureMonths(
+    pool,
+    Array.from({ length: MONTHS }, (_, i) => addMonths(FIRST_MONTH, i)),
+  );
+  const indexes = await pool.query<{ name: string; definition: string }>(`
+    SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS definition
+    FROM pg_index i WHERE i.indrelid = 'calls.cdrs'::regclass`);
+  await pool.query(indexes.rows.map((index) => `DROP INDEX ${index.name}`).join(';'));
+  await pool.query(
+    `
+    INSERT INTO calls.cdrs (i_cdr, i_account, start_time, connect_time, disconnect_time, duration_s, billed_duration_s,
+      cost, i_import, line, currency, country, direction, result, cli, cld, call_id, source, source_key)
+    SELECT to_char(at, 'YYYYMM')::bigint * 10000000000 + n, account, at, CASE WHEN n % 10 < 7 THEN at END, at + '1 min',
+      60, CASE WHEN n % 10 < 7 THEN 55 ELSE 0 END, 0.01, NULL, n, 'EUR', 'GB', 'outbound',
+      CASE WHEN n % 10 < 7 THEN 'answered' WHEN n % 200 = 8 THEN 'failed' ELSE 'busy' END,
+      '+4930231250' || n % 50, '+44207946' || lpad((n * 7919 % 100000)::text, 5, '0'), 'c' || n, 'test', 'k' || n
+    FROM (
+      SELECT n, $1::timestamptz + ($2::timestamptz - $1::timestamptz) * (n::float8 / $3::bigint) AS at,
+             CASE WHEN n % 100 = 0 THEN 1 ELSE 2 + (n * 7907 % 999) END AS account
+      FROM generate_series(0, $3::bigint - 1) n) AS numbered`,
+    [FROM, TO, calls],
+  );
+  // Parents' definitions name ONLY nothing: made on the parent, they are made on every month.
+  for (const { definition } of indexes.rows) await pool.query(definition.replace(' ON ONLY ', ' ON '));
+  await pool.query(`
+    INSERT INTO calls.usage_quarters
+    SELECT i_account, date_bin('15 min', start_time, '2000-01-01Z'), direction, country, currency, count(*),
+      count(connect_time), count(*) FILTER (WHERE billed_duration_s > 0), count(*) FILTER (WHERE result = 'failed'),
+      sum(duration_s), sum(billed_duration_s), sum(cost)
+    FROM calls.cdrs WHERE i_account <= 20 GROUP BY 1, 2, 3, 4, 5`);
+  await pool.query(`
+    INSERT INTO calls.usage_days
+    SELECT i_account, (quarter AT TIME ZONE 'Europe/Berlin')::date, direction, country, currency, sum(calls),
+      sum(answered), sum(non_zero), sum(errors), sum(seconds), sum(billed_seconds), sum(cost)
+    FROM calls.usage_quarters GROUP BY 1, 2, 3, 4, 5`);
+  await pool.query('VACUUM ANALYZE');
+}

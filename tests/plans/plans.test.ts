@@ -1,0 +1,184 @@
+/**
+ * How PostgreSQL goes about each statement that a request runs, on ten million calls over 36 months: by indexes, in the
+ * months that are asked for, sorting no more than a page, the thousandth page as cheap as the first.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Statement } from '#platform/database/statement.ts';
+import type { CallFilter } from '#services/calls/call_filter.ts';
+import { bucketBounds, spansOfBuckets } from '#services/calls/consumption.ts';
+import { readInstant } from '#services/calls/instants.ts';
+import { monthOfICdr } from '#services/calls/intake/copy_text.ts';
+import { addMonths, startOfMonth } from '#services/calls/partitions.ts';
+import { codesOfAccounts, visibleAccount } from '#services/calls/store_accounts.ts';
+import { callByNumber, type Place, pageOfCalls } from '#services/calls/store_calls.ts';
+import { keyByHash } from '#services/calls/store_keys.ts';
+import { sumUsage, totalOfCalls } from '#services/calls/store_usage.ts';
+import { coverRange } from '#services/calls/usage_cover.ts';
+import { zoneClock } from '#services/calls/zone_clock.ts';
+import { testDatabase } from '#tests/postgres.ts';
+import { CALLS, fillBigTable, MONTHS } from './big_table.ts';
+
+const { pool } = await testDatabase();
+await fillBigTable(pool);
+const PAGE = 101;
+const berlin = zoneClock('Europe/Berlin')!;
+const base: CallFilter = { iAccount: 1, type: 'all' } as CallFilter;
+const month = { from: '2026-03-01T00:00:00Z', to: '2026-04-01T00:00:00Z' };
+
+interface Node {
+  readonly 'Node Type': string;
+  readonly 'Relation Name'?: string;
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
+  readonly 'Shared Hit Blocks': number;
+  readonly 'Shared Read Blocks': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly Plans?: readonly Node[];
+}
+
+interface Plan {
+  readonly nodes: readonly Node[];
+  /** Pages of tables and indexes that were looked at. */
+  readonly blocks: number;
+  /** Months that were read, not just planned. */
+  readonly months: ReadonlySet<string>;
+}
+
+async function planOf(statement: Statement<unknown>): Promise<Plan> {
+  const { rows } = await pool.query({
+    text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF) ${statement.sql}`,
+    values: [...statement.parameters],
+  });
+  const root = rows[0]['QUERY PLAN'][0].Plan as Node;
+  const nodes: Node[] = [];
+  const walk = (node: Node) => {
+    nodes.push(node);
+    for (const child of node.Plans ?? []) walk(child);
+  };
+  walk(root);
+  const months = nodes.filter((n) => /^cdrs_\d/.test(n['Relation Name'] ?? '') && n['Actual Loops'] > 0);
+  return {
+    nodes,
+    blocks: root['Shared Hit Blocks'] + root['Shared Read Blocks'],
+    months: new Set(months.map((n) => n['Relation Name']!)),
+  };
+}
+
+/** Tables of a few rows, which PostgreSQL is right to read whole. */
+const SMALL = ['accounts', 'watermarks', 'imports', 'api_keys', 'secrets', 'heartbeat'];
+
+function assertByIndex(plan: Plan, most: { months: number; blocks: number; sorted?: number }): void {
+  const scans = plan.nodes.filter(
+    (n) => n['Node Type'] === 'Seq Scan' && n['Actual Loops'] > 0 && !SMALL.includes(n['Relation Name']!),
+  );
+  assert.deepEqual(
+    scans.map((n) => n['Relation Name']),
+    [],
+    'read whole',
+  );
+  const sorts = plan.nodes.filter(
+    (n) => /Sort/.test(n['Node Type']) && n['Actual Rows'] * n['Actual Loops'] > (most.sorted ?? PAGE),
+  );
+  assert.deepEqual(
+    sorts.map((n) => [n['Node Type'], n['Actual Rows']]),
+    [],
+    'sorted',
+  );
+  assert.ok(plan.months.size <= most.months, `${plan.months.size} months were read: ${[...plan.months]}`);
+  assert.ok(plan.blocks <= most.blocks, `${plan.blocks} blocks were read`);
+}
+
+test('the table is as large as it says', async () => {
+  const { rows } = await pool.query(
+    `SELECT sum(reltuples)::bigint AS calls, count(*) AS months FROM pg_class WHERE relname ~ '^cdrs_\\d{6}$'`,
+  );
+  assert.equal(rows[0].months, MONTHS);
+  assert.ok(Math.abs(rows[0].calls - CALLS) < CALLS / 100);
+});
+
+const lists: [string, Partial<CallFilter>, { months: number; blocks: number }][] = [
+  ['all calls of an account', {}, { months: 2, blocks: 400 }],
+  ['a month', month, { months: 1, blocks: 400 }],
+  ['answered calls', { type: 'answered' }, { months: 2, blocks: 600 }],
+  ['billed calls of a month', { ...month, type: 'non_zero' }, { months: 1, blocks: 600 }],
+  ['errors, few among many', { type: 'errors' }, { months: 36, blocks: 1_500 }],
+  ['one called number', { cld: { kind: 'exact', number: '+4420794607900' } }, { months: 36, blocks: 1_500 }],
+  ['one call id', { callId: 'c5000000' }, { months: 36, blocks: 400 }],
+];
+
+for (const order of ['desc', 'asc'] as const) {
+  for (const [name, filter, most] of lists) {
+    test(`${name}, ${order}`, async () => {
+      assertByIndex(
+        await planOf(pageOfCalls({ ...base, ...filter } as CallFilter, order, undefined, PAGE)),
+        most,
+      );
+    });
+  }
+}
+
+test('the thousandth page costs what the first does', async () => {
+  const first = await planOf(pageOfCalls(base, 'desc', undefined, PAGE));
+  const { rows } = await pool.query<Place>(
+    `SELECT start_time, i_cdr FROM calls.cdrs WHERE i_account = 1 ORDER BY start_time DESC, i_cdr DESC OFFSET 99900 LIMIT 1`,
+  );
+  const late = await planOf(pageOfCalls(base, 'desc', rows[0]!, PAGE));
+  assertByIndex(late, { months: 2, blocks: 400 });
+  assert.ok(late.blocks <= first.blocks * 1.5 + 20, `${late.blocks} blocks against ${first.blocks}`);
+});
+
+test('one call is looked up in its own month alone', async () => {
+  const { rows } = await pool.query<{ i_cdr: number }>(`SELECT i_cdr FROM calls.cdrs_202505 LIMIT 1`);
+  const iCdr = rows[0]!.i_cdr;
+  const within = monthOfICdr(iCdr)!;
+  assertByIndex(await planOf(callByNumber(iCdr, startOfMonth(within), startOfMonth(addMonths(within, 1)))), {
+    months: 1,
+    blocks: 20,
+  });
+});
+
+test('who may see what, and keys, are looked up by index', async () => {
+  assertByIndex(await planOf(visibleAccount(7, 1)), { months: 0, blocks: 60 });
+  assertByIndex(await planOf(visibleAccount(7, null)), { months: 0, blocks: 60 });
+  assertByIndex(await planOf(codesOfAccounts([1, 2, 3])), { months: 0, blocks: 60 });
+  assertByIndex(await planOf(keyByHash(Buffer.alloc(32))), { months: 0, blocks: 20 });
+});
+
+const at = (text: string) => {
+  const read = readInstant(text);
+  assert.ok(read.kind === 'instant');
+  return read.at;
+};
+
+test('a total counts no rows but those of two ragged ends', async () => {
+  for (const type of ['all', 'answered', 'non_zero', 'errors'] as const) {
+    const range = { from: at('2024-02-03T04:05:06Z'), to: at('2026-11-12T13:14:15Z') };
+    const plan = await planOf(totalOfCalls(1, type, coverRange(range, berlin)));
+    assertByIndex(plan, { months: 2, blocks: 300 });
+    assertByIndex(await planOf(totalOfCalls(1, type, coverRange({ from: null, to: null }, berlin))), {
+      months: 0,
+      blocks: 300,
+    });
+  }
+});
+
+test('a year of consumption reads days, or quarters, and no calls', async () => {
+  const [from, to] = [at('2025-01-01T00:00:00+01:00'), at('2026-01-01T00:00:00+01:00')];
+  const own = bucketBounds(from, to, 'day', berlin)!;
+  assertByIndex(await planOf(sumUsage(1, spansOfBuckets(own, berlin), undefined, 100_000)), {
+    sorted: 366, // the days of the answer and their total
+    months: 0,
+    blocks: 300,
+  });
+  const nepal = zoneClock('Asia/Kathmandu')!;
+  const other = bucketBounds(at('2025-01-01T00:00:00+05:45'), at('2026-01-01T00:00:00+05:45'), 'day', nepal)!;
+  const plan = await planOf(sumUsage(1, spansOfBuckets(other, undefined), 'country', 100_000));
+  assert.equal(plan.months.size, 0);
+  assert.deepEqual(
+    plan.nodes.filter(
+      (n) => n['Node Type'] === 'Seq Scan' && n['Actual Loops'] > 0 && !SMALL.includes(n['Relation Name']!),
+    ),
+    [],
+  );
+});
