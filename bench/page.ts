@@ -27,6 +27,9 @@ import { ACCOUNTS, fillCalls } from './page_calls.ts';
 import { DATABASE_CONNECTIONS, HTTP_CONNECTIONS, LIMIT, WAYS, type Way } from './page_ways.ts';
 import { benchOptions, finish, type Row, ratio } from './report.ts';
 
+/** Until the compiler has done its work. */
+const WARM_UP_S = 3;
+
 /** One figure: a way, straight or through PgBouncer. */
 interface Runner {
   readonly name: string;
@@ -45,9 +48,11 @@ const options = benchOptions('page', 'A page of calls by HTTP, beside pgbench', 
   seconds: '5',
   rounds: '5',
   rows: '300000',
+  ways: WAYS.join(','),
   url: '',
 });
 const seconds = Number(options.values.seconds);
+const wanted = options.values.ways!.split(',');
 const folder = await mkdtemp(join(tmpdir(), 'trunkline-bench-'));
 const stops: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
 try {
@@ -66,7 +71,7 @@ try {
   for (const target of targets) {
     const pgbench = await pgbenchRunner(target.url, target.through);
     if (pgbench) runners.push(pgbench);
-    for (const way of WAYS) {
+    for (const way of WAYS.filter((it) => wanted.includes(it))) {
       // PgBouncer below 1.21 has no named statements in transaction mode.
       if (target.through && way === 'postgres.js-named') continue;
       runners.push(await serverRunner(way, target.url, target.through, sql));
@@ -140,7 +145,7 @@ async function serverRunner(way: Way, url: string, through: string, sql: string)
     server.kill('SIGUSR2');
     return (JSON.parse(await line()) as { cpuMicros: number }).cpuMicros;
   };
-  await load(1); // the compiler's time
+  await load(WARM_UP_S);
   const runner: Runner = {
     name: `${way}${through}`,
     rates: [],

@@ -143,6 +143,7 @@ export function streamRows(
     switch (type) {
       case MESSAGE.dataRow:
         try {
+          // as guarded() does, without a closure for each row
           if (!failure) sink.row(view, start + HEADER_BYTES, end);
         } catch (error) {
           stop(error);

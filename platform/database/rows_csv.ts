@@ -39,7 +39,8 @@ export interface CsvFacts {
 
 /**
  * Runs `query` when first read from. A reader that is slow makes PostgreSQL wait; one that stops early (`return`,
- * `break`) has the query cancelled, and the client is ready again when that is done.
+ * `break`) has the query cancelled, and the client is ready again when that is done. A statement_timeout of the server
+ * counts the time that it waits for the reader, too: a long export wants one of its own, or batches.
  * @returns at the end, what was written (`yield*` gives it)
  * @throws what streamRows rejects with, in the middle too: what was given before is then only a part
  */
