@@ -2,13 +2,13 @@
 import { Command, Option } from 'commander';
 import { FORMATS, type FormatName } from '#services/calls/formats/formats.ts';
 import type { SourceOptions } from '#services/calls/formats/reader.ts';
+import { dryRun } from '#services/calls/intake/dry_run.ts';
 import {
   type ImportCounts,
   type ImportOptions,
   importSource,
   newCounts,
 } from '#services/calls/intake/import_file.ts';
-import { dryRun } from '#services/calls/intake/intake.ts';
 import { listSources, openSourceFile, type SourceFile } from '#services/calls/intake/source_files.ts';
 import { type CommandDatabase, withDatabase } from './database.ts';
 import { explainFailure } from './failure.ts';

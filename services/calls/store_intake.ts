@@ -1,8 +1,9 @@
 /** Statements that take calls in. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { callIdOf, type ReadyCall, sourceKeyOf } from './intake/batch.ts';
 import { instant } from './intake/copy_text.ts';
-import type { Account, Cdr } from './intake/settle.ts';
+import type { Account } from './intake/settle.ts';
 import { decimalCost, decimalSeconds, type QuarterUsage } from './intake/usage.ts';
 
 const build = sqlBuilder<unknown>();
@@ -36,17 +37,17 @@ const ZONE_SPREAD_MS = 26 * 3_600_000;
  * The look-up spans 26 hours around the start: a file that was first read with another time zone is the same file.
  * The batch's own bounds stand beside the row's, so that the planner drops the months that none of them can be in.
  */
-export function storedAlready(cdrs: readonly Cdr[], source: string): Statement<{ place: number }> {
+export function storedAlready(calls: readonly ReadyCall[], source: string): Statement<{ place: number }> {
   let first = Number.POSITIVE_INFINITY;
   let last = Number.NEGATIVE_INFINITY;
-  for (const { record } of cdrs) {
-    first = Math.min(first, record.startTime);
-    last = Math.max(last, record.startTime);
+  for (const { startTime } of calls) {
+    first = Math.min(first, startTime);
+    last = Math.max(last, startTime);
   }
   return sql<{ place: number }>`
     SELECT k.place
-    FROM unnest(${cdrs.map((c) => c.callId)}::text[], ${cdrs.map((c) => c.sourceKey)}::text[],
-                ${cdrs.map((c) => instant(c.record.startTime))}::timestamptz[])
+    FROM unnest(${calls.map(callIdOf)}::text[], ${calls.map(sourceKeyOf)}::text[],
+                ${calls.map((c) => instant(c.startTime))}::timestamptz[])
          WITH ORDINALITY AS k (call_id, source_key, start_time, place)
     WHERE EXISTS (
       SELECT 1 FROM calls.cdrs c

@@ -1,6 +1,8 @@
 /** Calls as the text that COPY reads. https://www.postgresql.org/docs/current/sql-copy.html, "Text Format" */
 import { addMonths, monthOf } from '../partitions.ts';
+import type { Origin } from './intake.ts';
 import type { Cdr } from './settle.ts';
+import type { Stored } from './store_batch.ts';
 import { decimalSeconds } from './usage.ts';
 
 export const COPY_COLUMNS = [
@@ -51,19 +53,13 @@ export function monthOfICdr(iCdr: number): number | undefined {
   return valid ? month : undefined;
 }
 
-/** Where a batch of rows came from; the same for all of it. */
-export interface CopyOrigin {
-  readonly iImport: number;
-  readonly source: string;
-}
-
 const NULL = '\\N';
 const NEEDS_ESCAPE = /[\\\n\r\t\0]/;
 
-/** @param line of the row in its source */
-export function copyLine(cdr: Cdr, iCdr: number, line: number, origin: CopyOrigin): string {
+/** A call's line but for its i_cdr, which is the first column. @param line of the row in its source */
+export function copyLine(cdr: Cdr, line: number, origin: Origin): string {
   const r = cdr.record;
-  return `${iCdr}\t${cdr.account.i_account}\t${instant(r.startTime)}\t${maybeInstant(r.connectTime)}\t${maybeInstant(
+  return `\t${cdr.account.i_account}\t${instant(r.startTime)}\t${maybeInstant(r.connectTime)}\t${maybeInstant(
     r.disconnectTime,
   )}\t${seconds(r.durationS)}\t${seconds(r.billedDurationS)}\t${r.cost ?? NULL}\t${origin.iImport}\t${line}\t${
     cdr.currency
@@ -76,14 +72,48 @@ export function copyLine(cdr: Cdr, iCdr: number, line: number, origin: CopyOrigi
   )}\t${cdr.flags.length === 0 ? NULL : `{${cdr.flags.join(',')}}`}\t${attributes(r.attributes)}\n`;
 }
 
-/** PostgreSQL keeps microseconds, a JavaScript Date milliseconds. */
-export function instant(ms: number): string {
-  const whole = Math.floor(ms);
-  const iso = new Date(whole).toISOString();
-  if (whole === ms) return iso;
-  const us = Math.min(999, Math.round((ms - whole) * 1000));
-  return `${iso.slice(0, -1)}${String(us).padStart(3, '0')}Z`;
+const CHUNK_BYTES = 128 * 1024;
+/** Digits of an i_cdr. */
+const I_CDR_BYTES = 16;
+
+/** What COPY is to read: the calls' lines, cut out of their batch's text, each with its i_cdr before it. */
+export function* copyChunks(batchText: Buffer, stored: readonly Stored[]): Generator<Buffer> {
+  let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  let end = 0;
+  for (const { call, iCdr } of stored) {
+    const needed = I_CDR_BYTES + call.textTo - call.textFrom;
+    if (end + needed > chunk.length) {
+      yield chunk.subarray(0, end);
+      chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, needed));
+      end = 0;
+    }
+    end += chunk.write(String(iCdr), end, 'latin1');
+    end += batchText.copy(chunk, end, call.textFrom, call.textTo);
+  }
+  yield chunk.subarray(0, end);
 }
+
+/** The day that was written last: rows of a source are mostly of one. */
+let lastDay = Number.NaN;
+let lastDayText = '';
+const TWO_DIGITS = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
+
+/** PostgreSQL keeps microseconds, a JavaScript Date milliseconds. @param ms since 1970, with fraction */
+export function instant(ms: number): string {
+  const day = Math.floor(ms / DAY_MS);
+  if (day !== lastDay) {
+    lastDay = day;
+    lastDayText = new Date(day * DAY_MS).toISOString().slice(0, 10);
+  }
+  const intoDay = ms - day * DAY_MS;
+  const second = Math.floor(intoDay / 1000);
+  const minute = Math.floor(second / 60);
+  const text = `${lastDayText} ${TWO_DIGITS[Math.floor(minute / 60)]}:${TWO_DIGITS[minute % 60]}:${TWO_DIGITS[second % 60]}`;
+  const us = Math.min(999_999, Math.round((intoDay - second * 1000) * 1000));
+  return us === 0 ? `${text}Z` : `${text}.${String(us).padStart(6, '0')}Z`;
+}
+
+const DAY_MS = 86_400_000;
 
 const maybeInstant = (ms: number | null) => (ms === null ? NULL : instant(ms));
 

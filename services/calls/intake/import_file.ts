@@ -1,6 +1,6 @@
 /**
- * Imports one source: its rows flow through the format's reader in batches into `takeIn`. While PostgreSQL stores one
- * batch, the next is being read. Memory holds two batches, whatever the size of the file.
+ * Imports one source: its rows flow through the format's reader into batches. While PostgreSQL stores one batch, the next
+ * is being read. Memory holds two batches, whatever the size of the file.
  *
  * There is no place to resume from: a file is read again from its first row, and what is stored already is recognised.
  * That is what makes a killed import, a file that has grown and two overlapping files the same simple case.
@@ -11,9 +11,13 @@ import { detectFormat } from '../formats/detect.ts';
 import { FORMATS, type FormatName } from '../formats/formats.ts';
 import { openSource, type SourceOptions, type Taken } from '../formats/reader.ts';
 import { finishImport, type NewAccounts } from '../store_intake.ts';
-import { type Origin, type RowOutcome, takeIn, wouldTakeIn } from './intake.ts';
+import { createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
+import { type OpenBatch, openBatch } from './batch.ts';
+import { wouldStore } from './dry_run.ts';
+import type { Origin, RowOutcome } from './intake.ts';
 import { openFileOrigin } from './origin.ts';
 import type { OpenedSource } from './source_files.ts';
+import { storeBatch } from './store_batch.ts';
 
 export interface ImportOptions {
   /** undefined: told from the content. */
@@ -72,36 +76,39 @@ export async function importSource(
   const reader = openSource(format, options.read);
   const origin = await openOrigin(pool, file, format, options, dry);
 
-  const store = async (rows: Taken[]): Promise<void> => {
-    const outcomes = dry
-      ? await wouldTakeIn(dry, origin, rows)
-      : await takeIn(pool, origin, rows, reader.columns);
-    count(counts, outcomes);
+  const { newAccounts } = origin;
+  const book = createAccountBook(
+    dry ? pretendedAccounts(dry, newAccounts) : storedAccounts(pool, newAccounts),
+  );
+
+  const store = async (batch: OpenBatch): Promise<void> => {
+    if (dry) await wouldStore(dry, origin, batch);
+    else await storeBatch(pool, origin, batch, reader.columns);
+    count(counts, batch.outcomes as RowOutcome[]);
     events.onProgress(counts);
   };
 
   let storing: Promise<void> = Promise.resolve();
-  let batch: Taken[] = [];
+  let batch = openBatch(origin, BATCH_ROWS);
   let batchBytes = 0;
   const add = async (rows: readonly Taken[]): Promise<void> => {
-    for (const row of rows) {
-      batch.push(row);
-      batchBytes += row.row.bytes.length;
-      if (batch.length < BATCH_ROWS && batchBytes < BATCH_BYTES) continue;
-      await storing;
-      storing = store(batch);
-      // Its failure is met at the next await; until then it must not count as unhandled.
-      storing.catch(() => undefined);
-      batch = [];
-      batchBytes = 0;
-    }
+    batch.add(rows, await book.of(rows), Date.now());
+    for (const { row } of rows) batchBytes += row.bytes.length;
+    if (batch.rows < BATCH_ROWS && batchBytes < BATCH_BYTES) return;
+    await storing;
+    storing = store(batch);
+    // Its failure is met at the next await; until then it must not count as unhandled.
+    storing.catch(() => undefined);
+    batch = openBatch(origin, BATCH_ROWS, batch.keys);
+    batchBytes = 0;
+    book.renew();
   };
   try {
     for await (const chunk of opened.chunks) await add(reader.push(chunk));
     await add(reader.end());
   } finally {
     await storing;
-    if (batch.length > 0) await store(batch);
+    if (batch.rows > 0) await store(batch);
   }
   if (!dry) await pool.query(finishImport(origin.iImport).sql, [origin.iImport]);
   return counts;

@@ -5,7 +5,10 @@ import { withSession } from '#platform/database/pool.ts';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import type { Taken } from '../formats/reader.ts';
-import { dryRun, takeIn, wouldTakeIn } from './intake.ts';
+import { createAccountBook, pretendedAccounts } from './account_book.ts';
+import { openBatch } from './batch.ts';
+import { dryRun, wouldStore } from './dry_run.ts';
+import { takeIn } from './intake.ts';
 
 const { pool } = await testDatabase();
 
@@ -176,11 +179,15 @@ test('a dry run tells what would happen, over batches, and stores nothing', asyn
   const origin = { ...(await testOrigin(pool)), iImport: 0 };
   const row = callRow({ accountCode: 'not-yet' });
   await dryRun(pool, async (session) => {
-    assert.deepEqual(kinds(await wouldTakeIn(session, origin, [row, callRow()])), ['stored', 'stored']);
-    assert.deepEqual(kinds(await wouldTakeIn(session, origin, [row, callRow({ accountCode: '' })])), [
-      'duplicate',
-      'set_aside',
-    ]);
+    const book = createAccountBook(pretendedAccounts(session, origin.newAccounts));
+    const wouldTakeIn = async (rows: Taken[]) => {
+      const batch = openBatch(origin, rows.length);
+      batch.add(rows, await book.of(rows), Date.now());
+      await wouldStore(session, origin, batch);
+      return batch.outcomes.map((outcome) => outcome?.kind);
+    };
+    assert.deepEqual(await wouldTakeIn([row, callRow()]), ['stored', 'stored']);
+    assert.deepEqual(await wouldTakeIn([row, callRow({ accountCode: '' })]), ['duplicate', 'set_aside']);
   });
   assert.deepEqual(await Promise.all(tables.map(count)), before);
   await withSession(pool, async (session) =>

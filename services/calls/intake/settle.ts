@@ -33,7 +33,7 @@ export type Settled = { kind: 'cdr'; cdr: Cdr } | { kind: 'rejected'; rejection:
 const DAY_MS = 86_400_000;
 const LATEST_START = Date.UTC(LAST_YEAR + 1, 0);
 /** 132 of SHA-256's bits: two of a thousand billion records meet with a chance of 10^-16. */
-const SOURCE_KEY_LENGTH = 22;
+export const SOURCE_KEY_LENGTH = 22;
 /** What a numeric with twelve decimals holds; see usage.ts. */
 const COST = /^-?\d{1,15}(\.\d{1,12})?$/;
 const LONGEST_CALL_S = 100 * 86_400;

@@ -1,5 +1,5 @@
 /** Usage of a batch of calls, summed by account and quarter of an hour before it goes to the database. */
-import type { Cdr } from './settle.ts';
+import type { ReadyCall } from './batch.ts';
 
 export const QUARTER_MS = 15 * 60_000;
 
@@ -26,40 +26,32 @@ const COST_DECIMALS = 12;
 const US_PER_S = 1_000_000;
 
 /** Sums in the order of the table's key, so that two imports that touch the same rows lock them in the same order. */
-export function sumByQuarter(cdrs: readonly Cdr[]): QuarterUsage[] {
-  const sums = new Map<string, QuarterUsage>();
-  for (const cdr of cdrs) {
-    const { record } = cdr;
-    const quarter = Math.floor(record.startTime / QUARTER_MS) * QUARTER_MS;
-    const country = cdr.country ?? '';
-    const key = `${cdr.account.i_account} ${quarter} ${cdr.direction} ${country} ${cdr.currency}`;
-    let sum = sums.get(key);
+export function sumByQuarter(calls: readonly ReadyCall[]): QuarterUsage[] {
+  const sums: QuarterUsage[] = [];
+  /** By account and quarter: the few sums of an account's quarter. */
+  const found = new Map<number, Map<number, QuarterUsage[]>>();
+  for (const call of calls) {
+    const quarter = Math.floor(call.startTime / QUARTER_MS) * QUARTER_MS;
+    const ofAccount = getOrAdd(found, call.iAccount, () => new Map<number, QuarterUsage[]>());
+    const ofQuarter = getOrAdd(ofAccount, quarter, (): QuarterUsage[] => []);
+    let sum = ofQuarter.find(
+      ({ direction, country, currency }) =>
+        direction === call.direction && country === call.country && currency === call.currency,
+    );
     if (!sum) {
-      sum = {
-        iAccount: cdr.account.i_account,
-        quarter,
-        direction: cdr.direction,
-        country,
-        currency: cdr.currency,
-        calls: 0,
-        answered: 0,
-        nonZero: 0,
-        errors: 0,
-        durationUs: 0,
-        billedUs: 0,
-        cost: null,
-      };
-      sums.set(key, sum);
+      sum = nothing(call, quarter);
+      ofQuarter.push(sum);
+      sums.push(sum);
     }
     sum.calls++;
-    if (record.connectTime !== null) sum.answered++;
-    if (record.billedDurationS > 0) sum.nonZero++;
-    if (record.result === 'failed') sum.errors++;
-    sum.durationUs += Math.round(record.durationS * US_PER_S);
-    sum.billedUs += Math.round(record.billedDurationS * US_PER_S);
-    if (record.cost !== null) sum.cost = (sum.cost ?? 0n) + scaledCost(record.cost);
+    if (call.answered) sum.answered++;
+    if (call.billedUs > 0) sum.nonZero++;
+    if (call.failed) sum.errors++;
+    sum.durationUs += call.durationUs;
+    sum.billedUs += call.billedUs;
+    if (call.cost !== null) sum.cost = (sum.cost ?? 0n) + scaledCost(call.cost);
   }
-  return [...sums.values()].sort(
+  return sums.sort(
     (a, b) =>
       a.iAccount - b.iAccount ||
       a.quarter - b.quarter ||
@@ -67,6 +59,21 @@ export function sumByQuarter(cdrs: readonly Cdr[]): QuarterUsage[] {
       compare(a.country, b.country) ||
       compare(a.currency, b.currency),
   );
+}
+
+function nothing(call: ReadyCall, quarter: number): QuarterUsage {
+  const { iAccount, direction, country, currency } = call;
+  const zero = { calls: 0, answered: 0, nonZero: 0, errors: 0, durationUs: 0, billedUs: 0 };
+  return { iAccount, quarter, direction, country, currency, ...zero, cost: null };
+}
+
+function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);

@@ -1,0 +1,38 @@
+/** What an import would do, without doing it. */
+import { type Pool, withSession } from '#platform/database/pool.ts';
+import type { Session } from '#platform/database/session.ts';
+import { type Batch, callIdOf, sourceKeyOf } from './batch.ts';
+import type { Origin } from './intake.ts';
+import { newCalls } from './store_batch.ts';
+
+/** Opens a dry run; `work` gets a session whose every effect is undone. */
+export function dryRun<T>(pool: Pool, work: (session: Session) => Promise<T>): Promise<T> {
+  return withSession(pool, async (session) => {
+    await session.client.query('BEGIN');
+    try {
+      await session.client.query(
+        'CREATE TEMP TABLE dry_run_keys (call_id text, source_key text, place bigint, PRIMARY KEY (call_id, source_key)) ON COMMIT DROP',
+      );
+      return await work(session);
+    } finally {
+      await session.client.query('ROLLBACK');
+    }
+  });
+}
+
+/**
+ * Tells what would become of the batch's rows, by writing its outcomes. A temporary table remembers what earlier batches
+ * of the same dry run would have stored.
+ */
+export async function wouldStore(session: Session, origin: Origin, batch: Batch): Promise<void> {
+  const { outcomes } = batch;
+  for (const { place, rejection } of batch.aside) outcomes[place] = { kind: 'set_aside', rejection };
+  for (const { place } of [...batch.repeated, ...batch.calls]) outcomes[place] = { kind: 'duplicate' };
+  const fresh = await newCalls(session, origin, batch.calls);
+  const remembered = await session.client.query(
+    `INSERT INTO dry_run_keys SELECT * FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (call_id, source_key, place)
+     ON CONFLICT DO NOTHING RETURNING place`,
+    [fresh.map(callIdOf), fresh.map(sourceKeyOf)],
+  );
+  for (const { place } of remembered.rows) outcomes[fresh[place - 1]!.place] = { kind: 'stored', iCdr: 0 };
+}

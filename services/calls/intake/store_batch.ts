@@ -1,0 +1,185 @@
+/**
+ * Stores a batch in one transaction: the calls, their usage, what is set aside, and the counts of all of it. Either the
+ * whole batch has happened or none of it, so a kill at any moment and the same batch again end in the same tables.
+ *
+ * New calls go in by COPY straight into calls.cdrs, after a look-up of which are there already. A unique index stands
+ * behind the look-up: when another import stored one of them in between, the batch is rolled back and looked up again.
+ */
+import { pipeline } from 'node:stream/promises';
+import { from as copyFrom } from 'pg-copy-streams';
+import { type Pool, withTransaction } from '#platform/database/pool.ts';
+import type { Session } from '#platform/database/session.ts';
+import type { Rejection } from '../cdr.ts';
+import { ensureMonths, type Month } from '../partitions.ts';
+import { addUsage, countIn, raiseWatermark, storedAlready, takeNumbers } from '../store_intake.ts';
+import { lockZones } from '../store_partitions.ts';
+import { dropResolved, setAside } from '../store_rejected.ts';
+import type { AsideRow, Batch, ReadyCall, RepeatedRow } from './batch.ts';
+import { COPY_COLUMNS, copyChunks, iCdrOf } from './copy_text.ts';
+import type { Origin } from './intake.ts';
+import { sumByQuarter } from './usage.ts';
+
+/** A batch that meets another import's rows is tried again; it can't go on meeting them for ever. */
+const BATCH_TRIES = 10;
+const UNIQUE_VIOLATION = '23505';
+const DEADLOCK = '40P01';
+const NO_PARTITION = '23514';
+
+/** Months that this process knows to exist, by pool. */
+const knownMonths = new WeakMap<Pool, Set<Month>>();
+
+/** What is stored in one transaction: a batch, or what is left of it when one of its rows is refused. */
+interface Part {
+  readonly calls: readonly ReadyCall[];
+  readonly aside: readonly AsideRow[];
+  readonly repeated: readonly RepeatedRow[];
+}
+
+/**
+ * Stores the batch, and writes what became of its rows into its outcomes.
+ * @param columns the header in force, kept with rows that are set aside
+ * @param signal aborted: what is under way is cancelled and undone
+ * @throws the database's error when it fails as a whole; nothing of the batch is stored then
+ */
+export async function storeBatch(
+  pool: Pool,
+  origin: Origin,
+  batch: Batch,
+  columns: readonly string[] | null,
+  signal?: AbortSignal,
+): Promise<void> {
+  await store(batch);
+
+  async function store(part: Part): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await makeMonths(pool, batch.months, signal);
+        const work = (session: Session) => storePart(session, origin, batch.text, part, columns);
+        const stored = await withTransaction(pool, work, { signal });
+        tellOutcomes(batch, part, stored);
+        return;
+      } catch (error) {
+        const code = (error as { code?: string }).code ?? '';
+        if (code === NO_PARTITION) knownMonths.delete(pool);
+        if ([UNIQUE_VIOLATION, DEADLOCK, NO_PARTITION].includes(code) && attempt < BATCH_TRIES) continue;
+        // A value that PostgreSQL alone refuses: find its row, and let the others in.
+        const isRowsFault = part.calls.length > 0 && (code.startsWith('22') || code === NO_PARTITION);
+        if (!isRowsFault) throw error;
+        for (const smaller of divide(part, error as Error)) await store(smaller);
+        return;
+      }
+    }
+  }
+}
+
+/** Halves until the row that the database refuses stands alone, and sets that one aside with those that repeat it. */
+function divide(part: Part, error: Error): Part[] {
+  const { calls, aside, repeated } = part;
+  if (calls.length > 1) {
+    const half = calls.length >> 1;
+    return [
+      { calls: calls.slice(0, half), aside, repeated: [] },
+      { calls: calls.slice(half), aside: [], repeated },
+    ];
+  }
+  const rejection: Rejection = {
+    code: 'bad_value',
+    reason: `PostgreSQL can't store this row: ${error.message}`,
+  };
+  const refused = [calls[0]!, ...repeated.filter((row) => row.key === calls[0]!.key)];
+  const others = repeated.filter((row) => row.key !== calls[0]!.key);
+  const refusedAside = refused.map(({ row, place }) => ({ row, place, rejection }));
+  return [{ calls: [], aside: [...aside, ...refusedAside], repeated: others }];
+}
+
+/** A call that was new, and its number. */
+export interface Stored {
+  readonly call: ReadyCall;
+  readonly iCdr: number;
+}
+
+async function storePart(
+  session: Session,
+  origin: Origin,
+  text: Buffer,
+  part: Part,
+  columns: readonly string[] | null,
+): Promise<Stored[]> {
+  await session.run(lockZones('shared'));
+  const fresh = await newCalls(session, origin, part.calls);
+  let stored: Stored[] = [];
+  if (fresh.length > 0) {
+    const numbers = await session.rows(takeNumbers(fresh.length));
+    stored = fresh.map((call, index) => ({ call, iCdr: iCdrOf(call.startTime, numbers[index]!.number) }));
+    const into = session.client.query(copyFrom(`COPY calls.cdrs (${COPY_COLUMNS.join(', ')}) FROM STDIN`));
+    await pipeline(copyChunks(text, stored), into);
+    await session.run(addUsage(sumByQuarter(fresh)));
+    const lastEnd = fresh.reduce((last, call) => Math.max(last, call.endTime), 0);
+    await session.run(raiseWatermark(origin.source, lastEnd));
+  }
+  await keepAside(session, origin, part, columns);
+  const taken = part.calls.length + part.repeated.length;
+  await session.run(
+    countIn(origin.iImport, {
+      read: taken + part.aside.length,
+      stored: fresh.length,
+      duplicates: taken - fresh.length,
+      setAside: part.aside.length,
+    }),
+  );
+  return stored;
+}
+
+/** Those that are not stored yet, in the order in which they are to be. */
+export async function newCalls(
+  session: Session,
+  origin: Origin,
+  calls: readonly ReadyCall[],
+): Promise<ReadyCall[]> {
+  if (calls.length === 0) return [];
+  const known = await session.rows(storedAlready(calls, origin.source));
+  const knownPlaces = new Set(known.map(({ place }) => place));
+  return calls.filter((_, index) => !knownPlaces.has(index + 1)).sort(byTime);
+}
+
+/**
+ * The one order in which every import stores: two that meet at the same calls wait for each other instead of each
+ * holding what the other wants, and calls of a time lie together on disk.
+ */
+function byTime(a: ReadyCall, b: ReadyCall): number {
+  return a.startTime - b.startTime || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+}
+
+async function keepAside(
+  session: Session,
+  origin: Origin,
+  part: Part,
+  columns: readonly string[] | null,
+): Promise<void> {
+  if (part.aside.length > 0) await session.run(setAside(origin.iImport, origin.file, columns, part.aside));
+  if (!origin.hasRejected) return;
+  const takenLines = [...part.calls, ...part.repeated].map(({ row }) => row.line);
+  if (takenLines.length > 0) await session.run(dropResolved(origin.file, takenLines));
+}
+
+function tellOutcomes({ outcomes }: Batch, part: Part, stored: readonly Stored[]): void {
+  for (const { place, rejection } of part.aside) outcomes[place] = { kind: 'set_aside', rejection };
+  for (const { place } of part.repeated) outcomes[place] = DUPLICATE;
+  for (const { place } of part.calls) outcomes[place] = DUPLICATE;
+  for (const { call, iCdr } of stored) outcomes[call.place] = { kind: 'stored', iCdr };
+}
+
+const DUPLICATE = { kind: 'duplicate' } as const;
+
+async function makeMonths(
+  pool: Pool,
+  months: ReadonlySet<Month>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const known = knownMonths.get(pool) ?? new Set<Month>();
+  knownMonths.set(pool, known);
+  const missing = [...months].filter((month) => !known.has(month));
+  if (missing.length === 0) return;
+  await ensureMonths(pool, missing, signal);
+  for (const month of missing) known.add(month);
+}
