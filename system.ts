@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import type { Config } from '#config';
+import { startCluster } from '#engines/cluster/cluster.ts';
 import { startPostgres } from '#engines/postgres.ts';
 import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
@@ -17,7 +18,18 @@ import { type Calls, callsMigrations, startCalls } from '#services/calls/module.
 /** The database that the program runs on, embedded or of the provider's own. */
 export interface PostgresPart {
   readonly url: string;
+  readonly replicaUrls: readonly string[];
+  /** The program's own: embedded, or the local cluster. */
   readonly embedded: boolean;
+  /** What it is, for people. */
+  readonly what: string;
+}
+
+export interface SystemOptions {
+  /** Run the PostgreSQL tier on this machine (engines/cluster) instead of one embedded server. */
+  readonly cluster: boolean;
+  /** The tier takes the ports from here on; the well-known ones when left out. */
+  readonly clusterPortBase?: number | undefined;
 }
 
 /** What each module gives to those that need it. */
@@ -35,23 +47,37 @@ export const EMBEDDED_DATABASE = 'trunkline';
 export const postgresFolder = (config: Config) => join(config.DATA_DIR, 'postgres');
 
 /** The modules, for one configuration. */
-export function systemModules(config: Config): AnyModule<Parts>[] {
+export function systemModules(config: Config, options: SystemOptions): AnyModule<Parts>[] {
   const logger = (service: string) => createLogger(service, config.LOG_LEVEL);
 
   const postgres: Module<Parts, 'postgres', never> = {
     name: 'postgres',
     needs: [],
-    purpose: 'DATABASE_URL, or the embedded PostgreSQL in DATA_DIR',
+    purpose: 'DATABASE_URL, the embedded PostgreSQL in DATA_DIR, or the tier of `up --cluster`',
     start: async (_needs, lifetime) => {
       const url = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
-      if (url) return { url, embedded: false };
+      if (url && options.cluster) throw new Error('DATABASE_URL: leave it out with --cluster');
+      if (url)
+        return { url, replicaUrls: config.DATABASE_REPLICA_URL, embedded: false, what: 'DATABASE_URL' };
+      if (options.cluster) {
+        const data = join(config.DATA_DIR, 'cluster');
+        const cluster = await startCluster({
+          data,
+          portBase: options.clusterPortBase,
+          signal: lifetime.stopping,
+        });
+        lifetime.onStop('PostgreSQL tier', cluster.stop);
+        const { writeUrl, readUrl } = cluster;
+        return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what: `PostgreSQL tier in ${data}` };
+      }
       const embedded = await startPostgres({
         folder: postgresFolder(config),
         database: EMBEDDED_DATABASE,
         port: config.EMBEDDED_POSTGRES_PORT || undefined,
       });
       lifetime.onStop('embedded PostgreSQL', embedded.stop);
-      return { url: embedded.url, embedded: true };
+      const what = `embedded PostgreSQL in ${config.DATA_DIR}`;
+      return { url: embedded.url, replicaUrls: config.DATABASE_REPLICA_URL, embedded: true, what };
     },
   };
 
@@ -86,7 +112,7 @@ export function systemModules(config: Config): AnyModule<Parts>[] {
         {
           settings: callsSettings(config),
           databaseUrl: needs.postgres.url,
-          replicaUrls: config.DATABASE_REPLICA_URL,
+          replicaUrls: needs.postgres.replicaUrls,
           clock: systemClock,
           logger: logger('calls'),
         },
@@ -98,7 +124,7 @@ export function systemModules(config: Config): AnyModule<Parts>[] {
 }
 
 /** Migrating a database that others use as well is the operator's decision, so only the embedded one is migrated unasked. */
-export async function bringUpToDate(pool: Pool, postgres: PostgresPart): Promise<string[]> {
+export async function bringUpToDate(pool: Pool, postgres: Pick<PostgresPart, 'embedded'>): Promise<string[]> {
   if (postgres.embedded) return migrate(pool, callsMigrations);
   const pending = await pendingMigrations(pool, callsMigrations);
   if (pending.length > 0) {

@@ -35,7 +35,7 @@ export async function withDatabase<T>(work: (database: CommandDatabase) => Promi
     onIdleError: () => undefined,
   });
   try {
-    await bringUpToDate(pool, { url, embedded: embedded !== undefined });
+    await bringUpToDate(pool, { embedded: embedded !== undefined });
     return await work({ pool, config, url });
   } finally {
     await pool.end();

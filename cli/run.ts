@@ -1,7 +1,7 @@
 /** Runs modules until a signal asks to stop: the first stops them in order, the second ends the process at once. */
-import { type Config, readConfig } from '#config';
-import { type Running, startModules } from '#platform/lifecycle/modules.ts';
-import { type Parts, systemModules } from '#system';
+import { readConfig } from '#config';
+import { type AnyModule, type Running, startModules } from '#platform/lifecycle/modules.ts';
+import { type Parts, type SystemOptions, systemModules } from '#system';
 import { note } from './print.ts';
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
@@ -14,8 +14,8 @@ const ENDED_AT_ONCE = 130;
 export async function runSystem(
   wanted: readonly string[],
   ready: (parts: Partial<Parts>) => Promise<void>,
+  options: SystemOptions = { cluster: false },
 ): Promise<void> {
-  const config = readConfig(process.env);
   const stop = new AbortController();
   const stopRequested = new Promise<void>((resolve) => {
     for (const signal of SIGNALS) {
@@ -27,7 +27,8 @@ export async function runSystem(
       });
     }
   });
-  const running = await start(config, wanted, stop.signal);
+  const modules = systemModules(readConfig(process.env), options);
+  const running = await start(modules, wanted, stop.signal);
   try {
     if (running) await ready(running.parts);
     await stopRequested;
@@ -40,14 +41,14 @@ export async function runSystem(
 
 /** @returns undefined where a signal asked to stop before all was up; what was up is down again then */
 async function start(
-  config: Config,
+  modules: AnyModule<Parts>[],
   wanted: readonly string[],
   interrupted: AbortSignal,
 ): Promise<Running<Parts> | undefined> {
   const report = (what: string, error: unknown) =>
     note(`stopping ${what}: ${error instanceof Error ? error.message : String(error)}`);
   try {
-    return await startModules(systemModules(config), wanted, report, interrupted);
+    return await startModules(modules, wanted, report, interrupted);
   } catch (error) {
     if (interrupted.aborted) return undefined;
     throw error;

@@ -1,29 +1,43 @@
 /** `trunkline up`: everything in one process. */
 import { Command } from 'commander';
-import { readConfig } from '#config';
 import { importDemo } from '#services/calls/demo.ts';
 import { createFirstKey } from '#services/calls/keys.ts';
 import { type Parts, SERVICES } from '#system';
+import { asCount } from './option_values.ts';
 import { grouped, note, print } from './print.ts';
 import { runSystem } from './run.ts';
+
+interface UpOptions {
+  readonly demo: boolean;
+  readonly cluster?: true;
+  readonly clusterPortBase?: number;
+}
 
 export function upCommand(version: string): Command {
   return new Command('up')
     .description('run everything in this process, on an embedded PostgreSQL unless DATABASE_URL is set')
     .option('--no-demo', 'leave an empty database empty, instead of importing a sample of calls')
-    .addHelpText('after', '\nExample:\n  CALLS_PORT=8006 trunkline up --no-demo')
-    .action((options: { demo: boolean }) =>
-      runSystem(SERVICES, async (parts) => {
-        note(`Trunkline ${version}`);
-        await welcome(parts, options.demo);
-      }),
+    .option('--cluster', 'run on the PostgreSQL tier (see trunkline cluster) in DATA_DIR, not on one server')
+    .option('--cluster-port-base <port>', 'the tier takes the ports from here on', asCount)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  CALLS_PORT=8006 trunkline up --no-demo\n  trunkline up --cluster --cluster-port-base 21000',
+    )
+    .action((options: UpOptions) =>
+      runSystem(
+        SERVICES,
+        async (parts) => {
+          note(`Trunkline ${version}`);
+          await welcome(parts, options.demo);
+        },
+        { cluster: options.cluster ?? false, clusterPortBase: options.clusterPortBase },
+      ),
     );
 }
 
 async function welcome({ postgres, calls }: Partial<Parts>, demo: boolean): Promise<void> {
-  const config = readConfig(process.env);
   const { pool, url } = calls!;
-  note(postgres!.embedded ? `database  embedded PostgreSQL in ${config.DATA_DIR}` : 'database  DATABASE_URL');
+  note(`database  ${postgres!.what}`);
   if (demo) {
     const stored = await importDemo(pool, Date.now());
     if (stored > 0) note(`sample    ${grouped(stored)} invented calls imported (--no-demo leaves them out)`);
