@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  type AlertBook,
+  type AlertEvent,
+  advanceAlerts,
+  CONSEQUENCE_GRACE_MS,
+  emptyBook,
+  FLAP_CHANGES,
+  FLAP_QUIET_MS,
+  noteShortOutage,
+} from './alerts.ts';
+import type { Rule } from './rules.ts';
+import { createHistory, type Sample, sample } from './samples.ts';
+
+const POLL_MS = 10_000;
+const down = (overrides: Partial<Rule> = {}): Rule =>
+  ({
+    name: 'Down',
+    severity: 'warning',
+    title: 'Part Alert',
+    message: '{server} is DOWN',
+    recovery: '{server} is back UP',
+    measure: { kind: 'last', aggregate: 'max', metric: 'down', by: ['server'] },
+    above: 0,
+    forS: 0,
+    source: 'haproxy',
+    ...overrides,
+  }) as Rule;
+const doorDown = down({
+  name: 'DoorDown',
+  measure: { kind: 'last', aggregate: 'max', metric: 'door_down', by: ['server'] },
+});
+
+/** Polls with what is DOWN at each. */
+function watch(rules: readonly Rule[] = [down()], book: AlertBook = emptyBook()) {
+  const history = createHistory(60_000);
+  let now = 1_000_000;
+  const poll = (figures: Record<string, number>, metric = 'down', answered = true): AlertEvent[] => {
+    now += POLL_MS;
+    const samples: Sample[] = Object.entries(figures).map(([server, value]) => {
+      return sample(server === 'door' ? 'door_down' : metric, { server }, value);
+    });
+    history.add(now, samples);
+    return advanceAlerts(book, rules, history, { haproxy: answered, services: new Set() });
+  };
+  const said = (figures: Record<string, number>, answered = true) =>
+    poll(figures, 'down', answered).map(
+      ({ kind, alert }) => `${kind}: ${kind === 'resolved' ? alert.recovery : alert.message}`,
+    );
+  const after = (ms: number) => {
+    now += ms;
+  };
+  return { said, poll, after, book, now: () => now };
+}
+
+test('a change is told once, and its end with how long it lasted', () => {
+  const { said, poll } = watch();
+  assert.deepEqual(said({ pgb1: 0, pgb2: 0 }), []);
+  assert.deepEqual(said({ pgb1: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
+  assert.deepEqual(said({ pgb1: 0, pgb2: 1 }), []);
+  const [end] = poll({ pgb1: 0, pgb2: 0 });
+  assert.deepEqual([end?.kind, end?.alert.recovery, end?.lastedMs], ['resolved', 'pgb2 is back UP', 20_000]);
+  assert.deepEqual(said({ pgb1: 0, pgb2: 0 }), []);
+});
+
+test('what is DOWN at the first sight is told', () => {
+  assert.deepEqual(watch().said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
+});
+
+test('a book read back from its JSON repeats nothing', () => {
+  const first = watch();
+  first.said({ pgb2: 1 });
+  const second = watch([down()], JSON.parse(JSON.stringify(first.book)));
+  assert.deepEqual(second.said({ pgb2: 1 }), []);
+  assert.deepEqual(second.said({ pgb2: 0 }), ['resolved: pgb2 is back UP']);
+});
+
+test('`for`: it must hold without a break', () => {
+  const { said } = watch([down({ forS: 20 })]);
+  assert.deepEqual(said({ pgb2: 1 }), []);
+  assert.deepEqual(said({ pgb2: 1 }), []);
+  assert.deepEqual(said({ pgb2: 0 }), []);
+  assert.deepEqual(said({ pgb2: 1 }), []);
+  assert.deepEqual(said({ pgb2: 1 }), []);
+  assert.deepEqual(said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
+});
+
+test('while nobody answers, and while it is not known, an alert stays as it is', () => {
+  const { said, book } = watch();
+  said({ pgb2: 1 });
+  assert.deepEqual(said({}, false), []);
+  assert.deepEqual(said({ pgb2: Number.NaN }), []);
+  assert.equal(Object.keys(book.active).length, 1);
+  assert.deepEqual(said({ pgb2: 0 }), ['resolved: pgb2 is back UP']);
+});
+
+test('a part that is not there any more is not called UP', () => {
+  const { poll } = watch();
+  poll({ pgb2: 1 });
+  const [end] = poll({ pgb1: 0 });
+  assert.deepEqual([end?.kind, end?.gone], ['resolved', true]);
+});
+
+test('a consequence is not told while its cause holds, and is told when it outlives it', () => {
+  const { said, book } = watch([doorDown, down({ causedBy: ['DoorDown'] })]);
+  assert.deepEqual(said({ door: 1, pgb2: 1 }), ['firing: door is DOWN']);
+  assert.match(Object.values(book.active).find((a) => a.rule === 'Down')?.cause ?? '', /^DoorDown/);
+  assert.deepEqual(said({ door: 0, pgb2: 1 }), ['resolved: door is back UP']);
+  for (let ms = POLL_MS; ms < CONSEQUENCE_GRACE_MS; ms += POLL_MS)
+    assert.deepEqual(said({ door: 0, pgb2: 1 }), []);
+  assert.deepEqual(said({ door: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
+});
+
+test('a consequence that ends with its cause was never told, and its end is not either', () => {
+  const { said } = watch([doorDown, down({ causedBy: ['DoorDown'] })]);
+  said({ door: 1, pgb2: 1 });
+  assert.deepEqual(said({ door: 0, pgb2: 0 }), ['resolved: door is back UP']);
+});
+
+test('a silence keeps still until its end, and then what holds is told', () => {
+  const { said, book, now } = watch();
+  const until = now() + 35_000;
+  book.silences.push({
+    id: 's1',
+    match: { rule: 'Down', server: 'pgb2' },
+    by: 'ann',
+    reason: 'works',
+    until,
+  });
+  assert.deepEqual(said({ pgb1: 1, pgb2: 1 }), ['firing: pgb1 is DOWN']);
+  assert.deepEqual(said({ pgb1: 1, pgb2: 1 }), []);
+  assert.deepEqual(said({ pgb1: 1, pgb2: 1 }), []);
+  assert.deepEqual(said({ pgb1: 1, pgb2: 1 }), ['firing: pgb2 is DOWN']);
+  assert.deepEqual(book.silences, []);
+});
+
+test('a flapping part is told as flapping, once, and as stable when it is', () => {
+  const { said, after } = watch();
+  const lines: string[] = [];
+  for (let i = 0; i < 50; i++) lines.push(...said({ pgb2: (i + 1) % 2 }));
+  assert.equal(lines.filter((line) => line.startsWith('flapping')).length, 1);
+  assert.equal(lines.length, FLAP_CHANGES);
+  after(FLAP_QUIET_MS);
+  assert.deepEqual(said({ pgb2: 0 }), ['stable: pgb2 is DOWN']);
+  assert.deepEqual(said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
+});
+
+test('short outages between polls make a part flap as well', () => {
+  const { book, now, said } = watch();
+  const told = Array.from({ length: 10 }, () =>
+    noteShortOutage(book, down(), { server: 'pgb2' }, now(), 1_000),
+  );
+  assert.equal(told.filter(Boolean).length, FLAP_CHANGES / 2 - 1);
+  assert.deepEqual(said({ pgb2: 0 }), ['flapping: pgb2 is DOWN']);
+  assert.deepEqual(said({ pgb2: 0 }), []);
+});
+
+test('whatever happens: an end is told only of what was told, and nothing twice', () => {
+  const step = fc.record({
+    pgb1: fc.constantFrom(0, 1, Number.NaN),
+    pgb2: fc.constantFrom(0, 1),
+    door: fc.constantFrom(0, 0, 1),
+    answered: fc.boolean(),
+    silence: fc.constantFrom(0, 0, 0, 15_000),
+    restart: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const rules = [doorDown, down({ causedBy: ['DoorDown'], forS: 10 })];
+      let watched = watch(rules);
+      const open = new Set<string>();
+      let now = 0;
+      for (const { answered, silence, restart, ...figures } of steps) {
+        if (restart) {
+          const { book } = watched;
+          watched = watch(rules, JSON.parse(JSON.stringify(book)));
+          watched.after(now);
+        }
+        if (silence > 0) {
+          const until = watched.now() + silence;
+          watched.book.silences.push({ id: 's', match: { server: 'pgb1' }, by: '', reason: '', until });
+        }
+        const events = watched.poll(answered ? figures : {}, 'down', answered);
+        now += POLL_MS;
+        for (const { kind, alert } of events) {
+          const flapping = watched.book.flapping[alert.key] !== undefined;
+          if (kind === 'firing') {
+            assert.ok(!open.has(alert.key), `${alert.key} was told twice`);
+            assert.ok(!flapping);
+            open.add(alert.key);
+          } else if (kind === 'resolved') {
+            assert.ok(open.delete(alert.key), `the end of ${alert.key}, which was not told`);
+          } else if (kind === 'flapping') open.delete(alert.key);
+          else if (alert.state === 'firing') open.add(alert.key);
+        }
+      }
+    }),
+  );
+});

@@ -1,0 +1,321 @@
+/**
+ * The life of alerts: pending, firing, resolved; silenced, a consequence of another, flapping. No I/O and no clock:
+ * times are steady milliseconds (see steady_time.ts), so a clock that is set back changes nothing here.
+ *
+ *   ok ──firing──▶ pending ──for──▶ firing ──ok──▶ (history)
+ *                                     │
+ *          announced, unless silenced, flapping, or caused by another alert that fires
+ */
+import { evaluate, type Value } from './measure.ts';
+import type { Rule, Severity } from './rules.ts';
+import { type History, type Labels, labelKey } from './samples.ts';
+
+/** So many changes within FLAP_WINDOW_MS are flapping: told once, and then nothing until it is stable. */
+export const FLAP_CHANGES = 6;
+export const FLAP_WINDOW_MS = 600_000;
+/** Without a change for so long, a part is stable again. */
+export const FLAP_QUIET_MS = 300_000;
+/** A consequence that outlives its cause by so long is announced after all. */
+export const CONSEQUENCE_GRACE_MS = 30_000;
+const HISTORY_LENGTH = 200;
+
+export interface Alert {
+  /** Tells this occurrence from others of the same key. */
+  readonly id: string;
+  /** Rule and labels: what is wrong. */
+  readonly key: string;
+  readonly rule: string;
+  readonly severity: Severity;
+  readonly labels: Labels;
+  readonly title: string;
+  message: string;
+  /** What is said at its end. */
+  readonly recovery: string;
+  value: number;
+  state: 'pending' | 'firing' | 'resolved';
+  /** Since when it holds. */
+  readonly since: number;
+  resolvedAt?: number;
+  announced: boolean;
+  /** Key of the alert that this one is a consequence of. */
+  cause?: string;
+  acknowledged?: { readonly by: string; readonly at: number; readonly note: string };
+}
+
+export interface Silence {
+  readonly id: string;
+  /** All given must be equal in an alert: its rule under `rule`, its labels. */
+  readonly match: Labels;
+  readonly by: string;
+  readonly reason: string;
+  /** Steady milliseconds. */
+  readonly until: number;
+}
+
+/** All that must survive a restart; plain data. */
+export interface AlertBook {
+  readonly active: Record<string, Alert>;
+  /** The newest first. */
+  history: Alert[];
+  /** When each key last changed, for telling flapping. */
+  readonly changes: Record<string, number[]>;
+  /** Keys that flap, since when. */
+  readonly flapping: Record<string, number>;
+  silences: Silence[];
+  /** When an alert that may have been a cause ended. */
+  readonly ended: Record<string, number>;
+  count: number;
+}
+
+export const emptyBook = (): AlertBook => ({
+  active: {},
+  history: [],
+  changes: {},
+  flapping: {},
+  silences: [],
+  ended: {},
+  count: 0,
+});
+
+/** What is to be told. */
+export interface AlertEvent {
+  readonly kind: 'firing' | 'resolved' | 'flapping' | 'stable';
+  readonly alert: Alert;
+  /** How long it held, for `resolved`. */
+  readonly lastedMs: number;
+  /** Ended because the part is not there any more, not because it is well. */
+  readonly gone?: boolean;
+}
+
+/** What the sources said at this poll. */
+export interface Answered {
+  readonly haproxy: boolean;
+  readonly services: ReadonlySet<string>;
+}
+
+/**
+ * Judges all rules by the last poll, moves every alert on, and tells what is to be announced.
+ * @param book changed in place
+ * @param history its `now` is the time of judgement
+ */
+export function advanceAlerts(
+  book: AlertBook,
+  rules: readonly Rule[],
+  history: History,
+  answered: Answered,
+): AlertEvent[] {
+  const now = history.now;
+  book.silences = book.silences.filter((silence) => silence.until > now);
+  const events: AlertEvent[] = [];
+  for (const rule of rules) {
+    const seen = new Set<string>();
+    for (const value of valuesOf(rule, history)) {
+      const key = alertKey(rule, value.labels);
+      seen.add(key);
+      if (Number.isNaN(value.value)) continue;
+      if (holds(rule, value)) onFiring(book, rule, key, value, now);
+      else onOk(book, key, now, events);
+    }
+    // Not in what was read: gone from it, or not known because its source is silent.
+    for (const alert of Object.values(book.active)) {
+      if (alert.rule !== rule.name || seen.has(alert.key)) continue;
+      if (!isSilent(rule, alert.labels, answered)) onOk(book, alert.key, now, events, true);
+    }
+  }
+  const known = new Map(rules.map((rule) => [rule.name, rule]));
+  for (const alert of Object.values(book.active)) {
+    if (!known.has(alert.rule)) onOk(book, alert.key, now, events, true);
+  }
+  settleFlapping(book, now, events);
+  announce(book, known, now, events);
+  return events;
+}
+
+/** The values of a rule, those that its second condition leaves out as "does not hold". */
+function valuesOf(rule: Rule, history: History): Value[] {
+  const values = evaluate(rule.measure, history);
+  const { and } = rule;
+  if (!and) return values;
+  const allowed = new Set(
+    evaluate(and.measure, history)
+      .filter(({ value }) => value > and.above)
+      .map(({ labels }) => labelKey(labels)),
+  );
+  const never = rule.above === undefined ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+  return values.map((one) => (allowed.has(labelKey(one.labels)) ? one : { ...one, value: never }));
+}
+
+const holds = (rule: Rule, { value }: Value): boolean =>
+  rule.above === undefined ? value < rule.below : value > rule.above;
+
+export const alertKey = (rule: Pick<Rule, 'name'>, labels: Labels): string =>
+  `${rule.name}{${labelKey(labels)}}`;
+
+function isSilent(rule: Rule, labels: Labels, answered: Answered): boolean {
+  if (rule.source === 'haproxy') return !answered.haproxy;
+  if (rule.source === 'service') return !answered.services.has(labels.service ?? '');
+  return false;
+}
+
+function onFiring(book: AlertBook, rule: Rule, key: string, { labels, value }: Value, now: number): void {
+  let alert = book.active[key];
+  if (!alert) {
+    book.count++;
+    alert = {
+      id: `a${book.count}`,
+      key,
+      rule: rule.name,
+      severity: rule.severity,
+      labels,
+      title: rule.title,
+      message: '',
+      recovery: fillIn(rule.recovery, labels, value),
+      value,
+      state: 'pending',
+      since: now,
+      announced: false,
+    };
+    book.active[key] = alert;
+  }
+  alert.value = value;
+  if (!alert.announced) alert.message = fillIn(rule.message, labels, value);
+  if (alert.state === 'pending' && now - alert.since >= rule.forS * 1_000) {
+    alert.state = 'firing';
+    noteChange(book, key, now);
+  }
+}
+
+function onOk(book: AlertBook, key: string, now: number, events: AlertEvent[], gone = false): void {
+  const alert = book.active[key];
+  if (!alert) return;
+  delete book.active[key];
+  if (alert.state === 'pending') return;
+  alert.state = 'resolved';
+  alert.resolvedAt = now;
+  book.history = [alert, ...book.history].slice(0, HISTORY_LENGTH);
+  book.ended[alert.key] = now;
+  noteChange(book, key, now);
+  if (alert.announced && book.flapping[key] === undefined) {
+    events.push({ kind: 'resolved', alert, lastedMs: now - alert.since, gone });
+  }
+}
+
+/**
+ * An outage that was over before it was seen: it is history at once, and two changes.
+ * @returns whether it is to be told; not while the part flaps or is silenced
+ */
+export function noteShortOutage(
+  book: AlertBook,
+  rule: Rule,
+  labels: Labels,
+  now: number,
+  lastedMs: number,
+): boolean {
+  const key = alertKey(rule, labels);
+  book.count++;
+  const alert: Alert = {
+    id: `a${book.count}`,
+    key,
+    rule: rule.name,
+    severity: rule.severity,
+    labels,
+    title: rule.title,
+    message: fillIn(rule.message, labels, 1),
+    recovery: fillIn(rule.recovery, labels, 1),
+    value: 1,
+    state: 'resolved',
+    since: now - lastedMs,
+    resolvedAt: now,
+    announced: true,
+  };
+  book.history = [alert, ...book.history].slice(0, HISTORY_LENGTH);
+  noteChange(book, key, now);
+  noteChange(book, key, now);
+  const flaps = book.flapping[key] !== undefined || (book.changes[key] ?? []).length >= FLAP_CHANGES;
+  return !flaps && !silencedBy(book, alert);
+}
+
+function noteChange(book: AlertBook, key: string, now: number): void {
+  const recent = (book.changes[key] ?? []).filter((at) => at > now - FLAP_WINDOW_MS);
+  book.changes[key] = [...recent, now];
+}
+
+/** Begins and ends the flapping of keys. */
+function settleFlapping(book: AlertBook, now: number, events: AlertEvent[]): void {
+  for (const [key, changes] of Object.entries(book.changes)) {
+    const recent = changes.filter((at) => at > now - FLAP_WINDOW_MS);
+    if (recent.length > 0) book.changes[key] = recent;
+    else delete book.changes[key];
+    const subject = book.active[key] ?? book.history.find((past) => past.key === key);
+    if (!subject) continue;
+    if (book.flapping[key] === undefined) {
+      if (recent.length < FLAP_CHANGES) continue;
+      book.flapping[key] = now;
+      const active = book.active[key];
+      if (active) active.announced = true;
+      // What this very poll would have said of it is part of the flapping.
+      const said = events.findIndex((event) => event.alert.key === key);
+      if (said >= 0) events.splice(said, 1);
+      if (!silencedBy(book, subject)) events.push({ kind: 'flapping', alert: subject, lastedMs: 0 });
+    } else if (now - (changes.at(-1) ?? 0) >= FLAP_QUIET_MS) {
+      const lastedMs = now - book.flapping[key];
+      delete book.flapping[key];
+      delete book.changes[key];
+      events.push({ kind: 'stable', alert: subject, lastedMs });
+    }
+  }
+  for (const [key, at] of Object.entries(book.ended)) {
+    if (at <= now - CONSEQUENCE_GRACE_MS) delete book.ended[key];
+  }
+}
+
+function announce(
+  book: AlertBook,
+  rules: ReadonlyMap<string, Rule>,
+  now: number,
+  events: AlertEvent[],
+): void {
+  for (const alert of Object.values(book.active)) {
+    if (alert.state !== 'firing' || alert.announced) continue;
+    if (book.flapping[alert.key] !== undefined) {
+      alert.announced = true;
+      continue;
+    }
+    const cause = causeOf(book, rules.get(alert.rule)?.causedBy ?? []);
+    if (cause !== undefined) {
+      alert.cause = cause;
+      continue;
+    }
+    if (silencedBy(book, alert)) continue;
+    delete alert.cause;
+    alert.announced = true;
+    events.push({ kind: 'firing', alert, lastedMs: now - alert.since });
+  }
+}
+
+/** Key of an alert of one of these rules that fires, or ended a moment ago. */
+function causeOf(book: AlertBook, rules: readonly string[]): string | undefined {
+  if (rules.length === 0) return undefined;
+  const active = Object.values(book.active).find((a) => a.state === 'firing' && rules.includes(a.rule));
+  return active?.key ?? Object.keys(book.ended).find((key) => rules.includes(key.slice(0, key.indexOf('{'))));
+}
+
+/** The silence that an alert is under. */
+export function silencedBy(book: AlertBook, alert: Pick<Alert, 'rule' | 'labels'>): Silence | undefined {
+  return book.silences.find(({ match }) =>
+    Object.entries(match).every(
+      ([label, value]) => (label === 'rule' ? alert.rule : alert.labels[label]) === value,
+    ),
+  );
+}
+
+/** Puts labels and value into a rule's words. */
+export function fillIn(words: string, labels: Labels, value: number): string {
+  return words.replace(/\{(\w+)\}/g, (_, name: string) =>
+    name === 'value' ? readable(value) : (labels[name] ?? ''),
+  );
+}
+
+/** Three digits that mean something; large numbers whole. */
+const readable = (value: number): string =>
+  Math.abs(value) >= 1_000 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));

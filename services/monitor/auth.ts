@@ -1,0 +1,38 @@
+/**
+ * The monitor's key. It has no database, so that it can tell of one that is down; its one key is a setting (MONITOR_KEY)
+ * or, where that is not set, made at the first start and kept in a file that only this user can read, from which
+ * commands on the same machine take it.
+ */
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+const KEY_BYTES = 32;
+
+export const keyFile = (folder: string): string => join(folder, 'key');
+
+/** Reads the key of this folder, and makes it when there is none. */
+export async function readOrMakeKey(folder: string): Promise<string> {
+  const path = keyFile(folder);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const key = `tlm_${randomBytes(KEY_BYTES).toString('hex')}`;
+  try {
+    // Of two that start at once, one makes it.
+    await writeFile(path, `${key}\n`, { mode: 0o600, flag: 'wx' });
+    return key;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const kept = (await readFile(path, 'utf8')).trim();
+    if (kept === '') throw new Error(`${path} is empty: delete it, or set MONITOR_KEY`);
+    return kept;
+  }
+}
+
+/** Whether an Authorization header brings the key; takes as long whatever it brings. */
+export function createKeyCheck(key: string): (authorization: string | undefined) => boolean {
+  const right = hash('sha256', key, 'buffer');
+  return (authorization) => {
+    const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '';
+    return timingSafeEqual(hash('sha256', given, 'buffer'), right);
+  };
+}

@@ -1,0 +1,73 @@
+/** E-mail by SMTP. The Message-ID is that of the delivery, so that a mailbox which removes doubles can tell a repeat. */
+import { createTransport } from 'nodemailer';
+import type { Severity } from '../rules.ts';
+import { type Channel, DeliveryError, runbookAddress } from './channel.ts';
+
+export interface EmailSettings {
+  /** smtp://user:password@host:587; smtps:// for TLS from the first byte. */
+  readonly smtpUrl: string;
+  readonly sender: string;
+  readonly to: readonly string[];
+  readonly from: Severity;
+  readonly runbookUrl: string | undefined;
+}
+
+/** Each step of the dialogue; the whole has the deliveries' limit. */
+const STEP_TIMEOUT_MS = 8_000;
+
+export function emailChannel({ smtpUrl, sender, to, from, runbookUrl }: EmailSettings): Channel {
+  const domain = sender.slice(sender.lastIndexOf('@') + 1).replace(/[^\w.-]/g, '');
+  return {
+    name: 'email',
+    from,
+    perAlert: false,
+    takes: () => true,
+    send: async ({ id, notice, mayRepeat, signal }) => {
+      // One connection a message: alerts are rare, and a connection kept open would be dead when it is needed.
+      const transport = createTransport({
+        url: smtpUrl,
+        pool: false,
+        connectionTimeout: STEP_TIMEOUT_MS,
+        greetingTimeout: STEP_TIMEOUT_MS,
+        socketTimeout: STEP_TIMEOUT_MS,
+        disableFileAccess: true,
+        disableUrlAccess: true,
+      });
+      const text = [
+        notice.message,
+        '',
+        ...notice.details,
+        '',
+        `Severity: ${notice.severity}`,
+        `Seen: ${notice.at}`,
+        `Runbook: ${runbookAddress(runbookUrl, notice.runbook)}`,
+        ...(mayRepeat ? ['This message may be a repeat.'] : []),
+      ].join('\n');
+      const sent = transport.sendMail({
+        from: sender,
+        to: [...to],
+        subject: `[${notice.severity}] ${notice.title}: ${notice.message}`,
+        messageId: `<${id}@${domain}>`,
+        text,
+        headers: { 'Auto-Submitted': 'auto-generated' },
+      });
+      const abort = () => transport.close();
+      signal.addEventListener('abort', abort, { once: true });
+      try {
+        const { rejected } = await Promise.race([sent, rejection(signal)]);
+        if (rejected.length > 0) throw new DeliveryError(`some recipients were refused: ${rejected.length}`);
+      } catch (error) {
+        const { responseCode, code } = error as { responseCode?: number; code?: string };
+        const hopeless = code === 'EMESSAGE' && responseCode !== undefined && responseCode >= 500;
+        throw hopeless ? new DeliveryError((error as Error).message, { hopeless }) : error;
+      } finally {
+        signal.removeEventListener('abort', abort);
+        sent.catch(() => undefined);
+        transport.close();
+      }
+    },
+  };
+}
+
+const rejection = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));

@@ -1,0 +1,206 @@
+/**
+ * Gets notices out, each channel by itself and in order, again with backoff where a channel fails. What is not
+ * delivered yet is part of the state file, so a restart delivers what was due: at least once. Before each attempt it is
+ * written that one is made; what is found so after a kill may have been sent already, and is sent once more under the
+ * same id (PagerDuty, the webhook and mailboxes can tell a repeat by it; Slack can't, and the message says so).
+ */
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { backoffMs } from '#platform/resilience/retry.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+import { type Channel, DeliveryError } from './channels/channel.ts';
+import type { Notice } from './notice.ts';
+import { SEVERITIES } from './rules.ts';
+
+/** One attempt, from the first byte to the answer. */
+export const SEND_TIMEOUT_MS = 10_000;
+export const SEND_BACKOFF_BASE_MS = 1_000;
+export const SEND_BACKOFF_MAX_MS = 120_000;
+/** A channel may ask to wait, but not for ever. */
+const RETRY_AFTER_LIMIT_MS = 600_000;
+/** Waiting for one channel; beyond, the oldest are given up. */
+export const QUEUE_LIMIT = 500;
+
+/** A notice on its way through one channel; plain data. */
+export interface Delivery {
+  readonly id: string;
+  readonly channel: string;
+  readonly notice: Notice;
+  /** Attempts begun. */
+  attempts: number;
+}
+
+export interface DeliveriesNeeds {
+  /** The queue, shared with the state that is saved; changed in place. */
+  readonly queue: Delivery[];
+  readonly channels: readonly Channel[];
+  readonly clock: Clock;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+  readonly logger: Logger;
+  /** Writes the queue to disk; never rejects: an alert goes out even when the disk is full. */
+  readonly save: () => Promise<void>;
+}
+
+export interface Deliveries {
+  /** Puts a notice into the queues of the channels that take it. The caller saves. @returns the deliveries' ids */
+  add(notice: Notice): string[];
+  /** Sends what is due and goes on until the signal; resolves when all channels have stopped. */
+  run(signal: AbortSignal): Promise<void>;
+  /** How a delivery ended; rejects when it has not within `ms`. */
+  outcome(id: string, ms: number): Promise<void>;
+  /** Attempts in a row that failed, by channel. */
+  readonly failures: ReadonlyMap<string, number>;
+  /** Deliveries by channel and outcome since the start. */
+  readonly counts: ReadonlyMap<string, { delivered: number; failed: number; given_up: number }>;
+}
+
+export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
+  const { queue, channels, clock, random, logger, save } = needs;
+  const failures = new Map(channels.map(({ name }) => [name, 0]));
+  const counts = new Map(channels.map(({ name }) => [name, { delivered: 0, failed: 0, given_up: 0 }]));
+  const wakers = new Map<string, () => void>();
+  const watchers = new Map<string, (error: Error | undefined) => void>();
+  /** Begun by an earlier process: it is not known how that attempt ended. */
+  const uncertain = new Set(queue.filter(({ attempts }) => attempts > 0).map(({ id }) => id));
+
+  const remove = (delivery: Delivery) => {
+    const place = queue.indexOf(delivery);
+    if (place >= 0) queue.splice(place, 1);
+  };
+
+  function add(notice: Notice): string[] {
+    const rank = SEVERITIES.indexOf(notice.severity);
+    const taking = channels.filter(
+      (channel) =>
+        channel.takes(notice) && (notice.kind === 'test' || rank >= SEVERITIES.indexOf(channel.from)),
+    );
+    const added = taking.flatMap((channel) => {
+      const single = !channel.perAlert || notice.keys.length < 2;
+      const notices = single ? [notice] : notice.keys.map((key) => ({ ...notice, keys: [key] }));
+      return notices.map((one, index) => ({
+        id: `${notice.id}-${channel.name}${single ? '' : `-${index + 1}`}`,
+        channel: channel.name,
+        notice: one,
+        attempts: 0,
+      }));
+    });
+    queue.push(...added);
+    for (const { name } of taking) {
+      giveUpOldest(name);
+      wakers.get(name)?.();
+    }
+    return added.map(({ id }) => id);
+  }
+
+  function giveUpOldest(channel: string): void {
+    const waiting = queue.filter((delivery) => delivery.channel === channel);
+    for (const delivery of waiting.slice(0, Math.max(0, waiting.length - QUEUE_LIMIT))) {
+      giveUp(delivery, new Error(`more than ${QUEUE_LIMIT} wait for ${channel}`));
+    }
+  }
+
+  function giveUp(delivery: Delivery, error: Error): void {
+    remove(delivery);
+    counts.get(delivery.channel)!.given_up++;
+    watchers.get(delivery.id)?.(error);
+    logger.error({ delivery: delivery.id, err: error }, `given up: ${delivery.notice.message}`);
+  }
+
+  async function runChannel(channel: Channel, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const delivery = queue.find((one) => one.channel === channel.name);
+      if (!delivery) await moreWork(channel.name);
+      else await attempt(channel, delivery, signal);
+    }
+  }
+
+  const moreWork = (channel: string) => new Promise<void>((resolve) => void wakers.set(channel, resolve));
+
+  async function attempt(channel: Channel, delivery: Delivery, signal: AbortSignal): Promise<void> {
+    delivery.attempts++;
+    await save();
+    const count = counts.get(channel.name)!;
+    try {
+      await sendWithin(channel, delivery, signal);
+      remove(delivery);
+      count.delivered++;
+      failures.set(channel.name, 0);
+      watchers.get(delivery.id)?.(undefined);
+      await save();
+    } catch (error) {
+      // Stopping: the attempt is not known to have failed, the next start makes it again.
+      if (signal.aborted) return;
+      count.failed++;
+      failures.set(channel.name, failures.get(channel.name)! + 1);
+      watchers.get(delivery.id)?.(error as Error);
+      if (error instanceof DeliveryError && error.hopeless) {
+        giveUp(delivery, error);
+        await save();
+        return;
+      }
+      // Not an answer, so it may have arrived all the same.
+      if (!(error instanceof DeliveryError)) uncertain.add(delivery.id);
+      const pauseMs = pauseAfter(delivery.attempts, error);
+      logger.warn(
+        { delivery: delivery.id, attempt: delivery.attempts, pause_ms: Math.round(pauseMs), err: error },
+        `${channel.name} did not take an alert`,
+      );
+      await clock.sleep(pauseMs, signal).catch(() => undefined);
+    }
+  }
+
+  function pauseAfter(attempts: number, error: unknown): number {
+    const asked = error instanceof DeliveryError ? (error.retryAfterMs ?? 0) : 0;
+    const backoff = backoffMs(attempts, {
+      baseMs: SEND_BACKOFF_BASE_MS,
+      maxMs: SEND_BACKOFF_MAX_MS,
+      random,
+    });
+    return Math.max(Math.min(asked, RETRY_AFTER_LIMIT_MS), backoff);
+  }
+
+  async function sendWithin(channel: Channel, delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const limit = new AbortController();
+    const cancel = clock.after(SEND_TIMEOUT_MS, () =>
+      limit.abort(new Error(`${channel.name} did not answer within ${SEND_TIMEOUT_MS} ms`)),
+    );
+    try {
+      await channel.send({
+        id: delivery.id,
+        notice: delivery.notice,
+        mayRepeat: uncertain.has(delivery.id),
+        signal: AbortSignal.any([limit.signal, signal]),
+      });
+      uncertain.delete(delivery.id);
+    } finally {
+      cancel();
+    }
+  }
+
+  return {
+    add,
+    run: async (signal) => {
+      for (const delivery of [...queue]) {
+        if (!failures.has(delivery.channel)) remove(delivery);
+      }
+      const wakeAll = () => {
+        for (const wake of wakers.values()) wake();
+      };
+      signal.addEventListener('abort', wakeAll, { once: true });
+      await Promise.all(channels.map((channel) => runChannel(channel, signal)));
+    },
+    outcome: (id, ms) =>
+      new Promise((resolve, reject) => {
+        const cancel = clock.after(ms, () => settle(new Error(`not delivered within ${ms} ms`)));
+        const settle = (error: Error | undefined) => {
+          cancel();
+          watchers.delete(id);
+          if (error) reject(error);
+          else resolve();
+        };
+        watchers.set(id, settle);
+      }),
+    failures,
+    counts,
+  };
+}

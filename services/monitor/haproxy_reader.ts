@@ -1,0 +1,83 @@
+/** Reads one HAProxy's statistics: its page, or its UNIX socket where the page does not answer (HAProxy at maxconn). */
+import { connect } from 'node:net';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { parseStats, type StatsRow } from './haproxy_csv.ts';
+import { withLimit } from './read_limit.ts';
+
+export const PAGE_TIMEOUT_MS = 2_000;
+export const SOCKET_TIMEOUT_MS = 2_000;
+
+/** A HAProxy process to watch; at least one of the two ways in. */
+export interface HaproxySource {
+  readonly name: string;
+  /** Of the statistics page, such as http://127.0.0.1:8404/stats */
+  readonly pageUrl: string | undefined;
+  /** Path of the UNIX socket. */
+  readonly socket: string | undefined;
+}
+
+export interface HaproxyReading {
+  readonly source: HaproxySource;
+  /** undefined: it did not answer. */
+  readonly rows: readonly StatsRow[] | undefined;
+  /** false: the page did not answer, whether or not the socket did; true where there is no page to ask. */
+  readonly pageAnswered: boolean;
+  /** What went wrong, '' when nothing did. */
+  readonly fault: string;
+}
+
+/** Never rejects. */
+export async function readHaproxy(source: HaproxySource, clock: Clock): Promise<HaproxyReading> {
+  const faults: string[] = [];
+  if (source.pageUrl !== undefined) {
+    try {
+      const url = `${source.pageUrl};csv`;
+      const csv = await withLimit(clock, PAGE_TIMEOUT_MS, 'the statistics page', (signal) =>
+        page(url, signal),
+      );
+      return { source, rows: parseStats(csv), pageAnswered: true, fault: '' };
+    } catch (error) {
+      faults.push(words(error));
+    }
+  }
+  const pageAnswered = source.pageUrl === undefined;
+  if (source.socket !== undefined) {
+    const path = source.socket;
+    try {
+      const csv = await withLimit(clock, SOCKET_TIMEOUT_MS, 'the socket', (signal) => showStat(path, signal));
+      return { source, rows: parseStats(csv), pageAnswered, fault: faults.join('; ') };
+    } catch (error) {
+      faults.push(words(error));
+    }
+  }
+  return { source, rows: undefined, pageAnswered: false, fault: faults.join('; ') };
+}
+
+const words = (error: unknown): string => {
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? `${message}: ${cause.message}` : message;
+};
+
+async function page(url: string, signal: AbortSignal): Promise<string> {
+  const answer = await fetch(url, { signal, redirect: 'error' });
+  if (!answer.ok) throw new Error(`the statistics page answers ${answer.status}`);
+  return answer.text();
+}
+
+/** `show stat` of the Runtime API; HAProxy closes after its answer. */
+function showStat(path: string, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    let answer = '';
+    const giveUp = () => socket.destroy(signal.reason as Error);
+    signal.addEventListener('abort', giveUp, { once: true });
+    socket.setEncoding('utf8');
+    socket.once('connect', () => socket.write('show stat\n'));
+    socket.on('data', (chunk: string) => {
+      answer += chunk;
+    });
+    socket.once('end', () => resolve(answer));
+    socket.once('error', reject);
+    socket.once('close', () => signal.removeEventListener('abort', giveUp));
+  });
+}

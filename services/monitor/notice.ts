@@ -1,0 +1,121 @@
+/** What is sent: alerts, recoveries and single happenings in words, those of one kind and poll together. */
+import { type AlertEvent, FLAP_WINDOW_MS } from './alerts.ts';
+import type { Happening } from './outages.ts';
+import { runbookAnchor, type Severity } from './rules.ts';
+
+export const NOTICE_KINDS = ['firing', 'resolved', 'acknowledged', 'notice', 'test', 'heartbeat'] as const;
+export type NoticeKind = (typeof NOTICE_KINDS)[number];
+
+/** One thing to tell. */
+export interface Notice {
+  readonly id: string;
+  readonly kind: NoticeKind;
+  readonly severity: Severity;
+  readonly title: string;
+  readonly message: string;
+  /** More about it, a sentence each. */
+  readonly details: readonly string[];
+  /** RFC 3339, by the wall clock when it was seen. */
+  readonly at: string;
+  /** Keys of the alerts that it speaks of; none for what has no end. */
+  readonly keys: readonly string[];
+  /** Place in docs/RUNBOOK.md. */
+  readonly runbook: string;
+}
+
+export type Draft = Omit<Notice, 'id' | 'at'>;
+
+/** Events of one kind, title and severity become one notice: what fell together had one cause. */
+export function noticesOf(events: readonly AlertEvent[]): Draft[] {
+  const groups = Map.groupBy(events, ({ kind, alert }) => `${kind} ${alert.severity} ${alert.title}`);
+  return [...groups.values()].map((group) => draftOf(group));
+}
+
+function draftOf(events: readonly AlertEvent[]): Draft {
+  const { kind, alert } = events[0]!;
+  const told = events.map(tell);
+  return {
+    // A flapping part stays open at PagerDuty until it is stable again.
+    kind:
+      kind === 'flapping' || (kind === 'stable' && alert.state !== 'resolved')
+        ? 'firing'
+        : kind === 'stable'
+          ? 'resolved'
+          : kind,
+    severity: alert.severity,
+    title: alert.title,
+    message: told.map(({ message }) => message).join(', '),
+    details: told.flatMap(({ detail }) => (detail === '' ? [] : [detail])),
+    keys: events.map((event) => event.alert.key),
+    runbook: runbookAnchor(alert.rule),
+  };
+}
+
+function tell({ kind, alert, lastedMs, gone }: AlertEvent): { message: string; detail: string } {
+  const subject =
+    alert.labels.server ?? alert.labels.service ?? alert.labels.instance ?? alert.labels.proxy ?? alert.rule;
+  switch (kind) {
+    case 'firing': {
+      const where = [alert.labels.proxy].filter((label) => label !== undefined && label !== subject);
+      return { message: alert.message, detail: where.length > 0 ? `${subject} of ${where.join()}` : '' };
+    }
+    case 'resolved':
+      if (gone) return { message: `${subject} is no longer watched`, detail: `Before: ${alert.message}` };
+      return { message: alert.recovery, detail: `${subject}: after ${duration(lastedMs)}` };
+    case 'flapping':
+      return {
+        message: `${subject} is flapping`,
+        detail: `${subject} changed many times within ${duration(FLAP_WINDOW_MS)}; nothing more is told of it until it is stable`,
+      };
+    case 'stable':
+      return {
+        message: alert.state === 'resolved' ? alert.recovery : alert.message,
+        detail: `${subject} is stable again after ${duration(lastedMs)} of flapping`,
+      };
+  }
+}
+
+/** A happening that has no end. */
+export function noticeOfHappening(happening: Happening): Draft {
+  const rest = { kind: 'notice', keys: [] } as const;
+  switch (happening.kind) {
+    case 'short_outage': {
+      const { server, proxy, times, seconds } = happening;
+      const often = times === 1 ? '' : ` ${times} times`;
+      return {
+        ...rest,
+        severity: 'warning',
+        title: 'PgBouncer Alert',
+        message: `${server} was DOWN${often} for a short time and is UP again`,
+        details: [`${server} of ${proxy}: about ${duration(seconds * 1_000)}, between two polls`],
+        runbook: runbookAnchor('PgBouncerDown'),
+      };
+    }
+    case 'haproxy_restarted':
+      return {
+        ...rest,
+        severity: 'info',
+        title: 'HAProxy Alert',
+        message: `${happening.haproxy} was restarted or reloaded`,
+        details: ['Its counters began anew.'],
+        runbook: 'haproxyrestarted',
+      };
+    case 'leader_changed':
+      return {
+        ...rest,
+        severity: 'warning',
+        title: 'PostgreSQL Alert',
+        message: `${happening.to} is the primary now`,
+        details: [`It was ${happening.from} before.`],
+        runbook: 'leaderchanged',
+      };
+  }
+}
+
+/** "42 s", "3 min 20 s", "2 h 5 min" */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  if (seconds < 60) return `${seconds} s`;
+  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60];
+  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${seconds % 60} s`;
+}

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type StatsRow, stateOf } from './haproxy_csv.ts';
+import { compareViews, emptyOutageBook } from './outages.ts';
+
+const row = (server: string, more: Partial<StatsRow> = {}): StatsRow => ({
+  proxy: 'bouncers',
+  server,
+  status: 'UP',
+  sessions: 0,
+  limit: null,
+  sessionsTotal: 0,
+  sessionRate: 0,
+  errors: 0,
+  retries: 0,
+  redispatches: 0,
+  timesDown: 0,
+  lastChangeS: 1_000,
+  downtimeS: 0,
+  check: 'L7OK',
+  checkWords: '',
+  ...more,
+});
+const door = (sessionsTotal: number) => row('FRONTEND', { proxy: 'writes', sessionsTotal });
+const NONE = new Set<string>();
+const NOW = 1_000_000_000;
+
+test('a server that was DOWN between two polls is found by its counter, with how long it was', () => {
+  const book = emptyOutageBook();
+  compareViews(book, [{ haproxy: 'h1', rows: [row('pgb2', { timesDown: 4, downtimeS: 100 })] }], NOW, NONE);
+  const after = row('pgb2', { timesDown: 5, downtimeS: 103, lastChangeS: 2 });
+  const found = compareViews(book, [{ haproxy: 'h1', rows: [after] }], NOW + 10_000, NONE);
+  assert.deepEqual(found, [
+    { kind: 'short_outage', proxy: 'bouncers', server: 'pgb2', times: 1, seconds: 3 },
+  ]);
+  assert.deepEqual(compareViews(book, [{ haproxy: 'h1', rows: [after] }], NOW + 20_000, NONE), []);
+});
+
+test('two HAProxy processes that see one outage, in one poll or in two, make one notice', () => {
+  const book = emptyOutageBook();
+  const view = (haproxy: string, timesDown: number, lastChangeS: number) => {
+    return { haproxy, rows: [row('pgb2', { timesDown, lastChangeS, downtimeS: timesDown * 2 })] };
+  };
+  compareViews(book, [view('h1', 0, 99), view('h2', 0, 99)], NOW, NONE);
+  assert.equal(compareViews(book, [view('h1', 1, 1), view('h2', 0, 109)], NOW + 10_000, NONE).length, 1);
+  assert.deepEqual(compareViews(book, [view('h1', 1, 11), view('h2', 1, 10)], NOW + 20_000, NONE), []);
+});
+
+test('an outage that an alert tells of is no short one', () => {
+  const book = emptyOutageBook();
+  const up = [{ haproxy: 'h1', rows: [row('pgb2')] }];
+  const isDown = [{ haproxy: 'h1', rows: [row('pgb2', { status: 'DOWN', timesDown: 1, lastChangeS: 3 })] }];
+  const back = [{ haproxy: 'h1', rows: [row('pgb2', { timesDown: 1, lastChangeS: 3 })] }];
+  compareViews(book, up, NOW, NONE);
+  assert.deepEqual(compareViews(book, isDown, NOW + 10_000, NONE), []);
+  assert.deepEqual(compareViews(book, back, NOW + 20_000, new Set(['bouncers/pgb2'])), []);
+});
+
+test('a restarted HAProxy counts anew: it is told, and its counters are not taken for outages', () => {
+  const book = emptyOutageBook();
+  compareViews(book, [{ haproxy: 'h1', rows: [door(500), row('pgb2', { timesDown: 7 })] }], NOW, NONE);
+  const restarted = [{ haproxy: 'h1', rows: [door(2), row('pgb2')] }];
+  assert.deepEqual(compareViews(book, restarted, NOW + 10_000, NONE), [
+    { kind: 'haproxy_restarted', haproxy: 'h1' },
+  ]);
+  const again = [{ haproxy: 'h1', rows: [door(9), row('pgb2', { timesDown: 1, lastChangeS: 1 })] }];
+  assert.equal(compareViews(book, again, NOW + 20_000, NONE).length, 1);
+});
+
+test('another leader is told; a moment without one is not another', () => {
+  const book = emptyOutageBook();
+  const view = (...up: string[]) => [
+    {
+      haproxy: 'h1',
+      rows: ['node1', 'node2'].map((node) =>
+        row(node, { proxy: 'leader', status: up.includes(node) ? 'UP' : 'DOWN', timesDown: up.length }),
+      ),
+    },
+  ];
+  assert.deepEqual(compareViews(book, view('node1'), NOW, NONE), []);
+  assert.deepEqual(compareViews(book, view(), NOW, NONE), []);
+  assert.deepEqual(compareViews(book, view('node2'), NOW, NONE), [
+    { kind: 'leader_changed', from: 'node1', to: 'node2' },
+  ]);
+});
+
+test('the words of HAProxy for a state', () => {
+  const state = (status: string, check = 'L7OK') => stateOf(row('pgb1', { status, check }));
+  assert.deepEqual(
+    ['UP', 'UP 1/3', 'DOWN', 'DOWN 1/2', 'MAINT (via x/y)', 'DRAIN', 'no check'].map((words) => state(words)),
+    ['UP', 'UP', 'DOWN', 'DOWN', 'MAINT', 'DRAIN', 'UP'],
+  );
+  assert.equal(state('UP', 'INI'), undefined);
+});

@@ -1,0 +1,36 @@
+/** The rules as a Prometheus rule file. Written by scripts/monitoring.ts, held to rules.ts by a test. */
+import { promql } from './measure.ts';
+import { type Rule, runbookAnchor } from './rules.ts';
+
+const HEAD = `# Written from services/monitor/rules.ts: node scripts/monitoring.ts > infrastructure/monitoring/rules.yml
+# Check: promtool check rules rules.yml && promtool test rules rules_test.yml
+groups:
+  - name: trunkline
+    interval: 10s
+    rules:
+`;
+
+/** The whole file. */
+export const prometheusRules = (rules: readonly Rule[]): string => HEAD + rules.map(ruleYaml).join('');
+
+function ruleYaml(rule: Rule): string {
+  const [sign, threshold] = rule.above === undefined ? ['<', rule.below] : ['>', rule.above];
+  const main = `${promql(rule.measure)} ${sign} ${threshold}`;
+  const expression = rule.and ? `(${main}) and (${promql(rule.and.measure)} > ${rule.and.above})` : main;
+  // JSON strings are YAML's double-quoted ones.
+  return `      - alert: ${rule.name}
+        expr: ${JSON.stringify(expression)}
+        for: ${rule.forS}s
+        labels:
+          severity: ${rule.severity}
+        annotations:
+          title: ${JSON.stringify(rule.title)}
+          message: ${JSON.stringify(inTemplate(rule.message))}
+          runbook: ${JSON.stringify(`docs/RUNBOOK.md#${runbookAnchor(rule.name)}`)}
+`;
+}
+
+const inTemplate = (words: string): string =>
+  words.replace(/\{(\w+)\}/g, (_, name: string) =>
+    name === 'value' ? '{{ $value | humanize }}' : `{{ $labels.${name} }}`,
+  );

@@ -1,0 +1,71 @@
+/** Figures as Prometheus writes them, whatever they were read from, and the last minutes of them. */
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** One figure. NaN: the source answered, but can't tell. */
+export interface Sample {
+  readonly name: string;
+  readonly labels: Labels;
+  readonly value: number;
+}
+
+export const sample = (name: string, labels: Labels, value: number): Sample => ({ name, labels, value });
+
+/** A point of a series: when it was read (steady milliseconds) and its value. */
+type Point = readonly [at: number, value: number];
+
+export interface Series {
+  readonly labels: Labels;
+  readonly points: Point[];
+}
+
+/** Series by metric; those of the last poll end at `now`. */
+export interface History {
+  /** When the last poll was, steady milliseconds. */
+  readonly now: number;
+  /** Adds what one poll read, and forgets points older than the history keeps and series that were not read for as long. */
+  add(now: number, samples: readonly Sample[]): void;
+  of(metric: string): Iterable<Series>;
+}
+
+/** A text that is equal for equal labels. */
+export const labelKey = (labels: Labels): string =>
+  Object.keys(labels)
+    .sort()
+    .map((name) => `${name}=${labels[name]}`)
+    .join(',');
+
+/** @param keepMs how far back rates may look */
+export function createHistory(keepMs: number): History {
+  const metrics = new Map<string, Map<string, Series>>();
+  let latest = 0;
+
+  function forget(): void {
+    for (const series of metrics.values()) {
+      for (const [key, { points }] of series) {
+        const kept = points.findIndex(([at]) => at >= latest - keepMs);
+        if (kept < 0) series.delete(key);
+        else points.splice(0, kept);
+      }
+    }
+  }
+
+  return {
+    get now() {
+      return latest;
+    },
+    add: (now, samples) => {
+      latest = now;
+      for (const { name, labels, value } of samples) {
+        const series = metrics.get(name) ?? new Map<string, Series>();
+        metrics.set(name, series);
+        const key = labelKey(labels);
+        const known = series.get(key);
+        if (known) known.points.push([now, value]);
+        else series.set(key, { labels, points: [[now, value]] });
+      }
+      forget();
+    },
+    of: (metric) => metrics.get(metric)?.values() ?? [],
+  };
+}

@@ -1,0 +1,58 @@
+/** Reads whether a service is ready, and its figures. */
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { parseMetrics } from './exposition.ts';
+import { withLimit } from './read_limit.ts';
+import type { Sample } from './samples.ts';
+
+/** Time for each of the two answers. */
+export const SERVICE_TIMEOUT_MS = 3_000;
+
+export interface ServiceSource {
+  readonly name: string;
+  /** Such as http://127.0.0.1:3006 */
+  readonly url: string;
+}
+
+export interface ServiceReading {
+  readonly source: ServiceSource;
+  /** Whether it answered at all. */
+  readonly up: boolean;
+  readonly ready: boolean;
+  readonly samples: readonly Sample[];
+  readonly fault: string;
+}
+
+/**
+ * Never rejects.
+ * @param wanted metrics to keep
+ */
+export async function readService(
+  source: ServiceSource,
+  wanted: ReadonlySet<string>,
+  clock: Clock,
+): Promise<ServiceReading> {
+  const get = (path: string) =>
+    withLimit(clock, SERVICE_TIMEOUT_MS, path, async (signal) => {
+      const answer = await fetch(new URL(path, source.url), { signal, redirect: 'error' });
+      return { ok: answer.ok, status: answer.status, text: await answer.text() };
+    });
+  const [ready, metrics] = await Promise.allSettled([get('/health/ready'), get('/metrics')]);
+  const faults = [ready, metrics].flatMap((answer) =>
+    answer.status === 'rejected' ? [wordsOf(answer.reason)] : [],
+  );
+  const readable = metrics.status === 'fulfilled' && metrics.value.ok;
+  if (metrics.status === 'fulfilled' && !readable) faults.push(`/metrics answers ${metrics.value.status}`);
+  if (ready.status === 'fulfilled' && !ready.value.ok) {
+    faults.push(`/health/ready answers ${ready.value.status}`);
+  }
+  return {
+    source,
+    up: readable,
+    ready: ready.status === 'fulfilled' && ready.value.ok,
+    samples: readable ? parseMetrics(metrics.value.text, wanted, { service: source.name }) : [],
+    fault: faults.join('; '),
+  };
+}
+
+const wordsOf = (error: Error): string =>
+  error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;

@@ -1,0 +1,173 @@
+/** Every part of the system and the edges between them, as the last poll saw them: what a live diagram is drawn from. */
+import { isServer, type StatsRow, stateOf } from './haproxy_csv.ts';
+import type { HaproxyReading } from './haproxy_reader.ts';
+import { isPool, leaderOf } from './outages.ts';
+import { REPLICAS_PROXY } from './rules.ts';
+import type { ServiceReading } from './service_reader.ts';
+
+export const PART_STATES = ['UP', 'DOWN', 'MAINT', 'DRAIN', 'NOT_READY', 'UNKNOWN'] as const;
+export type PartState = (typeof PART_STATES)[number];
+
+export interface Part {
+  readonly id: string;
+  readonly name: string;
+  readonly role: 'monitor' | 'service' | 'haproxy' | 'bouncer' | 'primary' | 'replica' | 'postgres';
+  readonly state: PartState;
+  /** RFC 3339: since when, as far as the monitor knows. */
+  readonly since: string;
+  /** Connections or sessions now; null where that is not known. */
+  readonly connections: number | null;
+  /** What is behind the state, in words. */
+  readonly detail: string;
+}
+
+export interface Edge {
+  readonly from: string;
+  readonly to: string;
+  /** What goes over it: a proxy of HAProxy, or `health` for the monitor's own questions. */
+  readonly via: string;
+  /** New sessions a second in the last second; null where nobody counts them. */
+  readonly rate_per_s: number | null;
+  /** Failed connects and answers a second since the poll before. */
+  readonly errors_per_s: number | null;
+  readonly connections: number | null;
+}
+
+export interface Topology {
+  /** RFC 3339; null before the first poll. */
+  readonly at: string | null;
+  readonly parts: readonly Part[];
+  readonly edges: readonly Edge[];
+}
+
+export interface TopologyInput {
+  readonly haproxies: readonly HaproxyReading[];
+  readonly services: readonly ServiceReading[];
+  /** Steady milliseconds. */
+  readonly now: number;
+  readonly stamp: (steady: number) => string;
+}
+
+export interface TopologyKeeper {
+  update(input: TopologyInput): Topology;
+}
+
+type Seen = Omit<Part, 'since'> & { readonly changedAt?: number };
+
+/** Keeps since when each part is as it is, and the counters that error rates are made of. */
+export function createTopology(): TopologyKeeper {
+  const since = new Map<string, { state: PartState; at: number }>();
+  let errors = new Map<string, number>();
+  let lastAt = 0;
+
+  return {
+    update: ({ haproxies, services, now, stamp }) => {
+      const seen = [...serviceParts(services), ...haproxyParts(haproxies), ...serverParts(haproxies, now)];
+      const parts: Part[] = seen.map(({ changedAt, ...part }) => {
+        const known = since.get(part.id);
+        const at = known?.state === part.state ? known.at : known ? now : (changedAt ?? now);
+        since.set(part.id, { state: part.state, at });
+        return { ...part, since: stamp(at) };
+      });
+      const counted = new Map<string, number>();
+      const edges = haproxies.flatMap((reading) =>
+        (reading.rows ?? []).filter(isServer).map((row): Edge => {
+          const key = `${reading.source.name}>${row.proxy}/${row.server}`;
+          counted.set(key, row.errors);
+          const before = errors.get(key);
+          const seconds = (now - lastAt) / 1_000;
+          return {
+            from: reading.source.name,
+            to: partId(row),
+            via: row.proxy,
+            rate_per_s: row.sessionRate,
+            errors_per_s:
+              before === undefined || seconds <= 0 ? null : Math.max(0, row.errors - before) / seconds,
+            connections: row.sessions,
+          };
+        }),
+      );
+      errors = counted;
+      lastAt = now;
+      const bare = { rate_per_s: null, errors_per_s: null, connections: null };
+      const asked = [...services, ...haproxies].map(({ source }): Edge => {
+        return { from: 'monitor', to: source.name, via: 'health', ...bare };
+      });
+      const clients = services.flatMap((service) =>
+        haproxies.map(({ source }): Edge => {
+          return { from: service.source.name, to: source.name, via: 'postgresql', ...bare };
+        }),
+      );
+      const self: Part = {
+        id: 'monitor',
+        name: 'monitor',
+        role: 'monitor',
+        state: 'UP',
+        since: stamp(since.get('monitor')?.at ?? now),
+        connections: null,
+        detail: '',
+      };
+      if (!since.has('monitor')) since.set('monitor', { state: 'UP', at: now });
+      return { at: stamp(now), parts: [self, ...parts], edges: [...asked, ...clients, ...edges] };
+    },
+  };
+}
+
+/** A node is one part, whatever proxies it stands in; a bouncer is one in each proxy. */
+const partId = (row: StatsRow): string => (isPool(row) ? `${row.proxy}/${row.server}` : row.server);
+
+function serviceParts(services: readonly ServiceReading[]): Seen[] {
+  return services.map(({ source, up, ready, fault }) => ({
+    id: source.name,
+    name: source.name,
+    role: 'service',
+    state: !up ? 'DOWN' : ready ? 'UP' : 'NOT_READY',
+    connections: null,
+    detail: fault,
+  }));
+}
+
+function haproxyParts(haproxies: readonly HaproxyReading[]): Seen[] {
+  return haproxies.map(({ source, rows, fault }) => ({
+    id: source.name,
+    name: source.name,
+    role: 'haproxy',
+    state: rows ? 'UP' : 'DOWN',
+    connections: rows
+      ? rows.filter((row) => row.server === 'FRONTEND').reduce((sum, row) => sum + row.sessions, 0)
+      : null,
+    detail: fault,
+  }));
+}
+
+/** Servers as all HAProxies together see them: DOWN when one says so, a node UP when it serves anything. */
+function serverParts(haproxies: readonly HaproxyReading[], now: number): Seen[] {
+  const views = haproxies.flatMap(({ source, rows }) => (rows ? [{ haproxy: source.name, rows }] : []));
+  const leader = leaderOf(views);
+  const rows = views.flatMap((view) => view.rows.filter(isServer));
+  return [...Map.groupBy(rows, partId)].map(([id, group]) => {
+    const first = group[0]!;
+    const states = group.map(stateOf);
+    const pool = isPool(first);
+    const state: PartState = pool
+      ? (states.find((one) => one !== undefined && one !== 'UP') ?? states[0] ?? 'UNKNOWN')
+      : states.includes('UP')
+        ? 'UP'
+        : (states[0] ?? 'UNKNOWN');
+    const told = group.find((row) => stateOf(row) === state) ?? first;
+    return {
+      id,
+      name: first.server,
+      role: pool ? 'bouncer' : roleOfNode(first.server, leader, group),
+      state,
+      connections: group.reduce((sum, row) => sum + row.sessions, 0),
+      detail: state === 'UP' ? '' : told.checkWords,
+      changedAt: now - told.lastChangeS * 1_000,
+    };
+  });
+}
+
+function roleOfNode(name: string, leader: string | undefined, rows: readonly StatsRow[]): Part['role'] {
+  if (name === leader) return 'primary';
+  return rows.some((row) => row.proxy === REPLICAS_PROXY && stateOf(row) === 'UP') ? 'replica' : 'postgres';
+}
