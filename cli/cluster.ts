@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { type ClusterOptions, HAPROXIES_DEFAULT, startCluster } from '#engines/cluster/cluster.ts';
 import { destroyCluster, stopCluster } from '#engines/cluster/ending.ts';
+import { renderForContainers } from '#engines/cluster/folders.ts';
 import { CLIENTS_DEFAULT } from '#engines/cluster/limits.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
@@ -87,6 +88,17 @@ Examples:
     .action(async ({ data }: { data: string }) => {
       await destroyCluster(data);
       print(`${resolve(data)} is gone`);
+    });
+
+  cluster
+    .command('render')
+    .description("write the tier's configuration files for containers, with secrets made once (compose.yaml)")
+    .requiredOption('--out <folder>', 'folder for the files and the secrets')
+    .option('--synchronous', 'acknowledge a commit once a replica has it too')
+    .addHelpText('after', '\nExample:\n  $ trunkline cluster render --out /etc/trunkline')
+    .action(async ({ out, synchronous }: { out: string; synchronous?: boolean }) => {
+      const files = await renderForContainers(out, synchronous ?? false);
+      print(files.join('\n'));
     });
 
   return cluster;

@@ -1,13 +1,19 @@
 /** Folders, files and ports of a local tier, before anything starts. */
 import { chown, mkdir, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { EngineUser } from '#engines/processes.ts';
 import { configurationFiles, patroniLogs } from './configuration.ts';
-import { type Layout, portsOf } from './layout.ts';
+import { composeLayout, type Layout, portsOf } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
 import type { Programs } from './programs.ts';
-import type { Secrets } from './secrets.ts';
+import { readOrMakeSecrets, type Secrets } from './secrets.ts';
+import { databaseEnvironmentFile, tierAddresses, writeDatabaseEnvironment } from './tier.ts';
+
+/** ulimits.nofile of compose.yaml. */
+const CONTAINER_OPEN_FILES = 65_536;
+/** Where the image of infrastructure/postgres/Dockerfile has PostgreSQL. */
+const CONTAINER_POSTGRES_PROGRAMS = '/usr/lib/postgresql/15/bin';
 
 /** Makes the folders that engines write in, for their user alone. */
 export async function makeFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
@@ -41,6 +47,29 @@ export async function writeConfiguration(
     await writeFile(file.path, file.text, { mode: 0o600 });
     if (user) await chown(file.path, user.uid, user.gid);
   }
+}
+
+/**
+ * Writes the configuration of the containers in compose.yaml into `folder`, with secrets that are made the first time,
+ * and the file with the tier's addresses for services.
+ * @returns the paths of the files
+ */
+export async function renderForContainers(folder: string, synchronous: boolean): Promise<string[]> {
+  await mkdir(folder, { recursive: true });
+  const layout = composeLayout();
+  const secrets = await readOrMakeSecrets(folder);
+  const limits = haproxyLimits(CONTAINER_OPEN_FILES);
+  const files = configurationFiles({
+    layout,
+    secrets,
+    synchronous,
+    postgresPrograms: CONTAINER_POSTGRES_PROGRAMS,
+    haproxyMaxconn: limits.maxconn,
+    haproxyClients: limits.clients,
+  }).map((file) => ({ path: join(folder, basename(file.path)), text: file.text }));
+  for (const file of files) await writeFile(file.path, file.text, { mode: 0o600 });
+  await writeDatabaseEnvironment(folder, tierAddresses(layout, secrets));
+  return [...files.map((file) => file.path), databaseEnvironmentFile(folder)];
 }
 
 /** @throws Error when data of an earlier run belongs to another user than the engines would run as now */

@@ -7,14 +7,18 @@ import { type Address, type Layout, localLayout } from './layout.ts';
 import { readSecrets, type Secrets } from './secrets.ts';
 import { readState, type TierSettings } from './state.ts';
 
-export interface Tier {
-  readonly layout: Layout;
-  readonly secrets: Secrets;
-  readonly settings: TierSettings;
-  /** For what writes, and reads what it has just written: DATABASE_URL. Holds the password. */
+/** How services reach a tier; both hold the password of the role `trunkline`. */
+export interface TierAddresses {
+  /** For what writes, and reads what it has just written: DATABASE_URL. */
   readonly writeUrl: string;
   /** For what only reads: DATABASE_REPLICA_URL. */
   readonly readUrl: string;
+}
+
+export interface Tier extends TierAddresses {
+  readonly layout: Layout;
+  readonly secrets: Secrets;
+  readonly settings: TierSettings;
   parts(): Promise<Record<string, PartProcess>>;
   /** The living process of a part; @throws Error when it is down. */
   processOf(part: string): Promise<ProcessIdentity>;
@@ -31,8 +35,7 @@ export function tierOf(layout: Layout, secrets: Secrets, settings: TierSettings)
     layout,
     secrets,
     settings,
-    writeUrl: databaseUrl(layout.writes, secrets),
-    readUrl: databaseUrl(layout.reads, secrets),
+    ...tierAddresses(layout, secrets),
     parts,
     processOf: async (part) => {
       const identity = (await parts())[part]?.process;
@@ -59,6 +62,10 @@ export async function findTier(data: string): Promise<Tier> {
   return tierOf(layout, await readSecrets(folder), state.settings);
 }
 
+export function tierAddresses(layout: Layout, secrets: Secrets): TierAddresses {
+  return { writeUrl: databaseUrl(layout.writes, secrets), readUrl: databaseUrl(layout.reads, secrets) };
+}
+
 const databaseUrl = ({ host, port }: Address, secrets: Secrets): string =>
   `postgresql://trunkline:${secrets.app}@${host}:${port}/trunkline`;
 
@@ -66,7 +73,7 @@ const databaseUrl = ({ host, port }: Address, secrets: Secrets): string =>
 export const databaseEnvironmentFile = (data: string): string => join(resolve(data), 'database.env');
 
 /** Writes that file; it holds the password. */
-export async function writeDatabaseEnvironment(data: string, tier: Tier): Promise<void> {
+export async function writeDatabaseEnvironment(data: string, tier: TierAddresses): Promise<void> {
   const lines = [
     `export DATABASE_URL='${tier.writeUrl}'`,
     `export DATABASE_REPLICA_URL='${tier.readUrl}'`,

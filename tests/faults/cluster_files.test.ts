@@ -1,0 +1,180 @@
+/** Every configuration file of the tier, checked by the engine that reads it: for this machine and for containers. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { configurationFiles } from '#engines/cluster/configuration.ts';
+import { renderForContainers } from '#engines/cluster/folders.ts';
+import { composeLayout, type Layout, localLayout } from '#engines/cluster/layout.ts';
+import { until } from '#engines/cluster/processes.ts';
+import { findPrograms } from '#engines/cluster/programs.ts';
+import { readOrMakeSecrets } from '#engines/cluster/secrets.ts';
+import { createSupervisor } from '#engines/cluster/supervisor.ts';
+import { engineUser } from '#engines/processes.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { clusterSkip, makeTestCluster } from '#tests/cluster.ts';
+
+const START_LIMIT_MS = 10_000;
+const COMPOSE = fileURLToPath(new URL('../../compose.yaml', import.meta.url));
+
+suite("the tier's configuration files", { skip: clusterSkip() }, () => {
+  const folders = { local: '', compose: '' };
+  let data: string;
+  let portBase: number;
+  let local: Layout;
+
+  before(async () => {
+    ({ data, portBase } = await makeTestCluster());
+    local = localLayout({ data, portBase, haproxies: 2 });
+    folders.local = local.folders.configuration;
+    folders.compose = mkdtempSync(join(tmpdir(), 'trunkline-compose-'));
+    mkdirSync(folders.local, { recursive: true });
+    const files = configurationFiles({
+      layout: local,
+      secrets: await readOrMakeSecrets(data),
+      synchronous: false,
+      postgresPrograms: findPrograms().postgres,
+      haproxyMaxconn: 2_000,
+      haproxyClients: 1_500,
+    });
+    for (const file of files) writeFileSync(file.path, file.text);
+    await renderForContainers(folders.compose, true);
+  });
+  after(() => {
+    for (const folder of [data, folders.compose])
+      if (folder) rmSync(folder, { recursive: true, force: true });
+  });
+
+  const said = (program: string, ...args: string[]) => {
+    const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+    return { status, text: stdout + stderr };
+  };
+
+  test('haproxy -c', () => {
+    const files = [
+      ...local.haproxies.map((h) => join(folders.local, `${h.name}.cfg`)),
+      join(folders.compose, 'haproxy.cfg'),
+    ];
+    for (const file of files) {
+      const { status, text } = said(findPrograms().haproxy, '-c', '-f', file);
+      assert.equal(status, 0, `${file}: ${text}`);
+      // Names of containers are unknown here; nothing else may be warned of.
+      const warnings = text
+        .split('\n')
+        .filter((line) => /WARNING/.test(line) && !/could not resolve/.test(line));
+      assert.deepEqual(warnings, [], file);
+    }
+  });
+
+  test('patroni --validate-config', () => {
+    /** What its validator says of a sound file on a machine that is not the one meant. */
+    const knownComplaints = [
+      /connect_address .*'must not contain "127\.0\.0\.1"/,
+      /connect_address .* is not reachable|Name or service not known|didn't pass validation: .*resolve/,
+      /hosts\.0 .* is not reachable/,
+      /bootstrap\.pg_hba +is not defined/,
+    ];
+    for (const [kind, layout] of Object.entries({ local, compose: composeLayout() })) {
+      for (const node of layout.nodes) {
+        const file = join(folders[kind as keyof typeof folders], `${node.name}.yml`);
+        const { text } = said(findPrograms().patroni, '--validate-config', file);
+        const others = text
+          .split('\n')
+          .filter((line) => line.trim() && !knownComplaints.some((known) => known.test(line)));
+        assert.deepEqual(others, [], file);
+      }
+    }
+  });
+
+  test('a broken file is found by both', () => {
+    const broken = join(data, 'broken.cfg');
+    writeFileSync(broken, 'defaults\n  mode tcp\n  no such words\n');
+    assert.notEqual(said(findPrograms().haproxy, '-c', '-f', broken).status, 0);
+    writeFileSync(broken, 'scope: x\nname: y\nrestapi:\n  listen: nonsense\n');
+    assert.match(said(findPrograms().patroni, '--validate-config', broken).text, /restapi/);
+  });
+
+  test('each PgBouncer starts on its file, lets its console user in by SCRAM, and has the limits of the file', async () => {
+    const user = engineUser();
+    const { folders: places, bouncers } = local;
+    mkdirSync(places.logs, { recursive: true });
+    if (user) for (const folder of [data, places.logs]) chownSync(folder, user.uid, user.gid);
+    chmodSync(data, 0o755);
+    const supervisor = createSupervisor({
+      parts: bouncers.map((bouncer) => ({
+        name: bouncer.name,
+        kind: 'bouncer',
+        command: findPrograms().pgbouncer,
+        args: [join(folders.local, `${bouncer.name}.ini`)],
+        environment: {},
+        stopSignal: 'SIGTERM',
+        stopLimitMs: START_LIMIT_MS,
+      })),
+      user,
+      logs: places.logs,
+      clock: systemClock,
+      report: () => {},
+    });
+    const { bouncerStats } = await readOrMakeSecrets(data);
+    const settings = (port: number) => consoleConfig(port, bouncerStats);
+    try {
+      for (const { name } of bouncers) supervisor.start(name);
+      for (const { port, name } of bouncers) {
+        let config = new Map<string, string>();
+        const answered = async () => {
+          config = await settings(port).catch(() => new Map());
+          return config.size > 0;
+        };
+        assert.ok(await until(answered, START_LIMIT_MS), name);
+        assert.deepEqual(
+          ['pool_mode', 'default_pool_size', 'max_client_conn', 'pkt_buf'].map((key) => config.get(key)),
+          ['transaction', '70', '6200', '16384'],
+        );
+      }
+    } finally {
+      await supervisor.stop();
+    }
+  });
+});
+
+async function consoleConfig(port: number, password: string): Promise<Map<string, string>> {
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port,
+    user: 'trunkline_stats',
+    password,
+    database: 'pgbouncer',
+  });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ key: string; value: string }>('SHOW CONFIG');
+    return new Map(rows.map(({ key, value }) => [key, value]));
+  } finally {
+    await client.end();
+  }
+}
+
+const noCompose = spawnSync('docker-compose', ['version']).status !== 0;
+
+suite('compose.yaml', {
+  skip: noCompose && 'docker-compose is not installed (scripts/engines installs it)',
+}, () => {
+  test('docker-compose config accepts it, and its parts are those of the layout with the limits of the reference', () => {
+    const text = execFileSync('docker-compose', ['-f', COMPOSE, 'config'], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
+    const layout = composeLayout();
+    for (const { name } of [...layout.nodes, ...layout.bouncers, ...layout.haproxies, layout.etcd]) {
+      assert.match(text, new RegExp(`^  ${name}:$`, 'm'), name);
+    }
+    const section = (name: string) => text.split(new RegExp(`^  ${name}:$`, 'm'))[1]!.split(/^ {2}\w/m)[0]!;
+    for (const { name } of layout.bouncers) assert.match(section(name), /cpus: 1\.0\n\s+memory: 512M/, name);
+    for (const { name } of layout.nodes) assert.match(section(name), /cpus: 2\.0\n\s+memory: 4G/, name);
+    assert.doesNotMatch(text, /password|secret/i);
+  });
+});
