@@ -59,7 +59,8 @@ const words = (error: unknown): string => {
 };
 
 async function page(url: string, signal: AbortSignal): Promise<string> {
-  const answer = await fetch(url, { signal, redirect: 'error' });
+  // A connection of its own each time: one that is kept open would answer while HAProxy takes no other any more.
+  const answer = await fetch(url, { signal, redirect: 'error', headers: { connection: 'close' } });
   if (!answer.ok) throw new Error(`the statistics page answers ${answer.status}`);
   return answer.text();
 }

@@ -56,6 +56,7 @@ export interface Monitor {
 }
 
 const BOUNCER_RULE = 'PgBouncerDown';
+const HAPROXY_RULE = 'HaproxyDown';
 
 /** Reads the state file; nothing is polled or sent before `run`. */
 export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
@@ -141,6 +142,9 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
         const told = noteShortOutage(state.alerts, bouncerRule, { proxy, server }, now, seconds * 1_000);
         if (!told) return [];
       }
+      // Its recovery is told by the alert.
+      if (happening.kind === 'haproxy_restarted' && isDown(HAPROXY_RULE, 'instance', happening.haproxy))
+        return [];
       return [noticeOfHappening(happening)];
     });
     const answered = {
@@ -151,6 +155,9 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     topology = keeper.update({ haproxies, services, now, stamp: time.stamp });
     for (const draft of [...drafts, ...noticesOf(events), ...heartbeat(now)]) queue(draft);
   }
+
+  const isDown = (rule: string, label: string, value: string): boolean =>
+    Object.values(state.alerts.active).some((alert) => alert.rule === rule && alert.labels[label] === value);
 
   function ownSamples(haproxies: readonly HaproxyReading[], services: readonly ServiceReading[]): Sample[] {
     return [

@@ -1,0 +1,189 @@
+/** What the monitor tells when parts of a real tier die: real HAProxy, real PgBouncers, strict receivers. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
+import { missingPrograms } from '#engines/cluster/programs.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { createLogger } from '#platform/telemetry/logger.ts';
+import type { Channel } from '#services/monitor/channels/channel.ts';
+import { slackChannel } from '#services/monitor/channels/slack.ts';
+import { webhookChannel } from '#services/monitor/channels/webhook.ts';
+import { createMonitor, type Monitor } from '#services/monitor/monitor.ts';
+import {
+  type Receiver,
+  type SlackMessage,
+  slackReceiver,
+  WEBHOOK_SECRET,
+  type WebhookMessage,
+  webhookReceiver,
+} from '#tests/alert_receivers.ts';
+import { eventually, type MonitorTier, startMonitorTier } from '#tests/monitor_tier.ts';
+
+const missing = missingPrograms();
+const skip = missing.length > 0 && `not installed: ${missing.join(', ')} (scripts/engines installs them)`;
+
+suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () => {
+  let tier: MonitorTier;
+  let hook: Receiver<WebhookMessage>;
+  let slack: Receiver<SlackMessage>;
+  let folder: string;
+  let monitor: Monitor;
+  let stopping: AbortController;
+  let running: Promise<void>;
+  const said = () => hook.taken.map(({ message }) => message);
+  const toldSo = (count: number) =>
+    eventually(`${count} messages, not ${JSON.stringify(said())}`, () => hook.taken.length >= count);
+
+  const open = async (): Promise<Monitor> => {
+    const from = 'info' as const;
+    const channels: Channel[] = [
+      webhookChannel({
+        url: hook.url,
+        secret: WEBHOOK_SECRET,
+        from,
+        runbookUrl: undefined,
+        clock: systemClock,
+      }),
+      slackChannel({ webhookUrl: slack.url, from, runbookUrl: 'https://example.com/RUNBOOK.md' }),
+    ];
+    return createMonitor({
+      haproxies: [tier.source],
+      services: [],
+      channels,
+      stateFile: join(folder, 'state.json'),
+      pollIntervalMs: 500,
+      heartbeat: false,
+      clock: systemClock,
+      random: Math.random,
+      logger: createLogger('monitor', 'silent'),
+    });
+  };
+  const go = () => {
+    stopping = new AbortController();
+    running = monitor.run(stopping.signal);
+  };
+  const halt = async () => {
+    stopping.abort();
+    await running;
+  };
+
+  before(async () => {
+    tier = await startMonitorTier();
+  });
+  after(() => tier?.stop());
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'trunkline-monitor-state-'));
+    hook = await webhookReceiver();
+    slack = await slackReceiver();
+    monitor = await open();
+    stopping = new AbortController();
+    running = Promise.resolve();
+  });
+  afterEach(async () => {
+    await halt();
+    assert.deepEqual([...hook.rejected, ...slack.rejected], []);
+    await Promise.all([hook.stop(), slack.stop()]);
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('a killed bouncer: one alert and one recovery, in the words of the reference', async () => {
+    go();
+    await eventually('a first poll', () => monitor.topology.at !== null);
+    await tier.kill('pgb2');
+    await toldSo(1);
+    tier.start('pgb2');
+    await toldSo(2);
+    await monitor.poll();
+    const [alert, recovery] = hook.taken;
+    assert.deepEqual([alert?.title, alert?.message], ['PgBouncer Alert', 'pgb2 is DOWN']);
+    assert.equal(recovery?.message, 'pgb2 is back UP');
+    assert.match(recovery?.details[0] ?? '', /^pgb2: after \d+ s$/);
+    assert.equal(hook.taken.length, 2);
+    await eventually('Slack too', () => slack.taken.length === 2);
+    assert.deepEqual(
+      slack.taken.map(({ attachments }) => attachments[0]?.color),
+      ['#f9a825', '#2e7d32'],
+    );
+    assert.match(
+      JSON.stringify(slack.taken[0]),
+      /<https:\/\/example\.com\/RUNBOOK\.md#pgbouncerdown\|Runbook>/,
+    );
+  });
+
+  test('down between two polls: one notice, with about how long', async () => {
+    await monitor.poll();
+    await tier.kill('pgb2');
+    await tier.until('pgb2', (row) => row.status === 'DOWN' && row.lastChangeS >= 2);
+    tier.start('pgb2');
+    await tier.until('pgb2', (row) => row.status === 'UP');
+    go();
+    await toldSo(1);
+    await monitor.poll();
+    await monitor.poll();
+    assert.deepEqual(said(), ['pgb2 was DOWN for a short time and is UP again']);
+    assert.match(hook.taken[0]?.details[0] ?? '', /about [2-9] s, between two polls$/);
+  });
+
+  test('HAProxy killed: one alert for it, none for what stands behind it, and its recovery', async () => {
+    go();
+    await eventually('a first poll', () => monitor.topology.at !== null);
+    await tier.kill('haproxy');
+    await toldSo(1);
+    const polledAt = monitor.topology.at;
+    await eventually('another poll', () => monitor.topology.at !== polledAt);
+    tier.start('haproxy');
+    await toldSo(2);
+    await tier.until('pgb2', (row) => row.status === 'UP' && row.check === 'L7OK');
+    await monitor.poll();
+    assert.deepEqual(said(), ['haproxy1 is DOWN', 'haproxy1 is back UP']);
+  });
+
+  test('all connections of HAProxy taken: the page hangs, the UNIX socket answers, no part is called DOWN', async () => {
+    await monitor.poll();
+    const sockets: Socket[] = [];
+    try {
+      const port = Number(new URL(tier.source.pageUrl!).port);
+      for (let n = 0; n < 60; n++) sockets.push(connect(port, '127.0.0.1').on('error', () => undefined));
+      await eventually('the page to hang', () => {
+        const asked = fetch(tier.source.pageUrl!, {
+          headers: { connection: 'close' },
+          signal: AbortSignal.timeout(300),
+        });
+        return asked.then(
+          () => false,
+          () => true,
+        );
+      });
+      await monitor.poll();
+      const parts = monitor.topology.parts.filter((part) => part.role !== 'monitor');
+      assert.deepEqual(new Set(parts.map((part) => part.state)), new Set(['UP']));
+      const page = monitor.samples.find((one) => one.name === 'monitor_haproxy_page_up');
+      assert.equal(page?.value, 0);
+      assert.deepEqual(said(), []);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
+  });
+
+  test('stopped and started again: what was told is not told again, what happened meanwhile is', async () => {
+    await tier.kill('pgb1');
+    await tier.until('pgb1', (row) => row.status === 'DOWN');
+    go();
+    await toldSo(1);
+    await halt();
+    monitor = await open();
+    go();
+    await eventually('a poll', () => monitor.topology.at !== null);
+    assert.deepEqual(said(), ['pgb1 is DOWN']);
+    await halt();
+    tier.start('pgb1');
+    await tier.until('pgb1', (row) => row.status === 'UP');
+    monitor = await open();
+    go();
+    await toldSo(2);
+    assert.deepEqual(said(), ['pgb1 is DOWN', 'pgb1 is back UP']);
+  });
+});
