@@ -82,6 +82,43 @@ function asPattern(pattern: RegExp, right: string) {
   };
 }
 
+/** `name=address` with commas between; the addresses are read by `read`. */
+function asNamed<T>(right: string, read: (address: string) => T | undefined) {
+  return (text: string): (T & { readonly name: string })[] =>
+    (text === '' ? [] : text.split(',')).map((part) => {
+      const [, name, address] = /^\s*([\w-]+)=(\S+)\s*$/.exec(part) ?? [];
+      const found = address === undefined ? undefined : read(address);
+      if (name === undefined || found === undefined) throw new Fault(right);
+      return { name, ...found };
+    });
+}
+
+const isHttp = (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+
+/** A statistics page, a UNIX socket, or both with | between. */
+function asHaproxy(address: string): { pageUrl: string | undefined; socket: string | undefined } | undefined {
+  const ways = address.split('|');
+  const [pageUrl, socket] = [ways.find(isHttp), ways.find((way) => way.startsWith('/'))];
+  const all = ways.every((way) => way === pageUrl || way === socket);
+  return all ? { pageUrl: pageUrl?.replace(/\/$/, ''), socket } : undefined;
+}
+
+const SEVERITIES = ['info', 'warning', 'critical'] as const;
+const ROUTES_STANDARD = 'log:info,slack:info,webhook:info,email:warning,pagerduty:critical';
+
+/** From which severity on each channel is used; those that are left out keep their standard. */
+function asRoutes(text: string) {
+  type Severity = (typeof SEVERITIES)[number];
+  const routes = { log: 'info', slack: 'info', webhook: 'info', email: 'warning', pagerduty: 'critical' };
+  for (const part of text.split(',')) {
+    const [channel = '', severity] = part.trim().split(':');
+    const known = channel in routes && SEVERITIES.some((one) => one === severity);
+    if (!known) throw new Fault(`channels with their lowest severity, such as ${ROUTES_STANDARD}`);
+    routes[channel as keyof typeof routes] = severity as Severity;
+  }
+  return routes as Record<keyof typeof routes, Severity>;
+}
+
 /** Every setting, in the order in which the documentation lists them. */
 export const SETTINGS = {
   DATA_DIR: setting(
@@ -151,6 +188,56 @@ export const SETTINGS = {
     'How long running requests may take to end at a stop, in milliseconds',
     asWhole(0, 600_000),
   ),
+  MONITOR_PORT: setting('3011', 'Port of the monitor', asPort),
+  MONITOR_KEY: optional(
+    "The bearer of the monitor's API; without it one is made and kept in DATA_DIR/monitor/key",
+    asPattern(/^\S{20,200}$/, 'a text of 20 to 200 characters without blanks'),
+  ),
+  MONITOR_HAPROXY: setting(
+    '',
+    'HAProxy processes to watch, NAME=PAGE\\|SOCKET with commas between; without it those of the tier in DATA_DIR',
+    asNamed('such as haproxy1=http://127.0.0.1:8404/stats|/run/haproxy1.sock', asHaproxy),
+  ),
+  MONITOR_SERVICES: setting(
+    '',
+    'Services to watch, NAME=URL with commas between; without it those of this installation on HOST',
+    asNamed('such as calls=http://127.0.0.1:3006', (url) => (isHttp(url) ? { url } : undefined)),
+  ),
+  MONITOR_POLL_MS: setting('10000', 'How often the monitor looks, in milliseconds', asWhole(200, 600_000)),
+  MONITOR_HEARTBEAT: setting(
+    'off',
+    'on: a message a day that all is watched',
+    (text) => asOneOf('on', 'off')(text) === 'on',
+  ),
+  ALERT_ROUTES: setting(
+    ROUTES_STANDARD,
+    'From which severity on each channel is used: info, warning or critical',
+    asRoutes,
+  ),
+  SLACK_WEBHOOK_URL: optional('Incoming webhook of Slack', asUrl('https:', 'http:')),
+  PAGERDUTY_ROUTING_KEY: optional(
+    'Integration key of PagerDuty, Events API v2',
+    asPattern(/^[0-9A-Za-z]{32}$/, 'a key of 32 letters and digits'),
+  ),
+  PAGERDUTY_URL: setting(
+    'https://events.pagerduty.com/v2/enqueue',
+    'Where PagerDuty takes events',
+    asUrl('https:', 'http:'),
+  ),
+  ALERT_WEBHOOK_URL: optional('Where alerts are posted, signed', asUrl('https:', 'http:')),
+  ALERT_WEBHOOK_SECRET: optional(
+    'What they are signed with, as Standard Webhooks has it',
+    asPattern(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'whsec_ and the base64 of 24 to 64 random bytes'),
+  ),
+  SMTP_URL: optional('Mail server, with user and password in it', asUrl('smtp:', 'smtps:')),
+  ALERT_EMAIL_FROM: optional(
+    'Sender of alerts by e-mail',
+    asPattern(/^[^\s@]+@[^\s@]+$/, 'an address such as trunkline@example.com'),
+  ),
+  ALERT_EMAIL_TO: setting('', 'Who gets alerts by e-mail, with commas between', (text) =>
+    text === '' ? [] : text.split(',').map(asPattern(/^\s*[^\s@]+@[^\s@]+\s*$/, 'addresses with commas between')),
+  ),
+  RUNBOOK_URL: optional('Address of docs/RUNBOOK.md, for links in alerts', asUrl('https:', 'http:')),
   LOG_LEVEL: setting(
     'info',
     'fatal, error, warn, info, debug or silent',
@@ -181,7 +268,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       values[name] = declared.read(given);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      const shown = name.includes('URL') ? 'what it is set to' : `"${given}"`;
+      const shown = /URL|KEY|SECRET/.test(name) ? 'what it is set to' : `"${given}"`;
       faults.push(`${name}: ${shown} is not ${error.message}`);
     }
   }

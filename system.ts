@@ -3,10 +3,12 @@
  * all in one process, `trunkline serve calls` those named and what they need. Stopping goes in reverse.
  *
  *   calls ──▶ schema ──▶ postgres
+ *   monitor              needs none of them, so that it can tell of any that is down
  */
 import { join } from 'node:path';
 import type { Config } from '#config';
 import { startCluster } from '#engines/cluster/cluster.ts';
+import { findTier } from '#engines/cluster/tier.ts';
 import { startPostgres } from '#engines/postgres.ts';
 import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
@@ -14,6 +16,7 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { type Calls, callsMigrations, startCalls } from '#services/calls/module.ts';
+import { type MonitorService, startMonitor } from '#services/monitor/module.ts';
 
 /** The database that the program runs on, embedded or of the provider's own. */
 export interface PostgresPart {
@@ -37,10 +40,11 @@ export interface Parts {
   postgres: PostgresPart;
   schema: { readonly ran: readonly string[] };
   calls: Calls;
+  monitor: MonitorService;
 }
 
 /** Modules that `trunkline serve` can be asked for; the others come along where they are needed. */
-export const SERVICES = ['calls'] as const;
+export const SERVICES = ['calls', 'monitor'] as const;
 
 export const EMBEDDED_DATABASE = 'trunkline';
 
@@ -120,7 +124,23 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
       ),
   };
 
-  return [postgres, schema, calls];
+  const monitor: Module<Parts, 'monitor', never> = {
+    name: 'monitor',
+    needs: [],
+    purpose: 'watches the PostgreSQL tier and the services, and tells people',
+    start: async (_needs, lifetime) =>
+      startMonitor(
+        {
+          settings: await monitorSettings(config),
+          clock: systemClock,
+          random: Math.random,
+          logger: logger('monitor'),
+        },
+        lifetime,
+      ),
+  };
+
+  return [postgres, schema, calls, monitor];
 }
 
 /** Migrating a database that others use as well is the operator's decision, so only the embedded one is migrated unasked. */
@@ -152,4 +172,38 @@ function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settin
     shutdownGraceMs: config.SHUTDOWN_GRACE_MS,
     newAccounts: { currency: config.DEFAULT_CURRENCY, timeZone: config.IMPORT_TIME_ZONE },
   };
+}
+
+export const monitorFolder = (config: Config) => join(config.DATA_DIR, 'monitor');
+
+async function monitorSettings(config: Config): Promise<Parameters<typeof startMonitor>[0]['settings']> {
+  const calls = { name: 'calls', url: `http://${config.HOST}:${config.CALLS_PORT}` };
+  return {
+    host: config.HOST,
+    port: config.MONITOR_PORT,
+    folder: monitorFolder(config),
+    key: config.MONITOR_KEY,
+    haproxies: config.MONITOR_HAPROXY.length > 0 ? config.MONITOR_HAPROXY : await ownHaproxies(config),
+    services: config.MONITOR_SERVICES.length > 0 ? config.MONITOR_SERVICES : [calls],
+    pollIntervalMs: config.MONITOR_POLL_MS,
+    heartbeat: config.MONITOR_HEARTBEAT,
+    routes: config.ALERT_ROUTES,
+    slackWebhookUrl: config.SLACK_WEBHOOK_URL,
+    pagerDutyKey: config.PAGERDUTY_ROUTING_KEY,
+    pagerDutyUrl: config.PAGERDUTY_URL,
+    webhookUrl: config.ALERT_WEBHOOK_URL,
+    webhookSecret: config.ALERT_WEBHOOK_SECRET,
+    smtpUrl: config.SMTP_URL,
+    emailFrom: config.ALERT_EMAIL_FROM,
+    emailTo: config.ALERT_EMAIL_TO,
+    runbookUrl: config.RUNBOOK_URL,
+  };
+}
+
+/** Those of the tier that runs in DATA_DIR; none where none runs. */
+async function ownHaproxies(config: Config): Promise<Parameters<typeof startMonitor>[0]['settings']['haproxies']> {
+  const tier = await findTier(clusterFolder(config)).catch(() => undefined);
+  return (tier?.layout.haproxies ?? []).map(({ name, host, statsPort, socket }) => {
+    return { name, pageUrl: `http://${host}:${statsPort}/stats`, socket };
+  });
 }

@@ -20,7 +20,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startPostgres } from '#engines/postgres.ts';
 import { createPool } from '#platform/database/pool.ts';
-import { pageOfCalls } from '#services/calls/store_calls.ts';
+import { pageOfCalls } from '#services/calls/store/calls.ts';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import type { LoadResult } from './http_load.ts';
 import { ACCOUNTS, fillCalls } from './page_calls.ts';

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { type AccountRow, accountWithCode, changeAccount, createAccount } from '#services/calls/accounts.ts';
-import { listAccounts } from '#services/calls/store_account_edits.ts';
+import { listAccounts } from '#services/calls/store/account_edits.ts';
 import { withDatabase } from './database.ts';
 import { asCountry, asCurrency, asTimeZone } from './option_values.ts';
 import { note, print, printJson, table } from './print.ts';

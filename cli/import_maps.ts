@@ -3,7 +3,7 @@
 import type { Pool } from '#platform/database/pool.ts';
 import { withSession } from '#platform/database/pool.ts';
 import { type Mapping, parseMapping } from '#services/calls/formats/mapped.ts';
-import { findMap, keepMap } from '#services/calls/store_maps.ts';
+import { findMap, keepMap } from '#services/calls/store/maps.ts';
 
 /** Name of a mapping that nobody named; such a one is not remembered. */
 const UNNAMED = 'mapped';

@@ -2,8 +2,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { accountWithCode } from '#services/calls/accounts.ts';
-import { SCOPES, type Scope } from '#services/calls/caller.ts';
-import { type CreatedKey, createKey, type KeyRow, listKeys, revokeKey } from '#services/calls/keys.ts';
+import { SCOPES, type Scope } from '#services/calls/api/caller.ts';
+import { type CreatedKey, createKey, type KeyRow, listKeys, revokeKey } from '#services/calls/api/keys.ts';
 import { withDatabase } from './database.ts';
 import { asCount } from './option_values.ts';
 import { note, print, printJson, table } from './print.ts';

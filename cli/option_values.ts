@@ -1,6 +1,6 @@
 /** Readers of option values: each gives the value, or says what would be right. */
 import { InvalidArgumentError } from 'commander';
-import { isTimeZone } from '#services/calls/stamps.ts';
+import { isTimeZone } from '#services/calls/time/stamps.ts';
 
 export function asTimeZone(value: string): string {
   if (!isTimeZone(value))

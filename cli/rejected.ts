@@ -10,7 +10,7 @@ import {
   listRejected,
   type Rejected,
   type RejectedFilter,
-} from '#services/calls/store_rejected.ts';
+} from '#services/calls/store/rejected.ts';
 import { withDatabase } from './database.ts';
 import { asCount } from './option_values.ts';
 import { grouped, note, print, printJson, table } from './print.ts';

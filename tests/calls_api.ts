@@ -5,8 +5,8 @@ import { sqlBuilder } from '#platform/database/statement.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { createLifetime } from '#platform/lifecycle/lifetime.ts';
 import { createLogger, type Logger } from '#platform/telemetry/logger.ts';
-import type { Scope } from '#services/calls/caller.ts';
-import { createKey } from '#services/calls/keys.ts';
+import type { Scope } from '#services/calls/api/caller.ts';
+import { createKey } from '#services/calls/api/keys.ts';
 import { type Calls, type CallsSettings, startCalls } from '#services/calls/module.ts';
 import { type TestDatabase, testDatabase } from './postgres.ts';
 

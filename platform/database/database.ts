@@ -18,6 +18,8 @@ export type { Ticket };
 export interface Database {
   /** Reads; on a replica where there is one. */
   read<T>(ticket: Ticket, work: (session: Session, from: ReadFrom) => Promise<T>): Promise<T>;
+  /** Reads what a write depends on: on the primary, so that no replica's failure or lag is in a write's way. */
+  readForWrite<T>(ticket: Ticket, work: (session: Session) => Promise<T>): Promise<T>;
   /**
    * Work on the primary that opens its transactions itself, one connection at a time, each with `signal`. It is not cut
    * off when its client hangs up: what is half-way stored had better be stored. At its deadline it is.
@@ -77,6 +79,7 @@ export function createDatabase(options: DatabaseOptions): Database {
 
   return {
     read,
+    readForWrite: (ticket, work) => primary.run(ticket, work),
     writeOwn: (ticket, work) => primary.hold({ ...ticket, signal: NEVER }, work),
     readAside: (share, work) => (choose()?.server ?? primary).runAside(share, work),
   };

@@ -8,8 +8,8 @@ import {
   isAtOrAbove,
   rebuildUsageDays,
   updateAccount,
-} from './store_account_edits.ts';
-import { lockZones } from './store_partitions.ts';
+} from './store/account_edits.ts';
+import { lockZones } from './store/partitions.ts';
 
 export interface AccountRow {
   readonly i_account: number;

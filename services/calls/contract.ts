@@ -3,11 +3,11 @@
  * document made.
  */
 import { type Static, type TSchema, Type } from 'typebox';
-import { CALL_TYPES } from './call_filter.ts';
+import { CALL_TYPES } from './api/call_filter.ts';
 import { CALL_RESULTS, CDR_FLAGS, DIRECTIONS } from './cdr.ts';
-import { GRANULARITIES } from './consumption.ts';
-import { ORDERS } from './store_calls.ts';
-import { GROUPINGS } from './store_usage.ts';
+import { ORDERS } from './store/calls.ts';
+import { GROUPINGS } from './store/usage.ts';
+import { GRANULARITIES } from './usage/consumption.ts';
 
 export const DEFAULT_LIMIT = 100;
 export const MAX_LIMIT = 1_000;

@@ -5,7 +5,7 @@
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import { parseMapping } from './formats/mapped.ts';
 import { importSource } from './intake/import_file.ts';
-import { addDemoAccounts, isEmpty } from './store_demo.ts';
+import { addDemoAccounts, isEmpty } from './store/demo.ts';
 
 const DAYS = 30;
 const CALLS_A_DAY = 120;

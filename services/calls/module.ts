@@ -12,18 +12,18 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Lifetime } from '#platform/lifecycle/lifetime.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { createRegistry } from '#platform/telemetry/metrics.ts';
-import { guardedApi } from './api.ts';
-import { createAuthenticator } from './auth.ts';
-import { createCursors, SECRET_BYTES } from './cursor.ts';
+import { guardedApi } from './api/api.ts';
+import { createAuthenticator } from './api/auth.ts';
+import { createCursors, SECRET_BYTES } from './api/cursor.ts';
+import { createTokenVerifier, type TokenVerifier } from './api/jwt.ts';
+import { cdrRoutes } from './api/routes_cdrs.ts';
+import { consumptionRoutes } from './api/routes_consumption.ts';
+import { healthRoutes } from './api/routes_health.ts';
+import { ingestRoutes } from './api/routes_ingest.ts';
+import { monitoringRoutes } from './api/routes_monitoring.ts';
 import { translateDatabaseError } from './errors.ts';
-import { createTokenVerifier, type TokenVerifier } from './jwt.ts';
 import { runMaintenance } from './maintenance.ts';
-import { cdrRoutes } from './routes_cdrs.ts';
-import { consumptionRoutes } from './routes_consumption.ts';
-import { healthRoutes } from './routes_health.ts';
-import { ingestRoutes } from './routes_ingest.ts';
-import { monitoringRoutes } from './routes_monitoring.ts';
-import { getSecret, putSecret } from './store_keys.ts';
+import { getSecret, putSecret } from './store/keys.ts';
 
 export const callsMigrations: Migrations = {
   schema: 'calls',

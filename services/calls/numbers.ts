@@ -72,8 +72,10 @@ interface DialPlan {
 /** A reader with its own bounded cache. One a process is enough. */
 export function createNumberReader(): NumberReader {
   const plans = new Map<string, DialPlan | null>();
-  let young = new Map<string, SettledNumber>();
-  let old = new Map<string, SettledNumber>();
+  /** Answers by country and number: a key put together of both would be made anew for each look-up. */
+  let young: Answers = new Map();
+  let old: Answers = new Map();
+  let youngCount = 0;
   const planOf = (country: string | null): DialPlan | null => {
     if (country === null || !isSupportedCountry(country)) return null;
     let plan = plans.get(country);
@@ -83,23 +85,37 @@ export function createNumberReader(): NumberReader {
     }
     return plan;
   };
+  const remember = (country: string | null, text: string, settled: SettledNumber): void => {
+    if (youngCount >= CACHE_GENERATION) {
+      old = young;
+      young = new Map();
+      youngCount = 0;
+    }
+    let ofCountry = young.get(country);
+    if (ofCountry === undefined) {
+      ofCountry = new Map();
+      young.set(country, ofCountry);
+    }
+    ofCountry.set(text, settled);
+    youngCount++;
+  };
   return {
     read(written, country) {
       const text = written.length > MAX_STORED_LENGTH ? cut(written) : written.trim();
       if (text.length > MAX_WRITTEN_LENGTH || text === '') return { number: text, country: null };
-      const key = `${country ?? ''}|${text}`;
-      const known = young.get(key);
+      const known = young.get(country)?.get(text);
       if (known !== undefined) return known;
-      const settled = old.get(key) ?? readNumber(text, planOf(country)) ?? { number: text, country: null };
-      if (young.size >= CACHE_GENERATION) {
-        old = young;
-        young = new Map();
-      }
-      young.set(key, settled);
+      // A copy: V8 keeps a text that was cut out of a row as a view of the whole row.
+      const own = Buffer.from(text).toString();
+      const settled = old.get(country)?.get(text) ??
+        readNumber(own, planOf(country)) ?? { number: own, country: null };
+      remember(country, own, settled);
       return settled;
     },
   };
 }
+
+type Answers = Map<string | null, Map<string, SettledNumber>>;
 
 function cut(written: string): string {
   return written.slice(0, MAX_STORED_LENGTH).toWellFormed().trim();

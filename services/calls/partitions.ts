@@ -14,7 +14,7 @@ import {
   lockPartitions,
   lockZones,
   restoreBoundaryDays,
-} from './store_partitions.ts';
+} from './store/partitions.ts';
 
 /** A month in UTC as yyyymm, the way it stands in a partition's name and in i_cdr. */
 export type Month = number;

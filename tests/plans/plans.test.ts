@@ -5,17 +5,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Statement } from '#platform/database/statement.ts';
-import type { CallFilter } from '#services/calls/call_filter.ts';
-import { bucketBounds, spansOfBuckets } from '#services/calls/consumption.ts';
-import { readInstant } from '#services/calls/instants.ts';
+import type { CallFilter } from '#services/calls/api/call_filter.ts';
 import { monthOfICdr } from '#services/calls/intake/copy_text.ts';
 import { addMonths, startOfMonth } from '#services/calls/partitions.ts';
-import { codesOfAccounts, visibleAccount } from '#services/calls/store_accounts.ts';
-import { callByNumber, type Place, pageOfCalls } from '#services/calls/store_calls.ts';
-import { keyByHash } from '#services/calls/store_keys.ts';
-import { sumUsage, totalOfCalls } from '#services/calls/store_usage.ts';
-import { coverRange } from '#services/calls/usage_cover.ts';
-import { zoneClock } from '#services/calls/zone_clock.ts';
+import { codesOfAccounts, visibleAccount } from '#services/calls/store/accounts.ts';
+import { callByNumber, type Place, pageOfCalls } from '#services/calls/store/calls.ts';
+import { keyByHash } from '#services/calls/store/keys.ts';
+import { sumUsage, totalOfCalls } from '#services/calls/store/usage.ts';
+import { readInstant } from '#services/calls/time/instants.ts';
+import { zoneClock } from '#services/calls/time/zone_clock.ts';
+import { bucketBounds, spansOfBuckets } from '#services/calls/usage/consumption.ts';
+import { coverRange } from '#services/calls/usage/usage_cover.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { CALLS, fillBigTable, MONTHS } from './big_table.ts';
 

@@ -11,7 +11,7 @@ const api = await testApi();
 const { body: document } = await api.get('/openapi.json', null);
 
 test('every route of the code is in the document, and answers, errors and who may use it are told', () => {
-  const files = [...globSync('services/calls/routes_*.ts'), 'platform/http/server.ts'].filter(
+  const files = [...globSync('services/calls/api/routes_*.ts'), 'platform/http/server.ts'].filter(
     (f) => !f.endsWith('.test.ts'),
   );
   const routes = files.flatMap((file) =>

@@ -10,7 +10,7 @@
  * Both are brought into the order of cdr_csv with all its columns, so that the same call makes the same record.
  */
 import type { CallResult, Parsed, SourceRecord } from '../cdr.ts';
-import { type CallClock, createCallClock } from '../stamps.ts';
+import { type CallClock, createCallClock } from '../time/stamps.ts';
 import { directionByContext } from './contexts.ts';
 import type { RowFormat } from './csv_reader.ts';
 import {

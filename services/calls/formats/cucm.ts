@@ -7,7 +7,7 @@
  */
 import { isIP } from 'node:net';
 import type { CallResult, Parsed, SourceRecord } from '../cdr.ts';
-import { type CallClock, createCallClock } from '../stamps.ts';
+import { type CallClock, createCallClock } from '../time/stamps.ts';
 import { resultOfQ850 } from './causes.ts';
 import type { RowFormat } from './csv_reader.ts';
 import {

@@ -7,7 +7,7 @@
  * and by another into the account's file.
  */
 import type { Parsed, SourceRecord } from '../cdr.ts';
-import { createCallClock } from '../stamps.ts';
+import { createCallClock } from '../time/stamps.ts';
 import { resultOfHangupCause } from './causes.ts';
 import { directionByContext } from './contexts.ts';
 import type { RowFormat } from './csv_reader.ts';

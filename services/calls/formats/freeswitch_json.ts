@@ -29,7 +29,7 @@
  * in the switch's file. They are not kept whole because they hold keys of customers' accounts and dialled digits.
  */
 import type { Parsed, RawRow, Rejection } from '../cdr.ts';
-import { createCallClock } from '../stamps.ts';
+import { createCallClock } from '../time/stamps.ts';
 import { resultOfHangupCause, resultOfQ850 } from './causes.ts';
 import { directionByContext } from './contexts.ts';
 import {

@@ -1,7 +1,7 @@
 /**
  * Any CSV with a header: the user says which column is which field. Columns that are not mapped become attributes.
  */
-import { createCallClock } from '../stamps.ts';
+import { createCallClock } from '../time/stamps.ts';
 import type { RowFormat } from './csv_reader.ts';
 import { wrongColumnCount } from './field_values.ts';
 import { readHeader, toRecord } from './mapped_row.ts';

@@ -5,7 +5,7 @@
  * the order of the columns does not matter, nor does a new column that is blank.
  */
 import type { CallResult, Parsed, RejectionCode, SourceRecord } from '../cdr.ts';
-import type { CallClock } from '../stamps.ts';
+import type { CallClock } from '../time/stamps.ts';
 import { attributesOf, namedTime, quoted, refusedNumber, rejected, withBillingFlag } from './field_values.ts';
 import type { MappedField, Mapping } from './mapped.ts';
 import {

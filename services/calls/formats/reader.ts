@@ -5,7 +5,7 @@
  *   bytes ──────────────── freeswitch_json ─────────────────────────────────────────▶ Parsed
  */
 import type { Parsed, RawRow } from '../cdr.ts';
-import type { DateOrder } from '../stamp_text.ts';
+import type { DateOrder } from '../time/stamp_text.ts';
 import { asteriskRows } from './asterisk.ts';
 import { createCsvReader } from './csv_reader.ts';
 import { cucmRows } from './cucm.ts';

@@ -2,7 +2,7 @@
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Taken } from '../formats/reader.ts';
-import { accountsByCode, createAccounts } from '../store_intake.ts';
+import { accountsByCode, createAccounts } from '../store/intake.ts';
 import type { Origin } from './intake.ts';
 import type { Account } from './settle.ts';
 

@@ -10,7 +10,7 @@ import type { Session } from '#platform/database/session.ts';
 import { detectFormat } from '../formats/detect.ts';
 import { FORMATS, type FormatName } from '../formats/formats.ts';
 import { openSource, type SourceOptions, type Taken } from '../formats/reader.ts';
-import { finishImport, type NewAccounts } from '../store_intake.ts';
+import { finishImport, type NewAccounts } from '../store/intake.ts';
 import { createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
 import { type OpenBatch, openBatch } from './batch.ts';
 import { wouldStore } from './dry_run.ts';

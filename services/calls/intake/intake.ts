@@ -2,7 +2,7 @@
 import type { Pool } from '#platform/database/pool.ts';
 import type { Rejection } from '../cdr.ts';
 import type { Taken } from '../formats/reader.ts';
-import type { NewAccounts } from '../store_intake.ts';
+import type { NewAccounts } from '../store/intake.ts';
 import { createAccountBook, storedAccounts } from './account_book.ts';
 import { openBatch } from './batch.ts';
 import { storeBatch } from './store_batch.ts';

@@ -1,8 +1,8 @@
 /** Where rows come from, as the database keeps it: one row of calls.imports. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
-import { beginImport, findImport, type NewAccounts } from '../store_intake.ts';
-import { hasRejected } from '../store_rejected.ts';
+import { beginImport, findImport, type NewAccounts } from '../store/intake.ts';
+import { hasRejected } from '../store/rejected.ts';
 import type { Origin } from './intake.ts';
 
 export interface OriginOptions {

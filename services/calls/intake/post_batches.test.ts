@@ -31,6 +31,7 @@ function straightThrough(): {
   let failure: Error | undefined;
   const database: Database = {
     read: () => assert.fail('not used here'),
+    readForWrite: () => assert.fail('not used here'),
     readAside: () => assert.fail('not used here'),
     writeOwn: async (_ticket, work) => {
       count++;
@@ -82,6 +83,7 @@ test('more than may wait is turned away at once', async () => {
   const started = Promise.withResolvers<void>();
   const batches = createPostBatches({
     read: () => assert.fail('not used here'),
+    readForWrite: () => assert.fail('not used here'),
     readAside: () => assert.fail('not used here'),
     writeOwn: () => started.promise as never,
   });

@@ -1,10 +1,10 @@
 /** Reads rows that were set aside once more, now that their account exists or the reader knows better. */
 import { type Pool, withSession } from '#platform/database/pool.ts';
+import { POSTED_FIELDS, parsePostedRecord } from '../api/posted_record.ts';
 import type { FormatName } from '../formats/formats.ts';
 import { openSource, type SourceOptions, type Taken } from '../formats/reader.ts';
-import { POSTED_FIELDS, parsePostedRecord } from '../posted_record.ts';
-import type { NewAccounts } from '../store_intake.ts';
-import { dropRejected, listRejected, type Rejected, type RejectedFilter } from '../store_rejected.ts';
+import type { NewAccounts } from '../store/intake.ts';
+import { dropRejected, listRejected, type Rejected, type RejectedFilter } from '../store/rejected.ts';
 import { takeIn } from './intake.ts';
 import { openFileOrigin } from './origin.ts';
 

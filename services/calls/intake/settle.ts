@@ -86,21 +86,23 @@ function withoutAccount(code: string): Rejection {
   };
 }
 
+const CALL_LENGTH = '0 to 8640000 seconds (100 days)';
+
+const isCallLength = (seconds: number) => seconds >= 0 && seconds <= LONGEST_CALL_S;
+
+const bad = (field: string, is: unknown, wanted: string): Rejection => ({
+  code: 'bad_value',
+  field,
+  reason: `${field} is ${String(is).slice(0, 60)}; it must be ${wanted}`,
+});
+
 function outOfRange(record: SourceRecord): Rejection | undefined {
-  const bad = (field: string, is: unknown, wanted: string): Rejection => ({
-    code: 'bad_value',
-    field,
-    reason: `${field} is ${String(is).slice(0, 60)}; it must be ${wanted}`,
-  });
   if (!(record.startTime >= 0 && record.startTime < LATEST_START)) {
     return { ...bad('start_time', record.startTime, `from 1970 to ${LAST_YEAR}`), code: 'bad_time' };
   }
-  for (const [field, seconds] of [
-    ['duration_s', record.durationS],
-    ['billed_duration_s', record.billedDurationS],
-  ] as const) {
-    if (!(seconds >= 0 && seconds <= LONGEST_CALL_S))
-      return bad(field, seconds, '0 to 8640000 seconds (100 days)');
+  if (!isCallLength(record.durationS)) return bad('duration_s', record.durationS, CALL_LENGTH);
+  if (!isCallLength(record.billedDurationS)) {
+    return bad('billed_duration_s', record.billedDurationS, CALL_LENGTH);
   }
   if (record.cost !== null && !COST.test(record.cost)) {
     return bad('cost', record.cost, 'a decimal with at most 15 digits before and 12 after the point');

@@ -1,0 +1,178 @@
+/**
+ * Who is asking: the bearer of a request, turned into a Caller.
+ *
+ * A key that was found is remembered for KEY_CACHE_MS, so a revocation is in force after that at the latest (counted from
+ * when it has reached the replica, where reads go to one); so is one that was not found, since 256 random bits do not
+ * come to exist later. After that time it still tells whose request it
+ * probably is, so that its next look-up waits in that one's turn and not among strangers'.
+ *
+ * Keys of those who write are looked up on the primary, so that a switch's posts need no replica.
+ *
+ * Routes that must work while the database does not (the dashboard, the breaker by hand) look keys up aside of queue and
+ * breaker, and take a key that was valid within OLD_KEY_MS where the database can't be asked.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { Database, Ticket } from '#platform/database/database.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { callsError } from '../errors.ts';
+import { type KeyRow, keyByHash } from '../store/keys.ts';
+import type { Caller, Scope } from './caller.ts';
+import type { TokenVerifier } from './jwt.ts';
+import { hashKey, isKeyForm } from './keys.ts';
+
+export const KEY_CACHE_MS = 5_000;
+/** Longer than an operator takes to end an outage. */
+export const OLD_KEY_MS = 3_600_000;
+/** Keys remembered; of those that were found and those that were not. */
+const CACHED_KEYS = 10_000;
+
+/** What a request brought to show who it is of. */
+export type Credentials =
+  | { readonly kind: 'key'; readonly key: string }
+  | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'none' };
+
+/**
+ * Reads the Authorization header.
+ * @param basic whether `Basic` is taken too, with the key as its password: FreeSWITCH can send nothing else
+ */
+export function readCredentials(authorization: string | undefined, basic: boolean): Credentials {
+  const [, scheme = '', value = ''] = /^(\S+) +(\S+)$/.exec(authorization ?? '') ?? [];
+  switch (scheme.toLowerCase()) {
+    case 'bearer':
+      if (isKeyForm(value)) return { kind: 'key', key: value };
+      return value.split('.').length === 3 ? { kind: 'token', token: value } : { kind: 'none' };
+    case 'basic': {
+      if (!basic) return { kind: 'none' };
+      const userAndPassword = Buffer.from(value, 'base64').toString();
+      const key = userAndPassword.slice(userAndPassword.indexOf(':') + 1);
+      return isKeyForm(key) ? { kind: 'key', key } : { kind: 'none' };
+    }
+    default:
+      return { kind: 'none' };
+  }
+}
+
+export interface Authenticator {
+  /**
+   * @param ticketFor the ticket of the look-up, for the caller that it probably is
+   * @param purpose what the request is for, and so where the key is looked up
+   * @returns undefined when nobody is known by these credentials
+   * @throws RefusedError or the database's error when that can't be told now
+   */
+  identify(
+    credentials: Credentials,
+    ticketFor: TicketFor,
+    purpose: 'read' | 'write',
+  ): Promise<Caller | undefined>;
+  /**
+   * The same for routes that must work while the database does not.
+   * @param share whose turn it is, where several wait
+   */
+  identifyAside(credentials: Credentials, share: string): Promise<Caller | undefined>;
+}
+
+export type TicketFor = (caller: Caller | undefined) => Ticket;
+
+export function createAuthenticator(
+  database: Database,
+  clock: Clock,
+  verifyToken: TokenVerifier | undefined,
+): Authenticator {
+  const found = createCache<KeyRow>(clock);
+  const missing = createCache<true>(clock);
+
+  /** @param lookUp asks the database; told of the key as it last was */
+  async function findKey(
+    key: string,
+    lookUp: (hash: Buffer, old: KeyRow | undefined) => Promise<KeyRow | undefined>,
+  ): Promise<KeyRow | undefined> {
+    const hash = hashKey(key);
+    const name = hash.toString('base64');
+    const known = found.get(name, KEY_CACHE_MS);
+    if (known) return known;
+    if (missing.get(name, KEY_CACHE_MS)) return undefined;
+    const row = await lookUp(hash, found.get(name, OLD_KEY_MS));
+    if (row) found.set(name, row);
+    else missing.set(name, true);
+    return row;
+  }
+
+  const callerOfRow = (row: KeyRow | undefined) =>
+    row && isInForce(row, clock.now()) ? callerOf(row) : undefined;
+
+  async function identify(
+    credentials: Credentials,
+    callerOfKey: (key: string) => Promise<Caller | undefined>,
+  ): Promise<Caller | undefined> {
+    switch (credentials.kind) {
+      case 'none':
+        return undefined;
+      case 'token':
+        return verifyToken?.(credentials.token);
+      case 'key':
+        return callerOfKey(credentials.key);
+    }
+  }
+
+  return {
+    identify: (credentials, ticketFor, purpose) =>
+      identify(credentials, async (key) => {
+        const read = purpose === 'write' ? database.readForWrite : database.read;
+        const row = await findKey(key, (hash, old) =>
+          read(ticketFor(callerOfRow(old)), (session) => session.row(keyByHash(hash))),
+        );
+        return callerOfRow(row);
+      }),
+    identifyAside: (credentials, share) =>
+      identify(credentials, async (key) => {
+        let last: KeyRow | undefined;
+        try {
+          const row = await findKey(key, (hash, old) => {
+            last = old;
+            return database.readAside(share, (session) => session.row(keyByHash(hash)));
+          });
+          return callerOfRow(row);
+        } catch (error) {
+          if (!last) throw error;
+          return callerOfRow(last);
+        }
+      }),
+  };
+}
+
+function isInForce(key: KeyRow, now: number): boolean {
+  return key.revoked_at === null && (key.expires_at === null || Date.parse(key.expires_at) > now);
+}
+
+function callerOf(key: KeyRow): Caller {
+  const named = { id: `key:${key.i_key}`, name: key.name };
+  if (key.scope !== 'customer') return { ...named, scope: key.scope };
+  return { ...named, scope: 'customer', iAccount: key.i_account! };
+}
+
+/** What was looked up, with its age; the oldest leave first when it is full. */
+function createCache<Value>(clock: Clock) {
+  const entries = new Map<string, { readonly value: Value; readonly at: number }>();
+  return {
+    /** Undefined where it is older than `maxAgeMs`. */
+    get: (name: string, maxAgeMs: number): Value | undefined => {
+      const entry = entries.get(name);
+      return entry && clock.monotonic() - entry.at < maxAgeMs ? entry.value : undefined;
+    },
+    set: (name: string, value: Value): void => {
+      entries.delete(name);
+      if (entries.size >= CACHED_KEYS) entries.delete(entries.keys().next().value!);
+      entries.set(name, { value, at: clock.monotonic() });
+    },
+  };
+}
+
+/** @throws ApiError 403 naming the scopes that may */
+export function requireScope(caller: Caller, scopes: readonly Scope[], request: FastifyRequest): void {
+  if (scopes.includes(caller.scope)) return;
+  const may = scopes.join(', ');
+  throw callsError('forbidden', {
+    message: `${request.method} ${request.routeOptions.url} needs a key of scope ${may}; this one has ${caller.scope}`,
+  });
+}

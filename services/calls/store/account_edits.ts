@@ -1,0 +1,61 @@
+/** Statements by which the operator makes and changes accounts. */
+import { sql } from 'kysely';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import type { AccountEdit, AccountRow, NewAccount } from '../accounts.ts';
+
+const build = sqlBuilder<unknown>();
+
+const COLUMNS = sql.raw(`a.i_account, a.code, a.name, a.currency, a.time_zone, a.country,
+  (SELECT p.code FROM calls.accounts p WHERE p.i_account = a.i_parent) AS parent, a.created_at`);
+
+export const insertAccount = (account: NewAccount): Statement<{ i_account: number }> =>
+  sql<{ i_account: number }>`
+    INSERT INTO calls.accounts (code, name, currency, time_zone, country, i_parent)
+    VALUES (${account.code}, ${account.name}, ${account.currency}, ${account.timeZone}, ${account.country},
+            ${account.iParent})
+    RETURNING i_account`.compile(build);
+
+export const findAccount = (code: string): Statement<AccountRow> =>
+  sql<AccountRow>`SELECT ${COLUMNS} FROM calls.accounts a WHERE a.code = ${code}`.compile(build);
+
+export const listAccounts = (after: string, limit: number): Statement<AccountRow> =>
+  sql<AccountRow>`
+    SELECT ${COLUMNS} FROM calls.accounts a WHERE a.code > ${after} ORDER BY a.code LIMIT ${limit}`.compile(
+    build,
+  );
+
+/** What is undefined stays as it is. */
+export const updateAccount = (
+  iAccount: number,
+  edit: AccountEdit & { iParent?: number | null },
+): Statement<unknown> =>
+  sql`
+    UPDATE calls.accounts SET
+      name = coalesce(${edit.name ?? null}, name),
+      currency = coalesce(${edit.currency ?? null}, currency),
+      time_zone = coalesce(${edit.timeZone ?? null}, time_zone),
+      country = CASE WHEN ${edit.country !== undefined} THEN ${edit.country ?? null} ELSE country END,
+      i_parent = CASE WHEN ${edit.iParent !== undefined} THEN ${edit.iParent ?? null}::bigint ELSE i_parent END
+    WHERE i_account = ${iAccount}`.compile(build);
+
+/** Whether `iAncestor` is the account itself or stands above it. */
+export const isAtOrAbove = (iAncestor: number, iAccount: number): Statement<{ above: boolean }> =>
+  sql<{ above: boolean }>`
+    WITH RECURSIVE up AS (
+      SELECT i_account, i_parent FROM calls.accounts WHERE i_account = ${iAccount}
+      UNION SELECT a.i_account, a.i_parent FROM calls.accounts a JOIN up ON a.i_account = up.i_parent)
+    SELECT EXISTS (SELECT 1 FROM up WHERE i_account = ${iAncestor}) AS above`.compile(build);
+
+export const deleteUsageDays = (iAccount: number): Statement<unknown> =>
+  sql`DELETE FROM calls.usage_days WHERE i_account = ${iAccount}`.compile(build);
+
+/** An account's days, summed anew from its quarters by the zone that it has now. */
+export const rebuildUsageDays = (iAccount: number): Statement<unknown> =>
+  sql`
+    INSERT INTO calls.usage_days
+    SELECT q.i_account, (q.quarter AT TIME ZONE a.time_zone)::date, q.direction, q.country, q.currency,
+           sum(q.calls), sum(q.answered), sum(q.non_zero), sum(q.errors),
+           sum(q.seconds), sum(q.billed_seconds), sum(q.cost)
+    FROM calls.usage_quarters q JOIN calls.accounts a USING (i_account)
+    WHERE q.i_account = ${iAccount}
+    GROUP BY 1, 2, 3, 4, 5`.compile(build);

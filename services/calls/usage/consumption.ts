@@ -1,0 +1,120 @@
+/**
+ * Consumption: a stretch of time cut into buckets by a zone's wall clock, and the sums of each.
+ *
+ * Buckets begin where the wall clock shows a full hour, the beginning of a day or of a month, so a day of a change of
+ * clocks has 23 or 25 hours. A change that is no full hour ends an hour before its time: Lord Howe's clocks are set by
+ * half an hour, and what they show on either side is not the same hour. The first and the last bucket are cut to `from`
+ * and `to`.
+ */
+import type { Micros } from '../time/instants.ts';
+import type { ZoneClock } from '../time/zone_clock.ts';
+import { addDays, coverRange, type DaySpan, type Midnight, type TimeSpan } from './usage_cover.ts';
+
+export const GRANULARITIES = ['hour', 'day', 'month', 'total'] as const;
+export type Granularity = (typeof GRANULARITIES)[number];
+
+/** Buckets of one answer; a year by hour has 8,784. */
+export const MAX_BUCKETS = 10_000;
+
+const HOUR_MICROS = 3_600_000_000;
+
+/**
+ * The instants between which the buckets lie: the first is `from`, the last is `to`.
+ * @returns undefined when there would be more than MAX_BUCKETS
+ */
+export function bucketBounds(
+  from: Micros,
+  to: Micros,
+  granularity: Granularity,
+  zone: ZoneClock,
+): Micros[] | undefined {
+  const next = NEXT_BOUND[granularity];
+  const bounds = [from];
+  for (let at = next(from, zone); at < to; at = next(at, zone)) {
+    if (bounds.length >= MAX_BUCKETS) return undefined;
+    bounds.push(at);
+  }
+  bounds.push(to);
+  return bounds;
+}
+
+const NEXT_BOUND: Record<Granularity, (at: Micros, zone: ZoneClock) => Micros> = {
+  hour: nextHour,
+  day: (at, zone) => nextDay(at, zone, (date) => addDays(date, 1)),
+  month: (at, zone) => nextDay(at, zone, firstOfNextMonth),
+  total: () => Number.POSITIVE_INFINITY,
+};
+
+/** The wall clock's next full hour, or the change of the clocks before it. */
+function nextHour(at: Micros, zone: ZoneClock): Micros {
+  const intoHour = modulo(at + zone.offsetAt(at), HOUR_MICROS);
+  return Math.min(at + HOUR_MICROS - intoHour, zone.changeAfter(at));
+}
+
+const modulo = (n: number, by: number) => ((n % by) + by) % by;
+
+/** The first instant of the day after; a day that the zone left out begins with the one after it. */
+function nextDay(at: Micros, zone: ZoneClock, following: (date: string) => string): Micros {
+  for (let date = following(zone.dateAt(at)); ; date = following(date)) {
+    const start = zone.startOfDay(date);
+    if (start > at) return start;
+  }
+}
+
+function firstOfNextMonth(date: string): string {
+  const year = Number(date.slice(0, 4));
+  const month = Number(date.slice(5, 7));
+  return new Date(Date.UTC(year, month, 1)).toISOString().slice(0, 10);
+}
+
+/** The first instant of the month that the wall calendar shows. */
+export function startOfMonthAt(at: Micros, zone: ZoneClock): Micros {
+  return zone.startOfDay(`${zone.dateAt(at).slice(0, 7)}-01`);
+}
+
+/** A span and the number of the bucket that it belongs to, from 0. */
+export type InBucket<Span> = Span & { readonly bucket: number };
+
+/** What has to be summed for the buckets, of each table, in order of time. */
+export interface BucketSpans {
+  readonly days: readonly InBucket<DaySpan>[];
+  readonly midnights: readonly Midnight[];
+  readonly quarters: readonly InBucket<TimeSpan>[];
+  readonly calls: readonly InBucket<TimeSpan>[];
+}
+
+/** @param accountZone undefined: without the sums by day */
+export function spansOfBuckets(bounds: readonly Micros[], accountZone: ZoneClock | undefined): BucketSpans {
+  const days: InBucket<DaySpan>[] = [];
+  const midnights: Midnight[] = [];
+  const quarters: InBucket<TimeSpan>[] = [];
+  const calls: InBucket<TimeSpan>[] = [];
+  for (let bucket = 0; bucket < bounds.length - 1; bucket++) {
+    const cover = coverRange({ from: bounds[bucket]!, to: bounds[bucket + 1]! }, accountZone);
+    if (cover.days) days.push({ ...cover.days, bucket });
+    for (const midnight of cover.midnights) {
+      if (midnights.at(-1)?.day !== midnight.day) midnights.push(midnight);
+    }
+    for (const span of cover.quarters) quarters.push({ ...span, bucket });
+    for (const span of cover.calls) calls.push({ ...span, bucket });
+  }
+  return { days, midnights, quarters, calls };
+}
+
+/** Sums of one bucket, or of one group within it. */
+export interface UsageSums {
+  readonly calls: number;
+  readonly answered: number;
+  readonly seconds: number;
+  readonly billed_seconds: number;
+  /** By currency; only those in which something was rated. Amounts are decimal strings. */
+  readonly cost: readonly { readonly currency: string; readonly amount: string }[];
+}
+
+/** As the database gives it: `bucket` null holds the sums of all. */
+export interface UsageRow extends UsageSums {
+  readonly bucket: number | null;
+  readonly grp: string | null;
+}
+
+export const NO_USAGE: UsageSums = { calls: 0, answered: 0, seconds: 0, billed_seconds: 0, cost: [] };
