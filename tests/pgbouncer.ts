@@ -60,14 +60,19 @@ export async function startPgBouncer(
     ignore_startup_parameters: 'statement_timeout',
     ...options.settings,
   };
-  const to = `host=${target.hostname} port=${target.port} dbname=${database} user=${decodeURIComponent(target.username)} password='${decodeURIComponent(target.password)}'`;
+  const { hostname, port: targetPort } = target;
+  const login = { user: decodeURIComponent(target.username), password: decodeURIComponent(target.password) };
+  const to = Object.entries({ host: hostname, port: targetPort, dbname: database, ...login })
+    .filter(([, value]) => value !== '')
+    .map(([name, value]) => `${name}='${value}'`)
+    .join(' ');
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);
   await writeFile(file, `[databases]\n${database} = ${to}\n[pgbouncer]\n${lines.join('\n')}\n`, {
     mode: 0o600,
   });
   if (user) await Promise.all([chown(folder, user.uid, user.gid), chown(file, user.uid, user.gid)]);
 
-  const child = spawn(program, ['--quiet', file], {
+  const child = spawn(program, [file], {
     stdio: ['ignore', 'ignore', 'pipe'],
     ...(user && { uid: user.uid, gid: user.gid }),
   });
