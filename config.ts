@@ -195,7 +195,7 @@ export const SETTINGS = {
   ),
   MONITOR_HAPROXY: setting(
     '',
-    'HAProxy processes to watch, NAME=PAGE\\|SOCKET with commas between; without it those of the tier in DATA_DIR',
+    'HAProxy processes to watch, NAME=PAGE, or a socket, or both with a bar between; without it those of the tier in DATA_DIR',
     asNamed('such as haproxy1=http://127.0.0.1:8404/stats|/run/haproxy1.sock', asHaproxy),
   ),
   MONITOR_SERVICES: setting(
@@ -235,7 +235,9 @@ export const SETTINGS = {
     asPattern(/^[^\s@]+@[^\s@]+$/, 'an address such as trunkline@example.com'),
   ),
   ALERT_EMAIL_TO: setting('', 'Who gets alerts by e-mail, with commas between', (text) =>
-    text === '' ? [] : text.split(',').map(asPattern(/^\s*[^\s@]+@[^\s@]+\s*$/, 'addresses with commas between')),
+    text === ''
+      ? []
+      : text.split(',').map(asPattern(/^\s*[^\s@]+@[^\s@]+\s*$/, 'addresses with commas between')),
   ),
   RUNBOOK_URL: optional('Address of docs/RUNBOOK.md, for links in alerts', asUrl('https:', 'http:')),
   LOG_LEVEL: setting(

@@ -177,14 +177,20 @@ function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settin
 export const monitorFolder = (config: Config) => join(config.DATA_DIR, 'monitor');
 
 async function monitorSettings(config: Config): Promise<Parameters<typeof startMonitor>[0]['settings']> {
-  const calls = { name: 'calls', url: `http://${config.HOST}:${config.CALLS_PORT}` };
+  // What listens everywhere is asked on loopback; a port that is chosen at the start is not known here.
+  const host = ['0.0.0.0', '::'].includes(config.HOST) ? '127.0.0.1' : config.HOST;
+  const calls = {
+    name: 'calls',
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${config.CALLS_PORT}`,
+  };
+  const own = config.CALLS_PORT === 0 ? [] : [calls];
   return {
     host: config.HOST,
     port: config.MONITOR_PORT,
     folder: monitorFolder(config),
     key: config.MONITOR_KEY,
     haproxies: config.MONITOR_HAPROXY.length > 0 ? config.MONITOR_HAPROXY : await ownHaproxies(config),
-    services: config.MONITOR_SERVICES.length > 0 ? config.MONITOR_SERVICES : [calls],
+    services: config.MONITOR_SERVICES.length > 0 ? config.MONITOR_SERVICES : own,
     pollIntervalMs: config.MONITOR_POLL_MS,
     heartbeat: config.MONITOR_HEARTBEAT,
     routes: config.ALERT_ROUTES,
@@ -201,8 +207,10 @@ async function monitorSettings(config: Config): Promise<Parameters<typeof startM
 }
 
 /** Those of the tier that runs in DATA_DIR; none where none runs. */
-async function ownHaproxies(config: Config): Promise<Parameters<typeof startMonitor>[0]['settings']['haproxies']> {
-  const tier = await findTier(clusterFolder(config)).catch(() => undefined);
+async function ownHaproxies(
+  config: Config,
+): Promise<Parameters<typeof startMonitor>[0]['settings']['haproxies']> {
+  const tier = await findTier(join(config.DATA_DIR, 'cluster')).catch(() => undefined);
   return (tier?.layout.haproxies ?? []).map(({ name, host, statsPort, socket }) => {
     return { name, pageUrl: `http://${host}:${statsPort}/stats`, socket };
   });

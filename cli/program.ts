@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { accountsCommand } from './accounts.ts';
+import { alertsCommand } from './alerts.ts';
 import { clusterCommand } from './cluster.ts';
 import { doctorCommand } from './doctor.ts';
 import { drillCommand } from './drill.ts';
@@ -9,6 +10,7 @@ import { importCommand } from './import.ts';
 import { keysCommand } from './keys.ts';
 import { migrateCommand } from './migrate.ts';
 import { serveCommand } from './serve.ts';
+import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
 import { upCommand } from './up.ts';
 
@@ -40,6 +42,8 @@ Settings are environment variables: docs/CONFIGURATION.md`,
     migrateCommand(),
     doctorCommand(),
     topCommand(),
+    statusCommand(),
+    alertsCommand(),
     clusterCommand(),
     drillCommand(),
   ];

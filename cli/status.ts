@@ -1,0 +1,46 @@
+/** `trunkline status`: every part of the system, as the monitor sees it. */
+import { Command } from 'commander';
+import type { Alert } from '#services/monitor/contract.ts';
+import type { Topology } from '#services/monitor/topology.ts';
+import { duration } from './dashboard.ts';
+import { askMonitor, type MonitorOptions, withMonitor } from './monitor_client.ts';
+import { print, printJson, table } from './print.ts';
+
+export function statusCommand(): Command {
+  return withMonitor(new Command('status'))
+    .description('every part with its state, and the active alerts (exit code 1 when a part is not UP)')
+    .option('--json', 'the topology as JSON')
+    .addHelpText('after', '\nExamples:\n  trunkline status\n  trunkline status --json | jq .parts')
+    .action(async (options: MonitorOptions & { json?: true }) => {
+      const topology = (await askMonitor('GET', '/topology', options)) as Topology;
+      if (topology.parts.some((part) => part.state !== 'UP')) process.exitCode = 1;
+      if (options.json) return printJson(topology);
+      const { active } = (await askMonitor('GET', '/alerts', options)) as { active: Alert[] };
+      print(statusText(topology, active, Date.now()));
+    });
+}
+
+/** @param now wall-clock milliseconds since 1970 */
+export function statusText(topology: Topology, active: readonly Alert[], now: number): string {
+  if (topology.at === null) return 'the monitor has not looked yet';
+  const since = (stamp: string) => duration(Math.max(0, (now - Date.parse(stamp)) / 1_000));
+  const parts = table(
+    ['part', 'role', 'state', 'for', 'connections', ''],
+    topology.parts.map((part) => {
+      const { id, role, state, connections, detail } = part;
+      return [id, role, state, since(part.since), connections, detail];
+    }),
+  );
+  const firing = active.filter((alert) => alert.state === 'firing');
+  const alerts = firing.map((alert) => {
+    const notes = [
+      ...(alert.acknowledged ? [`${alert.acknowledged.by} looks after it`] : []),
+      ...(alert.silenced_by ? ['silenced'] : []),
+      ...(alert.flapping ? ['flapping'] : []),
+    ];
+    return [alert.id, alert.severity, alert.message, since(alert.since), notes.join(', ')];
+  });
+  const told =
+    alerts.length > 0 ? table(['alert', 'severity', 'what', 'for', ''], alerts) : 'no alert is active';
+  return `${parts}\n\n${told}`;
+}
