@@ -12,8 +12,12 @@ export interface Receiver<Message> {
   readonly taken: Message[];
   /** What was rejected, with why. */
   readonly rejected: string[];
-  /** Does something else with the next requests: false answers none (hangs), a status answers that. */
-  misbehave: ((attempt: number) => { status: number; headers?: Record<string, string> } | 'hang') | undefined;
+  /** Does something else with a request: hangs, or answers a status; undefined: as it should. */
+  misbehave:
+    | ((attempt: number) => { status: number; headers?: Record<string, string> } | 'hang' | undefined)
+    | undefined;
+  /** Takes messages and never answers. */
+  silent: boolean;
   stop(): Promise<void>;
 }
 
@@ -40,7 +44,7 @@ async function httpReceiver<Message>(
       if (!request.headers['content-type']?.startsWith('application/json'))
         throw new Error('invalid_payload');
       receiver.taken.push(check(body, request));
-      end(response, answers.status, answers.body);
+      if (!receiver.silent) end(response, answers.status, answers.body);
     } catch (error) {
       receiver.rejected.push(`${(error as Error).message}: ${body}`);
       end(response, answers.rejectStatus, (error as Error).message);
