@@ -57,7 +57,8 @@ const NEVER = new AbortController().signal;
 export function createDatabase(options: DatabaseOptions): Database {
   const { primary, replicas } = options;
   let turn = 0;
-  const choose = () => chooseReplica(replicas, options.maxReplicaLagS, turn++);
+  const choose = () =>
+    hasSome(replicas) ? chooseReplica(replicas, options.maxReplicaLagS, turn++) : undefined;
 
   async function read<T>(ticket: Ticket, work: (session: Session, from: ReadFrom) => Promise<T>): Promise<T> {
     for (;;) {
@@ -84,6 +85,8 @@ export function createDatabase(options: DatabaseOptions): Database {
     readAside: (share, work) => (choose()?.server ?? primary).runAside(share, work),
   };
 }
+
+const hasSome = <Item>(items: readonly Item[]): items is readonly [Item, ...Item[]] => items.length > 0;
 
 interface Wait {
   readonly signal: AbortSignal;
@@ -138,16 +141,15 @@ function takesWork({ server }: Replica): boolean {
  * else any, where the request waits for its breaker.
  */
 export function chooseReplica(
-  replicas: readonly Replica[],
+  replicas: readonly [Replica, ...Replica[]],
   maxLagS: number,
   turn: number,
-): Replica | undefined {
-  const answering = replicas.filter(takesWork);
-  const fresh = answering.filter((replica) => (replica.lagS ?? Number.POSITIVE_INFINITY) <= maxLagS);
-  if (fresh.length > 0) return fresh[turn % fresh.length];
-  const candidates = answering.length > 0 ? answering : replicas;
-  const lag = (replica: Replica) => replica.lagS ?? Number.MAX_VALUE;
-  const least = Math.min(...candidates.map(lag));
-  const best = candidates.filter((replica) => lag(replica) === least);
-  return best[turn % best.length];
+): Replica {
+  // Lag grows with every look at it, so each is looked at once.
+  const known = replicas.map((replica) => ({ replica, lagS: replica.lagS ?? Number.MAX_VALUE }));
+  const answering = known.filter(({ replica }) => takesWork(replica));
+  const candidates = answering.length > 0 ? answering : known;
+  const allowed = Math.max(maxLagS, Math.min(...candidates.map(({ lagS }) => lagS)));
+  const best = candidates.filter(({ lagS }) => lagS <= allowed);
+  return best[turn % best.length]!.replica;
 }
