@@ -20,6 +20,8 @@ import { createSteadyTime, type SteadyTime } from './steady_time.ts';
 import { createTopology, type Topology } from './topology.ts';
 
 export const POLL_INTERVAL_MS = 10_000;
+/** While checks of a server differ ("UP 1/3"): its change is near, and told the sooner. */
+export const IN_DOUBT_POLL_MS = 1_000;
 /** The longest window of a rule, and some. */
 const HISTORY_MS = 180_000;
 export const HEARTBEAT_INTERVAL_MS = 86_400_000;
@@ -74,6 +76,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   let topology: Topology = { at: null, parts: [], edges: [] };
   let own: Sample[] = [];
   let saved = true;
+  let inDoubt = false;
 
   const save = async () => {
     try {
@@ -125,6 +128,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     const views: HaproxyView[] = haproxies.flatMap(({ source, rows }) =>
       rows ? [{ haproxy: source.name, rows }] : [],
     );
+    inDoubt = views.some(({ rows }) => rows.some(({ status }) => /^(?:UP|DOWN) \d+\/\d+$/.test(status)));
     own = ownSamples(haproxies, services);
     history.add(now, [
       ...own,
@@ -203,7 +207,8 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
       } catch (error) {
         logger.error({ err: error }, 'a poll failed');
       }
-      const rest = Math.max(0, needs.pollIntervalMs - (clock.monotonic() - begun));
+      const intervalMs = inDoubt ? Math.min(IN_DOUBT_POLL_MS, needs.pollIntervalMs) : needs.pollIntervalMs;
+      const rest = Math.max(0, intervalMs - (clock.monotonic() - begun));
       await clock.sleep(rest, signal).catch(() => undefined);
     }
     await sending;
