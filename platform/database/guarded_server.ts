@@ -85,9 +85,8 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     clock,
     earlyProbe: options.earlyProbe,
     onTransition: (transition) => {
-      options.activity.add(
-        `Circuit of ${name}: ${transition.from} to ${transition.to} (${transition.reason})`,
-      );
+      const { from, to, reason, by } = transition;
+      options.activity.add(`Circuit of ${name}: ${from} to ${to} (${reason}${by ? `: ${by}` : ''})`);
       options.onTransition?.(transition);
     },
   });

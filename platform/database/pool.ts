@@ -104,7 +104,9 @@ export async function withSession<T>(
   try {
     signal?.throwIfAborted();
     signal?.addEventListener('abort', cut, { once: true });
-    return await work(createSession(client, onRows, signal));
+    const answer = await work(createSession(client, onRows, signal));
+    if (!isIdle(client)) broken ??= new Error('work ended in the middle of a statement or transaction');
+    return answer;
   } catch (error) {
     if (!isUsable(client, error)) broken ??= error as Error;
     throw error;
@@ -142,11 +144,17 @@ export function withTransaction<T>(
 const FATAL = ['FATAL', 'PANIC'];
 
 /**
- * Whether a connection can be used again after this error: PostgreSQL has had the last word and did not close it, or
- * the error came up in our own code, between statements.
+ * Whether a connection can be used again after this error: PostgreSQL has had the last word, in no transaction, and did
+ * not close it; or the error came up in our own code, between statements.
  */
 function isUsable(client: ClientBase, error: unknown): boolean {
-  if (error instanceof pg.DatabaseError) return !FATAL.includes(error.severity ?? '');
+  // pg hands an error on before PostgreSQL says that it is ready again, which it will.
+  if (error instanceof pg.DatabaseError)
+    return client.getTransactionStatus() === 'I' && !FATAL.includes(error.severity ?? '');
+  return isIdle(client);
+}
+
+function isIdle(client: ClientBase): boolean {
   const { readyForQuery } = client as unknown as { readyForQuery: boolean };
   return readyForQuery && client.getTransactionStatus() === 'I';
 }
