@@ -1,7 +1,7 @@
 /** `trunkline up`: everything in one process. */
 import { Command } from 'commander';
-import { importDemo } from '#services/calls/demo.ts';
 import { createFirstKey } from '#services/calls/api/keys.ts';
+import { importDemo } from '#services/calls/demo.ts';
 import { type Parts, SERVICES } from '#system';
 import { asCount } from './option_values.ts';
 import { grouped, note, print } from './print.ts';

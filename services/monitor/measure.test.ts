@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseMetrics } from './exposition.ts';
+import { createMetricsParser } from './exposition.ts';
 import { parseStats } from './haproxy_csv.ts';
 import { evaluate, type Measure } from './measure.ts';
 import { createHistory, sample } from './samples.ts';
@@ -61,11 +61,13 @@ test('metrics as a service writes them: labels with quotes, comments, what is no
     'c NaN',
     'broken',
   ].join('\n');
-  assert.deepEqual(parseMetrics(text, new Set(['a', 'a_bucket', 'c']), { service: 'calls' }), [
+  const parse = createMetricsParser(new Set(['a', 'a_bucket', 'c']), { service: 'calls' });
+  assert.deepEqual(parse(text), [
     { name: 'a', labels: { x: '1, "2"}', service: 'calls' }, value: 3 },
     { name: 'a_bucket', labels: { le: '+Inf', service: 'calls' }, value: Number.POSITIVE_INFINITY },
     { name: 'c', labels: { service: 'calls' }, value: Number.NaN },
   ]);
+  assert.equal(parse('c 7')[0]?.value, 7, 'a series that is known has the value of now');
 });
 
 test('statistics with quoted fields; half of them and other pages are refused', () => {

@@ -7,6 +7,7 @@ import type { Logger } from '#platform/telemetry/logger.ts';
 import { advanceAlerts, noteShortOutage } from './alerts.ts';
 import type { Channel } from './channels/channel.ts';
 import { createDeliveries, type Deliveries } from './deliveries.ts';
+import { createMetricsParser } from './exposition.ts';
 import { statsSamples } from './haproxy_csv.ts';
 import { type HaproxyReading, type HaproxySource, readHaproxy } from './haproxy_reader.ts';
 import { metricsOf } from './measure.ts';
@@ -72,6 +73,9 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   const wanted = new Set(
     rules.flatMap((rule) => [...metricsOf(rule.measure), ...(rule.and ? metricsOf(rule.and.measure) : [])]),
   );
+  const services = needs.services.map((source) => {
+    return { source, parse: createMetricsParser(wanted, { service: source.name }) };
+  });
   const bouncerRule = rules.find((rule) => rule.name === BOUNCER_RULE);
   let topology: Topology = { at: null, parts: [], edges: [] };
   let own: Sample[] = [];
@@ -115,11 +119,11 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   }
 
   async function poll(): Promise<void> {
-    const [haproxies, services] = await Promise.all([
+    const [haproxies, readings] = await Promise.all([
       Promise.all(needs.haproxies.map((source) => readHaproxy(source, clock))),
-      Promise.all(needs.services.map((source) => readService(source, wanted, clock))),
+      Promise.all(services.map(({ source, parse }) => readService(source, parse, clock))),
     ]);
-    judge(haproxies, services);
+    judge(haproxies, readings);
     await save();
   }
 

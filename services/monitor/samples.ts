@@ -28,12 +28,19 @@ export interface History {
   of(metric: string): Iterable<Series>;
 }
 
-/** A text that is equal for equal labels. */
-export const labelKey = (labels: Labels): string =>
-  Object.keys(labels)
+const keys = new WeakMap<Labels, string>();
+
+/** A text that is equal for equal labels; remembered, for the same labels come at every poll. */
+export function labelKey(labels: Labels): string {
+  const known = keys.get(labels);
+  if (known !== undefined) return known;
+  const key = Object.keys(labels)
     .sort()
     .map((name) => `${name}=${labels[name]}`)
     .join(',');
+  keys.set(labels, key);
+  return key;
+}
 
 /** @param keepMs how far back rates may look */
 export function createHistory(keepMs: number): History {

@@ -1,6 +1,5 @@
 /** Reads whether a service is ready, and its figures. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { parseMetrics } from './exposition.ts';
 import { withLimit } from './read_limit.ts';
 import type { Sample } from './samples.ts';
 
@@ -13,6 +12,9 @@ export interface ServiceSource {
   readonly url: string;
 }
 
+/** Reads the figures that the rules want out of a service's /metrics. */
+export type MetricsParser = (text: string) => Sample[];
+
 export interface ServiceReading {
   readonly source: ServiceSource;
   /** Whether it answered at all. */
@@ -22,13 +24,10 @@ export interface ServiceReading {
   readonly fault: string;
 }
 
-/**
- * Never rejects.
- * @param wanted metrics to keep
- */
+/** Never rejects. */
 export async function readService(
   source: ServiceSource,
-  wanted: ReadonlySet<string>,
+  parse: MetricsParser,
   clock: Clock,
 ): Promise<ServiceReading> {
   const get = (path: string) =>
@@ -49,7 +48,7 @@ export async function readService(
     source,
     up: readable,
     ready: ready.status === 'fulfilled' && ready.value.ok,
-    samples: readable ? parseMetrics(metrics.value.text, wanted, { service: source.name }) : [],
+    samples: readable ? parse(metrics.value.text) : [],
     fault: faults.join('; '),
   };
 }

@@ -56,20 +56,42 @@ export function monthOfICdr(iCdr: number): number | undefined {
 const NULL = '\\N';
 const NEEDS_ESCAPE = /[\\\n\r\t\0]/;
 
-/** A call's line but for its i_cdr, which is the first column. @param line of the row in its source */
+/**
+ * A call's line but for its i_cdr, which is the first column. Joined, not put together by `+`: that would make some fifty
+ * texts on the way.
+ * @param line of the row in its source
+ */
 export function copyLine(cdr: Cdr, line: number, origin: Origin): string {
-  const r = cdr.record;
-  return `\t${cdr.account.i_account}\t${instant(r.startTime)}\t${maybeInstant(r.connectTime)}\t${maybeInstant(
-    r.disconnectTime,
-  )}\t${seconds(r.durationS)}\t${seconds(r.billedDurationS)}\t${r.cost ?? NULL}\t${origin.iImport}\t${line}\t${
-    cdr.currency
-  }\t${cdr.country ?? NULL}\t${cdr.direction}\t${r.result}\t${text(cdr.cli)}\t${text(cdr.cld)}\t${
-    cdr.cli === r.cli ? NULL : text(r.cli)
-  }\t${cdr.cld === r.cld ? NULL : text(r.cld)}\t${text(cdr.callId)}\t${text(origin.source)}\t${
-    cdr.sourceKey
-  }\t${maybeText(r.disconnectCause)}\t${maybeText(r.description)}\t${maybeText(r.remoteIp)}\t${maybeText(
-    r.userAgent,
-  )}\t${cdr.flags.length === 0 ? NULL : `{${cdr.flags.join(',')}}`}\t${attributes(r.attributes)}\n`;
+  const { record: r, account, cli, cld } = cdr;
+  return [
+    '',
+    account.i_account,
+    instant(r.startTime),
+    maybeInstant(r.connectTime),
+    maybeInstant(r.disconnectTime),
+    seconds(r.durationS),
+    seconds(r.billedDurationS),
+    r.cost ?? NULL,
+    origin.iImport,
+    line,
+    cdr.currency,
+    cdr.country ?? NULL,
+    cdr.direction,
+    r.result,
+    text(cli),
+    text(cld),
+    cli === r.cli ? NULL : text(r.cli),
+    cld === r.cld ? NULL : text(r.cld),
+    text(cdr.callId),
+    text(origin.source),
+    cdr.sourceKey,
+    maybeText(r.disconnectCause),
+    maybeText(r.description),
+    maybeText(r.remoteIp),
+    maybeText(r.userAgent),
+    cdr.flags.length === 0 ? NULL : `{${cdr.flags.join(',')}}`,
+    `${attributes(r.attributes)}\n`,
+  ].join('\t');
 }
 
 const CHUNK_BYTES = 128 * 1024;
@@ -93,10 +115,16 @@ export function* copyChunks(batchText: Buffer, stored: readonly Stored[]): Gener
   yield chunk.subarray(0, end);
 }
 
+const DAY_MS = 86_400_000;
 /** The day that was written last: rows of a source are mostly of one. */
 let lastDay = Number.NaN;
 let lastDayText = '';
-const TWO_DIGITS = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
+const twoDigits = (n: number) => String(n).padStart(2, '0');
+const MINUTES = Array.from(
+  { length: 1_440 },
+  (_, m) => ` ${twoDigits(Math.floor(m / 60))}:${twoDigits(m % 60)}:`,
+);
+const SECONDS = Array.from({ length: 60 }, (_, s) => `${twoDigits(s)}Z`);
 
 /** PostgreSQL keeps microseconds, a JavaScript Date milliseconds. @param ms since 1970, with fraction */
 export function instant(ms: number): string {
@@ -107,13 +135,10 @@ export function instant(ms: number): string {
   }
   const intoDay = ms - day * DAY_MS;
   const second = Math.floor(intoDay / 1000);
-  const minute = Math.floor(second / 60);
-  const text = `${lastDayText} ${TWO_DIGITS[Math.floor(minute / 60)]}:${TWO_DIGITS[minute % 60]}:${TWO_DIGITS[second % 60]}`;
+  const toSecond = lastDayText + MINUTES[Math.floor(second / 60)] + SECONDS[second % 60];
   const us = Math.min(999_999, Math.round((intoDay - second * 1000) * 1000));
-  return us === 0 ? `${text}Z` : `${text}.${String(us).padStart(6, '0')}Z`;
+  return us === 0 ? toSecond : `${toSecond.slice(0, -1)}.${String(us).padStart(6, '0')}Z`;
 }
-
-const DAY_MS = 86_400_000;
 
 const maybeInstant = (ms: number | null) => (ms === null ? NULL : instant(ms));
 

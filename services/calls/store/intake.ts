@@ -1,6 +1,7 @@
 /** Statements that take calls in. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { plainArray, textArray } from '../intake/array_text.ts';
 import { callIdOf, type ReadyCall, sourceKeyOf } from '../intake/batch.ts';
 import { instant } from '../intake/copy_text.ts';
 import type { Account } from '../intake/settle.ts';
@@ -46,8 +47,8 @@ export function storedAlready(calls: readonly ReadyCall[], source: string): Stat
   }
   return sql<{ place: number }>`
     SELECT k.place
-    FROM unnest(${calls.map(callIdOf)}::text[], ${calls.map(sourceKeyOf)}::text[],
-                ${calls.map((c) => instant(c.startTime))}::timestamptz[])
+    FROM unnest(${textArray(calls.map(callIdOf))}::text[], ${plainArray(calls.map(sourceKeyOf))}::text[],
+                ${plainArray(calls.map((c) => instant(c.startTime)))}::timestamptz[])
          WITH ORDINALITY AS k (call_id, source_key, start_time, place)
     WHERE EXISTS (
       SELECT 1 FROM calls.cdrs c
@@ -68,12 +69,13 @@ export const takeNumbers = (count: number): Statement<{ number: number }> =>
  * lock, so that a change of zone can't miss a call.
  */
 export function addUsage(usage: readonly QuarterUsage[]): Statement<unknown> {
-  const list = <T>(pick: (u: QuarterUsage) => T) => usage.map(pick);
+  const list = (pick: (u: QuarterUsage) => number | string | null) => plainArray(usage.map(pick));
   return sql`
     WITH batch AS (
       SELECT * FROM unnest(
         ${list((u) => u.iAccount)}::bigint[], ${list((u) => instant(u.quarter))}::timestamptz[],
-        ${list((u) => u.direction)}::text[], ${list((u) => u.country)}::text[], ${list((u) => u.currency)}::text[],
+        ${list((u) => u.direction)}::text[], ${textArray(usage.map((u) => u.country))}::text[],
+        ${list((u) => u.currency)}::text[],
         ${list((u) => u.calls)}::bigint[], ${list((u) => u.answered)}::bigint[], ${list((u) => u.nonZero)}::bigint[],
         ${list((u) => u.errors)}::bigint[], ${list((u) => decimalSeconds(u.durationUs))}::numeric[],
         ${list((u) => decimalSeconds(u.billedUs))}::numeric[],
