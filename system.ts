@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Config } from '#config';
 import { startCluster } from '#engines/cluster/cluster.ts';
 import { findTier } from '#engines/cluster/tier.ts';
-import { startPostgres } from '#engines/postgres.ts';
+import { keepPostgres } from '#engines/postgres_keeper.ts';
 import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
@@ -74,11 +74,17 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
         const { writeUrl, readUrl } = cluster;
         return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what: `PostgreSQL tier in ${data}` };
       }
-      const embedded = await startPostgres({
-        folder: postgresFolder(config),
-        database: EMBEDDED_DATABASE,
-        port: config.EMBEDDED_POSTGRES_PORT || undefined,
-      });
+      const log = logger('postgres');
+      const embedded = await keepPostgres(
+        {
+          folder: postgresFolder(config),
+          database: EMBEDDED_DATABASE,
+          port: config.EMBEDDED_POSTGRES_PORT || undefined,
+        },
+        systemClock,
+        (event, error) =>
+          event === 'restarted' ? log.info('up again') : log.error({ reason: error && String(error) }, event),
+      );
       lifetime.onStop('embedded PostgreSQL', embedded.stop);
       const what = `embedded PostgreSQL in ${config.DATA_DIR}`;
       return { url: embedded.url, replicaUrls: config.DATABASE_REPLICA_URL, embedded: true, what };

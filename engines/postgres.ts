@@ -204,7 +204,7 @@ async function launch(
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
-    port: String(options.port ?? (await freePort())),
+    port: String(options.port ?? (await usualPort(folder))),
     timezone: 'UTC',
     log_timezone: 'UTC',
     max_wal_size: '4GB',
@@ -230,6 +230,18 @@ async function launch(
   const server = await runningServer(folder);
   if (!server) throw new Error(`the embedded PostgreSQL in ${folder} started and ended at once; see ${log}`);
   return server;
+}
+
+/**
+ * The port that the server in this folder had before, where nobody has taken it meanwhile: whoever holds its address
+ * finds it again after a restart.
+ */
+async function usualPort(folder: string): Promise<number> {
+  const file = join(folder, 'port');
+  const before = Number(await readFile(file, 'utf8').catch(() => ''));
+  const port = before > 0 && !(await listens(before)) ? before : await freePort();
+  await writeFile(file, String(port));
+  return port;
 }
 
 async function ensureDatabase(url: string, database: string): Promise<void> {

@@ -1,0 +1,63 @@
+/** Keeps the embedded PostgreSQL up for a program that runs for long: one that dies is started again, at its old address. */
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { type PostgresOptions, type RunningPostgres, startPostgres } from './postgres.ts';
+import { identify, isAlive } from './processes.ts';
+
+/** How often its process is looked at. */
+export const WATCH_INTERVAL_MS = 1_000;
+/** Pause between tries to start it again: its disk may be full, or its last backends still ending. */
+export const RESTART_PAUSE_MS = 2_000;
+
+export interface KeptPostgres {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * @param report told when it died, when it is up again, and of each try that failed
+ * @throws what startPostgres throws, at the first start
+ */
+export async function keepPostgres(
+  options: PostgresOptions,
+  clock: Clock,
+  report: (event: 'died' | 'restarted' | 'restart_failed', error?: unknown) => void,
+): Promise<KeptPostgres> {
+  let running: RunningPostgres = await startPostgres(options);
+  let identity = identify(running.pid);
+  const stopping = new AbortController();
+
+  async function watch(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await clock.sleep(WATCH_INTERVAL_MS, stopping.signal).catch(() => undefined);
+      if (stopping.signal.aborted || (identity && isAlive(identity))) continue;
+      report('died');
+      await restart();
+    }
+  }
+
+  async function restart(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        const again = await startPostgres(options);
+        await running.stop().catch(() => undefined);
+        running = again;
+        identity = identify(again.pid);
+        report('restarted');
+        return;
+      } catch (error) {
+        report('restart_failed', error);
+        await clock.sleep(RESTART_PAUSE_MS, stopping.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  const watching = watch();
+  return {
+    url: running.url,
+    stop: async () => {
+      stopping.abort(new Error('stopping'));
+      await watching;
+      await running.stop();
+    },
+  };
+}
