@@ -19,6 +19,7 @@ import { readService, type ServiceReading, type ServiceSource } from './service_
 import { createStateFile, type MonitorState, readStateFile } from './state_file.ts';
 import { createSteadyTime, type SteadyTime } from './steady_time.ts';
 import { createTopology, type Topology } from './topology.ts';
+import { PICTURE_METRICS } from './topology_services.ts';
 
 export const POLL_INTERVAL_MS = 10_000;
 /** While checks of a server differ ("UP 1/3"): its change is near, and told the sooner. */
@@ -70,9 +71,13 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   const file = createStateFile(needs.stateFile);
   const history = createHistory(HISTORY_MS);
   const keeper = createTopology();
-  const wanted = new Set(
-    rules.flatMap((rule) => [...metricsOf(rule.measure), ...(rule.and ? metricsOf(rule.and.measure) : [])]),
-  );
+  const wanted = new Set([
+    ...rules.flatMap((rule) => [
+      ...metricsOf(rule.measure),
+      ...(rule.and ? metricsOf(rule.and.measure) : []),
+    ]),
+    ...PICTURE_METRICS,
+  ]);
   const services = needs.services.map((source) => {
     return { source, parse: createMetricsParser(wanted, { service: source.name }) };
   });

@@ -4,6 +4,7 @@ import type { HaproxyReading } from './haproxy_reader.ts';
 import { isPool, leaderOf } from './outages.ts';
 import { REPLICAS_PROXY } from './rules.ts';
 import type { ServiceReading } from './service_reader.ts';
+import { databaseParts, serviceEdges, serviceParts } from './topology_services.ts';
 
 export const PART_STATES = ['UP', 'DOWN', 'MAINT', 'DRAIN', 'NOT_READY', 'UNKNOWN'] as const;
 export type PartState = (typeof PART_STATES)[number];
@@ -52,17 +53,25 @@ export interface TopologyKeeper {
   update(input: TopologyInput): Topology;
 }
 
-type Seen = Omit<Part, 'since'> & { readonly changedAt?: number };
+/** A part before it is known since when it is so; `changedAt` as its source says, steady milliseconds. */
+export type Seen = Omit<Part, 'since'> & { readonly changedAt?: number };
 
 /** Keeps since when each part is as it is, and the counters that error rates are made of. */
 export function createTopology(): TopologyKeeper {
   const since = new Map<string, { state: PartState; at: number }>();
-  let errors = new Map<string, number>();
+  let counts = new Map<string, number>();
+  let servers: readonly Seen[] = [];
   let lastAt = 0;
 
   return {
     update: ({ haproxies, services, now, stamp }) => {
-      const seen = [...serviceParts(services), ...haproxyParts(haproxies), ...serverParts(haproxies, now)];
+      const answered = haproxies.some(({ rows }) => rows !== undefined);
+      // Nobody tells of them now: they are not gone, they are not known.
+      servers = answered
+        ? serverParts(haproxies, now)
+        : servers.map((part) => ({ ...part, state: 'UNKNOWN', connections: null, detail: '' }));
+      const behind = haproxies.length > 0 ? servers : databaseParts(services);
+      const seen = [...serviceParts(services), ...haproxyParts(haproxies), ...behind];
       const parts: Part[] = seen.map(({ changedAt, ...part }) => {
         const known = since.get(part.id);
         const at = known?.state === part.state ? known.at : known ? now : (changedAt ?? now);
@@ -70,34 +79,23 @@ export function createTopology(): TopologyKeeper {
         return { ...part, since: stamp(at) };
       });
       const counted = new Map<string, number>();
-      const edges = haproxies.flatMap((reading) =>
-        (reading.rows ?? []).filter(isServer).map((row): Edge => {
-          const key = `${reading.source.name}>${row.proxy}/${row.server}`;
-          counted.set(key, row.errors);
-          const before = errors.get(key);
-          const seconds = (now - lastAt) / 1_000;
-          return {
-            from: reading.source.name,
-            to: partId(row),
-            via: row.proxy,
-            rate_per_s: row.sessionRate,
-            errors_per_s:
-              before === undefined || seconds <= 0 ? null : Math.max(0, row.errors - before) / seconds,
-            connections: row.sessions,
-          };
+      const seconds = (now - lastAt) / 1_000;
+      const perS = (key: string, total: number): number | null => {
+        counted.set(key, total);
+        const before = counts.get(key);
+        return before === undefined || seconds <= 0 ? null : Math.max(0, total - before) / seconds;
+      };
+      const names = haproxies.map(({ source }) => source.name);
+      const edges = [
+        ...[...services, ...haproxies].map(({ source }): Edge => {
+          const unknown = { rate_per_s: null, errors_per_s: null, connections: null };
+          return { from: 'monitor', to: source.name, via: 'health', ...unknown };
         }),
-      );
-      errors = counted;
+        ...serviceEdges(services, names, perS),
+        ...haproxies.flatMap((reading) => haproxyEdges(reading, perS)),
+      ];
+      counts = counted;
       lastAt = now;
-      const bare = { rate_per_s: null, errors_per_s: null, connections: null };
-      const asked = [...services, ...haproxies].map(({ source }): Edge => {
-        return { from: 'monitor', to: source.name, via: 'health', ...bare };
-      });
-      const clients = services.flatMap((service) =>
-        haproxies.map(({ source }): Edge => {
-          return { from: service.source.name, to: source.name, via: 'postgresql', ...bare };
-        }),
-      );
       const self: Part = {
         id: 'monitor',
         name: 'monitor',
@@ -108,7 +106,7 @@ export function createTopology(): TopologyKeeper {
         detail: '',
       };
       if (!since.has('monitor')) since.set('monitor', { state: 'UP', at: now });
-      return { at: stamp(now), parts: [self, ...parts], edges: [...asked, ...clients, ...edges] };
+      return { at: stamp(now), parts: [self, ...parts], edges };
     },
   };
 }
@@ -116,14 +114,17 @@ export function createTopology(): TopologyKeeper {
 /** A node is one part, whatever proxies it stands in; a bouncer is one in each proxy. */
 const partId = (row: StatsRow): string => (isPool(row) ? `${row.proxy}/${row.server}` : row.server);
 
-function serviceParts(services: readonly ServiceReading[]): Seen[] {
-  return services.map(({ source, up, ready, fault }) => ({
-    id: source.name,
-    name: source.name,
-    role: 'service',
-    state: !up ? 'DOWN' : ready ? 'UP' : 'NOT_READY',
-    connections: null,
-    detail: fault,
+function haproxyEdges(
+  { source, rows = [] }: HaproxyReading,
+  perS: (key: string, total: number) => number | null,
+): Edge[] {
+  return rows.filter(isServer).map((row) => ({
+    from: source.name,
+    to: partId(row),
+    via: row.proxy,
+    rate_per_s: row.sessionRate,
+    errors_per_s: perS(`${source.name}>${row.proxy}/${row.server}`, row.errors),
+    connections: row.sessions,
   }));
 }
 

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseStats } from './haproxy_csv.ts';
+import type { HaproxyReading } from './haproxy_reader.ts';
+import { sample } from './samples.ts';
+import type { ServiceReading } from './service_reader.ts';
+import { createTopology } from './topology.ts';
+
+const HEAD = '# pxname,svname,scur,rate,econ,eresp,status,lastchg,check_status,';
+const door = (name: string, lines: string[] | undefined): HaproxyReading => ({
+  source: { name, pageUrl: undefined, socket: undefined },
+  rows: lines && parseStats([HEAD, ...lines].join('\n')),
+  pageAnswered: lines !== undefined,
+  fault: lines ? '' : 'connection refused',
+});
+const LINES = [
+  'writes,FRONTEND,7,0,,,OPEN,,,',
+  'bouncers,pgb1,4,2,10,0,UP,500,L7OK,',
+  'bouncers,pgb2,0,0,0,0,DOWN,30,L4CON,',
+  'leader,node1,4,0,0,0,UP,500,L7OK,',
+  'leader,node2,0,0,0,0,DOWN,500,L7STS,',
+  'replicas,node1,0,0,0,0,DOWN,500,L7STS,',
+  'replicas,node2,3,0,0,0,UP,500,L7OK,',
+];
+const calls = (done: number, failed: number): ServiceReading => ({
+  source: { name: 'calls', url: 'http://127.0.0.1' },
+  up: true,
+  ready: true,
+  samples: [
+    sample('database_healthy', { server: 'primary' }, 1),
+    sample('request_queue_running', { server: 'primary' }, 3),
+    sample('database_work_seconds_count', { server: 'primary', outcome: 'success' }, done),
+    sample('database_work_seconds_count', { server: 'primary', outcome: 'failure' }, failed),
+  ],
+  fault: '',
+});
+const stamp = (steady: number) => new Date(steady).toISOString();
+const START = Date.UTC(2026, 0, 1);
+
+test('roles, states and since when; a node is one part, its role what it serves', () => {
+  const picture = createTopology();
+  const { parts } = picture.update({ haproxies: [door('h1', LINES)], services: [], now: START, stamp });
+  assert.deepEqual(
+    parts.map(({ id, role, state, connections }) => [id, role, state, connections]),
+    [
+      ['monitor', 'monitor', 'UP', null],
+      ['h1', 'haproxy', 'UP', 7],
+      ['bouncers/pgb1', 'bouncer', 'UP', 4],
+      ['bouncers/pgb2', 'bouncer', 'DOWN', 0],
+      ['node1', 'primary', 'UP', 4],
+      ['node2', 'replica', 'UP', 3],
+    ],
+  );
+  assert.equal(parts.find(({ id }) => id === 'bouncers/pgb2')?.since, stamp(START - 30_000));
+  const later = picture.update({
+    haproxies: [
+      door(
+        'h1',
+        LINES.map((line) => line.replace('DOWN,30,L4CON', 'UP,1,L7OK')),
+      ),
+    ],
+    services: [],
+    now: START + 10_000,
+    stamp,
+  });
+  assert.equal(later.parts.find(({ id }) => id === 'bouncers/pgb2')?.since, stamp(START + 10_000));
+});
+
+test('while no HAProxy answers, what stands behind it is not known', () => {
+  const picture = createTopology();
+  picture.update({ haproxies: [door('h1', LINES)], services: [], now: START, stamp });
+  const { parts } = picture.update({
+    haproxies: [door('h1', undefined)],
+    services: [],
+    now: START + 1,
+    stamp,
+  });
+  assert.deepEqual(
+    parts.map(({ state }) => state),
+    ['UP', 'DOWN', 'UNKNOWN', 'UNKNOWN', 'UNKNOWN', 'UNKNOWN'],
+  );
+});
+
+test('edges: rates and errors since the poll before; none where nobody counts', () => {
+  const picture = createTopology();
+  const more = LINES.map((line) => line.replace('pgb1,4,2,10', 'pgb1,4,2,30'));
+  picture.update({ haproxies: [door('h1', LINES)], services: [calls(100, 0)], now: START, stamp });
+  const one = picture.update({
+    haproxies: [door('h1', more)],
+    services: [calls(150, 5)],
+    now: START + 10_000,
+    stamp,
+  });
+  const edge = (from: string, to: string) => {
+    const found = one.edges.find((e) => e.from === from && e.to === to);
+    return [found?.rate_per_s, found?.errors_per_s, found?.connections];
+  };
+  assert.deepEqual(edge('h1', 'bouncers/pgb1'), [2, 2, 4]);
+  assert.deepEqual(edge('calls', 'h1'), [5.5, 0.5, 3]);
+  const two = picture.update({
+    haproxies: [door('h1', more), door('h2', more)],
+    services: [calls(150, 5)],
+    now: START + 20_000,
+    stamp,
+  });
+  assert.deepEqual(
+    two.edges.filter(({ from }) => from === 'calls').map(({ to, rate_per_s }) => [to, rate_per_s]),
+    [
+      ['h1', null],
+      ['h2', null],
+    ],
+  );
+});
+
+test('without HAProxy, databases are shown as services see them', () => {
+  const { parts, edges } = createTopology().update({
+    haproxies: [],
+    services: [calls(1, 0)],
+    now: START,
+    stamp,
+  });
+  assert.deepEqual(
+    parts.slice(1).map(({ id, role, state }) => [id, role, state]),
+    [
+      ['calls', 'service', 'UP'],
+      ['calls:primary', 'primary', 'UP'],
+    ],
+  );
+  assert.ok(edges.some(({ from, to }) => from === 'calls' && to === 'calls:primary'));
+});
