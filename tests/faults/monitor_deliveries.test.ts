@@ -65,14 +65,14 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     sleep: (ms, signal) => clock.sleep(ms, signal),
     after: (ms, run) => (sendsMayHang && ms === SEND_TIMEOUT_MS ? clock : systemClock).after(ms, run),
   });
-  const open = (state = join(folder, 'state.json')): Promise<Monitor> =>
+  const open = (state = join(folder, 'state.json'), heartbeat = false): Promise<Monitor> =>
     createMonitor({
       haproxies: [{ name: 'haproxy1', pageUrl: page.url, socket: undefined }],
       services: [],
       channels: channels(),
       stateFile: state,
       pollIntervalMs: POLL_MS,
-      heartbeat: false,
+      heartbeat,
       clock: clockOf(),
       random: () => 1,
       logger: createLogger('monitor', 'silent'),
@@ -201,6 +201,20 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     await passUntil('Slack', () => slack.taken.length === 1);
     assert.deepEqual(ofSlack(), ['PgBouncer Alert: pgb2 is back UP']);
     assert.equal(monitor.deliveries.counts.get('slack')?.given_up, 1);
+  });
+
+  test('a heartbeat a day, also over restarts, so that silence is not taken for health', async () => {
+    const file = join(folder, 'state.json');
+    go(await open(file, true));
+    await passUntil('the first', () => hook.taken.length === 1 && mail.taken.length === 1);
+    await halt();
+    go(await open(file, true));
+    for (let hour = 0; hour < 23; hour++) await clock.advance(HOUR_MS);
+    assert.equal(hook.taken.length, 1);
+    await clock.advance(HOUR_MS);
+    await passUntil('the second', () => hook.taken.length === 2);
+    assert.match(said()[1]!, /^watching: 5 of 5 parts are UP, 0 alerts are active$/);
+    assert.deepEqual(pager.taken, [], 'what has no end is no incident');
   });
 
   test('a mail server that is away: the mail comes when it is back', async () => {
