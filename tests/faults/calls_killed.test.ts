@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '#engines/cluster/processes.ts';
-import { callsUnderLoad } from '#tests/calls_under_load.ts';
-import { assertWhole, type Load, summary } from '#tests/load.ts';
+import { freePort } from '#engines/postgres.ts';
+import { callsUnderLoad, PAGE } from '#tests/calls_under_load.ts';
+import { startCommand } from '#tests/command.ts';
+import { ask, assertWhole, type Load, summary } from '#tests/load.ts';
 import { ownDatabase, ownPostgresSkip } from '#tests/own_postgres.ts';
 
 const PER_SECOND = 50;
@@ -75,6 +77,31 @@ suite('PostgreSQL goes away and comes back', { skip: ownPostgresSkip, timeout: 1
     await database.start();
     await assertBack(t, load);
     assert.ok(load.got.some(({ status }) => status !== 200));
+  });
+
+  test('a program that is started first waits for PostgreSQL before it listens', async () => {
+    await database.stop();
+    const port = await freePort();
+    const environment = { DATABASE_URL: database.url, CALLS_PORT: String(port) };
+    const waiting = startCommand(['serve', 'calls'], environment);
+    await waiting.said(/PostgreSQL does not answer yet/);
+    const url = `http://127.0.0.1:${port}`;
+    const asking = { url, key: calls.customer, path: PAGE };
+    assert.equal((await ask(asking)).status, 0, 'it listens');
+    await database.start();
+    await waiting.said(`ready on ${url}`);
+    assert.equal((await ask(asking)).status, 200);
+    waiting.child.kill('SIGTERM');
+    assert.equal((await waiting.ended).code, 0);
+  });
+
+  test('a program that waits for PostgreSQL stops when it is told to', async () => {
+    await database.stop();
+    const waiting = startCommand(['serve', 'calls'], { DATABASE_URL: database.url, CALLS_PORT: '0' });
+    await waiting.said(/PostgreSQL does not answer yet/);
+    waiting.child.kill('SIGTERM');
+    assert.equal((await waiting.ended).code, 0);
+    await database.start();
   });
 
   test('nothing is left behind', () => calls.assertNothingLeft());
