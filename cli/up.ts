@@ -35,7 +35,7 @@ export function upCommand(version: string): Command {
     );
 }
 
-async function welcome({ postgres, calls }: Partial<Parts>, demo: boolean): Promise<void> {
+async function welcome({ postgres, calls, monitor }: Partial<Parts>, demo: boolean): Promise<void> {
   const { pool, url } = calls!;
   note(`database  ${postgres!.what}`);
   if (demo) {
@@ -43,6 +43,7 @@ async function welcome({ postgres, calls }: Partial<Parts>, demo: boolean): Prom
     if (stored > 0) note(`sample    ${grouped(stored)} invented calls imported (--no-demo leaves them out)`);
   }
   note(`api       ${url}   try it at ${url}/docs`);
+  note(`monitor   ${monitor!.url}   trunkline status shows what it sees`);
   const key = await createFirstKey(pool);
   const example = (bearer: string) =>
     `curl -H 'Authorization: Bearer ${bearer}' '${url}/cdrs?i_account=1&limit=3'`;
