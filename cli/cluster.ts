@@ -5,8 +5,9 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { type ClusterOptions, HAPROXIES_DEFAULT, startCluster } from '#engines/cluster/cluster.ts';
 import { destroyCluster, stopCluster } from '#engines/cluster/ending.ts';
-import { renderForContainers } from '#engines/cluster/folders.ts';
+import { renderForContainers, rewriteConfiguration } from '#engines/cluster/folders.ts';
 import { CLIENTS_DEFAULT } from '#engines/cluster/limits.ts';
+import { reloadTier } from '#engines/cluster/reload.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
 import { databaseEnvironmentFile, findTier } from '#engines/cluster/tier.ts';
@@ -72,6 +73,18 @@ Examples:
     )
     .action(async (options: { data: string; json?: boolean; watch?: boolean }) => {
       await showStatus(options);
+    });
+
+  withData(cluster.command('reload'))
+    .description('make the configuration files anew and take them up, without failing a request')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ trunkline cluster reload      after a change in infrastructure/\n\nWhat PostgreSQL reads at its start only takes a restart: trunkline cluster down, up.',
+    )
+    .action(async ({ data }: { data: string }) => {
+      const tier = await findTier(data);
+      await rewriteConfiguration(tier);
+      await reloadTier(tier, print);
     });
 
   withData(cluster.command('down'))

@@ -11,8 +11,6 @@ import { fillIn } from './template.ts';
 export const REPLICA_LAG_LIMIT = '16MB';
 /** Clients one bouncer takes; why: infrastructure/pgbouncer/pgbouncer.ini. */
 export const BOUNCER_CLIENTS = 6_200;
-const LEADER_LIFETIME_S = 300;
-const REPLICA_LIFETIME_S = 60;
 
 export interface ConfigurationOptions {
   readonly layout: Layout;
@@ -91,6 +89,7 @@ function haproxyValues(options: ConfigurationOptions, haproxy: Haproxy) {
     REPLICAS_PORT: layout.replicas.port,
     HAPROXY_NAME: haproxy.name,
     HAPROXY_SOCKET: haproxy.socket,
+    HAPROXY_STATE_FILE: haproxy.stateFile,
     HAPROXY_MAXCONN: options.haproxyMaxconn,
     HAPROXY_CLIENTS: options.haproxyClients,
     STATS_PORT: haproxy.statsPort,
@@ -113,7 +112,6 @@ function bouncerValues(layout: Layout, bouncer: Bouncer) {
     BOUNCER_PORT: bouncer.port,
     BOUNCER_CLIENTS,
     USERLIST: configurationPath(layout, 'userlist.txt'),
-    SERVER_LIFETIME_S: bouncer.upstream === 'leader' ? LEADER_LIFETIME_S : REPLICA_LIFETIME_S,
   };
 }
 

@@ -2,13 +2,14 @@
 import { chown, mkdir, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
-import type { EngineUser } from '#engines/processes.ts';
+import { type EngineUser, engineUser } from '#engines/processes.ts';
 import { configurationFiles, patroniLogs } from './configuration.ts';
 import { composeLayout, type Layout, portsOf } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
-import type { Programs } from './programs.ts';
+import { configurationOf } from './patroni.ts';
+import { findPrograms, type Programs } from './programs.ts';
 import { readOrMakeSecrets, type Secrets } from './secrets.ts';
-import { databaseEnvironmentFile, tierAddresses, writeDatabaseEnvironment } from './tier.ts';
+import { databaseEnvironmentFile, type Tier, tierAddresses, writeDatabaseEnvironment } from './tier.ts';
 
 /** ulimits.nofile of compose.yaml. */
 const CONTAINER_OPEN_FILES = 65_536;
@@ -47,6 +48,12 @@ export async function writeConfiguration(
     await writeFile(file.path, file.text, { mode: 0o600 });
     if (user) await chown(file.path, user.uid, user.gid);
   }
+}
+
+/** Makes the files of a running tier anew, for it to read. */
+export async function rewriteConfiguration(tier: Tier): Promise<void> {
+  const synchronous = (await configurationOf(tier.layout.nodes)).synchronous_mode === true;
+  await writeConfiguration(tier.layout, tier.secrets, findPrograms(), synchronous, engineUser());
 }
 
 /**

@@ -41,6 +41,11 @@ export function command(haproxy: Haproxy, text: string): Promise<string> {
   });
 }
 
+/** The process that serves now; another one after a reload. */
+export async function workerPid(haproxy: Haproxy): Promise<number> {
+  return Number(/^Pid: (\d+)$/m.exec(await command(haproxy, 'show info'))?.[1]);
+}
+
 /** All servers and proxies of one HAProxy process. */
 export const statistics = async (haproxy: Haproxy): Promise<ServerRow[]> =>
   parseStatistics(await command(haproxy, 'show stat'));

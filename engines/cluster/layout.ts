@@ -33,6 +33,8 @@ export interface Haproxy {
   readonly statsPort: number;
   /** UNIX socket of its admin commands. */
   readonly socket: string;
+  /** States of its servers, handed to the next worker at a reload. */
+  readonly stateFile: string;
 }
 
 export interface Layout {
@@ -137,6 +139,7 @@ export function localLayout(options: LocalLayoutOptions): Layout {
       host,
       statsPort: ports.statistics + i,
       socket: join(run, `haproxy${i + 1}.sock`),
+      stateFile: join(run, `haproxy${i + 1}.state`),
     })),
     bouncers: [
       bouncer('pgb1', 0, 'leader'),
@@ -174,7 +177,15 @@ export function composeLayout(): Layout {
     reads: { host: 'haproxy', port: 5433 },
     leader: { host: 'haproxy', port: 5434 },
     replicas: { host: 'haproxy', port: 5435 },
-    haproxies: [{ name: 'haproxy', host: 'haproxy', statsPort: 8404, socket: join(run, 'haproxy.sock') }],
+    haproxies: [
+      {
+        name: 'haproxy',
+        host: 'haproxy',
+        statsPort: 8404,
+        socket: join(run, 'haproxy.sock'),
+        stateFile: join(run, 'haproxy.state'),
+      },
+    ],
     bouncers: [
       bouncer('pgb1', 'leader'),
       bouncer('pgb2', 'leader'),

@@ -65,6 +65,11 @@ export async function restartPostgres(node: Node, secrets: Secrets): Promise<voi
   await request([node], 'POST', '/restart', {}, ACTION_LIMIT_MS, secrets);
 }
 
+/** Has a node's Patroni read its file again. */
+export async function reloadPatroni(node: Node, secrets: Secrets): Promise<void> {
+  await request([node], 'POST', '/reload', {}, REQUEST_LIMIT_MS, secrets);
+}
+
 /** Asks one node after the other until one does it. */
 async function request(
   nodes: readonly Node[],

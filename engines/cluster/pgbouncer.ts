@@ -60,12 +60,12 @@ export async function poolCounts(bouncer: Bouncer, secrets: Secrets): Promise<Po
 
 /**
  * PAUSE waits until running transactions are over, then holds all clients until RESUME. RECONNECT renews each
- * connection to PostgreSQL once it is free.
+ * connection to PostgreSQL once it is free. RELOAD reads the configuration file again.
  */
 export async function tell(
   bouncer: Bouncer,
   secrets: Secrets,
-  what: 'PAUSE trunkline' | 'RESUME trunkline' | 'RECONNECT trunkline',
+  what: 'PAUSE trunkline' | 'RESUME trunkline' | 'RECONNECT trunkline' | 'RELOAD',
   limitMs: number,
 ): Promise<void> {
   await onConsole(bouncer, secrets, 'trunkline_admin', what, limitMs);

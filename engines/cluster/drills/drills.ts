@@ -8,9 +8,10 @@ import { replicaLag } from './replica.ts';
 export const drills: readonly Drill[] = [
   bouncerCrash,
   bouncerFreeze,
-  primaryCrash,
-  primaryFreeze,
-  replicaLag,
   haproxyReload,
+  // After the reload on purpose: an old HAProxy worker must not lead bouncers to the frozen primary that wakes up.
+  primaryFreeze,
+  primaryCrash,
+  replicaLag,
   rollingRestart,
 ];

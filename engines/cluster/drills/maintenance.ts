@@ -4,13 +4,14 @@ import type { Bouncer, Node } from '../layout.ts';
 import { leaderOf, restartPostgres, switchover } from '../patroni.ts';
 import { tell } from '../pgbouncer.ts';
 import { signal, until } from '../processes.ts';
+import { reloadHaproxies } from '../reload.ts';
 import type { Drill, DrillContext } from './drill.ts';
 import { within } from './verdict.ts';
 
 const UP_LIMIT_MS = 30_000;
 const DRAIN_LIMIT_MS = 20_000;
 const PAUSE_LIMIT_MS = 10_000;
-const BETWEEN_RELOADS_MS = 2_000;
+const AFTER_RELOAD_MS = 2_000;
 /** Long enough for work, short enough that a drained bouncer is empty soon. */
 const LIFETIME_MS = 3_000;
 const SWITCHOVER_PAUSE_MS = 10_000;
@@ -23,21 +24,15 @@ export const haproxyReload: Drill = {
   run: async (context) => {
     const { tier, clock, say, watch, wait } = context;
     const brokenAt = context.broken('the reload begins');
-    let slowestMs = 0;
-    for (const haproxy of tier.layout.haproxies) {
-      signal((await tier.processOf(haproxy.name)).pid, 'SIGUSR2');
-      say(
-        `${haproxy.name}: SIGUSR2; a new worker takes over its sockets, the old one serves those that it has`,
-      );
-      const servers = tier.layout.bouncers.filter((bouncer) => bouncer.upstream === 'leader');
-      const allUp = () => servers.every((bouncer) => watch.server('bouncers', bouncer.name) === 'up');
-      slowestMs = Math.max(slowestMs, await wait(allUp, UP_LIMIT_MS));
-      await clock.sleep(BETWEEN_RELOADS_MS);
-    }
+    await reloadHaproxies(tier, say);
+    const servers = tier.layout.bouncers.filter((bouncer) => bouncer.upstream === 'leader');
+    const allUp = () => servers.every((bouncer) => watch.server('bouncers', bouncer.name) === 'up');
+    const upMs = await wait(allUp, UP_LIMIT_MS);
+    await clock.sleep(AFTER_RELOAD_MS);
     return {
       brokenAt,
       routedAroundAt: brokenAt,
-      findings: [within('every bouncer is UP at the new processes', slowestMs, UP_LIMIT_MS)],
+      findings: [within('every bouncer is UP at the new workers', upMs, UP_LIMIT_MS)],
     };
   },
 };
