@@ -27,7 +27,9 @@ async function logged(path: string, headers: Record<string, string> = {}): Promi
 }
 
 test('a request is logged with its id, route, caller, status and time', async () => {
-  const [line] = await logged(`/cdrs?i_account=${iAcme}&type=answered`, { 'x-request-id': 'follow-me' });
+  const all = await logged(`/cdrs?i_account=${iAcme}&type=answered`, { 'x-request-id': 'follow-me' });
+  // The service's own housekeeping may speak in between.
+  const line = all.find((one) => one.route !== undefined);
   assert.deepEqual(
     [line.level, line.service, line.method, line.route, line.status, line.caller, line.query.type],
     ['info', 'calls', 'GET', '/cdrs', 200, 'test operator', 'answered'],
