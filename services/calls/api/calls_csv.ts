@@ -40,8 +40,8 @@ export const CSV_COLUMNS = [
 
 export const CSV_HEADER = `${CSV_COLUMNS.join(',')}\r\n`;
 
-/** Telephone numbers and decimals: nothing that a spreadsheet could run. */
-const PLAIN_NUMBER = /^[+-]?\d+(\.\d+)?$/;
+/** Telephone numbers, masked ones too (two stars and more are no product), and decimals: nothing that could be run. */
+const PLAIN_NUMBER = /^(?:[+-]?\d+(?:\.\d+)?|\+?\d+\*{2,}\d+)$/;
 /** A formula's first character (the wide forms too), where a cell begins or may be made to begin. */
 const FORMULA = /(^|[,;|"'])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
 /** One record, one line: not every reader knows that quotes hold lines together. */

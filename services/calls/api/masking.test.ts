@@ -85,3 +85,53 @@ test('no number is left whole in attributes of any kind', () => {
   const shown = JSON.stringify(maskCall({ attributes }));
   assert.ok(!shown.replace(/[ ()-]/g, '').includes('23125001'), shown);
 });
+
+test('an address is masked where its number stands', () => {
+  for (const [address, shown] of [
+    ['+4930123456', '+4930****56'],
+    ['sip:+493023125001@sip.example.com', 'sip:+493023****01@sip.example.com'],
+    ['sip:493023125001@10.0.0.1:5060', 'sip:493023****01@10.0.0.1:5060'],
+    ['tel:+493023125001;phone-context=+4930', 'tel:+493023****01;phone-context=+4930'],
+    ['493023125001;npdi;rn=4917012345', '493023****01;npdi;rn=4917****45'],
+    ['00493023125001 ext. 12345', '00493023****01 ext. 1**45'],
+    ['"Bob" <+493023125001>', '"Bob" <+493023****01>'],
+    ['sip:alice@example.com', 'sip:alice@example.com'],
+    ['1001', '1001'],
+  ] as const) {
+    assert.equal(maskCall({ cli: address }).cli, shown);
+  }
+});
+
+test('no field of a call shows a number, in whatever writing', () => {
+  const writings = [
+    '+49\u00a030\u00a02312\u00a05001',
+    '4930,2312,5001',
+    '49 30 \u2013 2312 \u2013 5001',
+    '49_3023_1250_01',
+    '\uff14\uff19\uff13\uff10\uff12\uff13\uff11\uff12\uff15\uff10\uff10\uff11',
+    '\u0664\u0669\u0663\u0660\u0662\u0663\u0661\u0662\u0665\u0660\u0660\u0661',
+    '49\u200b3023\u200b125001',
+    'sip:+493023125001@x',
+  ];
+  for (const number of writings) {
+    const masked = maskCall({
+      cli: number,
+      cld: number,
+      cli_in: number,
+      cld_in: number,
+      description: number,
+      user_agent: number,
+      disconnect_cause: number,
+      remote_ip: number,
+      source: number,
+      file: number,
+      attributes: { [number]: number },
+    });
+    const texts = [...Object.values(masked), ...Object.entries(masked.attributes!).flat()];
+    for (const text of texts.filter((value) => typeof value === 'string')) {
+      assert.ok((text.match(/\*/g) ?? []).length >= 4, text);
+    }
+  }
+  assert.equal(maskCall({ remote_ip: '192.168.100.200' }).remote_ip, '192.168.100.200');
+  assert.equal(maskCall({ remote_ip: '2001:db8::1234' }).remote_ip, '2001:db8::1234');
+});

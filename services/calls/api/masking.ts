@@ -4,7 +4,7 @@
  * hidden digits is left out.
  */
 import { isIPv4 } from 'node:net';
-import { maskNumber } from '#platform/telemetry/logger.ts';
+import { DIGIT_RUN, maskNumber, maskRun } from '#platform/telemetry/logger.ts';
 
 /** Fields of a call that hold text; any of them may be missing. */
 export interface Maskable {
@@ -16,12 +16,14 @@ export interface Maskable {
   description?: string | null;
   user_agent?: string | null;
   disconnect_cause?: string | null;
+  remote_ip?: string | null;
+  source?: string;
+  file?: string | null;
   source_key?: string | null;
   attributes?: Record<string, unknown> | null;
 }
 
-/** Five digits and more, with what people and switches put between them. Shorter ones are extensions and stay. */
-const DIGIT_RUN = /\d(?:[ ()./-]{0,2}\d){4,}/g;
+const TEXTS = ['description', 'user_agent', 'disconnect_cause', 'remote_ip', 'source', 'file'] as const;
 
 /** A copy with its numbers masked. */
 export function maskCall<T extends Maskable>(call: T): T {
@@ -31,7 +33,7 @@ export function maskCall<T extends Maskable>(call: T): T {
     const number = call[field];
     if (typeof number === 'string') masked[field] = maskNumber(number) as never;
   }
-  for (const field of ['description', 'user_agent', 'disconnect_cause'] as const) {
+  for (const field of TEXTS) {
     const text = call[field];
     if (typeof text === 'string') masked[field] = maskDigits(text) as never;
   }
@@ -50,16 +52,9 @@ export function maskDigits(text: string): string {
   return text.replace(DIGIT_RUN, (run) => (isIPv4(run) ? run : maskRun(run)));
 }
 
-function maskRun(run: string): string {
-  const count = run.replace(/\D/g, '').length;
-  const kept = count < 8 ? 1 : 2;
-  let at = 0;
-  return run.replace(/\d/g, (digit) => (at++ < kept || at > count - 2 ? digit : '*'));
-}
-
 /** Call ids are random to most switches, and support looks calls up by them; some switches put the number in. */
 function maskOwnNumbers(callId: string, numbers: readonly string[]): string {
-  const digitsOf = (text: string) => text.replace(/\D/g, '');
+  const digitsOf = (text: string) => text.normalize('NFKC').replace(/\P{Nd}/gu, '');
   const own = numbers.map((number) => digitsOf(number)).filter((digits) => digits.length >= 5);
   // National and international writings share their last digits.
   const holdsOwn = own.some((digits) => digitsOf(callId).includes(digits.slice(-7)));
@@ -69,7 +64,7 @@ function maskOwnNumbers(callId: string, numbers: readonly string[]): string {
 function maskValues(attributes: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(attributes).map(([name, value]) => [
-      name,
+      maskDigits(name),
       typeof value === 'string' ? maskDigits(value) : maskDigits(JSON.stringify(value)),
     ]),
   );
