@@ -5,6 +5,7 @@ import type { Taken } from '../formats/reader.ts';
 import { accountsByCode, createAccounts } from '../store/intake.ts';
 import type { Origin } from './intake.ts';
 import type { Account } from './settle.ts';
+import { storable } from './storable.ts';
 
 /** Finds accounts by their codes; those that nobody has are left out. */
 export type FindAccounts = (codes: readonly string[]) => Promise<readonly Account[]>;
@@ -28,7 +29,7 @@ export function createAccountBook(find: FindAccounts): AccountBook {
       const missing = new Set<string>();
       for (const { parsed } of rows) {
         if (parsed.kind === 'rejected' || parsed.record.accountCode === '') continue;
-        const code = parsed.record.accountCode;
+        const code = storable(parsed.record.accountCode);
         named.add(code);
         if (!known.has(code) && !unknown.has(code)) missing.add(code);
       }

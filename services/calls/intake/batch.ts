@@ -12,6 +12,7 @@ import { type Month, monthOf } from '../partitions.ts';
 import { copyLine } from './copy_text.ts';
 import type { Origin, RowOutcome } from './intake.ts';
 import { type Account, type Cdr, SOURCE_KEY_LENGTH, settle } from './settle.ts';
+import { storable } from './storable.ts';
 
 /** A call that is ready to be stored. */
 export interface ReadyCall {
@@ -153,7 +154,7 @@ export function openBatch(origin: Origin, expectedRows: number, inFlight?: Reado
         const settled =
           parsed.kind === 'rejected'
             ? parsed
-            : settle(parsed.record, accounts.get(parsed.record.accountCode), now);
+            : settle(parsed.record, accounts.get(storable(parsed.record.accountCode)), now);
         if (settled.kind === 'rejected') aside.push({ row, place, rejection: settled.rejection });
         else addCall(settled.cdr, row, place);
       }

@@ -2,6 +2,7 @@
 import { addMonths, monthOf } from '../partitions.ts';
 import type { Origin } from './intake.ts';
 import type { Cdr } from './settle.ts';
+import { storable } from './storable.ts';
 import type { Stored } from './store_batch.ts';
 import { decimalSeconds } from './usage.ts';
 
@@ -146,18 +147,23 @@ const seconds = (s: number) => (Number.isInteger(s) ? String(s) : decimalSeconds
 
 function text(value: string): string {
   if (!NEEDS_ESCAPE.test(value)) return value;
-  // PostgreSQL's text holds every character but NUL; Unicode's replacement character stands for it.
-  return value
+  return storable(value)
     .replaceAll('\\', '\\\\')
     .replaceAll('\n', '\\n')
     .replaceAll('\r', '\\r')
-    .replaceAll('\t', '\\t')
-    .replaceAll('\0', '\ufffd');
+    .replaceAll('\t', '\\t');
 }
 
 const maybeText = (value: string | null) => (value === null || value === '' ? NULL : text(value));
 
 function attributes(values: Readonly<Record<string, string>>): string {
-  for (const _ in values) return text(JSON.stringify(values).replaceAll('\\u0000', '\\ufffd'));
+  for (const _ in values) {
+    const json = JSON.stringify(values);
+    // JSON writes NUL and lone surrogates as \u…, and little else.
+    return text(json.includes('\\u') ? JSON.stringify(storableEntries(values)) : json);
+  }
   return NULL;
 }
+
+const storableEntries = (values: Readonly<Record<string, string>>) =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [storable(name), storable(value)]));

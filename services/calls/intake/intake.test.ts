@@ -119,6 +119,46 @@ test('a value that only PostgreSQL refuses costs its own row, not the batch', as
   assert.deepEqual(kinds(outcomes), ['stored', 'set_aside', 'set_aside', 'stored', 'stored']);
 });
 
+test('NUL and lone surrogates, wherever they stand, are replaced; the calls go in at once', async () => {
+  const poison = `\0${String.fromCharCode(0xd800)}😀`;
+  const clean = '\ufffd\ufffd😀';
+  const rows = Array.from({ length: 2_000 }, (_, i) =>
+    callRow({
+      accountCode: `a${poison}`,
+      callId: `poisoned-${i}${i % 2 ? poison : ''}`,
+      cli: `1${poison}`,
+      cld: `2${poison}`,
+      disconnectCause: poison,
+      description: poison,
+      remoteIp: poison,
+      userAgent: poison,
+      attributes: { [poison]: poison, literal: '\\u0000' },
+    }),
+  );
+  const origin = await testOrigin(pool, { source: `s${poison}` });
+  const outcomes = await takeIn(pool, origin, rows);
+  assert.ok(outcomes.every(({ kind }) => kind === 'stored'));
+  assert.ok((await takeIn(pool, origin, rows)).every(({ kind }) => kind === 'duplicate'));
+  const { rows: stored } = await pool.query(
+    `SELECT a.code, c.call_id, c.description, c.attributes FROM calls.cdrs c JOIN calls.accounts a USING (i_account)
+     WHERE source = $1 AND call_id LIKE 'poisoned-1%' ORDER BY line LIMIT 1`,
+    [`s${clean}`],
+  );
+  assert.deepEqual(stored, [
+    {
+      code: `a${clean}`,
+      call_id: `poisoned-1${clean}`,
+      description: clean,
+      attributes: { [clean]: clean, literal: '\\u0000' },
+    },
+  ]);
+  const aside: Taken = {
+    ...callRow(),
+    parsed: { kind: 'rejected', rejection: { code: 'bad_value', field: poison, reason: poison } },
+  };
+  assert.deepEqual(kinds(await takeIn(pool, origin, [aside], [poison])), ['set_aside']);
+});
+
 test('calls of any date go in; ones before 1970 or after 2099 are set aside', async () => {
   const at = (time: string) =>
     callRow({ startTime: Date.parse(time), connectTime: null, disconnectTime: null });

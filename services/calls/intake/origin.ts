@@ -4,6 +4,7 @@ import type { Session } from '#platform/database/session.ts';
 import { beginImport, findImport, type NewAccounts } from '../store/intake.ts';
 import { hasRejected } from '../store/rejected.ts';
 import type { Origin } from './intake.ts';
+import { storable } from './storable.ts';
 
 export interface OriginOptions {
   /** Absolute path, 'stdin', or the route that took the rows. */
@@ -16,7 +17,8 @@ export interface OriginOptions {
 }
 
 /** A file that is read now: an import of its own. */
-export function openFileOrigin(pool: Pool, options: OriginOptions): Promise<Origin> {
+export function openFileOrigin(pool: Pool, given: OriginOptions): Promise<Origin> {
+  const options = asStorable(given);
   return withTransaction(pool, async (session) => {
     const begun = await session.row(
       beginImport(options.file, options.format, options.source, options.readOptions),
@@ -27,7 +29,8 @@ export function openFileOrigin(pool: Pool, options: OriginOptions): Promise<Orig
 }
 
 /** A switch that posts: one import for all its posts, made by the first. */
-export function openPostOrigin(pool: Pool, options: OriginOptions, signal?: AbortSignal): Promise<Origin> {
+export function openPostOrigin(pool: Pool, given: OriginOptions, signal?: AbortSignal): Promise<Origin> {
+  const options = asStorable(given);
   const open = async (session: Session) => {
     const found =
       (await session.row(findImport(options.file, options.format, options.source))) ??
@@ -36,6 +39,12 @@ export function openPostOrigin(pool: Pool, options: OriginOptions, signal?: Abor
   };
   return withTransaction(pool, open, { signal });
 }
+
+const asStorable = (options: OriginOptions): OriginOptions => ({
+  ...options,
+  file: storable(options.file),
+  source: storable(options.source),
+});
 
 /**
  * Lines of a file name its rows, so a line that is taken in drops what was set aside of it. Lines of posts are only

@@ -6,6 +6,7 @@ import { hash } from 'node:crypto';
 import type { CdrFlag, Direction, Rejection, SourceRecord } from '../cdr.ts';
 import { createNumberReader, directionOf } from '../numbers.ts';
 import { LAST_YEAR } from '../partitions.ts';
+import { storable } from './storable.ts';
 
 export interface Account {
   readonly i_account: number;
@@ -58,7 +59,7 @@ export function settle(record: SourceRecord, account: Account | undefined, now: 
       record,
       account,
       // A source without call ids gets one made of the record itself.
-      callId: record.callId || sourceKey,
+      callId: storable(record.callId) || sourceKey,
       sourceKey,
       cli: cli.number,
       cld: cld.number,

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { RawRow, Rejection } from '../cdr.ts';
+import { storable } from '../intake/storable.ts';
 
 const build = sqlBuilder<unknown>();
 
@@ -19,17 +20,14 @@ export const setAside = (
 ): Statement<unknown> =>
   sql`
     INSERT INTO calls.rejected_cdrs AS was (i_import, file, line, code, reason, field, bytes, bytes_hash, columns)
-    SELECT DISTINCT ON (line, bytes) ${iImport}::int, ${file}, line, code, reason, field, bytes, sha256(bytes), ${columns}::text[]
+    SELECT DISTINCT ON (line, bytes) ${iImport}::int, ${file}, line, code, reason, field, bytes, sha256(bytes), ${columns?.map(storable) ?? null}::text[]
     FROM unnest(${rows.map((r) => r.row.line)}::bigint[], ${rows.map((r) => r.rejection.code)}::text[],
-                ${rows.map((r) => printable(r.rejection.reason))}::text[],
-                ${rows.map((r) => r.rejection.field ?? null)}::text[], ${rows.map((r) => r.row.bytes)}::bytea[])
+                ${rows.map((r) => storable(r.rejection.reason))}::text[],
+                ${rows.map((r) => (r.rejection.field === undefined ? null : storable(r.rejection.field)))}::text[], ${rows.map((r) => r.row.bytes)}::bytea[])
       AS r (line, code, reason, field, bytes)
     ON CONFLICT (file, line, bytes_hash) DO UPDATE
     SET code = excluded.code, reason = excluded.reason, field = excluded.field, i_import = excluded.i_import,
         columns = excluded.columns`.compile(build);
-
-/** A reason may quote the row, and a row may hold NUL, which PostgreSQL's text does not. */
-const printable = (reason: string) => reason.replaceAll('\0', '\ufffd');
 
 export const hasRejected = (file: string): Statement<{ found: boolean }> =>
   sql<{
