@@ -93,3 +93,21 @@ test('an outage is told: since when, why, and when it is tried again', () => {
 test('durations', () => {
   assert.deepEqual([5, 65, 3_700, 90_000].map(duration), ['5s', '1m 5s', '1h 1m', '1d 1h 0m']);
 });
+
+test('a screen too low for all has a line for each server', () => {
+  const replica = { ...report.servers[0]!, name: 'replica 1', role: 'replica' as const, replica_lag_s: 2.5 };
+  const servers = [report.servers[0]!, replica, { ...replica, name: 'replica 2', healthy: false }];
+  const lines = renderDashboard({ ...report, servers }, { columns: 100, rows: 24, colour: false });
+  assert.equal(lines.length, 23);
+  const text = lines.join('\n');
+  for (const part of [
+    'primary: ✅ Healthy 99.8%, CLOSED, queue 3 / 200, 1 at work',
+    'replica 1: ✅ Healthy 99.8%, CLOSED, queue 3 / 200, 1 at work, 2.5 s behind',
+    'replica 2: ❌ Down',
+    'Query executed',
+  ]) {
+    assert.ok(text.includes(part), `${part} is missing in\n${text}`);
+  }
+  const endless = renderDashboard({ ...report, servers }, { columns: 100, rows: undefined, colour: false });
+  assert.equal(endless.filter((line) => line.includes('Queue Length')).length, 3);
+});

@@ -3,17 +3,24 @@ import type { MonitoringReport, ServerReport } from '#platform/database/monitori
 
 export interface Screen {
   readonly columns: number;
-  readonly rows: number;
+  /** Undefined: as many as it takes. */
+  readonly rows: number | undefined;
   readonly colour: boolean;
 }
 
 const MIN_COLUMNS = 40;
 const MAX_COLUMNS = 100;
 const BAR_WIDTH = 20;
+/** Lines of activity that a low screen had better keep, and that an endless one has. */
+const WANTED_ACTIVITY = 3;
+const MOST_ACTIVITY = 10;
 const COLOURS = { green: 32, yellow: 33, red: 31, dim: 2 } as const;
 type Colour = keyof typeof COLOURS;
 
-/** The whole screen; lines fit its width, the activity takes what rows are left. */
+/**
+ * The whole screen but its last line, where the cursor is; lines fit its width, the activity takes what rows are left.
+ * Where the screen is too low for all, each server is told in one line.
+ */
 export function renderDashboard(report: MonitoringReport, screen: Screen): string[] {
   const width = Math.max(MIN_COLUMNS, Math.min(MAX_COLUMNS, screen.columns));
   const paint = (colour: Colour, text: string) =>
@@ -33,16 +40,31 @@ export function renderDashboard(report: MonitoringReport, screen: Screen): strin
     line(`Uptime: ${duration(report.uptime_s)}`),
     line(`Last Restart: ${stamp(report.last_restart)}`),
   ];
-  const servers = report.servers.flatMap((server) => [
-    rule('├', '┤'),
-    ...serverLines(server, report.servers.length > 1, paint).map(line),
-  ]);
+  const whole = report.servers.map((server) => serverLines(server, report.servers.length > 1, paint));
+  const servers = fits(whole, top.length, screen.rows)
+    ? whole.flatMap((lines) => [rule('├', '┤'), ...lines.map(line)])
+    : [rule('├', '┤'), ...report.servers.map((server) => line(serverLine(server, paint)))];
   const fixed = [...top, ...servers, rule('├', '┤'), line('Recent Activity')];
-  const left = Math.max(3, screen.rows - fixed.length - 2);
+  const left = screen.rows === undefined ? MOST_ACTIVITY : Math.max(0, screen.rows - fixed.length - 2);
   const activity = report.recent_activity
     .slice(0, left)
     .map(({ at, text }) => line(`• ${at.slice(11, 19)} - ${text}`));
-  return [...fixed, ...activity, rule('└', '┘')];
+  const lines = [...fixed, ...activity, rule('└', '┘')];
+  return screen.rows === undefined ? lines : lines.slice(0, screen.rows - 1);
+}
+
+/** Whether the servers with all their lines leave room for the frame and some activity. */
+function fits(servers: readonly string[][], topRows: number, rows = Number.POSITIVE_INFINITY): boolean {
+  const serverRows = servers.reduce((sum, lines) => sum + lines.length + 1, 0);
+  return topRows + serverRows + 2 + WANTED_ACTIVITY + 1 < rows;
+}
+
+/** A server in one line: "primary: ✅ Healthy 99.8%, CLOSED, queue 3 / 200, 10 at work". */
+function serverLine(server: ServerReport, paint: Paint): string {
+  const { circuit, queue } = server;
+  const lag = server.replica_lag_s === null ? '' : `, ${server.replica_lag_s.toFixed(1)} s behind`;
+  const uptime = server.uptimePercent === null ? '' : ` ${server.uptimePercent}%`;
+  return `${server.name}: ${health(server, paint)}${uptime}, ${circuitState(circuit, paint)}, queue ${queue.length} / ${queue.limit}, ${queue.processing} at work${lag}`;
 }
 
 type Paint = (colour: Colour, text: string) => string;
@@ -52,13 +74,10 @@ function serverLines(server: ServerReport, named: boolean, paint: Paint): string
   const share = queue.length / queue.limit;
   const filled = Math.round(share * BAR_WIDTH);
   const barColour = share < 0.5 ? 'green' : share < 0.8 ? 'yellow' : 'red';
-  const circuitColour =
-    circuit.state === 'CLOSED' ? 'green' : circuit.state === 'HALF_OPEN' ? 'yellow' : 'red';
   const percent = `${(share * 100).toFixed(1)}%`;
-  const health = server.healthy ? `✅ ${paint('green', 'Healthy')}` : `❌ ${paint('red', 'Down')}`;
   return [
     `Database Health${named ? `: ${server.name}` : ''}`,
-    `  Status: ${health}${server.timeSinceDown === null ? '' : ` for ${duration(server.timeSinceDown)}`}`,
+    `  Status: ${health(server, paint)}${server.timeSinceDown === null ? '' : ` for ${duration(server.timeSinceDown)}`}`,
     `  Uptime: ${server.uptimePercent === null ? 'not checked yet' : `${server.uptimePercent}%`}`,
     server.healthy
       ? `  Consecutive Successes: ${server.consecutiveSuccesses.toLocaleString('en-US')}`
@@ -68,12 +87,21 @@ function serverLines(server: ServerReport, named: boolean, paint: Paint): string
     ...(server.lastError && !server.healthy ? [`  ${paint('dim', server.lastError)}`] : []),
     '',
     `Request Queue${named ? `: ${server.name}` : ''}`,
-    `  Circuit State: ${paint(circuitColour, circuit.state)}${circuitNote(circuit)}`,
+    `  Circuit State: ${circuitState(circuit, paint)}${circuitNote(circuit)}`,
     `  Queue Length: ${queue.length} / ${queue.limit} (${percent})`,
     `  Processing: ${queue.processing > 0 ? `Yes (${queue.processing} of ${queue.slots})` : 'No'}`,
     `  [${paint(barColour, '▓'.repeat(filled))}${'░'.repeat(BAR_WIDTH - filled)}] ${percent}`,
   ];
 }
+
+function health({ healthy, lastCheck }: ServerReport, paint: Paint): string {
+  if (lastCheck === null) return 'Not checked yet';
+  return healthy ? `✅ ${paint('green', 'Healthy')}` : `❌ ${paint('red', 'Down')}`;
+}
+
+const CIRCUIT_COLOURS = { CLOSED: 'green', HALF_OPEN: 'yellow', OPEN: 'red', HELD_OPEN: 'red' } as const;
+const circuitState = ({ state }: ServerReport['circuit'], paint: Paint) =>
+  paint(CIRCUIT_COLOURS[state], state);
 
 function circuitNote(circuit: ServerReport['circuit']): string {
   if (circuit.next_probe) return `, next probe ${circuit.next_probe.slice(11, 19)}`;

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { readConfig } from '#config';
 import type { MonitoringReport } from '#platform/database/monitoring.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
 import { renderDashboard } from './dashboard.ts';
 import { explainFailure } from './failure.ts';
 import { print, printJson } from './print.ts';
@@ -12,8 +13,13 @@ const LEAVE = '\x1b[?25h\x1b[?1049l';
 const HOME = '\x1b[H';
 const CLEAR_BELOW = '\x1b[J';
 const CLEAR_LINE_END = '\x1b[K';
-const KEYS_THAT_QUIT = ['q', 'Q', '\x03', '\x1b'];
-const STANDARD_SCREEN = { columns: 80, rows: 40 };
+const ESCAPE = '\x1b';
+/** q, and Ctrl-C, which in a raw terminal is a key. */
+const QUIT_KEYS = ['q', 'Q', '\x03'];
+const SIGNALS = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
+const STANDARD_COLUMNS = 80;
+/** The service sends a report each second. */
+const SILENCE_LIMIT_MS = 5_000;
 
 interface Options {
   readonly url?: string;
@@ -37,24 +43,28 @@ export function topCommand(): Command {
         throw new Error('top needs a key of scope operator: --key, or TRUNKLINE_KEY in the environment');
       const address = new URL('/monitoring', url).href;
       if (options.json) printJson(await reportOf(address, key));
-      else if (options.once || !process.stdout.isTTY) print(drawn(await reportOf(address, key)).join('\n'));
+      else if (options.once || !process.stdout.isTTY)
+        print(renderDashboard(await reportOf(address, key), { ...screen(), rows: undefined }).join('\n'));
       else await live(address, key);
     });
 }
 
-const drawn = (report: MonitoringReport) =>
-  renderDashboard(report, {
-    columns: process.stdout.columns ?? STANDARD_SCREEN.columns,
-    rows: process.stdout.rows ?? STANDARD_SCREEN.rows,
-    colour: process.stdout.isTTY === true && !process.env.NO_COLOR,
-  });
+const screen = () => ({
+  columns: process.stdout.columns ?? STANDARD_COLUMNS,
+  rows: process.stdout.rows,
+  colour: process.stdout.isTTY === true && !process.env.NO_COLOR,
+});
+
+/** The service answers, and says no: asking again would not help. */
+class AnsweredNoError extends Error {}
 
 async function ask(address: string, key: string, accept: string, signal?: AbortSignal): Promise<Response> {
   const headers = { authorization: `Bearer ${key}`, accept };
   const answer = await fetch(address, { headers, ...(signal && { signal }) });
   if (answer.ok) return answer;
   const body = (await answer.json().catch(() => ({}))) as { error?: string };
-  throw new Error(`${address} answers ${answer.status}: ${body.error ?? answer.statusText}`);
+  const said = `${address} answers ${answer.status}: ${body.error ?? answer.statusText}`;
+  throw answer.status < 500 ? new AnsweredNoError(said) : new Error(said);
 }
 
 async function reportOf(address: string, key: string): Promise<MonitoringReport> {
@@ -62,57 +72,77 @@ async function reportOf(address: string, key: string): Promise<MonitoringReport>
   return ((await answer.json()) as { data: MonitoringReport }).data;
 }
 
-/** Draws each report as it comes, until a key quits. A service that goes away is waited for. */
+/** Draws each report as it comes, until a key or a signal quits. A service that goes away is waited for. */
 async function live(address: string, key: string): Promise<void> {
   const quit = new AbortController();
-  let lines: string[] = [`waiting for ${address}`];
+  const end = () => quit.abort();
   let last: MonitoringReport | undefined;
-  const draw = () =>
-    process.stdout.write(HOME + lines.map((line) => `${line}${CLEAR_LINE_END}\n`).join('') + CLEAR_BELOW);
+  let trouble: string | undefined = `waiting for ${address}`;
   const redraw = () => {
-    if (last) lines = drawn(last);
-    draw();
+    const { rows, ...rest } = screen();
+    const said = trouble?.split('\n') ?? [];
+    const lines = last ? renderDashboard(last, { ...rest, rows: rows && rows - said.length }) : [];
+    const shown = [...lines, ...said.map((line) => line.slice(0, rest.columns))];
+    process.stdout.write(HOME + shown.map((line) => `${line}${CLEAR_LINE_END}\n`).join('') + CLEAR_BELOW);
   };
   const onKey = (typed: Buffer) => {
-    if (KEYS_THAT_QUIT.includes(typed.toString())) quit.abort();
+    const text = typed.toString();
+    const quits = QUIT_KEYS.some((key) => text.includes(key));
+    // What begins with Escape and goes on is an arrow or function key.
+    if (text === ESCAPE || (quits && !text.startsWith(ESCAPE))) end();
   };
   process.stdout.write(ENTER);
   process.stdin.setRawMode?.(true).on('data', onKey);
   process.stdout.on('resize', redraw);
+  for (const signal of SIGNALS) process.on(signal, end);
+  redraw();
   try {
     while (!quit.signal.aborted) {
       try {
         for await (const report of reports(address, key, quit.signal)) {
           last = report;
+          trouble = undefined;
           redraw();
         }
+        trouble = `${address} has ended its reports`;
       } catch (error) {
         if (quit.signal.aborted) break;
-        lines = [...(last ? drawn(last) : []), explainFailure(error)];
-        draw();
+        if (error instanceof AnsweredNoError) throw error;
+        trouble = explainFailure(error);
       }
-      await new Promise((retry) => setTimeout(retry, RETRY_MS));
+      redraw();
+      await systemClock.sleep(RETRY_MS, quit.signal).catch(() => undefined);
     }
   } finally {
+    for (const signal of SIGNALS) process.off(signal, end);
     process.stdout.off('resize', redraw);
     process.stdin.setRawMode?.(false).off('data', onKey).pause();
     process.stdout.write(LEAVE);
   }
 }
 
-/** The service's server-sent events. */
-async function* reports(address: string, key: string, signal: AbortSignal): AsyncGenerator<MonitoringReport> {
-  const answer = await ask(address, key, 'text/event-stream', signal);
-  let text = '';
-  for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-      const data = text
-        .slice(0, end)
-        .split('\n')
-        .filter((line) => line.startsWith('data:'));
-      text = text.slice(end + 2);
-      if (data.length > 0) yield JSON.parse(data.map((line) => line.slice(5)).join('\n')) as MonitoringReport;
+/**
+ * The service's server-sent events.
+ * @throws when none has come for SILENCE_LIMIT_MS: a service that is frozen breaks no connection
+ */
+async function* reports(address: string, key: string, quit: AbortSignal): AsyncGenerator<MonitoringReport> {
+  const silence = new AbortController();
+  const tooLong = () =>
+    silence.abort(new Error(`${address} has said nothing for ${SILENCE_LIMIT_MS / 1000} s`));
+  let forget = systemClock.after(SILENCE_LIMIT_MS, tooLong);
+  try {
+    const signal = AbortSignal.any([quit, silence.signal]);
+    const answer = await ask(address, key, 'text/event-stream', signal);
+    let text = '';
+    for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      const events = text.split('\n\n');
+      text = events.pop()!;
+      for (const event of events) yield JSON.parse(event.replace(/^data: /, '')) as MonitoringReport;
+      forget();
+      forget = systemClock.after(SILENCE_LIMIT_MS, tooLong);
     }
+  } finally {
+    forget();
   }
 }
