@@ -46,7 +46,7 @@ interface Posted {
 }
 
 export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
-  const batches = createPostBatches(needs.database);
+  const batches = createPostBatches(needs.database, needs.clock);
   api.register(async (plugin) => {
     const ingest = plugin as unknown as Api;
     ingest.removeAllContentTypeParsers();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Database, Ticket } from '#platform/database/database.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import { callRow } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
@@ -100,4 +101,28 @@ test('more than may wait is turned away at once', async () => {
   );
   started.reject(new Error('end'));
   await Promise.allSettled(waiting);
+});
+
+test('a post that waits is refused at its own deadline and not stored; another key does not wait at all', async () => {
+  const { database, transactions } = straightThrough();
+  const first = Promise.withResolvers<void>();
+  const batches = createPostBatches({
+    ...database,
+    writeOwn: async (its, work) => {
+      if (its.share === 'posts:x') await first.promise;
+      return database.writeOwn(its, work);
+    },
+  });
+  const long = batches.take(ticket, options, [callRow()]);
+  const hasty = callRow();
+  await assert.rejects(
+    batches.take({ ...ticket, deadline: systemClock.monotonic() + 20 }, options, [hasty]),
+    (error) => error instanceof RefusedError && error.refusal === 'deadline' && error.details.waitedMs >= 20,
+  );
+  const [other] = await batches.take({ ...ticket, share: 'y' }, options, [callRow()]);
+  assert.equal(other!.kind, 'stored');
+  first.resolve();
+  assert.equal((await long)[0]!.kind, 'stored');
+  assert.equal(transactions(), 2);
+  assert.equal((await batches.take(ticket, options, [hasty]))[0]!.kind, 'stored', 'it was not stored before');
 });

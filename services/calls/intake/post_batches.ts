@@ -1,9 +1,12 @@
 /**
  * Posts of single calls, stored together: while one transaction is on its way, the posts that come in wait and make the
  * next one. So a switch that posts call by call from fifty connections pays a fraction of a commit for each, an idle
- * service adds no wait at all, and every answer still comes after its calls are on disk.
+ * service adds no wait at all, and every answer still comes after its calls are on disk. Each key's posts go by
+ * themselves: a large post of one holds up no other's.
  */
 import type { Database, Ticket } from '#platform/database/database.ts';
+import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { callAt } from '#platform/resilience/deadline.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import type { Taken } from '../formats/reader.ts';
 import { type Origin, type RowOutcome, takeIn } from './intake.ts';
@@ -11,16 +14,18 @@ import { type OriginOptions, openPostOrigin } from './origin.ts';
 
 /** Rows a transaction; a post that is larger alone makes one alone. */
 const BATCH_ROWS = 2_000;
-/** Origins that are remembered. */
+/** Lines that are remembered. */
 const MAX_LINES = 100;
-/** Rows that may wait, of one origin: beyond it posts are turned away, and the switch sends them again. */
+/** Rows that may wait, of one line: beyond it posts are turned away, and the switch sends them again. */
 export const MAX_WAITING_ROWS = 50_000;
 
 export interface PostBatches {
   /**
    * Stores the rows of one post.
    * @returns what became of each, once it is durable
-   * @throws RefusedError when too much waits or the database takes nothing; the database's error when it fails
+   * @throws RefusedError when too much waits, the database takes nothing, or the ticket's deadline passes; what was
+   *   being stored then may be stored all the same, and is recognised when it comes again. The database's error when it
+   *   fails
    */
   take(ticket: Ticket, options: OriginOptions, rows: readonly Taken[]): Promise<RowOutcome[]>;
 }
@@ -32,7 +37,7 @@ interface Post {
   readonly failed: (error: unknown) => void;
 }
 
-/** Posts of one origin: format, source, and how accounts are made. */
+/** Posts of one key and one origin: format, source, and how accounts are made. */
 interface Line {
   readonly options: OriginOptions;
   readonly waiting: Post[];
@@ -41,7 +46,7 @@ interface Line {
   origin: Origin | undefined;
 }
 
-export function createPostBatches(database: Database): PostBatches {
+export function createPostBatches(database: Database, clock: Clock = systemClock): PostBatches {
   const lines = new Map<string, Line>();
 
   async function run(key: string, line: Line): Promise<void> {
@@ -67,7 +72,7 @@ export function createPostBatches(database: Database): PostBatches {
   function store(line: Line, posts: readonly Post[]): Promise<RowOutcome[]> {
     const first = posts[0]!.ticket;
     const deadline = Math.max(...posts.map((post) => post.ticket.deadline));
-    const ticket: Ticket = { ...first, share: `posts:${line.options.source}`, deadline };
+    const ticket: Ticket = { ...first, share: `posts:${first.share}`, deadline };
     return database.writeOwn(ticket, async (pool, signal) => {
       line.origin ??= await openPostOrigin(pool, line.options, signal);
       const rows = posts.flatMap((post) => post.rows);
@@ -77,7 +82,7 @@ export function createPostBatches(database: Database): PostBatches {
 
   return {
     take: (ticket, options, rows) => {
-      const key = JSON.stringify([options.format, options.source, options.newAccounts]);
+      const key = JSON.stringify([ticket.share, options.format, options.source, options.newAccounts]);
       const line = lines.get(key) ?? {
         options,
         waiting: [],
@@ -89,11 +94,21 @@ export function createPostBatches(database: Database): PostBatches {
         return Promise.reject(new RefusedError('queue_overload', { waitedMs: 0 }));
       }
       lines.set(key, line);
-      return new Promise((done, failed) => {
-        line.waiting.push({ ticket, rows, done, failed });
-        line.waitingRows += rows.length;
-        if (!line.running) void run(key, line);
+      const { promise, resolve, reject } = Promise.withResolvers<RowOutcome[]>();
+      const arrived = clock.monotonic();
+      const post: Post = { ticket, rows, done: resolve, failed: reject };
+      const forgetDeadline = callAt(clock, ticket.deadline, () => {
+        const place = line.waiting.indexOf(post);
+        if (place >= 0) {
+          line.waiting.splice(place, 1);
+          line.waitingRows -= rows.length;
+        }
+        reject(new RefusedError('deadline', { waitedMs: clock.monotonic() - arrived }));
       });
+      line.waiting.push(post);
+      line.waitingRows += rows.length;
+      if (!line.running) void run(key, line);
+      return promise.finally(forgetDeadline);
     },
   };
 }
