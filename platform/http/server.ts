@@ -12,11 +12,12 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import {
   type FastifyBaseLogger,
   type FastifyError,
+  type FastifyReply,
   type FastifyRequest,
   fastify,
   LogController,
 } from 'fastify';
-import { type Logger, masked, maskNumber } from '#platform/telemetry/logger.ts';
+import { isTelling, type Logger, masked, maskNumber } from '#platform/telemetry/logger.ts';
 import { DURATION_BUCKETS_S, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
 import { ApiError, httpError } from './errors.ts';
 import { validationError, validatorCompiler } from './validation.ts';
@@ -53,7 +54,7 @@ export async function createServer(options: ServerOptions) {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
-      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+      return typeof given === 'string' && REQUEST_ID.test(given) && !isTelling(given) ? given : randomUUID();
     },
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
@@ -62,6 +63,12 @@ export async function createServer(options: ServerOptions) {
     // dropped and not in Fastify's.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
+    // An address that can't be read at all comes to no route and to no handler of errors.
+    frameworkErrors: (error, request, reply) => {
+      const { status, message, code } = toApiError(error, request, options);
+      const answer = { success: false, error: message, code, request_id: request.id };
+      (reply as FastifyReply).code(status).header('x-request-id', request.id).send(answer);
+    },
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
@@ -100,7 +107,7 @@ type BareServer = Pick<Server, 'setErrorHandler' | 'setNotFoundHandler' | 'addHo
 function answerErrors(server: BareServer, options: ServerOptions): void {
   server.setErrorHandler((thrown: FastifyError, request, reply) => {
     const error = toApiError(thrown, request, options);
-    if (error.status >= 500) request.log.error({ err: thrown }, 'request failed');
+    logFailure(request.log, error, thrown);
     if (error.retryAfterS !== undefined)
       reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterS)));
     if (error.status === 401) reply.header('www-authenticate', 'Bearer');
@@ -125,6 +132,15 @@ function answerErrors(server: BareServer, options: ServerOptions): void {
   );
 }
 
+/** A 503 is foreseen: under overload there are many, and what to do about it is told by the metrics, not by a stack. */
+function logFailure(log: FastifyBaseLogger, error: ApiError, thrown: FastifyError): void {
+  if (error.status === 503) {
+    log.warn({ code: error.code, reason: masked(thrown.message), ...error.fields }, 'request refused');
+  } else if (error.status >= 500) {
+    log.error({ err: thrown }, 'request failed');
+  }
+}
+
 function toApiError(thrown: FastifyError, request: FastifyRequest, options: ServerOptions): ApiError {
   if (thrown instanceof ApiError) return thrown;
   if (thrown.validation) {
@@ -136,6 +152,9 @@ function toApiError(thrown: FastifyError, request: FastifyRequest, options: Serv
   }
   const translated = options.translateError?.(thrown);
   if (translated) return translated;
+  if (thrown.code === 'FST_ERR_BAD_URL') {
+    return httpError('bad_request', { message: 'The address cannot be read: a % in it is written %25' });
+  }
   switch (thrown.statusCode) {
     case 400:
       return httpError('bad_request', { message: thrown.message });
@@ -178,11 +197,18 @@ function observe(server: BareServer, registry: Registry): void {
 function loggable(query: Record<string, unknown>): Record<string, unknown> {
   const shown = (name: string, value: unknown): unknown => {
     if (Array.isArray(value)) return value.map((one) => shown(name, one));
+    if (typeof value === 'number') return loggableNumber(value);
     if (typeof value !== 'string') return value;
     return NUMBER_PARAMETERS.has(name) ? maskNumber(value) : masked(value);
   };
   return Object.fromEntries(Object.entries(query).map(([name, value]) => [masked(name), shown(name, value)]));
 }
+
+/** Accounts have fewer digits than telephone numbers. */
+const TELEPHONE_DIGITS = /\d{10}/;
+
+const loggableNumber = (value: number) =>
+  TELEPHONE_DIGITS.test(String(value)) ? masked(String(value)) : value;
 
 declare module 'fastify' {
   interface FastifyRequest {

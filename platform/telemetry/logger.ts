@@ -58,6 +58,15 @@ export function masked(text: string): string {
     .replace(LONG_DIGITS, maskNumber);
 }
 
+/** The ids of traces and of spans, and UUIDs: digits stand close in them, and are no number. */
+const RANDOM_ID = /^(?=.*[a-f])(?:[\da-f]{16}|[\da-f]{32}|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/i;
+
+/** Whether a word that a client made up may hold a phone number, so that it can't be logged as it stands. */
+export function isTelling(word: string): boolean {
+  const digits = (run: string) => run.match(DIGIT)?.length ?? 0;
+  return !RANDOM_ID.test(word) && (word.match(DIGIT_RUN) ?? []).some((run) => digits(run) >= 7);
+}
+
 /**
  * Five digits and more, of any script, with what people and switches put between them: spaces, hyphens, brackets, dots,
  * commas, strokes, in any of their forms, and what is not seen at all. Shorter runs are extensions.

@@ -46,11 +46,15 @@ test('no number and no key is logged whole, wherever it stands', async () => {
     `/cdrs?i_account=${iAcme}&call_id=${NUMBER}@10.0.0.1`,
     `/cdrs?number=%2B${NUMBER}&key=${KEY}`,
     `/cdrs?%2B${NUMBER}=1`,
+    `/cdrs?i_account=${iAcme}&cli=sip:%2B${NUMBER}@sip.example.com`,
+    `/cdrs?i_account=${iAcme}&cld=tel:${NUMBER};phone-context=x`,
+    `/cdrs?i_account=${NUMBER}`,
+    `/cdrs?min_duration_s=${NUMBER}`,
     `/cdrs/${NUMBER}00000`,
     `/calls/${NUMBER}?key=${KEY}`,
   ];
   for (const path of paths) {
-    const text = JSON.stringify(await logged(path, { 'x-key': KEY }));
+    const text = JSON.stringify(await logged(path, { 'x-key': KEY, 'x-request-id': NUMBER }));
     assert.ok(!text.includes(NUMBER), `${path}: ${text}`);
     assert.ok(!text.includes(KEY) && !text.includes(operator), `${path}: ${text}`);
   }

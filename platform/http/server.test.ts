@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Registry } from 'prom-client';
+import { createLogger } from '#platform/telemetry/logger.ts';
+import { httpError } from './errors.ts';
+import { createServer } from './server.ts';
+
+const lines: string[] = [];
+const server = await createServer({
+  title: 'Test',
+  description: '',
+  version: '1',
+  logger: createLogger('test', 'info', { write: (line: string) => void lines.push(line) }),
+  registry: new Registry(),
+  corsOrigins: [],
+  bodyLimitBytes: 1_000,
+});
+server.get('/refused', () => {
+  throw httpError('unavailable', { cause: new Error('the cause') });
+});
+server.get('/broken', () => {
+  throw new Error('a mistake');
+});
+
+const NUMBER = '493023125001';
+
+test('an address that cannot be read is answered in the form of every error', async () => {
+  const answer = await server.inject('/%');
+  assert.equal(answer.statusCode, 400);
+  const { success, code, error, request_id } = answer.json();
+  assert.deepEqual([success, code], [false, 'bad_request']);
+  assert.match(error, /%25/);
+  assert.equal(answer.headers['x-request-id'], request_id);
+});
+
+test('a refusal is a warning without a stack, a mistake is an error with one', async () => {
+  lines.length = 0;
+  assert.equal((await server.inject('/refused')).statusCode, 503);
+  const refused = lines.map((line) => JSON.parse(line)).find(({ msg }) => msg === 'request refused');
+  assert.deepEqual([refused.level, refused.code], ['warn', 'unavailable']);
+  assert.ok(!lines.join('').includes('"stack"'));
+
+  lines.length = 0;
+  assert.equal((await server.inject('/broken')).statusCode, 500);
+  const failed = lines.map((line) => JSON.parse(line)).find(({ msg }) => msg === 'request failed');
+  assert.equal(failed.level, 'error');
+  assert.ok(failed.err.stack.includes('a mistake'));
+});
+
+test("a client's request id is used unless it could be a phone number", async () => {
+  const sent = async (id: string) =>
+    (await server.inject({ url: '/refused', headers: { 'x-request-id': id } })).headers['x-request-id'];
+  for (const id of [
+    'follow-me',
+    'a1',
+    '12345678-1234-4123-8123-1234567890ab',
+    '0af7651916cd43dd8448eb211c80319c',
+  ])
+    assert.equal(await sent(id), id);
+  for (const id of [NUMBER, `a${NUMBER}`, '4930-2312-5001', `call-${NUMBER}`])
+    assert.notEqual(await sent(id), id);
+});
