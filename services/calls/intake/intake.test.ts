@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { withSession } from '#platform/database/pool.ts';
 import { callRow, testOrigin } from '#tests/calls.ts';
@@ -172,6 +173,26 @@ test('calls of any date go in; ones before 1970 or after 2099 are set aside', as
   assert.deepEqual(kinds(outcomes), ['stored', 'stored', 'set_aside', 'set_aside']);
   const flagged = await pool.query(`SELECT flags FROM calls.cdrs WHERE start_time > '2099-01-01'`);
   assert.deepEqual(flagged.rows, [{ flags: ['in_the_future'] }]);
+});
+
+test('rows of very many months go in some months at a time; cut off, the same rows again go on', async () => {
+  const origin = await testOrigin(pool, { source: 'months' });
+  const first = Date.UTC(1990, 0, 15);
+  const rows = Array.from({ length: 70 }, (_, i) => callRow({ startTime: first + i * 30.44 * 86_400_000 }));
+  const cut = new AbortController();
+  const stored = async (): Promise<number> =>
+    (await pool.query(`SELECT count(*) AS n FROM calls.cdrs WHERE source = 'months'`)).rows[0].n;
+  const cutOff = takeIn(pool, origin, [...rows, rows[0]!], null, cut.signal);
+  while ((await stored()) === 0) await setImmediate();
+  cut.abort(new Error('the deadline'));
+  await assert.rejects(cutOff);
+  const kept = await stored();
+  assert.ok(kept >= 20 && kept < 70, `${kept} are kept`);
+  const again = kinds(await takeIn(pool, origin, [...rows, rows[0]!]));
+  assert.equal(again.filter((kind) => kind === 'stored').length, 70 - kept);
+  assert.equal(again.at(-1), 'duplicate');
+  assert.equal(await stored(), 70);
+  await assertUsageIsExact();
 });
 
 test('a clock that runs ahead does not raise the watermark beyond now', async () => {

@@ -25,7 +25,7 @@ export type RowOutcome =
   | { readonly kind: 'set_aside'; readonly rejection: Rejection };
 
 /**
- * Takes rows in, all of them or, when the database fails, none.
+ * Takes rows in, all of them or, when the database fails, none; of rows of very many months perhaps some months.
  * @param columns the header in force, kept with rows that are set aside
  * @param signal aborted: what is under way is cancelled and undone
  * @returns what became of each row, in order

@@ -2,6 +2,10 @@
  * Stores a batch in one transaction: the calls, their usage, what is set aside, and the counts of all of it. Either the
  * whole batch has happened or none of it, so a kill at any moment and the same batch again end in the same tables.
  *
+ * A batch of very many months is stored in several such transactions, some months each: PostgreSQL locks every month
+ * that a transaction touches, with its indexes, and making a month takes a while. One that is cut off keeps the months
+ * that it has done, and the same batch again goes on from there.
+ *
  * New calls go in by COPY straight into calls.cdrs, after a look-up of which are there already. A unique index stands
  * behind the look-up: when another import stored one of them in between, the batch is rolled back and looked up again.
  */
@@ -10,7 +14,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Rejection } from '../cdr.ts';
-import { ensureMonths, type Month } from '../partitions.ts';
+import { ensureMonths, type Month, monthOf } from '../partitions.ts';
 import { addUsage, countIn, raiseWatermark, storedAlready, takeNumbers } from '../store/intake.ts';
 import { lockZones } from '../store/partitions.ts';
 import { dropResolved, setAside } from '../store/rejected.ts';
@@ -21,6 +25,8 @@ import { sumByQuarter } from './usage.ts';
 
 /** A batch that meets another import's rows is tried again; it can't go on meeting them for ever. */
 const BATCH_TRIES = 10;
+/** Months that one transaction makes or stores into. */
+const MONTHS_A_TRANSACTION = 20;
 const UNIQUE_VIOLATION = '23505';
 const DEADLOCK = '40P01';
 const NO_PARTITION = '23514';
@@ -30,6 +36,8 @@ const knownMonths = new WeakMap<Pool, Set<Month>>();
 
 /** What is stored in one transaction: a batch, or what is left of it when one of its rows is refused. */
 interface Part {
+  /** In which its calls start; or more. */
+  readonly months: ReadonlySet<Month>;
   readonly calls: readonly ReadyCall[];
   readonly aside: readonly AsideRow[];
   readonly repeated: readonly RepeatedRow[];
@@ -39,7 +47,7 @@ interface Part {
  * Stores the batch, and writes what became of its rows into its outcomes.
  * @param columns the header in force, kept with rows that are set aside
  * @param signal aborted: what is under way is cancelled and undone
- * @throws the database's error when it fails as a whole; nothing of the batch is stored then
+ * @throws the database's error when it fails as a whole; nothing of the batch is stored then, or some of its months
  */
 export async function storeBatch(
   pool: Pool,
@@ -48,12 +56,12 @@ export async function storeBatch(
   columns: readonly string[] | null,
   signal?: AbortSignal,
 ): Promise<void> {
-  await store(batch);
+  for (const part of byMonths(batch)) await store(part);
 
   async function store(part: Part): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        await makeMonths(pool, batch.months, signal);
+        await makeMonths(pool, part.months, signal);
         const work = (session: Session) => storePart(session, origin, batch.text, part, columns);
         const stored = await withTransaction(pool, work, { signal });
         tellOutcomes(batch, part, stored);
@@ -72,14 +80,34 @@ export async function storeBatch(
   }
 }
 
+/** The batch, or where it has too many months for one transaction, its calls by some months at a time. */
+function byMonths(batch: Batch): Part[] {
+  const { months, calls, aside, repeated } = batch;
+  if (months.size <= MONTHS_A_TRANSACTION) return [batch];
+  const inOrder = [...months].sort((a, b) => a - b);
+  const places = new Map(inOrder.map((month, index) => [month, Math.floor(index / MONTHS_A_TRANSACTION)]));
+  const callsOf = Array.from(
+    { length: Math.ceil(months.size / MONTHS_A_TRANSACTION) },
+    (): ReadyCall[] => [],
+  );
+  for (const call of calls) callsOf[places.get(monthOf(call.startTime))!]!.push(call);
+  return callsOf.map((itsCalls, place) => ({
+    months: new Set(inOrder.slice(place * MONTHS_A_TRANSACTION, (place + 1) * MONTHS_A_TRANSACTION)),
+    calls: itsCalls,
+    aside: place === 0 ? aside : [],
+    // What says a call again counts once that call is stored.
+    repeated: place === callsOf.length - 1 ? repeated : [],
+  }));
+}
+
 /** Halves until the row that the database refuses stands alone, and sets that one aside with those that repeat it. */
 function divide(part: Part, error: Error): Part[] {
-  const { calls, aside, repeated } = part;
+  const { months, calls, aside, repeated } = part;
   if (calls.length > 1) {
     const half = calls.length >> 1;
     return [
-      { calls: calls.slice(0, half), aside, repeated: [] },
-      { calls: calls.slice(half), aside: [], repeated },
+      { months, calls: calls.slice(0, half), aside, repeated: [] },
+      { months, calls: calls.slice(half), aside: [], repeated },
     ];
   }
   const rejection: Rejection = {
@@ -89,7 +117,7 @@ function divide(part: Part, error: Error): Part[] {
   const refused = [calls[0]!, ...repeated.filter((row) => row.key === calls[0]!.key)];
   const others = repeated.filter((row) => row.key !== calls[0]!.key);
   const refusedAside = refused.map(({ row, place }) => ({ row, place, rejection }));
-  return [{ calls: [], aside: [...aside, ...refusedAside], repeated: others }];
+  return [{ months, calls: [], aside: [...aside, ...refusedAside], repeated: others }];
 }
 
 /** A call that was new, and its number. */
