@@ -285,10 +285,11 @@ function readCost(fields: Fields): string | null {
   return amount;
 }
 
-/** A number without an exponent. */
+/** A number as it was meant: a small one without its exponent. A huge one keeps it, and is refused by its size. */
 function decimalOf(value: number): string {
-  const text = String(value);
-  return text.includes('e') ? value.toFixed(12).replace(/\.?0+$/, '') : text;
+  const [, sign, whole, fraction = '', zeros] = /^(-?)(\d)(?:\.(\d+))?e-(\d+)$/.exec(String(value)) ?? [];
+  if (zeros === undefined) return String(value);
+  return `${sign}0.${'0'.repeat(Number(zeros) - 1)}${whole}${fraction}`;
 }
 
 function readAttributes(fields: Fields): Record<string, string> {

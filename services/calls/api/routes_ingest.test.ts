@@ -219,3 +219,29 @@ test('what is posted is in lists, totals and consumption at once', async () => {
     cost: [{ currency: 'EUR', amount: '1.5' }],
   });
 });
+
+test('what is nested too deep is refused: a record by itself, a document as a whole', async () => {
+  const deep = '['.repeat(200_000) + ']'.repeat(200_000);
+  const send = (body: string) =>
+    api.send(
+      'POST',
+      '/cdrs',
+      { authorization: `Bearer ${ingest}`, 'content-type': 'application/json' },
+      body,
+    );
+  const record1 = JSON.stringify(record());
+  const record2 = JSON.stringify(record({ attributes: { a: 'DEEP' } })).replace('"DEEP"', deep);
+  const array = await send(`[${record1},${record2},${deep}]`);
+  assert.equal(array.status, 200);
+  assert.deepEqual(statuses(array.body), ['stored', 'set_aside', 'set_aside']);
+  assert.deepEqual([array.body.data[1].field, array.body.data[2].code], ['attributes', 'unreadable_row']);
+  const document = await send(`{"variables":{"uuid":"x"},"callflow":${deep}}`);
+  assert.deepEqual([document.status, document.body.code], [400, 'bad_batch']);
+});
+
+test('a cost that cannot be kept exactly is set aside with what it is', async () => {
+  const { body } = await api.post([record({ cost: 1e-13 }), record({ cost: 1e300 })], ingest);
+  assert.deepEqual(statuses(body), ['set_aside', 'set_aside']);
+  assert.match(body.data[0].error, /cost is 0\.0000000000001; .*12 after the point/);
+  assert.match(body.data[1].error, /cost is 1e\+300; .*15 digits/);
+});

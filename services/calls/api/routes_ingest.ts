@@ -145,6 +145,11 @@ function readValue(body: Buffer, contentType: string): unknown {
 }
 
 function freeswitchDocument(document: unknown): Posted {
+  if (isDeeper(document, MAX_DEPTH)) {
+    throw callsError('bad_batch', {
+      message: `The document is nested too deep: at most ${MAX_DEPTH} levels are read`,
+    });
+  }
   const parsed = parseJsonCdr(document, { timeZone: 'UTC' });
   if (parsed.kind === 'skipped' || !isDocument(document)) {
     throw callsError('bad_batch', {
@@ -159,7 +164,25 @@ function freeswitchDocument(document: unknown): Posted {
 const isDocument = (value: unknown): boolean =>
   typeof (value as { variables?: unknown } | null)?.variables === 'object';
 
-async function postedRecords(values: readonly unknown[], codesOf: CodesOfAccounts): Promise<Posted> {
+/** Levels of objects and arrays in a record or document: far more than either has, far fewer than writing JSON can take. */
+const MAX_DEPTH = 64;
+
+/** Whether a value has more levels. Goes down no further than that. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
+}
+
+/** A copy that is cut off below these levels. What remains is refused all the same: no field of a record goes so deep. */
+function cutOff(value: unknown, levels: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (levels === 0) return '…';
+  if (Array.isArray(value)) return value.map((inner) => cutOff(inner, levels - 1));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, cutOff(inner, levels - 1)]));
+}
+
+async function postedRecords(posted: readonly unknown[], codesOf: CodesOfAccounts): Promise<Posted> {
+  const values = posted.map((value) => (isDeeper(value, MAX_DEPTH) ? cutOff(value, MAX_DEPTH) : value));
   const named = namedAccounts(values);
   const found = named.length === 0 ? [] : await codesOf(named);
   const codes = new Map(found.map(({ i_account, code }) => [i_account, code]));
