@@ -18,6 +18,8 @@ import { createGuardedServer, type GuardedServer } from './guarded_server.ts';
 import { waitForPostgres } from './pool.ts';
 import { createServerMetrics } from './server_metrics.ts';
 
+const UNDEFINED_TABLE = '42P01';
+
 export interface ServiceDatabaseOptions {
   /** Seen in pg_stat_activity. */
   readonly applicationName: string;
@@ -97,8 +99,13 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
   function openReplica(url: string, index: number): WatchedServer {
     let beatAt: number | undefined;
     const server = open(`replica ${index + 1}`, url, async (client) => {
-      const { rows } = await client.query<{ at: string }>(`SELECT at FROM ${options.heartbeatTable}`);
-      beatAt = rows[0] && Date.parse(rows[0].at);
+      try {
+        const { rows } = await client.query<{ at: string }>(`SELECT at FROM ${options.heartbeatTable}`);
+        beatAt = rows[0] && Date.parse(rows[0].at);
+      } catch (error) {
+        // A replica that has not replayed the first migration yet is behind, not down.
+        if ((error as { code?: string }).code !== UNDEFINED_TABLE) throw error;
+      }
     });
     return {
       role: 'replica',
