@@ -30,8 +30,17 @@ suite('a tier that loses a part', { skip: clusterSkip(), timeout: 600_000 }, () 
   async function rehearse(name: string, synchronous = false): Promise<void> {
     const drill = drills.find((candidate) => candidate.name === name);
     assert.ok(drill, name);
-    const report = await runDrill(drill, { tier, clock: systemClock, synchronous, onLine: () => {} });
-    assert.ok(report.passed, story(report));
+    const run = () => runDrill(drill, { tier, clock: systemClock, synchronous, onLine: () => {} });
+    const first = await run();
+    if (first.passed) return;
+    // Most promises are times, and a machine that does something else just then can miss one: it is rehearsed once more
+    // before it counts. A write that was acknowledged and lost counts at once.
+    const lost = first.findings.some((finding) => !finding.kept && /acknowledged/.test(finding.promise));
+    assert.ok(!lost, story(first));
+    process.stderr.write(`${name} is rehearsed again; the first time:\n${story(first)}\n`);
+    await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
+    const second = await run();
+    assert.ok(second.passed, `${story(first)}\nand again:\n${story(second)}`);
   }
 
   for (const { name, purpose } of drills) {
