@@ -38,7 +38,7 @@ function createCommand(): Command {
         .choices(SCOPES)
         .makeOptionMandatory(),
     )
-    .requiredOption('--name <name>', 'what it is for')
+    .requiredOption('--name <name>', 'what it is for', asName)
     .option('--account <code>', 'whose it is; of scope customer')
     .option(
       '--expires <when>',
@@ -121,6 +121,12 @@ function revokeCommand(): Command {
         print(`Key ${key.i_key} "${key.name}" is revoked.`);
       }),
     );
+}
+
+function asName(value: string): string {
+  const name = value.trim();
+  if (name === '') throw new InvalidArgumentError('It must say what the key is for: it can not be blank.');
+  return name;
 }
 
 function asExpiry(value: string): string {

@@ -17,6 +17,13 @@ test('a code is taken once, and a parent must exist', async () => {
   assert.equal(b.parent, 'a');
 });
 
+test('a code is neither blank nor longer than a record may name it', async () => {
+  for (const code of ['', ' ', 'x'.repeat(201)]) {
+    await assert.rejects(createAccount(pool, { ...fields, code }, null), /1 to 200/);
+  }
+  assert.equal((await createAccount(pool, { ...fields, code: 'x'.repeat(200) }, null)).code.length, 200);
+});
+
 test('an account cannot come to stand below itself', async () => {
   await createAccount(pool, { ...fields, code: 'c' }, 'b');
   await assert.rejects(changeAccount(pool, 'a', { parent: 'c' }), /stands below it/);

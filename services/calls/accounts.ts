@@ -42,16 +42,24 @@ export interface AccountEdit {
   readonly parent?: string | null | undefined;
 }
 
+/** As long as a record may name it (api/posted_record.ts). */
+const LONGEST_CODE = 200;
+
 const UNIQUE_VIOLATION = '23505';
 
 /**
- * @throws Error when the code is taken, or the parent does not exist
+ * @throws Error when the code is blank, too long or taken, or the parent does not exist
  */
-export function createAccount(
+export async function createAccount(
   pool: Pool,
   account: Omit<NewAccount, 'iParent'>,
   parent: string | null,
 ): Promise<AccountRow> {
+  if (account.code.trim() === '' || account.code.length > LONGEST_CODE) {
+    throw new Error(
+      `the account's code has ${account.code.length} characters; it must have 1 to ${LONGEST_CODE}, not all blank`,
+    );
+  }
   return withTransaction(pool, async (session) => {
     const iParent = parent === null ? null : (await accountWithCode(session, parent)).i_account;
     try {

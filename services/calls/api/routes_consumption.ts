@@ -97,12 +97,18 @@ function readRange(query: ConsumptionQuery, zone: ZoneClock, nowMs: number): { f
   return { from, to };
 }
 
+const DATE_FORM = /^\d{4}-\d\d-\d\d$/;
+
 function read(name: string, text: string | undefined, zone: ZoneClock): Micros | undefined {
   if (text === undefined) return undefined;
   const date = readDate(text);
   if (date !== undefined) return zone.startOfDay(date);
   const instant = readInstant(text);
-  if (instant.kind === 'bad') throw badParameter(name, `${instant.reason}; or a date such as 2026-11-01`);
+  if (instant.kind === 'bad') {
+    // Of a date that is none, it is said what is wrong with it.
+    const alternative = DATE_FORM.test(text) ? '' : '; or a date such as 2026-11-01';
+    throw badParameter(name, instant.reason + alternative);
+  }
   return instant.at;
 }
 

@@ -28,6 +28,8 @@ test('a + that a URL turned into a blank is still one', () => {
 test('what is wrong with a time is said', () => {
   assert.match(reason('2026-11-01T00:00:00'), /has no zone/);
   assert.match(reason('2026-11-01'), /is a date/);
+  assert.match(reason('2026-02-30'), /^names no day of the calendar/);
+  assert.match(reason('2016-12-31T23:59:60Z'), /leap second/);
   assert.match(reason('yesterday'), /must be an RFC 3339 instant/);
   assert.match(reason('2026-02-30T00:00:00Z'), /names no day/);
   assert.match(reason('2026-02-01T24:00:00Z'), /names no day or time/);

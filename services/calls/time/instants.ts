@@ -20,12 +20,16 @@ const INSTANT =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:([Zz])|([+ -])(\d{2}):(\d{2}))?$/;
 const DATE = /^(\d{4})-(\d{2})-(\d{2})$/;
 
+const NO_SUCH_DAY = `names no day of the calendar from ${FIRST_YEAR} to ${LAST_YEAR}`;
+
 /** Reads an RFC 3339 instant. Never guesses a zone: a time without one is refused. */
 export function readInstant(text: string): ReadInstant {
   const match = INSTANT.exec(text);
   if (!match) {
     const example = 'an RFC 3339 instant such as 2026-11-01T00:00:00Z or 2026-11-01T00:00:00+01:00';
-    if (DATE.test(text)) return bad(`is a date; it must be ${example}`);
+    if (DATE.test(text)) {
+      return bad(readDate(text) === undefined ? NO_SUCH_DAY : `is a date; it must be ${example}`);
+    }
     return bad(`must be ${example}`);
   }
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
@@ -39,6 +43,9 @@ export function readInstant(text: string): ReadInstant {
   const [fraction = '', utc, sign, offsetHours, offsetMinutes] = match.slice(7);
   if (utc === undefined && sign === undefined) {
     return bad('has no zone: end it with Z for UTC, or with an offset such as +01:00 (in a URL: %2B01:00)');
+  }
+  if (second === 60) {
+    return bad('has a leap second (:60), which clocks here do not count: say the second before or after it');
   }
   if (!isDate(year, month, day) || hour > 23 || minute > 59 || second > 59) {
     return bad(`names no day or time of the years ${FIRST_YEAR} to ${LAST_YEAR}`);
