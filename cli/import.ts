@@ -10,6 +10,7 @@ import {
   newCounts,
 } from '#services/calls/intake/import_file.ts';
 import { listSources, openSourceFile, type SourceFile } from '#services/calls/intake/source_files.ts';
+import { oldestKept } from '#services/calls/partitions.ts';
 import { type CommandDatabase, withDatabase } from './database.ts';
 import { explainFailure } from './failure.ts';
 import { rememberedMapping } from './import_maps.ts';
@@ -99,6 +100,8 @@ Exit status: 0 all stored, 3 some rows set aside (trunkline import rejected list
 }
 
 async function importCdrs(paths: string[], options: Options): Promise<void> {
+  if (paths.includes(''))
+    throw new Error('a file name is empty (""): name the file, or . for the current folder');
   const sources = await listSources(paths);
   await withDatabase(async (database) => {
     const settings = await importOptions(database, options);
@@ -127,18 +130,24 @@ async function importAll(
   const total = newCounts();
   const failures: string[] = [];
   const importOne = async (source: SourceFile, dry?: Parameters<typeof importSource>[5]) => {
+    let counts = newCounts();
     try {
       const opened = await openSourceFile(source, process.stdin);
       progress.begin(source, opened);
       const events = {
         onFormat: (format: FormatName, why: string) =>
           progress.announce(format, `${FORMATS[format].title}: ${why}${zoneNote(settings.read)}`),
-        onProgress: (counts: ImportCounts) => progress.update(counts),
+        onProgress: (now: ImportCounts) => {
+          counts = now;
+          progress.update(now);
+        },
       };
-      addCounts(total, await importSource(pool, source.name, opened, settings, events, dry));
+      await importSource(pool, source.name, opened, settings, events, dry);
     } catch (error) {
       failures.push(`${source.name}: ${explainFailure(error)}`);
     }
+    // Of one that broke off too: what was stored until then stays.
+    addCounts(total, counts);
     progress.finish();
   };
   if (options.dryRun)
@@ -177,6 +186,8 @@ async function importOptions({ pool, config }: CommandDatabase, options: Options
     newAccounts: options.createAccounts
       ? { currency: options.currency ?? config.DEFAULT_CURRENCY, timeZone, country: options.country ?? null }
       : null,
+    keptFrom:
+      config.CDR_RETENTION_MONTHS > 0 ? oldestKept(Date.now(), config.CDR_RETENTION_MONTHS) : undefined,
   };
 }
 
@@ -185,6 +196,7 @@ function addCounts(total: ImportCounts, counts: ImportCounts): void {
   total.stored += counts.stored;
   total.duplicates += counts.duplicates;
   total.setAside += counts.setAside;
+  total.olderThanRetention += counts.olderThanRetention;
   for (const [reason, count] of counts.reasons)
     total.reasons.set(reason, (total.reasons.get(reason) ?? 0) + count);
 }
@@ -197,6 +209,7 @@ function summaryJson(total: ImportCounts, seconds: number, failures: readonly st
     stored,
     duplicates,
     set_aside: setAside,
+    older_than_retention: total.olderThanRetention,
     reasons,
     seconds,
     per_second: rate(read, seconds),
@@ -214,6 +227,11 @@ function summaryText(total: ImportCounts, seconds: number, options: Options): st
     `${words[1]!.padEnd(12)}${grouped(total.setAside)}${reasons && ` (${reasons})`}`,
     `per second  ${grouped(rate(total.read, seconds))} (${seconds.toFixed(1)} s)`,
   ];
+  if (total.olderThanRetention > 0) {
+    lines.push(
+      `${grouped(total.olderThanRetention)} of the calls ${words[0]} are older than CDR_RETENTION_MONTHS keeps: a running service removes them within the hour`,
+    );
+  }
   if (total.reasons.has('unknown_account')) {
     lines.push(
       'Rows of unknown accounts: make the accounts (--create-accounts), then: trunkline import rejected retry',

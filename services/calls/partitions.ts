@@ -79,12 +79,18 @@ export function ensureMonthsAhead(pool: Pool, now: number): Promise<Month[]> {
 }
 
 /**
+ * The first month that retention keeps.
+ * @param keepMonths whole months beside the one of `now`
+ */
+export const oldestKept = (now: number, keepMonths: number): Month => addMonths(monthOf(now), -keepMonths);
+
+/**
  * Removes every month that ended more than `keepMonths` months ago, with its usage, each in one transaction, so that
  * lists, totals and consumption go on telling the same.
  * @returns the months that were removed
  */
 export async function removeOldMonths(pool: Pool, now: number, keepMonths: number): Promise<Month[]> {
-  const oldest = addMonths(monthOf(now), -keepMonths);
+  const oldest = oldestKept(now, keepMonths);
   return withTransaction(pool, async (session) => {
     await session.run(lockPartitions());
     const old = [...(await existingMonths(session))].filter((month) => month < oldest).sort();

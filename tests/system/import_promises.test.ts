@@ -177,4 +177,22 @@ test('what cannot be read is told, with exit status 1', async () => {
   const cut = await runCommand(importOf(cutGzip), env);
   assert.equal(cut.code, 1, cut.err);
   assert.match(cut.err, /cut.gz/);
+  const told = JSON.parse(cut.out);
+  assert.ok(told.read > 0 && told.read < 2_000, 'what was read until then is told');
+  assert.equal(told.stored + told.duplicates + told.set_aside, told.read);
+  const empty = await runCommand(['import', 'cdrs', ''], env);
+  assert.deepEqual([empty.code, /a file name is empty/.test(empty.err)], [1, true], empty.err);
+});
+
+test('calls that retention removes next are told', async () => {
+  const database = await testDatabase();
+  const old = join(folder, 'old.csv');
+  await writeFile(old, asteriskRows(0, 400).replaceAll('"2026-', '"2001-'));
+  const env = { DATABASE_URL: database.url, CDR_RETENTION_MONTHS: '2' };
+  const dry = await runCommand([...importOf(old), '--dry-run'], env);
+  assert.equal(JSON.parse(dry.out).older_than_retention, 400, dry.err);
+  const imported = await runCommand(['import', 'cdrs', old, '--create-accounts'], env);
+  assert.match(imported.out, /400 of the calls stored are older than CDR_RETENTION_MONTHS keeps/);
+  const again = await runCommand(importOf(old), { DATABASE_URL: database.url });
+  assert.equal(JSON.parse(again.out).older_than_retention, 0);
 });

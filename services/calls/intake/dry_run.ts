@@ -2,6 +2,7 @@
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { type Batch, callIdOf, sourceKeyOf } from './batch.ts';
+import { iCdrOf } from './copy_text.ts';
 import type { Origin } from './intake.ts';
 import { newCalls } from './store_batch.ts';
 
@@ -34,5 +35,8 @@ export async function wouldStore(session: Session, origin: Origin, batch: Batch)
      ON CONFLICT DO NOTHING RETURNING place`,
     [fresh.map(callIdOf), fresh.map(sourceKeyOf)],
   );
-  for (const { place } of remembered.rows) outcomes[fresh[place - 1]!.place] = { kind: 'stored', iCdr: 0 };
+  for (const { place } of remembered.rows) {
+    const call = fresh[place - 1]!;
+    outcomes[call.place] = { kind: 'stored', iCdr: iCdrOf(call.startTime, 0) };
+  }
 }

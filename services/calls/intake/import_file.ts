@@ -10,9 +10,11 @@ import type { Session } from '#platform/database/session.ts';
 import { detectFormat } from '../formats/detect.ts';
 import { FORMATS, type FormatName } from '../formats/formats.ts';
 import { openSource, type SourceOptions, type Taken } from '../formats/reader.ts';
+import type { Month } from '../partitions.ts';
 import { finishImport, type NewAccounts } from '../store/intake.ts';
 import { createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
 import { type OpenBatch, openBatch } from './batch.ts';
+import { I_CDR_MONTH } from './copy_text.ts';
 import { wouldStore } from './dry_run.ts';
 import type { Origin, RowOutcome } from './intake.ts';
 import { openFileOrigin } from './origin.ts';
@@ -26,6 +28,8 @@ export interface ImportOptions {
   readonly source: string | undefined;
   readonly read: SourceOptions;
   readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
+  /** The first month that retention keeps (partitions.ts); undefined: it keeps all. */
+  readonly keptFrom?: Month | undefined;
 }
 
 export interface ImportCounts {
@@ -33,6 +37,8 @@ export interface ImportCounts {
   stored: number;
   duplicates: number;
   setAside: number;
+  /** Stored calls of months that retention removes next. */
+  olderThanRetention: number;
   /** How many were set aside for what. */
   readonly reasons: Map<string, number>;
 }
@@ -40,7 +46,7 @@ export interface ImportCounts {
 export interface ImportEvents {
   /** The format is known. `why` is a sentence for people. */
   onFormat(format: FormatName, why: string): void;
-  /** After every batch. */
+  /** After every batch that is stored; so they are at hand when the import breaks off later. */
   onProgress(counts: ImportCounts): void;
 }
 
@@ -54,6 +60,7 @@ export const newCounts = (): ImportCounts => ({
   stored: 0,
   duplicates: 0,
   setAside: 0,
+  olderThanRetention: 0,
   reasons: new Map(),
 });
 
@@ -81,10 +88,11 @@ export async function importSource(
     dry ? pretendedAccounts(dry, newAccounts) : storedAccounts(pool, newAccounts),
   );
 
+  const firstKept = (options.keptFrom ?? 0) * I_CDR_MONTH;
   const store = async (batch: OpenBatch): Promise<void> => {
     if (dry) await wouldStore(dry, origin, batch);
     else await storeBatch(pool, origin, batch, reader.columns);
-    count(counts, batch.outcomes as RowOutcome[]);
+    count(counts, batch.outcomes as RowOutcome[], firstKept);
     events.onProgress(counts);
   };
 
@@ -149,11 +157,14 @@ function readOptionsToKeep(read: SourceOptions): object {
   return { ...read, inboundContexts: read.inboundContexts?.source };
 }
 
-function count(counts: ImportCounts, outcomes: readonly RowOutcome[]): void {
+/** @param firstKept an i_cdr: calls of lower ones are older than retention keeps */
+function count(counts: ImportCounts, outcomes: readonly RowOutcome[], firstKept: number): void {
   counts.read += outcomes.length;
   for (const outcome of outcomes) {
-    if (outcome.kind === 'stored') counts.stored++;
-    else if (outcome.kind === 'duplicate') counts.duplicates++;
+    if (outcome.kind === 'stored') {
+      counts.stored++;
+      if (outcome.iCdr < firstKept) counts.olderThanRetention++;
+    } else if (outcome.kind === 'duplicate') counts.duplicates++;
     else {
       counts.setAside++;
       counts.reasons.set(outcome.rejection.code, (counts.reasons.get(outcome.rejection.code) ?? 0) + 1);
