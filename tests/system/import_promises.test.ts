@@ -173,12 +173,13 @@ test('what cannot be read is told, with exit status 1', async () => {
   assert.equal(unknown.code, 1);
   assert.match(unknown.err, /--format/);
   const cutGzip = join(folder, 'cut.gz');
-  await writeFile(cutGzip, gzipSync(asteriskRows(10_000, 12_000)).subarray(0, 9_000));
+  const whole = gzipSync(asteriskRows(10_000, 14_000));
+  await writeFile(cutGzip, whole.subarray(0, whole.length * 0.8));
   const cut = await runCommand(importOf(cutGzip), env);
   assert.equal(cut.code, 1, cut.err);
   assert.match(cut.err, /cut.gz/);
   const told = JSON.parse(cut.out);
-  assert.ok(told.read > 0 && told.read < 2_000, 'what was read until then is told');
+  assert.ok(told.read > 0 && told.read < 4_000, 'what was read until then is told');
   assert.equal(told.stored + told.duplicates + told.set_aside, told.read);
   const empty = await runCommand(['import', 'cdrs', ''], env);
   assert.deepEqual([empty.code, /a file name is empty/.test(empty.err)], [1, true], empty.err);
