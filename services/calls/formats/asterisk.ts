@@ -254,9 +254,7 @@ function toRecord(
  * Asterisk does, nor `userfield`, which is set late.
  */
 function identityOf(row: string[], callId: string): string {
-  let identity = row[ACCOUNTCODE]!;
-  for (let at = SRC; at <= AMAFLAGS; at++) identity += `\u001f${row[at]}`;
-  return `${identity}\u001f${callId}`;
+  return `${row.slice(ACCOUNTCODE, UNIQUEID).join('\u001f')}\u001f${callId}`;
 }
 
 function attributesOf(row: string[]): Record<string, string> {
