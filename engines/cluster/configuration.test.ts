@@ -74,6 +74,17 @@ test('every configuration file in infrastructure/ is a template that the tier us
   }
 });
 
+test('every name in the templates is explained in infrastructure/README.md', () => {
+  const explained = readTemplate('README.md');
+  const root = fileURLToPath(new URL('../../infrastructure/', import.meta.url));
+  const missing = ['haproxy', 'pgbouncer', 'postgres', 'patroni']
+    .flatMap((folder) => readdirSync(join(root, folder)).map((name) => `${folder}/${name}`))
+    .flatMap((file) => placeholdersOf(readTemplate(file)))
+    // PGB2_ADDRESS and its like stand for themselves with PGB1_ADDRESS.
+    .filter((name) => !explained.includes(`\`${name.replace(/^(PGB|PGR|NODE)\d/, '$11')}\``));
+  assert.deepEqual([...new Set(missing)], []);
+});
+
 test('a block of ports has no port twice and stays within itself', () => {
   const layout = localLayout({ data: '/x', portBase: 21_000, haproxies: HAPROXIES_MAX });
   const ports = portsOf(layout).map(({ port }) => port);

@@ -8,10 +8,13 @@
  */
 import pg from 'pg';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { Node } from '../layout.ts';
+import { waitFor } from '../readiness.ts';
 import type { Tier } from '../tier.ts';
 
 export const REQUEST_LIMIT_MS = 10_000;
 const CONNECT_LIMIT_MS = 5_000;
+const REPLICATED_LIMIT_MS = 30_000;
 /** Between two requests of a client: enough to be seen, little enough that two CPUs do other things too. */
 const PAUSE_MS = 25;
 /** After a failure, so that a dead tier is not hammered. */
@@ -76,15 +79,27 @@ interface LoadClient {
   longestWaitMs: number;
 }
 
-/** Makes the table of the load, anew. */
+/** Makes the table of the load, anew, and waits until every replica has it. */
 export async function prepareLoad(tier: Tier): Promise<void> {
-  await onLeader(tier, async (client) => {
+  const position = await onLeader(tier, async (client) => {
     await client.query('DROP SCHEMA IF EXISTS drill CASCADE');
     await client.query('CREATE SCHEMA drill');
     await client.query(
       'CREATE TABLE drill.written (writer int, number int, at timestamptz DEFAULT now(), PRIMARY KEY (writer, number))',
     );
+    return (await client.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn')).rows[0]!.lsn;
   });
+  for (const node of tier.layout.nodes) {
+    await waitFor(REPLICATED_LIMIT_MS, async () => {
+      const { rows } = await onNode(node, tier, (client) =>
+        client.query<{ there: boolean | null }>('SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS there', [
+          position,
+        ]),
+      );
+      // null: a primary, which has it anyway
+      return rows[0]?.there === false ? `${node.name} has not replayed ${position} yet` : undefined;
+    });
+  }
 }
 
 export async function removeLoad(tier: Tier): Promise<void> {
@@ -103,11 +118,10 @@ export async function lostWrites(tier: Tier, report: LoadReport): Promise<Acknow
   return report.acknowledged.filter((write) => !kept.has(`${write.writer}/${write.number}`));
 }
 
-async function onLeader<T>(tier: Tier, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({
-    connectionString: tier.writeUrl,
-    connectionTimeoutMillis: CONNECT_LIMIT_MS,
-  });
+const onLeader = <T>(tier: Tier, work: (client: pg.Client) => Promise<T>) => onUrl(tier.writeUrl, work);
+
+async function onUrl<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_LIMIT_MS });
   client.on('error', () => {});
   await client.connect();
   try {
@@ -115,6 +129,13 @@ async function onLeader<T>(tier: Tier, work: (client: pg.Client) => Promise<T>):
   } finally {
     await client.end();
   }
+}
+
+/** Past HAProxy and PgBouncer. */
+async function onNode<T>(node: Node, tier: Tier, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const url = new URL(tier.writeUrl);
+  url.host = `${node.host}:${node.port}`;
+  return onUrl(url.href, work);
 }
 
 /** Starts the clients; they go on until `stop`. */
