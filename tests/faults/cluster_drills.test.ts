@@ -16,7 +16,7 @@ const ANSWERED_LIMIT_MS = 10_000;
 const WITHOUT_ETCD_MS = 24_000;
 const SYNCHRONOUS_CRASHES = 3;
 
-suite('a tier that loses a part', { skip: clusterSkip(), timeout: 600_000 }, () => {
+suite('a tier that loses a part', { skip: clusterSkip(), timeout: 1_200_000 }, () => {
   let cluster: TestCluster;
   let tier: Tier;
 
