@@ -160,6 +160,19 @@ test('NUL and lone surrogates, wherever they stand, are replaced; the calls go i
   assert.deepEqual(kinds(await takeIn(pool, origin, [aside], [poison])), ['set_aside']);
 });
 
+test('a call id too long for an index costs its own row', async () => {
+  // Random, since PostgreSQL compresses what repeats.
+  const callId = Array.from({ length: 9_000 }, (_, i) =>
+    ((i * 2_654_435_761) % 4_294_967_296).toString(36),
+  ).join('');
+  const rows = [callRow(), callRow({ callId }), callRow()];
+  assert.deepEqual(kinds(await takeIn(pool, await testOrigin(pool), rows)), [
+    'stored',
+    'set_aside',
+    'stored',
+  ]);
+});
+
 test('calls of any date go in; ones before 1970 or after 2099 are set aside', async () => {
   const at = (time: string) =>
     callRow({ startTime: Date.parse(time), connectTime: null, disconnectTime: null });

@@ -70,8 +70,8 @@ export async function storeBatch(
         const code = (error as { code?: string }).code ?? '';
         if (code === NO_PARTITION) knownMonths.delete(pool);
         if ([UNIQUE_VIOLATION, DEADLOCK, NO_PARTITION].includes(code) && attempt < BATCH_TRIES) continue;
-        // A value that PostgreSQL alone refuses: find its row, and let the others in.
-        const isRowsFault = part.calls.length > 0 && (code.startsWith('22') || code === NO_PARTITION);
+        // A value that PostgreSQL alone refuses (54000: too long for an index): find its row, and let the others in.
+        const isRowsFault = part.calls.length > 0 && (/^22|^54000$/.test(code) || code === NO_PARTITION);
         if (!isRowsFault) throw error;
         for (const smaller of divide(part, error as Error)) await store(smaller);
         return;
