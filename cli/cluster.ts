@@ -7,6 +7,7 @@ import { type ClusterOptions, HAPROXIES_DEFAULT, startCluster } from '#engines/c
 import { destroyCluster, stopCluster } from '#engines/cluster/ending.ts';
 import { renderForContainers, rewriteConfiguration } from '#engines/cluster/folders.ts';
 import { CLIENTS_DEFAULT } from '#engines/cluster/limits.ts';
+import { handOver, proxyOf, sessionsOf, setEverywhere } from '#engines/cluster/maintenance.ts';
 import { reloadTier } from '#engines/cluster/reload.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
@@ -86,6 +87,35 @@ Examples:
       await rewriteConfiguration(tier);
       await reloadTier(tier, print);
     });
+
+  withData(cluster.command('switchover'))
+    .description("hand the primary's role to a replica; clients are held meanwhile, none fails")
+    .argument('[node]', 'the replica; any that is well when left out')
+    .addHelpText('after', '\nExample:\n  $ trunkline cluster switchover node2')
+    .action(async (node: string | undefined, { data }: { data: string }) => {
+      await handOver(await findTier(data), node, print);
+    });
+
+  for (const [name, state, what] of [
+    [
+      'drain',
+      'drain',
+      'send no new clients to a bouncer; those that it has stay until they renew their connections',
+    ],
+    ['undrain', 'ready', 'send clients to a drained bouncer again'],
+  ] as const) {
+    withData(cluster.command(name))
+      .description(what)
+      .argument('<bouncer>', 'pgb1, pgb2, pgb3, pgr1 or pgr2')
+      .addHelpText('after', `\nExample:\n  $ trunkline cluster ${name} pgb2`)
+      .action(async (wanted: string, { data }: { data: string }) => {
+        const { layout } = await findTier(data);
+        const bouncer = layout.bouncers.find((candidate) => candidate.name === wanted);
+        if (!bouncer) throw new Error(`no bouncer is called "${wanted}"`);
+        await setEverywhere(layout, proxyOf(bouncer), bouncer.name, state);
+        print(`${wanted}: ${await sessionsOf(layout, proxyOf(bouncer), wanted)} clients now`);
+      });
+  }
 
   withData(cluster.command('down'))
     .description('stop the tier; its data stays')

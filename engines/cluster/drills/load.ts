@@ -89,15 +89,13 @@ export async function prepareLoad(tier: Tier): Promise<void> {
     );
     return (await client.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn')).rows[0]!.lsn;
   });
+  const there = 'SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::pg_lsn AS there';
   for (const node of tier.layout.nodes) {
     await waitFor(REPLICATED_LIMIT_MS, async () => {
       const { rows } = await onNode(node, tier, (client) =>
-        client.query<{ there: boolean | null }>('SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS there', [
-          position,
-        ]),
+        client.query<{ there: boolean }>(there, [position]),
       );
-      // null: a primary, which has it anyway
-      return rows[0]?.there === false ? `${node.name} has not replayed ${position} yet` : undefined;
+      return rows[0]?.there ? undefined : `${node.name} has not replayed ${position} yet`;
     });
   }
 }

@@ -1,7 +1,7 @@
 /** Drills of planned work: nothing is broken, and nobody may notice. */
-import { setServer, statistics } from '../haproxy.ts';
 import type { Bouncer, Node } from '../layout.ts';
-import { leaderOf, restartPostgres, switchover } from '../patroni.ts';
+import { handOver, proxyOf, sessionsOf, setEverywhere } from '../maintenance.ts';
+import { leaderOf, restartPostgres } from '../patroni.ts';
 import { tell } from '../pgbouncer.ts';
 import { signal, until } from '../processes.ts';
 import { reloadHaproxies } from '../reload.ts';
@@ -49,8 +49,10 @@ export const rollingRestart: Drill = {
     const primary = await leaderOf(tier.layout.nodes);
     if (!primary) throw new Error('there is no primary');
     for (const node of tier.layout.nodes) if (node !== primary) await restartReplica(context, node);
-    const candidate = tier.layout.nodes.find((node) => node !== primary)!;
-    const pausedMs = await handOver(context, primary, candidate);
+    const pausedAt = context.clock.monotonic();
+    await handOver(tier, undefined, context.say);
+    const pausedMs = context.clock.monotonic() - pausedAt;
+    await context.wait(() => context.watch.server('replicas', primary.name) === 'up', UP_LIMIT_MS);
     await restartReplica(context, primary);
     return {
       brokenAt,
@@ -62,9 +64,12 @@ export const rollingRestart: Drill = {
 
 /** Takes a bouncer out for new clients, waits until the last has left, restarts it, and lets clients in again. */
 async function restartBouncer({ tier, say, watch, wait }: DrillContext, bouncer: Bouncer): Promise<void> {
-  const proxy = bouncer.upstream === 'leader' ? 'bouncers' : 'read_bouncers';
+  const proxy = proxyOf(bouncer);
   await setEverywhere(tier.layout, proxy, bouncer.name, 'drain');
-  const empty = await until(() => isEmpty(tier.layout, proxy, bouncer.name), DRAIN_LIMIT_MS);
+  const empty = await until(
+    async () => (await sessionsOf(tier.layout, proxy, bouncer.name)) === 0,
+    DRAIN_LIMIT_MS,
+  );
   say(`${bouncer.name}: drained${empty ? '' : ', but for clients that keep their connections'}`);
   const { pid } = await tier.processOf(bouncer.name);
   await tier.hold(bouncer.name);
@@ -85,56 +90,13 @@ async function restartReplica({ tier, say, watch, wait }: DrillContext, node: No
       await tell(bouncer, tier.secrets, 'RECONNECT trunkline', PAUSE_LIMIT_MS);
     }
   }
-  const empty = await until(() => isEmpty(tier.layout, 'replicas', node.name), DRAIN_LIMIT_MS);
+  const empty = await until(
+    async () => (await sessionsOf(tier.layout, 'replicas', node.name)) === 0,
+    DRAIN_LIMIT_MS,
+  );
   say(`${node.name}: drained${empty ? '' : ', but for queries that still run'}`);
   await restartPostgres(node, tier.secrets);
   await setEverywhere(tier.layout, 'replicas', node.name, 'ready');
   await wait(() => watch.server('replicas', node.name) === 'up', UP_LIMIT_MS);
   say(`${node.name}: restarted`);
-}
-
-/**
- * Switches the primary while the bouncers hold their clients: PAUSE lets transactions end, so that none is cut.
- * @returns milliseconds for which writes were held
- */
-async function handOver(context: DrillContext, primary: Node, candidate: Node): Promise<number> {
-  const { tier, say, watch, wait, clock } = context;
-  const bouncers = tier.layout.bouncers.filter((bouncer) => bouncer.upstream === 'leader');
-  const pausedAt = clock.monotonic();
-  try {
-    await Promise.all(bouncers.map((b) => tell(b, tier.secrets, 'PAUSE trunkline', PAUSE_LIMIT_MS)));
-    say('the bouncers hold their clients');
-    await switchover(tier.layout.nodes, tier.secrets, primary.name, candidate.name);
-    // Until the old one is marked DOWN too, a bouncer might still be led to it.
-    const handedOver = () =>
-      watch.server('leader', candidate.name) === 'up' && watch.server('leader', primary.name) === 'down';
-    await wait(handedOver, UP_LIMIT_MS);
-    say(`${candidate.name} is the primary now`);
-  } finally {
-    await Promise.allSettled(bouncers.map((b) => tell(b, tier.secrets, 'RESUME trunkline', PAUSE_LIMIT_MS)));
-  }
-  const heldMs = clock.monotonic() - pausedAt;
-  await wait(() => watch.server('replicas', primary.name) === 'up', UP_LIMIT_MS);
-  return heldMs;
-}
-
-async function setEverywhere(
-  layout: DrillContext['tier']['layout'],
-  proxy: string,
-  server: string,
-  state: 'drain' | 'ready',
-): Promise<void> {
-  for (const haproxy of layout.haproxies) await setServer(haproxy, proxy, server, state);
-}
-
-async function isEmpty(
-  layout: DrillContext['tier']['layout'],
-  proxy: string,
-  server: string,
-): Promise<boolean> {
-  for (const haproxy of layout.haproxies) {
-    const rows = await statistics(haproxy);
-    if (rows.some((row) => row.proxy === proxy && row.server === server && row.sessions > 0)) return false;
-  }
-  return true;
 }

@@ -1,0 +1,82 @@
+/** Planned work on a running tier, so that no client notices: drain a server, hand the primary's role over. */
+import { isUp, type ServerRow, setServer, statistics } from './haproxy.ts';
+import type { Bouncer, Layout } from './layout.ts';
+import { leaderOf, members, switchover } from './patroni.ts';
+import { tell } from './pgbouncer.ts';
+import { waitFor } from './readiness.ts';
+import type { Tier } from './tier.ts';
+
+const TELL_LIMIT_MS = 10_000;
+const HANDED_OVER_LIMIT_MS = 30_000;
+
+/** HAProxy's proxy that leads to a bouncer. */
+export const proxyOf = (bouncer: Bouncer): string =>
+  bouncer.upstream === 'leader' ? 'bouncers' : 'read_bouncers';
+
+/**
+ * Takes a server out for new connections at every HAProxy process, or lets them in again. Those that it has stay until
+ * they end by themselves.
+ */
+export async function setEverywhere(
+  layout: Layout,
+  proxy: string,
+  server: string,
+  state: 'drain' | 'ready',
+): Promise<void> {
+  for (const haproxy of layout.haproxies) await setServer(haproxy, proxy, server, state);
+}
+
+/** Connections of a server over all HAProxy processes. */
+export async function sessionsOf(layout: Layout, proxy: string, server: string): Promise<number> {
+  const views = await viewsOf(layout, proxy, server);
+  return views.reduce((sum, row) => sum + row.sessions, 0);
+}
+
+async function viewsOf(layout: Layout, proxy: string, server: string): Promise<ServerRow[]> {
+  const all = (await Promise.all(layout.haproxies.map(statistics))).flat();
+  return all.filter((row) => row.proxy === proxy && row.server === server);
+}
+
+/**
+ * Hands the primary's role to a replica while the bouncers hold their clients: transactions under way end, those that
+ * come wait a few seconds, none fails.
+ * @param wanted name of the replica; any that is well when left out
+ * @returns the names of the old primary and the new one
+ * @throws Error when there is no such replica, or Patroni refuses; the clients go on then as before
+ */
+export async function handOver(
+  tier: Tier,
+  wanted: string | undefined,
+  told: (text: string) => void,
+): Promise<{ from: string; to: string }> {
+  const { layout, secrets } = tier;
+  const from = (await leaderOf(layout.nodes))?.name;
+  const replicas = ((await members(layout.nodes)) ?? []).filter((member) => member.role !== 'leader');
+  // With synchronous replication Patroni accepts the confirming replica only.
+  const preferred = replicas.find((member) => member.role === 'sync_standby') ?? replicas[0];
+  const to = wanted ?? preferred?.name;
+  if (!from || !to || !replicas.some((member) => member.name === to)) {
+    throw new Error(
+      `${wanted ?? 'no node'} is not a replica that could take over from ${from ?? 'no primary'}`,
+    );
+  }
+  const bouncers = layout.bouncers.filter((bouncer) => bouncer.upstream === 'leader');
+  const tellAll = (what: 'PAUSE trunkline' | 'RESUME trunkline') =>
+    bouncers.map((bouncer) => tell(bouncer, secrets, what, TELL_LIMIT_MS));
+  try {
+    await Promise.all(tellAll('PAUSE trunkline'));
+    told('the bouncers hold their clients');
+    await switchover(layout.nodes, secrets, from, to);
+    // Until the old one is marked DOWN too, a bouncer might still be led to it.
+    await waitFor(HANDED_OVER_LIMIT_MS, async () => {
+      const now = await viewsOf(layout, 'leader', to);
+      const before = await viewsOf(layout, 'leader', from);
+      const done = now.every(isUp) && !before.some(isUp);
+      return done ? undefined : `HAProxy does not lead to ${to} yet`;
+    });
+    told(`${to} is the primary now, ${from} follows it`);
+  } finally {
+    await Promise.allSettled(tellAll('RESUME trunkline'));
+  }
+  return { from, to };
+}
