@@ -17,6 +17,8 @@ export interface ClientPromise {
 
 /** One thing promised, and what was measured. */
 export interface Finding {
+  /** A missed `time` may be a machine that was busy just then; failed `requests` and lost `writes` are not. */
+  readonly about: 'time' | 'requests' | 'writes';
   readonly promise: string;
   readonly measured: string;
   readonly kept: boolean;
@@ -52,11 +54,17 @@ function failures({ promise, outcome, report }: Evidence): Finding {
     writes: [reads, 'no read fails (after its one retry)'],
   }[promise.mayFail] as [typeof report.failures, string];
   const example = wrong[0] ? `, such as: ${wrong[0].message}` : '';
-  return { promise: text, measured: `${wrong.length} failed${example}`, kept: wrong.length === 0 };
+  return {
+    about: 'requests',
+    promise: text,
+    measured: `${wrong.length} failed${example}`,
+    kept: wrong.length === 0,
+  };
 }
 
 function silence(kind: string, report: KindReport, limitMs: number): Finding {
   return {
+    about: 'time',
     promise: `some ${kind} is answered at least every ${limitMs / 1_000} s`,
     measured: `${(report.longestSilenceMs / 1_000).toFixed(2)} s without an answer`,
     kept: report.answered > 0 && report.longestSilenceMs <= limitMs,
@@ -78,12 +86,18 @@ function losses({ promise, outcome, report, lost, synchronous }: Evidence): Find
   const measured = `${lost.length} of ${report.acknowledged.length} lost${
     losable > 0 ? `, ${wrong.length} of them older or newer than that` : ''
   }`;
-  return { promise: text, measured, kept: wrong.length === 0 && report.acknowledged.length > 0 };
+  return {
+    about: 'writes',
+    promise: text,
+    measured,
+    kept: wrong.length === 0 && report.acknowledged.length > 0,
+  };
 }
 
 /** A finding about how long something took. */
 export function within(what: string, tookMs: number, limitMs: number): Finding {
   return {
+    about: 'time',
     promise: `${what} within ${limitMs / 1_000} s`,
     measured: Number.isFinite(tookMs) ? `${(tookMs / 1_000).toFixed(2)} s` : 'did not happen',
     kept: tookMs <= limitMs,
