@@ -21,6 +21,8 @@ import type { TokenVerifier } from './jwt.ts';
 import { hashKey, isKeyForm } from './keys.ts';
 
 export const KEY_CACHE_MS = 5_000;
+/** After this it is looked up anew beside a request, so that no crowd of requests waits for the same key. */
+const KEY_FRESH_MS = 2_500;
 /** Longer than an operator takes to end an outage. */
 export const OLD_KEY_MS = 3_600_000;
 /** Keys remembered; of those that were found and those that were not. */
@@ -81,6 +83,7 @@ export function createAuthenticator(
 ): Authenticator {
   const found = createCache<KeyRow>(clock);
   const missing = createCache<true>(clock);
+  const refreshing = new Set<string>();
 
   /** @param lookUp asks the database; told of the key as it last was */
   async function findKey(
@@ -89,13 +92,25 @@ export function createAuthenticator(
   ): Promise<KeyRow | undefined> {
     const hash = hashKey(key);
     const name = hash.toString('base64');
+    const ask = async (old: KeyRow | undefined) => {
+      const row = await lookUp(hash, old);
+      if (row) found.set(name, row);
+      else missing.set(name, true);
+      return row;
+    };
     const known = found.get(name, KEY_CACHE_MS);
-    if (known) return known;
+    if (known) {
+      if (!found.get(name, KEY_FRESH_MS) && !refreshing.has(name)) {
+        refreshing.add(name);
+        // If it fails, the request that comes when the time is over tells of it.
+        ask(known)
+          .catch(() => undefined)
+          .finally(() => refreshing.delete(name));
+      }
+      return known;
+    }
     if (missing.get(name, KEY_CACHE_MS)) return undefined;
-    const row = await lookUp(hash, found.get(name, OLD_KEY_MS));
-    if (row) found.set(name, row);
-    else missing.set(name, true);
-    return row;
+    return ask(found.get(name, OLD_KEY_MS));
   }
 
   const callerOfRow = (row: KeyRow | undefined) =>
