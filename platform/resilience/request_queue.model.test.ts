@@ -110,7 +110,7 @@ class PlainQueue {
 
   get estimate(): number {
     const last = this.samples.slice(-31).sort((a, b) => a - b);
-    return last.length < 5 ? 0 : last[Math.floor(last.length * 0.9)]! * 1.25;
+    return last.length < 5 ? 0 : last[Math.floor(last.length * 0.9)]! * 1.5;
   }
 
   of(lane: Lane, share?: string): Request[] {

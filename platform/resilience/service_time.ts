@@ -1,7 +1,7 @@
 /**
  * How long work takes lately. The queue uses it to tell whether a deadline can still be met.
  *
- * The estimate is the 90th percentile of the last samples and a quarter more. In an overloaded queue that serves the
+ * The estimate is the 90th percentile of the last samples and half as much again. In an overloaded queue that serves the
  * oldest first, every request that is begun has hardly more time left than the estimate: by the median half of them
  * would end too late, and a quarter of the database's work would be for nobody (bench/queue_order.ts). One slow report
  * among many quick look-ups must not make short deadlines look hopeless, though, as a mean or the longest would.
@@ -9,7 +9,7 @@
 
 export const SERVICE_TIME_SAMPLES = 31;
 export const SERVICE_TIME_SHARE = 0.9;
-export const SERVICE_TIME_MARGIN = 1.25;
+export const SERVICE_TIME_MARGIN = 1.5;
 /** With fewer samples than this there is no estimate, and only deadlines that have passed count as missed. */
 export const SERVICE_TIME_MIN_SAMPLES = 5;
 
