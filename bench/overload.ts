@@ -1,0 +1,222 @@
+/**
+ * More requests than the database can answer: how many are still answered in time, and how much of the database's work
+ * goes into answers that nobody waits for any more.
+ *
+ *   service fifo, adaptive   trunkline serve calls, with each order of its queue
+ *   Fastify + pg             the same queries behind Fastify and node-postgres with its pool: what most services are
+ *
+ * Customers of 20 accounts come at random, at 1, 2, 5 and 10 times what the database can do, and hang up when their time
+ * is over. Each page keeps its connection for `--work` milliseconds in PostgreSQL (a sleep, in the place of a disk or of another
+ * machine's processors): so the connections are what is short, and not the processors, which both ends share here.
+ * PostgreSQL counts for itself what it begins: what is begun and not answered in time was for nothing.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { startPostgres } from '#engines/postgres.ts';
+import { createPool, type Pool, withSession } from '#platform/database/pool.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { createKey } from '#services/calls/api/keys.ts';
+import { visibleAccount } from '#services/calls/store/accounts.ts';
+import { pageOfCalls } from '#services/calls/store/calls.ts';
+import type { LoadOrder, LoadReport } from './overload_load.ts';
+import { fillCalls } from './page_calls.ts';
+import { benchOptions, finish, type Row, ratio } from './report.ts';
+
+const CONNECTIONS = 10;
+const CUSTOMERS = 20;
+const CALLS = 20_000;
+const LOADS = [1, 2, 5, 10];
+const WARM_UP_S = 3;
+const CAPACITY_S = 3;
+
+const options = benchOptions('overload', 'More requests than the database can answer', {
+  seconds: '6',
+  deadline: '2',
+  work: '100',
+  only: '',
+});
+const seconds = Number(options.values.seconds);
+const deadlineS = Number(options.values.deadline);
+const workMs = Number(options.values.work);
+const run = promisify(execFile);
+const beside = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+interface Target {
+  readonly name: string;
+  start(): ChildProcess;
+  /** In what it prints first. */
+  readonly url: RegExp;
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'trunkline-bench-'));
+const stops: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
+try {
+  const postgres = await startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline' });
+  stops.push(postgres.stop);
+  const pool = createPool({
+    url: postgres.url,
+    applicationName: 'bench',
+    size: 2,
+    onIdleError: () => undefined,
+  });
+  stops.push(() => pool.end());
+  const customers = await prepare(pool);
+  const rows: Row[] = [
+    [
+      '',
+      'offered/s',
+      'answered/s',
+      'of peak',
+      'p50 ms',
+      'p99 ms',
+      'turned away/s',
+      'hung up/s',
+      'database work for nothing',
+    ],
+  ];
+  const capacity = await measureCapacity(postgres.url);
+  for (const target of targets(postgres.url).filter(({ name }) => name.includes(options.values.only!)))
+    rows.push(...(await measure(target, pool, customers, capacity)));
+  const title = `${CONNECTIONS} connections × ${workMs} ms: ${capacity} pages/s at most; ${CUSTOMERS} customers who wait ${deadlineS} s`;
+  finish(options, title, rows);
+} finally {
+  for (const stop of stops.reverse()) await stop();
+}
+
+/** Accounts, calls and keys; and a page's cost, by way of the account that every page reads first. */
+async function prepare(pool: Pool): Promise<LoadOrder['customers']> {
+  await fillCalls(pool, CALLS);
+  await pool.query(
+    `INSERT INTO calls.accounts (code, name, currency, time_zone)
+     SELECT 'a' || n, 'a' || n, 'EUR', 'UTC' FROM generate_series(1, $1::int) AS n`,
+    [CUSTOMERS],
+  );
+  const customers = [];
+  for (let iAccount = 1; iAccount <= CUSTOMERS; iAccount++) {
+    const { key } = await createKey(pool, { name: 'bench', scope: 'customer', iAccount, expiresAt: null });
+    customers.push({ key, path: `/cdrs?i_account=${iAccount}&limit=20&with_total=false` });
+  }
+  await pool.query(
+    `CREATE SCHEMA bench;
+     CREATE SEQUENCE bench.begun;
+     -- Once a statement, however often it looks at accounts. Sequences count what is cancelled too.
+     CREATE FUNCTION bench.work() RETURNS boolean LANGUAGE plpgsql AS $$
+     BEGIN
+       IF current_setting('bench.statement', true) IS DISTINCT FROM statement_timestamp()::text THEN
+         PERFORM set_config('bench.statement', statement_timestamp()::text, false);
+         PERFORM nextval('bench.begun');
+         PERFORM pg_sleep(${workMs / 1000});
+       END IF;
+       RETURN true;
+     END $$;
+     ALTER TABLE calls.accounts RENAME TO accounts_kept;
+     CREATE VIEW calls.accounts AS SELECT * FROM calls.accounts_kept WHERE bench.work()`,
+  );
+  return customers;
+}
+
+async function begun(pool: Pool): Promise<number> {
+  const { rows } = await pool.query('SELECT last_value::int AS begun FROM bench.begun');
+  return rows[0].begun;
+}
+
+/** Pages a second of as many connections as the servers have, with nothing before them. */
+async function measureCapacity(url: string): Promise<number> {
+  const pool = createPool({ url, applicationName: 'bench', size: CONNECTIONS, onIdleError: () => undefined });
+  const page = pageOfCalls({ iAccount: 1, type: 'all' }, 'desc', undefined, 21);
+  const account = visibleAccount(1, 1);
+  let pages = 0;
+  let end = Number.POSITIVE_INFINITY;
+  const client = async () => {
+    while (performance.now() < end) {
+      await withSession(pool, async (session) => [await session.rows(account), await session.rows(page)]);
+      pages++;
+    }
+  };
+  const clients = Array.from({ length: CONNECTIONS }, client);
+  await systemClock.sleep(WARM_UP_S * 1000);
+  const [from, before] = [performance.now(), pages];
+  end = from + CAPACITY_S * 1000;
+  await Promise.all(clients);
+  const perSecond = (pages - before) / ((performance.now() - from) / 1000);
+  await pool.end();
+  return Math.round(perSecond);
+}
+
+function targets(url: string): Target[] {
+  const service = (order: string): Target => ({
+    name: `service, ${order}`,
+    url: /http:\S+/,
+    start: () =>
+      spawn(process.execPath, [beside('../main.ts'), 'serve', 'calls'], {
+        env: {
+          PATH: process.env.PATH,
+          DATABASE_URL: url,
+          CALLS_PORT: '0',
+          CALLS_POOL_SIZE: String(CONNECTIONS),
+          QUEUE_ORDER: order,
+          RATE_LIMIT_PER_MINUTE: '10000000',
+          LOG_LEVEL: 'silent',
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+  });
+  const peer: Target = {
+    name: 'Fastify + pg',
+    url: /http:\S+/,
+    start: () =>
+      spawn(process.execPath, [beside('overload_peer.ts'), url, String(CONNECTIONS)], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+  };
+  return [service('fifo'), service('adaptive'), peer];
+}
+
+async function measure(
+  target: Target,
+  pool: Pool,
+  customers: LoadOrder['customers'],
+  capacity: number,
+): Promise<Row[]> {
+  const measured: { report: LoadReport; load: number; wasted: number }[] = [];
+  for (const load of LOADS) {
+    // Started anew: what is left of an overload would be in the next one's way.
+    const server = target.start();
+    const url = await urlOf(server, target);
+    const before = await begun(pool);
+    const order: LoadOrder = {
+      ...{ url, customers, perSecond: load * capacity, warmUpS: WARM_UP_S, seconds, deadlineS },
+    };
+    const { stdout } = await run(process.execPath, [beside('overload_load.ts'), JSON.stringify(order)]);
+    const report = JSON.parse(stdout) as LoadReport;
+    const work = (await begun(pool)) - before;
+    server.kill('SIGKILL');
+    await new Promise((gone) => server.once('close', gone));
+    measured.push({ report, load, wasted: Math.max(0, work - report.answeredInAll) / work });
+  }
+  const peak = Math.max(...measured.map(({ report }) => report.answered));
+  return measured.map(({ report, load, wasted }) => [
+    `${target.name}, ${load} ×`,
+    ...[report.offered, report.answered, ratio(report.answered, peak), report.p50Ms, report.p99Ms],
+    ...[report.turnedAway, report.hungUp + report.failed, `${(100 * wasted).toFixed(1)} %`],
+  ]);
+}
+
+/** The address that a server prints when it is ready. */
+function urlOf(server: ChildProcess, { name, url }: Target): Promise<string> {
+  return new Promise((found, failed) => {
+    let said = '';
+    const hear = (text: Buffer) => {
+      said += text;
+      const match = url.exec(said);
+      if (match) found(match[0]);
+    };
+    server.stdout!.on('data', hear);
+    server.stderr!.on('data', hear);
+    server.once('close', () => failed(new Error(`${name} ended: ${said}`)));
+  });
+}
