@@ -46,7 +46,7 @@ export interface AsideRow {
   readonly rejection: Rejection;
 }
 
-/** A row that says again what another row of the batch, or of the one before it, says. */
+/** A row that says again what another row of the batch, or of one that is being stored meanwhile, says. */
 export interface RepeatedRow {
   readonly row: RawRow;
   readonly place: number;
@@ -82,9 +82,13 @@ const MAX_BYTES_A_CHARACTER = 3;
 
 /**
  * @param expectedRows how many rows will be added, as far as that is known
- * @param inFlight keys of the batch that is being stored meanwhile: what it holds is not stored again
+ * @param inFlight keys of the batches that are being stored meanwhile: what they hold is not stored again
  */
-export function openBatch(origin: Origin, expectedRows: number, inFlight?: ReadonlySet<string>): OpenBatch {
+export function openBatch(
+  origin: Origin,
+  expectedRows: number,
+  inFlight: Iterable<ReadonlySet<string>> = [],
+): OpenBatch {
   const calls: ReadyCall[] = [];
   const aside: AsideRow[] = [];
   const repeated: RepeatedRow[] = [];
@@ -104,9 +108,14 @@ export function openBatch(origin: Origin, expectedRows: number, inFlight?: Reado
     textEnd += text.write(line, textEnd);
   }
 
+  function isInFlight(key: string): boolean {
+    for (const others of inFlight) if (others.has(key)) return true;
+    return false;
+  }
+
   function addCall(cdr: Cdr, row: RawRow, place: number): void {
     const key = ownText(cdr.sourceKey + cdr.callId);
-    if (keys.has(key) || inFlight?.has(key)) {
+    if (keys.has(key) || isInFlight(key)) {
       repeated.push({ row, place, key });
       return;
     }

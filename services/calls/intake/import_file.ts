@@ -18,6 +18,7 @@ import { I_CDR_MONTH } from './copy_text.ts';
 import { wouldStore } from './dry_run.ts';
 import type { Origin, RowOutcome } from './intake.ts';
 import { openFileOrigin } from './origin.ts';
+import { sideBySide } from './side_by_side.ts';
 import type { OpenedSource } from './source_files.ts';
 import { storeBatch } from './store_batch.ts';
 
@@ -54,6 +55,11 @@ export interface ImportEvents {
 export const BATCH_ROWS = 10_000;
 /** The same in bytes: a row of CSV has a few hundred, a mod_json_cdr document tens of thousands. */
 const BATCH_BYTES = 32 * 1024 * 1024;
+/**
+ * Batches being stored at once, each on a connection of its own. While one waits for its usage's rows, or for the disk
+ * at COMMIT, the other's calls go in. More would only wait for each other at the same accounts' days.
+ */
+const MAX_STORING = 2;
 
 export const newCounts = (): ImportCounts => ({
   read: 0,
@@ -89,25 +95,26 @@ export async function importSource(
   );
 
   const firstKept = (options.keptFrom ?? 0) * I_CDR_MONTH;
-  const store = async (batch: OpenBatch): Promise<void> => {
-    if (dry) await wouldStore(dry, origin, batch);
-    else await storeBatch(pool, origin, batch, reader.columns);
-    count(counts, batch.outcomes as RowOutcome[], firstKept);
-    events.onProgress(counts);
-  };
+  const inFlight = new Set<ReadonlySet<string>>();
+  const storing = sideBySide(MAX_STORING);
+  const store = (batch: OpenBatch): Promise<void> =>
+    storing.start(async () => {
+      inFlight.add(batch.keys);
+      if (dry) await wouldStore(dry, origin, batch);
+      else await storeBatch(pool, origin, batch, reader.columns);
+      inFlight.delete(batch.keys);
+      count(counts, batch.outcomes as RowOutcome[], firstKept);
+      events.onProgress(counts);
+    });
 
-  let storing: Promise<void> = Promise.resolve();
-  let batch = openBatch(origin, BATCH_ROWS);
+  let batch = openBatch(origin, BATCH_ROWS, inFlight);
   let batchBytes = 0;
   const add = async (rows: readonly Taken[]): Promise<void> => {
     batch.add(rows, await book.of(rows), Date.now());
     for (const { row } of rows) batchBytes += row.bytes.length;
     if (batch.rows < BATCH_ROWS && batchBytes < BATCH_BYTES) return;
-    await storing;
-    storing = store(batch);
-    // Its failure is met at the next await; until then it must not count as unhandled.
-    storing.catch(() => undefined);
-    batch = openBatch(origin, BATCH_ROWS, batch.keys);
+    await store(batch);
+    batch = openBatch(origin, BATCH_ROWS, inFlight);
     batchBytes = 0;
     book.renew();
   };
@@ -115,8 +122,8 @@ export async function importSource(
     for await (const chunk of opened.chunks) await add(reader.push(chunk));
     await add(reader.end());
   } finally {
-    await storing;
     if (batch.rows > 0) await store(batch);
+    await storing.end();
   }
   if (!dry) await pool.query(finishImport(origin.iImport).sql, [origin.iImport]);
   return counts;

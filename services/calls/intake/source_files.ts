@@ -25,7 +25,7 @@ export interface OpenedSource {
 export const STDIN_NAME = 'stdin';
 const HEAD_BYTES = 256 * 1024;
 /** Small enough that what is made of a chunk is garbage before the collector comes by. */
-const READ_BYTES = 64 * 1024;
+const READ_BYTES = 32 * 1024;
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 
 /**
