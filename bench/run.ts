@@ -17,7 +17,7 @@ const BENCHES: Record<string, string[]> = {
   queue_order: [],
   overload: ['--seconds', '3'],
   connections: ['--clients', '3000', '--rounds', '1', '--seconds', '2'],
-  failover: ['--crashes', '2'],
+  failover: ['--crashes', '1'],
   monitor: ['--seconds', '10', '--poll-ms', '1000'],
 };
 
