@@ -60,7 +60,7 @@ export function finish(
   options: BenchOptions,
   title: string,
   rows: readonly Row[],
-  headlines: readonly Headline[] = [],
+  headlines: readonly Headline[],
 ): void {
   const { name, json } = options;
   process.stdout.write(
