@@ -6,18 +6,18 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startCluster } from '#engines/cluster/cluster.ts';
+import { type Cluster, startCluster } from '#engines/cluster/cluster.ts';
 import { statistics } from '#engines/cluster/haproxy.ts';
 import { groupMembers, signal } from '#engines/cluster/processes.ts';
-import { findPrograms } from '#engines/cluster/programs.ts';
+import { findPrograms, missingPrograms } from '#engines/cluster/programs.ts';
 import { run } from '#engines/processes.ts';
 import type { Answer, Order } from './connections_worker.ts';
+import { runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import type { Login } from './raw_client.ts';
-import { benchOptions, finish, type Row } from './report.ts';
+import { benchOptions, finish, quantile, type Row, skip } from './report.ts';
 
 /** Clients a process: well below the limit of open files that is usual. */
 const CLIENTS_A_WORKER = 4_000;
@@ -39,25 +39,38 @@ const options = benchOptions('connections', 'client connections held through HAP
 const wanted = Number(options.values.clients);
 const workerCount = Math.ceil(wanted / CLIENTS_A_WORKER);
 
-const data = await mkdtemp(join(tmpdir(), 'trunkline-bench-'));
-const cluster = await startCluster({ data, portBase: Number(options.values.port), clients: wanted });
-const workers = Array.from({ length: workerCount }, () =>
-  fork(new URL('./connections_worker.ts', import.meta.url)),
-);
-const login: Login = {
-  ...cluster.layout.writes,
-  user: 'trunkline',
-  password: cluster.secrets.app,
-  database: 'trunkline',
-};
+let cluster: Cluster;
+let login: Login;
+let workers: readonly ChildProcess[];
+let data: string;
 
-try {
+const missing = missingPrograms();
+if (missing.length > 0) await skip(options, `not installed: ${missing.join(', ')}`);
+await runBench(async (atEnd) => {
+  data = await temporaryFolder(atEnd);
+  const giveUp = new AbortController();
+  const { signal } = giveUp;
+  const starting = startCluster({ data, portBase: Number(options.values.port), clients: wanted, signal });
+  const up = stoppedAtEnd(atEnd, starting);
+  atEnd(() => giveUp.abort(new Error('the benchmark ends')));
+  cluster = await up;
+  login = {
+    ...cluster.layout.writes,
+    user: 'trunkline',
+    password: cluster.secrets.app,
+    database: 'trunkline',
+  };
+  workers = Array.from({ length: workerCount }, () =>
+    fork(new URL('./connections_worker.ts', import.meta.url)),
+  );
+  atEnd(() => workers.map((worker) => worker.kill()));
+
   const rows: Row[] = [['step', 'clients', 'total', 'p50', 'p99', 'errors']];
   const step = async (name: string, order: (share: number) => Order, total: number) => {
     const start = performance.now();
     const answers = await tellAll((i) => order(shareOf(total, i)));
     const tookMs = performance.now() - start;
-    const times = answers.flatMap((answer) => answer.times).sort((a, b) => a - b);
+    const times = answers.flatMap((answer) => answer.times);
     const errors = answers.flatMap((answer) => answer.errors);
     rows.push([
       name,
@@ -85,22 +98,35 @@ try {
   await tellAll(() => ({ do: 'close' }));
 
   const idle = wanted - LOAD_CLIENTS - SPARE;
-  finish(options, `${wanted} clients, ${cluster.layout.haproxies.length} HAProxy processes, 3 PgBouncers`, [
+  const held = median(crowded) / median(alone);
+  const errors = sum(rows.slice(1).map((row) => Number(row.at(-1))));
+  const table: Row[] = [
     ...rows,
     [`${VICTIM} killed: its clients answered again`, displaced, ms(backMs)],
     [],
     [`queries/s of ${LOAD_CLIENTS} clients (median)`, '', 'in turns'],
     ['  alone', median(alone), alone.join(' ')],
     [`  beside ${idle} idle ones`, median(crowded), crowded.join(' ')],
-    ['  ratio', (median(crowded) / median(alone)).toFixed(2)],
+    ['  ratio', held.toFixed(2)],
     [],
     ...memory,
+  ];
+  const title = `${wanted} clients, ${cluster.layout.haproxies.length} HAProxy processes, 3 PgBouncers`;
+  finish(options, title, table, [
+    { figure: `${wanted} clients held, errors`, value: `${errors}`, expected: '0' },
+    {
+      figure: `queries/s beside ${idle} idle clients`,
+      value: `${median(crowded)}/s`,
+      ratio: `${held.toFixed(2)} of those without`,
+      expected: '≥ 0.95',
+    },
+    {
+      figure: `a bouncer killed: its ${displaced} clients are back`,
+      value: ms(backMs),
+      expected: '≤ 5 s',
+    },
   ]);
-} finally {
-  for (const worker of workers) worker.kill();
-  await cluster.stop();
-  await rm(data, { recursive: true, force: true });
-}
+});
 
 /** In turns, so that a slow spell of the machine meets both alike. */
 async function throughputs(): Promise<{ alone: number[]; crowded: number[] }> {
@@ -203,15 +229,8 @@ function shareOf(total: number, i: number): number {
   return Math.floor(total / workerCount) + (i < total % workerCount ? 1 : 0);
 }
 
-function quantile(sorted: readonly number[], q: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
-}
-
 function median(values: readonly number[]): number {
-  return quantile(
-    [...values].sort((a, b) => a - b),
-    0.5,
-  );
+  return quantile(values, 0.5);
 }
 
 function ms(value: number): string {

@@ -3,43 +3,44 @@
  * INSERT a request by plain Fastify and pg. Both write to the same server, one after the other; ours also normalises,
  * recognises duplicates and keeps usage up.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
 import { Agent, request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startPostgres } from '#engines/postgres.ts';
-import { benchOptions, finish, ratio } from './report.ts';
+import { runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
+import { endChild, said, startProgram } from './program.ts';
+import { benchOptions, finish, quantile, ratio } from './report.ts';
 
 const CONNECTIONS = 50;
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 const PEER = fileURLToPath(new URL('./ingest_peer.ts', import.meta.url));
 
 const options = benchOptions('ingest', 'posts of single calls', { seconds: '10' });
 const seconds = Number(options.values.seconds);
-const folder = await mkdtemp(join(tmpdir(), 'trunkline-bench-'));
-const server = await startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline' });
-const env = {
-  ...process.env,
-  DATABASE_URL: server.url,
-  CALLS_PORT: '0',
-  LOG_LEVEL: 'warn',
-  RATE_LIMIT_PER_MINUTE: '10000000',
-};
-try {
+
+await runBench(async (atEnd) => {
+  const folder = await temporaryFolder(atEnd);
+  const server = await stoppedAtEnd(
+    atEnd,
+    startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline' }),
+  );
+  const start = (args: string[]) =>
+    startProgram(args, {
+      ...process.env,
+      DATABASE_URL: server.url,
+      CALLS_PORT: '0',
+      LOG_LEVEL: 'warn',
+      RATE_LIMIT_PER_MINUTE: '10000000',
+    });
   await said(start(['migrate']), /calls\//);
-  const key = (
-    await said(start(['keys', 'create', '--scope', 'ingest', '--name', 'bench']), /tl_\w+/)
-  ).trim();
+  const key = await said(start(['keys', 'create', '--scope', 'ingest', '--name', 'bench']), /tl_\w+/);
   const service = start(['serve', 'calls']);
-  const url = (await said(service, /http:\/\/\S+/)).trim();
-  const ours = await load(`${url}/cdrs?create_accounts=true`, key);
-  service.kill('SIGTERM');
+  atEnd(() => endChild(service));
+  const ours = await load(`${await said(service, /http:\/\/\S+/)}/cdrs?create_accounts=true`, key);
+  await endChild(service, 'SIGTERM');
   const peer = spawn(process.execPath, [PEER, server.url], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const port = (await said(peer, /\d+/)).trim();
-  const plain = await load(`http://127.0.0.1:${port}/cdrs`, key);
-  peer.kill('SIGTERM');
+  atEnd(() => endChild(peer));
+  const plain = await load(`http://127.0.0.1:${await said(peer, /\d+/)}/cdrs`, key);
   const row = (name: string, r: LoadResult) => [
     name,
     `${r.perSecond} calls/s`,
@@ -52,29 +53,15 @@ try {
     options,
     `mod_json_cdr documents, one a post, ${CONNECTIONS} connections, durable before the answer`,
     [row('this service, batched', ours), row('Fastify + pg, one INSERT a request', plain)],
+    [
+      {
+        figure: 'single posts, durable',
+        value: `${ours.perSecond} calls/s, p99 ${ours.p99} ms, ${ours.errors} errors`,
+        ratio: `${ratio(ours.perSecond, plain.perSecond)} of Fastify + pg, one INSERT a request`,
+      },
+    ],
   );
-} finally {
-  await server.stop();
-  await rm(folder, { recursive: true, force: true });
-}
-
-function start(args: string[]): ChildProcess {
-  return spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-}
-
-function said(child: ChildProcess, pattern: RegExp): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const hear = (chunk: Buffer) => {
-      text += chunk;
-      const found = pattern.exec(text);
-      if (found && text.indexOf('\n', found.index) >= 0) resolve(found[0]);
-    };
-    child.stdout!.on('data', hear);
-    child.stderr?.on('data', hear);
-    child.on('close', () => reject(new Error(`ended without saying ${pattern}: ${text}`)));
-  });
-}
+});
 
 interface LoadResult {
   readonly perSecond: number;
@@ -113,8 +100,7 @@ async function load(url: string, key: string): Promise<LoadResult> {
     }),
   );
   agent.destroy();
-  times.sort((a, b) => a - b);
-  const at = (share: number) => times[Math.floor(times.length * share)]?.toFixed(1) ?? '';
+  const at = (share: number) => quantile(times, share).toFixed(1);
   return { perSecond: Math.round(times.length / seconds), p50: at(0.5), p99: at(0.99), errors };
 }
 

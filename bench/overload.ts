@@ -82,7 +82,15 @@ try {
   for (const target of targets(postgres.url).filter(({ name }) => name.includes(options.values.only!)))
     rows.push(...(await measure(target, pool, customers, capacity)));
   const title = `${CONNECTIONS} connections × ${workMs} ms: ${capacity} pages/s at most; ${CUSTOMERS} customers who wait ${deadlineS} s`;
-  finish(options, title, rows);
+  const headlines = rows
+    .filter(([name]) => String(name).endsWith(`, ${LOADS.at(-1)} ×`))
+    .map(([name, , answered, ofPeak, , , , , forNothing]) => ({
+      figure: `answered in time, ${name}`,
+      value: `${answered}/s`,
+      ratio: `${ofPeak} of its peak; ${forNothing} of the database's work for nothing`,
+      ...(String(name).startsWith('service') && { expected: '≥ 95 %, < 1 %' }),
+    }));
+  finish(options, title, rows, headlines);
 } finally {
   for (const stop of stops.reverse()) await stop();
 }

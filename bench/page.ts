@@ -180,5 +180,23 @@ function report(runners: readonly Runner[]): void {
       ...(last ? [last.p50Ms, last.p99Ms, last.bytes, middle(cpuMicros)] : ['', '', '', '']),
     ]);
   }
-  finish(options, `${LIMIT} calls, every column of the list, one Node process`, rows);
+  const headlines = ['', ' through PgBouncer'].flatMap((through) => {
+    const rate = rateOf(`bytes${through}`);
+    const of = (peer: string) => rateOf(peer + through);
+    const [pgbench, fastify, postgresJs] = [of('pgbench'), of('pg'), of('postgres.js')];
+    if (!rate) return [];
+    return [
+      {
+        figure: `page of ${LIMIT} calls${through}`,
+        value: `${rate}/s`,
+        ratio: [
+          pgbench ? `${ratio(rate, pgbench)} of pgbench` : 'pgbench is not installed',
+          ...(fastify ? [`${(rate / fastify).toFixed(1)} × Fastify + pg`] : []),
+          ...(postgresJs ? [`${(rate / postgresJs).toFixed(1)} × postgres.js`] : []),
+        ].join(', '),
+        ...(through === '' && { expected: '≥ 50 %, ≥ 5 ×, ≥ 2 ×' }),
+      },
+    ];
+  });
+  finish(options, `${LIMIT} calls, every column of the list, one Node process`, rows, headlines);
 }

@@ -18,7 +18,7 @@ import {
   type Slot,
 } from '#platform/resilience/request_queue.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
-import { benchOptions, finish, type Row } from './report.ts';
+import { benchOptions, finish, type Headline, quantile, type Row, ratio } from './report.ts';
 
 const SLOTS = 10;
 const CLIENT_WAITS_MS = 5_000;
@@ -44,23 +44,45 @@ const load = positive('load');
 const accounts = positive('accounts');
 const seed = positive('seed');
 
+/** Of the slow minute. */
+interface Run {
+  readonly wastedS: number;
+  readonly usedS: number;
+  readonly inTime: number;
+  readonly medianMs: number;
+  readonly p99Ms: number;
+}
+
 const rows: Row[] = [['order', 'slot-seconds wasted', 'of', 'answers in time', 'median ms', 'p99 ms']];
+const headlines: Headline[] = [];
 const policies: Record<string, (clock: FakeClock) => Policy> = {
   'plain array': () => createArrayQueue(),
   fifo: (clock) => createRequestQueue({ slots: SLOTS, order: 'fifo', clock }),
   adaptive: (clock) => createRequestQueue({ slots: SLOTS, order: 'adaptive', clock }),
 };
-for (const [name, create] of Object.entries(policies)) rows.push([name, ...(await simulate(create))]);
+/** Answers in time of the first policy, the peer. */
+let peersInTime: number | undefined;
+for (const [name, create] of Object.entries(policies)) {
+  const { wastedS, usedS, inTime, medianMs, p99Ms } = await simulate(create);
+  rows.push([name, wastedS, usedS, inTime, medianMs, p99Ms]);
+  peersInTime ??= inTime;
+  headlines.push({
+    figure: `database work for nothing, ${name}`,
+    value: ratio(wastedS, usedS),
+    ratio: `${(inTime / peersInTime).toFixed(1)} × the plain array's answers in time`,
+  });
+}
 const capacity = (SLOTS * 1_000) / SERVICE_MS;
 finish(
   options,
   `${SLOTS} slots, ${QUEUE_LIMIT} waiting, clients wait ${CLIENT_WAITS_MS / 1_000} s; ${load * capacity} requests/s of ` +
     `${accounts} accounts; capacity ${capacity}/s, then ${capacity / SLOWER}/s for ${SLOW_MS / 1_000} s`,
   rows,
+  headlines,
 );
 
 /** One run of a policy: wasted and all slot-seconds of the slow minute, answers in time, and how long those took. */
-async function simulate(create: (clock: FakeClock) => Policy): Promise<Row> {
+async function simulate(create: (clock: FakeClock) => Policy): Promise<Run> {
   const clock = createFakeClock();
   const policy = create(clock);
   const random = seededRandom(seed);
@@ -94,15 +116,13 @@ async function simulate(create: (clock: FakeClock) => Policy): Promise<Row> {
     void request(`${Math.floor(random() * accounts)}`, SERVICE_MS * (0.5 + random()));
   }
   await clock.advance(SLOW_MS);
-  answeredMs.sort((a, b) => a - b);
-  const quantile = (q: number) => Math.round(answeredMs[Math.floor(answeredMs.length * q)] ?? 0);
-  return [
-    Math.round(wastedMs / 1_000),
-    Math.round(usedMs / 1_000),
-    answeredMs.length,
-    quantile(0.5),
-    quantile(0.99),
-  ];
+  return {
+    wastedS: Math.round(wastedMs / 1_000),
+    usedS: Math.round(usedMs / 1_000),
+    inTime: answeredMs.length,
+    medianMs: Math.round(quantile(answeredMs, 0.5)),
+    p99Ms: Math.round(quantile(answeredMs, 0.99)),
+  };
 }
 
 /** First come, first served, in an array; nobody leaves before it was served. */

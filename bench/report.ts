@@ -1,4 +1,7 @@
-/** What every benchmark has alike: its options, its table, the machine it ran on. */
+/**
+ * What every benchmark has alike: its options, its table, the machine it ran on, and its headlines, of which
+ * bench/run.ts makes one table of all.
+ */
 import { cpus, totalmem } from 'node:os';
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 
@@ -10,8 +13,22 @@ export interface BenchOptions {
   readonly values: Readonly<Record<string, string>>;
 }
 
+/** One figure that a benchmark is summed up by. Nothing is judged: what was expected stands beside what was found. */
+export interface Headline {
+  readonly figure: string;
+  /** With its unit. */
+  readonly value: string;
+  /** To whom it is compared, and how: "55 % of pgbench". */
+  readonly ratio?: string;
+  /** Where one was set: "≥ 50 %". */
+  readonly expected?: string;
+}
+
+/** What a benchmark tells bench/run.ts, when that has started it. */
+export type Outcome = { readonly headlines: readonly Headline[] } | { readonly skipped: string };
+
 /**
- * Reads `--json`, `--help` and the benchmark's own numeric options.
+ * Reads `--json`, `--help` and the benchmark's own options.
  * @param defaults option names with their standard values
  */
 export function benchOptions(name: string, what: string, defaults: Record<string, string>): BenchOptions {
@@ -27,29 +44,71 @@ export function benchOptions(name: string, what: string, defaults: Record<string
   >;
   if (values.help) {
     const list = Object.entries(defaults).map(([option, value]) => `  --${option} N   standard: ${value}`);
-    process.stdout.write(`node bench/${name}.ts [options]   ${what}\n\n${list.join('\n')}\n  --json\n`);
+    const [first] = Object.entries(defaults);
+    const example = `node bench/${name}.ts ${first ? `--${first[0]} ${first[1]} ` : ''}--json`;
+    process.stdout.write(
+      `node bench/${name}.ts [options]   ${what}\n\n${[...list, '  --json'].join('\n')}\n\nExample:\n  ${example}\n`,
+    );
     process.exit(0);
   }
   const own = Object.keys(defaults).map((option) => [option, String(values[option])]);
   return { name, json: values.json === true, values: Object.fromEntries(own) };
 }
 
-/** Prints a benchmark's rows, as a table or as JSON. The first row's cells are the figures, nothing is judged. */
-export function finish(options: BenchOptions, title: string, rows: readonly Row[]): void {
-  if (options.json) {
-    process.stdout.write(`${JSON.stringify({ bench: options.name, title, machine: machine(), rows })}\n`);
-    return;
+/** Prints a benchmark's rows, as a table or as JSON, and tells its headlines to bench/run.ts. */
+export function finish(
+  options: BenchOptions,
+  title: string,
+  rows: readonly Row[],
+  headlines: readonly Headline[],
+): void {
+  const { name, json } = options;
+  process.stdout.write(
+    json
+      ? `${JSON.stringify({ bench: name, title, machine: machine(), rows, headlines })}\n`
+      : `\n${name}: ${title}\n${machine()}\n\n${aligned(rows)}\n`,
+  );
+  process.send?.({ headlines } satisfies Outcome);
+}
+
+/** Ends a benchmark that can't be run here: that is no failure, and it is said. */
+export async function skip(options: BenchOptions, reason: string): Promise<never> {
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify({ bench: options.name, skipped: reason })}\n`
+      : `\n${options.name}: skipped: ${reason}\n`,
+  );
+  await new Promise<void>((sent) => {
+    if (process.send) process.send({ skipped: reason } satisfies Outcome, undefined, undefined, () => sent());
+    else sent();
+  });
+  process.exit(0);
+}
+
+/**
+ * The one table of all benchmarks.
+ * @param outcomes in their order; undefined where a benchmark failed before it had any
+ */
+export function summary(outcomes: readonly (readonly [bench: string, Outcome | undefined])[]): Row[] {
+  const rows: Row[] = [['bench', 'figure', 'value', 'ratio', 'expected']];
+  for (const [bench, outcome] of outcomes) {
+    if (!outcome) rows.push([bench, 'failed: see above', '', '', '']);
+    else if ('skipped' in outcome) rows.push([bench, `skipped: ${outcome.skipped}`, '', '', '']);
+    else
+      for (const [index, { figure, value, ratio = '', expected = '' }] of outcome.headlines.entries())
+        rows.push([index === 0 ? bench : '', figure, value, ratio, expected]);
   }
-  const widths = rows[0]!.map((_, column) =>
+  return rows;
+}
+
+/** Rows as lines, with columns as wide as their widest cell. */
+export function aligned(rows: readonly Row[]): string {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, column) =>
     Math.max(...rows.map((row) => String(row[column] ?? '').length)),
   );
-  const lines = rows.map((row) =>
-    row
-      .map((cell, column) => String(cell).padEnd(widths[column]!))
-      .join('  ')
-      .trimEnd(),
-  );
-  process.stdout.write(`\n${options.name}: ${title}\n${machine()}\n\n${lines.join('\n')}\n`);
+  const line = (row: Row) => row.map((cell, column) => String(cell).padEnd(widths[column]!));
+  return rows.map((row) => line(row).join('  ').trimEnd()).join('\n');
 }
 
 /** "2 × AMD EPYC 7B13, 25 GB, Node v24.1.0" */
@@ -57,3 +116,9 @@ export const machine = (): string =>
   `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, ${Math.round(totalmem() / 1e9)} GB, Node ${process.version}`;
 
 export const ratio = (value: number, of: number): string => `${((100 * value) / of).toFixed(0)} %`;
+
+/** The value below which a share `q` of all lie; 0.5: the median. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
+}

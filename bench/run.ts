@@ -1,37 +1,68 @@
 /**
- * All benchmarks, one after the other, in short form (`--full`: in their standard sizes). Each prints its own table with
- * ratios; nothing is judged.
+ * All benchmarks, one after the other, in short form (`--full`: in their standard sizes), and at the end one table of
+ * their headlines, each beside its peer and what was expected. Nothing is judged; one that fails makes the run fail.
  */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { aligned, machine, type Outcome, summary } from './report.ts';
 
 /** Options of the short form. */
 const BENCHES: Record<string, string[]> = {
   page: ['--seconds', '2', '--rounds', '1'],
   import: ['--rows', '300000'],
   ingest: ['--seconds', '5'],
-  consumption: [],
-  start: [],
+  consumption: ['--sizes', '200000,1000000,3000000', '--rounds', '3'],
+  start: ['--rounds', '3'],
   queue_order: [],
-  overload: [],
+  overload: ['--seconds', '3'],
+  connections: ['--clients', '3000', '--rounds', '1', '--seconds', '2'],
+  failover: ['--crashes', '1'],
+  monitor: ['--seconds', '10', '--poll-ms', '1000'],
 };
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
   options: { full: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+  allowPositionals: true,
 });
-if (values.help) {
+const unknown = positionals.filter((name) => !BENCHES[name]);
+const wanted = positionals.length > 0 ? positionals : Object.keys(BENCHES);
+if (values.help || unknown.length > 0) {
   process.stdout.write(
-    `npm run bench [-- --full]\n\n  ${Object.keys(BENCHES).join(', ')}\n\nExample:\n  npm run bench -- --full\n`,
+    `npm run bench [-- --full] [name…]\n\n  ${Object.keys(BENCHES).join(', ')}\n\nExample:\n  npm run bench -- --full page import\n`,
   );
-} else {
-  for (const [name, short] of Object.entries(BENCHES)) {
-    const file = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
-    if (!existsSync(file)) continue;
-    process.stdout.write(`\n── ${name}\n`);
-    const child = spawn(process.execPath, [file, ...(values.full ? [] : short)], { stdio: 'inherit' });
-    const code = await new Promise<number | null>((done) => child.on('close', done));
-    if (code !== 0) process.exitCode = 1;
+  if (!values.help) {
+    process.stderr.write(`no benchmark named ${unknown.join(', ')}\n`);
+    process.exitCode = 1;
   }
+} else {
+  const outcomes: [string, Outcome | undefined][] = [];
+  let interrupted = false;
+  for (const name of wanted) {
+    if (interrupted) break;
+    process.stdout.write(`\n── ${name}\n`);
+    outcomes.push([name, await runOne(name, () => (interrupted = true))]);
+  }
+  process.stdout.write(`\n── all\n${machine()}${values.full ? '' : ', short form'}\n\n`);
+  process.stdout.write(`${aligned(summary(outcomes))}\n`);
+  if (interrupted || outcomes.some(([, outcome]) => !outcome)) process.exitCode = 1;
+}
+
+/** @returns undefined when it failed */
+async function runOne(name: string, onInterrupt: () => void): Promise<Outcome | undefined> {
+  const file = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
+  const child = spawn(process.execPath, [file, ...(values.full ? [] : BENCHES[name]!)], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
+  let outcome: Outcome | undefined;
+  child.on('message', (message) => (outcome = message as Outcome));
+  // It has things to end first: this process waits for it.
+  const pass = (signal: NodeJS.Signals) => {
+    onInterrupt();
+    child.kill(signal);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, pass);
+  const code = await new Promise<number | null>((done) => child.on('close', done));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, pass);
+  return code === 0 ? outcome : undefined;
 }

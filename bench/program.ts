@@ -1,0 +1,37 @@
+/** The program itself as a child process of a benchmark. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+
+/** Starts `trunkline` with these arguments; what it says is read by `said`. */
+export function startProgram(args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+  return spawn(process.execPath, [MAIN, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/**
+ * Waits until a child has said a line with `pattern` in it.
+ * @returns what matched
+ * @throws Error with all that it said, when it ends without
+ */
+export function said(child: ChildProcess, pattern: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const hear = (chunk: Buffer) => {
+      text += chunk;
+      const found = pattern.exec(text);
+      if (found && text.indexOf('\n', found.index) >= 0) resolve(found[0]);
+    };
+    child.stdout!.on('data', hear);
+    child.stderr?.on('data', hear);
+    child.on('close', () => reject(new Error(`ended without saying ${pattern}: ${text}`)));
+  });
+}
+
+/** Ends a child, and waits until it has ended. */
+export async function endChild(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once('close', resolve));
+  child.kill(signal);
+  await gone;
+}
