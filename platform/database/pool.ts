@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import pg, { type ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
+import { type ConnectionLifetime, renewalTime } from './connection_lifetime.ts';
 import { createSession, type Session, transaction } from './session.ts';
 import { typeParsers } from './types.ts';
 
@@ -23,6 +24,8 @@ export interface PoolOptions {
   readonly statementTimeoutMs?: number;
   /** The client gives up on a statement after so long, for a server that ends nothing any more. */
   readonly queryTimeoutMs?: number;
+  /** Not given: connections are kept as long as they are used. */
+  readonly lifetime?: ConnectionLifetime;
   /** Told of a connection that broke while idle; the pool has already dropped it. */
   readonly onIdleError: (error: Error) => void;
 }
@@ -40,8 +43,13 @@ export function createPool(options: PoolOptions): Pool {
   pool.on('error', options.onIdleError);
   const open = new Set<ClientBase>();
   connections.set(pool, open);
+  const { lifetime } = options;
   pool.on('connect', (client) => {
     open.add(client);
+    if (lifetime) {
+      const renewAt = renewalTime(lifetime);
+      outlived.set(client, () => lifetime.clock.monotonic() >= renewAt);
+    }
     client.once('end', () => open.delete(client));
   });
   return pool;
@@ -49,6 +57,9 @@ export function createPool(options: PoolOptions): Pool {
 
 /** The open connections of each pool, for closePool. */
 const connections = new WeakMap<Pool, Set<ClientBase>>();
+
+/** Whether a connection's lifetime is over, for those that have one. */
+const outlived = new WeakMap<ClientBase, () => boolean>();
 
 /** How long connections may take to close before they are destroyed. */
 const CLOSE_LIMIT_MS = 500;
@@ -116,7 +127,8 @@ export async function withSession<T>(
     // A cancellation that is still on its way must not hit the next one's statement.
     await cancelling;
     client.off('error', onError);
-    client.release(broken);
+    // Between two uses, so that nothing is cut. One that nobody uses is closed by the pool after 10 s.
+    client.release(broken ?? outlived.get(client)?.());
   }
 }
 
