@@ -60,9 +60,10 @@ export interface GuardedServer {
   readonly monitor: HealthMonitor;
   /**
    * Does `work` on a connection of its own.
+   * @param proven only a connection that has just answered will do (see Borrowing)
    * @throws RefusedError when it got none or was cut off; else what `work` threw
    */
-  run<T>(ticket: Ticket, work: (session: Session) => Promise<T>): Promise<T>;
+  run<T>(ticket: Ticket, work: (session: Session) => Promise<T>, proven?: boolean): Promise<T>;
   /**
    * Holds a slot for work that takes its one connection from the pool itself and passes the signal on to withSession;
    * throws as `run` does.
@@ -178,14 +179,14 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     guard,
     monitor,
     runAside,
-    run: (ticket, work) =>
+    run: (ticket, work, proven = false) =>
       guarded(ticket, async (slot) => {
         const startedAt = clock.monotonic();
         let rows = 0;
         const onRows = (count: number) => {
           rows += count;
         };
-        const answer = await withSession(pool, work, { signal: slot.signal, clock, onRows });
+        const answer = await withSession(pool, work, { signal: slot.signal, clock, onRows, proven });
         const ms = Math.round(clock.monotonic() - startedAt);
         options.activity.add(`Query executed in ${ms}ms (${rows} rows)`);
         return answer;

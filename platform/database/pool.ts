@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import pg, { type ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
 import { type ConnectionLifetime, renewalTime } from './connection_lifetime.ts';
 import { createSession, type Session, transaction } from './session.ts';
@@ -89,6 +90,11 @@ export interface Borrowing {
   readonly clock?: Clock;
   /** Told how many rows each statement gave, or touched. */
   readonly onRows?: (count: number) => void;
+  /**
+   * Only a connection that has just answered will do: what took another one may have taken more of the pool's, and the
+   * pool need not know yet. Those that were lost are thrown away on the way to one that was not.
+   */
+  readonly proven?: boolean;
 }
 
 /**
@@ -98,7 +104,29 @@ export interface Borrowing {
 export async function withSession<T>(
   pool: Pool,
   work: (session: Session) => Promise<T>,
-  { signal, clock = systemClock, onRows }: Borrowing = {},
+  borrowing: Borrowing = {},
+): Promise<T> {
+  if (!borrowing.proven) return borrow(pool, work, borrowing);
+  for (let others = pool.totalCount; ; others--) {
+    let found: 'nothing' | 'unproven' | 'proven' = 'nothing';
+    const proveAndWork = async (session: Session) => {
+      found = 'unproven';
+      await session.client.query('SELECT 1');
+      found = 'proven';
+      return work(session);
+    };
+    try {
+      return await borrow(pool, proveAndWork, borrowing);
+    } catch (error) {
+      if ((found as string) !== 'unproven' || others <= 0 || !isConnectionLost(error)) throw error;
+    }
+  }
+}
+
+async function borrow<T>(
+  pool: Pool,
+  work: (session: Session) => Promise<T>,
+  { signal, clock = systemClock, onRows }: Borrowing,
 ): Promise<T> {
   const client = await connect(pool);
   let broken: Error | undefined;

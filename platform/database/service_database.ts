@@ -127,7 +127,15 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
     Promise.all(servers.map(({ server }) => work(server))).then(() => undefined);
 
   return {
-    ...createDatabase({ primary, replicas, maxReplicaLagS: options.maxReplicaLagS }),
+    ...createDatabase({
+      ...options,
+      primary,
+      replicas,
+      onRetry: (server, error) => {
+        metrics.countRetry(server);
+        logger.warn({ server, reason: String(error) }, 'connection lost; the read is done once more');
+      },
+    }),
     primary,
     servers,
     activity,
