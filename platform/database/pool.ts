@@ -107,18 +107,18 @@ export async function withSession<T>(
   borrowing: Borrowing = {},
 ): Promise<T> {
   if (!borrowing.proven) return borrow(pool, work, borrowing);
-  for (let others = pool.totalCount; ; others--) {
-    let found: 'nothing' | 'unproven' | 'proven' = 'nothing';
+  // All that the pool has may be lost; so may a new one, on the way to a bouncer that is just going.
+  for (let others = pool.totalCount + 1; ; others--) {
+    let begun = false;
     const proveAndWork = async (session: Session) => {
-      found = 'unproven';
       await session.client.query('SELECT 1');
-      found = 'proven';
+      begun = true;
       return work(session);
     };
     try {
       return await borrow(pool, proveAndWork, borrowing);
     } catch (error) {
-      if ((found as string) !== 'unproven' || others <= 0 || !isConnectionLost(error)) throw error;
+      if (begun || others === 0 || !isConnectionLost(error)) throw error;
     }
   }
 }

@@ -1,5 +1,6 @@
 /** A connection for health checks alone, so that a check neither waits for the pool nor takes a request's place. */
 import pg, { type ClientBase } from 'pg';
+import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import { type ConnectionLifetime, renewalTime } from './connection_lifetime.ts';
 import { typeParsers } from './types.ts';
 
@@ -26,24 +27,33 @@ export function createProbe(
     dropped?.connection.stream.destroy();
   };
 
+  async function connectAndAsk(): Promise<void> {
+    if (client && lifetime.clock.monotonic() >= renewAt) drop();
+    if (!client) {
+      renewAt = renewalTime(lifetime);
+      const made = new pg.Client({
+        connectionString: url,
+        application_name: applicationName,
+        types: typeParsers,
+      });
+      client = made;
+      // A broken connection shows at the next check; an event without a listener would end the process.
+      made.on('error', () => client === made && drop());
+      await made.connect();
+    }
+    await ask(client);
+  }
+
   return {
     check: async (signal) => {
       signal.addEventListener('abort', drop, { once: true });
       try {
-        if (client && lifetime.clock.monotonic() >= renewAt) drop();
-        if (!client) {
-          renewAt = renewalTime(lifetime);
-          const made = new pg.Client({
-            connectionString: url,
-            application_name: applicationName,
-            types: typeParsers,
-          });
-          client = made;
-          // A broken connection shows at the next check; an event without a listener would end the process.
-          made.on('error', () => client === made && drop());
-          await made.connect();
-        }
-        await ask(client);
+        await connectAndAsk().catch((error) => {
+          drop();
+          // A lost connection tells of a bouncer, say; only a second one that is lost at once tells of the database.
+          if (signal.aborted || !isConnectionLost(error)) throw error;
+          return connectAndAsk();
+        });
       } catch (error) {
         drop();
         throw signal.aborted ? signal.reason : error;
