@@ -137,6 +137,11 @@ export const SETTINGS = {
   HOST: setting('127.0.0.1', 'Address that the services listen on', asText),
   CALLS_PORT: setting('3006', 'Port of the calls service', asPort),
   CALLS_POOL_SIZE: setting('10', 'Connections to PostgreSQL of the calls service', asWhole(1, 1_000)),
+  POOL_MAX_LIFETIME_S: setting(
+    '300',
+    'How long a connection to PostgreSQL is kept at most, at least half of it, in seconds',
+    asWhole(1, 86_400),
+  ),
   QUERY_TIMEOUT_MS: setting(
     '30000',
     'How long one statement may take, in milliseconds',

@@ -4,10 +4,13 @@
  * Writes go to the primary. Reads go to the replicas where there are any, and then never to the primary: a replica's
  * failure must not move its load onto the server that takes the calls in. Of the replicas, the freshest that answer are
  * used in turn; one that lags too far behind is left out while another does not. What waits for a replica that is lost
- * goes on to another.
+ * goes on to another; a read whose connection is lost is done once more.
  */
+import type { Clock } from '#platform/lifecycle/clock.ts';
 import { MAX_PROBES } from '#platform/resilience/circuit_breaker.ts';
+import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
+import { CALLS_PER_RETRY, createRetryBudget, RETRY_BUDGET_BURST, retry } from '#platform/resilience/retry.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
 import type { GuardedServer } from './guarded_server.ts';
 import type { Pool } from './pool.ts';
@@ -16,8 +19,13 @@ import type { Session } from './session.ts';
 export type { Ticket };
 
 export interface Database {
-  /** Reads; on a replica where there is one. */
-  read<T>(ticket: Ticket, work: (session: Session, from: ReadFrom) => Promise<T>): Promise<T>;
+  /**
+   * Reads; on a replica where there is one. Where the connection is lost, `work` is done once more, on another replica
+   * if there is one, in any case on a connection that has just answered: so it must do nothing but read, and nothing of
+   * its answer may be sent before it has ended. The breaker has counted the failure, a budget keeps such reads few, and
+   * none begins after the ticket's deadline.
+   */
+  read<T>(ticket: Ticket, work: Read<T>): Promise<T>;
   /** Reads what a write depends on: on the primary, so that no replica's failure or lag is in a write's way. */
   readForWrite<T>(ticket: Ticket, work: (session: Session) => Promise<T>): Promise<T>;
   /**
@@ -39,6 +47,8 @@ export interface ReadFrom {
   readonly replicaLagS: number | null;
 }
 
+export type Read<T> = (session: Session, from: ReadFrom) => Promise<T>;
+
 export interface Replica {
   readonly server: GuardedServer;
   /** Seconds behind the primary; null while unknown. */
@@ -50,6 +60,13 @@ export interface DatabaseOptions {
   readonly replicas: readonly Replica[];
   /** A replica further behind than this is left out while another is not. */
   readonly maxReplicaLagS: number;
+  /** Connections to each server. */
+  readonly poolSize: number;
+  readonly clock: Clock;
+  /** From 0 up to, not including, 1; Math.random in production. */
+  readonly random: () => number;
+  /** Told of each read that is done once more, with the server whose connection was lost and how. */
+  readonly onRetry?: (server: string, error: unknown) => void;
 }
 
 const NEVER = new AbortController().signal;
@@ -57,20 +74,43 @@ const NEVER = new AbortController().signal;
 export function createDatabase(options: DatabaseOptions): Database {
   const { primary, replicas } = options;
   let turn = 0;
-  const choose = () =>
-    hasSome(replicas) ? chooseReplica(replicas, options.maxReplicaLagS, turn++) : undefined;
+  const choose = (except?: GuardedServer) =>
+    hasSome(replicas) ? chooseReplica(replicas, options.maxReplicaLagS, turn++, except) : undefined;
+  /** A server that goes takes with it what runs on one pool at most: all of that may be done once more. */
+  const budget = createRetryBudget(CALLS_PER_RETRY, Math.max(RETRY_BUDGET_BURST, options.poolSize));
 
-  async function read<T>(ticket: Ticket, work: (session: Session, from: ReadFrom) => Promise<T>): Promise<T> {
+  function read<T>(ticket: Ticket, work: Read<T>): Promise<T> {
+    let lost: { readonly server: GuardedServer; readonly error: unknown } | undefined;
+    const attempt = () => {
+      if (lost) options.onRetry?.(lost.server.name, lost.error);
+      return readOnce(ticket, work, lost?.server, (server, error) => {
+        lost = { server, error };
+      });
+    };
+    const { clock, random } = options;
+    const { deadline } = ticket;
+    return retry(attempt, { clock, random, budget, attempts: 2, deadline, isRetryable: () => !!lost });
+  }
+
+  /** @param lost the server that lost the first attempt's connection, where this is the second one */
+  async function readOnce<T>(
+    ticket: Ticket,
+    work: Read<T>,
+    lost: GuardedServer | undefined,
+    onLost: (server: GuardedServer, error: unknown) => void,
+  ): Promise<T> {
     for (;;) {
-      const replica = choose();
-      if (!replica) return primary.run(ticket, (session) => work(session, { replicaLagS: null }));
-      const wait = waitFor(replica, replicas, ticket.signal);
+      const replica = choose(lost);
+      const server = replica?.server ?? primary;
+      const wait = replica ? waitFor(replica, replicas, ticket.signal) : stay(ticket.signal);
+      const begin = (session: Session) => {
+        wait.begun();
+        return work(session, { replicaLagS: replica?.lagS ?? null });
+      };
       try {
-        return await replica.server.run({ ...ticket, signal: wait.signal }, (session) => {
-          wait.begun();
-          return work(session, { replicaLagS: replica.lagS });
-        });
+        return await server.run({ ...ticket, signal: wait.signal }, begin, lost !== undefined);
       } catch (error) {
+        if (isConnectionLost(error)) onLost(server, error);
         if (!(wait.moved && error instanceof RefusedError && error.refusal === 'client_gone')) throw error;
       } finally {
         wait.end();
@@ -97,10 +137,13 @@ interface Wait {
   end(): void;
 }
 
+/** A wait where there is nowhere else to go. */
+const stay = (signal: AbortSignal): Wait => ({ signal, moved: false, begun: () => {}, end: () => {} });
+
 /** A request's wait for one replica, given up when that one takes no work any more and another does. */
 function waitFor(replica: Replica, replicas: readonly Replica[], gone: AbortSignal): Wait {
   const others = replicas.filter((other) => other !== replica);
-  if (others.length === 0) return { signal: gone, moved: false, begun: () => {}, end: () => {} };
+  if (others.length === 0) return stay(gone);
   const controller = new AbortController();
   let moved = false;
   const onChange = () => {
@@ -139,17 +182,21 @@ function takesWork({ server }: Replica): boolean {
 /**
  * The replica whose turn it is, of the best there are: takes work and is fresh; else takes work and is least behind;
  * else any, where the request waits for its breaker.
+ * @param except taken only where it is the only one of these
  */
 export function chooseReplica(
   replicas: readonly [Replica, ...Replica[]],
   maxLagS: number,
   turn: number,
+  except?: GuardedServer,
 ): Replica {
   // Lag grows with every look at it, so each is looked at once.
   const known = replicas.map((replica) => ({ replica, lagS: replica.lagS ?? Number.MAX_VALUE }));
   const answering = known.filter(({ replica }) => takesWork(replica));
   const candidates = answering.length > 0 ? answering : known;
   const allowed = Math.max(maxLagS, Math.min(...candidates.map(({ lagS }) => lagS)));
-  const best = candidates.filter(({ lagS }) => lagS <= allowed);
+  const fresh = candidates.filter(({ lagS }) => lagS <= allowed);
+  const others = fresh.filter(({ replica }) => replica.server !== except);
+  const best = others.length > 0 ? others : fresh;
   return best[turn % best.length]!.replica;
 }

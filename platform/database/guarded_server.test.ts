@@ -27,6 +27,8 @@ function guardedServer(queryTimeoutMs = 30_000): GuardedServer & { readonly appl
     queueOrder: 'fifo',
     earlyProbe: false,
     queryTimeoutMs,
+    connectionLifetimeMs: 300_000,
+    random: Math.random,
     clock: systemClock,
     activity: createActivityLog(systemClock),
   });

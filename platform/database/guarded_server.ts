@@ -21,6 +21,7 @@ import {
 import { RefusedError } from '#platform/resilience/refused.ts';
 import { createRequestQueue, type QueueEvent, type QueueOrder } from '#platform/resilience/request_queue.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
+import type { ConnectionLifetime } from './connection_lifetime.ts';
 import { closePool, createPool, type Pool, withSession } from './pool.ts';
 import { createProbe } from './probe.ts';
 import type { Session } from './session.ts';
@@ -38,6 +39,10 @@ export interface GuardedServerOptions {
   readonly queueOrder: QueueOrder;
   readonly earlyProbe: boolean;
   readonly queryTimeoutMs: number;
+  /** No connection is kept for longer, in milliseconds. */
+  readonly connectionLifetimeMs: number;
+  /** From 0 up to, not including, 1; Math.random in production. */
+  readonly random: () => number;
   readonly clock: Clock;
   readonly activity: ActivityLog;
   /** What the health check asks, on its own connection; `SELECT 1` unless told otherwise. */
@@ -55,9 +60,10 @@ export interface GuardedServer {
   readonly monitor: HealthMonitor;
   /**
    * Does `work` on a connection of its own.
+   * @param proven only a connection that has just answered will do (see Borrowing)
    * @throws RefusedError when it got none or was cut off; else what `work` threw
    */
-  run<T>(ticket: Ticket, work: (session: Session) => Promise<T>): Promise<T>;
+  run<T>(ticket: Ticket, work: (session: Session) => Promise<T>, proven?: boolean): Promise<T>;
   /**
    * Holds a slot for work that takes its one connection from the pool itself and passes the signal on to withSession;
    * throws as `run` does.
@@ -107,6 +113,8 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     },
   });
   const guard = createGuard({ queue, breaker, clock });
+  const { connectionLifetimeMs: maxMs, random } = options;
+  const lifetime: ConnectionLifetime = { maxMs, clock, random };
   const pool = createPool({
     url: options.url,
     applicationName: options.applicationName,
@@ -114,9 +122,10 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     size: options.poolSize + 1,
     statementTimeoutMs: options.queryTimeoutMs,
     queryTimeoutMs: options.queryTimeoutMs + CLIENT_TIMEOUT_SLACK_MS,
+    lifetime,
     onIdleError: options.onIdleError ?? (() => undefined),
   });
-  const probe = createProbe(options.url, `${options.applicationName}-health`, options.healthCheck);
+  const probe = createProbe(options.url, `${options.applicationName}-health`, lifetime, options.healthCheck);
   const monitor = createHealthMonitor({
     clock,
     breaker,
@@ -170,14 +179,14 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     guard,
     monitor,
     runAside,
-    run: (ticket, work) =>
+    run: (ticket, work, proven = false) =>
       guarded(ticket, async (slot) => {
         const startedAt = clock.monotonic();
         let rows = 0;
         const onRows = (count: number) => {
           rows += count;
         };
-        const answer = await withSession(pool, work, { signal: slot.signal, clock, onRows });
+        const answer = await withSession(pool, work, { signal: slot.signal, clock, onRows, proven });
         const ms = Math.round(clock.monotonic() - startedAt);
         options.activity.add(`Query executed in ${ms}ms (${rows} rows)`);
         return answer;

@@ -2,7 +2,9 @@
 import type { Socket } from 'node:net';
 import pg, { type ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
+import { type ConnectionLifetime, renewalTime } from './connection_lifetime.ts';
 import { createSession, type Session, transaction } from './session.ts';
 import { typeParsers } from './types.ts';
 
@@ -23,6 +25,8 @@ export interface PoolOptions {
   readonly statementTimeoutMs?: number;
   /** The client gives up on a statement after so long, for a server that ends nothing any more. */
   readonly queryTimeoutMs?: number;
+  /** Not given: connections are kept as long as they are used. */
+  readonly lifetime?: ConnectionLifetime;
   /** Told of a connection that broke while idle; the pool has already dropped it. */
   readonly onIdleError: (error: Error) => void;
 }
@@ -40,8 +44,13 @@ export function createPool(options: PoolOptions): Pool {
   pool.on('error', options.onIdleError);
   const open = new Set<ClientBase>();
   connections.set(pool, open);
+  const { lifetime } = options;
   pool.on('connect', (client) => {
     open.add(client);
+    if (lifetime) {
+      const renewAt = renewalTime(lifetime);
+      outlived.set(client, () => lifetime.clock.monotonic() >= renewAt);
+    }
     client.once('end', () => open.delete(client));
   });
   return pool;
@@ -49,6 +58,9 @@ export function createPool(options: PoolOptions): Pool {
 
 /** The open connections of each pool, for closePool. */
 const connections = new WeakMap<Pool, Set<ClientBase>>();
+
+/** Whether a connection's lifetime is over, for those that have one. */
+const outlived = new WeakMap<ClientBase, () => boolean>();
 
 /** How long connections may take to close before they are destroyed. */
 const CLOSE_LIMIT_MS = 500;
@@ -78,6 +90,11 @@ export interface Borrowing {
   readonly clock?: Clock;
   /** Told how many rows each statement gave, or touched. */
   readonly onRows?: (count: number) => void;
+  /**
+   * Only a connection that has just answered will do: what took another one may have taken more of the pool's, and the
+   * pool need not know yet. Those that were lost are thrown away on the way to one that was not.
+   */
+  readonly proven?: boolean;
 }
 
 /**
@@ -87,7 +104,29 @@ export interface Borrowing {
 export async function withSession<T>(
   pool: Pool,
   work: (session: Session) => Promise<T>,
-  { signal, clock = systemClock, onRows }: Borrowing = {},
+  borrowing: Borrowing = {},
+): Promise<T> {
+  if (!borrowing.proven) return borrow(pool, work, borrowing);
+  // All that the pool has may be lost; so may a new one, on the way to a bouncer that is just going.
+  for (let others = pool.totalCount + 1; ; others--) {
+    let begun = false;
+    const proveAndWork = async (session: Session) => {
+      await session.client.query('SELECT 1');
+      begun = true;
+      return work(session);
+    };
+    try {
+      return await borrow(pool, proveAndWork, borrowing);
+    } catch (error) {
+      if (begun || others === 0 || !isConnectionLost(error)) throw error;
+    }
+  }
+}
+
+async function borrow<T>(
+  pool: Pool,
+  work: (session: Session) => Promise<T>,
+  { signal, clock = systemClock, onRows }: Borrowing,
 ): Promise<T> {
   const client = await connect(pool);
   let broken: Error | undefined;
@@ -116,7 +155,8 @@ export async function withSession<T>(
     // A cancellation that is still on its way must not hit the next one's statement.
     await cancelling;
     client.off('error', onError);
-    client.release(broken);
+    // Between two uses, so that nothing is cut. One that nobody uses is closed by the pool after 10 s.
+    client.release(broken ?? outlived.get(client)?.());
   }
 }
 

@@ -1,5 +1,7 @@
 /** A connection for health checks alone, so that a check neither waits for the pool nor takes a request's place. */
 import pg, { type ClientBase } from 'pg';
+import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
+import { type ConnectionLifetime, renewalTime } from './connection_lifetime.ts';
 import { typeParsers } from './types.ts';
 
 export interface Probe {
@@ -12,9 +14,11 @@ export interface Probe {
 export function createProbe(
   url: string,
   applicationName: string,
+  lifetime: ConnectionLifetime,
   ask: (client: ClientBase) => Promise<void> = async (client) => void (await client.query('SELECT 1')),
 ): Probe {
   let client: pg.Client | undefined;
+  let renewAt = 0;
 
   /** Ends it at once: `end()` would wait for a server that may be frozen. */
   const drop = () => {
@@ -23,21 +27,33 @@ export function createProbe(
     dropped?.connection.stream.destroy();
   };
 
+  async function connectAndAsk(): Promise<void> {
+    if (client && lifetime.clock.monotonic() >= renewAt) drop();
+    if (!client) {
+      renewAt = renewalTime(lifetime);
+      const made = new pg.Client({
+        connectionString: url,
+        application_name: applicationName,
+        types: typeParsers,
+      });
+      client = made;
+      // A broken connection shows at the next check; an event without a listener would end the process.
+      made.on('error', () => client === made && drop());
+      await made.connect();
+    }
+    await ask(client);
+  }
+
   return {
     check: async (signal) => {
       signal.addEventListener('abort', drop, { once: true });
       try {
-        if (!client) {
-          client = new pg.Client({
-            connectionString: url,
-            application_name: applicationName,
-            types: typeParsers,
-          });
-          // A broken connection shows at the next check; an event without a listener would end the process.
-          client.on('error', drop);
-          await client.connect();
-        }
-        await ask(client);
+        await connectAndAsk().catch((error) => {
+          drop();
+          // A lost connection tells of a bouncer, say; only a second one that is lost at once tells of the database.
+          if (signal.aborted || !isConnectionLost(error)) throw error;
+          return connectAndAsk();
+        });
       } catch (error) {
         drop();
         throw signal.aborted ? signal.reason : error;

@@ -8,6 +8,8 @@ const STATES = ['CLOSED', 'OPEN', 'HALF_OPEN', 'HELD_OPEN'] as const;
 export interface ServerMetrics {
   /** Counts one event of a server's queue. */
   count(server: string, event: QueueEvent): void;
+  /** Counts a read that is done once more, since this server's connection was lost. */
+  countRetry(server: string): void;
   /** Reads these servers' states whenever the metrics are asked for. */
   watch(servers: readonly WatchedServer[]): void;
 }
@@ -34,7 +36,14 @@ export function createServerMetrics(registry: Registry): ServerMetrics {
     labelNames: ['server', 'refusal'],
     registers,
   });
+  const retried = new Counter({
+    name: 'database_read_retries_total',
+    help: 'Reads that were done once more because their connection was lost',
+    labelNames: ['server'],
+    registers,
+  });
   return {
+    countRetry: (server) => retried.inc({ server }),
     count: (server, event) => {
       if (event.kind === 'released') {
         work.observe({ server, outcome: event.outcome }, event.ranMs / 1000);

@@ -31,10 +31,14 @@ export interface ServiceDatabaseOptions {
   /** Probe a server before the 60 s are over, once its health check passes again. */
   readonly earlyProbe: boolean;
   readonly queryTimeoutMs: number;
+  /** No connection is kept for longer, in milliseconds. */
+  readonly connectionLifetimeMs: number;
   readonly maxReplicaLagS: number;
   /** A table of one row (`id boolean PRIMARY KEY`, `at timestamptz`) that the heartbeat is kept in. */
   readonly heartbeatTable: string;
   readonly clock: Clock;
+  /** From 0 up to, not including, 1; Math.random in production. */
+  readonly random: () => number;
   readonly logger: Logger;
   readonly registry: Registry;
 }
@@ -123,7 +127,15 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
     Promise.all(servers.map(({ server }) => work(server))).then(() => undefined);
 
   return {
-    ...createDatabase({ primary, replicas, maxReplicaLagS: options.maxReplicaLagS }),
+    ...createDatabase({
+      ...options,
+      primary,
+      replicas,
+      onRetry: (server, error) => {
+        metrics.countRetry(server);
+        logger.warn({ server, reason: String(error) }, 'connection lost; the read is done once more');
+      },
+    }),
     primary,
     servers,
     activity,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { TimeoutError } from './deadline.ts';
-import { judgeError, type Outcome } from './failure_rule.ts';
+import { isConnectionLost, judgeError, type Outcome } from './failure_rule.ts';
 
 const withCode = (code: string, message = 'something happened', more: object = {}) =>
   Object.assign(new Error(message), { code, ...more });
@@ -71,4 +71,26 @@ test('what Node itself says of a port where nobody listens is a failure', async 
     connect(1, '127.0.0.1').once('error', resolve);
   });
   assert.equal(judgeError(error), 'failure');
+});
+
+const LOST = [
+  'connection exception',
+  'connection failure',
+  'an error of PgBouncer',
+  'administrator shut it down',
+  'a crash of another backend',
+  'starting up',
+  'idle session ended',
+  'refused',
+  'reset',
+  'broken pipe',
+  'no socket file',
+  'pg: connection lost',
+  'pg: broken client',
+  'wrapped',
+];
+
+test('of these, a connection lost, refused or told to go is worth another try; no timeout is, nor a full server', () => {
+  const lost = cases.filter(([, error]) => isConnectionLost(error)).map(([what]) => what);
+  assert.deepEqual(lost, LOST);
 });

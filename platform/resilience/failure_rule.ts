@@ -1,5 +1,6 @@
 /**
- * What counts as a failure of the database: the one rule, over error values, for every breaker.
+ * What counts as a failure of the database: the one rule, over error values, for every breaker; and which failures are
+ * of the connection alone, so that the same question may be asked again on another one.
  *
  * - `failure`: the database could not be reached, was shutting down or starting, had no connection to give, or did not
  *   answer in time. Enough of these in a row open the breaker.
@@ -15,12 +16,16 @@ import { TimeoutError } from './deadline.ts';
 
 export type Outcome = 'success' | 'failure' | 'neutral';
 
-const FAILURE_SQLSTATES = new Set([
+const LOST_SQLSTATES = new Set([
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now: starting, stopping or recovering
-  '57P04', // database_dropped
   '57P05', // idle_session_timeout: the connection is gone
+]);
+
+const FAILURE_SQLSTATES = new Set([
+  ...LOST_SQLSTATES,
+  '57P04', // database_dropped
   '53300', // too_many_connections
   '25006', // read_only_sql_transaction: what was the primary is one no more, so no write can succeed
 ]);
@@ -33,11 +38,10 @@ const ANSWERED_CLASSES = new Set(['0A', '21', '22', '23', '40', '42', '44', 'P0'
 
 const QUERY_CANCELED = '57014';
 
+const LOST_ERRNOS = new Set(['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE']);
+
 const FAILURE_ERRNOS = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
+  ...LOST_ERRNOS,
   'ETIMEDOUT',
   'EHOSTUNREACH',
   'EHOSTDOWN',
@@ -47,12 +51,14 @@ const FAILURE_ERRNOS = new Set([
   'EAI_AGAIN',
 ]);
 
+const LOST_MESSAGES = [/^Connection terminated unexpectedly/, /^Client has encountered a connection error/];
+
 const FAILURE_MESSAGES = [
+  ...LOST_MESSAGES,
   /^Connection terminated/,
   /^timeout expired$/,
   /^timeout exceeded when trying to connect$/,
   /^Query read timeout$/,
-  /^Client has encountered a connection error/,
   /^Client was closed and is not queryable/,
 ];
 
@@ -61,13 +67,33 @@ const MAX_CAUSES = 5;
 
 /** Judges what a piece of database work threw. Work that threw nothing is a success and need not be judged. */
 export function judgeError(error: unknown): Outcome {
+  return firstToTell(error)?.outcome ?? 'neutral';
+}
+
+/**
+ * Whether work failed because its connection was lost or refused, or its server was shutting down: it may do better on
+ * another connection. What took too long, or found the server full, would only be made worse by a second try.
+ * (PgBouncer reports as 08P01 whatever it has to say, so a few of its refusals are among these.)
+ */
+export function isConnectionLost(error: unknown): boolean {
+  const { error: cause, outcome } = firstToTell(error) ?? {};
+  if (!cause || outcome !== 'failure') return false;
+  const { code } = cause as { code?: unknown };
+  if (typeof code === 'string' && (LOST_ERRNOS.has(code) || code === 'ENOENT')) return true;
+  if (typeof code === 'string' && isSqlState(code))
+    return LOST_SQLSTATES.has(code) || code.startsWith(FAILURE_CLASS);
+  return LOST_MESSAGES.some((pattern) => pattern.test(cause.message));
+}
+
+/** The error, or the nearest of its causes, that tells something of the database. */
+function firstToTell(error: unknown): { readonly error: Error; readonly outcome: Outcome } | undefined {
   let current = error;
   for (let depth = 0; depth < MAX_CAUSES && current instanceof Error; depth++) {
     const outcome = judgeOne(current);
-    if (outcome) return outcome;
+    if (outcome) return { error: current, outcome };
     current = current.cause;
   }
-  return 'neutral';
+  return undefined;
 }
 
 /** Undefined where the error itself says nothing, so that its cause decides. */

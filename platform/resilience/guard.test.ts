@@ -71,6 +71,31 @@ test('what work throws is thrown on, and judged', async () => {
   assert.equal(clock.pendingTimers, 0);
 });
 
+test('connections that are lost together count once; those lost one after the other count each', async () => {
+  const slots = 10;
+  const { clock, guard, ticket, outcomes, breaker } = setUp(slots);
+  const lost = Object.assign(new Error('lost'), { code: '57P01' });
+  const losing = async () => {
+    await clock.sleep(10);
+    throw lost;
+  };
+  const crash = async () => {
+    const all = Array.from({ length: slots }, () => assert.rejects(guard.run(ticket(), losing), /lost/));
+    await clock.advance(10);
+    await Promise.all(all);
+  };
+  await crash();
+  assert.deepEqual(
+    outcomes().map((outcome) => outcome === 'failure'),
+    [true, ...Array(slots - 1).fill(false)],
+  );
+  for (let n = 0; n < 3; n++) await crash();
+  assert.equal(breaker.state.name, 'CLOSED');
+  await crash();
+  assert.equal(breaker.state.name, 'OPEN', 'a server that is gone is told by five in a row as ever');
+  breaker.stop();
+});
+
 test('work that throws before its first wait gives its slot back too', async () => {
   const { guard, ticket, queue } = setUp();
   const broken = () => {

@@ -10,7 +10,7 @@
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { CircuitBreaker } from './circuit_breaker.ts';
 import { callAt, TimeoutError } from './deadline.ts';
-import { judgeError, type Outcome } from './failure_rule.ts';
+import { isConnectionLost, judgeError, type Outcome } from './failure_rule.ts';
 import type { RequestQueue } from './request_queue.ts';
 import type { Refusal, Ticket } from './ticket.ts';
 
@@ -83,6 +83,19 @@ interface Cut {
 export function createGuard(options: GuardOptions): Guard {
   const { queue, breaker, clock, judge = judgeError } = options;
   const underWay = new Set<Cut>();
+  /** When a lost connection was last seen, monotonic. */
+  let lostAt = Number.NEGATIVE_INFINITY;
+
+  /**
+   * What one crash takes with it counts once: a pool's connections to one bouncer of several are lost in the same
+   * instant, which is no five failures in a row. Work that began after the loss was seen counts again.
+   */
+  function judgeThrown(error: unknown, startedAt: number): Outcome {
+    if (!isConnectionLost(error)) return judge(error);
+    if (startedAt < lostAt) return 'neutral';
+    lostAt = clock.monotonic();
+    return judge(error);
+  }
 
   function refused(refusal: Refusal, waitedMs: number): Guarded<never> {
     const { state, nextProbeInMs } = breaker;
@@ -108,7 +121,9 @@ export function createGuard(options: GuardOptions): Guard {
       return { ok: true, value, waitedMs };
     } catch (error) {
       slot.release(
-        cut.reason ? judgeCut(cut.reason, error, clock.monotonic() - startedAt) : judge(error),
+        cut.reason
+          ? judgeCut(cut.reason, error, clock.monotonic() - startedAt)
+          : judgeThrown(error, startedAt),
         error,
       );
       if (!cut.reason) throw error;

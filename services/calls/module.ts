@@ -42,6 +42,8 @@ export interface CallsSettings {
   /** Probe a database before the breaker's 60 s are over, once its health check passes again. */
   readonly earlyProbe: boolean;
   readonly queryTimeoutMs: number;
+  /** No connection to PostgreSQL is kept for longer; renewed between two requests. */
+  readonly connectionLifetimeMs: number;
   /** A replica further behind is left out while another is not. */
   readonly maxReplicaLagS: number;
   readonly bodyLimitBytes: number;
@@ -65,6 +67,8 @@ export interface CallsNeeds {
   /** Read replicas; all reads go to them where there are any. */
   readonly replicaUrls: readonly string[];
   readonly clock: Clock;
+  /** From 0 up to, not including, 1; Math.random in production. */
+  readonly random: () => number;
   readonly logger: Logger;
 }
 
@@ -108,6 +112,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     replicaUrls: needs.replicaUrls,
     heartbeatTable: 'calls.heartbeat',
     clock,
+    random: needs.random,
     logger,
     registry,
   });

@@ -68,6 +68,8 @@ suite('PostgreSQL is frozen', { skip: ownPostgresSkip, timeout: 180_000 }, async
       queueOrder: 'fifo',
       earlyProbe: false,
       queryTimeoutMs: QUERY_TIMEOUT_MS,
+      connectionLifetimeMs: 300_000,
+      random: Math.random,
       clock: systemClock,
       activity: createActivityLog(systemClock),
     });

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { testDatabase } from '#tests/postgres.ts';
+import { renewalTime } from './connection_lifetime.ts';
+import { createPool, withSession } from './pool.ts';
+import { createProbe } from './probe.ts';
+import type { Session } from './session.ts';
+
+const MAX_MS = 60_000;
+const database = await testDatabase();
+
+const pidOf = async ({ client }: Session) =>
+  (await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]!.pid;
+
+test('lifetimes lie between half of the longest and the longest, each connection has its own', () => {
+  const clock = createFakeClock();
+  const lifetimeOf = (random: number) =>
+    renewalTime({ maxMs: MAX_MS, clock, random: () => random }) - clock.monotonic();
+  assert.deepEqual([0, 0.5, 1].map(lifetimeOf), [30_000, 45_000, 60_000]);
+});
+
+test('connections made together are renewed one by one, between two uses and never in one', async () => {
+  const clock = createFakeClock();
+  const randoms = [0, 0.5, 0.99];
+  const lifetime = { maxMs: MAX_MS, clock, random: () => randoms.shift() ?? 0.99 };
+  const pool = createPool({
+    url: database.url,
+    applicationName: 'lifetimes',
+    size: 3,
+    lifetime,
+    onIdleError: assert.fail,
+  });
+  after(() => pool.end());
+
+  /** Uses all three at once; gives whom PostgreSQL knows them by. */
+  const useAll = async (meanwhile = async () => {}) => {
+    let arrived = 0;
+    const all = Promise.withResolvers<void>();
+    return Promise.all(
+      [1, 2, 3].map(() =>
+        withSession(pool, async (session) => {
+          const before = await pidOf(session);
+          if (++arrived === 3) void meanwhile().then(all.resolve);
+          await all.promise;
+          assert.equal(await pidOf(session), before);
+          return before;
+        }),
+      ),
+    );
+  };
+  const kept = (a: number[], b: number[]) => a.filter((pid) => b.includes(pid)).length;
+
+  const first = await useAll();
+  await clock.advance(29_999);
+  assert.equal(kept(first, await useAll()), 3, 'half of the lifetime is not over');
+  const inUse = await useAll(() => clock.advance(1));
+  assert.equal(kept(first, inUse), 3, 'what is in use stays');
+  assert.equal(kept(first, await useAll()), 2);
+  await clock.advance(15_000);
+  await useAll();
+  assert.equal(kept(first, await useAll()), 1);
+  await clock.advance(15_000);
+  await useAll();
+  assert.equal(kept(first, await useAll()), 0, 'after the longest lifetime none is left');
+});
+
+test('the connection of health checks is renewed too', async () => {
+  const clock = createFakeClock();
+  const pids: number[] = [];
+  const probe = createProbe(
+    database.url,
+    'lifetime-probe',
+    { maxMs: MAX_MS, clock, random: () => 0 },
+    async (client) => void pids.push(await pidOf({ client } as Session)),
+  );
+  after(() => probe.close());
+  const check = () => probe.check(new AbortController().signal);
+  await check();
+  await check();
+  await clock.advance(30_000);
+  await check();
+  await check();
+  assert.equal(pids[0], pids[1]);
+  assert.notEqual(pids[1], pids[2]);
+  assert.equal(pids[2], pids[3], 'the old one takes nothing with it when it goes');
+});
