@@ -76,7 +76,12 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
     );
     const added = taking.flatMap((channel) => {
       const single = !channel.perAlert || notice.keys.length < 2;
-      const notices = single ? [notice] : notice.keys.map((key) => ({ ...notice, keys: [key] }));
+      const notices = single
+        ? [notice]
+        : notice.keys.map((key, index) => {
+            const { messages, ...rest } = notice;
+            return { ...rest, keys: [key], message: messages?.[index] ?? notice.message };
+          });
       return notices.map((one, index) => ({
         id: `${notice.id}-${channel.name}${single ? '' : `-${index + 1}`}`,
         channel: channel.name,

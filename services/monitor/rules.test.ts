@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { BOUNCER_CLIENTS as CLIENTS_OF_THE_TIER } from '#engines/cluster/configuration.ts';
-import { evaluate } from './measure.ts';
+import { evaluate, labelsOf } from './measure.ts';
 import { prometheusRules } from './prometheus_rules.ts';
 import { BOUNCER_CLIENTS, RULES, runbookAnchor } from './rules.ts';
 import { createHistory } from './samples.ts';
@@ -49,10 +49,15 @@ test('names are used once, causes exist, and the words name labels that the figu
   const names = RULES.map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
   for (const rule of RULES) {
-    for (const cause of rule.causedBy ?? []) assert.ok(names.includes(cause), `${rule.name}: ${cause}`);
+    for (const cause of rule.causedBy ?? []) {
+      assert.ok(names.includes(typeof cause === 'string' ? cause : cause.ofAll), `${rule.name}: ${cause}`);
+    }
     const labels = labelsOf(rule.measure);
     for (const [, label] of `${rule.message} ${rule.recovery}`.matchAll(/\{(\w+)\}/g)) {
-      assert.ok(label === 'value' || labels.includes(label!), `${rule.name}: {${label}}`);
+      assert.ok(
+        ['value', 'percent', 'gigabytes'].includes(label!) || labels.includes(label!),
+        `${rule.name}: {${label}}`,
+      );
     }
     assert.deepEqual(evaluate(rule.measure, createHistory(1_000)), []);
   }
@@ -61,14 +66,3 @@ test('names are used once, causes exist, and the words name labels that the figu
 test('the size of a bouncer is that of its configuration', () => {
   assert.equal(BOUNCER_CLIENTS, CLIENTS_OF_THE_TIER);
 });
-
-function labelsOf(measure: (typeof RULES)[number]['measure']): readonly string[] {
-  switch (measure.kind) {
-    case 'ratio':
-      return labelsOf(measure.to);
-    case 'linear':
-      return labelsOf(measure.of);
-    default:
-      return measure.by;
-  }
-}
