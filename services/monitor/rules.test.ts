@@ -14,7 +14,13 @@ const FOLDER = fileURLToPath(new URL('../../infrastructure/monitoring', import.m
 const run = promisify(execFile);
 
 /** What the notices link to that are no rules. */
-const OTHER_ANCHORS = ['haproxyrestarted', 'leaderchanged', 'statefiledamaged', 'heartbeat'];
+const OTHER_ANCHORS = [
+  'haproxyrestarted',
+  'leaderchanged',
+  'statefiledamaged',
+  'messagerefused',
+  'heartbeat',
+];
 
 const promtool = await run('promtool', ['--version']).then(
   () => false as const,
