@@ -1,7 +1,7 @@
 /** What becomes of alerts when channels, the disk, the clock or the monitor itself fail. The receivers are strict. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, statfs, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
@@ -307,13 +307,81 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     await truncate(file, Math.floor(Buffer.byteLength(whole) / 2));
     go(await open());
     await passUntil('what is told', () => hook.taken.length === 3);
-    assert.deepEqual(said().slice(1), ['the state file was damaged and has been put aside', 'pgb2 is DOWN']);
+    assert.deepEqual(said().slice(1), ['the state file was damaged: begun anew', 'pgb2 is DOWN']);
     const aside = (await readdir(folder)).filter((name) => name.includes('damaged'));
     assert.equal(aside.length, 1);
     assert.match(hook.taken[1]!.details.join(' '), /is told again/);
     await eventually('a whole file again', async () => {
       return JSON.parse(await readFile(file, 'utf8').catch(() => '{}')).version === 1;
     });
+  });
+
+  test('a state file of nonsense, whatever kind: begun anew, told, and nobody is left without alerts', async () => {
+    const file = join(folder, 'state.json');
+    page.servers.pgb2 = 'DOWN';
+    go(await open());
+    await passUntil('the alert', () => hook.taken.length === 1);
+    await halt();
+    const whole = JSON.parse(await readFile(file, 'utf8'));
+    const nonsense: unknown[] = [
+      null,
+      [],
+      { ...whole, saved_at: 1e300 },
+      { ...whole, version: 2 },
+      { ...whole, alerts: { active: {} } },
+      { ...whole, deliveries: [null] },
+      { ...whole, alerts: { ...whole.alerts, history: [{ ...whole.alerts.active[0], since: 'once' }] } },
+      { ...whole, outages: { processes: { haproxy1: null }, endedAt: {} } },
+    ];
+    for (const [index, body] of nonsense.entries()) {
+      await writeFile(file, JSON.stringify(body));
+      hook.taken.splice(0);
+      go(await open());
+      await passUntil(`what is told of ${index}`, () => hook.taken.length === 2);
+      assert.deepEqual(said(), ['the state file was damaged: begun anew', 'pgb2 is DOWN'], String(index));
+      await halt();
+    }
+    await writeFile(file, JSON.stringify(whole));
+    hook.taken.splice(0);
+    const again = await open();
+    await again.poll();
+    assert.equal(again.state.deliveries.length, 0, 'a whole one is believed');
+  });
+
+  test('a state file that cannot be read: alerts go out, and it is told', async () => {
+    const file = join(folder, 'state.json');
+    await mkdir(file);
+    page.servers.pgb2 = 'DOWN';
+    go(await open());
+    await passUntil('what is told', () => hook.taken.length === 2);
+    assert.deepEqual(said(), ['the state file was damaged: begun anew', 'pgb2 is DOWN']);
+    assert.match(hook.taken[0]!.details.join(), /EISDIR/);
+  });
+
+  test('a damaged state file on a disk that is read-only: alerts go out, and both are told', async (t) => {
+    const disk = await mkdtemp(join(tmpdir(), 'trunkline-monitor-ro-'));
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', disk], { stdio: 'ignore' });
+    } catch {
+      await rm(disk, { recursive: true });
+      return t.skip('a disk of its own needs the right to mount one');
+    }
+    page.servers.pgb2 = 'DOWN';
+    try {
+      await writeFile(join(disk, 'state.json'), '{"version":1,');
+      execFileSync('mount', ['-o', 'remount,ro', disk]);
+      go(await open(join(disk, 'state.json')));
+      await passUntil('what is told', () => hook.taken.length === 3);
+      assert.deepEqual(said(), [
+        'the state file was damaged: begun anew',
+        'pgb2 is DOWN',
+        'the monitor cannot write its state file: after a restart it may repeat alerts',
+      ]);
+    } finally {
+      await halt();
+      execFileSync('umount', [disk]);
+      await rm(disk, { recursive: true });
+    }
   });
 
   test('the clock set back by an hour: nothing is repeated, and the outage is as long as it was', async () => {
