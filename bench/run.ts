@@ -16,6 +16,7 @@ const BENCHES: Record<string, string[]> = {
   start: [],
   queue_order: [],
   overload: [],
+  monitor: ['--seconds', '30'],
 };
 
 const { values } = parseArgs({

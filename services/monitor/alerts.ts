@@ -44,7 +44,7 @@ export interface Alert {
 
 export interface Silence {
   readonly id: string;
-  /** All given must be equal in an alert: its rule under `rule`, its labels. */
+  /** All given must be equal in an alert: its `rule`, its `severity`, its labels. */
   readonly match: Labels;
   readonly by: string;
   readonly reason: string;
@@ -355,11 +355,13 @@ const agree = (one: Labels, other: Labels): boolean =>
   Object.entries(one).every(([label, value]) => (other[label] ?? value) === value);
 
 /** The silence that an alert is under. */
-export function silencedBy(book: AlertBook, alert: Pick<Alert, 'rule' | 'labels'>): Silence | undefined {
+export function silencedBy(
+  book: AlertBook,
+  { rule, severity, labels }: Pick<Alert, 'rule' | 'severity' | 'labels'>,
+): Silence | undefined {
+  const all: Labels = { ...labels, rule, severity };
   return book.silences.find(({ match }) =>
-    Object.entries(match).every(
-      ([label, value]) => (label === 'rule' ? alert.rule : alert.labels[label]) === value,
-    ),
+    Object.entries(match).every(([label, value]) => all[label] === value),
   );
 }
 

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { freePort } from '#engines/postgres.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLifetime } from '#platform/lifecycle/lifetime.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
@@ -80,6 +81,7 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
       ['GET', '/alerts'],
       ['GET', '/topology'],
       ['POST', '/silences'],
+      ['DELETE', '/silences/s1'],
       ['POST', '/alerts/test'],
       ['POST', '/alerts/a1/acknowledge'],
     ] as const;
@@ -121,6 +123,20 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
     const until = new Date(Date.now() + 600_000).toISOString();
     assert.equal((await call('POST', '/silences', { ...silence, match: {}, until })).status, 400);
     assert.equal((await call('POST', '/silences', { ...silence, until })).status, 200);
+    for (const match of [
+      { rule: 'PgbouncerDown' },
+      { sever: 'warning' },
+      { severity: 'fatal' },
+      { rule: 'PgBouncerDown', service: 'calls' },
+    ]) {
+      const { status, body } = await call('POST', '/silences', { ...silence, match, until });
+      assert.deepEqual([status, body.code], [400, 'bad_silence'], JSON.stringify(match));
+    }
+    const mistaken = await call('POST', '/silences', { ...silence, match: { severity: 'critical' }, until });
+    const ended = await call('DELETE', `/silences/${mistaken.body.data.id}`);
+    assert.deepEqual([ended.status, ended.body.data.id], [200, mistaken.body.data.id]);
+    assert.equal((await call('DELETE', `/silences/${mistaken.body.data.id}`)).status, 404);
+    assert.equal((await call('GET', '/alerts')).body.data.silences.length, 1);
     const before = slack.taken.length;
     page.servers.pgb3 = 'DOWN';
     await eventually('the alert', async () => {
@@ -179,6 +195,10 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
     assert.match(outcome.error, /answered 404/);
     const refused = await runCommand(['status', '--url', service.url, '--key', 'wrong'], env);
     assert.match(refused.err, /answers 401/);
+    const nobody = `http://127.0.0.1:${await freePort()}`;
+    const alone = await runCommand(['status', '--url', nobody], env);
+    assert.deepEqual([alone.code, alone.out], [1, '']);
+    assert.match(alone.err, /no monitor answers at http:\/\/127\.0\.0\.1:\d+: start it/);
   });
 
   test('the document tells of every route, and the figures of the monitor are there', async () => {
@@ -186,7 +206,13 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
     const routes = Object.entries<object>(document.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method} ${path}`),
     );
-    for (const route of ['get /alerts', 'post /alerts/{id}/acknowledge', 'post /silences', 'get /topology'])
+    for (const route of [
+      'get /alerts',
+      'post /alerts/{id}/acknowledge',
+      'post /silences',
+      'delete /silences/{id}',
+      'get /topology',
+    ])
       assert.ok(routes.includes(route), `${route} is not in ${routes}`);
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     assert.match(metrics, /^monitor_haproxy_page_up\{instance="haproxy1",service="monitor"\} 1$/m);
