@@ -275,7 +275,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       values[name] = declared.read(given);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      const shown = /URL|KEY|SECRET/.test(name) ? 'what it is set to' : `"${given}"`;
+      const shown = /URL|KEY|SECRET|MONITOR_(?:HAPROXY|SERVICES)/.test(name)
+        ? 'what it is set to'
+        : `"${given}"`;
       faults.push(`${name}: ${shown} is not ${error.message}`);
     }
   }

@@ -184,13 +184,15 @@ function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settin
 
 export const monitorFolder = (config: Config) => join(config.DATA_DIR, 'monitor');
 
+/** Where this machine reaches its own services, as it stands in a URL: what listens everywhere is asked on loopback. */
+export function reachableHost({ HOST }: Pick<Config, 'HOST'>): string {
+  const host = ['0.0.0.0', '::'].includes(HOST) ? '127.0.0.1' : HOST;
+  return host.includes(':') ? `[${host}]` : host;
+}
+
 async function monitorSettings(config: Config): Promise<Parameters<typeof startMonitor>[0]['settings']> {
-  // What listens everywhere is asked on loopback; a port that is chosen at the start is not known here.
-  const host = ['0.0.0.0', '::'].includes(config.HOST) ? '127.0.0.1' : config.HOST;
-  const calls = {
-    name: 'calls',
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${config.CALLS_PORT}`,
-  };
+  const calls = { name: 'calls', url: `http://${reachableHost(config)}:${config.CALLS_PORT}` };
+  // A port that is chosen at the start is not known here.
   const own = config.CALLS_PORT === 0 ? [] : [calls];
   return {
     host: config.HOST,

@@ -18,7 +18,7 @@ const BENCHES: Record<string, string[]> = {
   overload: ['--seconds', '3'],
   connections: ['--clients', '3000', '--rounds', '1', '--seconds', '2'],
   failover: ['--crashes', '1'],
-  monitor: ['--seconds', '10', '--poll-ms', '1000'],
+  monitor: ['--seconds', '30'],
 };
 
 const { values, positionals } = parseArgs({

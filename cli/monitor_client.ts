@@ -3,7 +3,10 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { readConfig } from '#config';
 import { keyFile } from '#services/monitor/auth.ts';
-import { monitorFolder } from '#system';
+import { monitorFolder, reachableHost } from '#system';
+
+/** A test of all channels takes 15 s at most. */
+const ANSWER_TIMEOUT_MS = 30_000;
 
 export interface MonitorOptions {
   readonly url?: string;
@@ -13,7 +16,7 @@ export interface MonitorOptions {
 /** Adds the options that say which monitor is asked. */
 export const withMonitor = (command: Command): Command =>
   command
-    .option('--url <url>', 'the monitor (default: http://127.0.0.1:MONITOR_PORT)')
+    .option('--url <url>', 'the monitor (default: MONITOR_PORT on HOST)')
     .option('--key <key>', 'its key (default: MONITOR_KEY, or the one in DATA_DIR/monitor)');
 
 /** The `data` of its answer. @throws Error with the words of a refusal, or why there is no key */
@@ -23,11 +26,22 @@ export async function askMonitor(
   options: MonitorOptions,
 ): Promise<unknown> {
   const config = readConfig(process.env);
-  const url = new URL(path, options.url ?? `http://127.0.0.1:${config.MONITOR_PORT}`).href;
+  const monitor = options.url ?? `http://${reachableHost(config)}:${config.MONITOR_PORT}`;
+  const url = new URL(path, monitor).href;
   const key = options.key ?? config.MONITOR_KEY ?? (await keptKey(keyFile(monitorFolder(config))));
-  const answer = await fetch(url, { method, headers: { authorization: `Bearer ${key}` } });
-  const body = (await answer.json()) as { data?: unknown; error?: string };
-  if (!answer.ok) throw new Error(`${url} answers ${answer.status}: ${body.error ?? answer.statusText}`);
+  const headers = { authorization: `Bearer ${key}` };
+  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  const answer = await fetch(url, { method, headers, signal }).catch((cause: unknown) => {
+    throw new Error(`no monitor answers at ${monitor}: start it (trunkline serve monitor), or give --url`, {
+      cause,
+    });
+  });
+  const body = (await answer.json().catch(() => ({ error: 'this is no monitor' }))) as {
+    data?: unknown;
+    error?: string;
+  };
+  if (!answer.ok || body.data === undefined)
+    throw new Error(`${url} answers ${answer.status}: ${body.error ?? answer.statusText}`);
   return body.data;
 }
 

@@ -16,6 +16,8 @@ test('every fault is reported at once, with what would be right and without pass
     CORS_ORIGINS: 'https://a.example/path',
     IMPORT_TIME_ZONE: 'Mars/Olympus',
     LOG_LEVEL: 'loud',
+    MONITOR_HAPROXY: 'haproxy1=ftp://admin:secret@localhost/stats',
+    MONITOR_SERVICES: 'calls=ftp://admin:secret@localhost',
   };
   assert.throws(
     () => readConfig(environment),
@@ -27,6 +29,7 @@ test('every fault is reported at once, with what would be right and without pass
         'CORS_ORIGINS: "https://a.example/path" is not origins',
         'IMPORT_TIME_ZONE: "Mars/Olympus" is not a time zone',
         'LOG_LEVEL: "loud" is not one of: fatal,',
+        'MONITOR_HAPROXY: what it is set to is not such as',
       ]) {
         assert.ok(error.message.includes(part), `${part}\n in ${error.message}`);
       }

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,6 +27,8 @@ export interface MonitorTier {
   /** Ends a process with SIGKILL. */
   kill(part: BouncerName | 'haproxy'): Promise<void>;
   start(part: BouncerName | 'haproxy'): void;
+  /** Gives HAProxy a command of its Runtime API. */
+  tell(command: string): Promise<void>;
   /** Waits until HAProxy says so of a server. */
   until(server: BouncerName, is: (row: StatsRow) => boolean): Promise<void>;
   stop(): Promise<void>;
@@ -89,6 +92,14 @@ export async function startMonitorTier(): Promise<MonitorTier> {
     kill,
     start,
     until,
+    tell: (command) =>
+      new Promise((resolve, reject) => {
+        const socket = connect(source.socket, () => socket.end(`${command}\n`));
+        socket
+          .resume()
+          .once('close', () => resolve())
+          .once('error', reject);
+      }),
     stop: async () => {
       for (const part of [...running.keys()]) await kill(part);
       await rm(folder, { recursive: true, force: true });

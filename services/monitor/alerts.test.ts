@@ -11,6 +11,7 @@ import {
   FLAP_QUIET_MS,
   noteShortOutage,
 } from './alerts.ts';
+import { noticesOf } from './notice.ts';
 import type { Rule } from './rules.ts';
 import { createHistory, type Sample, sample } from './samples.ts';
 
@@ -30,7 +31,9 @@ const down = (overrides: Partial<Rule> = {}): Rule =>
   }) as Rule;
 const doorDown = down({
   name: 'DoorDown',
-  measure: { kind: 'last', aggregate: 'max', metric: 'door_down', by: ['server'] },
+  message: '{door} is DOWN',
+  recovery: '{door} is back UP',
+  measure: { kind: 'last', aggregate: 'max', metric: 'door_down', by: ['door'] },
 });
 
 /** Polls with what is DOWN at each. */
@@ -40,7 +43,9 @@ function watch(rules: readonly Rule[] = [down()], book: AlertBook = emptyBook())
   const poll = (figures: Record<string, number>, metric = 'down', answered = true): AlertEvent[] => {
     now += POLL_MS;
     const samples: Sample[] = Object.entries(figures).map(([server, value]) => {
-      return sample(server === 'door' ? 'door_down' : metric, { server }, value);
+      return server.startsWith('door')
+        ? sample('door_down', { door: server }, value)
+        : sample(metric, { server }, value);
     });
     history.add(now, samples);
     return advanceAlerts(book, rules, history, { haproxy: answered, services: new Set() });
@@ -117,6 +122,86 @@ test('a consequence that ends with its cause was never told, and its end is not 
   const { said } = watch([doorDown, down({ causedBy: ['DoorDown'] })]);
   said({ door: 1, pgb2: 1 });
   assert.deepEqual(said({ door: 0, pgb2: 0 }), ['resolved: door is back UP']);
+});
+
+test('a cause excuses only what shares its labels', () => {
+  const { poll } = watch([
+    down(),
+    down({
+      name: 'Slow',
+      message: '{server} is slow',
+      measure: { kind: 'last', aggregate: 'max', metric: 'slow', by: ['server'] },
+      causedBy: ['Down'],
+    }),
+  ]);
+  assert.equal(poll({ pgb1: 1 }).length, 1);
+  assert.deepEqual(
+    poll({ pgb2: 1 }, 'slow', false).map(({ alert }) => alert.message),
+    ['pgb2 is slow'],
+  );
+});
+
+test('one door of two that is DOWN excuses nothing; all of them do, and for a while longer', () => {
+  const { said } = watch([doorDown, down({ causedBy: [{ ofAll: 'DoorDown' }] })]);
+  assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['firing: door1 is DOWN', 'firing: pgb2 is DOWN']);
+  assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 0 }), ['resolved: pgb2 is back UP']);
+  assert.deepEqual(said({ door1: 1, door2: 1, pgb2: 1 }), ['firing: door2 is DOWN']);
+  assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['resolved: door2 is back UP']);
+  assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), []);
+  assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
+});
+
+test('a part that leaves DOWN for another state than UP is not called back UP', () => {
+  const unless = {
+    measure: { kind: 'last', aggregate: 'max', metric: 'out', by: ['server'] },
+    words: '{server} was taken out',
+  } as const;
+  const book = emptyBook();
+  const history = createHistory(60_000);
+  const ends = [
+    [1, 0],
+    [0, 1],
+  ].flatMap(([isDown, out], poll) => {
+    history.add(poll * POLL_MS, [
+      sample('down', { server: 'pgb2' }, isDown!),
+      sample('out', { server: 'pgb2' }, out!),
+    ]);
+    return advanceAlerts(book, [down({ unless })], history, { haproxy: true, services: new Set() });
+  });
+  const notices = noticesOf(ends);
+  assert.deepEqual(
+    notices.map(({ kind, message }) => [kind, message]),
+    [
+      ['firing', 'pgb2 is DOWN'],
+      ['resolved', 'pgb2 was taken out'],
+    ],
+  );
+});
+
+test('of what fell together, each has words of its own beside those of all', () => {
+  const [notice] = noticesOf(watch().poll({ pgb1: 1, pgb2: 1 }));
+  assert.deepEqual(notice?.messages, ['pgb1 is DOWN', 'pgb2 is DOWN']);
+});
+
+test('the end of flapping is told, however much has happened to others meanwhile', () => {
+  const { said, after } = watch();
+  for (let i = 0; i < FLAP_CHANGES; i++) said({ pgb2: (i + 1) % 2 });
+  said(Object.fromEntries(Array.from({ length: 250 }, (_, n) => [`pgx${n}`, 1])));
+  said({ pgb2: 0 });
+  after(FLAP_QUIET_MS);
+  said({ pgb2: 0 });
+  assert.deepEqual(said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
+});
+
+test('a silenced part that stops flapping is told when the silence ends', () => {
+  const { said, book, now, after } = watch();
+  const until = now() + 2 * FLAP_QUIET_MS;
+  book.silences.push({ id: 's1', match: { server: 'pgb2' }, by: 'ann', reason: 'works', until });
+  for (let i = 0; i < FLAP_CHANGES + 1; i++) assert.deepEqual(said({ pgb2: (i + 1) % 2 }), []);
+  after(FLAP_QUIET_MS);
+  assert.deepEqual(said({ pgb2: 1 }), []);
+  after(FLAP_QUIET_MS);
+  assert.deepEqual(said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
 });
 
 test('a silence keeps still until its end, and then what holds is told', () => {

@@ -7,7 +7,7 @@
  *          announced, unless silenced, flapping, or caused by another alert that fires
  */
 import { evaluate, type Value } from './measure.ts';
-import type { Rule, Severity } from './rules.ts';
+import type { Cause, Rule, Severity } from './rules.ts';
 import { type History, type Labels, labelKey } from './samples.ts';
 
 /** So many changes within FLAP_WINDOW_MS are flapping: told once, and then nothing until it is stable. */
@@ -44,7 +44,7 @@ export interface Alert {
 
 export interface Silence {
   readonly id: string;
-  /** All given must be equal in an alert: its rule under `rule`, its labels. */
+  /** All given must be equal in an alert: its `rule`, its `severity`, its labels. */
   readonly match: Labels;
   readonly by: string;
   readonly reason: string;
@@ -64,6 +64,8 @@ export interface AlertBook {
   silences: Silence[];
   /** When an alert that may have been a cause ended. */
   readonly ended: Record<string, number>;
+  /** When each rule last held of every part that it watches; only of rules that held of all a moment ago. */
+  readonly ofAll: Record<string, number>;
   count: number;
 }
 
@@ -74,6 +76,7 @@ export const emptyBook = (): AlertBook => ({
   flapping: {},
   silences: [],
   ended: {},
+  ofAll: {},
   count: 0,
 });
 
@@ -85,6 +88,8 @@ export interface AlertEvent {
   readonly lastedMs: number;
   /** Ended because the part is not there any more, not because it is well. */
   readonly gone?: boolean;
+  /** What is said at its end in place of its recovery, because it did not get well. */
+  readonly instead?: string;
 }
 
 /** What the sources said at this poll. */
@@ -109,22 +114,25 @@ export function advanceAlerts(
   const events: AlertEvent[] = [];
   for (const rule of rules) {
     const seen = new Set<string>();
-    for (const value of valuesOf(rule, history)) {
+    const values = valuesOf(rule, history);
+    const insteadOf = insteadOfRecovery(rule, history);
+    for (const value of values) {
       const key = alertKey(rule, value.labels);
       seen.add(key);
       if (Number.isNaN(value.value)) continue;
       if (holds(rule, value)) onFiring(book, rule, key, value, now);
-      else onOk(book, key, now, events);
+      else onOk(book, key, now, events, insteadOf(value.labels));
     }
+    if (values.length > 0 && values.every((value) => holds(rule, value))) book.ofAll[rule.name] = now;
     // Not in what was read: gone from it, or not known because its source is silent.
     for (const alert of Object.values(book.active)) {
       if (alert.rule !== rule.name || seen.has(alert.key)) continue;
-      if (!isSilent(rule, alert.labels, answered)) onOk(book, alert.key, now, events, true);
+      if (!isSilent(rule, alert.labels, answered)) onOk(book, alert.key, now, events, { gone: true });
     }
   }
   const known = new Map(rules.map((rule) => [rule.name, rule]));
   for (const alert of Object.values(book.active)) {
-    if (!known.has(alert.rule)) onOk(book, alert.key, now, events, true);
+    if (!known.has(alert.rule)) onOk(book, alert.key, now, events, { gone: true });
   }
   settleFlapping(book, now, events);
   announce(book, known, now, events);
@@ -143,6 +151,18 @@ function valuesOf(rule: Rule, history: History): Value[] {
   );
   const never = rule.above === undefined ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
   return values.map((one) => (allowed.has(labelKey(one.labels)) ? one : { ...one, value: never }));
+}
+
+/** For parts that are in another state at the alert's end, not well: what is said in place of the recovery. */
+function insteadOfRecovery(rule: Rule, history: History): (labels: Labels) => { instead?: string } {
+  const { unless } = rule;
+  if (!unless) return () => ({});
+  const elsewhere = new Set(
+    evaluate(unless.measure, history)
+      .filter(({ value }) => value > 0)
+      .map(({ labels }) => labelKey(labels)),
+  );
+  return (labels) => (elsewhere.has(labelKey(labels)) ? { instead: fillIn(unless.words, labels, 1) } : {});
 }
 
 const holds = (rule: Rule, { value }: Value): boolean =>
@@ -185,19 +205,35 @@ function onFiring(book: AlertBook, rule: Rule, key: string, { labels, value }: V
   }
 }
 
-function onOk(book: AlertBook, key: string, now: number, events: AlertEvent[], gone = false): void {
+function onOk(
+  book: AlertBook,
+  key: string,
+  now: number,
+  events: AlertEvent[],
+  how: Pick<AlertEvent, 'gone' | 'instead'>,
+): void {
   const alert = book.active[key];
   if (!alert) return;
   delete book.active[key];
   if (alert.state === 'pending') return;
   alert.state = 'resolved';
   alert.resolvedAt = now;
-  book.history = [alert, ...book.history].slice(0, HISTORY_LENGTH);
+  remember(book, alert);
   book.ended[alert.key] = now;
   noteChange(book, key, now);
   if (alert.announced && book.flapping[key] === undefined) {
-    events.push({ kind: 'resolved', alert, lastedMs: now - alert.since, gone });
+    events.push({ kind: 'resolved', alert, lastedMs: now - alert.since, ...how });
   }
+}
+
+/** Puts it at the head of the history. The last of a flapping part stays, however long ago: its end is told by it. */
+function remember(book: AlertBook, alert: Alert): void {
+  const past = [alert, ...book.history];
+  const needed = new Set(Object.keys(book.flapping));
+  book.history = past.filter(({ key }, index) => {
+    const isLast = needed.delete(key);
+    return index < HISTORY_LENGTH || isLast;
+  });
 }
 
 /**
@@ -228,7 +264,7 @@ export function noteShortOutage(
     resolvedAt: now,
     announced: true,
   };
-  book.history = [alert, ...book.history].slice(0, HISTORY_LENGTH);
+  remember(book, alert);
   noteChange(book, key, now);
   noteChange(book, key, now);
   const flaps = book.flapping[key] !== undefined || (book.changes[key] ?? []).length >= FLAP_CHANGES;
@@ -261,11 +297,16 @@ function settleFlapping(book: AlertBook, now: number, events: AlertEvent[]): voi
       const lastedMs = now - book.flapping[key];
       delete book.flapping[key];
       delete book.changes[key];
-      events.push({ kind: 'stable', alert: subject, lastedMs });
+      if (!silencedBy(book, subject)) events.push({ kind: 'stable', alert: subject, lastedMs });
+      // What still holds is told when the silence ends.
+      else if (book.active[key]) book.active[key].announced = false;
     }
   }
   for (const [key, at] of Object.entries(book.ended)) {
     if (at <= now - CONSEQUENCE_GRACE_MS) delete book.ended[key];
+  }
+  for (const [rule, at] of Object.entries(book.ofAll)) {
+    if (at <= now - CONSEQUENCE_GRACE_MS) delete book.ofAll[rule];
   }
 }
 
@@ -281,7 +322,7 @@ function announce(
       alert.announced = true;
       continue;
     }
-    const cause = causeOf(book, rules.get(alert.rule)?.causedBy ?? []);
+    const cause = causeOf(book, rules.get(alert.rule)?.causedBy ?? [], alert.labels);
     if (cause !== undefined) {
       alert.cause = cause;
       continue;
@@ -293,27 +334,45 @@ function announce(
   }
 }
 
-/** Key of an alert of one of these rules that fires, or ended a moment ago. */
-function causeOf(book: AlertBook, rules: readonly string[]): string | undefined {
-  if (rules.length === 0) return undefined;
-  const active = Object.values(book.active).find((a) => a.state === 'firing' && rules.includes(a.rule));
-  return active?.key ?? Object.keys(book.ended).find((key) => rules.includes(key.slice(0, key.indexOf('{'))));
+/** Key of an alert that fires, or ended a moment ago, and that these causes and labels make a cause. */
+function causeOf(book: AlertBook, causes: readonly Cause[], labels: Labels): string | undefined {
+  const known = causes.flatMap((cause) => {
+    if (typeof cause === 'string') return [cause];
+    return book.ofAll[cause.ofAll] === undefined ? [] : [cause.ofAll];
+  });
+  if (known.length === 0) return undefined;
+  const isCause = (past: Alert | undefined) =>
+    past !== undefined && known.includes(past.rule) && agree(past.labels, labels);
+  const active = Object.values(book.active).find((one) => one.state === 'firing' && isCause(one));
+  return (
+    active?.key ??
+    Object.keys(book.ended).find((key) => isCause(book.history.find((past) => past.key === key)))
+  );
 }
 
+/** Whether labels that both have are equal: a service that is DOWN excuses itself alone. */
+const agree = (one: Labels, other: Labels): boolean =>
+  Object.entries(one).every(([label, value]) => (other[label] ?? value) === value);
+
 /** The silence that an alert is under. */
-export function silencedBy(book: AlertBook, alert: Pick<Alert, 'rule' | 'labels'>): Silence | undefined {
+export function silencedBy(
+  book: AlertBook,
+  { rule, severity, labels }: Pick<Alert, 'rule' | 'severity' | 'labels'>,
+): Silence | undefined {
+  const all: Labels = { ...labels, rule, severity };
   return book.silences.find(({ match }) =>
-    Object.entries(match).every(
-      ([label, value]) => (label === 'rule' ? alert.rule : alert.labels[label]) === value,
-    ),
+    Object.entries(match).every(([label, value]) => all[label] === value),
   );
 }
 
 /** Puts labels and value into a rule's words. */
 export function fillIn(words: string, labels: Labels, value: number): string {
-  return words.replace(/\{(\w+)\}/g, (_, name: string) =>
-    name === 'value' ? readable(value) : (labels[name] ?? ''),
-  );
+  const figures: Record<string, string> = {
+    value: readable(value),
+    percent: `${readable(value * 100)} %`,
+    gigabytes: `${readable(value / 1e9)} GB`,
+  };
+  return words.replace(/\{(\w+)\}/g, (_, name: string) => figures[name] ?? labels[name] ?? '');
 }
 
 /** Three digits that mean something; large numbers whole. */

@@ -4,7 +4,7 @@
  * commands on the same machine take it.
  */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 const KEY_BYTES = 32;
@@ -21,7 +21,11 @@ export async function readOrMakeKey(folder: string): Promise<string> {
     await writeFile(path, `${key}\n`, { mode: 0o600, flag: 'wx' });
     return key;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      // A full disk leaves an empty file, which the next start could not use.
+      await rm(path, { force: true }).catch(() => undefined);
+      throw error;
+    }
     const kept = (await readFile(path, 'utf8')).trim();
     if (kept === '') throw new Error(`${path} is empty: delete it, or set MONITOR_KEY`);
     return kept;

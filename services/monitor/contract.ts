@@ -77,6 +77,7 @@ export const AlertAnswer = answer(Alert);
 export const SilenceAnswer = answer(Silence);
 
 export const AlertParams = Type.Object({ id: words(40, 'Of an active alert') });
+export const SilenceParams = Type.Object({ id: words(40, 'Of a silence that holds') });
 
 export const Acknowledgement = Type.Object(
   {
@@ -91,7 +92,8 @@ export const NewSilence = Type.Object(
     match: Type.Record(Type.String({ pattern: '^[a-z_]{1,40}$' }), words(200, 'Equal to the label'), {
       minProperties: 1,
       maxProperties: 10,
-      description: 'Labels that an alert must have, or `rule`: its rule',
+      description:
+        'Labels that an alert must have; `rule` and `severity` are those of the alert. What no alert can have is refused',
     }),
     until: words(40, 'Its end, RFC 3339 with a zone'),
     by: words(100, 'Who wants it'),
@@ -153,6 +155,7 @@ const FAILURE_WORDS = {
   400: 'Something is wrong with the request; the fields are named',
   401: 'No valid key',
   404: 'No such thing',
+  409: 'Not now',
   429: 'Too many requests',
   503: 'Not ready',
 } as const;

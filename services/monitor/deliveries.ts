@@ -20,6 +20,9 @@ const RETRY_AFTER_LIMIT_MS = 600_000;
 /** Waiting for one channel; beyond, the oldest are given up. */
 export const QUEUE_LIMIT = 500;
 
+/** Place in docs/RUNBOOK.md of a message that was refused for good. */
+const GIVEN_UP = 'messagerefused';
+
 /** A notice on its way through one channel; plain data. */
 export interface Delivery {
   readonly id: string;
@@ -58,6 +61,7 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
   const { queue, channels, clock, random, logger, save } = needs;
   const failures = new Map(channels.map(({ name }) => [name, 0]));
   const counts = new Map(channels.map(({ name }) => [name, { delivered: 0, failed: 0, given_up: 0 }]));
+  const lastFaults = new Map<string, string>();
   const wakers = new Map<string, () => void>();
   const watchers = new Map<string, (error: Error | undefined) => void>();
   /** Begun by an earlier process: it is not known how that attempt ended. */
@@ -68,15 +72,22 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
     if (place >= 0) queue.splice(place, 1);
   };
 
-  function add(notice: Notice): string[] {
+  const add = (notice: Notice): string[] => put(notice, channels);
+
+  function put(notice: Notice, among: readonly Channel[]): string[] {
     const rank = SEVERITIES.indexOf(notice.severity);
-    const taking = channels.filter(
+    const taking = among.filter(
       (channel) =>
         channel.takes(notice) && (notice.kind === 'test' || rank >= SEVERITIES.indexOf(channel.from)),
     );
     const added = taking.flatMap((channel) => {
       const single = !channel.perAlert || notice.keys.length < 2;
-      const notices = single ? [notice] : notice.keys.map((key) => ({ ...notice, keys: [key] }));
+      const notices = single
+        ? [notice]
+        : notice.keys.map((key, index) => {
+            const { messages, ...rest } = notice;
+            return { ...rest, keys: [key], message: messages?.[index] ?? notice.message };
+          });
       return notices.map((one, index) => ({
         id: `${notice.id}-${channel.name}${single ? '' : `-${index + 1}`}`,
         channel: channel.name,
@@ -97,6 +108,27 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
     for (const delivery of waiting.slice(0, Math.max(0, waiting.length - QUEUE_LIMIT))) {
       giveUp(delivery, new Error(`more than ${QUEUE_LIMIT} wait for ${channel}`));
     }
+  }
+
+  /** Of a message that a channel would never take, the others tell. */
+  function refused(delivery: Delivery, error: Error): void {
+    giveUp(delivery, error);
+    const { channel, notice } = delivery;
+    if (notice.runbook === GIVEN_UP) return;
+    put(
+      {
+        id: `${delivery.id}-refused`,
+        kind: 'notice',
+        severity: notice.severity,
+        title: 'Monitor Alert',
+        message: `${channel} refused for good: ${notice.message}`,
+        details: [`It ${error.message}`],
+        at: notice.at,
+        keys: [],
+        runbook: GIVEN_UP,
+      },
+      channels.filter(({ name }) => name !== channel),
+    );
   }
 
   function giveUp(delivery: Delivery, error: Error): void {
@@ -125,6 +157,7 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
       remove(delivery);
       count.delivered++;
       failures.set(channel.name, 0);
+      lastFaults.delete(channel.name);
       watchers.get(delivery.id)?.(undefined);
       await save();
     } catch (error) {
@@ -132,9 +165,10 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
       if (signal.aborted) return;
       count.failed++;
       failures.set(channel.name, failures.get(channel.name)! + 1);
+      lastFaults.set(channel.name, (error as Error).message);
       watchers.get(delivery.id)?.(error as Error);
       if (error instanceof DeliveryError && error.hopeless) {
-        giveUp(delivery, error);
+        refused(delivery, error);
         await save();
         return;
       }
@@ -181,7 +215,13 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
     add,
     run: async (signal) => {
       for (const delivery of [...queue]) {
-        if (!failures.has(delivery.channel)) remove(delivery);
+        if (failures.has(delivery.channel)) continue;
+        remove(delivery);
+        const { channel, notice } = delivery;
+        logger.error(
+          { delivery: delivery.id },
+          `given up, ${channel} is not set any more: ${notice.message}`,
+        );
       }
       const wakeAll = () => {
         for (const wake of wakers.values()) wake();
@@ -191,7 +231,12 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
     },
     outcome: (id, ms) =>
       new Promise((resolve, reject) => {
-        const cancel = clock.after(ms, () => settle(new Error(`not delivered within ${ms} ms`)));
+        const cancel = clock.after(ms, () => {
+          const channel = queue.find((delivery) => delivery.id === id)?.channel ?? '';
+          const fault = lastFaults.get(channel);
+          const before = fault === undefined ? '' : `; what waits before it: ${fault}`;
+          settle(new Error(`not delivered within ${ms} ms${before}`));
+        });
         const settle = (error: Error | undefined) => {
           cancel();
           watchers.delete(id);

@@ -1,6 +1,7 @@
 /** Reads one HAProxy's statistics: its page, or its UNIX socket where the page does not answer (HAProxy at maxconn). */
 import { connect } from 'node:net';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { splitCredentials } from './credentials.ts';
 import { parseStats, type StatsRow } from './haproxy_csv.ts';
 import { withLimit } from './read_limit.ts';
 
@@ -58,9 +59,14 @@ const words = (error: unknown): string => {
   return cause instanceof Error ? `${message}: ${cause.message}` : message;
 };
 
-async function page(url: string, signal: AbortSignal): Promise<string> {
+async function page(address: string, signal: AbortSignal): Promise<string> {
+  const { url, headers } = splitCredentials(address);
   // A connection of its own each time: one that is kept open would answer while HAProxy takes no other any more.
-  const answer = await fetch(url, { signal, redirect: 'error', headers: { connection: 'close' } });
+  const answer = await fetch(url, {
+    signal,
+    redirect: 'error',
+    headers: { ...headers, connection: 'close' },
+  });
   if (!answer.ok) throw new Error(`the statistics page answers ${answer.status}`);
   return answer.text();
 }

@@ -120,6 +120,18 @@ export function metricsOf(measure: Measure): string[] {
   }
 }
 
+/** Labels that the values of a measure have. */
+export function labelsOf(measure: Measure): readonly string[] {
+  switch (measure.kind) {
+    case 'ratio':
+      return labelsOf(measure.to);
+    case 'linear':
+      return labelsOf(measure.of);
+    default:
+      return measure.by;
+  }
+}
+
 function selector({ metric, where = [] }: Selection): string {
   const matchers = where.map(([label, operator, value]) => `${label}${operator}${JSON.stringify(value)}`);
   return matchers.length === 0 ? metric : `${metric}{${matchers.join(', ')}}`;

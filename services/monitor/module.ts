@@ -9,7 +9,7 @@ import type { Logger } from '#platform/telemetry/logger.ts';
 import { createRegistry, Gauge, type Registry } from '#platform/telemetry/metrics.ts';
 import { createKeyCheck, readOrMakeKey } from './auth.ts';
 import type { Channel } from './channels/channel.ts';
-import { emailChannel } from './channels/email.ts';
+import { emailChannels } from './channels/email.ts';
 import { logChannel } from './channels/log.ts';
 import { pagerDutyChannel } from './channels/pagerduty.ts';
 import { slackChannel } from './channels/slack.ts';
@@ -130,11 +130,11 @@ export function channelsOf(settings: MonitorSettings, clock: Clock, logger: Logg
     );
   }
   if (settings.emailTo.length > 0) {
-    const { emailFrom: sender, emailTo: to } = settings;
+    const { emailFrom: sender, emailTo } = settings;
     if (smtpUrl === undefined || sender === undefined) {
       throw new Error('ALERT_EMAIL_TO needs SMTP_URL and ALERT_EMAIL_FROM');
     }
-    channels.push(emailChannel({ smtpUrl, sender, to, from: routes.email, runbookUrl }));
+    channels.push(...emailChannels({ smtpUrl, sender, from: routes.email, runbookUrl }, emailTo));
   }
   return channels;
 }

@@ -108,12 +108,12 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
 
   if (read.damaged) {
     const { file: where, why } = read.damaged;
-    logger.error({ file: where, why }, 'the state file was damaged; it was put aside');
+    logger.error({ file: where, why }, 'the state file was damaged; begun anew');
     queue({
       kind: 'notice',
       severity: 'warning',
       title: 'Monitor Alert',
-      message: 'the state file was damaged and has been put aside',
+      message: 'the state file was damaged: begun anew',
       details: [
         `It is kept as ${where} (${why}).`,
         'What had not been delivered before is lost, and what is DOWN now is told again.',

@@ -19,6 +19,8 @@ export interface Notice {
   readonly at: string;
   /** Keys of the alerts that it speaks of; none for what has no end. */
   readonly keys: readonly string[];
+  /** What is said of each key, where there are several; for channels that keep alerts apart. */
+  readonly messages?: readonly string[];
   /** Place in docs/RUNBOOK.md. */
   readonly runbook: string;
 }
@@ -47,11 +49,12 @@ function draftOf(events: readonly AlertEvent[]): Draft {
     message: told.map(({ message }) => message).join(', '),
     details: told.flatMap(({ detail }) => (detail === '' ? [] : [detail])),
     keys: events.map((event) => event.alert.key),
+    ...(told.length > 1 && { messages: told.map(({ message }) => message) }),
     runbook: runbookAnchor(alert.rule),
   };
 }
 
-function tell({ kind, alert, lastedMs, gone }: AlertEvent): { message: string; detail: string } {
+function tell({ kind, alert, lastedMs, gone, instead }: AlertEvent): { message: string; detail: string } {
   const subject =
     alert.labels.server ?? alert.labels.service ?? alert.labels.instance ?? alert.labels.proxy ?? alert.rule;
   switch (kind) {
@@ -61,7 +64,7 @@ function tell({ kind, alert, lastedMs, gone }: AlertEvent): { message: string; d
     }
     case 'resolved':
       if (gone) return { message: `${subject} is no longer watched`, detail: `Before: ${alert.message}` };
-      return { message: alert.recovery, detail: `${subject}: after ${duration(lastedMs)}` };
+      return { message: instead ?? alert.recovery, detail: `${subject}: after ${duration(lastedMs)}` };
     case 'flapping':
       return {
         message: `${subject} is flapping`,

@@ -3,7 +3,7 @@
  * rose), a HAProxy that was restarted (its counters fell), another leader. No I/O; times are steady milliseconds.
  */
 import { isServer, type StatsRow, stateOf } from './haproxy_csv.ts';
-import { LEADER_PROXY, REPLICAS_PROXY } from './rules.ts';
+import { LEADER_PROXY, REPLICAS_PROXY } from './rule_measures.ts';
 
 /** Two HAProxy processes see the ends of one outage within so long of each other. */
 const SAME_OUTAGE_MS = 15_000;

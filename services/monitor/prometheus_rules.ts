@@ -30,7 +30,11 @@ function ruleYaml(rule: Rule): string {
 `;
 }
 
+const FIGURES: Record<string, string> = {
+  value: '{{ $value | humanize }}',
+  percent: '{{ $value | humanizePercentage }}',
+  gigabytes: '{{ $value | humanize }}B',
+};
+
 const inTemplate = (words: string): string =>
-  words.replace(/\{(\w+)\}/g, (_, name: string) =>
-    name === 'value' ? '{{ $value | humanize }}' : `{{ $labels.${name} }}`,
-  );
+  words.replace(/\{(\w+)\}/g, (_, name: string) => FIGURES[name] ?? `{{ $labels.${name} }}`);

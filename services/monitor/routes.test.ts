@@ -1,14 +1,17 @@
 /** The monitor's API as a client meets it, and `trunkline status` and `trunkline alerts test` with it. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { freePort } from '#engines/postgres.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLifetime } from '#platform/lifecycle/lifetime.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { slackReceiver } from '#tests/alert_receivers.ts';
-import { runCommand } from '#tests/command.ts';
+import { runCommand, startCommand } from '#tests/command.ts';
 import { type HaproxyPage, startHaproxyPage } from '#tests/haproxy_page.ts';
 import { eventually } from '#tests/monitor_tier.ts';
 import { type MonitorService, startMonitor } from './module.ts';
@@ -78,6 +81,7 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
       ['GET', '/alerts'],
       ['GET', '/topology'],
       ['POST', '/silences'],
+      ['DELETE', '/silences/s1'],
       ['POST', '/alerts/test'],
       ['POST', '/alerts/a1/acknowledge'],
     ] as const;
@@ -119,6 +123,20 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
     const until = new Date(Date.now() + 600_000).toISOString();
     assert.equal((await call('POST', '/silences', { ...silence, match: {}, until })).status, 400);
     assert.equal((await call('POST', '/silences', { ...silence, until })).status, 200);
+    for (const match of [
+      { rule: 'PgbouncerDown' },
+      { sever: 'warning' },
+      { severity: 'fatal' },
+      { rule: 'PgBouncerDown', service: 'calls' },
+    ]) {
+      const { status, body } = await call('POST', '/silences', { ...silence, match, until });
+      assert.deepEqual([status, body.code], [400, 'bad_silence'], JSON.stringify(match));
+    }
+    const mistaken = await call('POST', '/silences', { ...silence, match: { severity: 'critical' }, until });
+    const ended = await call('DELETE', `/silences/${mistaken.body.data.id}`);
+    assert.deepEqual([ended.status, ended.body.data.id], [200, mistaken.body.data.id]);
+    assert.equal((await call('DELETE', `/silences/${mistaken.body.data.id}`)).status, 404);
+    assert.equal((await call('GET', '/alerts')).body.data.silences.length, 1);
     const before = slack.taken.length;
     page.servers.pgb3 = 'DOWN';
     await eventually('the alert', async () => {
@@ -177,6 +195,10 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
     assert.match(outcome.error, /answered 404/);
     const refused = await runCommand(['status', '--url', service.url, '--key', 'wrong'], env);
     assert.match(refused.err, /answers 401/);
+    const nobody = `http://127.0.0.1:${await freePort()}`;
+    const alone = await runCommand(['status', '--url', nobody], env);
+    assert.deepEqual([alone.code, alone.out], [1, '']);
+    assert.match(alone.err, /no monitor answers at http:\/\/127\.0\.0\.1:\d+: start it/);
   });
 
   test('the document tells of every route, and the figures of the monitor are there', async () => {
@@ -184,9 +206,77 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
     const routes = Object.entries<object>(document.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method} ${path}`),
     );
-    for (const route of ['get /alerts', 'post /alerts/{id}/acknowledge', 'post /silences', 'get /topology'])
+    for (const route of [
+      'get /alerts',
+      'post /alerts/{id}/acknowledge',
+      'post /silences',
+      'delete /silences/{id}',
+      'get /topology',
+    ])
       assert.ok(routes.includes(route), `${route} is not in ${routes}`);
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     assert.match(metrics, /^monitor_haproxy_page_up\{instance="haproxy1",service="monitor"\} 1$/m);
+  });
+});
+
+suite('secrets of the monitor', { timeout: 60_000 }, () => {
+  test('none is in the log, the API or a command, whatever fails', async () => {
+    const data = await mkdtemp(join(tmpdir(), 'trunkline-monitor-secrets-'));
+    const secrets = { page: 'hush-page', path: 'hush-path', hook: 'hush-hook', mail: 'hush-mail' };
+    const sign = Buffer.alloc(32, 'hush-sign').toString('base64');
+    const pagerKey = 'hushhushhushhushhushhushhushhush';
+    const key = 'hush-key-of-the-monitor';
+    const refusing = createServer((_request, response) => response.writeHead(404).end('no_service'));
+    await new Promise<void>((resolve) => refusing.listen(0, '127.0.0.1', resolve));
+    const at = `127.0.0.1:${(refusing.address() as AddressInfo).port}`;
+    const command = startCommand(['serve', 'monitor'], {
+      DATA_DIR: data,
+      MONITOR_PORT: '0',
+      MONITOR_KEY: key,
+      MONITOR_POLL_MS: '200',
+      CALLS_PORT: '0',
+      LOG_LEVEL: 'debug',
+      MONITOR_HAPROXY: `haproxy1=http://admin:${secrets.page}@${at}/stats`,
+      MONITOR_SERVICES: `calls=http://admin:${secrets.page}@127.0.0.1:1`,
+      SLACK_WEBHOOK_URL: `http://${at}/services/${secrets.path}`,
+      ALERT_WEBHOOK_URL: `http://trunkline:${secrets.hook}@${at}/hook`,
+      ALERT_WEBHOOK_SECRET: `whsec_${sign}`,
+      PAGERDUTY_URL: `http://${at}/v2/enqueue`,
+      PAGERDUTY_ROUTING_KEY: pagerKey,
+      SMTP_URL: `smtp://trunkline:${secrets.mail}@127.0.0.1:1`,
+      ALERT_EMAIL_FROM: 'trunkline@example.com',
+      ALERT_EMAIL_TO: 'ops@example.com',
+      ALERT_ROUTES: 'pagerduty:info,email:info',
+    });
+    try {
+      const [, url = ''] =
+        /listening at (http:\S+?)"/.exec(await command.said(/listening at http:\S+?"/)) ?? [];
+      for (const channel of ['slack', 'webhook', 'pagerduty', 'email'])
+        await command.said(`${channel} did not take an alert`);
+      const env = { DATA_DIR: data, MONITOR_KEY: key };
+      const told = await Promise.all([
+        ...['/alerts', '/topology', '/metrics', '/health', '/openapi.json'].map(async (path) => {
+          const headers = { authorization: `Bearer ${key}` };
+          return (await fetch(url + path, { headers })).text();
+        }),
+        ...[['status'], ['status', '--json'], ['alerts', 'test', '--json']].map(async (words) => {
+          const { out, err } = await runCommand([...words, '--url', url], env);
+          return out + err;
+        }),
+      ]);
+      command.child.kill('SIGTERM');
+      const { out, err } = await command.ended;
+      assert.match(told[0]!, /haproxy1 is DOWN/);
+      assert.match(told[1]!, /the statistics page answers 404/);
+      for (const text of [out, err, ...told]) {
+        for (const secret of [...Object.values(secrets), sign, pagerKey, key])
+          assert.ok(!text.includes(secret), `${secret} is in: ${text.slice(0, 2_000)}`);
+      }
+    } finally {
+      command.child.kill('SIGKILL');
+      await command.ended;
+      refusing.close();
+      await rm(data, { recursive: true, force: true });
+    }
   });
 });

@@ -14,13 +14,15 @@ import {
   failures,
   NewSilence,
   SilenceAnswer,
+  SilenceParams,
   TestAnswer,
   TopologyAnswer,
   Words,
 } from './contract.ts';
 import { monitorError } from './errors.ts';
+import { labelsOf } from './measure.ts';
 import type { Monitor } from './monitor.ts';
-import { runbookAnchor } from './rules.ts';
+import { RULES, runbookAnchor, SEVERITIES } from './rules.ts';
 
 export interface RoutesNeeds {
   readonly monitor: Monitor;
@@ -36,6 +38,8 @@ export const EVENT_INTERVAL_MS = 1_000;
 export const TEST_LIMIT_MS = 15_000;
 const REQUESTS_PER_MINUTE = 600;
 const MINUTE_MS = 60_000;
+/** Silences that hold at once. */
+const SILENCE_LIMIT = 200;
 
 const NOTHING = { type: 'object', additionalProperties: false, properties: {} } as const;
 const secured = { tags: ['monitor'], security: [{ bearer: [] as string[] }], querystring: NOTHING };
@@ -167,7 +171,7 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
         summary: 'Keep some alerts from being sent until a time',
         description: 'What still holds at its end is sent then. Recoveries of what was sent before are sent.',
         body: NewSilence,
-        response: { 200: SilenceAnswer, ...failures(400, 401, 429) },
+        response: { 200: SilenceAnswer, ...failures(400, 401, 409, 429) },
       },
     },
     async (request, reply) => {
@@ -177,11 +181,34 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
         throw monitorError('bad_silence', { message: '`until` must be an instant of RFC 3339 with a zone' });
       }
       if (leftMs <= 0) throw monitorError('bad_silence');
+      const fault = matchFault(match);
+      if (fault !== undefined) throw monitorError('bad_silence', { message: fault });
+      if (state.alerts.silences.length >= SILENCE_LIMIT) throw monitorError('too_many_silences');
       state.alerts.count++;
       const silence = { id: `s${state.alerts.count}`, match, by, reason, until: time.now() + leftMs };
       state.alerts.silences.push(silence);
       await monitor.save();
       return { success: true as const, data: shownSilence(silence), duration_ms: elapsed(reply) };
+    },
+  );
+
+  api.delete(
+    '/silences/:id',
+    {
+      schema: {
+        ...secured,
+        summary: 'End a silence before its time',
+        params: SilenceParams,
+        response: { 200: SilenceAnswer, ...failures(400, 401, 404, 429) },
+      },
+    },
+    async (request, reply) => {
+      const { silences } = state.alerts;
+      const place = silences.findIndex(({ id, until }) => id === request.params.id && until > time.now());
+      const [ended] = place < 0 ? [] : silences.splice(place, 1);
+      if (!ended) throw monitorError('no_silence');
+      await monitor.save();
+      return { success: true as const, data: shownSilence(ended), duration_ms: elapsed(reply) };
     },
   );
 
@@ -219,6 +246,18 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
       return { success: true as const, data, duration_ms: elapsed(reply) };
     },
   );
+}
+
+/** Why no alert can ever match: a typing error would keep nothing still, and be noticed at night. */
+function matchFault({ rule: name, severity, ...labels }: Record<string, string>): string | undefined {
+  const rules = RULES.filter((rule) => name === undefined || rule.name === name);
+  if (rules.length === 0) return `No rule is called ${name}: ${RULES.map((rule) => rule.name).join(', ')}`;
+  if (severity !== undefined && !rules.some((rule) => rule.severity === severity)) {
+    return `No such alert is ${severity}: \`severity\` is one of ${SEVERITIES.join(', ')}`;
+  }
+  const known = new Set(rules.flatMap(({ measure }) => labelsOf(measure)));
+  const unknown = Object.keys(labels).find((label) => !known.has(label));
+  return unknown && `No such alert has a label ${unknown}: ${['rule', 'severity', ...known].join(', ')}`;
 }
 
 function topologyRoute(api: Server, { monitor, clock, stopping }: RoutesNeeds): void {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { BOUNCER_CLIENTS as CLIENTS_OF_THE_TIER } from '#engines/cluster/configuration.ts';
-import { evaluate } from './measure.ts';
+import { evaluate, labelsOf } from './measure.ts';
 import { prometheusRules } from './prometheus_rules.ts';
 import { BOUNCER_CLIENTS, RULES, runbookAnchor } from './rules.ts';
 import { createHistory } from './samples.ts';
@@ -14,7 +14,13 @@ const FOLDER = fileURLToPath(new URL('../../infrastructure/monitoring', import.m
 const run = promisify(execFile);
 
 /** What the notices link to that are no rules. */
-const OTHER_ANCHORS = ['haproxyrestarted', 'leaderchanged', 'statefiledamaged', 'heartbeat'];
+const OTHER_ANCHORS = [
+  'haproxyrestarted',
+  'leaderchanged',
+  'statefiledamaged',
+  'messagerefused',
+  'heartbeat',
+];
 
 const promtool = await run('promtool', ['--version']).then(
   () => false as const,
@@ -49,10 +55,15 @@ test('names are used once, causes exist, and the words name labels that the figu
   const names = RULES.map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
   for (const rule of RULES) {
-    for (const cause of rule.causedBy ?? []) assert.ok(names.includes(cause), `${rule.name}: ${cause}`);
+    for (const cause of rule.causedBy ?? []) {
+      assert.ok(names.includes(typeof cause === 'string' ? cause : cause.ofAll), `${rule.name}: ${cause}`);
+    }
     const labels = labelsOf(rule.measure);
     for (const [, label] of `${rule.message} ${rule.recovery}`.matchAll(/\{(\w+)\}/g)) {
-      assert.ok(label === 'value' || labels.includes(label!), `${rule.name}: {${label}}`);
+      assert.ok(
+        ['value', 'percent', 'gigabytes'].includes(label!) || labels.includes(label!),
+        `${rule.name}: {${label}}`,
+      );
     }
     assert.deepEqual(evaluate(rule.measure, createHistory(1_000)), []);
   }
@@ -61,14 +72,3 @@ test('names are used once, causes exist, and the words name labels that the figu
 test('the size of a bouncer is that of its configuration', () => {
   assert.equal(BOUNCER_CLIENTS, CLIENTS_OF_THE_TIER);
 });
-
-function labelsOf(measure: (typeof RULES)[number]['measure']): readonly string[] {
-  switch (measure.kind) {
-    case 'ratio':
-      return labelsOf(measure.to);
-    case 'linear':
-      return labelsOf(measure.of);
-    default:
-      return measure.by;
-  }
-}

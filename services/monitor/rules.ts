@@ -2,13 +2,31 @@
  * The rules: what is watched, from when on it is an alert, and what is said then. This one table serves the monitor
  * and Prometheus (infrastructure/monitoring/rules.yml is written from it: scripts/monitoring.ts).
  *
- * {label} in a message is the label of the figure, {value} the figure itself.
+ * {label} in a message is the label of the figure; {value} the figure itself, {percent} and {gigabytes} so written.
  */
 import type { Measure } from './measure.ts';
+import {
+  bouncerSessions,
+  bouncerStatus,
+  bouncersUp,
+  highest,
+  LEADER_PROXY,
+  OF_CLIENTS,
+  postgresUp,
+  REPLICAS_PROXY,
+  rate,
+  takenOut,
+} from './rule_measures.ts';
 
 /** How bad: critical — somebody gets up; warning — somebody looks today; info — good to know. */
 export const SEVERITIES = ['info', 'warning', 'critical'] as const;
 export type Severity = (typeof SEVERITIES)[number];
+
+/**
+ * A rule that another is a consequence of, where the labels that both have are equal. `ofAll`: only while it holds of
+ * every part that it watches, as one HAProxy of two that is DOWN excuses nothing.
+ */
+export type Cause = string | { readonly ofAll: string };
 
 export type Rule = {
   readonly name: string;
@@ -25,71 +43,19 @@ export type Rule = {
   /** What the figures come from: while that is silent, an alert stays as it is. */
   readonly source: 'haproxy' | 'service' | 'monitor';
   /** Rules of which this one is only a consequence: while one of them is an alert, this one is not announced. */
-  readonly causedBy?: readonly string[];
+  readonly causedBy?: readonly Cause[];
+  /** Where this is above 0 at the end, with the same labels, the part did not get well: other words are said. */
+  readonly unless?: { readonly measure: Measure; readonly words: string };
 } & ({ readonly above: number; readonly below?: never } | { readonly below: number; readonly above?: never });
 
-/** Proxies of infrastructure/haproxy/haproxy.cfg. */
-export const LEADER_PROXY = 'leader';
-export const REPLICAS_PROXY = 'replicas';
-const BOUNCERS = ['proxy', '!~', 'leader|replicas'] as const;
 /** max_client_conn of one PgBouncer, infrastructure/pgbouncer/pgbouncer.ini (a test holds them together). */
 export const BOUNCER_CLIENTS = 6_200;
 const FULL_SHARE = 0.8;
 const WINDOW_S = 120;
 const SHORT_WINDOW_S = 60;
-/** Health checks and metrics are no work for clients. */
-const OF_CLIENTS = ['route', '!~', '/health.*|/metrics|/monitoring'] as const;
-
-const status = (state: string, by: readonly string[], aggregate: 'max' | 'sum'): Measure => ({
-  kind: 'last',
-  aggregate,
-  metric: 'haproxy_server_status',
-  where: [BOUNCERS, ['state', '=', state]],
-  by,
-});
-/** Bouncers that are UP, as the HAProxy sees it that sees most. */
-const bouncersUp: Measure = {
-  kind: 'fold',
-  aggregate: 'max',
-  by: ['proxy'],
-  of: status('UP', ['instance', 'proxy'], 'sum'),
-};
-const bouncerSessions = (by: readonly string[]): Measure => ({
-  kind: 'last',
-  aggregate: 'sum',
-  metric: 'haproxy_server_current_sessions',
-  where: [BOUNCERS],
-  by,
-});
-const postgresUp = (proxies: string, by: readonly string[]): Measure => ({
-  kind: 'last',
-  aggregate: 'max',
-  metric: 'haproxy_server_status',
-  where: [
-    ['proxy', '=~', proxies],
-    ['state', '=', 'UP'],
-  ],
-  by,
-});
-const rate = (metric: string, by: readonly string[], windowS: number, ...where: Where): Measure => ({
-  kind: 'rate',
-  metric,
-  by,
-  windowS,
-  where,
-});
-const highest = (metric: string, by: readonly string[], ...where: Where): Measure => ({
-  kind: 'last',
-  aggregate: 'max',
-  metric,
-  by,
-  where,
-});
-type Where = (readonly [label: string, operator: '=' | '!=' | '=~' | '!~', value: string])[];
 
 const requests = rate('http_request_duration_seconds_count', ['service'], WINDOW_S, OF_CLIENTS);
-const DOOR_GONE = ['HaproxyDown'];
-const TIER_GONE = ['HaproxyDown', 'NoBouncer', 'NoPrimary'];
+const TIER_GONE: readonly Cause[] = [{ ofAll: 'HaproxyDown' }, 'NoBouncer', 'NoPrimary'];
 
 const pgbouncer = { title: 'PgBouncer Alert', source: 'haproxy' } as const;
 const tier = { title: 'PostgreSQL Tier Alert', source: 'haproxy' } as const;
@@ -106,7 +72,21 @@ export const RULES: readonly Rule[] = [
     severity: 'warning',
     message: '{server} is DOWN',
     recovery: '{server} is back UP',
-    measure: status('DOWN', ['proxy', 'server'], 'max'),
+    measure: bouncerStatus('DOWN', ['proxy', 'server'], 'max'),
+    above: 0,
+    forS: 0,
+    unless: {
+      measure: takenOut,
+      words: '{server} is not called DOWN any more, but taken out (MAINT or DRAIN)',
+    },
+  },
+  {
+    ...pgbouncer,
+    name: 'PgBouncerTakenOut',
+    severity: 'info',
+    message: '{server} was taken out (MAINT or DRAIN): somebody did that',
+    recovery: '{server} is not taken out any more',
+    measure: takenOut,
     above: 0,
     forS: 0,
   },
@@ -135,7 +115,7 @@ export const RULES: readonly Rule[] = [
     ...tier,
     name: 'SpareTooSmall',
     severity: 'warning',
-    message: 'N-1 is not held: clients are {value} of what {proxy} could take with one server less',
+    message: 'N-1 is not held: clients are {percent} of what {proxy} could take with one server less',
     recovery: '{proxy} could take all clients with one server less',
     measure: {
       kind: 'ratio',
@@ -179,18 +159,40 @@ export const RULES: readonly Rule[] = [
     below: 1,
     forS: 20,
     source: 'monitor',
-    causedBy: DOOR_GONE,
+    causedBy: ['HaproxyDown'],
   },
   {
     ...haproxy,
     name: 'DoorNearlyFull',
     severity: 'warning',
-    message: '{instance}: {proxy} has {value} of the sessions that it takes',
+    message: '{instance}: {proxy} has {percent} of the sessions that it takes',
     recovery: '{instance}: {proxy} has room again',
     measure: {
       kind: 'ratio',
       of: highest('haproxy_frontend_current_sessions', ['instance', 'proxy']),
       to: highest('haproxy_frontend_limit_sessions', ['instance', 'proxy']),
+    },
+    above: FULL_SHARE,
+    forS: 10,
+    causedBy: ['HaproxyNearlyFull'],
+  },
+  {
+    ...haproxy,
+    name: 'HaproxyNearlyFull',
+    severity: 'warning',
+    message: '{instance} holds {percent} of the sessions that it takes in all',
+    recovery: '{instance} has room again',
+    // All doors together: each may be half empty while the process is full. A door without a limit of its own has that
+    // of the process, so the greatest is the process'.
+    measure: {
+      kind: 'ratio',
+      of: {
+        kind: 'last',
+        aggregate: 'sum',
+        metric: 'haproxy_frontend_current_sessions',
+        by: ['instance'],
+      },
+      to: highest('haproxy_frontend_limit_sessions', ['instance']),
     },
     above: FULL_SHARE,
     forS: 10,
@@ -276,7 +278,7 @@ export const RULES: readonly Rule[] = [
     ...service,
     name: 'ErrorRate',
     severity: 'critical',
-    message: '{service}: {value} of the requests end in a 5xx',
+    message: '{service}: {percent} of the requests end in a 5xx',
     recovery: '{service}: requests succeed again',
     measure: {
       kind: 'ratio',
@@ -353,7 +355,7 @@ export const RULES: readonly Rule[] = [
     ...service,
     name: 'MemoryHigh',
     severity: 'warning',
-    message: '{service} takes {value} bytes of memory',
+    message: '{service} takes {gigabytes} of memory',
     recovery: '{service} takes less memory again',
     measure: highest('process_resident_memory_bytes', ['service']),
     above: 1_500_000_000,

@@ -1,5 +1,6 @@
 /** Reads whether a service is ready, and its figures. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { splitCredentials } from './credentials.ts';
 import { withLimit } from './read_limit.ts';
 import type { Sample } from './samples.ts';
 
@@ -32,7 +33,8 @@ export async function readService(
 ): Promise<ServiceReading> {
   const get = (path: string) =>
     withLimit(clock, SERVICE_TIMEOUT_MS, path, async (signal) => {
-      const answer = await fetch(new URL(path, source.url), { signal, redirect: 'error' });
+      const { url, headers } = splitCredentials(source.url);
+      const answer = await fetch(new URL(path, url), { headers, signal, redirect: 'error' });
       return { ok: answer.ok, status: answer.status, text: await answer.text() };
     });
   const [ready, metrics] = await Promise.allSettled([get('/health/ready'), get('/metrics')]);

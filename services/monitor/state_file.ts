@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { type AlertBook, emptyBook } from './alerts.ts';
 import type { Delivery } from './deliveries.ts';
 import { emptyOutageBook, type OutageBook } from './outages.ts';
+import { stateFault } from './state_schema.ts';
 
 const VERSION = 1;
 
@@ -34,33 +35,31 @@ export interface ReadState {
   readonly state: MonitorState;
   /** When it was written, steady milliseconds; 0: never. */
   readonly savedAt: number;
-  /** Where a damaged file was put, and what is wrong with it. */
+  /** Where a damaged file is now (where it was, if it could not be moved), and what is wrong with it. */
   readonly damaged?: { readonly file: string; readonly why: string };
 }
 
 /**
- * Reads the state. A file that is damaged is put aside, and the monitor begins anew.
+ * Reads the state. A file that is damaged or can't be read is put aside, and the monitor begins anew: alerts that may be
+ * repeated are better than none. Never rejects.
  * @param now wall-clock milliseconds, for the name of a damaged file
- * @throws Error when the file can't be read at all (rights, a failing disk)
  */
 export async function readStateFile(path: string, now: number): Promise<ReadState> {
-  let text: string;
   try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { state: emptyState(), savedAt: 0 };
-    throw error;
-  }
-  try {
-    const { saved_at, ...state } = JSON.parse(text) as MonitorState & { saved_at: number };
-    if (state.version !== VERSION) throw new Error(`its version is ${state.version}, not ${VERSION}`);
-    const complete = state.alerts?.active && state.outages?.processes && Array.isArray(state.deliveries);
-    if (!complete || !Number.isFinite(saved_at)) throw new Error('parts of it are missing');
+    const read: unknown = JSON.parse(await readFile(path, 'utf8'));
+    const fault = stateFault(read);
+    if (fault !== undefined) throw new Error(fault);
+    const { saved_at, ...state } = read as MonitorState & { saved_at: number };
     return { state, savedAt: saved_at };
   } catch (error) {
-    const file = `${path}.damaged-${now}`;
-    await rename(path, file);
-    return { state: emptyState(), savedAt: 0, damaged: { file, why: (error as Error).message } };
+    const begun = { state: emptyState(), savedAt: 0 };
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return begun;
+    const aside = `${path}.damaged-${now}`;
+    return rename(path, aside).then(
+      () => ({ ...begun, damaged: { file: aside, why: message } }),
+      ({ message: also }: Error) => ({ ...begun, damaged: { file: path, why: `${message}; ${also}` } }),
+    );
   }
 }
 

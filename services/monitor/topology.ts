@@ -2,7 +2,7 @@
 import { isServer, type StatsRow, stateOf } from './haproxy_csv.ts';
 import type { HaproxyReading } from './haproxy_reader.ts';
 import { isPool, leaderOf } from './outages.ts';
-import { REPLICAS_PROXY } from './rules.ts';
+import { REPLICAS_PROXY } from './rule_measures.ts';
 import type { ServiceReading } from './service_reader.ts';
 import { databaseParts, serviceEdges, serviceParts } from './topology_services.ts';
 

@@ -1,7 +1,7 @@
 /** What becomes of alerts when channels, the disk, the clock or the monitor itself fail. The receivers are strict. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, statfs, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
@@ -9,7 +9,7 @@ import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { createFakeClock, type FakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import type { Channel } from '#services/monitor/channels/channel.ts';
-import { emailChannel } from '#services/monitor/channels/email.ts';
+import { emailChannels } from '#services/monitor/channels/email.ts';
 import { pagerDutyChannel } from '#services/monitor/channels/pagerduty.ts';
 import { slackChannel } from '#services/monitor/channels/slack.ts';
 import { webhookChannel } from '#services/monitor/channels/webhook.ts';
@@ -39,6 +39,8 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
   let folder: string;
   let clock: FakeClock;
   let sendsMayHang: boolean;
+  let recipients: readonly string[];
+  let pagerKey: string;
   let stopping: AbortController;
   let running: Promise<void>;
 
@@ -48,14 +50,8 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     return [
       slackChannel({ webhookUrl: slack.url, from, runbookUrl }),
       webhookChannel({ url: hook.url, secret: WEBHOOK_SECRET, from, runbookUrl, clock: systemClock }),
-      pagerDutyChannel({ url: pager.url, routingKey: ROUTING_KEY, from, source: 'test', runbookUrl }),
-      emailChannel({
-        smtpUrl: mail.url,
-        sender: 'trunkline@example.com',
-        to: ['ops@example.com'],
-        from,
-        runbookUrl,
-      }),
+      pagerDutyChannel({ url: pager.url, routingKey: pagerKey, from, source: 'test', runbookUrl }),
+      ...emailChannels({ smtpUrl: mail.url, sender: 'trunkline@example.com', from, runbookUrl }, recipients),
     ];
   };
   /** Waits pass by the test's clock; limits of reading and sending hold by the real one, or a slow machine would break them. */
@@ -105,6 +101,8 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     ]);
     clock = createFakeClock();
     sendsMayHang = false;
+    recipients = ['ops@example.com'];
+    pagerKey = ROUTING_KEY;
     stopping = new AbortController();
     running = Promise.resolve();
   });
@@ -196,11 +194,51 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     const monitor = await open();
     page.servers.pgb2 = 'DOWN';
     go(monitor);
-    await passUntil('the webhook', () => hook.taken.length === 1);
+    await passUntil('the webhook', () => hook.taken.length === 2);
+    assert.deepEqual(said(), ['pgb2 is DOWN', 'slack refused for good: pgb2 is DOWN']);
+    assert.match(hook.taken[1]!.details.join(), /answered 400: misbehaving/);
     page.servers.pgb2 = 'UP';
     await passUntil('Slack', () => slack.taken.length === 1);
     assert.deepEqual(ofSlack(), ['PgBouncer Alert: pgb2 is back UP']);
     assert.equal(monitor.deliveries.counts.get('slack')?.given_up, 1);
+  });
+
+  test('all channels refuse a message for good: they do not tell of each other without end', async () => {
+    for (const one of [slack, hook, pager]) one.misbehave = () => ({ status: 400 });
+    const monitor = await open();
+    page.servers.pgb2 = 'DOWN';
+    go(monitor);
+    await passUntil('the mails', () => mail.taken.length >= 4 && monitor.state.deliveries.length === 0);
+    const { counts } = monitor.deliveries;
+    assert.deepEqual(
+      ['slack', 'webhook', 'pagerduty'].map((name) => counts.get(name)?.delivered),
+      [0, 0, 0],
+    );
+    assert.ok(mail.taken.length < 10);
+  });
+
+  test('PagerDuty does not know the key: the incident waits for a right one', async () => {
+    page.servers.pgb2 = 'DOWN';
+    pagerKey = 'f'.repeat(32);
+    go(await open());
+    await passUntil('the refusal', () => said().includes('alerts do not get out by pagerduty'));
+    await halt();
+    assert.match(pager.rejected.splice(0).join(), /routing_key/);
+    pagerKey = ROUTING_KEY;
+    go(await open());
+    await passUntil('the incident', () => [...pager.open].some((key) => key.includes('PgBouncerDown')));
+  });
+
+  test('what fell together: an incident of its own for each part, by its own words', async () => {
+    page.servers.pgb2 = 'DOWN';
+    page.servers.pgb1 = 'DOWN';
+    go(await open());
+    await passUntil('incidents', () => pager.open.size === 3);
+    assert.deepEqual(pager.taken.map(({ payload }) => payload?.summary).toSorted(), [
+      'PgBouncer Alert: pgb1 is DOWN',
+      'PgBouncer Alert: pgb2 is DOWN',
+      'PostgreSQL Tier Alert: N-1 is not held: only 1 of bouncers is UP',
+    ]);
   });
 
   test('a heartbeat a day, also over restarts, so that silence is not taken for health', async () => {
@@ -223,6 +261,25 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     go(await open());
     await passUntil('the mail', () => mail.taken.length === 1);
     assert.equal(mail.taken.length, 1);
+  });
+
+  test('a recipient that is refused: the others get each mail once, and it is told', async () => {
+    recipients = ['gone@elsewhere.org', 'ops@example.com'];
+    page.servers.pgb2 = 'DOWN';
+    const monitor = await open();
+    go(monitor);
+    await passUntil('what is told', () => said().includes('alerts do not get out by email'));
+    page.servers.pgb2 = 'UP';
+    await passUntil('the recovery', () => mail.taken.length >= 3);
+    assert.deepEqual(
+      mail.taken.map(({ to, headers }) => `${to} ${headers.subject}`),
+      [
+        'ops@example.com [warning] PgBouncer Alert: pgb2 is DOWN',
+        'ops@example.com [warning] Monitor Alert: alerts do not get out by email',
+        'ops@example.com [warning] PgBouncer Alert: pgb2 is back UP',
+      ],
+    );
+    assert.match(mail.rejected.splice(0).join(), /550 5\.7\.1 relaying denied/);
   });
 
   test('stopped with an alert still due: the next start delivers it, once', async () => {
@@ -250,13 +307,81 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     await truncate(file, Math.floor(Buffer.byteLength(whole) / 2));
     go(await open());
     await passUntil('what is told', () => hook.taken.length === 3);
-    assert.deepEqual(said().slice(1), ['the state file was damaged and has been put aside', 'pgb2 is DOWN']);
+    assert.deepEqual(said().slice(1), ['the state file was damaged: begun anew', 'pgb2 is DOWN']);
     const aside = (await readdir(folder)).filter((name) => name.includes('damaged'));
     assert.equal(aside.length, 1);
     assert.match(hook.taken[1]!.details.join(' '), /is told again/);
     await eventually('a whole file again', async () => {
       return JSON.parse(await readFile(file, 'utf8').catch(() => '{}')).version === 1;
     });
+  });
+
+  test('a state file of nonsense, whatever kind: begun anew, told, and nobody is left without alerts', async () => {
+    const file = join(folder, 'state.json');
+    page.servers.pgb2 = 'DOWN';
+    go(await open());
+    await passUntil('the alert', () => hook.taken.length === 1);
+    await halt();
+    const whole = JSON.parse(await readFile(file, 'utf8'));
+    const nonsense: unknown[] = [
+      null,
+      [],
+      { ...whole, saved_at: 1e300 },
+      { ...whole, version: 2 },
+      { ...whole, alerts: { active: {} } },
+      { ...whole, deliveries: [null] },
+      { ...whole, alerts: { ...whole.alerts, history: [{ ...whole.alerts.active[0], since: 'once' }] } },
+      { ...whole, outages: { processes: { haproxy1: null }, endedAt: {} } },
+    ];
+    for (const [index, body] of nonsense.entries()) {
+      await writeFile(file, JSON.stringify(body));
+      hook.taken.splice(0);
+      go(await open());
+      await passUntil(`what is told of ${index}`, () => hook.taken.length === 2);
+      assert.deepEqual(said(), ['the state file was damaged: begun anew', 'pgb2 is DOWN'], String(index));
+      await halt();
+    }
+    await writeFile(file, JSON.stringify(whole));
+    hook.taken.splice(0);
+    const again = await open();
+    await again.poll();
+    assert.equal(again.state.deliveries.length, 0, 'a whole one is believed');
+  });
+
+  test('a state file that cannot be read: alerts go out, and it is told', async () => {
+    const file = join(folder, 'state.json');
+    await mkdir(file);
+    page.servers.pgb2 = 'DOWN';
+    go(await open());
+    await passUntil('what is told', () => hook.taken.length === 2);
+    assert.deepEqual(said(), ['the state file was damaged: begun anew', 'pgb2 is DOWN']);
+    assert.match(hook.taken[0]!.details.join(), /EISDIR/);
+  });
+
+  test('a damaged state file on a disk that is read-only: alerts go out, and both are told', async (t) => {
+    const disk = await mkdtemp(join(tmpdir(), 'trunkline-monitor-ro-'));
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', disk], { stdio: 'ignore' });
+    } catch {
+      await rm(disk, { recursive: true });
+      return t.skip('a disk of its own needs the right to mount one');
+    }
+    page.servers.pgb2 = 'DOWN';
+    try {
+      await writeFile(join(disk, 'state.json'), '{"version":1,');
+      execFileSync('mount', ['-o', 'remount,ro', disk]);
+      go(await open(join(disk, 'state.json')));
+      await passUntil('what is told', () => hook.taken.length === 3);
+      assert.deepEqual(said(), [
+        'the state file was damaged: begun anew',
+        'pgb2 is DOWN',
+        'the monitor cannot write its state file: after a restart it may repeat alerts',
+      ]);
+    } finally {
+      await halt();
+      execFileSync('umount', [disk]);
+      await rm(disk, { recursive: true });
+    }
   });
 
   test('the clock set back by an hour: nothing is repeated, and the outage is as long as it was', async () => {

@@ -127,6 +127,26 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     assert.match(hook.taken[0]?.details[0] ?? '', /about [2-9] s, between two polls$/);
   });
 
+  test('taken out by an administrator while it is DOWN: told so, and never called back UP', async () => {
+    go();
+    await eventually('a first poll', () => monitor.topology.at !== null);
+    await tier.kill('pgb2');
+    await toldSo(1);
+    await tier.tell('set server bouncers/pgb2 state maint');
+    await toldSo(3);
+    tier.start('pgb2');
+    await tier.tell('set server bouncers/pgb2 state ready');
+    await toldSo(4);
+    await monitor.poll();
+    assert.deepEqual(said(), [
+      'pgb2 is DOWN',
+      'pgb2 is not called DOWN any more, but taken out (MAINT or DRAIN)',
+      'pgb2 was taken out (MAINT or DRAIN): somebody did that',
+      'pgb2 is not taken out any more',
+    ]);
+    await tier.until('pgb2', (row) => row.status === 'UP' && row.check === 'L7OK');
+  });
+
   test('HAProxy killed: one alert for it, none for what stands behind it, and its recovery', async () => {
     go();
     await eventually('a first poll', () => monitor.topology.at !== null);

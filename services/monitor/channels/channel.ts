@@ -1,4 +1,5 @@
 /** What every way out to people has alike. */
+import { splitCredentials } from '../credentials.ts';
 import type { Notice } from '../notice.ts';
 import type { Severity } from '../rules.ts';
 
@@ -48,14 +49,15 @@ const QUOTED_CHARACTERS = 200;
  * @throws DeliveryError with the answer's words; the network's error when there was no answer
  */
 export async function postJson(
-  url: string,
+  address: string,
   body: string,
   signal: AbortSignal,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
+  const { url, headers: credentials } = splitCredentials(address);
   const answer = await fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
+    headers: { 'content-type': 'application/json', ...credentials, ...headers },
     body,
     signal,
     redirect: 'manual',

@@ -1,4 +1,7 @@
-/** E-mail by SMTP. The Message-ID is that of the delivery, so that a mailbox which removes doubles can tell a repeat. */
+/**
+ * E-mail by SMTP. The Message-ID is that of the delivery, so that a mailbox which removes doubles can tell a repeat. Each
+ * recipient is a channel of its own: one whose mailbox refuses neither holds up the others nor makes them get a mail again.
+ */
 import { createTransport } from 'nodemailer';
 import type { Severity } from '../rules.ts';
 import { type Channel, DeliveryError, runbookAddress } from './channel.ts';
@@ -7,7 +10,7 @@ export interface EmailSettings {
   /** smtp://user:password@host:587; smtps:// for TLS from the first byte. */
   readonly smtpUrl: string;
   readonly sender: string;
-  readonly to: readonly string[];
+  readonly to: string;
   readonly from: Severity;
   readonly runbookUrl: string | undefined;
 }
@@ -15,10 +18,19 @@ export interface EmailSettings {
 /** Each step of the dialogue; the whole has the deliveries' limit. */
 const STEP_TIMEOUT_MS = 8_000;
 
-export function emailChannel({ smtpUrl, sender, to, from, runbookUrl }: EmailSettings): Channel {
+/** A channel for each recipient: `email`, `email2`, … in their order. */
+export const emailChannels = (
+  settings: Omit<EmailSettings, 'to'>,
+  recipients: readonly string[],
+): Channel[] =>
+  recipients.map((to, index) =>
+    emailChannel(index === 0 ? 'email' : `email${index + 1}`, { ...settings, to }),
+  );
+
+function emailChannel(name: string, { smtpUrl, sender, to, from, runbookUrl }: EmailSettings): Channel {
   const domain = sender.slice(sender.lastIndexOf('@') + 1).replace(/[^\w.-]/g, '');
   return {
-    name: 'email',
+    name,
     from,
     perAlert: false,
     takes: () => true,
@@ -45,7 +57,7 @@ export function emailChannel({ smtpUrl, sender, to, from, runbookUrl }: EmailSet
       ].join('\n');
       const sent = transport.sendMail({
         from: sender,
-        to: [...to],
+        to,
         subject: `[${notice.severity}] ${notice.title}: ${notice.message}`,
         messageId: `<${id}@${domain}>`,
         text,
@@ -54,12 +66,12 @@ export function emailChannel({ smtpUrl, sender, to, from, runbookUrl }: EmailSet
       const abort = () => transport.close();
       signal.addEventListener('abort', abort, { once: true });
       try {
-        const { rejected } = await Promise.race([sent, rejection(signal)]);
-        if (rejected.length > 0) throw new DeliveryError(`some recipients were refused: ${rejected.length}`);
+        await Promise.race([sent, rejection(signal)]);
       } catch (error) {
-        const { responseCode, code } = error as { responseCode?: number; code?: string };
-        const hopeless = code === 'EMESSAGE' && responseCode !== undefined && responseCode >= 500;
-        throw hopeless ? new DeliveryError((error as Error).message, { hopeless }) : error;
+        const { message, responseCode, code } = error as Error & { responseCode?: number; code?: string };
+        if (responseCode === undefined) throw error;
+        // A recipient or a password that is refused is of the settings, which somebody will mend.
+        throw new DeliveryError(message, { hopeless: code === 'EMESSAGE' && responseCode >= 500 });
       } finally {
         signal.removeEventListener('abort', abort);
         sent.catch(() => undefined);

@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto';
 import type { Notice } from '../notice.ts';
 import type { Severity } from '../rules.ts';
-import { type Channel, postJson, runbookAddress, type Sending } from './channel.ts';
+import { type Channel, DeliveryError, postJson, runbookAddress, type Sending } from './channel.ts';
 
 export const PAGERDUTY_URL = 'https://events.pagerduty.com/v2/enqueue';
 
@@ -30,7 +30,15 @@ const ACTIONS = {
 
 /** What has no end would be an incident that nobody closes, so it is not sent. */
 export function pagerDutyChannel(settings: PagerDutySettings): Channel {
-  const post = (event: object, signal: AbortSignal) => postJson(settings.url, JSON.stringify(event), signal);
+  const post = async (event: object, signal: AbortSignal) => {
+    try {
+      await postJson(settings.url, JSON.stringify(event), signal);
+    } catch (error) {
+      // A wrong key is answered 400 as well, but it is the settings that are wrong, not the event: it waits for them.
+      if (!(error instanceof DeliveryError) || !/routing.?key/i.test(error.message)) throw error;
+      throw new DeliveryError(error.message);
+    }
+  };
   return {
     name: 'pagerduty',
     from: settings.from,

@@ -1,0 +1,96 @@
+/**
+ * What a state file must look like to be believed. A file that is valid JSON but not this would stop every poll with an
+ * error: a monitor that runs and sees nothing.
+ */
+import { Type } from 'typebox';
+import { Errors } from 'typebox/value';
+import { NOTICE_KINDS } from './notice.ts';
+import { SEVERITIES } from './rules.ts';
+
+/** The last instant that a Date can be. */
+const LAST_INSTANT_MS = 8.64e15;
+
+const Instant = Type.Number({ minimum: -LAST_INSTANT_MS, maximum: LAST_INSTANT_MS });
+const Labels = Type.Record(Type.String(), Type.String());
+const Severity = Type.Enum([...SEVERITIES]);
+const Count = Type.Integer({ minimum: 0 });
+
+const Alert = Type.Object({
+  id: Type.String(),
+  key: Type.String(),
+  rule: Type.String(),
+  severity: Severity,
+  labels: Labels,
+  title: Type.String(),
+  message: Type.String(),
+  recovery: Type.String(),
+  // What is not finite has become null in JSON; the next poll gives the value anew.
+  value: Type.Union([Type.Number(), Type.Null()]),
+  state: Type.Enum(['pending', 'firing', 'resolved']),
+  since: Instant,
+  resolvedAt: Type.Optional(Instant),
+  announced: Type.Boolean(),
+  cause: Type.Optional(Type.String()),
+  acknowledged: Type.Optional(Type.Object({ by: Type.String(), at: Instant, note: Type.String() })),
+});
+
+const Silence = Type.Object({
+  id: Type.String(),
+  match: Labels,
+  by: Type.String(),
+  reason: Type.String(),
+  until: Instant,
+});
+
+const Notice = Type.Object({
+  id: Type.String(),
+  kind: Type.Enum([...NOTICE_KINDS]),
+  severity: Severity,
+  title: Type.String(),
+  message: Type.String(),
+  details: Type.Array(Type.String()),
+  at: Type.String(),
+  keys: Type.Array(Type.String()),
+  messages: Type.Optional(Type.Array(Type.String())),
+  runbook: Type.String(),
+});
+
+const StateFile = Type.Object({
+  version: Type.Literal(1),
+  saved_at: Instant,
+  alerts: Type.Object({
+    active: Type.Record(Type.String(), Alert),
+    history: Type.Array(Alert),
+    changes: Type.Record(Type.String(), Type.Array(Instant)),
+    flapping: Type.Record(Type.String(), Instant),
+    silences: Type.Array(Silence),
+    ended: Type.Record(Type.String(), Instant),
+    ofAll: Type.Record(Type.String(), Instant),
+    count: Count,
+  }),
+  outages: Type.Object({
+    processes: Type.Record(
+      Type.String(),
+      Type.Object({
+        sessionsTotal: Type.Number(),
+        servers: Type.Record(
+          Type.String(),
+          Type.Object({ timesDown: Type.Number(), downtimeS: Type.Number() }),
+        ),
+      }),
+    ),
+    endedAt: Type.Record(Type.String(), Instant),
+    leader: Type.Optional(Type.String()),
+  }),
+  deliveries: Type.Array(
+    Type.Object({ id: Type.String(), channel: Type.String(), notice: Notice, attempts: Count }),
+  ),
+  notices: Count,
+  heartbeatAt: Type.Optional(Instant),
+});
+
+/** What is wrong with a state file that was read, by its first fault; undefined: nothing. */
+export function stateFault(read: unknown): string | undefined {
+  const [first] = Errors(StateFile, read);
+  return first && `${first.instancePath || 'the whole'} ${first.message}`;
+}
