@@ -13,6 +13,7 @@ import { type HaproxyReading, type HaproxySource, readHaproxy } from './haproxy_
 import { metricsOf } from './measure.ts';
 import { type Draft, type Notice, noticeOfHappening, noticesOf } from './notice.ts';
 import { compareViews, type HaproxyView } from './outages.ts';
+import { REPLICAS_PROXY } from './rule_measures.ts';
 import { RULES, type Rule } from './rules.ts';
 import { createHistory, type Sample, sample } from './samples.ts';
 import { readService, type ServiceReading, type ServiceSource } from './service_reader.ts';
@@ -60,6 +61,7 @@ export interface Monitor {
 }
 
 const BOUNCER_RULE = 'PgBouncerDown';
+const POSTGRES_RULE = 'PostgresDown';
 const HAPROXY_RULE = 'HaproxyDown';
 
 /** Reads the state file; nothing is polled or sent before `run`. */
@@ -81,7 +83,12 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   const services = needs.services.map((source) => {
     return { source, parse: createMetricsParser(wanted, { service: source.name }) };
   });
-  const bouncerRule = rules.find((rule) => rule.name === BOUNCER_RULE);
+  const ruleNamed = (name: string) => rules.find((rule) => rule.name === name);
+  /** Under which rule an outage counts that was over before it was seen. */
+  const ruleOfOutage = (proxy: string, server: string) =>
+    proxy === REPLICAS_PROXY
+      ? { rule: ruleNamed(POSTGRES_RULE), labels: { server } }
+      : { rule: ruleNamed(BOUNCER_RULE), labels: { proxy, server } };
   let topology: Topology = { at: null, parts: [], edges: [] };
   let own: Sample[] = [];
   let saved = true;
@@ -146,14 +153,14 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     ]);
     const wasDown = new Set(
       Object.values(state.alerts.active)
-        .filter(({ rule }) => rule === BOUNCER_RULE)
-        .map(({ labels }) => `${labels.proxy}/${labels.server}`),
+        .filter(({ rule }) => rule === BOUNCER_RULE || rule === POSTGRES_RULE)
+        .map(({ labels }) => `${labels.proxy ?? REPLICAS_PROXY}/${labels.server}`),
     );
     const drafts = compareViews(state.outages, views, now, wasDown).flatMap((happening) => {
-      if (happening.kind === 'short_outage' && bouncerRule) {
+      if (happening.kind === 'short_outage') {
         const { proxy, server, seconds } = happening;
-        const told = noteShortOutage(state.alerts, bouncerRule, { proxy, server }, now, seconds * 1_000);
-        if (!told) return [];
+        const { rule, labels } = ruleOfOutage(proxy, server);
+        if (rule && !noteShortOutage(state.alerts, rule, labels, now, seconds * 1_000)) return [];
       }
       // Its recovery is told by the alert.
       if (happening.kind === 'haproxy_restarted' && isDown(HAPROXY_RULE, 'instance', happening.haproxy))

@@ -1,6 +1,7 @@
 /** What is sent: alerts, recoveries and single happenings in words, those of one kind and poll together. */
 import { type AlertEvent, FLAP_WINDOW_MS } from './alerts.ts';
 import type { Happening } from './outages.ts';
+import { REPLICAS_PROXY } from './rule_measures.ts';
 import { runbookAnchor, type Severity } from './rules.ts';
 
 export const NOTICE_KINDS = ['firing', 'resolved', 'acknowledged', 'notice', 'test', 'heartbeat'] as const;
@@ -88,10 +89,10 @@ export function noticeOfHappening(happening: Happening): Draft {
       return {
         ...rest,
         severity: 'warning',
-        title: 'PgBouncer Alert',
+        title: proxy === REPLICAS_PROXY ? 'PostgreSQL Alert' : 'PgBouncer Alert',
         message: `${server} was DOWN${often} for a short time and is UP again`,
         details: [`${server} of ${proxy}: about ${duration(seconds * 1_000)}, between two polls`],
-        runbook: runbookAnchor('PgBouncerDown'),
+        runbook: runbookAnchor(proxy === REPLICAS_PROXY ? 'PostgresDown' : 'PgBouncerDown'),
       };
     }
     case 'haproxy_restarted':

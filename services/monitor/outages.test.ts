@@ -36,6 +36,47 @@ test('a server that was DOWN between two polls is found by its counter, with how
   assert.deepEqual(compareViews(book, [{ haproxy: 'h1', rows: [after] }], NOW + 20_000, NONE), []);
 });
 
+test('a replica that was DOWN between two polls is found; a node that led, or began to lead, is none', () => {
+  const nodes = (leader: string, timesDown: Record<string, number>) => ({
+    haproxy: 'h1',
+    rows: ['node1', 'node2', 'node3'].flatMap((node) => [
+      row(node, { proxy: 'leader', status: node === leader ? 'UP' : 'DOWN' }),
+      row(node, {
+        proxy: 'replicas',
+        status: node === leader ? 'DOWN' : 'UP',
+        timesDown: timesDown[node] ?? 0,
+        downtimeS: 3 * (timesDown[node] ?? 0),
+        lastChangeS: 2,
+      }),
+    ]),
+  });
+  const book = emptyOutageBook();
+  compareViews(book, [nodes('node1', { node1: 1 })], NOW, NONE);
+  assert.deepEqual(compareViews(book, [nodes('node1', { node1: 2, node2: 1 })], NOW + 10_000, NONE), [
+    { kind: 'short_outage', proxy: 'replicas', server: 'node2', times: 1, seconds: 3 },
+  ]);
+  const led = compareViews(book, [nodes('node3', { node1: 2, node2: 1, node3: 1 })], NOW + 20_000, NONE);
+  assert.deepEqual(led, [{ kind: 'leader_changed', from: 'node1', to: 'node3' }]);
+});
+
+test('a replica that a poll found DOWN, but that was UP again before its alert began, is told', () => {
+  const book = emptyOutageBook();
+  const nodes = (node2: Partial<StatsRow>) => [
+    {
+      haproxy: 'h1',
+      rows: [row('node1', { proxy: 'leader' }), row('node2', { proxy: 'replicas', ...node2 })],
+    },
+  ];
+  compareViews(book, nodes({}), NOW, NONE);
+  const down = nodes({ status: 'DOWN', timesDown: 1, lastChangeS: 1 });
+  assert.deepEqual(compareViews(book, down, NOW + 10_000, NONE), []);
+  const back = nodes({ timesDown: 1, downtimeS: 4, lastChangeS: 7 });
+  assert.deepEqual(compareViews(book, back, NOW + 20_000, NONE), [
+    { kind: 'short_outage', proxy: 'replicas', server: 'node2', times: 1, seconds: 4 },
+  ]);
+  assert.deepEqual(compareViews(book, back, NOW + 30_000, NONE), []);
+});
+
 test('two HAProxy processes that see one outage, in one poll or in two, make one notice', () => {
   const book = emptyOutageBook();
   const view = (haproxy: string, timesDown: number, lastChangeS: number) => {

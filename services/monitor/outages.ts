@@ -16,7 +16,7 @@ interface ServerCounters {
 /** What one HAProxy process said last; plain data, kept over restarts of the monitor. */
 interface ProcessMemory {
   readonly sessionsTotal: number;
-  readonly servers: Readonly<Record<string, ServerCounters>>;
+  readonly servers: Record<string, ServerCounters>;
 }
 
 export interface OutageBook {
@@ -63,18 +63,24 @@ export function compareViews(
   const downNow = new Set(
     views.flatMap(({ rows }) => rows.filter((row) => stateOf(row) === 'DOWN').map(nameOf)),
   );
+  const leaders = { before: book.leader, now: leaderOf(views) };
   for (const { haproxy, rows } of views) {
     const before = book.processes[haproxy];
     const after = memoryOf(rows);
     book.processes[haproxy] = after;
     if (!before) continue;
+    // One that is DOWN now keeps its count until it is UP: its alert may not have begun by then (`for:`).
+    for (const row of rows.filter((row) => downNow.has(nameOf(row)) && isOutage(row, leaders))) {
+      const base = before.servers[nameOf(row)];
+      if (base) after.servers[nameOf(row)] = base;
+    }
     const restarted = after.sessionsTotal < before.sessionsTotal;
     if (restarted) happenings.push({ kind: 'haproxy_restarted', haproxy });
     for (const row of rows.filter(isServer)) {
       const name = nameOf(row);
       const base = restarted ? undefined : before.servers[name];
       const times = row.timesDown - (base?.timesDown ?? 0);
-      if (times <= 0 || (!restarted && !base) || !isPool(row)) continue;
+      if (times <= 0 || (!restarted && !base) || !isOutage(row, leaders)) continue;
       if (downNow.has(name) || wasDown.has(name)) continue;
       const endedAt = now - row.lastChangeS * 1_000;
       if (Math.abs(endedAt - (book.endedAt[name] ?? Number.NEGATIVE_INFINITY)) < SAME_OUTAGE_MS) continue;
@@ -108,6 +114,16 @@ function memoryOf(rows: readonly StatsRow[]): ProcessMemory {
 
 /** In the others a server is DOWN by design: all but one in `leader`, and that one in `replicas`. */
 export const isPool = (row: StatsRow): boolean => row.proxy !== LEADER_PROXY && row.proxy !== REPLICAS_PROXY;
+
+/**
+ * Whether having been DOWN is a fault of this server. In `leader` all nodes but one are DOWN by design. In `replicas` the
+ * leader is: so a node counts there only while another one led all the time.
+ */
+function isOutage(row: StatsRow, leaders: { before: string | undefined; now: string | undefined }): boolean {
+  if (row.proxy === LEADER_PROXY) return false;
+  if (row.proxy !== REPLICAS_PROXY) return true;
+  return leaders.now !== undefined && leaders.before === leaders.now && row.server !== leaders.now;
+}
 
 /** The node that is UP in `leader`; undefined while there is none, or processes disagree. */
 export function leaderOf(views: readonly HaproxyView[]): string | undefined {
