@@ -3,7 +3,7 @@ import pg from 'pg';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { isUp, statistics } from './haproxy.ts';
 import type { Layout } from './layout.ts';
-import { configurationOf, isWell, members, setSynchronous } from './patroni.ts';
+import { configurationOf, isWell, type Member, members, setSynchronous } from './patroni.ts';
 import type { Tier } from './tier.ts';
 
 const ETCD_LIMIT_MS = 20_000;
@@ -38,6 +38,9 @@ export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
   if (!well.some((member) => member.role === 'leader')) return 'no primary yet';
   const waiting = layout.nodes.filter((node) => !well.some((member) => member.name === node.name));
   if (waiting.length > 0) return `${waiting.map((node) => node.name).join(', ')}: not running yet`;
+  // Patroni promotes only a replica that has confirmed every commit: before there is one, no crash is survived.
+  const { synchronous_mode: synchronous } = await configurationOf(layout.nodes);
+  if (synchronous === true && !hasSynchronous(found)) return 'no replica confirms commits yet';
   for (const haproxy of layout.haproxies) {
     const rows = await statistics(haproxy);
     for (const [proxy, atLeast] of Object.entries({
@@ -55,6 +58,9 @@ export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
   return undefined;
 }
 
+const hasSynchronous = (found: readonly Member[]): boolean =>
+  found.some((member) => member.role === 'sync_standby');
+
 const isSum = (server: string): boolean => server === 'FRONTEND' || server === 'BACKEND';
 
 /** Switches synchronous replication, and waits until a replica confirms commits when it is to be on. */
@@ -64,7 +70,7 @@ export async function applySynchronous(tier: Tier, on: boolean): Promise<void> {
   if (now !== on) await setSynchronous(nodes, tier.secrets, on);
   await waitFor(SYNCHRONOUS_LIMIT_MS, async () => {
     const found = await members(nodes);
-    const confirmed = found?.some((member) => member.role === 'sync_standby') ?? false;
+    const confirmed = found !== undefined && hasSynchronous(found);
     return confirmed === on ? undefined : `synchronous replication is not ${on ? 'on' : 'off'} yet`;
   });
 }
