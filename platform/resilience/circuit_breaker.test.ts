@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { printedSeed } from '#tests/seed.ts';
 import { createCircuitBreaker, OPEN_MS, type Pass, type Transition } from './circuit_breaker.ts';
 import type { Outcome } from './failure_rule.ts';
 
@@ -169,14 +170,14 @@ async function compare(earlyProbe: boolean, steps: readonly Step[], seen: Set<st
   for (const transition of transitions) seen.add(transition);
 }
 
-test('does what a plain model does; its transitions are those of the diagram, all of them and no others', async () => {
+test('does what a plain model does; its transitions are those of the diagram, all of them and no others', async (t) => {
   const seen = new Set<string>();
   const property = fc.asyncProperty(
     fc.boolean(),
     fc.array(step, { maxLength: 150, size: 'max' }),
     (early, steps) => compare(early, steps, seen),
   );
-  await fc.assert(property, { numRuns: RUNS });
+  await fc.assert(property, { numRuns: RUNS, seed: printedSeed(t) });
   assert.deepEqual([...seen].sort(), drawnTransitions().sort());
 });
 

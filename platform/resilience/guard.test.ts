@@ -3,6 +3,7 @@ import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createFakeClock, type FakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { printedSeed } from '#tests/seed.ts';
 import { createCircuitBreaker } from './circuit_breaker.ts';
 import {
   CANCEL_GRACE_MS,
@@ -237,7 +238,7 @@ const request = fc.record({
   deaf: fc.boolean(),
 });
 
-test('property: whatever work and clients do, each is answered once and nothing is left behind', async () => {
+test('property: whatever work and clients do, each is answered once and nothing is left behind', async (t) => {
   const property = fc.asyncProperty(
     fc.integer({ min: 1, max: 3 }),
     fc.integer({ min: 0, max: 5 }),
@@ -282,5 +283,5 @@ test('property: whatever work and clients do, each is answered once and nothing 
       assert.equal(clock.pendingTimers, 0);
     },
   );
-  await fc.assert(property, { numRuns: RUNS });
+  await fc.assert(property, { numRuns: RUNS, seed: printedSeed(t) });
 });

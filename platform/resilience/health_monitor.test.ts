@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createFakeClock, type FakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { printedSeed } from '#tests/seed.ts';
 import { createCircuitBreaker } from './circuit_breaker.ts';
 import { createHealthMonitor, type HealthMonitorOptions } from './health_monitor.ts';
 
@@ -213,7 +214,7 @@ const script = fc.record({
   deaf: fc.constant(false),
 });
 
-test('property: counts, uptime and outages are those of a plain list of what the checks found', async () => {
+test('property: counts, uptime and outages are those of a plain list of what the checks found', async (t) => {
   const property = fc.asyncProperty(fc.array(script, { minLength: 1, maxLength: 30 }), async (scripts) => {
     let next = 0;
     const { clock, monitor, told } = setUp(() => scripts[next++ % scripts.length]!);
@@ -257,5 +258,5 @@ test('property: counts, uptime and outages are those of a plain list of what the
     await monitor.stop();
     assert.equal(clock.pendingTimers, 0);
   });
-  await fc.assert(property, { numRuns: RUNS });
+  await fc.assert(property, { numRuns: RUNS, seed: printedSeed(t) });
 });

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { printedSeed } from '#tests/seed.ts';
 import type { Gate } from './circuit_breaker.ts';
 import type { Outcome } from './failure_rule.ts';
 import { type Admission, createRequestQueue, type QueueOrder, type Slot } from './request_queue.ts';
@@ -389,7 +390,7 @@ async function compare(
 }
 
 for (const order of ['fifo', 'adaptive'] as const) {
-  test(`${order}: answers what a plain model answers, in its order`, async () => {
+  test(`${order}: answers what a plain model answers, in its order`, async (t) => {
     const reached = new Set<string>();
     const property = fc.asyncProperty(
       fc.integer({ min: 1, max: 4 }),
@@ -397,7 +398,7 @@ for (const order of ['fifo', 'adaptive'] as const) {
       fc.array(step, { maxLength: 120, size: 'max' }),
       (slots, limit, steps) => compare(order, slots, limit, steps, reached),
     );
-    await fc.assert(property, { numRuns: RUNS });
+    await fc.assert(property, { numRuns: RUNS, seed: printedSeed(t) });
     const refusals = ['breaker_open', 'client_gone', 'deadline', 'queue_overload'];
     const all = order === 'adaptive' ? [...refusals, 'newest first'] : refusals;
     assert.deepEqual([...reached].sort(), all.sort(), 'the runs have been everywhere');
