@@ -40,6 +40,10 @@ export async function leaderOf(nodes: readonly Node[]): Promise<Node | undefined
 /** Whether a member serves: up, and attached to the primary where it is a replica. */
 export const isWell = (member: Member): boolean => member.state === 'running' || member.state === 'streaming';
 
+/** Whether a replica confirms commits: with synchronous replication, the only one that Patroni would promote. */
+export const hasSynchronous = (found: readonly Member[] | undefined): boolean =>
+  found?.some((member) => member.role === 'sync_standby') ?? false;
+
 /** Patroni's dynamic configuration; in it `synchronous_mode`. */
 export async function configurationOf(nodes: readonly Node[]): Promise<Record<string, unknown>> {
   return (await request(nodes, 'GET', '/config', undefined, REQUEST_LIMIT_MS)) as Record<string, unknown>;

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { isUp, statistics } from './haproxy.ts';
 import type { Layout } from './layout.ts';
-import { configurationOf, isWell, type Member, members, setSynchronous } from './patroni.ts';
+import { configurationOf, hasSynchronous, isWell, members, setSynchronous } from './patroni.ts';
 import type { Tier } from './tier.ts';
 
 const ETCD_LIMIT_MS = 20_000;
@@ -58,9 +58,6 @@ export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
   return undefined;
 }
 
-const hasSynchronous = (found: readonly Member[]): boolean =>
-  found.some((member) => member.role === 'sync_standby');
-
 const isSum = (server: string): boolean => server === 'FRONTEND' || server === 'BACKEND';
 
 /** Switches synchronous replication, and waits until a replica confirms commits when it is to be on. */
@@ -69,8 +66,7 @@ export async function applySynchronous(tier: Tier, on: boolean): Promise<void> {
   const now = (await configurationOf(nodes)).synchronous_mode === true;
   if (now !== on) await setSynchronous(nodes, tier.secrets, on);
   await waitFor(SYNCHRONOUS_LIMIT_MS, async () => {
-    const found = await members(nodes);
-    const confirmed = found !== undefined && hasSynchronous(found);
+    const confirmed = hasSynchronous(await members(nodes));
     return confirmed === on ? undefined : `synchronous replication is not ${on ? 'on' : 'off'} yet`;
   });
 }

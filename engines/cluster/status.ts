@@ -6,7 +6,7 @@ import type { PartProcess } from './control.ts';
 import { isUp, type ServerRow, statistics } from './haproxy.ts';
 import type { Bouncer, Haproxy, Node } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
-import { isWell, type Member, members } from './patroni.ts';
+import { hasSynchronous, isWell, type Member, members } from './patroni.ts';
 import { poolCounts } from './pgbouncer.ts';
 import type { Tier } from './tier.ts';
 
@@ -62,7 +62,7 @@ export async function tierStatus(tier: Tier): Promise<TierStatus> {
   const because = weaknesses(parts);
   return {
     parts,
-    synchronous: found?.some((member) => member.role === 'sync_standby') ?? false,
+    synchronous: hasSynchronous(found),
     holdsNMinusOne: because.length === 0,
     because,
   };
