@@ -97,7 +97,7 @@ export function compareViews(
   }
   for (const name of outages.keys()) book.endedAt[name] = now;
   for (const name of wasDown) if (!downNow.has(name)) book.endedAt[name] = now;
-  happenings.push(...outages.values(), ...leaderChange(book, views));
+  happenings.push(...outages.values(), ...leaderChange(book, leaders.now));
   return happenings;
 }
 
@@ -120,8 +120,8 @@ export const isPool = (row: StatsRow): boolean => row.proxy !== LEADER_PROXY && 
  * leader is: so a node counts there only while another one led all the time.
  */
 function isOutage(row: StatsRow, leaders: { before: string | undefined; now: string | undefined }): boolean {
+  if (isPool(row)) return true;
   if (row.proxy === LEADER_PROXY) return false;
-  if (row.proxy !== REPLICAS_PROXY) return true;
   return leaders.now !== undefined && leaders.before === leaders.now && row.server !== leaders.now;
 }
 
@@ -137,8 +137,7 @@ export function leaderOf(views: readonly HaproxyView[]): string | undefined {
   return up.size === 1 ? [...up][0] : undefined;
 }
 
-function leaderChange(book: OutageBook, views: readonly HaproxyView[]): Happening[] {
-  const to = leaderOf(views);
+function leaderChange(book: OutageBook, to: string | undefined): Happening[] {
   if (to === undefined) return [];
   const from = book.leader;
   book.leader = to;
