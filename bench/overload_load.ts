@@ -5,6 +5,7 @@
  *   node bench/overload_load.ts '<LoadOrder as JSON>'      prints LoadReport as JSON
  */
 import { Agent, request } from 'node:http';
+import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
 
 export interface LoadOrder {
   readonly url: string;
@@ -48,7 +49,8 @@ const to = from + order.seconds * 1000;
 const open = new Set<Promise<void>>();
 let begun = 0;
 let nextAt = startedAt;
-const random = mulberry32(1);
+/** Every run has the same arrivals. */
+const random = seededRandom(1);
 
 await new Promise<void>((done) => {
   const timer = setInterval(() => {
@@ -110,15 +112,4 @@ function ask({ key, path }: LoadOrder['customers'][number]): Promise<void> {
     asked.on('error', () => ended(hungUp ? 'hungUp' : 'failed'));
     asked.end();
   });
-}
-
-/** Seeded, so that every run has the same arrivals. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }

@@ -11,6 +11,7 @@
  * not cut off at its deadline, so that the order alone makes the difference.
  */
 import { createFakeClock, type FakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
 import {
   type Admission,
   createRequestQueue,
@@ -158,15 +159,4 @@ function positive(option: string): number {
   if (Number.isFinite(value) && value > 0) return value;
   process.stderr.write(`--${option} must be a number above 0, not "${options.values[option]}"\n`);
   process.exit(1);
-}
-
-/** mulberry32, by Tommy Ettinger (public domain): a small generator that gives the same numbers on every machine. */
-function seededRandom(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

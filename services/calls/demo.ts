@@ -3,6 +3,7 @@
  * another. Numbers come from ranges that regulators keep for fiction, so nobody's phone is in them.
  */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
+import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
 import { parseMapping } from './formats/mapped.ts';
 import { importSource } from './intake/import_file.ts';
 import { addDemoAccounts, isEmpty } from './store/demo.ts';
@@ -52,7 +53,7 @@ export async function importDemo(pool: Pool, now: number): Promise<number> {
 }
 
 function* demoRows(now: number): Generator<string> {
-  const random = mulberry32(Math.floor(now / DAY_MS));
+  const random = seededRandom(Math.floor(now / DAY_MS));
   const pick = (count: number) => Math.floor(random() * count);
   const lastStart = now - 3_600_000;
   const starts = Array.from({ length: DAYS * CALLS_A_DAY }, () => lastStart - random() * DAYS * DAY_MS).sort(
@@ -92,14 +93,3 @@ const OTHER_ENDS = [
   ['cancelled', '16'],
   ['failed', '34'],
 ] as const;
-
-/** A small repeatable generator (Tommy Ettinger's mulberry32); the sample need not be unguessable. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
 import { advanceAlerts, emptyBook } from './alerts.ts';
 import { metricsOf } from './measure.ts';
 import { prometheusRules } from './prometheus_rules.ts';
@@ -37,20 +38,9 @@ interface Line {
   readonly values: readonly number[];
 }
 
-/** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** All figures that the rules read: gauges that jump now and then, counters that rise steadily. */
 function scene(seed: number): Line[] {
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const oneOf = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)]!;
   const lines: Line[] = [];
   const jumps = <T>(values: readonly T[]): T[] => {
