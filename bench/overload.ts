@@ -11,8 +11,6 @@
  * PostgreSQL counts for itself what it begins: what is begun and not answered in time was for nothing.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -22,8 +20,10 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createKey } from '#services/calls/api/keys.ts';
 import { visibleAccount } from '#services/calls/store/accounts.ts';
 import { pageOfCalls } from '#services/calls/store/calls.ts';
+import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import type { LoadOrder, LoadReport } from './overload_load.ts';
 import { fillCalls } from './page_calls.ts';
+import { endChild, said, startProgram } from './program.ts';
 import { benchOptions, finish, type Row, ratio } from './report.ts';
 
 const CONNECTIONS = 10;
@@ -47,23 +47,21 @@ const beside = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
 interface Target {
   readonly name: string;
+  /** It prints its address when it is ready. */
   start(): ChildProcess;
-  /** In what it prints first. */
-  readonly url: RegExp;
 }
 
-const folder = await mkdtemp(join(tmpdir(), 'trunkline-bench-'));
-const stops: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
-try {
-  const postgres = await startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline' });
-  stops.push(postgres.stop);
+await runBench(async (atEnd) => {
+  const folder = await temporaryFolder(atEnd);
+  const starting = startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline' });
+  const postgres = await stoppedAtEnd(atEnd, starting);
   const pool = createPool({
     url: postgres.url,
     applicationName: 'bench',
     size: 2,
     onIdleError: () => undefined,
   });
-  stops.push(() => pool.end());
+  atEnd(() => pool.end());
   const customers = await prepare(pool);
   const rows: Row[] = [
     [
@@ -80,7 +78,7 @@ try {
   ];
   const capacity = await measureCapacity(postgres.url);
   for (const target of targets(postgres.url).filter(({ name }) => name.includes(options.values.only!)))
-    rows.push(...(await measure(target, pool, customers, capacity)));
+    rows.push(...(await measure(target, pool, customers, capacity, atEnd)));
   const title = `${CONNECTIONS} connections × ${workMs} ms: ${capacity} pages/s at most; ${CUSTOMERS} customers who wait ${deadlineS} s`;
   const headlines = rows
     .filter(([name]) => String(name).endsWith(`, ${LOADS.at(-1)} ×`))
@@ -91,9 +89,7 @@ try {
       ...(String(name).startsWith('service') && { expected: '≥ 95 %, < 1 %' }),
     }));
   finish(options, title, rows, headlines);
-} finally {
-  for (const stop of stops.reverse()) await stop();
-}
+});
 
 /** Accounts, calls and keys; and a page's cost, by way of the account that every page reads first. */
 async function prepare(pool: Pool): Promise<LoadOrder['customers']> {
@@ -158,24 +154,19 @@ async function measureCapacity(url: string): Promise<number> {
 function targets(url: string): Target[] {
   const service = (order: string): Target => ({
     name: `service, ${order}`,
-    url: /http:\S+/,
     start: () =>
-      spawn(process.execPath, [beside('../main.ts'), 'serve', 'calls'], {
-        env: {
-          PATH: process.env.PATH,
-          DATABASE_URL: url,
-          CALLS_PORT: '0',
-          CALLS_POOL_SIZE: String(CONNECTIONS),
-          QUEUE_ORDER: order,
-          RATE_LIMIT_PER_MINUTE: '10000000',
-          LOG_LEVEL: 'silent',
-        },
-        stdio: ['ignore', 'pipe', 'pipe'],
+      startProgram(['serve', 'calls'], {
+        PATH: process.env.PATH,
+        DATABASE_URL: url,
+        CALLS_PORT: '0',
+        CALLS_POOL_SIZE: String(CONNECTIONS),
+        QUEUE_ORDER: order,
+        RATE_LIMIT_PER_MINUTE: '10000000',
+        LOG_LEVEL: 'silent',
       }),
   });
   const peer: Target = {
     name: 'Fastify + pg',
-    url: /http:\S+/,
     start: () =>
       spawn(process.execPath, [beside('overload_peer.ts'), url, String(CONNECTIONS)], {
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -189,12 +180,14 @@ async function measure(
   pool: Pool,
   customers: LoadOrder['customers'],
   capacity: number,
+  atEnd: AtEnd,
 ): Promise<Row[]> {
   const measured: { report: LoadReport; load: number; wasted: number }[] = [];
   for (const load of LOADS) {
     // Started anew: what is left of an overload would be in the next one's way.
     const server = target.start();
-    const url = await urlOf(server, target);
+    atEnd(() => endChild(server));
+    const url = await said(server, /http:\S+/);
     const before = await begun(pool);
     const order: LoadOrder = {
       ...{ url, customers, perSecond: load * capacity, warmUpS: WARM_UP_S, seconds, deadlineS },
@@ -202,8 +195,7 @@ async function measure(
     const { stdout } = await run(process.execPath, [beside('overload_load.ts'), JSON.stringify(order)]);
     const report = JSON.parse(stdout) as LoadReport;
     const work = (await begun(pool)) - before;
-    server.kill('SIGKILL');
-    await new Promise((gone) => server.once('close', gone));
+    await endChild(server);
     measured.push({ report, load, wasted: Math.max(0, work - report.answeredInAll) / work });
   }
   const peak = Math.max(...measured.map(({ report }) => report.answered));
@@ -212,19 +204,4 @@ async function measure(
     ...[report.offered, report.answered, ratio(report.answered, peak), report.p50Ms, report.p99Ms],
     ...[report.turnedAway, report.hungUp + report.failed, `${(100 * wasted).toFixed(1)} %`],
   ]);
-}
-
-/** The address that a server prints when it is ready. */
-function urlOf(server: ChildProcess, { name, url }: Target): Promise<string> {
-  return new Promise((found, failed) => {
-    let said = '';
-    const hear = (text: Buffer) => {
-      said += text;
-      const match = url.exec(said);
-      if (match) found(match[0]);
-    };
-    server.stdout!.on('data', hear);
-    server.stderr!.on('data', hear);
-    server.once('close', () => failed(new Error(`${name} ended: ${said}`)));
-  });
 }
