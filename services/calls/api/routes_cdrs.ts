@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Database, Ticket } from '#platform/database/database.ts';
 import type { Session } from '#platform/database/session.ts';
+import type { Statement } from '#platform/database/statement.ts';
 import { rfc3339 } from '#platform/database/types.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { DEFAULT_REQUEST_TIMEOUT_MS } from '#platform/resilience/deadline.ts';
@@ -21,6 +22,7 @@ import { boundOf, type Caller, READERS, seesMasked, viewOf } from './caller.ts';
 import { CSV_HEADER, csvLine } from './calls_csv.ts';
 import type { Cursors } from './cursor.ts';
 import { maskCall } from './masking.ts';
+import { nearbyMonths } from './nearby_months.ts';
 import type { RecentWrites } from './read_after.ts';
 import { ticketOf } from './ticket.ts';
 
@@ -69,7 +71,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         ticket,
         async (session, from) => {
           const account = await findAccount(session, asked.filter.iAccount, caller);
-          const page = await readPage(session, asked, after, caller);
+          const page = await readPage(session, asked, after, caller, clock.now());
           const total = await totalOf(session, asked, account, after || page.next ? undefined : page.count);
           const rest = {
             ...(total !== undefined && { total }),
@@ -196,24 +198,38 @@ interface Page {
   readonly free?: () => void;
 }
 
-/** Numbers are masked in JavaScript; a page that shows them goes from PostgreSQL's bytes to JSON's without a stop. */
 async function readPage(
   session: Session,
   asked: CallsAsked,
   after: Place | undefined,
   caller: Caller,
+  now: number,
 ): Promise<Page> {
-  const statement = pageOfCalls(asked.filter, asked.order, after, asked.limit + 1);
-  if (seesMasked(caller)) {
-    const found = await session.rows(statement);
-    const calls = found.slice(0, asked.limit);
-    return {
-      calls: Buffer.from(JSON.stringify(calls.map(maskCall))),
-      count: calls.length,
-      next: found.length > asked.limit ? calls.at(-1) : undefined,
-    };
+  const { order, limit } = asked;
+  const read = seesMasked(caller) ? readMasked : readBytes;
+  let page: Page | undefined;
+  for (const filter of nearbyMonths(asked.filter, order, after, now)) {
+    page?.free?.();
+    page = await read(session, pageOfCalls(filter, order, after, limit + 1), limit);
+    if (page.next) break;
   }
-  const page = await session.json(statement, { limit: asked.limit, keep: ['start_time', 'i_cdr'] });
+  return page!;
+}
+
+/** Numbers are masked in JavaScript. */
+async function readMasked(session: Session, statement: Statement<CallRow>, limit: number): Promise<Page> {
+  const found = await session.rows(statement);
+  const calls = found.slice(0, limit);
+  return {
+    calls: Buffer.from(JSON.stringify(calls.map(maskCall))),
+    count: calls.length,
+    next: found.length > limit ? calls.at(-1) : undefined,
+  };
+}
+
+/** A page that shows numbers goes from PostgreSQL's bytes to JSON's without a stop. */
+async function readBytes(session: Session, statement: Statement<CallRow>, limit: number): Promise<Page> {
+  const page = await session.json(statement, { limit, keep: ['start_time', 'i_cdr'] });
   const { start_time, i_cdr } = page.last ?? {};
   const next =
     page.more && start_time && i_cdr ? { start_time: rfc3339(start_time), i_cdr: Number(i_cdr) } : undefined;
