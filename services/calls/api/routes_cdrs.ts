@@ -21,19 +21,21 @@ import { boundOf, type Caller, READERS, seesMasked, viewOf } from './caller.ts';
 import { CSV_HEADER, csvLine } from './calls_csv.ts';
 import type { Cursors } from './cursor.ts';
 import { maskCall } from './masking.ts';
+import type { RecentWrites } from './read_after.ts';
 import { ticketOf } from './ticket.ts';
 
 export interface CdrRoutesNeeds {
   readonly database: Database;
   readonly clock: Clock;
   readonly cursors: Cursors;
+  readonly recentWrites: RecentWrites;
 }
 
 /** Calls that one statement of an export reads: memory holds two such batches, and no transaction is held open. */
 const EXPORT_BATCH = 2_000;
 
 export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
-  const { database, clock, cursors } = needs;
+  const { database, clock, cursors, recentWrites } = needs;
 
   api.get(
     '/cdrs',
@@ -62,27 +64,32 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         throw badParameter('time_zone', 'is for text/csv; times in JSON are in UTC');
       }
       const after = placeOf(asked, caller);
-      const answer = await database.read(ticket, async (session, from) => {
-        const account = await findAccount(session, asked.filter.iAccount, caller);
-        const page = await readPage(session, asked, after, caller);
-        const total = await totalOf(session, asked, account, after || page.next ? undefined : page.count);
-        const rest = {
-          ...(total !== undefined && { total }),
-          next_cursor: page.next
-            ? cursors.seal(page.next, { query: asked.cursorQuery, view: viewOf(caller) })
-            : null,
-          data_complete_to: account.data_complete_to,
-          replica_lag_s: from.replicaLagS,
-          duration_ms: elapsed(reply),
-        };
-        const bytes = Buffer.concat([
-          PAGE_BEGINS,
-          page.calls,
-          Buffer.from(`,${JSON.stringify(rest).slice(1)}`),
-        ]);
-        page.free?.();
-        return bytes;
-      });
+      const written = recentWrites.before(request);
+      const answer = await database.read(
+        ticket,
+        async (session, from) => {
+          const account = await findAccount(session, asked.filter.iAccount, caller);
+          const page = await readPage(session, asked, after, caller);
+          const total = await totalOf(session, asked, account, after || page.next ? undefined : page.count);
+          const rest = {
+            ...(total !== undefined && { total }),
+            next_cursor: page.next
+              ? cursors.seal(page.next, { query: asked.cursorQuery, view: viewOf(caller) })
+              : null,
+            data_complete_to: account.data_complete_to,
+            replica_lag_s: from.replicaLagS,
+            duration_ms: elapsed(reply),
+          };
+          const bytes = Buffer.concat([
+            PAGE_BEGINS,
+            page.calls,
+            Buffer.from(`,${JSON.stringify(rest).slice(1)}`),
+          ]);
+          page.free?.();
+          return bytes;
+        },
+        written,
+      );
       return reply.type('application/json; charset=utf-8').send(answer as never); // bytes of what the schema describes
     },
   );
@@ -106,12 +113,18 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const { i_cdr: iCdr } = request.params;
       const month = monthOfICdr(iCdr);
       if (month === undefined) throw noCall(iCdr);
-      const call = await database.read(ticketOf(request, reply, clock, caller), async (session) => {
-        const end = startOfMonth(addMonths(month, 1));
-        const row = await session.row(callByNumber(iCdr, startOfMonth(month), end));
-        if (!row || !(await session.row(visibleAccount(row.i_account, boundOf(caller))))) throw noCall(iCdr);
-        return row;
-      });
+      const ticket = ticketOf(request, reply, clock, caller);
+      const call = await database.read(
+        ticket,
+        async (session) => {
+          const end = startOfMonth(addMonths(month, 1));
+          const row = await session.row(callByNumber(iCdr, startOfMonth(month), end));
+          if (!row || !(await session.row(visibleAccount(row.i_account, boundOf(caller)))))
+            throw noCall(iCdr);
+          return row;
+        },
+        recentWrites.before(request),
+      );
       return { success: true as const, data: shown(call, caller), duration_ms: elapsed(reply) };
     },
   );
@@ -152,14 +165,17 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       throw callsError('http_1_1_needed');
     }
     const zone = zoneOf(query.time_zone ?? 'UTC');
+    const written = recentWrites.before(request);
     const readBatch = async (after: Place | undefined) => {
       // Each batch has the time of a request: a large export is many short queries, not one long one.
       const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
-      return database.read(batchTicket, (session) =>
-        session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH)),
+      return database.read(
+        batchTicket,
+        (session) => session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH)),
+        written,
       );
     };
-    await database.read(ticket, (session) => findAccount(session, asked.filter.iAccount, caller));
+    await database.read(ticket, (session) => findAccount(session, asked.filter.iAccount, caller), written);
     const first = await readBatch(undefined);
     return reply
       .type('text/csv; charset=utf-8; header=present')
