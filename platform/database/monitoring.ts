@@ -57,10 +57,10 @@ export function monitoringReport(
   };
 }
 
-/** Down: no read is answered. Degraded: some part does not work, but reads do. */
+/** Down: no read is answered. Degraded: some part does not work, or is being tried, but reads are let through. */
 function overall(servers: readonly ServerReport[]): MonitoringReport['status'] {
   if (servers.every(works)) return 'healthy';
-  return readServers(servers).some(works) ? 'degraded' : 'down';
+  return readServers(servers).some((server) => works(server) || isTried(server)) ? 'degraded' : 'down';
 }
 
 /** The servers that reads go to: the replicas, where there are any. */
@@ -72,6 +72,12 @@ export function readServers(servers: readonly ServerReport[]): readonly ServerRe
 /** One that has not been checked yet is taken to work: the program has only just connected to it. */
 export const works = (server: ServerReport): boolean =>
   (server.healthy || server.lastCheck === null) && server.circuit.state === 'CLOSED';
+
+/**
+ * It answers its health check, and its breaker closes once requests have succeeded: who sends requests only to what is
+ * ready must send some, or it would never close.
+ */
+const isTried = (server: ServerReport): boolean => server.healthy && server.circuit.state === 'HALF_OPEN';
 
 function serverReport({ server, role, lagS }: WatchedServer): ServerReport {
   const { monitor, guard } = server;
