@@ -57,10 +57,15 @@ export function monitoringReport(
   };
 }
 
-/** Down: no read is answered. Degraded: some part does not work, but reads do. */
+/**
+ * Down: no read is answered. Degraded: some part does not work, but reads do.
+ *
+ * A server whose breaker is HALF_OPEN takes requests, a few at a time, and only they can close it: were it called down,
+ * whoever goes by that (a load balancer) would send none, and it would stay so for ever.
+ */
 function overall(servers: readonly ServerReport[]): MonitoringReport['status'] {
   if (servers.every(works)) return 'healthy';
-  return readServers(servers).some(works) ? 'degraded' : 'down';
+  return readServers(servers).some((server) => works(server) || isProbed(server)) ? 'degraded' : 'down';
 }
 
 /** The servers that reads go to: the replicas, where there are any. */
@@ -72,6 +77,8 @@ export function readServers(servers: readonly ServerReport[]): readonly ServerRe
 /** One that has not been checked yet is taken to work: the program has only just connected to it. */
 export const works = (server: ServerReport): boolean =>
   (server.healthy || server.lastCheck === null) && server.circuit.state === 'CLOSED';
+
+const isProbed = (server: ServerReport): boolean => server.healthy && server.circuit.state === 'HALF_OPEN';
 
 function serverReport({ server, role, lagS }: WatchedServer): ServerReport {
   const { monitor, guard } = server;

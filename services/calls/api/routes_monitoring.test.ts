@@ -124,6 +124,10 @@ test('released by hand it finds out by probes', async () => {
   await order('open');
   const { body } = await order('release');
   assert.equal(body.data.servers[0].circuit.state, 'HALF_OPEN');
+  // Only requests can close it, so those who send them must not be told to go elsewhere.
+  assert.equal(body.data.status, 'degraded');
+  assert.equal((await api.get('/health/ready', null)).status, 200);
+  assert.equal((await api.get('/health', null)).status, 200);
   for (let probe = 0; probe < 3; probe++) assert.equal((await api.get(page, customer)).status, 200);
   assert.equal((await report()).servers[0].circuit.state, 'CLOSED');
 });
