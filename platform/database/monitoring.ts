@@ -13,6 +13,7 @@ export interface ServerReport {
   readonly timeSinceDown: number | null;
   readonly lastCheck: string | null;
   readonly lastError: string | null;
+  /** Null for a primary, and for a replica that does not answer. */
   readonly replica_lag_s: number | null;
   readonly circuit: {
     readonly state: BreakerState['name'];
@@ -79,7 +80,12 @@ export const works = (server: ServerReport): boolean =>
  */
 const isTried = (server: ServerReport): boolean => server.healthy && server.circuit.state === 'HALF_OPEN';
 
-function serverReport({ server, role, lagS }: WatchedServer): ServerReport {
+/** Seconds; null for a primary, and where nobody knows: how far a replica is behind that does not answer can't be told. */
+export const shownLag = ({ server, lagS }: WatchedServer): number | null =>
+  server.monitor.status.healthy ? lagS : null;
+
+function serverReport(watched: WatchedServer): ServerReport {
+  const { server, role } = watched;
   const { monitor, guard } = server;
   const health = monitor.status;
   const { state } = guard.breaker;
@@ -94,7 +100,7 @@ function serverReport({ server, role, lagS }: WatchedServer): ServerReport {
     timeSinceDown: health.timeSinceDown === null ? null : Math.round(health.timeSinceDown / 1000),
     lastCheck: health.lastCheck && new Date(health.lastCheck.at).toISOString(),
     lastError: health.lastError,
-    replica_lag_s: lagS,
+    replica_lag_s: shownLag(watched),
     circuit: {
       state: state.name,
       since: new Date(state.since).toISOString(),

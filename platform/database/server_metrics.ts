@@ -1,6 +1,7 @@
 /** What Prometheus sees of a service's database servers. */
 import type { QueueEvent } from '#platform/resilience/request_queue.ts';
 import { Counter, DURATION_BUCKETS_S, Gauge, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
+import { shownLag } from './monitoring.ts';
 import type { ReadAfterOutcome } from './read_after.ts';
 import type { WatchedServer } from './service_database.ts';
 
@@ -75,6 +76,7 @@ function watchServers(registers: Registry[], servers: readonly WatchedServer[]):
       labelNames: ['server'],
       registers,
       collect() {
+        this.reset(); // what is null now has no figure; the last one would stay
         for (const watched of servers) {
           const value = read(watched);
           if (value !== null) this.set({ server: watched.server.name }, value);
@@ -91,7 +93,11 @@ function watchServers(registers: Registry[], servers: readonly WatchedServer[]):
   gauge('database_healthy', '1 when the last health check passed', ({ server }) =>
     server.monitor.status.healthy ? 1 : 0,
   );
-  gauge('replica_lag_seconds', 'How far a replica is behind its primary', ({ lagS }) => lagS);
+  gauge(
+    'replica_lag_seconds',
+    'How far a replica is at most behind its primary; without those that do not answer',
+    shownLag,
+  );
   new Gauge({
     name: 'circuit_breaker_state',
     help: '1 for the state that the breaker is in',

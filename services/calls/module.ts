@@ -9,7 +9,7 @@ import { openServiceDatabase, type ServiceDatabase } from '#platform/database/se
 import { translateRefusal } from '#platform/http/refusals.ts';
 import { createServer, type Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import type { Lifetime } from '#platform/lifecycle/lifetime.ts';
+import { type Lifetime, STOP_STEP_LIMIT_MS } from '#platform/lifecycle/lifetime.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { createRegistry } from '#platform/telemetry/metrics.ts';
 import { guardedApi } from './api/api.ts';
@@ -122,7 +122,9 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
   // Stopped last: its connection is closed with the others.
   let maintenance = Promise.resolve();
   lifetime.onStop('maintenance of months', () => maintenance);
-  lifetime.onStop('calls service', () => stop(server, database, settings.shutdownGraceMs));
+  const { shutdownGraceMs } = settings;
+  const stopLimitMs = shutdownGraceMs + STOP_STEP_LIMIT_MS;
+  lifetime.onStop('calls service', () => stop(server, database, shutdownGraceMs), stopLimitMs);
 
   await database.waitUntilUp(lifetime.stopping);
   database.startMonitors();
