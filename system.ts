@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import type { Config } from '#config';
 import { startCluster } from '#engines/cluster/cluster.ts';
-import { findTier } from '#engines/cluster/tier.ts';
+import { findTier, type Tier } from '#engines/cluster/tier.ts';
 import { keepPostgres } from '#engines/postgres_keeper.ts';
 import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
@@ -49,6 +49,11 @@ export const SERVICES = ['calls', 'monitor'] as const;
 export const EMBEDDED_DATABASE = 'trunkline';
 
 export const postgresFolder = (config: Config) => join(config.DATA_DIR, 'postgres');
+export const tierFolder = (config: Pick<Config, 'DATA_DIR'>) => join(config.DATA_DIR, 'cluster');
+
+/** The tier of `trunkline cluster up` or `trunkline up --cluster` that runs in DATA_DIR; undefined where none does. */
+export const runningTier = (config: Config): Promise<Tier | undefined> =>
+  findTier(tierFolder(config)).catch(() => undefined);
 
 /** The modules, for one configuration. */
 export function systemModules(config: Config, options: SystemOptions): AnyModule<Parts>[] {
@@ -64,15 +69,17 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
       if (url)
         return { url, replicaUrls: config.DATABASE_REPLICA_URL, embedded: false, what: 'DATABASE_URL' };
       if (options.cluster) {
-        const data = join(config.DATA_DIR, 'cluster');
+        const data = tierFolder(config);
+        const running = await runningTier(config);
+        const what = `PostgreSQL tier in ${data}${running ? ', which ran already and stays up' : ''}`;
+        if (running) return { url: running.writeUrl, replicaUrls: [running.readUrl], embedded: true, what };
         const cluster = await startCluster({
           data,
           portBase: options.clusterPortBase,
           signal: lifetime.stopping,
         });
         lifetime.onStop('PostgreSQL tier', cluster.stop);
-        const { writeUrl, readUrl } = cluster;
-        return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what: `PostgreSQL tier in ${data}` };
+        return { url: cluster.writeUrl, replicaUrls: [cluster.readUrl], embedded: true, what };
       }
       const log = logger('postgres');
       const embedded = await keepPostgres(
@@ -220,7 +227,7 @@ async function monitorSettings(config: Config): Promise<Parameters<typeof startM
 async function ownHaproxies(
   config: Config,
 ): Promise<Parameters<typeof startMonitor>[0]['settings']['haproxies']> {
-  const tier = await findTier(join(config.DATA_DIR, 'cluster')).catch(() => undefined);
+  const tier = await runningTier(config);
   return (tier?.layout.haproxies ?? []).map(({ name, host, statsPort, socket }) => {
     return { name, pageUrl: `http://${host}:${statsPort}/stats`, socket };
   });

@@ -13,15 +13,18 @@ import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
 import { databaseEnvironmentFile, findTier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import { tierFolder } from '#system';
 import { asCount } from './option_values.ts';
 import { print, printJson, table } from './print.ts';
 
-export const CLUSTER_DATA_DEFAULT = 'data/cluster';
 const DETACHED_START_LIMIT_MS = 180_000;
 const DETACHED_POLL_MS = 200;
 const WATCH_MS = 2_000;
 const LOG_TAIL_LINES = 8;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
+
+/** Where a tier lies unless --data says otherwise: where `trunkline up --cluster` has it, too. */
+export const defaultTierFolder = (): string => tierFolder({ DATA_DIR: process.env.DATA_DIR || 'data' });
 
 interface UpOptions {
   readonly data: string;
@@ -38,7 +41,7 @@ export function clusterCommand(): Command {
     'the PostgreSQL tier on this machine: HAProxy, PgBouncer, PostgreSQL with replicas under Patroni, etcd',
   );
   const withData = (command: Command) =>
-    command.option('--data <folder>', 'folder of the tier', CLUSTER_DATA_DEFAULT);
+    command.option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', defaultTierFolder());
 
   withData(cluster.command('up'))
     .description('start the tier, or go on with the one in the folder')

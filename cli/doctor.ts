@@ -5,13 +5,16 @@ import { availableParallelism, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import pg from 'pg';
 import { type Config, ConfigError, readConfig, SETTINGS } from '#config';
+import { HAPROXIES_DEFAULT } from '#engines/cluster/cluster.ts';
+import { CLIENTS_DEFAULT, limitsFault, openFilesLimit } from '#engines/cluster/limits.ts';
+import { missingPrograms } from '#engines/cluster/programs.ts';
 import { findPostgres } from '#engines/postgres.ts';
 import { pendingMigrations } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
 import { callsMigrations } from '#services/calls/module.ts';
-import { EMBEDDED_DATABASE, postgresFolder } from '#system';
+import { EMBEDDED_DATABASE, postgresFolder, runningTier, tierFolder } from '#system';
 import { explainFailure } from './failure.ts';
-import { print, printJson } from './print.ts';
+import { grouped, print, printJson } from './print.ts';
 
 /** One thing looked at. `advice` says what to do, where something is to be done. */
 export interface Finding {
@@ -76,6 +79,7 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
   findings.push(await dataFolder(config));
   findings.push(...(await postgres(config)));
   findings.push(...(await Promise.all(config.DATABASE_REPLICA_URL.map(replica))));
+  findings.push(...tierNeeds(missingPrograms(), openFilesLimit()));
   return findings;
 }
 
@@ -122,7 +126,8 @@ async function dataFolder(config: Config): Promise<Finding> {
 async function postgres(config: Config): Promise<Finding[]> {
   const part = 'postgresql';
   const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
-  const url = given ?? (await findPostgres(postgresFolder(config), EMBEDDED_DATABASE));
+  const embedded = given ? undefined : await findPostgres(postgresFolder(config), EMBEDDED_DATABASE);
+  const url = given ?? embedded ?? (await runningTier(config))?.writeUrl;
   if (!url) {
     return [
       {
@@ -134,7 +139,7 @@ async function postgres(config: Config): Promise<Finding[]> {
   }
   try {
     const version = await versionOf(url);
-    const where = given ? 'DATABASE_URL' : `embedded at ${withoutPassword(url)}`;
+    const where = given ? 'DATABASE_URL' : `${embedded ? 'embedded' : 'the tier'} at ${withoutPassword(url)}`;
     const answered: Finding =
       Number.parseInt(version, 10) >= NEEDED_POSTGRES
         ? { part, state: 'ok', says: `${where}, PostgreSQL ${version}, answers` }
@@ -148,7 +153,9 @@ async function postgres(config: Config): Promise<Finding[]> {
   } catch (error) {
     const advice = given
       ? 'check DATABASE_URL, and that the server runs and lets this user in'
-      : `see ${postgresFolder(config)}/postgres.log`;
+      : embedded
+        ? `see ${postgresFolder(config)}/postgres.log`
+        : `see trunkline cluster status, and the logs in ${tierFolder(config)}/log`;
     return [{ part, state: 'fault', says: explainFailure(error), advice }];
   }
 }
@@ -167,6 +174,25 @@ async function replica(url: string, index: number): Promise<Finding> {
       advice: 'check DATABASE_REPLICA_URL; reads go to the replicas alone where any is set',
     };
   }
+}
+
+/**
+ * What `trunkline cluster up` needs of this machine, before it is asked to hold the clients that it holds by default.
+ * @param openFiles the hard limit of open files a process
+ */
+export function tierNeeds(missing: readonly string[], openFiles: number): Finding[] {
+  if (missing.length > 0) {
+    const says = `not installed: ${missing.join(', ')}; only trunkline cluster and drill use them (scripts/engines)`;
+    return [{ part: 'cluster', state: 'ok', says }];
+  }
+  const fault = limitsFault(openFiles, HAPROXIES_DEFAULT, CLIENTS_DEFAULT);
+  const holds = `${HAPROXIES_DEFAULT} HAProxy processes hold ${grouped(CLIENTS_DEFAULT)} clients`;
+  return [
+    { part: 'cluster', state: 'ok', says: 'its engines are installed' },
+    fault
+      ? { part: 'open files', state: 'warning', says: `trunkline cluster up is refused here: ${fault}` }
+      : { part: 'open files', state: 'ok', says: `${grouped(openFiles)} a process; ${holds}` },
+  ];
 }
 
 async function versionOf(url: string): Promise<string> {
