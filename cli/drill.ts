@@ -6,7 +6,7 @@ import { configurationOf } from '#engines/cluster/patroni.ts';
 import { applySynchronous } from '#engines/cluster/readiness.ts';
 import { findTier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { defaultTierFolder } from './cluster.ts';
+import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
 import { print, printJson } from './print.ts';
 
 interface DrillOptions {
@@ -21,7 +21,7 @@ export function drillCommand(): Command {
   return new Command('drill')
     .description('break a part of a running tier on purpose, under load, and judge what clients saw')
     .argument('<name>', 'which drill')
-    .option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', defaultTierFolder())
+    .option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
     .option('--sync', 'with synchronous replication for the time of the drill')
     .option('--json', 'only the report, as JSON')
     .addHelpText(

@@ -17,8 +17,11 @@ export function upCommand(version: string): Command {
   return new Command('up')
     .description('run everything in this process, on an embedded PostgreSQL unless DATABASE_URL is set')
     .option('--no-demo', 'leave an empty database empty, instead of importing a sample of calls')
-    .option('--cluster', 'run on the PostgreSQL tier (see trunkline cluster) in DATA_DIR, not on one server')
-    .option('--cluster-port-base <port>', 'the tier takes the ports from here on', asCount)
+    .option(
+      '--cluster',
+      'run on the PostgreSQL tier in DATA_DIR (see trunkline cluster), started if it does not run',
+    )
+    .option('--cluster-port-base <port>', '--cluster, and the tier takes the ports from here on', asCount)
     .addHelpText(
       'after',
       '\nExamples:\n  CALLS_PORT=8006 trunkline up --no-demo\n  trunkline up --cluster --cluster-port-base 21000',
@@ -30,7 +33,10 @@ export function upCommand(version: string): Command {
           note(`Trunkline ${version}`);
           await welcome(parts, options.demo);
         },
-        { cluster: options.cluster ?? false, clusterPortBase: options.clusterPortBase },
+        {
+          cluster: options.cluster ?? options.clusterPortBase !== undefined,
+          clusterPortBase: options.clusterPortBase,
+        },
       ),
     );
 }

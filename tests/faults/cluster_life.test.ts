@@ -1,6 +1,8 @@
 /** Up, down, killed and up again: nothing stays behind, and the data does. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import pg from 'pg';
 import { signal, until } from '#engines/cluster/processes.ts';
@@ -8,6 +10,7 @@ import { readState } from '#engines/cluster/state.ts';
 import { findTier } from '#engines/cluster/tier.ts';
 import { isAlive } from '#engines/processes.ts';
 import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
+import { runCommand, startCommand } from '#tests/command.ts';
 
 const GONE_LIMIT_MS = 10_000;
 
@@ -65,6 +68,29 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
       assert.match(await (await fetch(`${root}/stats`)).text(), /<html/i);
       assert.match(await (await fetch(`${root}/stats;csv`)).text(), /bouncers,pgb2,/);
       assert.match(await (await fetch(`${root}/metrics`)).text(), /haproxy_server_status\{.*server="pgb2"/);
+    }
+  });
+
+  test('commands and up --cluster with its DATA_DIR join it, and leave it running', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'trunkline-joined-'));
+    symlinkSync(cluster.data, join(folder, 'cluster'));
+    const environment = { DATA_DIR: folder, CALLS_PORT: '0', MONITOR_PORT: '0' };
+    try {
+      const made = await runCommand(['accounts', 'create', 'joined'], environment);
+      assert.equal(made.code, 0, made.err);
+      assert.match(made.err, /PostgreSQL tier in/);
+      const { code, out } = await runCommand(['cluster', 'status'], environment);
+      assert.equal(code, 0, out);
+      const up = startCommand(['up', '--cluster', '--no-demo'], environment);
+      await up.said(/which ran already/);
+      await up.said(/Ctrl-C stops it/);
+      up.child.kill('SIGTERM');
+      assert.equal((await up.ended).code, 0);
+      const { writeUrl } = await findTier(cluster.data);
+      assert.deepEqual(await query(writeUrl, 'SELECT code FROM calls.accounts'), [{ code: 'joined' }]);
+      assert.equal(existsSync(join(folder, 'postgres')), false);
+    } finally {
+      rmSync(folder, { recursive: true });
     }
   });
 
