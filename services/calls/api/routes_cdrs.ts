@@ -106,13 +106,19 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const { i_cdr: iCdr } = request.params;
       const month = monthOfICdr(iCdr);
       if (month === undefined) throw noCall(iCdr);
-      const call = await database.read(ticketOf(request, reply, clock, caller), async (session) => {
+      return database.read(ticketOf(request, reply, clock, caller), async (session, from) => {
         const end = startOfMonth(addMonths(month, 1));
-        const row = await session.row(callByNumber(iCdr, startOfMonth(month), end));
-        if (!row || !(await session.row(visibleAccount(row.i_account, boundOf(caller))))) throw noCall(iCdr);
-        return row;
+        const call = await session.row(callByNumber(iCdr, startOfMonth(month), end));
+        const account = call && (await session.row(visibleAccount(call.i_account, boundOf(caller))));
+        if (!call || !account) throw noCall(iCdr);
+        return {
+          success: true as const,
+          data: shown(call, caller),
+          data_complete_to: account.data_complete_to,
+          replica_lag_s: from.replicaLagS,
+          duration_ms: elapsed(reply),
+        };
       });
-      return { success: true as const, data: shown(call, caller), duration_ms: elapsed(reply) };
     },
   );
 
@@ -152,15 +158,20 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       throw callsError('http_1_1_needed');
     }
     const zone = zoneOf(query.time_zone ?? 'UTC');
-    const readBatch = async (after: Place | undefined) => {
+    const batch = (session: Session, after?: Place) =>
+      session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH));
+    const readBatch = async (after: Place) => {
       // Each batch has the time of a request: a large export is many short queries, not one long one.
       const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
-      return database.read(batchTicket, (session) =>
-        session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH)),
-      );
+      return database.read(batchTicket, (session) => batch(session, after));
     };
-    await database.read(ticket, (session) => findAccount(session, asked.filter.iAccount, caller));
-    const first = await readBatch(undefined);
+    const { account, first, lagS } = await database.read(ticket, async (session, from) => ({
+      account: await findAccount(session, asked.filter.iAccount, caller),
+      first: await batch(session),
+      lagS: from.replicaLagS,
+    }));
+    if (account.data_complete_to !== null) reply.header('x-data-complete-to', account.data_complete_to);
+    if (lagS !== null) reply.header('x-replica-lag-s', lagS);
     return reply
       .type('text/csv; charset=utf-8; header=present')
       .header('content-disposition', `attachment; filename="${fileName(asked)}"`)
