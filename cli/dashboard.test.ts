@@ -44,7 +44,7 @@ test('the dashboard shows what the reference shows', () => {
     'Consecutive Successes: 1,250',
     'Last Check: 2025-11-29 15:30:45',
     'Circuit State: CLOSED',
-    'Queue Length: 3 / 200 (1.5%)',
+    'Queue Length: 3 / 200 (1.5%), the oldest for 0.0 s',
     'Processing: Yes',
     '[░░░░░░░░░░░░░░░░░░░░] 1.5%',
     '• 15:30:45 - Query executed in 0ms (100 rows)',
@@ -74,7 +74,7 @@ test('an outage is told: since when, why, and when it is tried again', () => {
         ...report.servers[0]!,
         ...{ healthy: false, timeSinceDown: 75, lastError: 'connect ECONNREFUSED', consecutiveFailures: 7 },
         circuit: { state: 'OPEN', since: '2025-11-29T15:30:00.000Z', next_probe: '2025-11-29T15:31:00.000Z' },
-        queue: { ...report.servers[0]!.queue, length: 200 },
+        queue: { ...report.servers[0]!.queue, length: 200, oldest_wait_ms: 2_340, order: 'newest_first' },
       },
     ],
   };
@@ -84,6 +84,7 @@ test('an outage is told: since when, why, and when it is tried again', () => {
     'Down for 1m 15s',
     'Consecutive Failures: 7',
     'OPEN, next probe 15:31:00',
+    'Queue Length: 200 / 200 (100.0%), the oldest for 2.3 s, newest first',
     `[${'▓'.repeat(20)}] 100.0%`,
   ]) {
     assert.ok(text.includes(part), `${part} is missing in\n${text}`);

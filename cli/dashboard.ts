@@ -88,7 +88,7 @@ function serverLines(server: ServerReport, named: boolean, paint: Paint): string
     '',
     `Request Queue${named ? `: ${server.name}` : ''}`,
     `  Circuit State: ${circuitState(circuit, paint)}${circuitNote(circuit)}`,
-    `  Queue Length: ${queue.length} / ${queue.limit} (${percent})`,
+    `  Queue Length: ${queue.length} / ${queue.limit} (${percent})${queueNote(queue)}`,
     `  Processing: ${queue.processing > 0 ? `Yes (${queue.processing} of ${queue.slots})` : 'No'}`,
     `  [${paint(barColour, '▓'.repeat(filled))}${'░'.repeat(BAR_WIDTH - filled)}] ${percent}`,
   ];
@@ -106,6 +106,11 @@ const circuitState = ({ state }: ServerReport['circuit'], paint: Paint) =>
 function circuitNote(circuit: ServerReport['circuit']): string {
   if (circuit.next_probe) return `, next probe ${circuit.next_probe.slice(11, 19)}`;
   return circuit.held_by ? `, by ${circuit.held_by}` : '';
+}
+
+function queueNote({ length, oldest_wait_ms: oldestMs, order }: ServerReport['queue']): string {
+  const oldest = length > 0 ? `, the oldest for ${(oldestMs / 1000).toFixed(1)} s` : '';
+  return order === 'newest_first' ? `${oldest}, newest first` : oldest;
 }
 
 /** 475800 as "5d 12h 10m". */

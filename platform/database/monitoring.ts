@@ -58,15 +58,10 @@ export function monitoringReport(
   };
 }
 
-/**
- * Down: no read is answered. Degraded: some part does not work, but reads do.
- *
- * A server whose breaker is HALF_OPEN takes requests, a few at a time, and only they can close it: were it called down,
- * whoever goes by that (a load balancer) would send none, and it would stay so for ever.
- */
+/** Down: no read is answered. Degraded: some part does not work, or is being tried, but reads are let through. */
 function overall(servers: readonly ServerReport[]): MonitoringReport['status'] {
   if (servers.every(works)) return 'healthy';
-  return readServers(servers).some((server) => works(server) || isProbed(server)) ? 'degraded' : 'down';
+  return readServers(servers).some((server) => works(server) || isTried(server)) ? 'degraded' : 'down';
 }
 
 /** The servers that reads go to: the replicas, where there are any. */
@@ -79,7 +74,11 @@ export function readServers(servers: readonly ServerReport[]): readonly ServerRe
 export const works = (server: ServerReport): boolean =>
   (server.healthy || server.lastCheck === null) && server.circuit.state === 'CLOSED';
 
-const isProbed = (server: ServerReport): boolean => server.healthy && server.circuit.state === 'HALF_OPEN';
+/**
+ * It answers its health check, and its breaker closes once requests have succeeded: who sends requests only to what is
+ * ready must send some, or it would never close.
+ */
+const isTried = (server: ServerReport): boolean => server.healthy && server.circuit.state === 'HALF_OPEN';
 
 /** Seconds; null for a primary, and where nobody knows: how far a replica is behind that does not answer can't be told. */
 export const shownLag = ({ server, lagS }: WatchedServer): number | null =>

@@ -2,6 +2,7 @@
 import type { QueueEvent } from '#platform/resilience/request_queue.ts';
 import { Counter, DURATION_BUCKETS_S, Gauge, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
 import { shownLag } from './monitoring.ts';
+import type { ReadAfterOutcome } from './read_after.ts';
 import type { WatchedServer } from './service_database.ts';
 
 const STATES = ['CLOSED', 'OPEN', 'HALF_OPEN', 'HELD_OPEN'] as const;
@@ -11,6 +12,8 @@ export interface ServerMetrics {
   count(server: string, event: QueueEvent): void;
   /** Counts a read that is done once more, since this server's connection was lost. */
   countRetry(server: string): void;
+  /** Counts a read that had to see a write. */
+  countReadAfter(outcome: ReadAfterOutcome): void;
   /** Reads these servers' states whenever the metrics are asked for. */
   watch(servers: readonly WatchedServer[]): void;
 }
@@ -43,8 +46,15 @@ export function createServerMetrics(registry: Registry): ServerMetrics {
     labelNames: ['server'],
     registers,
   });
+  const readAfter = new Counter({
+    name: 'database_reads_after_write_total',
+    help: 'Reads that had to see a write: a replica had it, had it after a wait, or the primary read',
+    labelNames: ['answered_by'],
+    registers,
+  });
   return {
     countRetry: (server) => retried.inc({ server }),
+    countReadAfter: (answered_by) => readAfter.inc({ answered_by }),
     count: (server, event) => {
       if (event.kind === 'released') {
         work.observe({ server, outcome: event.outcome }, event.ranMs / 1000);
