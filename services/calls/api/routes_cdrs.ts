@@ -33,6 +33,9 @@ export interface CdrRoutesNeeds {
   readonly recentWrites: RecentWrites;
 }
 
+/** What a file's data is worth, as it was when the export began: `data_complete_to` and `replica_lag_s` of other answers. */
+export const FRESHNESS_HEADERS = ['x-data-complete-to', 'x-replica-lag-s'] as const;
+
 /** Calls that one statement of an export reads: memory holds two such batches, and no transaction is held open. */
 const EXPORT_BATCH = 2_000;
 
@@ -183,8 +186,9 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       lagS: from.replicaLagS,
     });
     const { account, first, lagS } = await database.read(ticket, begin, written);
-    if (account.data_complete_to !== null) reply.header('x-data-complete-to', account.data_complete_to);
-    if (lagS !== null) reply.header('x-replica-lag-s', lagS);
+    const [completeTo, replicaLag] = FRESHNESS_HEADERS;
+    if (account.data_complete_to !== null) reply.header(completeTo, account.data_complete_to);
+    if (lagS !== null) reply.header(replicaLag, lagS);
     return reply
       .type('text/csv; charset=utf-8; header=present')
       .header('content-disposition', `attachment; filename="${fileName(asked)}"`)
