@@ -143,7 +143,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     consumptionRoutes(api, { database, clock, recentWrites });
     const newAccounts = { ...settings.newAccounts, country: null };
     ingestRoutes(api, { database, clock, recentWrites, newAccounts });
-    monitoringRoutes(api, { database, clock, stopping: lifetime.stopping });
+    monitoringRoutes(api, { database, clock, authenticator, stopping: lifetime.stopping });
   });
 
   await server.listen({ host: settings.host, port: settings.port });
