@@ -14,6 +14,7 @@ import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
+import { errorText } from '#platform/telemetry/error_text.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { type Calls, callsMigrations, startCalls } from '#services/calls/module.ts';
 import { type MonitorService, startMonitor } from '#services/monitor/module.ts';
@@ -111,7 +112,7 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
       });
       try {
         const report = (attempt: number, error: unknown) =>
-          logger('schema').warn({ attempt, reason: String(error) }, 'PostgreSQL does not answer yet');
+          logger('schema').warn({ attempt, reason: errorText(error) }, 'PostgreSQL does not answer yet');
         await waitForPostgres(pool, systemClock, report, lifetime.stopping);
         return { ran: await bringUpToDate(pool, needs.postgres) };
       } finally {

@@ -17,7 +17,7 @@ import { createAuthenticator } from './api/auth.ts';
 import { createCursors } from './api/cursor.ts';
 import { createTokenVerifier, type TokenVerifier } from './api/jwt.ts';
 import { createRecentWrites, READ_AFTER_HEADER } from './api/read_after.ts';
-import { cdrRoutes } from './api/routes_cdrs.ts';
+import { cdrRoutes, FRESHNESS_HEADERS } from './api/routes_cdrs.ts';
 import { consumptionRoutes } from './api/routes_consumption.ts';
 import { healthRoutes } from './api/routes_health.ts';
 import { ingestRoutes } from './api/routes_ingest.ts';
@@ -104,7 +104,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     logger,
     registry,
     corsOrigins: settings.corsOrigins,
-    exposedHeaders: [READ_AFTER_HEADER],
+    exposedHeaders: [READ_AFTER_HEADER, ...FRESHNESS_HEADERS],
     bodyLimitBytes: settings.bodyLimitBytes,
     translateError: (error) => translateRefusal(error) ?? translateDatabaseError(error),
   });
@@ -143,7 +143,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     consumptionRoutes(api, { database, clock, recentWrites });
     const newAccounts = { ...settings.newAccounts, country: null };
     ingestRoutes(api, { database, clock, recentWrites, newAccounts });
-    monitoringRoutes(api, { database, clock, stopping: lifetime.stopping });
+    monitoringRoutes(api, { database, clock, authenticator, stopping: lifetime.stopping });
   });
 
   await server.listen({ host: settings.host, port: settings.port });

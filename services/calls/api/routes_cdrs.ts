@@ -1,7 +1,7 @@
 /** GET /cdrs, as JSON pages or a CSV stream, and GET /cdrs/{i_cdr}. */
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Database, Ticket } from '#platform/database/database.ts';
+import type { Database, ReadFrom, Ticket } from '#platform/database/database.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
 import { rfc3339 } from '#platform/database/types.ts';
@@ -32,6 +32,9 @@ export interface CdrRoutesNeeds {
   readonly cursors: Cursors;
   readonly recentWrites: RecentWrites;
 }
+
+/** What a file's data is worth, as it was when the export began: `data_complete_to` and `replica_lag_s` of other answers. */
+export const FRESHNESS_HEADERS = ['x-data-complete-to', 'x-replica-lag-s'] as const;
 
 /** Calls that one statement of an export reads: memory holds two such batches, and no transaction is held open. */
 const EXPORT_BATCH = 2_000;
@@ -116,18 +119,20 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const month = monthOfICdr(iCdr);
       if (month === undefined) throw noCall(iCdr);
       const ticket = ticketOf(request, reply, clock, caller);
-      const call = await database.read(
-        ticket,
-        async (session) => {
-          const end = startOfMonth(addMonths(month, 1));
-          const row = await session.row(callByNumber(iCdr, startOfMonth(month), end));
-          if (!row || !(await session.row(visibleAccount(row.i_account, boundOf(caller)))))
-            throw noCall(iCdr);
-          return row;
-        },
-        recentWrites.before(request),
-      );
-      return { success: true as const, data: shown(call, caller), duration_ms: elapsed(reply) };
+      const read = async (session: Session, from: ReadFrom) => {
+        const end = startOfMonth(addMonths(month, 1));
+        const call = await session.row(callByNumber(iCdr, startOfMonth(month), end));
+        const account = call && (await session.row(visibleAccount(call.i_account, boundOf(caller))));
+        if (!call || !account) throw noCall(iCdr);
+        return {
+          success: true as const,
+          data: shown(call, caller),
+          data_complete_to: account.data_complete_to,
+          replica_lag_s: from.replicaLagS,
+          duration_ms: elapsed(reply),
+        };
+      };
+      return database.read(ticket, read, recentWrites.before(request));
     },
   );
 
@@ -168,17 +173,22 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
     }
     const zone = zoneOf(query.time_zone ?? 'UTC');
     const written = recentWrites.before(request);
-    const readBatch = async (after: Place | undefined) => {
+    const batch = (session: Session, after?: Place) =>
+      session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH));
+    const readBatch = async (after: Place) => {
       // Each batch has the time of a request: a large export is many short queries, not one long one.
       const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
-      return database.read(
-        batchTicket,
-        (session) => session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH)),
-        written,
-      );
+      return database.read(batchTicket, (session) => batch(session, after), written);
     };
-    await database.read(ticket, (session) => findAccount(session, asked.filter.iAccount, caller), written);
-    const first = await readBatch(undefined);
+    const begin = async (session: Session, from: ReadFrom) => ({
+      account: await findAccount(session, asked.filter.iAccount, caller),
+      first: await batch(session),
+      lagS: from.replicaLagS,
+    });
+    const { account, first, lagS } = await database.read(ticket, begin, written);
+    const [completeTo, replicaLag] = FRESHNESS_HEADERS;
+    if (account.data_complete_to !== null) reply.header(completeTo, account.data_complete_to);
+    if (lagS !== null) reply.header(replicaLag, lagS);
     return reply
       .type('text/csv; charset=utf-8; header=present')
       .header('content-disposition', `attachment; filename="${fileName(asked)}"`)
