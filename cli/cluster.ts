@@ -129,8 +129,13 @@ Examples:
     .requiredOption('--yes', 'yes, delete the data')
     .addHelpText('after', '\nExample:\n  $ trunkline cluster destroy --yes')
     .action(async ({ data }: { data: string }) => {
-      await destroyCluster(data);
-      print(`${resolve(data)} is gone`);
+      const others = await destroyCluster(data);
+      if (!others) throw new Error(`no tier was ever made in ${resolve(data)}; nothing was deleted`);
+      print(
+        others.length === 0
+          ? `${resolve(data)} is gone`
+          : `the tier is gone; other things in ${resolve(data)} stay: ${others.join(', ')}`,
+      );
     });
 
   cluster

@@ -1,5 +1,5 @@
 /** Folders, files and ports of a local tier, before anything starts. */
-import { chown, mkdir, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { type EngineUser, engineUser } from '#engines/processes.ts';
@@ -8,7 +8,7 @@ import { composeLayout, type Layout, portsOf } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
 import { configurationOf } from './patroni.ts';
 import { findPrograms, type Programs } from './programs.ts';
-import { readOrMakeSecrets, type Secrets } from './secrets.ts';
+import { hasSecrets, readOrMakeSecrets, type Secrets } from './secrets.ts';
 import { databaseEnvironmentFile, type Tier, tierAddresses, writeDatabaseEnvironment } from './tier.ts';
 
 /** ulimits.nofile of compose.yaml. */
@@ -18,8 +18,7 @@ const CONTAINER_POSTGRES_PROGRAMS = '/usr/lib/postgresql/15/bin';
 
 /** Makes the folders that engines write in, for their user alone. */
 export async function makeFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
-  const { data, configuration, logs, run } = layout.folders;
-  await mkdir(data, { recursive: true });
+  const { configuration, logs, run } = layout.folders;
   const nodes = layout.nodes.flatMap((node) => [dirname(node.folder), patroniLogs(layout, node)]);
   for (const folder of [configuration, logs, run, layout.etcd.folder, ...nodes]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -77,6 +76,19 @@ export async function renderForContainers(folder: string, synchronous: boolean):
   for (const file of files) await writeFile(file.path, file.text, { mode: 0o600 });
   await writeDatabaseEnvironment(folder, tierAddresses(layout, secrets));
   return [...files.map((file) => file.path), databaseEnvironmentFile(folder)];
+}
+
+/**
+ * A tier makes folders such as `etc` and `log` its own, so it takes none that holds other things.
+ * @throws Error when `data` is not empty and no tier was ever made in it
+ */
+export async function refuseOtherThings(data: string): Promise<void> {
+  if (await hasSecrets(data)) return;
+  const found = await readdir(data).catch(() => []);
+  // `up --detach` has opened the supervisor's log already.
+  if (found.some((name) => name !== 'log')) {
+    throw new Error(`${data} holds other things than a tier: choose an empty folder, or a new one (--data)`);
+  }
 }
 
 /** @throws Error when data of an earlier run belongs to another user than the engines would run as now */

@@ -1,6 +1,6 @@
 /** The passwords of a tier: made once, kept in its data folder (mode 600) or given by the environment. */
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const NAMES = [
@@ -32,6 +32,13 @@ export async function readOrMakeSecrets(folder: string): Promise<Secrets> {
   }
   return secrets;
 }
+
+/** Whether a tier was ever made in `folder`. */
+export const hasSecrets = (folder: string): Promise<boolean> =>
+  access(join(folder, 'secrets.json')).then(
+    () => true,
+    () => false,
+  );
 
 /** @throws Error (ENOENT) when no tier was ever made in `folder` */
 export async function readSecrets(folder: string): Promise<Secrets> {
