@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import type { Config } from '#config';
 import { startCluster } from '#engines/cluster/cluster.ts';
-import { findTier } from '#engines/cluster/tier.ts';
+import { findTier, type TierAddresses } from '#engines/cluster/tier.ts';
 import { keepPostgres } from '#engines/postgres_keeper.ts';
 import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
@@ -65,14 +65,15 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
         return { url, replicaUrls: config.DATABASE_REPLICA_URL, embedded: false, what: 'DATABASE_URL' };
       if (options.cluster) {
         const data = join(config.DATA_DIR, 'cluster');
+        const running = await findTier(data).catch(() => undefined);
+        if (running) return tierPart(running, `PostgreSQL tier in ${data}, which ran already`);
         const cluster = await startCluster({
           data,
           portBase: options.clusterPortBase,
           signal: lifetime.stopping,
         });
         lifetime.onStop('PostgreSQL tier', cluster.stop);
-        const { writeUrl, readUrl } = cluster;
-        return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what: `PostgreSQL tier in ${data}` };
+        return tierPart(cluster, `PostgreSQL tier in ${data}`);
       }
       const log = logger('postgres');
       const embedded = await keepPostgres(
@@ -148,6 +149,10 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
   };
 
   return [postgres, schema, calls, monitor];
+}
+
+function tierPart({ writeUrl, readUrl }: TierAddresses, what: string): PostgresPart {
+  return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what };
 }
 
 /** Migrating a database that others use as well is the operator's decision, so only the embedded one is migrated unasked. */

@@ -5,6 +5,9 @@ import { availableParallelism, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import pg from 'pg';
 import { type Config, ConfigError, readConfig, SETTINGS } from '#config';
+import { HAPROXIES_DEFAULT } from '#engines/cluster/cluster.ts';
+import { CLIENTS_DEFAULT, limitsFault, openFilesLimit } from '#engines/cluster/limits.ts';
+import { missingPrograms } from '#engines/cluster/programs.ts';
 import { findPostgres } from '#engines/postgres.ts';
 import { pendingMigrations } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
@@ -73,6 +76,7 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
     state: 'ok',
     says: set.length > 0 ? `set: ${set.join(', ')}` : 'all as it comes',
   });
+  findings.push(tier());
   findings.push(await dataFolder(config));
   findings.push(...(await postgres(config)));
   findings.push(...(await Promise.all(config.DATABASE_REPLICA_URL.map(replica))));
@@ -93,6 +97,30 @@ function machine(): Finding {
 }
 
 const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+
+/** Whether `trunkline cluster` could run here with the clients that it is made for. */
+function tier(): Finding {
+  const part = 'tier';
+  const missing = missingPrograms();
+  if (missing.length > 0) {
+    const says = `trunkline cluster: not installed: ${missing.join(', ')}`;
+    return {
+      part,
+      state: 'ok',
+      says,
+      advice: 'if you want it: scripts/engines, as root, on Debian or Ubuntu',
+    };
+  }
+  const openFiles = openFilesLimit();
+  const fault = limitsFault(openFiles, HAPROXIES_DEFAULT, CLIENTS_DEFAULT);
+  if (fault)
+    return { part, state: 'warning', says: `trunkline cluster: ${fault.says}`, advice: fault.advice };
+  return {
+    part,
+    state: 'ok',
+    says: `trunkline cluster: installed; ${openFiles} open files a process hold ${CLIENTS_DEFAULT} clients`,
+  };
+}
 
 async function dataFolder(config: Config): Promise<Finding> {
   const part = 'data folder';

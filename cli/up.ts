@@ -17,7 +17,10 @@ export function upCommand(version: string): Command {
   return new Command('up')
     .description('run everything in this process, on an embedded PostgreSQL unless DATABASE_URL is set')
     .option('--no-demo', 'leave an empty database empty, instead of importing a sample of calls')
-    .option('--cluster', 'run on the PostgreSQL tier (see trunkline cluster) in DATA_DIR, not on one server')
+    .option(
+      '--cluster',
+      'run on the PostgreSQL tier in DATA_DIR: the one that runs there (trunkline cluster up), or one of its own',
+    )
     .option('--cluster-port-base <port>', 'the tier takes the ports from here on', asCount)
     .addHelpText(
       'after',

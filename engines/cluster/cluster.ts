@@ -3,17 +3,19 @@
  * processes. `startCluster` is the way in for tests, drills and `trunkline up --cluster`.
  */
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { engineUser, identify, isAlive } from '#engines/processes.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { controlSocket, openControl } from './control.ts';
 import { endLeftovers } from './ending.ts';
 import {
+  beginAnew,
   makeFolders,
   refuseForeignFolders,
   refuseOtherThings,
   refuseTakenPorts,
+  unfinishedFile,
   writeConfiguration,
 } from './folders.ts';
 import { localLayout } from './layout.ts';
@@ -76,8 +78,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
   const programs = findPrograms();
   const layout = localLayout({ data, portBase: options.portBase, haproxies: settings.haproxies });
-  const fault = limitsFault(openFilesLimit(), settings.haproxies, settings.clients);
-  if (fault) throw new Error(fault);
+  const openFiles = openFilesLimit();
+  const fault = limitsFault(openFiles, settings.haproxies, settings.clients);
+  if (fault) throw new Error(`${fault.says}: ${fault.advice}`);
 
   const before = await readState(data);
   if (before && isAlive(before.supervisor)) {
@@ -92,10 +95,11 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   claimFolder(data, { supervisor: identify(process.pid)!, settings, ready: false, parts: {} });
   let secrets: Secrets;
   try {
-    // The secrets come first: a folder with them is a tier's, also when this start is cut off.
+    await beginAnew(layout);
+    // Then the secrets: a folder with them is a tier's, also when this start is cut off.
     secrets = await readOrMakeSecrets(data);
     await makeFolders(layout, user);
-    await writeConfiguration(layout, secrets, programs, options.synchronous ?? false, user);
+    await writeConfiguration(layout, secrets, programs, options.synchronous ?? false, user, openFiles);
   } catch (error) {
     await removeState(data);
     throw error;
@@ -144,6 +148,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await waitUntilServing(tier, signal);
     if (options.synchronous !== undefined) await applySynchronous(tier, options.synchronous);
     await writeDatabaseEnvironment(data, tier);
+    await rm(unfinishedFile(data), { force: true });
     phase = 'ready';
     saveState();
     return { ...tier, stop };

@@ -1,11 +1,13 @@
 /** `down` and `destroy`, and what to do about processes that a killed supervisor left. */
 import { readdir, rm, rmdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { isAlive } from '#engines/processes.ts';
+import { unfinishedFile } from './folders.ts';
 import { HAPROXIES_MAX, localLayout } from './layout.ts';
 import { endGroup, endPostgres, readersOf, signal, until } from './processes.ts';
-import { hasSecrets } from './secrets.ts';
+import { hasSecrets, secretsFile } from './secrets.ts';
 import { readState, removeState, type TierState } from './state.ts';
+import { databaseEnvironmentFile } from './tier.ts';
 
 const SUPERVISOR_STOP_LIMIT_MS = 150_000;
 const POSTGRES_STOP_LIMIT_MS = 10_000;
@@ -45,7 +47,7 @@ export async function destroyCluster(data: string): Promise<readonly string[] | 
     ...layout.nodes.map((n) => dirname(n.folder)),
   ];
   // The secrets last: while they are there, a deletion that was cut off can be begun again.
-  const files = ['database.env', 'state.json.new', 'secrets.json'].map((name) => join(folder, name));
+  const files = [databaseEnvironmentFile(folder), unfinishedFile(folder), secretsFile(folder)];
   for (const own of [...folders, ...files]) await rm(own, { recursive: true, force: true });
   const others = await readdir(folder);
   if (others.length === 0) await rmdir(folder);

@@ -67,4 +67,6 @@ export function claimFolder(data: string, state: TierState): void {
   }
 }
 
-export const removeState = (data: string): Promise<void> => rm(stateFile(data), { force: true });
+export async function removeState(data: string): Promise<void> {
+  for (const file of [stateFile(data), `${stateFile(data)}.new`]) await rm(file, { force: true });
+}
