@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import type { Config } from '#config';
 import { startCluster } from '#engines/cluster/cluster.ts';
-import { findTier, type Tier } from '#engines/cluster/tier.ts';
+import { findTier, type Tier, type TierAddresses } from '#engines/cluster/tier.ts';
 import { keepPostgres } from '#engines/postgres_keeper.ts';
 import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
@@ -72,15 +72,14 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
       if (options.cluster) {
         const data = tierFolder(config);
         const running = await runningTier(config);
-        const what = `PostgreSQL tier in ${data}${running ? ', which ran already and stays up' : ''}`;
-        if (running) return { url: running.writeUrl, replicaUrls: [running.readUrl], embedded: true, what };
+        if (running) return tierPart(running, `PostgreSQL tier in ${data}, which ran already and stays up`);
         const cluster = await startCluster({
           data,
           portBase: options.clusterPortBase,
           signal: lifetime.stopping,
         });
         lifetime.onStop('PostgreSQL tier', cluster.stop);
-        return { url: cluster.writeUrl, replicaUrls: [cluster.readUrl], embedded: true, what };
+        return tierPart(cluster, `PostgreSQL tier in ${data}`);
       }
       const log = logger('postgres');
       const embedded = await keepPostgres(
@@ -156,6 +155,10 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
   };
 
   return [postgres, schema, calls, monitor];
+}
+
+function tierPart({ writeUrl, readUrl }: TierAddresses, what: string): PostgresPart {
+  return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what };
 }
 
 /** Migrating a database that others use as well is the operator's decision, so only the embedded one is migrated unasked. */

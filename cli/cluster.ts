@@ -1,22 +1,23 @@
 /** `trunkline cluster`: the PostgreSQL tier on this machine. */
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { type ClusterOptions, HAPROXIES_DEFAULT, startCluster } from '#engines/cluster/cluster.ts';
 import { destroyCluster, stopCluster } from '#engines/cluster/ending.ts';
 import { renderForContainers, rewriteConfiguration } from '#engines/cluster/folders.ts';
-import type { Layout } from '#engines/cluster/layout.ts';
+import type { Bouncer, Layout } from '#engines/cluster/layout.ts';
 import { CLIENTS_DEFAULT } from '#engines/cluster/limits.ts';
-import { handOver, proxyOf, sessionsOf, setEverywhere } from '#engines/cluster/maintenance.ts';
+import { handOver, letIn, proxyOf, sessionsOf, setEverywhere } from '#engines/cluster/maintenance.ts';
 import { reloadTier } from '#engines/cluster/reload.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
-import { databaseEnvironmentFile, findTier } from '#engines/cluster/tier.ts';
+import { databaseEnvironmentFile, findTier, type Tier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { tierFolder } from '#system';
 import { asCount } from './option_values.ts';
-import { print, printJson, table } from './print.ts';
+import { note, print, printJson, table } from './print.ts';
 
 /** Where `trunkline up --cluster` has it, too. */
 export const CLUSTER_DATA_DEFAULT = tierFolder({ DATA_DIR: process.env.DATA_DIR || 'data' });
@@ -24,6 +25,7 @@ const DETACHED_START_LIMIT_MS = 180_000;
 const DETACHED_POLL_MS = 200;
 const WATCH_MS = 2_000;
 const LOG_TAIL_LINES = 8;
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
 interface UpOptions {
@@ -102,27 +104,32 @@ A drained bouncer counts as lost: the tier could not lose one more beside it.`,
     .argument('[node]', 'the replica; any that is well when left out')
     .addHelpText('after', '\nExample:\n  $ trunkline cluster switchover node2')
     .action(async (node: string | undefined, { data }: { data: string }) => {
-      await handOver(await findTier(data), node, print);
+      const tier = await findTier(data);
+      // Cut off in the middle, it would leave the bouncers holding their clients.
+      for (const name of ENDING_SIGNALS) {
+        process.on(name, () => note('the hand-over is finished first, since clients are held meanwhile'));
+      }
+      await handOver(tier, node, print);
     });
 
-  for (const [name, state, what] of [
+  for (const [name, work, what] of [
     [
       'drain',
-      'drain',
+      drain,
       'send no new clients to a bouncer; those that it has stay until they renew their connections',
     ],
-    ['undrain', 'ready', 'send clients to a drained bouncer again'],
+    ['undrain', letIn, 'send clients to a drained bouncer again'],
   ] as const) {
     withData(cluster.command(name))
       .description(what)
       .argument('<bouncer>', 'pgb1, pgb2, pgb3, pgr1 or pgr2')
       .addHelpText('after', `\nExample:\n  $ trunkline cluster ${name} pgb2`)
       .action(async (wanted: string, { data }: { data: string }) => {
-        const { layout } = await findTier(data);
-        const bouncer = layout.bouncers.find((candidate) => candidate.name === wanted);
+        const tier = await findTier(data);
+        const bouncer = tier.layout.bouncers.find((candidate) => candidate.name === wanted);
         if (!bouncer) throw new Error(`no bouncer is called "${wanted}"`);
-        await setEverywhere(layout, proxyOf(bouncer), bouncer.name, state);
-        print(`${wanted}: ${await sessionsOf(layout, proxyOf(bouncer), wanted)} clients now`);
+        await work(tier, bouncer);
+        print(`${wanted}: ${await sessionsOf(tier.layout, proxyOf(bouncer), wanted)} clients now`);
       });
   }
 
@@ -138,8 +145,13 @@ A drained bouncer counts as lost: the tier could not lose one more beside it.`,
     .requiredOption('--yes', 'yes, delete the data')
     .addHelpText('after', '\nExample:\n  $ trunkline cluster destroy --yes')
     .action(async ({ data }: { data: string }) => {
-      await destroyCluster(data);
-      print(`${resolve(data)} is gone`);
+      const others = await destroyCluster(data);
+      if (!others) throw new Error(`no tier was ever made in ${resolve(data)}; nothing was deleted`);
+      print(
+        others.length === 0
+          ? `${resolve(data)} is gone`
+          : `the tier is gone; other things in ${resolve(data)} stay: ${others.join(', ')}`,
+      );
     });
 
   cluster
@@ -156,6 +168,9 @@ A drained bouncer counts as lost: the tier could not lose one more beside it.`,
   return cluster;
 }
 
+const drain = ({ layout }: Tier, bouncer: Bouncer): Promise<void> =>
+  setEverywhere(layout, proxyOf(bouncer), bouncer.name, 'drain');
+
 function asPort(text: string): number {
   const port = Number(text);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
@@ -168,7 +183,7 @@ function asPort(text: string): number {
 async function up(options: UpOptions): Promise<void> {
   const ending = new AbortController();
   const ended = new Promise<void>((resolved) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    for (const name of ENDING_SIGNALS) {
       process.on(name, () => {
         ending.abort(new Error('the start was given up'));
         resolved();
@@ -209,7 +224,9 @@ async function upDetached(options: UpOptions): Promise<void> {
   const logs = join(data, 'log');
   mkdirSync(logs, { recursive: true });
   const log = join(logs, 'supervisor.log');
-  const output = openSync(log, 'w', 0o640);
+  // Appended to: of two that start at once, neither writes over what the other says.
+  const output = openSync(log, 'a', 0o640);
+  const saidBefore = fstatSync(output).size;
   const args = process.argv.slice(1).filter((argument) => argument !== '--detach');
   const child = spawn(process.execPath, [...process.execArgv, ...args], {
     detached: true,
@@ -220,8 +237,14 @@ async function upDetached(options: UpOptions): Promise<void> {
   child.once('exit', (code) => {
     exit = code;
   });
+  let givenUp = false;
+  for (const name of ENDING_SIGNALS) {
+    process.on(name, () => {
+      givenUp = true;
+    });
+  }
   const deadline = systemClock.monotonic() + DETACHED_START_LIMIT_MS;
-  while (exit === undefined && systemClock.monotonic() < deadline) {
+  while (exit === undefined && !givenUp && systemClock.monotonic() < deadline) {
     const state = await readState(data);
     if (state?.ready && state.supervisor.pid === child.pid) {
       child.unref();
@@ -232,7 +255,14 @@ async function upDetached(options: UpOptions): Promise<void> {
     await systemClock.sleep(DETACHED_POLL_MS);
   }
   child.kill('SIGTERM');
-  const said = readFileSync(log, 'utf8').trim().split('\n').slice(-LOG_TAIL_LINES).join('\n');
+  if (exit === undefined) await once(child, 'exit');
+  const said = readFileSync(log)
+    .subarray(saidBefore)
+    .toString()
+    .trim()
+    .split('\n')
+    .slice(-LOG_TAIL_LINES)
+    .join('\n');
   throw new Error(`the tier did not come up:\n${said}`);
 }
 

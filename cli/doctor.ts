@@ -14,7 +14,7 @@ import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
 import { callsMigrations } from '#services/calls/module.ts';
 import { EMBEDDED_DATABASE, postgresFolder, runningTier, tierFolder } from '#system';
 import { explainFailure } from './failure.ts';
-import { grouped, print, printJson } from './print.ts';
+import { print, printJson } from './print.ts';
 
 /** One thing looked at. `advice` says what to do, where something is to be done. */
 export interface Finding {
@@ -76,10 +76,10 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
     state: 'ok',
     says: set.length > 0 ? `set: ${set.join(', ')}` : 'all as it comes',
   });
+  findings.push(tier());
   findings.push(await dataFolder(config));
   findings.push(...(await postgres(config)));
   findings.push(...(await Promise.all(config.DATABASE_REPLICA_URL.map(replica))));
-  findings.push(...tierNeeds(missingPrograms(), openFilesLimit()));
   return findings;
 }
 
@@ -97,6 +97,30 @@ function machine(): Finding {
 }
 
 const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+
+/** Whether `trunkline cluster` could run here with the clients that it is made for. */
+function tier(): Finding {
+  const part = 'tier';
+  const missing = missingPrograms();
+  if (missing.length > 0) {
+    const says = `trunkline cluster: not installed: ${missing.join(', ')}`;
+    return {
+      part,
+      state: 'ok',
+      says,
+      advice: 'if you want it: scripts/engines, as root, on Debian or Ubuntu',
+    };
+  }
+  const openFiles = openFilesLimit();
+  const fault = limitsFault(openFiles, HAPROXIES_DEFAULT, CLIENTS_DEFAULT);
+  if (fault)
+    return { part, state: 'warning', says: `trunkline cluster: ${fault.says}`, advice: fault.advice };
+  return {
+    part,
+    state: 'ok',
+    says: `trunkline cluster: installed; ${openFiles} open files a process hold ${CLIENTS_DEFAULT} clients`,
+  };
+}
 
 async function dataFolder(config: Config): Promise<Finding> {
   const part = 'data folder';
@@ -174,25 +198,6 @@ async function replica(url: string, index: number): Promise<Finding> {
       advice: 'check DATABASE_REPLICA_URL; reads go to the replicas alone where any is set',
     };
   }
-}
-
-/**
- * What `trunkline cluster up` needs of this machine, before it is asked to hold the clients that it holds by default.
- * @param openFiles the hard limit of open files a process
- */
-export function tierNeeds(missing: readonly string[], openFiles: number): Finding[] {
-  if (missing.length > 0) {
-    const says = `not installed: ${missing.join(', ')}; only trunkline cluster and drill use them (scripts/engines)`;
-    return [{ part: 'cluster', state: 'ok', says }];
-  }
-  const fault = limitsFault(openFiles, HAPROXIES_DEFAULT, CLIENTS_DEFAULT);
-  const holds = `${HAPROXIES_DEFAULT} HAProxy processes hold ${grouped(CLIENTS_DEFAULT)} clients`;
-  return [
-    { part: 'cluster', state: 'ok', says: 'its engines are installed' },
-    fault
-      ? { part: 'open files', state: 'warning', says: `trunkline cluster up is refused here: ${fault}` }
-      : { part: 'open files', state: 'ok', says: `${grouped(openFiles)} a process; ${holds}` },
-  ];
 }
 
 async function versionOf(url: string): Promise<string> {

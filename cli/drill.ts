@@ -7,7 +7,7 @@ import { applySynchronous } from '#engines/cluster/readiness.ts';
 import { findTier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
-import { print, printJson } from './print.ts';
+import { note, print, printJson } from './print.ts';
 
 interface DrillOptions {
   readonly data: string;
@@ -51,23 +51,42 @@ async function drill(name: string, options: DrillOptions): Promise<DrillReport> 
   if (!chosen) {
     throw new Error(`no drill is called "${name}"; there are: ${drills.map((d) => d.name).join(', ')}`);
   }
+  const givenUp = untilInterrupted();
   const tier = await findTier(options.data);
   const before = (await configurationOf(tier.layout.nodes)).synchronous_mode === true;
   const synchronous = options.sync ?? before;
   if (!options.json) print(`${chosen.name}: ${chosen.purpose}${synchronous ? ', synchronous' : ''}\n`);
   await applySynchronous(tier, synchronous);
   try {
+    givenUp.throwIfAborted();
     return await runDrill(chosen, {
       tier,
       clock: systemClock,
       synchronous,
+      signal: givenUp,
       onLine: (line) => {
         if (!options.json) print(`${(line.atMs / 1_000).toFixed(3).padStart(8)} s  ${line.text}`);
       },
     });
+  } catch (error) {
+    if (!givenUp.aborted) throw error;
+    throw new Error(`${chosen.name} was given up, and what it broke is put back (trunkline cluster status)`);
   } finally {
     if (before !== synchronous) await applySynchronous(tier, before);
   }
+}
+
+/** Aborted at the first Ctrl-C, so that the drill puts back what it broke; the second ends the process at once. */
+function untilInterrupted(): AbortSignal {
+  const interrupted = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (interrupted.signal.aborted) process.exit(1);
+      note('given up: putting back what the drill broke');
+      interrupted.abort();
+    });
+  }
+  return interrupted.signal;
 }
 
 function summary(report: DrillReport): string {

@@ -19,7 +19,7 @@ export function upCommand(version: string): Command {
     .option('--no-demo', 'leave an empty database empty, instead of importing a sample of calls')
     .option(
       '--cluster',
-      'run on the PostgreSQL tier in DATA_DIR (see trunkline cluster), started if it does not run',
+      'run on the PostgreSQL tier in DATA_DIR: the one that runs there (trunkline cluster up), or a new start of it',
     )
     .option('--cluster-port-base <port>', '--cluster, and the tier takes the ports from here on', asCount)
     .addHelpText(

@@ -3,19 +3,35 @@
  * processes. `startCluster` is the way in for tests, drills and `trunkline up --cluster`.
  */
 import { readFileSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { engineUser, identify, isAlive } from '#engines/processes.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { controlSocket, openControl } from './control.ts';
 import { endLeftovers } from './ending.ts';
-import { makeFolders, refuseForeignFolders, refuseTakenPorts, writeConfiguration } from './folders.ts';
+import {
+  beginAnew,
+  makeFolders,
+  refuseForeignFolders,
+  refuseOtherThings,
+  refuseTakenPorts,
+  unfinishedFile,
+  writeConfiguration,
+} from './folders.ts';
 import { localLayout } from './layout.ts';
 import { CLIENTS_DEFAULT, limitsFault, openFilesLimit } from './limits.ts';
 import { partsOf } from './parts.ts';
 import { findPrograms } from './programs.ts';
 import { applySynchronous, waitForEtcd, waitUntilServing } from './readiness.ts';
-import { readOrMakeSecrets } from './secrets.ts';
-import { readState, removeState, type TierSettings, writeState } from './state.ts';
+import { readOrMakeSecrets, type Secrets } from './secrets.ts';
+import {
+  claimFolder,
+  readState,
+  removeState,
+  type TierSettings,
+  type TierState,
+  writeState,
+} from './state.ts';
 import { createSupervisor, type PartEvent, type Supervisor } from './supervisor.ts';
 import { type Tier, tierOf, writeDatabaseEnvironment } from './tier.ts';
 
@@ -62,23 +78,43 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
   const programs = findPrograms();
   const layout = localLayout({ data, portBase: options.portBase, haproxies: settings.haproxies });
-  const fault = limitsFault(openFilesLimit(), settings.haproxies, settings.clients);
-  if (fault) throw new Error(fault);
+  const openFiles = openFilesLimit();
+  const fault = limitsFault(openFiles, settings.haproxies, settings.clients);
+  if (fault) throw new Error(`${fault.says}: ${fault.advice}`);
 
   const before = await readState(data);
   if (before && isAlive(before.supervisor)) {
     throw new Error(`a tier runs in ${data} already (pid ${before.supervisor.pid})`);
   }
-  if (before) await endLeftovers(data, before);
-
+  await refuseOtherThings(data);
   const user = engineUser();
   await refuseForeignFolders(layout, user);
+  await endLeftovers(data, before);
   await refuseTakenPorts(layout);
-  await makeFolders(layout, user);
-  const secrets = await readOrMakeSecrets(data);
-  await writeConfiguration(layout, secrets, programs, options.synchronous ?? false, user);
+  await mkdir(data, { recursive: true });
+  claimFolder(data, { supervisor: identify(process.pid)!, settings, ready: false, parts: {} });
+  let secrets: Secrets;
+  try {
+    await beginAnew(layout);
+    // Then the secrets: a folder with them is a tier's, also when this start is cut off.
+    secrets = await readOrMakeSecrets(data);
+    await makeFolders(layout, user);
+    await writeConfiguration(layout, secrets, programs, options.synchronous ?? false, user, openFiles);
+  } catch (error) {
+    await removeState(data);
+    throw error;
+  }
 
-  const state = stateKeeper(data, settings);
+  let phase: 'starting' | 'ready' | 'stopped' = 'starting';
+  const saveState = () => {
+    if (phase === 'stopped') return;
+    try {
+      writeState(data, stateOf(supervisor, settings, phase === 'ready'));
+    } catch (error) {
+      // A full disk must not end the supervisor, and with it the tier.
+      process.emitWarning(error as Error);
+    }
+  };
   const hopeless = new AbortController();
   const signal = AbortSignal.any([hopeless.signal, ...(options.signal ? [options.signal] : [])]);
   const supervisor = createSupervisor({
@@ -87,7 +123,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     logs: layout.folders.logs,
     clock,
     report: (event) => {
-      state.save(supervisor, false);
+      saveState();
       options.report?.(event);
       const restarts = supervisor.parts().get(event.part)?.restarts ?? 0;
       if (event.what === 'ended' && restarts >= START_TRIES) {
@@ -100,7 +136,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const stop = async () => {
     await supervisor.stop();
     await closeControl();
-    await state.end();
+    phase = 'stopped';
+    await removeState(data);
   };
   try {
     closeControl = await openControl(controlSocket(layout.folders.run), supervisor);
@@ -111,7 +148,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await waitUntilServing(tier, signal);
     if (options.synchronous !== undefined) await applySynchronous(tier, options.synchronous);
     await writeDatabaseEnvironment(data, tier);
-    state.save(supervisor, true);
+    await rm(unfinishedFile(data), { force: true });
+    phase = 'ready';
+    saveState();
     return { ...tier, stop };
   } catch (error) {
     await stop();
@@ -119,35 +158,11 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   }
 }
 
-interface StateKeeper {
-  /** Writes what runs now, after the writes before. */
-  save(supervisor: Supervisor, ready: boolean): void;
-  /** Removes the file: nothing runs any more. */
-  end(): Promise<void>;
-}
-
-function stateKeeper(data: string, settings: TierSettings): StateKeeper {
-  let ready = false;
-  let ended = false;
-  let writing: Promise<void> = Promise.resolve();
-  return {
-    save: (supervisor, nowReady) => {
-      ready ||= nowReady;
-      writing = writing.then(async () => {
-        if (ended) return;
-        const running = [...supervisor.parts()].flatMap(([name, part]) =>
-          part.process ? [[name, { process: part.process, since: part.since, restarts: part.restarts }]] : [],
-        );
-        const parts = Object.fromEntries(running);
-        await writeState(data, { supervisor: identify(process.pid)!, settings, ready, parts });
-      });
-    },
-    end: async () => {
-      ended = true;
-      await writing;
-      await removeState(data);
-    },
-  };
+function stateOf(supervisor: Supervisor, settings: TierSettings, ready: boolean): TierState {
+  const running = [...supervisor.parts()].flatMap(([name, part]) =>
+    part.process ? [[name, { process: part.process, since: part.since, restarts: part.restarts }]] : [],
+  );
+  return { supervisor: identify(process.pid)!, settings, ready, parts: Object.fromEntries(running) };
 }
 
 function endOfLog(folder: string, part: string): string {

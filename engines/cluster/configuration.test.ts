@@ -104,11 +104,11 @@ test('a folder too deep for sockets and odd numbers are refused', () => {
 test('limits: what does not hold the clients is refused with the setting to change, and that setting holds them', () => {
   assert.equal(limitsFault(20_000, 2, 12_000), undefined);
   const fault = limitsFault(20_000, 1, 12_000);
-  const needed = Number(/ulimit -Hn (\d+)/.exec(fault ?? '')?.[1]);
+  const needed = Number(/ulimit -Hn (\d+)/.exec(fault?.advice ?? '')?.[1]);
   assert.ok(needed > 20_000);
   assert.equal(limitsFault(needed, 1, 12_000), undefined);
   assert.notEqual(limitsFault(needed - 2, 1, 12_000), undefined);
-  assert.match(limitsFault(1_024, 2, 12_000) ?? '', /ulimit/);
+  assert.match(limitsFault(1_024, 2, 12_000)?.advice ?? '', /ulimit/);
   const { maxconn, clients } = haproxyLimits(20_000);
   assert.ok(maxconn * 2 < 20_000 && clients < maxconn);
 });

@@ -1,13 +1,15 @@
 /** `down` and `destroy`, and what to do about processes that a killed supervisor left. */
-import { rm } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { readdir, rm, rmdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { isAlive } from '#engines/processes.ts';
-import { localLayout } from './layout.ts';
-import { endGroup, endPostgres, signal, until } from './processes.ts';
+import { unfinishedFile } from './folders.ts';
+import { HAPROXIES_MAX, localLayout } from './layout.ts';
+import { endGroup, endPostgres, readersOf, signal, until } from './processes.ts';
+import { hasSecrets, secretsFile } from './secrets.ts';
 import { readState, removeState, type TierState } from './state.ts';
+import { databaseEnvironmentFile } from './tier.ts';
 
 const SUPERVISOR_STOP_LIMIT_MS = 150_000;
-const PART_STOP_LIMIT_MS = 5_000;
 const POSTGRES_STOP_LIMIT_MS = 10_000;
 
 /**
@@ -17,34 +19,53 @@ const POSTGRES_STOP_LIMIT_MS = 10_000;
 export async function stopCluster(data: string): Promise<boolean> {
   const folder = resolve(data);
   const state = await readState(folder);
-  if (!state) return false;
-  if (isAlive(state.supervisor)) {
+  if (state && isAlive(state.supervisor)) {
     signal(state.supervisor.pid, 'SIGTERM');
     await until(() => !isAlive(state.supervisor), SUPERVISOR_STOP_LIMIT_MS);
     if (isAlive(state.supervisor)) signal(state.supervisor.pid, 'SIGKILL');
   }
-  const left = await readState(folder);
-  if (left) await endLeftovers(folder, left);
-  return true;
+  const left = await endLeftovers(folder, await readState(folder));
+  return state !== undefined || left;
 }
 
-/** Stops the tier and deletes its folder, with all data. */
-export async function destroyCluster(data: string): Promise<void> {
+/**
+ * Stops the tier and deletes what it has made in its folder, with all data; and the folder, unless other things are
+ * in it too.
+ * @returns the names of those other things; undefined when no tier was ever made there, and nothing is touched then
+ */
+export async function destroyCluster(data: string): Promise<readonly string[] | undefined> {
+  const folder = resolve(data);
+  if (!(await hasSecrets(folder))) return undefined;
   await stopCluster(data);
-  await rm(resolve(data), { recursive: true, force: true });
+  const layout = localLayout({ data: folder, haproxies: HAPROXIES_MAX });
+  const { configuration, logs, run } = layout.folders;
+  const folders = [
+    configuration,
+    logs,
+    run,
+    layout.etcd.folder,
+    ...layout.nodes.map((n) => dirname(n.folder)),
+  ];
+  // The secrets last: while they are there, a deletion that was cut off can be begun again.
+  const files = [databaseEnvironmentFile(folder), unfinishedFile(folder), secretsFile(folder)];
+  for (const own of [...folders, ...files]) await rm(own, { recursive: true, force: true });
+  const others = await readdir(folder);
+  if (others.length === 0) await rmdir(folder);
+  return others;
 }
 
-/** Ends the processes that the state file names, and only these: their start times are compared. */
-export async function endLeftovers(data: string, state: TierState): Promise<void> {
-  const { portBase, haproxies } = state.settings;
-  const layout = localLayout({ data, haproxies, portBase: portBase ?? undefined });
-  for (const [name, part] of Object.entries(state.parts).reverse()) {
-    await endGroup(
-      part.process,
-      'SIGTERM',
-      name.startsWith('node') ? POSTGRES_STOP_LIMIT_MS : PART_STOP_LIMIT_MS,
-    );
-  }
+/**
+ * Ends what a killed supervisor left: the processes that the state file names (their start times are compared), and
+ * any other that reads a file of the tier's configuration.
+ * @returns whether there was anything to end
+ */
+export async function endLeftovers(data: string, state: TierState | undefined): Promise<boolean> {
+  const layout = localLayout({ data, haproxies: HAPROXIES_MAX });
+  const named = Object.values(state?.parts ?? {}).map((part) => part.process);
+  const left = [...named, ...readersOf(layout.folders.configuration)];
+  // Patroni stops its PostgreSQL; those that had no time to are ended below.
+  await Promise.all(left.map((leader) => endGroup(leader, 'SIGTERM', POSTGRES_STOP_LIMIT_MS)));
   for (const node of layout.nodes) await endPostgres(node.folder, POSTGRES_STOP_LIMIT_MS);
   await removeState(data);
+  return left.length > 0;
 }

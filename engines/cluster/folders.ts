@@ -1,5 +1,5 @@
 /** Folders, files and ports of a local tier, before anything starts. */
-import { chown, mkdir, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { type EngineUser, engineUser } from '#engines/processes.ts';
@@ -8,7 +8,7 @@ import { composeLayout, type Layout, portsOf } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
 import { configurationOf } from './patroni.ts';
 import { findPrograms, type Programs } from './programs.ts';
-import { readOrMakeSecrets, type Secrets } from './secrets.ts';
+import { hasSecrets, readOrMakeSecrets, type Secrets } from './secrets.ts';
 import { databaseEnvironmentFile, type Tier, tierAddresses, writeDatabaseEnvironment } from './tier.ts';
 
 /** ulimits.nofile of compose.yaml. */
@@ -18,8 +18,7 @@ const CONTAINER_POSTGRES_PROGRAMS = '/usr/lib/postgresql/15/bin';
 
 /** Makes the folders that engines write in, for their user alone. */
 export async function makeFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
-  const { data, configuration, logs, run } = layout.folders;
-  await mkdir(data, { recursive: true });
+  const { configuration, logs, run } = layout.folders;
   const nodes = layout.nodes.flatMap((node) => [dirname(node.folder), patroniLogs(layout, node)]);
   for (const folder of [configuration, logs, run, layout.etcd.folder, ...nodes]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -27,15 +26,19 @@ export async function makeFolders(layout: Layout, user: EngineUser | undefined):
   }
 }
 
-/** Writes all configuration files anew; they hold secrets. */
+/**
+ * Writes all configuration files anew; they hold secrets.
+ * @param openFiles the limit of open files that HAProxy runs under
+ */
 export async function writeConfiguration(
   layout: Layout,
   secrets: Secrets,
   programs: Programs,
   synchronous: boolean,
   user: EngineUser | undefined,
+  openFiles: number,
 ): Promise<void> {
-  const limits = haproxyLimits(openFilesLimit());
+  const limits = haproxyLimits(openFiles);
   const files = configurationFiles({
     layout,
     secrets,
@@ -53,7 +56,9 @@ export async function writeConfiguration(
 /** Makes the files of a running tier anew, for it to read. */
 export async function rewriteConfiguration(tier: Tier): Promise<void> {
   const synchronous = (await configurationOf(tier.layout.nodes)).synchronous_mode === true;
-  await writeConfiguration(tier.layout, tier.secrets, findPrograms(), synchronous, engineUser());
+  const { pid } = await tier.processOf(tier.layout.haproxies[0]!.name);
+  const openFiles = openFilesLimit(pid);
+  await writeConfiguration(tier.layout, tier.secrets, findPrograms(), synchronous, engineUser(), openFiles);
 }
 
 /**
@@ -77,6 +82,40 @@ export async function renderForContainers(folder: string, synchronous: boolean):
   for (const file of files) await writeFile(file.path, file.text, { mode: 0o600 });
   await writeDatabaseEnvironment(folder, tierAddresses(layout, secrets));
   return [...files.map((file) => file.path), databaseEnvironmentFile(folder)];
+}
+
+/** There from before anything of a tier is made until it serves for the first time. */
+export const unfinishedFile = (data: string): string => join(data, 'unfinished');
+
+/**
+ * Notes that a new tier is being made; where an earlier making was cut off, throws its halves away: a database without
+ * its roles, a copy without its end, which Patroni would neither finish nor replace. Nobody has written to them, since
+ * the addresses with the password are given out when the tier serves.
+ */
+export async function beginAnew(layout: Layout): Promise<void> {
+  const { data } = layout.folders;
+  if (!(await hasSecrets(data))) await writeFile(unfinishedFile(data), '');
+  const unfinished = await stat(unfinishedFile(data)).then(
+    () => true,
+    () => false,
+  );
+  if (!unfinished) return;
+  for (const half of [layout.etcd.folder, ...layout.nodes.map((node) => dirname(node.folder))]) {
+    await rm(half, { recursive: true, force: true });
+  }
+}
+
+/**
+ * A tier makes folders such as `etc` and `log` its own, so it takes none that holds other things.
+ * @throws Error when `data` is not empty and no tier was ever made in it
+ */
+export async function refuseOtherThings(data: string): Promise<void> {
+  if (await hasSecrets(data)) return;
+  const found = await readdir(data).catch(() => []);
+  // What a start that was cut off before the secrets leaves; `up --detach` has opened the supervisor's log already.
+  if (found.some((name) => !/^(log|unfinished|state\.json.*)$/.test(name))) {
+    throw new Error(`${data} holds other things than a tier: choose an empty folder, or a new one (--data)`);
+  }
 }
 
 /** @throws Error when data of an earlier run belongs to another user than the engines would run as now */

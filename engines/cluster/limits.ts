@@ -35,19 +35,27 @@ export function haproxyLimits(openFiles: number): HaproxyLimits {
  * @param openFiles the hard limit of open files a process
  * @returns what is wrong and what to change, or undefined when all is well
  */
-export function limitsFault(openFiles: number, haproxies: number, clients: number): string | undefined {
+export function limitsFault(
+  openFiles: number,
+  haproxies: number,
+  clients: number,
+): { readonly says: string; readonly advice: string } | undefined {
   const held = Math.max(0, haproxyLimits(openFiles).clients) * haproxies;
   if (held < clients) {
     const needed = filesNeeded(haproxies, clients);
-    return (
-      `the limit of ${openFiles} open files a process holds ${held} clients over ${haproxies} HAProxy process(es), ` +
-      `not ${clients}: raise it to ${needed} (ulimit -Hn ${needed}, LimitNOFILE=${needed} in systemd, or nofile in ` +
-      '/etc/security/limits.conf), start more processes (--haproxies), or ask for fewer clients (--clients)'
-    );
+    return {
+      says: `the limit of ${openFiles} open files a process holds ${held} clients over ${haproxies} HAProxy process(es), not ${clients}`,
+      advice:
+        `raise it to ${needed} (ulimit -Hn ${needed}, LimitNOFILE=${needed} in systemd, or nofile in ` +
+        '/etc/security/limits.conf), start more processes (--haproxies), or ask for fewer clients (--clients)',
+    };
   }
   const bouncerFiles = Math.min(BOUNCER_CLIENTS, clients) + FILES_OF_BOUNCER_ITSELF;
   if (openFiles < bouncerFiles) {
-    return `the limit of ${openFiles} open files is too low for a PgBouncer of ${BOUNCER_CLIENTS} clients: raise it to ${bouncerFiles}`;
+    return {
+      says: `the limit of ${openFiles} open files is too low for a PgBouncer of ${BOUNCER_CLIENTS} clients`,
+      advice: `raise it to ${bouncerFiles} (ulimit -Hn ${bouncerFiles})`,
+    };
   }
   return undefined;
 }
@@ -57,9 +65,12 @@ function filesNeeded(haproxies: number, clients: number): number {
   return each * FILES_A_CLIENT + FILES_OF_HAPROXY_ITSELF;
 }
 
-/** The hard limit of open files of this process, which its children may raise theirs to. Linux only. */
-export function openFilesLimit(): number {
-  const line = readFileSync('/proc/self/limits', 'utf8')
+/**
+ * The hard limit of open files of a process, this one when left out, which its children may raise theirs to. Linux only.
+ * For a tier that runs ask one of its parts: a shell's limit says nothing about what was started from another.
+ */
+export function openFilesLimit(pid: number | 'self' = 'self'): number {
+  const line = readFileSync(`/proc/${pid}/limits`, 'utf8')
     .split('\n')
     .find((text) => text.startsWith('Max open files'));
   const hard = line?.trim().split(/\s+/).at(-2);

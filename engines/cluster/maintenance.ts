@@ -2,7 +2,7 @@
 import { isUp, type ServerRow, setServer, statistics } from './haproxy.ts';
 import type { Bouncer, Layout } from './layout.ts';
 import { leaderOf, members, switchover } from './patroni.ts';
-import { tell } from './pgbouncer.ts';
+import { isPaused, tell } from './pgbouncer.ts';
 import { waitFor } from './readiness.ts';
 import type { Tier } from './tier.ts';
 
@@ -24,6 +24,12 @@ export async function setEverywhere(
   state: 'drain' | 'ready',
 ): Promise<void> {
   for (const haproxy of layout.haproxies) await setServer(haproxy, proxy, server, state);
+}
+
+/** Lets clients of a bouncer in again: new ones, and those that it still holds for a hand-over that was killed. */
+export async function letIn({ layout, secrets }: Tier, bouncer: Bouncer): Promise<void> {
+  if (await isPaused(bouncer, secrets)) await tell(bouncer, secrets, 'RESUME trunkline', TELL_LIMIT_MS);
+  await setEverywhere(layout, proxyOf(bouncer), bouncer.name, 'ready');
 }
 
 /** Connections of a server over all HAProxy processes. */

@@ -58,6 +58,12 @@ export async function poolCounts(bouncer: Bouncer, secrets: Secrets): Promise<Po
   };
 }
 
+/** Whether PAUSE holds the clients: a hand-over is under way, or was killed in the middle. */
+export async function isPaused(bouncer: Bouncer, secrets: Secrets): Promise<boolean> {
+  const databases = await onConsole(bouncer, secrets, 'trunkline_stats', 'SHOW DATABASES', COMMAND_LIMIT_MS);
+  return databases.some((database) => database.name === 'trunkline' && database.paused === '1');
+}
+
 /**
  * PAUSE waits until running transactions are over, then holds all clients until RESUME. RECONNECT renews each
  * connection to PostgreSQL once it is free. RELOAD reads the configuration file again.

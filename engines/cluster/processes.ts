@@ -1,6 +1,6 @@
 /** Ends and finds processes of the tier: a part is a process group, PostgreSQL a tree of its own. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { identify, isAlive, type ProcessIdentity } from '#engines/processes.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 
@@ -113,6 +113,24 @@ export function postmasterOf(folder: string): ProcessIdentity | undefined {
 /** The process of a replica that replays WAL, by the title that PostgreSQL gives it. */
 export function replayerOf(postmaster: ProcessIdentity): number | undefined {
   return familyOf(postmaster.pid).find((pid) => /: startup/.test(commandLine(pid)[0] ?? ''));
+}
+
+/**
+ * The process groups that were started on a file of this folder: etcd, Patroni, PgBouncer, HAProxy. A leader may have
+ * ended already, and only others of its group be left.
+ */
+export function readersOf(configurationFolder: string): ProcessIdentity[] {
+  const engine = /\/(etcd|patroni|pgbouncer|haproxy)$/;
+  const reads = (pid: number) => {
+    const words = commandLine(pid);
+    // A Python program's first word is the interpreter.
+    return (
+      words.slice(0, 2).some((word) => engine.test(word)) &&
+      words.some((word) => dirname(word) === configurationFolder)
+    );
+  };
+  const groups = processes().flatMap(({ pid, group }) => (reads(pid) ? [group] : []));
+  return [...new Set(groups)].map((pid) => identify(pid) ?? { pid, startedAt: '' });
 }
 
 /** PostgreSQL is started by Patroni as `postgres -D <folder> …`. */

@@ -1,6 +1,6 @@
 /** The passwords of a tier: made once, kept in its data folder (mode 600) or given by the environment. */
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const NAMES = [
@@ -17,23 +17,31 @@ const NAMES = [
 /** Passwords by what they are for; `app` is that of the role `trunkline`, which services use. */
 export type Secrets = Readonly<Record<(typeof NAMES)[number], string>>;
 
+export const secretsFile = (folder: string): string => join(folder, 'secrets.json');
+
 const newPassword = () => randomBytes(18).toString('hex');
 
 /** Reads the secrets of the tier in `folder`, and makes those that it does not have yet. */
 export async function readOrMakeSecrets(folder: string): Promise<Secrets> {
-  const file = join(folder, 'secrets.json');
   const kept = await readSecrets(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return {} as Partial<Secrets>;
     throw error;
   });
   const secrets = Object.fromEntries(NAMES.map((name) => [name, kept[name] ?? newPassword()])) as Secrets;
   if (NAMES.some((name) => kept[name] === undefined)) {
-    await writeFile(file, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
+    await writeFile(secretsFile(folder), `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
   }
   return secrets;
 }
 
+/** Whether a tier was ever made in `folder`. */
+export const hasSecrets = (folder: string): Promise<boolean> =>
+  access(secretsFile(folder)).then(
+    () => true,
+    () => false,
+  );
+
 /** @throws Error (ENOENT) when no tier was ever made in `folder` */
 export async function readSecrets(folder: string): Promise<Secrets> {
-  return JSON.parse(await readFile(join(folder, 'secrets.json'), 'utf8')) as Secrets;
+  return JSON.parse(await readFile(secretsFile(folder), 'utf8')) as Secrets;
 }

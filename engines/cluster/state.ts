@@ -2,7 +2,8 @@
  * What runs, in a file of the data folder: who supervises, which processes, with their start times, so that `down`
  * ends exactly these even when the supervisor was killed.
  */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ProcessIdentity } from '#engines/processes.ts';
 
@@ -39,12 +40,33 @@ export async function readState(data: string): Promise<TierState | undefined> {
   }
 }
 
-/** Replaces the file whole, so that a reader never finds half of it. */
-export async function writeState(data: string, state: TierState): Promise<void> {
-  await mkdir(data, { recursive: true });
+/**
+ * Replaces the file whole, so that a reader never finds half of it; and at once, before anything else can happen: a
+ * supervisor that is killed must have named every process that it started.
+ */
+export function writeState(data: string, state: TierState): void {
   const draft = `${stateFile(data)}.new`;
-  await writeFile(draft, `${JSON.stringify(state, null, 2)}\n`);
-  await rename(draft, stateFile(data));
+  writeFileSync(draft, `${JSON.stringify(state, null, 2)}\n`);
+  renameSync(draft, stateFile(data));
 }
 
-export const removeState = (data: string): Promise<void> => rm(stateFile(data), { force: true });
+/**
+ * Writes the first state of a tier that starts.
+ * @throws Error when another one has begun to start there since `readState` found none
+ */
+export function claimFolder(data: string, state: TierState): void {
+  const draft = `${stateFile(data)}.${process.pid}`;
+  writeFileSync(draft, JSON.stringify(state));
+  try {
+    linkSync(draft, stateFile(data));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw new Error(`another tier starts in ${data} just now`);
+  } finally {
+    rmSync(draft);
+  }
+}
+
+export async function removeState(data: string): Promise<void> {
+  for (const file of [stateFile(data), `${stateFile(data)}.new`]) await rm(file, { force: true });
+}

@@ -32,29 +32,36 @@ const but = (name: string, more: Partial<PartStatus>) =>
   whole.map((p) => (p.name === name ? { ...p, ...more } : p));
 
 test('a whole tier can lose any part, with 12,000 clients', () => {
-  assert.deepEqual(weaknesses(whole), []);
+  assert.deepEqual(weaknesses(whole, false), []);
 });
 
 test('each part that is down is named as a reason', () => {
   for (const { name } of whole) {
     assert.ok(
-      weaknesses(but(name, { state: 'down' })).some((text) => text.startsWith(name)),
+      weaknesses(but(name, { state: 'down' }), false).some((text) => text.startsWith(name)),
       name,
     );
   }
 });
 
 test('a part that is in place but could not carry the others counts as a weakness', () => {
-  assert.match(weaknesses(whole.filter((p) => p.name !== 'haproxy2')).join(), /one HAProxy process/);
+  assert.match(
+    weaknesses(
+      whole.filter((p) => p.name !== 'haproxy2'),
+      false,
+    ).join(),
+    /one HAProxy process/,
+  );
   const crowded = whole.map((p) =>
     p.role === 'bouncer to the primary' ? { ...p, connections: Math.ceil((BOUNCER_CLIENTS * 2) / 3) + 1 } : p,
   );
-  assert.match(weaknesses(crowded).join(), /clients are more than 2/);
+  assert.match(weaknesses(crowded, false).join(), /clients are more than 2/);
   const behind = whole.map((p) => (p.role === 'replica' ? { ...p, lagBytes: 2_000_000 } : p));
-  assert.match(weaknesses(behind).join(), /no replica is near enough/);
-  assert.deepEqual(weaknesses(but('node2', { lagBytes: 2_000_000 })), []);
+  assert.match(weaknesses(behind, false).join(), /no replica is near enough/);
+  assert.deepEqual(weaknesses(but('node2', { lagBytes: 2_000_000 }), false), []);
   const confirmed = behind.map((p) => (p.name === 'node3' ? { ...p, role: 'sync standby' } : p));
-  assert.deepEqual(weaknesses(confirmed), []);
+  assert.deepEqual(weaknesses(confirmed, true), []);
+  assert.match(weaknesses(whole, true).join(), /no replica confirms commits/);
 });
 
 test("HAProxy's CSV is read by the names of its columns", () => {

@@ -6,8 +6,8 @@ import type { PartProcess } from './control.ts';
 import { isUp, type ServerRow, statistics } from './haproxy.ts';
 import type { Bouncer, Haproxy, Node } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
-import { hasSynchronous, isWell, type Member, members } from './patroni.ts';
-import { poolCounts } from './pgbouncer.ts';
+import { configurationOf, hasSynchronous, isWell, type Member, members } from './patroni.ts';
+import { isPaused, poolCounts } from './pgbouncer.ts';
 import type { Tier } from './tier.ts';
 
 const ASK_LIMIT_MS = 2_000;
@@ -44,13 +44,14 @@ type Views = readonly { readonly haproxy: Haproxy; readonly rows: readonly Serve
 export async function tierStatus(tier: Tier): Promise<TierStatus> {
   const { layout } = tier;
   const processes = await tier.parts();
-  const [views, found, etcdFault] = await Promise.all([
+  const [views, found, configuration, etcdFault] = await Promise.all([
     Promise.all(
       layout.haproxies.map(async (haproxy) => {
         return { haproxy, rows: await statistics(haproxy).catch(() => undefined) };
       }),
     ),
     members(layout.nodes),
+    configurationOf(layout.nodes).catch(() => undefined),
     etcdFaultOf(tier),
   ]);
   const parts = await Promise.all([
@@ -59,10 +60,11 @@ export async function tierStatus(tier: Tier): Promise<TierStatus> {
     ...layout.nodes.map((node) => nodeStatus(tier, node, found, processes)),
     part(layout.etcd.name, 'lease', processes, { state: etcdFault ? 'down' : 'up', detail: etcdFault ?? '' }),
   ]);
-  const because = weaknesses(parts);
+  const synchronous = configuration ? configuration.synchronous_mode === true : hasSynchronous(found);
+  const because = weaknesses(parts, synchronous);
   return {
     parts,
-    synchronous: hasSynchronous(found),
+    synchronous,
     holdsNMinusOne: because.length === 0,
     because,
   };
@@ -76,7 +78,8 @@ function part(
 ): PartStatus {
   const entry = processes[name];
   const identity = entry?.process && isAlive(entry.process) ? entry.process : undefined;
-  const gone = identity ? {} : { state: 'down' as const, detail: known.detail || 'not running' };
+  const why = entry?.held ? 'kept down by a drill' : known.detail || 'not running';
+  const gone = identity ? {} : { state: 'down' as const, detail: why };
   return {
     name,
     role,
@@ -106,12 +109,16 @@ async function bouncerStatus(
 ): Promise<PartStatus> {
   const role = bouncer.upstream === 'leader' ? 'bouncer to the primary' : 'bouncer to the replicas';
   const proxy = bouncer.upstream === 'leader' ? 'bouncers' : 'read_bouncers';
-  const counts = await poolCounts(bouncer, tier.secrets).catch(() => undefined);
+  const [counts, paused] = await Promise.all([
+    poolCounts(bouncer, tier.secrets).catch(() => undefined),
+    isPaused(bouncer, tier.secrets).catch(() => false),
+  ]);
   const seen = views.flatMap(({ haproxy, rows }) => {
     const row = rows?.find((r) => r.proxy === proxy && r.server === bouncer.name);
     return row && !isUp(row) ? [`${haproxy.name} says ${row.status}`] : [];
   });
-  const doubts = [...(counts ? [] : ['does not answer']), ...seen];
+  const held = paused ? [`holds its clients (PAUSE) until: trunkline cluster undrain ${bouncer.name}`] : [];
+  const doubts = [...(counts ? [] : ['does not answer']), ...held, ...seen];
   const all = !counts && seen.length === views.length;
   const state = doubts.length === 0 ? 'up' : all ? 'down' : 'in doubt';
   const waiting = counts && counts.waiting > 0 ? [`${counts.waiting} clients wait`] : [];
@@ -181,14 +188,17 @@ async function etcdFaultOf({ layout }: Tier): Promise<string | undefined> {
   }
 }
 
-/** What would stop serving if one more part were lost, from the states and loads of all. */
-export function weaknesses(parts: readonly PartStatus[]): string[] {
+/**
+ * What would stop serving if one more part were lost, from the states and loads of all.
+ * @param synchronous then Patroni promotes nobody but the replica that confirms commits
+ */
+export function weaknesses(parts: readonly PartStatus[], synchronous: boolean): string[] {
   const found = parts.filter((p) => p.state !== 'up').map((p) => `${p.name} is ${p.state}: ${p.detail}`);
   const up = (role: string) => parts.filter((p) => p.role === role && p.state === 'up');
   const clients = (some: readonly PartStatus[]) => some.reduce((sum, p) => sum + (p.connections ?? 0), 0);
 
   const doors = up('door');
-  const doorClients = haproxyLimits(openFilesLimit()).clients;
+  const doorClients = haproxyLimits(openFilesLimit(doors[0]?.pid ?? 'self')).clients;
   if (doors.length < 2)
     found.push('with one HAProxy process, its loss closes the door until it is restarted');
   else if (clients(doors) > (doors.length - 1) * doorClients) {
@@ -202,10 +212,11 @@ export function weaknesses(parts: readonly PartStatus[]): string[] {
     }
   }
   if (up('primary').length === 0) found.push('there is no primary');
-  const heirs = parts.filter(
-    (p) => p.state === 'up' && (p.role === 'sync standby' || (p.role === 'replica' && promotable(p))),
-  );
-  if (heirs.length === 0) found.push('no replica is near enough to the primary to take over');
+  if (synchronous) {
+    if (up('sync standby').length === 0) found.push('no replica confirms commits, so none would take over');
+  } else if (![...up('replica'), ...up('sync standby')].some(promotable)) {
+    found.push('no replica is near enough to the primary to take over');
+  }
   return found;
 }
 

@@ -1,8 +1,12 @@
 /** The calls service on the real tier: HAProxy, PgBouncer in transaction mode, Patroni, PostgreSQL with two replicas. */
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
+import pg from 'pg';
+import { isUp, statistics } from '#engines/cluster/haproxy.ts';
+import type { Node } from '#engines/cluster/layout.ts';
 import { sessionsOf } from '#engines/cluster/maintenance.ts';
-import { signal, until } from '#engines/cluster/processes.ts';
+import { leaderOf } from '#engines/cluster/patroni.ts';
+import { freezeFamily, postmasterOf, signal, until } from '#engines/cluster/processes.ts';
 import { waitFor, whatIsMissing } from '#engines/cluster/readiness.ts';
 import { findTier } from '#engines/cluster/tier.ts';
 import { migrate } from '#platform/database/migrate.ts';
@@ -12,7 +16,7 @@ import { importDemo } from '#services/calls/demo.ts';
 import { callsMigrations } from '#services/calls/module.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { clusterSkip, makeTestCluster } from '#tests/cluster.ts';
-import { ask, type Got, summary } from '#tests/load.ts';
+import { ask, assertWhole, type Got, summary } from '#tests/load.ts';
 
 const PAGE = '/cdrs?i_account=1&limit=100';
 const LIFETIME_MS = 4_000;
@@ -25,6 +29,13 @@ const SHARE = 0.3;
 const SEEN_LIMIT_MS = 30_000;
 const WHOLE_LIMIT_MS = 60_000;
 const CRASHES = 5;
+const BACKENDS = 16;
+/** Longer than a read takes with its second try, which must not meet the next backend that is ended. */
+const BETWEEN_BACKENDS_MS = 200;
+const BEFORE_MS = 1_000;
+const AWAY_MS = 3_000;
+/** infrastructure/README.md promises it. */
+const REPLICA_LOST_MS = 5_000;
 
 const skip = clusterSkip();
 suite('the calls service on the tier', { skip, timeout: 300_000 }, async () => {
@@ -91,5 +102,108 @@ suite('the calls service on the tier', { skip, timeout: 300_000 }, async () => {
       [],
     );
     assert.ok((await retried()) > 0, 'a read was under way at one crash at least');
+  });
+
+  /** Past HAProxy and PgBouncer, as the superuser. */
+  async function onNode<Row>(node: Node, sql: string): Promise<Row[]> {
+    const client = new pg.Client({
+      host: node.host,
+      port: node.port,
+      user: 'postgres',
+      password: tier.secrets.superuser,
+      database: 'trunkline',
+    });
+    await client.connect();
+    try {
+      return (await client.query(sql)).rows as Row[];
+    } finally {
+      await client.end();
+    }
+  }
+
+  async function byRole(): Promise<{ primary: Node; replicas: Node[] }> {
+    const primary = await leaderOf(tier.layout.nodes);
+    assert.ok(primary);
+    return { primary, replicas: tier.layout.nodes.filter((node) => node !== primary) };
+  }
+
+  /** How often the calls were looked at on the primary; a session adds its count within a second. */
+  async function readsOf(primary: Node): Promise<number> {
+    const [row] = await onNode<{ scans: number }>(
+      primary,
+      `SELECT sum(seq_scan + coalesce(idx_scan, 0))::int AS scans FROM pg_stat_user_tables
+       WHERE schemaname = 'calls' AND relname LIKE 'cdrs%'`,
+    );
+    return row!.scans;
+  }
+
+  test('single backends are ended under their reads, one after the other: no read fails', async (t) => {
+    const { replicas } = await byRole();
+    const before = await retried();
+    const load = readers();
+    let ended = 0;
+    for (let turn = 0; turn < BACKENDS; turn++) {
+      const rows = await onNode(
+        replicas[turn % replicas.length]!,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'trunkline-calls'
+         ORDER BY state = 'active' DESC, random() LIMIT 1`,
+      );
+      ended += rows.length;
+      await systemClock.sleep(BETWEEN_BACKENDS_MS);
+    }
+    const got = await load.stop();
+    t.diagnostic(
+      `${summary(got)}; ${ended} backends ended, ${(await retried()) - before} reads done once more`,
+    );
+    assert.deepEqual(
+      got.filter(({ status }) => status !== 200),
+      [],
+    );
+    assert.ok(ended > BACKENDS / 2, `${ended} backends were there to be ended`);
+    assert.ok((await retried()) > before, 'a read was under way in one of them at least');
+  });
+
+  test('a replica is killed with its Patroni: reads go on with the other one, never with the primary', async (t) => {
+    const { primary, replicas } = await byRole();
+    const [killed, other] = replicas as [Node, Node];
+    const isDown = async () => {
+      const rows = (await Promise.all(tier.layout.haproxies.map(statistics))).flat();
+      const views = rows.filter(({ proxy, server }) => proxy === 'replicas' && server === killed.name);
+      return !views.some(isUp);
+    };
+    const scansBefore = await readsOf(primary);
+    const load = readers();
+    await systemClock.sleep(BEFORE_MS);
+    await tier.hold(killed.name);
+    const processes = [
+      ...freezeFamily((await tier.processOf(killed.name)).pid),
+      ...freezeFamily(postmasterOf(killed.folder)!.pid),
+    ];
+    for (const pid of processes) signal(pid, 'SIGKILL');
+    const killedAt = performance.now();
+    assert.ok(await until(isDown, SEEN_LIMIT_MS), `${killed.name} is DOWN`);
+    const downMs = performance.now() - killedAt;
+    await systemClock.sleep(AWAY_MS);
+    const got = await load.stop();
+    await tier.release(killed.name);
+
+    const after = got.filter(({ askedAt }) => askedAt > killedAt);
+    const failed = after.filter(({ status }) => status !== 200);
+    const lastFailed = Math.max(0, ...failed.map(({ askedAt, ms }) => askedAt + ms - killedAt));
+    const longest = Math.max(...after.map(({ ms }) => ms));
+    t.diagnostic(
+      `DOWN after ${Math.round(downMs)} ms; ${summary(after)}; last failure after ${Math.round(lastFailed)} ms`,
+    );
+    assertWhole(got, ['unavailable', 'database_down', 'deadline_exceeded']);
+    assert.ok(lastFailed <= REPLICA_LOST_MS, `the last failure came after ${lastFailed} ms`);
+    assert.ok(longest <= REPLICA_LOST_MS, `the longest read took ${longest} ms`);
+    const reads = after.filter(({ status }) => status === 200);
+    assert.ok(
+      reads.length > 0 && reads.every(({ body }) => body.replica_lag_s !== null),
+      'replicas answered',
+    );
+    assert.ok((await sessionsOf(tier.layout, 'replicas', other.name)) > 0, `${other.name} is read from`);
+    assert.equal((await readsOf(primary)) - scansBefore, 0, 'nothing was read from the primary');
+    await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
   });
 });

@@ -1,20 +1,23 @@
 /** The drills for real: each part of a running tier is lost under load, and the verdict must be PASS. */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { type DrillReport, runDrill } from '#engines/cluster/drills/drill.ts';
+import { type Drill, type DrillReport, runDrill } from '#engines/cluster/drills/drill.ts';
 import { drills } from '#engines/cluster/drills/drills.ts';
 import { prepareLoad, startLoad } from '#engines/cluster/drills/load.ts';
+import { isPaused, tell } from '#engines/cluster/pgbouncer.ts';
 import { groupMembers, signal } from '#engines/cluster/processes.ts';
 import { applySynchronous, waitFor, whatIsMissing } from '#engines/cluster/readiness.ts';
 import { findTier, type Tier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
+import { startCommand } from '#tests/command.ts';
 
 const WHOLE_LIMIT_MS = 60_000;
 const ANSWERED_LIMIT_MS = 10_000;
 /** Longer than the leader's lease of 20 s: without etcd it would have ended. */
 const WITHOUT_ETCD_MS = 24_000;
 const SYNCHRONOUS_CRASHES = 3;
+const AFTER_DEATH_MS = 500;
 
 suite('a tier that loses a part', { skip: clusterSkip(), timeout: 1_200_000 }, () => {
   let cluster: TestCluster;
@@ -49,6 +52,68 @@ suite('a tier that loses a part', { skip: clusterSkip(), timeout: 1_200_000 }, (
   for (const { name, purpose } of drills) {
     test(`${name}: ${purpose}`, () => rehearse(name));
   }
+
+  test('a verdict can be FAIL: a bouncer dies in a drill that promises that no request fails', async () => {
+    const reload = drills.find((candidate) => candidate.name === 'haproxy-reload');
+    assert.ok(reload);
+    const drill: Drill = {
+      ...reload,
+      run: async (context) => {
+        const brokenAt = context.broken('nobody is told that pgb1 dies');
+        // As many as it takes to meet requests under way: the load pauses between two.
+        for (let death = 0; death < 5; death++) {
+          signal((await tier.processOf('pgb1')).pid, 'SIGKILL');
+          await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
+          await context.clock.sleep(AFTER_DEATH_MS);
+        }
+        return { brokenAt, routedAroundAt: brokenAt, findings: [] };
+      },
+    };
+    const report = await runDrill(drill, { tier, clock: systemClock, synchronous: false, onLine: () => {} });
+    assert.equal(report.passed, false, story(report));
+    const broken = report.findings.filter((finding) => !finding.kept);
+    assert.ok(
+      broken.some((finding) => finding.about === 'requests'),
+      story(report),
+    );
+    assert.equal(report.acknowledgedWritesLost, 0);
+  });
+
+  test('Ctrl-C in a drill puts back what it broke', async () => {
+    for (const [name, line] of [
+      ['pgbouncer-freeze', /SIGSTOP of pgb2 \(/],
+      ['pgbouncer-crash', /kill -9 of pgb2 \(/],
+    ] as const) {
+      const { said, child, ended } = startCommand(['drill', name, '--data', cluster.data], {});
+      await said(line);
+      child.kill('SIGINT');
+      const { code, err } = await ended;
+      assert.equal(code, 1);
+      assert.match(err, /given up, and what it broke is put back/);
+      await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
+      assert.equal((await tier.parts()).pgb2?.held, false);
+    }
+  });
+
+  test('Ctrl-C in a switchover: it is finished, and the bouncers let their clients go on', async () => {
+    const { said, child, ended } = startCommand(['cluster', 'switchover', '--data', cluster.data], {});
+    await said('the bouncers hold their clients');
+    child.kill('SIGINT');
+    assert.equal((await ended).code, 0);
+    await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
+  });
+
+  test('a bouncer that was left holding its clients is no spare: status says so, and undrain ends it', async () => {
+    const bouncer = tier.layout.bouncers.find(({ name }) => name === 'pgb3')!;
+    await tell(bouncer, tier.secrets, 'PAUSE trunkline', ANSWERED_LIMIT_MS);
+    const { stdout } = await cluster.command('cluster', 'status', '--json').catch((error) => error);
+    const status = JSON.parse(stdout);
+    assert.equal(status.holdsNMinusOne, false);
+    assert.match(status.because.join(), /pgb3 .*cluster undrain pgb3/);
+    await cluster.command('cluster', 'undrain', 'pgb3');
+    await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
+    assert.equal(await isPaused(bouncer, tier.secrets), false);
+  });
 
   test('without etcd writes go on, past the end of the lease', async () => {
     const { pid } = await tier.processOf('etcd');

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { readConfig } from '#config';
 import { configurationFiles } from '#engines/cluster/configuration.ts';
 import { renderForContainers } from '#engines/cluster/folders.ts';
 import { composeLayout, type Layout, localLayout } from '#engines/cluster/layout.ts';
@@ -176,5 +177,19 @@ suite('compose.yaml', {
     for (const { name } of layout.bouncers) assert.match(section(name), /cpus: 1\.0\n\s+memory: 512M/, name);
     for (const { name } of layout.nodes) assert.match(section(name), /cpus: 2\.0\n\s+memory: 4G/, name);
     assert.doesNotMatch(text, /password|secret/i);
+    assert.match(section('trunkline'), /MONITOR_HAPROXY: haproxy=http:\/\/haproxy:8404\/stats/);
+    const published = [...text.matchAll(/127\.0\.0\.1:(\d+):(\d+)/g)].map(([, here, there]) => [here, there]);
+    const { CALLS_PORT, MONITOR_PORT } = readConfig({});
+    const listening = [
+      layout.writes.port,
+      layout.reads.port,
+      layout.haproxies[0]!.statsPort,
+      CALLS_PORT,
+      MONITOR_PORT,
+    ];
+    assert.deepEqual(
+      published,
+      listening.map((port) => [String(port), String(port)]),
+    );
   });
 });

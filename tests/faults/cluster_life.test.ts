@@ -1,11 +1,21 @@
 /** Up, down, killed and up again: nothing stays behind, and the data does. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import pg from 'pg';
+import { localLayout } from '#engines/cluster/layout.ts';
 import { signal, until } from '#engines/cluster/processes.ts';
+import { readOrMakeSecrets } from '#engines/cluster/secrets.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { findTier } from '#engines/cluster/tier.ts';
 import { isAlive } from '#engines/processes.ts';
@@ -28,6 +38,8 @@ function processesOf(folder: string): string[] {
     .filter((command) => command.includes(folder));
 }
 
+const layoutOf = ({ data, portBase }: TestCluster) => localLayout({ data, portBase, haproxies: 2 });
+
 async function query<Row>(url: string, sql: string): Promise<Row[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -46,8 +58,61 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
   after(() => cluster?.destroy());
   const up = () => cluster.command('cluster', 'up', '--detach', '--port-base', String(cluster.portBase));
 
+  /** A first start in the foreground, until it has said this. */
+  async function starting(said: RegExp) {
+    const words = ['cluster', 'up', '--port-base', String(cluster.portBase), '--data', cluster.data];
+    const started = startCommand(words, {});
+    await started.said(said);
+    return started;
+  }
+
+  test('the supervisor killed the moment it has started the parts: down finds and ends every one', async () => {
+    const { child, ended } = await starting(/haproxy1 +started/);
+    child.kill('SIGKILL');
+    await ended;
+    await cluster.command('cluster', 'down');
+    assert.deepEqual(processesOf(cluster.data), []);
+  });
+
+  test('killed while the database is being made: nobody can have written to it, so the next up makes it anew', async () => {
+    const { child, ended } = await starting(/haproxy2 +started/);
+    const making = () => layoutOf(cluster).nodes.some(({ folder }) => existsSync(`${folder}/pg_wal`));
+    assert.ok(await until(making, GONE_LIMIT_MS), 'initdb has begun');
+    child.kill('SIGKILL');
+    await ended;
+    await cluster.command('cluster', 'down');
+    assert.deepEqual(processesOf(cluster.data), []);
+    assert.ok(
+      layoutOf(cluster).nodes.some(({ folder }) => existsSync(folder)),
+      'something is left of it',
+    );
+  });
+
+  test('Ctrl-C while up --detach waits: the start is given up, and nothing runs', async () => {
+    const words = [
+      'cluster',
+      'up',
+      '--detach',
+      '--port-base',
+      String(cluster.portBase),
+      '--data',
+      cluster.data,
+    ];
+    const { child, ended } = startCommand(words, {});
+    assert.ok(await until(async () => (await readState(cluster.data)) !== undefined, GONE_LIMIT_MS));
+    child.kill('SIGINT');
+    assert.equal((await ended).code, 1);
+    assert.deepEqual(processesOf(cluster.data), []);
+  });
+
+  test('of two ups at once one starts the tier, and the other is refused', async () => {
+    const both = await Promise.allSettled([up(), up()]);
+    const refused = both.flatMap((one) => (one.status === 'rejected' ? [String(one.reason)] : []));
+    assert.equal(refused.length, 1);
+    assert.match(refused.join(), /already|starts in .* just now|someone listens/);
+  });
+
   test('up: writes go to the primary, reads to a replica, the role has its limits, N-1 holds', async () => {
-    await up();
     const tier = await findTier(cluster.data);
     await query(tier.writeUrl, 'CREATE TABLE kept AS SELECT 42 AS answer');
     const sql = `SELECT pg_is_in_recovery() AS replica, current_setting('statement_timeout') AS patience,
@@ -71,29 +136,6 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     }
   });
 
-  test('commands and up --cluster with its DATA_DIR join it, and leave it running', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'trunkline-joined-'));
-    symlinkSync(cluster.data, join(folder, 'cluster'));
-    const environment = { DATA_DIR: folder, CALLS_PORT: '0', MONITOR_PORT: '0' };
-    try {
-      const made = await runCommand(['accounts', 'create', 'joined'], environment);
-      assert.equal(made.code, 0, made.err);
-      assert.match(made.err, /PostgreSQL tier in/);
-      const { code, out } = await runCommand(['cluster', 'status'], environment);
-      assert.equal(code, 0, out);
-      const up = startCommand(['up', '--cluster', '--no-demo'], environment);
-      await up.said(/which ran already/);
-      await up.said(/Ctrl-C stops it/);
-      up.child.kill('SIGTERM');
-      assert.equal((await up.ended).code, 0);
-      const { writeUrl } = await findTier(cluster.data);
-      assert.deepEqual(await query(writeUrl, 'SELECT code FROM calls.accounts'), [{ code: 'joined' }]);
-      assert.equal(existsSync(join(folder, 'postgres')), false);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-
   test('a second up is refused, and a wrong password too', async () => {
     await assert.rejects(up(), /a tier runs in/);
     const url = new URL((await findTier(cluster.data)).writeUrl);
@@ -110,6 +152,30 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.deepEqual(await query(tier.writeUrl, 'SELECT answer FROM kept'), [{ answer: 42 }]);
   });
 
+  test('trunkline up --cluster runs the services on the tier that runs in DATA_DIR, and leaves it running; commands find it, too', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'trunkline-data-'));
+    symlinkSync(cluster.data, join(folder, 'cluster'));
+    try {
+      const settings = { DATA_DIR: folder, CALLS_PORT: '0', MONITOR_PORT: '0' };
+      const { said, child, ended } = startCommand(['up', '--cluster', '--no-demo'], settings);
+      await said(/database +PostgreSQL tier in .*cluster/);
+      await said('Ctrl-C stops it.');
+      const { writeUrl } = await findTier(cluster.data);
+      const clients = "SELECT FROM pg_stat_activity WHERE application_name LIKE 'trunkline-calls%'";
+      assert.ok((await query(writeUrl, clients)).length > 0, 'the service is connected to it');
+      child.kill('SIGTERM');
+      assert.equal((await ended).code, 0);
+      assert.deepEqual(await query(writeUrl, 'SELECT answer FROM kept'), [{ answer: 42 }]);
+      const made = await runCommand(['accounts', 'create', 'joined'], settings);
+      assert.match(made.err, /PostgreSQL tier in/);
+      assert.deepEqual(await query(writeUrl, 'SELECT code FROM calls.accounts'), [{ code: 'joined' }]);
+      const { code, out } = await runCommand(['cluster', 'status'], settings);
+      assert.equal(code, 0, out);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   test('the supervisor killed: the tier goes on serving, and down ends every process that it left', async () => {
     const state = await readState(cluster.data);
     assert.ok(state && isAlive(state.supervisor));
@@ -122,9 +188,21 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.deepEqual(processesOf(cluster.data), []);
   });
 
-  test('destroy wants a yes, and deletes the folder', async () => {
+  test('destroy wants a yes, and deletes the folder; what is no tier is left alone, and no tier is made in it', async () => {
     await assert.rejects(cluster.command('cluster', 'destroy'), /--yes/);
+    const own = join(cluster.data, 'letters');
+    writeFileSync(own, 'Dear …');
     await cluster.command('cluster', 'destroy', '--yes');
-    assert.equal(existsSync(cluster.data), false);
+    assert.deepEqual(readdirSync(cluster.data), ['letters']);
+    await assert.rejects(cluster.command('cluster', 'destroy', '--yes'), /no tier was ever made/);
+    await assert.rejects(up(), /holds other things/);
+    assert.equal(readFileSync(own, 'utf8'), 'Dear …');
+  });
+
+  test('destroy leaves no folder where nothing else was in it', async () => {
+    const empty = await makeTestCluster();
+    await readOrMakeSecrets(empty.data);
+    await empty.command('cluster', 'destroy', '--yes');
+    assert.equal(existsSync(empty.data), false);
   });
 });

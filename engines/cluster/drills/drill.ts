@@ -23,6 +23,7 @@ export interface DrillContext {
   readonly tier: Tier;
   readonly load: Load;
   readonly watch: Watch;
+  /** Its `sleep` rejects once the drill is given up, and so does `wait`: what was broken is put back by `finally`. */
   readonly clock: Clock;
   /** Adds a line to the sequence. */
   say(text: string): void;
@@ -80,15 +81,18 @@ export interface DrillRunOptions {
   readonly synchronous: boolean;
   /** Told of each line as it happens. */
   readonly onLine: (line: SequenceLine) => void;
+  /** Gives the drill up: what it broke is put back, and it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Runs a drill on a tier that is whole.
- * @throws Error when the tier is not whole before, or does not become so again
+ * @throws Error when the tier is not whole before, or does not become so again, or the drill is given up
  */
 export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<DrillReport> {
-  const { tier, clock } = options;
-  const whole = () => waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
+  const { tier, clock, signal } = options;
+  const impatient: Clock = { ...clock, sleep: (ms) => clock.sleep(ms, signal) };
+  const whole = () => waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier), signal);
   await whole();
   await prepareLoad(tier);
 
@@ -108,31 +112,34 @@ export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<
     connectionLifetimeMs: drill.connectionLifetimeMs,
   });
   const watch = startWatch(tier.layout, clock, say);
+  let finished = false;
   let report: LoadReport;
   let outcome: DrillOutcome;
   try {
-    if (!(await load.everyoneAnswered('write', STEADY_LIMIT_MS)))
+    if (!(await load.everyoneAnswered('write', STEADY_LIMIT_MS, signal)))
       throw new Error('the load does not get through');
-    await clock.sleep(BEFORE_MS);
+    await impatient.sleep(BEFORE_MS);
     outcome = await drill.run({
       tier,
-      load,
+      load: { ...load, everyoneAnswered: (kind, limitMs) => load.everyoneAnswered(kind, limitMs, signal) },
       watch,
-      clock,
+      clock: impatient,
       say,
       broken: (text) => {
         zero = clock.monotonic();
         say(text);
         return zero;
       },
-      wait: (holds, limitMs) => waitUntil(clock, holds, limitMs),
+      wait: (holds, limitMs) => waitUntil(impatient, holds, limitMs),
     });
     await whole();
     say('the tier is whole again');
-    await clock.sleep(AFTER_MS);
+    await impatient.sleep(AFTER_MS);
+    finished = true;
   } finally {
     report = await load.stop();
     await watch.stop();
+    if (!finished) await removeLoad(tier).catch(() => undefined);
   }
   const lost = await lostWrites(tier, report);
   await removeLoad(tier);

@@ -64,8 +64,8 @@ export interface LoadReport {
 }
 
 export interface Load {
-  /** Resolves once every client was answered at least once after this call. */
-  everyoneAnswered(kind: Kind, limitMs: number): Promise<boolean>;
+  /** Resolves once every client was answered at least once after this call; rejects when the signal comes. */
+  everyoneAnswered(kind: Kind, limitMs: number, signal?: AbortSignal): Promise<boolean>;
   failures(): readonly Failure[];
   /** Lets requests under way end, and tells what happened. */
   stop(): Promise<LoadReport>;
@@ -195,13 +195,13 @@ export function startLoad(options: LoadOptions): Load {
   const running = clients.map(run);
   return {
     failures: () => failures,
-    everyoneAnswered: async (kind, limitMs) => {
+    everyoneAnswered: async (kind, limitMs, signal) => {
       const of = clients.filter((client) => client.kind === kind);
       const before = new Map(of.map((client) => [client, client.answers]));
       const deadline = clock.monotonic() + limitMs;
       while (!of.every((client) => client.answers > before.get(client)!)) {
         if (clock.monotonic() > deadline) return false;
-        await clock.sleep(10);
+        await clock.sleep(10, signal);
       }
       return true;
     },

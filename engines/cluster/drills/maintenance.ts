@@ -3,8 +3,9 @@ import type { Bouncer, Node } from '../layout.ts';
 import { handOver, proxyOf, sessionsOf, setEverywhere } from '../maintenance.ts';
 import { leaderOf, restartPostgres } from '../patroni.ts';
 import { tell } from '../pgbouncer.ts';
-import { signal, until } from '../processes.ts';
+import { postmasterOf, signal, until } from '../processes.ts';
 import { reloadHaproxies } from '../reload.ts';
+import type { Tier } from '../tier.ts';
 import type { Drill, DrillContext } from './drill.ts';
 import { within } from './verdict.ts';
 
@@ -44,6 +45,7 @@ export const rollingRestart: Drill = {
   promise: { mayFail: 'none', writeSilenceMs: SWITCHOVER_PAUSE_MS, readSilenceMs: 1_000, losableMs: 0 },
   run: async (context) => {
     const { tier } = context;
+    const before = await startsOf(tier);
     const brokenAt = context.broken('the rolling restart begins');
     for (const bouncer of tier.layout.bouncers) await restartBouncer(context, bouncer);
     const primary = await leaderOf(tier.layout.nodes);
@@ -54,49 +56,74 @@ export const rollingRestart: Drill = {
     const pausedMs = context.clock.monotonic() - pausedAt;
     await context.wait(() => context.watch.server('replicas', primary.name) === 'up', UP_LIMIT_MS);
     await restartReplica(context, primary);
+    const after = await startsOf(tier);
+    const untouched = [...before].flatMap(([name, start]) => (after.get(name) === start ? [name] : []));
     return {
       brokenAt,
       routedAroundAt: brokenAt,
-      findings: [within('writes are held for the switchover, and go on', pausedMs, SWITCHOVER_PAUSE_MS)],
+      findings: [
+        within('writes are held for the switchover, and go on', pausedMs, SWITCHOVER_PAUSE_MS),
+        {
+          about: 'parts',
+          promise: 'every bouncer and every PostgreSQL was restarted',
+          measured: untouched.length === 0 ? `all ${before.size}` : `not ${untouched.join(', ')}`,
+          kept: untouched.length === 0,
+        },
+      ],
     };
   },
 };
 
+/** The process of each bouncer and each PostgreSQL, as text that differs after a restart. */
+async function startsOf(tier: Tier): Promise<Map<string, string>> {
+  const parts = await tier.parts();
+  return new Map([
+    ...tier.layout.bouncers.map(({ name }) => [name, JSON.stringify(parts[name]?.process)] as const),
+    ...tier.layout.nodes.map(({ name, folder }) => [name, JSON.stringify(postmasterOf(folder))] as const),
+  ]);
+}
+
 /** Takes a bouncer out for new clients, waits until the last has left, restarts it, and lets clients in again. */
 async function restartBouncer({ tier, say, watch, wait }: DrillContext, bouncer: Bouncer): Promise<void> {
   const proxy = proxyOf(bouncer);
-  await setEverywhere(tier.layout, proxy, bouncer.name, 'drain');
-  const empty = await until(
-    async () => (await sessionsOf(tier.layout, proxy, bouncer.name)) === 0,
-    DRAIN_LIMIT_MS,
-  );
-  say(`${bouncer.name}: drained${empty ? '' : ', but for clients that keep their connections'}`);
   const { pid } = await tier.processOf(bouncer.name);
-  await tier.hold(bouncer.name);
-  // SIGINT ends PgBouncer once no query runs.
-  signal(pid, 'SIGINT');
-  await until(async () => (await tier.parts())[bouncer.name]?.process === null, DRAIN_LIMIT_MS);
-  await tier.release(bouncer.name);
-  await setEverywhere(tier.layout, proxy, bouncer.name, 'ready');
+  try {
+    await setEverywhere(tier.layout, proxy, bouncer.name, 'drain');
+    const empty = await until(
+      async () => (await sessionsOf(tier.layout, proxy, bouncer.name)) === 0,
+      DRAIN_LIMIT_MS,
+    );
+    say(`${bouncer.name}: drained${empty ? '' : ', but for clients that keep their connections'}`);
+    await tier.hold(bouncer.name);
+    // SIGINT ends PgBouncer once no query runs.
+    signal(pid, 'SIGINT');
+    await until(async () => (await tier.parts())[bouncer.name]?.process === null, DRAIN_LIMIT_MS);
+  } finally {
+    await tier.release(bouncer.name);
+    await setEverywhere(tier.layout, proxy, bouncer.name, 'ready');
+  }
   await wait(() => watch.server(proxy, bouncer.name) === 'up', UP_LIMIT_MS);
   say(`${bouncer.name}: restarted`);
 }
 
 /** Takes a replica out of the reads, has the read bouncers renew their connections elsewhere, restarts it. */
 async function restartReplica({ tier, say, watch, wait }: DrillContext, node: Node): Promise<void> {
-  await setEverywhere(tier.layout, 'replicas', node.name, 'drain');
-  for (const bouncer of tier.layout.bouncers) {
-    if (bouncer.upstream === 'replicas') {
-      await tell(bouncer, tier.secrets, 'RECONNECT trunkline', PAUSE_LIMIT_MS);
+  try {
+    await setEverywhere(tier.layout, 'replicas', node.name, 'drain');
+    for (const bouncer of tier.layout.bouncers) {
+      if (bouncer.upstream === 'replicas') {
+        await tell(bouncer, tier.secrets, 'RECONNECT trunkline', PAUSE_LIMIT_MS);
+      }
     }
+    const empty = await until(
+      async () => (await sessionsOf(tier.layout, 'replicas', node.name)) === 0,
+      DRAIN_LIMIT_MS,
+    );
+    say(`${node.name}: drained${empty ? '' : ', but for queries that still run'}`);
+    await restartPostgres(node, tier.secrets);
+  } finally {
+    await setEverywhere(tier.layout, 'replicas', node.name, 'ready');
   }
-  const empty = await until(
-    async () => (await sessionsOf(tier.layout, 'replicas', node.name)) === 0,
-    DRAIN_LIMIT_MS,
-  );
-  say(`${node.name}: drained${empty ? '' : ', but for queries that still run'}`);
-  await restartPostgres(node, tier.secrets);
-  await setEverywhere(tier.layout, 'replicas', node.name, 'ready');
   await wait(() => watch.server('replicas', node.name) === 'up', UP_LIMIT_MS);
   say(`${node.name}: restarted`);
 }

@@ -17,8 +17,11 @@ export interface ClientPromise {
 
 /** One thing promised, and what was measured. */
 export interface Finding {
-  /** A missed `time` may be a machine that was busy just then; failed `requests` and lost `writes` are not. */
-  readonly about: 'time' | 'requests' | 'writes';
+  /**
+   * A missed `time` may be a machine that was busy just then; failed `requests`, lost `writes` and `parts` that were not
+   * touched are not.
+   */
+  readonly about: 'time' | 'requests' | 'writes' | 'parts';
   readonly promise: string;
   readonly measured: string;
   readonly kept: boolean;
