@@ -136,6 +136,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const stop = async () => {
     await supervisor.stop();
     await closeControl();
+    // HAProxy leaves its sockets.
+    await rm(layout.folders.run, { recursive: true, force: true });
     phase = 'stopped';
     await removeState(data);
   };

@@ -18,6 +18,8 @@ const POSTGRES_STOP_LIMIT_MS = 10_000;
  */
 export async function stopCluster(data: string): Promise<boolean> {
   const folder = resolve(data);
+  // Whose folder this is must be known: what is deleted here, `run`, is what others have too.
+  if (!(await hasSecrets(folder))) return false;
   const state = await readState(folder);
   if (state && isAlive(state.supervisor)) {
     signal(state.supervisor.pid, 'SIGTERM');
@@ -66,6 +68,7 @@ export async function endLeftovers(data: string, state: TierState | undefined): 
   // Patroni stops its PostgreSQL; those that had no time to are ended below.
   await Promise.all(left.map((leader) => endGroup(leader, 'SIGTERM', POSTGRES_STOP_LIMIT_MS)));
   for (const node of layout.nodes) await endPostgres(node.folder, POSTGRES_STOP_LIMIT_MS);
+  await rm(layout.folders.run, { recursive: true, force: true });
   await removeState(data);
   return left.length > 0;
 }

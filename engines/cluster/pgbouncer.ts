@@ -61,7 +61,7 @@ export async function poolCounts(bouncer: Bouncer, secrets: Secrets): Promise<Po
 /** Whether PAUSE holds the clients: a hand-over is under way, or was killed in the middle. */
 export async function isPaused(bouncer: Bouncer, secrets: Secrets): Promise<boolean> {
   const databases = await onConsole(bouncer, secrets, 'trunkline_stats', 'SHOW DATABASES', COMMAND_LIMIT_MS);
-  return databases.some((database) => database.name === 'trunkline' && database.paused === '1');
+  return databases.some((database) => database.name === 'trunkline' && Number(database.paused) === 1);
 }
 
 /**

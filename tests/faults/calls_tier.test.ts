@@ -174,6 +174,9 @@ suite('the calls service on the tier', { skip, timeout: 300_000 }, async () => {
     const scansBefore = await readsOf(primary);
     const load = readers();
     await systemClock.sleep(BEFORE_MS);
+    const sessions = () => sessionsOf(tier.layout, 'replicas', killed.name);
+    assert.ok(await until(async () => (await sessions()) > 0, SEEN_LIMIT_MS), `${killed.name} is read from`);
+    const retriedBefore = await retried();
     await tier.hold(killed.name);
     const processes = [
       ...freezeFamily((await tier.processOf(killed.name)).pid),
@@ -192,7 +195,8 @@ suite('the calls service on the tier', { skip, timeout: 300_000 }, async () => {
     const lastFailed = Math.max(0, ...failed.map(({ askedAt, ms }) => askedAt + ms - killedAt));
     const longest = Math.max(...after.map(({ ms }) => ms));
     t.diagnostic(
-      `DOWN after ${Math.round(downMs)} ms; ${summary(after)}; last failure after ${Math.round(lastFailed)} ms`,
+      `DOWN after ${Math.round(downMs)} ms; ${summary(after)}; last failure after ${Math.round(lastFailed)} ms, ` +
+        `${(await retried()) - retriedBefore} reads done once more`,
     );
     assertWhole(got, ['unavailable', 'database_down', 'deadline_exceeded']);
     assert.ok(lastFailed <= REPLICA_LOST_MS, `the last failure came after ${lastFailed} ms`);

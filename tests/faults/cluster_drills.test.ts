@@ -17,6 +17,7 @@ const ANSWERED_LIMIT_MS = 10_000;
 /** Longer than the leader's lease of 20 s: without etcd it would have ended. */
 const WITHOUT_ETCD_MS = 24_000;
 const SYNCHRONOUS_CRASHES = 3;
+const DEATHS = 3;
 const AFTER_DEATH_MS = 500;
 
 suite('a tier that loses a part', { skip: clusterSkip(), timeout: 1_200_000 }, () => {
@@ -61,9 +62,10 @@ suite('a tier that loses a part', { skip: clusterSkip(), timeout: 1_200_000 }, (
       run: async (context) => {
         const brokenAt = context.broken('nobody is told that pgb1 dies');
         // As many as it takes to meet requests under way: the load pauses between two.
-        for (let death = 0; death < 5; death++) {
-          signal((await tier.processOf('pgb1')).pid, 'SIGKILL');
+        for (let death = 0; death < DEATHS; death++) {
+          await waitFor(WHOLE_LIMIT_MS, async () => void (await tier.processOf('pgb1')));
           await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
+          signal((await tier.processOf('pgb1')).pid, 'SIGKILL');
           await context.clock.sleep(AFTER_DEATH_MS);
         }
         return { brokenAt, routedAroundAt: brokenAt, findings: [] };

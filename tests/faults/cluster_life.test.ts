@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -147,6 +148,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     await cluster.command('cluster', 'down');
     assert.deepEqual(processesOf(cluster.data), []);
     assert.equal(existsSync(`${cluster.data}/state.json`), false);
+    assert.equal(existsSync(`${cluster.data}/run`), false, 'no socket is left');
     await up();
     const tier = await findTier(cluster.data);
     assert.deepEqual(await query(tier.writeUrl, 'SELECT answer FROM kept'), [{ answer: 42 }]);
@@ -186,6 +188,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     await assert.rejects(cluster.command('cluster', 'status'), /no tier runs/);
     await cluster.command('cluster', 'down');
     assert.deepEqual(processesOf(cluster.data), []);
+    assert.equal(existsSync(`${cluster.data}/run`), false, 'no socket is left');
   });
 
   test('destroy wants a yes, and deletes the folder; what is no tier is left alone, and no tier is made in it', async () => {
@@ -196,6 +199,9 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.deepEqual(readdirSync(cluster.data), ['letters']);
     await assert.rejects(cluster.command('cluster', 'destroy', '--yes'), /no tier was ever made/);
     await assert.rejects(up(), /holds other things/);
+    mkdirSync(join(cluster.data, 'run'));
+    await cluster.command('cluster', 'down');
+    assert.ok(existsSync(join(cluster.data, 'run')), 'a folder of that name may be of others');
     assert.equal(readFileSync(own, 'utf8'), 'Dear …');
   });
 
