@@ -55,7 +55,11 @@ export async function findTier(data: string): Promise<Tier> {
   const folder = resolve(data);
   const state = await readState(folder);
   if (!state || !isAlive(state.supervisor)) {
-    throw new Error(`no tier runs in ${folder}; start one: trunkline cluster up --detach --data ${data}`);
+    const left = state
+      ? ', save for what a killed supervisor left; this ends it and starts anew'
+      : '; start one';
+    const ports = state?.settings.portBase ? ` --port-base ${state.settings.portBase}` : '';
+    throw new Error(`no tier runs in ${folder}${left}: trunkline cluster up --detach --data ${data}${ports}`);
   }
   const { portBase, haproxies } = state.settings;
   const layout = localLayout({ data: folder, haproxies, portBase: portBase ?? undefined });
