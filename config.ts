@@ -149,12 +149,12 @@ export const SETTINGS = {
   ),
   QUEUE_ORDER: setting(
     'fifo',
-    'fifo, or adaptive: newest first while the request queue is standing',
+    'Whose turn it is in the request queue: fifo, or adaptive: newest first while it does not get shorter',
     asOneOf('fifo', 'adaptive'),
   ),
   BREAKER_EARLY_PROBE: setting(
     'off',
-    'on: probe a database that answers its health check again before the 60 s are over',
+    'on: an open circuit breaker tries a database as soon as it answers its health check again; off: after 60 s',
     (text) => asOneOf('on', 'off')(text) === 'on',
   ),
   MAX_REPLICA_LAG_S: setting(

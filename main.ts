@@ -5,6 +5,6 @@ import { createProgram } from '#cli/program.ts';
 try {
   await createProgram().parseAsync();
 } catch (error) {
-  process.stderr.write(`${explainFailure(error)}\n`);
+  process.stderr.write(`trunkline: ${explainFailure(error)}\n`);
   process.exitCode = 1;
 }

@@ -33,12 +33,17 @@ const LOADS = [1, 2, 5, 10];
 const WARM_UP_S = 3;
 const CAPACITY_S = 3;
 
-const options = benchOptions('overload', 'More requests than the database can answer', {
-  seconds: '6',
-  deadline: '2',
-  work: '100',
-  only: '',
-});
+const options = benchOptions(
+  'overload',
+  'More requests than the database can answer',
+  { seconds: '6', deadline: '2', work: '100', only: '' },
+  {
+    seconds: 'of each load',
+    deadline: 'seconds that a customer waits',
+    work: 'milliseconds that a page keeps its connection',
+    only: 'the services with this in their name: fifo, adaptive, pg',
+  },
+);
 const seconds = Number(options.values.seconds);
 const deadlineS = Number(options.values.deadline);
 const workMs = Number(options.values.work);

@@ -8,7 +8,11 @@
  *   postgres.js    Fastify before postgres.js, timestamps as text; unnamed statements, as PgBouncer's transactions want
  *   postgres.js-named   the same with named ones, which PostgreSQL plans once: no way through PgBouncer below 1.21
  *
- * All in turn, several rounds; a way's figure is its middle round. Both ends and the database share the machine.
+ *   …, all months  pgbench, and pg, with the statement that one would write: without the bound on time that
+ *                  services/calls/api/nearby_months.ts puts on a page
+ *
+ * The table has 36 months. All in turn, several rounds; a way's figure is its middle round. Both ends and the database
+ * share the machine.
  */
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
@@ -20,15 +24,18 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startPostgres } from '#engines/postgres.ts';
 import { createPool } from '#platform/database/pool.ts';
+import type { CallFilter } from '#services/calls/api/call_filter.ts';
+import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
 import { pageOfCalls } from '#services/calls/store/calls.ts';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import type { LoadResult } from './http_load.ts';
-import { ACCOUNTS, fillCalls } from './page_calls.ts';
+import { ACCOUNTS, END, fillCalls } from './page_calls.ts';
 import { DATABASE_CONNECTIONS, HTTP_CONNECTIONS, LIMIT, WAYS, type Way } from './page_ways.ts';
 import { benchOptions, finish, type Row, ratio } from './report.ts';
 
 /** Until the compiler has done its work. */
 const WARM_UP_S = 3;
+const ALL_MONTHS = ', all months';
 
 /** One figure: a way, straight or through PgBouncer. */
 interface Runner {
@@ -60,7 +67,9 @@ try {
   const pool = createPool({ url, applicationName: 'bench', size: 2, onIdleError: () => undefined });
   await fillCalls(pool, Number(options.values.rows)).finally(() => pool.end());
 
-  const { sql } = onePage();
+  const all: CallFilter = { iAccount: 1, type: 'all' };
+  const [nearest] = nearbyMonths(all, 'desc', undefined, END - 1);
+  const sql = pageSql(nearest!);
   const targets = [{ url, through: '' }];
   if (findPgBouncer()) {
     const bouncer = await startPgBouncer({ url, poolSize: DATABASE_CONNECTIONS });
@@ -69,7 +78,7 @@ try {
   }
   const runners: Runner[] = [];
   for (const target of targets) {
-    const pgbench = await pgbenchRunner(target.url, target.through);
+    const pgbench = await pgbenchRunner(`pgbench${target.through}`, target.url, sql);
     if (pgbench) runners.push(pgbench);
     for (const way of WAYS.filter((it) => wanted.includes(it))) {
       // PgBouncer below 1.21 has no named statements in transaction mode.
@@ -77,6 +86,9 @@ try {
       runners.push(await serverRunner(way, target.url, target.through, sql));
     }
   }
+  const allMonths = await pgbenchRunner(`pgbench${ALL_MONTHS}`, url, pageSql(all));
+  if (allMonths) runners.push(allMonths);
+  if (wanted.includes('pg')) runners.push(await serverRunner('pg', url, ALL_MONTHS, pageSql(all)));
   for (const runner of runners) stops.push(runner.stop);
   for (let round = 0; round < Number(options.values.rounds); round++) {
     for (const runner of runners) await runner.run();
@@ -94,23 +106,20 @@ async function ownPostgres(): Promise<string> {
 }
 
 /** The product's own statement; all parameters but the account are written into it. */
-function onePage(): { readonly sql: string } {
-  const { sql, parameters } = pageOfCalls({ iAccount: 1, type: 'all' }, 'desc', undefined, LIMIT + 1);
+function pageSql(filter: CallFilter): string {
+  const { sql, parameters } = pageOfCalls(filter, 'desc', undefined, LIMIT + 1);
   const literal = (value: unknown) => (typeof value === 'number' ? String(value) : `'${value}'`);
-  return {
-    sql: sql.replace(/\$(\d+)/g, (name, n) => (name === '$1' ? name : literal(parameters[Number(n) - 1]))),
-  };
+  return sql.replace(/\$(\d+)/g, (name, n) => (name === '$1' ? name : literal(parameters[Number(n) - 1])));
 }
 
 /** @returns undefined where pgbench is not installed */
-async function pgbenchRunner(url: string, through: string): Promise<Runner | undefined> {
+async function pgbenchRunner(name: string, url: string, sql: string): Promise<Runner | undefined> {
   const inPath = (process.env.PATH ?? '').split(':').map((part) => join(part, 'pgbench'));
   const program = [...globSync('/usr/lib/postgresql/*/bin/pgbench').reverse(), ...inPath].find((path) =>
     existsSync(path),
   );
   if (!program) return undefined;
-  const script = join(folder, 'page.sql');
-  const { sql } = onePage();
+  const script = join(folder, `${name}.sql`);
   await writeFile(
     script,
     `\\set account random(1, ${ACCOUNTS})\n${sql.replaceAll('$1', ':account').replaceAll('\n', ' ')};\n`,
@@ -118,7 +127,7 @@ async function pgbenchRunner(url: string, through: string): Promise<Runner | und
   const rates: number[] = [];
   const args = ['-n', '-M', 'extended', '-f', script, '-c', String(DATABASE_CONNECTIONS), '-j', '2'];
   return {
-    name: `pgbench${through}`,
+    name,
     rates,
     cpuMicros: [],
     async run() {
@@ -184,6 +193,7 @@ function report(runners: readonly Runner[]): void {
     const rate = rateOf(`bytes${through}`);
     const of = (peer: string) => rateOf(peer + through);
     const [pgbench, fastify, postgresJs] = [of('pgbench'), of('pg'), of('postgres.js')];
+    const usual = rateOf(`pg${ALL_MONTHS}`);
     if (!rate) return [];
     return [
       {
@@ -192,6 +202,7 @@ function report(runners: readonly Runner[]): void {
         ratio: [
           pgbench ? `${ratio(rate, pgbench)} of pgbench` : 'pgbench is not installed',
           ...(fastify ? [`${(rate / fastify).toFixed(1)} × Fastify + pg`] : []),
+          ...(usual && through === '' ? [`${(rate / usual).toFixed(1)} × that with all months`] : []),
           ...(postgresJs ? [`${(rate / postgresJs).toFixed(1)} × postgres.js`] : []),
         ].join(', '),
         ...(through === '' && { expected: '≥ 50 %, ≥ 5 ×, ≥ 2 ×' }),

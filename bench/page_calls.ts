@@ -1,4 +1,4 @@
-/** Calls to page through: some accounts' over three months, in the product's own tables. */
+/** Calls to page through: some accounts' over three months of three years, in the product's own tables. */
 
 import { migrate } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
@@ -8,12 +8,19 @@ import { addMonths, ensureMonths, monthOf } from '#services/calls/partitions.ts'
 export const ACCOUNTS = 100;
 const START = Date.UTC(2026, 7, 1);
 const SPAN_S = 92 * 86_400;
+/** When a client asks for the newest of them. */
+export const END = START + SPAN_S * 1000;
+/** PostgreSQL plans a statement for every month that it could reach, empty or not. */
+const MONTHS = 36;
 
 /** Fills calls.cdrs with `rows` calls unless it holds some already. */
 export async function fillCalls(pool: Pool, rows: number): Promise<void> {
   await migrate(pool, callsMigrations);
-  const first = monthOf(START);
-  await ensureMonths(pool, [first, addMonths(first, 1), addMonths(first, 2)]);
+  const last = monthOf(END - 1);
+  await ensureMonths(
+    pool,
+    Array.from({ length: MONTHS }, (_, back) => addMonths(last, -back)),
+  );
   const { rowCount } = await pool.query('SELECT 1 FROM calls.cdrs LIMIT 1');
   if (rowCount) return;
   await pool.query(

@@ -30,8 +30,14 @@ export type Outcome = { readonly headlines: readonly Headline[] } | { readonly s
 /**
  * Reads `--json`, `--help` and the benchmark's own options.
  * @param defaults option names with their standard values
+ * @param meanings what an option is, with its unit, where its name does not say it
  */
-export function benchOptions(name: string, what: string, defaults: Record<string, string>): BenchOptions {
+export function benchOptions(
+  name: string,
+  what: string,
+  defaults: Record<string, string>,
+  meanings: Record<string, string> = {},
+): BenchOptions {
   const options: Record<string, { type: 'boolean' | 'string'; default: boolean | string }> = {
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -43,7 +49,11 @@ export function benchOptions(name: string, what: string, defaults: Record<string
     string | boolean
   >;
   if (values.help) {
-    const list = Object.entries(defaults).map(([option, value]) => `  --${option} N   standard: ${value}`);
+    const list = Object.entries(defaults).map(([option, value]) => {
+      const usage = `  --${option} ${value === '' ? 'TEXT' : 'N'}`;
+      const standard = value && `(standard: ${value})`;
+      return [usage, meanings[option], standard].filter(Boolean).join('  ');
+    });
     const [first] = Object.entries(defaults);
     const example = `node bench/${name}.ts ${first ? `--${first[0]} ${first[1]} ` : ''}--json`;
     process.stdout.write(

@@ -44,7 +44,7 @@ test('the dashboard shows what the reference shows', () => {
     'Consecutive Successes: 1,250',
     'Last Check: 2025-11-29 15:30:45',
     'Circuit State: CLOSED',
-    'Queue Length: 3 / 200 (1.5%)',
+    'Queue Length: 3 / 200 (1.5%), the oldest for 0.0 s',
     'Processing: Yes',
     '[░░░░░░░░░░░░░░░░░░░░] 1.5%',
     '• 15:30:45 - Query executed in 0ms (100 rows)',
@@ -74,7 +74,7 @@ test('an outage is told: since when, why, and when it is tried again', () => {
         ...report.servers[0]!,
         ...{ healthy: false, timeSinceDown: 75, lastError: 'connect ECONNREFUSED', consecutiveFailures: 7 },
         circuit: { state: 'OPEN', since: '2025-11-29T15:30:00.000Z', next_probe: '2025-11-29T15:31:00.000Z' },
-        queue: { ...report.servers[0]!.queue, length: 200 },
+        queue: { ...report.servers[0]!.queue, length: 200, oldest_wait_ms: 2_340, order: 'newest_first' },
       },
     ],
   };
@@ -84,6 +84,7 @@ test('an outage is told: since when, why, and when it is tried again', () => {
     'Down for 1m 15s',
     'Consecutive Failures: 7',
     'OPEN, next probe 15:31:00',
+    'Queue Length: 200 / 200 (100.0%), the oldest for 2.3 s, newest first',
     `[${'▓'.repeat(20)}] 100.0%`,
   ]) {
     assert.ok(text.includes(part), `${part} is missing in\n${text}`);
@@ -94,15 +95,16 @@ test('durations', () => {
   assert.deepEqual([5, 65, 3_700, 90_000].map(duration), ['5s', '1m 5s', '1h 1m', '1d 1h 0m']);
 });
 
-test('a screen too low for all has a line for each server', () => {
+test('a screen too low for all has two lines for each server, the bar among them', () => {
   const replica = { ...report.servers[0]!, name: 'replica 1', role: 'replica' as const, replica_lag_s: 2.5 };
   const servers = [report.servers[0]!, replica, { ...replica, name: 'replica 2', healthy: false }];
   const lines = renderDashboard({ ...report, servers }, { columns: 100, rows: 24, colour: false });
   assert.equal(lines.length, 23);
   const text = lines.join('\n');
   for (const part of [
-    'primary: ✅ Healthy 99.8%, CLOSED, queue 3 / 200, 1 at work',
-    'replica 1: ✅ Healthy 99.8%, CLOSED, queue 3 / 200, 1 at work, 2.5 s behind',
+    'primary: ✅ Healthy 99.8%, CLOSED',
+    'replica 1: ✅ Healthy 99.8%, CLOSED, 2.5 s behind',
+    '[░░░░░░░░░░░░░░░░░░░░] 1.5%, 3 / 200, the oldest for 0.0 s, 1 at work',
     'replica 2: ❌ Down',
     'Query executed',
   ]) {

@@ -75,6 +75,7 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
   });
   findings.push(await dataFolder(config));
   findings.push(...(await postgres(config)));
+  findings.push(...(await Promise.all(config.DATABASE_REPLICA_URL.map(replica))));
   return findings;
 }
 
@@ -131,18 +132,12 @@ async function postgres(config: Config): Promise<Finding[]> {
       },
     ];
   }
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   try {
-    await client.connect();
-    const version = (await client.query<{ server_version: string }>('SHOW server_version')).rows[0]!
-      .server_version;
+    const version = await versionOf(url);
+    const where = given ? 'DATABASE_URL' : `embedded at ${withoutPassword(url)}`;
     const answered: Finding =
       Number.parseInt(version, 10) >= NEEDED_POSTGRES
-        ? {
-            part,
-            state: 'ok',
-            says: `${given ? 'DATABASE_URL' : 'embedded'}, PostgreSQL ${version}, answers`,
-          }
+        ? { part, state: 'ok', says: `${where}, PostgreSQL ${version}, answers` }
         : {
             part,
             state: 'fault',
@@ -155,9 +150,42 @@ async function postgres(config: Config): Promise<Finding[]> {
       ? 'check DATABASE_URL, and that the server runs and lets this user in'
       : `see ${postgresFolder(config)}/postgres.log`;
     return [{ part, state: 'fault', says: explainFailure(error), advice }];
+  }
+}
+
+/** One of DATABASE_REPLICA_URL. Where none of them answers, no read does, however well the primary is. */
+async function replica(url: string, index: number): Promise<Finding> {
+  const part = `replica ${index + 1}`;
+  const where = withoutPassword(url);
+  try {
+    return { part, state: 'ok', says: `${where}, PostgreSQL ${await versionOf(url)}, answers` };
+  } catch (error) {
+    return {
+      part,
+      state: 'fault',
+      says: `${where}: ${explainFailure(error)}`,
+      advice: 'check DATABASE_REPLICA_URL; reads go to the replicas alone where any is set',
+    };
+  }
+}
+
+async function versionOf(url: string): Promise<string> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
+    return rows[0]!.server_version;
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+/** As an operator may see and copy it. */
+function withoutPassword(url: string): string {
+  const shown = new URL(url);
+  shown.password = '';
+  shown.searchParams.delete('password');
+  return shown.href;
 }
 
 async function schema(url: string): Promise<Finding> {

@@ -6,5 +6,5 @@ export function explainFailure(error: unknown): string {
     const words = cause instanceof AggregateError ? cause.errors.map(String).join('; ') : cause.message;
     if (words && !said.some((before) => before.includes(words))) said.push(words);
   }
-  return `trunkline: ${said.join('\n  because: ') || String(error)}`;
+  return said.join('\n  because: ') || String(error);
 }

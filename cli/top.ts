@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { readConfig } from '#config';
 import type { MonitoringReport } from '#platform/database/monitoring.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import { reachableHost } from '#system';
 import { renderDashboard } from './dashboard.ts';
 import { explainFailure } from './failure.ts';
 import { print, printJson } from './print.ts';
@@ -31,16 +32,19 @@ interface Options {
 export function topCommand(): Command {
   return new Command('top')
     .description('the dashboard of a running service, live; q quits')
-    .option('--url <url>', 'the service (default: http://127.0.0.1:CALLS_PORT)')
+    .option('--url <url>', 'the service (default: CALLS_PORT on HOST)')
     .option('--key <key>', 'a key of scope operator (default: TRUNKLINE_KEY in the environment)')
     .option('--once', 'draw it once and end')
     .option('--json', 'the figures as JSON, once')
     .addHelpText('after', '\nExample:\n  TRUNKLINE_KEY=tl_… trunkline top --once')
     .action(async (options: Options) => {
-      const url = options.url ?? `http://127.0.0.1:${readConfig(process.env).CALLS_PORT}`;
+      const config = readConfig(process.env);
+      const url = options.url ?? `http://${reachableHost(config)}:${config.CALLS_PORT}`;
       const key = options.key ?? process.env.TRUNKLINE_KEY;
       if (!key)
-        throw new Error('top needs a key of scope operator: --key, or TRUNKLINE_KEY in the environment');
+        throw new Error(
+          'top needs a key of scope operator: --key, or TRUNKLINE_KEY in the environment (trunkline keys create makes one)',
+        );
       const address = new URL('/monitoring', url).href;
       if (options.json) printJson(await reportOf(address, key));
       else if (options.once || !process.stdout.isTTY)
@@ -49,9 +53,10 @@ export function topCommand(): Command {
     });
 }
 
+/** A terminal that does not know its size tells 0. */
 const screen = () => ({
-  columns: process.stdout.columns ?? STANDARD_COLUMNS,
-  rows: process.stdout.rows,
+  columns: process.stdout.columns || STANDARD_COLUMNS,
+  rows: process.stdout.rows || undefined,
   colour: process.stdout.isTTY === true && !process.env.NO_COLOR,
 });
 
@@ -60,7 +65,11 @@ class AnsweredNoError extends Error {}
 
 async function ask(address: string, key: string, accept: string, signal?: AbortSignal): Promise<Response> {
   const headers = { authorization: `Bearer ${key}`, accept };
-  const answer = await fetch(address, { headers, ...(signal && { signal }) });
+  const answer = await fetch(address, { headers, ...(signal && { signal }) }).catch((cause: unknown) => {
+    if (signal?.aborted) throw cause;
+    const { origin } = new URL(address);
+    throw new Error(`no service answers at ${origin}: start it (trunkline up), or give --url`, { cause });
+  });
   if (answer.ok) return answer;
   const body = (await answer.json().catch(() => ({}))) as { error?: string };
   const said = `${address} answers ${answer.status}: ${body.error ?? answer.statusText}`;

@@ -44,6 +44,7 @@ async function welcome({ postgres, calls, monitor }: Partial<Parts>, demo: boole
   }
   note(`api       ${url}   try it at ${url}/docs`);
   note(`monitor   ${monitor!.url}   trunkline status shows what it sees`);
+  note('dashboard TRUNKLINE_KEY=… trunkline top   with an operator key');
   const key = await createFirstKey(pool);
   const example = (bearer: string) =>
     `curl -H 'Authorization: Bearer ${bearer}' '${url}/cdrs?i_account=1&limit=3'`;

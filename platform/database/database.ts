@@ -4,7 +4,8 @@
  * Writes go to the primary. Reads go to the replicas where there are any, and then never to the primary: a replica's
  * failure must not move its load onto the server that takes the calls in. Of the replicas, the freshest that answer are
  * used in turn; one that lags too far behind is left out while another does not. What waits for a replica that is lost
- * goes on to another; a read whose connection is lost is done once more.
+ * goes on to another; a read whose connection is lost is done once more. A read that is to see a certain write waits for
+ * a replica that has it (read_after.ts).
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { MAX_PROBES } from '#platform/resilience/circuit_breaker.ts';
@@ -13,7 +14,8 @@ import { RefusedError } from '#platform/resilience/refused.ts';
 import { CALLS_PER_RETRY, createRetryBudget, RETRY_BUDGET_BURST, retry } from '#platform/resilience/retry.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
 import type { GuardedServer } from './guarded_server.ts';
-import type { Pool } from './pool.ts';
+import { type Pool, withSession } from './pool.ts';
+import { createReadAfter, type ReadAfterOutcome, type WalPosition, walPosition } from './read_after.ts';
 import type { Session } from './session.ts';
 
 export type { Ticket };
@@ -24,21 +26,28 @@ export interface Database {
    * if there is one, in any case on a connection that has just answered: so it must do nothing but read, and nothing of
    * its answer may be sent before it has ended. The breaker has counted the failure, a budget keeps such reads few, and
    * none begins after the ticket's deadline.
+   * @param after what was written up to all of these is seen (read_after.ts)
    */
-  read<T>(ticket: Ticket, work: Read<T>): Promise<T>;
+  read<T>(ticket: Ticket, work: Read<T>, after?: readonly WalPosition[]): Promise<T>;
   /** Reads what a write depends on: on the primary, so that no replica's failure or lag is in a write's way. */
   readForWrite<T>(ticket: Ticket, work: (session: Session) => Promise<T>): Promise<T>;
   /**
    * Work on the primary that opens its transactions itself, one connection at a time, each with `signal`. It is not cut
    * off when its client hangs up: what is half-way stored had better be stored. At its deadline it is.
    */
-  writeOwn<T>(ticket: Ticket, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<T>;
+  writeOwn<T>(ticket: Ticket, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<Written<T>>;
   /**
    * A small read that must work when requests do not get through: past queue and breaker, with little time, one at a
-   * time. On a replica where there is one.
+   * time. On a replica where there is one that answers: so few reads are no load for the primary.
    * @param share whose turn it is, where several wait
    */
   readAside<T>(share: string, work: (session: Session) => Promise<T>): Promise<T>;
+}
+
+export interface Written<T> {
+  readonly value: T;
+  /** For reads that are to see it; null where all reads do, and where it could not be told. */
+  readonly position: WalPosition | null;
 }
 
 /** What the data that is read is worth. */
@@ -67,6 +76,8 @@ export interface DatabaseOptions {
   readonly random: () => number;
   /** Told of each read that is done once more, with the server whose connection was lost and how. */
   readonly onRetry?: (server: string, error: unknown) => void;
+  /** Told of each read that had to see a write, by who answered it. */
+  readonly onReadAfter?: (outcome: ReadAfterOutcome) => void;
 }
 
 const NEVER = new AbortController().signal;
@@ -79,7 +90,7 @@ export function createDatabase(options: DatabaseOptions): Database {
   /** A server that goes takes with it what runs on one pool at most: all of that may be done once more. */
   const budget = createRetryBudget(CALLS_PER_RETRY, Math.max(RETRY_BUDGET_BURST, options.poolSize));
 
-  function read<T>(ticket: Ticket, work: Read<T>): Promise<T> {
+  function readAny<T>(ticket: Ticket, work: Read<T>): Promise<T> {
     let lost: { readonly server: GuardedServer; readonly error: unknown } | undefined;
     const attempt = () => {
       if (lost) options.onRetry?.(lost.server.name, lost.error);
@@ -118,11 +129,37 @@ export function createDatabase(options: DatabaseOptions): Database {
     }
   }
 
+  const { onReadAfter } = options;
+  const readAfter = createReadAfter({
+    ...options,
+    readReplica: readAny,
+    readPrimary: primary.run,
+    ...(onReadAfter && { onOutcome: onReadAfter }),
+  });
+
+  /** What has been written stays written: where its position can't be told, only that is missing. */
+  async function written<T>(value: T, pool: Pool, signal: AbortSignal): Promise<Written<T>> {
+    if (!hasSome(replicas)) return { value, position: null };
+    const position = await withSession(pool, walPosition, { signal, clock: options.clock }).catch(() => null);
+    return { value, position };
+  }
+
   return {
-    read,
+    read: (ticket, work, after = []) =>
+      hasSome(after) && hasSome(replicas) ? readAfter(ticket, work, after) : readAny(ticket, work),
     readForWrite: (ticket, work) => primary.run(ticket, work),
-    writeOwn: (ticket, work) => primary.hold({ ...ticket, signal: NEVER }, work),
-    readAside: (share, work) => (choose()?.server ?? primary).runAside(share, work),
+    writeOwn: (ticket, work) =>
+      primary.hold({ ...ticket, signal: NEVER }, async (pool, signal) =>
+        written(await work(pool, signal), pool, signal),
+      ),
+    readAside: async (share, work) => {
+      const replica = choose()?.server;
+      if (!replica) return primary.runAside(share, work);
+      return replica.runAside(share, work).catch((error) => {
+        if (error instanceof RefusedError) throw error;
+        return primary.runAside(share, work);
+      });
+    },
   };
 }
 

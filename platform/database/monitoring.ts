@@ -13,6 +13,7 @@ export interface ServerReport {
   readonly timeSinceDown: number | null;
   readonly lastCheck: string | null;
   readonly lastError: string | null;
+  /** Null for a primary, and for a replica that does not answer. */
   readonly replica_lag_s: number | null;
   readonly circuit: {
     readonly state: BreakerState['name'];
@@ -57,10 +58,10 @@ export function monitoringReport(
   };
 }
 
-/** Down: no read is answered. Degraded: some part does not work, but reads do. */
+/** Down: no read is answered. Degraded: some part does not work, or is being tried, but reads are let through. */
 function overall(servers: readonly ServerReport[]): MonitoringReport['status'] {
   if (servers.every(works)) return 'healthy';
-  return readServers(servers).some(works) ? 'degraded' : 'down';
+  return readServers(servers).some((server) => works(server) || isTried(server)) ? 'degraded' : 'down';
 }
 
 /** The servers that reads go to: the replicas, where there are any. */
@@ -73,7 +74,18 @@ export function readServers(servers: readonly ServerReport[]): readonly ServerRe
 export const works = (server: ServerReport): boolean =>
   (server.healthy || server.lastCheck === null) && server.circuit.state === 'CLOSED';
 
-function serverReport({ server, role, lagS }: WatchedServer): ServerReport {
+/**
+ * It answers its health check, and its breaker closes once requests have succeeded: who sends requests only to what is
+ * ready must send some, or it would never close.
+ */
+const isTried = (server: ServerReport): boolean => server.healthy && server.circuit.state === 'HALF_OPEN';
+
+/** Seconds; null for a primary, and where nobody knows: how far a replica is behind that does not answer can't be told. */
+export const shownLag = ({ server, lagS }: WatchedServer): number | null =>
+  server.monitor.status.healthy ? lagS : null;
+
+function serverReport(watched: WatchedServer): ServerReport {
+  const { server, role } = watched;
   const { monitor, guard } = server;
   const health = monitor.status;
   const { state } = guard.breaker;
@@ -88,7 +100,7 @@ function serverReport({ server, role, lagS }: WatchedServer): ServerReport {
     timeSinceDown: health.timeSinceDown === null ? null : Math.round(health.timeSinceDown / 1000),
     lastCheck: health.lastCheck && new Date(health.lastCheck.at).toISOString(),
     lastError: health.lastError,
-    replica_lag_s: lagS,
+    replica_lag_s: shownLag(watched),
     circuit: {
       state: state.name,
       since: new Date(state.since).toISOString(),

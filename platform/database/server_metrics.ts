@@ -1,6 +1,8 @@
 /** What Prometheus sees of a service's database servers. */
 import type { QueueEvent } from '#platform/resilience/request_queue.ts';
 import { Counter, DURATION_BUCKETS_S, Gauge, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
+import { shownLag } from './monitoring.ts';
+import type { ReadAfterOutcome } from './read_after.ts';
 import type { WatchedServer } from './service_database.ts';
 
 const STATES = ['CLOSED', 'OPEN', 'HALF_OPEN', 'HELD_OPEN'] as const;
@@ -10,6 +12,8 @@ export interface ServerMetrics {
   count(server: string, event: QueueEvent): void;
   /** Counts a read that is done once more, since this server's connection was lost. */
   countRetry(server: string): void;
+  /** Counts a read that had to see a write. */
+  countReadAfter(outcome: ReadAfterOutcome): void;
   /** Reads these servers' states whenever the metrics are asked for. */
   watch(servers: readonly WatchedServer[]): void;
 }
@@ -42,8 +46,15 @@ export function createServerMetrics(registry: Registry): ServerMetrics {
     labelNames: ['server'],
     registers,
   });
+  const readAfter = new Counter({
+    name: 'database_reads_after_write_total',
+    help: 'Reads that had to see a write: a replica had it, had it after a wait, or the primary read',
+    labelNames: ['answered_by'],
+    registers,
+  });
   return {
     countRetry: (server) => retried.inc({ server }),
+    countReadAfter: (answered_by) => readAfter.inc({ answered_by }),
     count: (server, event) => {
       if (event.kind === 'released') {
         work.observe({ server, outcome: event.outcome }, event.ranMs / 1000);
@@ -65,6 +76,7 @@ function watchServers(registers: Registry[], servers: readonly WatchedServer[]):
       labelNames: ['server'],
       registers,
       collect() {
+        this.reset(); // what is null now has no figure; the last one would stay
         for (const watched of servers) {
           const value = read(watched);
           if (value !== null) this.set({ server: watched.server.name }, value);
@@ -81,7 +93,11 @@ function watchServers(registers: Registry[], servers: readonly WatchedServer[]):
   gauge('database_healthy', '1 when the last health check passed', ({ server }) =>
     server.monitor.status.healthy ? 1 : 0,
   );
-  gauge('replica_lag_seconds', 'How far a replica is behind its primary', ({ lagS }) => lagS);
+  gauge(
+    'replica_lag_seconds',
+    'How far a replica is at most behind its primary; without those that do not answer',
+    shownLag,
+  );
   new Gauge({
     name: 'circuit_breaker_state',
     help: '1 for the state that the breaker is in',

@@ -135,6 +135,7 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
         metrics.countRetry(server);
         logger.warn({ server, reason: String(error) }, 'connection lost; the read is done once more');
       },
+      onReadAfter: metrics.countReadAfter,
     }),
     primary,
     servers,

@@ -63,7 +63,7 @@ export const HTTP_ERRORS = {
   },
   rate_limited: { status: 429, message: 'Too many requests with this key', retryable: true },
   internal: { status: 500, message: 'Something went wrong here; it has been logged', retryable: true },
-  unavailable: { status: 503, message: 'The database does not answer', retryable: true },
+  unavailable: { status: 503, message: 'The database does not answer, or too slowly', retryable: true },
 } as const satisfies Record<string, ErrorKind>;
 
 export const httpError = errorCatalogue(HTTP_ERRORS);

@@ -11,7 +11,11 @@ export const REFUSAL_ERRORS = {
     message: 'The answer would have come later than you wait for it',
     retryable: true,
   },
-  database_down: { status: 503, message: 'The database does not answer at present', retryable: true },
+  database_down: {
+    status: 503,
+    message: 'The database is not asked at present: its circuit breaker is open',
+    retryable: true,
+  },
   client_gone: { status: 499, message: 'The client hung up', retryable: true },
   shutting_down: { status: 503, message: 'The service is stopping', retryable: true },
 } as const satisfies Record<string, ErrorKind>;

@@ -31,6 +31,8 @@ export interface ServerOptions {
   readonly registry: Registry;
   /** Origins that browsers may call from; none when empty. */
   readonly corsOrigins: readonly string[];
+  /** Headers of answers that pages may read, beside the server's own. */
+  readonly exposedHeaders?: readonly string[];
   readonly bodyLimitBytes: number;
   /** Turns an error that came up from below (a database driver's, say) into an answer; undefined: not its business. */
   readonly translateError?: (error: Error) => ApiError | undefined;
@@ -89,7 +91,7 @@ export async function createServer(options: ServerOptions) {
   if (options.corsOrigins.length > 0) {
     await server.register(cors, {
       origin: [...options.corsOrigins],
-      exposedHeaders: ['x-request-id', 'retry-after'],
+      exposedHeaders: ['x-request-id', 'retry-after', ...(options.exposedHeaders ?? [])],
     });
   }
   answerErrors(server, options);

@@ -3,12 +3,15 @@
  * so that a start that fails half-way leaves nothing behind, and a stop runs in the reverse order of the start.
  */
 
-/** How long one stop step may take before the next one goes ahead without it. */
+/** How long one stop step may take before the next one goes ahead without it, unless it asks for longer. */
 export const STOP_STEP_LIMIT_MS = 10_000;
 
 export interface Lifetime {
-  /** Registers a step to undo; steps run in reverse order, each at most once. */
-  onStop(what: string, stop: () => unknown): void;
+  /**
+   * Registers a step to undo; steps run in reverse order, each at most once.
+   * @param limitMs how long it may take
+   */
+  onStop(what: string, stop: () => unknown, limitMs?: number): void;
   /** Aborted when stopping begins; for loops and waits. */
   readonly stopping: AbortSignal;
 }
@@ -21,10 +24,10 @@ export interface OwnedLifetime extends Lifetime {
 }
 
 /**
- * @param report told of each step that failed or outlasted STOP_STEP_LIMIT_MS
+ * @param report told of each step that failed or outlasted its limit
  */
 export function createLifetime(report: (what: string, error: unknown) => void): OwnedLifetime {
-  const steps: { what: string; stop: () => unknown }[] = [];
+  const steps: { what: string; stop: () => unknown; limitMs: number }[] = [];
   const controller = new AbortController();
   let stopped: Promise<void> | undefined;
 
@@ -34,7 +37,7 @@ export function createLifetime(report: (what: string, error: unknown) => void): 
     interrupt();
     for (let step = steps.pop(); step; step = steps.pop()) {
       try {
-        await withLimit(Promise.resolve(step.stop()), STOP_STEP_LIMIT_MS);
+        await withLimit(Promise.resolve(step.stop()), step.limitMs);
       } catch (error) {
         report(step.what, error);
       }
@@ -43,7 +46,7 @@ export function createLifetime(report: (what: string, error: unknown) => void): 
 
   return {
     stopping: controller.signal,
-    onStop: (what, stop) => void steps.push({ what, stop }),
+    onStop: (what, stop, limitMs = STOP_STEP_LIMIT_MS) => void steps.push({ what, stop, limitMs }),
     interrupt,
     stop: () => {
       stopped ??= runSteps();

@@ -16,7 +16,8 @@ export const MAX_BATCH = 10_000;
 /** Text of a query: no control characters (PostgreSQL's text has no NUL), and not of any length. */
 const text = (description: string, maxLength = 200) =>
   Type.String({ minLength: 1, maxLength, pattern: '^\\P{Cc}+$', description });
-const oneOf = <T extends string>(values: readonly T[], description: string) =>
+/** One of these words. */
+export const oneOf = <T extends string>(values: readonly T[], description: string) =>
   Type.Unsafe<T>(Type.String({ enum: [...values], description }));
 const nullable = (type: string, description?: string) =>
   Type.Unsafe<string | null>({ type: [type, 'null'], ...(description && { description }) });

@@ -9,18 +9,20 @@ import { openServiceDatabase, type ServiceDatabase } from '#platform/database/se
 import { translateRefusal } from '#platform/http/refusals.ts';
 import { createServer, type Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import type { Lifetime } from '#platform/lifecycle/lifetime.ts';
+import { type Lifetime, STOP_STEP_LIMIT_MS } from '#platform/lifecycle/lifetime.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { createRegistry } from '#platform/telemetry/metrics.ts';
 import { guardedApi } from './api/api.ts';
 import { createAuthenticator } from './api/auth.ts';
-import { createCursors, SECRET_BYTES } from './api/cursor.ts';
+import { createCursors } from './api/cursor.ts';
 import { createTokenVerifier, type TokenVerifier } from './api/jwt.ts';
+import { createRecentWrites, READ_AFTER_HEADER } from './api/read_after.ts';
 import { cdrRoutes } from './api/routes_cdrs.ts';
 import { consumptionRoutes } from './api/routes_consumption.ts';
 import { healthRoutes } from './api/routes_health.ts';
 import { ingestRoutes } from './api/routes_ingest.ts';
 import { monitoringRoutes } from './api/routes_monitoring.ts';
+import { SECRET_BYTES } from './api/seal.ts';
 import { translateDatabaseError } from './errors.ts';
 import { runMaintenance } from './maintenance.ts';
 import { getSecret, putSecret } from './store/keys.ts';
@@ -102,6 +104,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     logger,
     registry,
     corsOrigins: settings.corsOrigins,
+    exposedHeaders: [READ_AFTER_HEADER],
     bodyLimitBytes: settings.bodyLimitBytes,
     translateError: (error) => translateRefusal(error) ?? translateDatabaseError(error),
   });
@@ -119,7 +122,9 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
   // Stopped last: its connection is closed with the others.
   let maintenance = Promise.resolve();
   lifetime.onStop('maintenance of months', () => maintenance);
-  lifetime.onStop('calls service', () => stop(server, database, settings.shutdownGraceMs));
+  const { shutdownGraceMs } = settings;
+  const stopLimitMs = shutdownGraceMs + STOP_STEP_LIMIT_MS;
+  lifetime.onStop('calls service', () => stop(server, database, shutdownGraceMs), stopLimitMs);
 
   await database.waitUntilUp(lifetime.stopping);
   database.startMonitors();
@@ -127,14 +132,17 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
   const { retentionMonths } = settings;
   maintenance = runMaintenance({ pool, clock, logger, retentionMonths }, lifetime.stopping);
 
-  const cursors = createCursors(await sharedSecret(pool, 'cursor'));
+  const secret = await sharedSecret(pool, 'cursor');
+  const cursors = createCursors(secret);
+  const recentWrites = createRecentWrites(secret, settings.maxReplicaLagS * 1000, clock);
   const authenticator = createAuthenticator(database, clock, verifyToken);
   healthRoutes(server, database, clock);
   const { rateLimitPerMinute } = settings;
   await guardedApi(server, { database, clock, authenticator, rateLimitPerMinute }, (api) => {
-    cdrRoutes(api, { database, clock, cursors });
-    consumptionRoutes(api, { database, clock });
-    ingestRoutes(api, { database, clock, newAccounts: { ...settings.newAccounts, country: null } });
+    cdrRoutes(api, { database, clock, cursors, recentWrites });
+    consumptionRoutes(api, { database, clock, recentWrites });
+    const newAccounts = { ...settings.newAccounts, country: null };
+    ingestRoutes(api, { database, clock, recentWrites, newAccounts });
     monitoringRoutes(api, { database, clock, stopping: lifetime.stopping });
   });
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Statement } from '#platform/database/statement.ts';
 import type { CallFilter } from '#services/calls/api/call_filter.ts';
+import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
 import { monthOfICdr } from '#services/calls/intake/copy_text.ts';
 import { addMonths, startOfMonth } from '#services/calls/partitions.ts';
 import { codesOfAccounts, visibleAccount } from '#services/calls/store/accounts.ts';
@@ -43,6 +44,7 @@ interface Plan {
   readonly blocks: number;
   /** Months that were read, not just planned. */
   readonly months: ReadonlySet<string>;
+  readonly planned: ReadonlySet<string>;
 }
 
 async function planOf(statement: Statement<unknown>): Promise<Plan> {
@@ -57,8 +59,10 @@ async function planOf(statement: Statement<unknown>): Promise<Plan> {
     for (const child of node.Plans ?? []) walk(child);
   };
   walk(root);
-  const months = nodes.filter((n) => /^cdrs_\d/.test(n['Relation Name'] ?? '') && n['Actual Loops'] > 0);
+  const planned = nodes.filter((n) => /^cdrs_\d/.test(n['Relation Name'] ?? ''));
+  const months = planned.filter((n) => n['Actual Loops'] > 0);
   return {
+    planned: new Set(planned.map((n) => n['Relation Name']!)),
     nodes,
     blocks: root['Shared Hit Blocks'] + root['Shared Read Blocks'],
     months: new Set(months.map((n) => n['Relation Name']!)),
@@ -117,6 +121,23 @@ for (const order of ['desc', 'asc'] as const) {
     });
   }
 }
+
+test('a page is planned for the months near to where it begins, not for all', async () => {
+  const now = Date.UTC(2026, 11, 15);
+  const { rows } = await pool.query<Place>(
+    `SELECT start_time, i_cdr FROM calls.cdrs_202505 WHERE i_account = 1 ORDER BY start_time LIMIT 1`,
+  );
+  for (const [order, place, months] of [
+    ['desc', undefined, ['cdrs_202611', 'cdrs_202612']],
+    ['desc', rows[0], ['cdrs_202504', 'cdrs_202505']],
+    ['asc', rows[0], ['cdrs_202505', 'cdrs_202506']],
+  ] as const) {
+    const [nearest] = nearbyMonths(base, order, place, now);
+    const plan = await planOf(pageOfCalls(nearest!, order, place, PAGE));
+    assert.deepEqual([...plan.planned].sort(), months);
+    assertByIndex(plan, { months: 2, blocks: 400 });
+  }
+});
 
 test('the thousandth page costs what the first does', async () => {
   const first = await planOf(pageOfCalls(base, 'desc', undefined, PAGE));

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { after, afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { until } from '#engines/cluster/processes.ts';
+import { STOP_STEP_LIMIT_MS } from '#platform/lifecycle/lifetime.ts';
 import { createKey } from '#services/calls/api/keys.ts';
 import { importDemo } from '#services/calls/demo.ts';
 import { type StartedCommand, startCommand } from '#tests/command.ts';
@@ -141,6 +143,8 @@ test('what ends within the grace is answered whole; who comes meanwhile is told 
   // One that was open before may still ask.
   const late = await page(service.url, agent);
   assert.ok(late.status === 0 || late.body.code === 'shutting_down', JSON.stringify(late));
+  // A grace that is longer than stop steps usually may take is given all the same.
+  await sleep(STOP_STEP_LIMIT_MS + 500);
   await unblock();
   const { status, body } = await asked;
   assert.equal(status, 200);

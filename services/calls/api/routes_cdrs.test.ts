@@ -284,8 +284,12 @@ test('a cursor works in every process on the database', async () => {
 });
 
 test('pages while calls come in: each call that was there is seen once, in order, and none twice', async () => {
-  // Few instants, so that many calls share one to the microsecond; two months, so that pages cross partitions.
+  // Few instants, so that many calls share one to the microsecond; near and far months, so that pages cross partitions
+  // and are found in the nearest months, in a year, or beyond.
   const start = fc.constantFrom(
+    T0 - 900 * 86_400_000,
+    T0 - 200 * 86_400_000,
+    T0 - 40 * 86_400_000,
     T0,
     T0 + 0.001,
     T0 + 0.002,

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Database, Ticket } from '#platform/database/database.ts';
 import type { Session } from '#platform/database/session.ts';
+import type { Statement } from '#platform/database/statement.ts';
 import { rfc3339 } from '#platform/database/types.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { DEFAULT_REQUEST_TIMEOUT_MS } from '#platform/resilience/deadline.ts';
@@ -21,19 +22,22 @@ import { boundOf, type Caller, READERS, seesMasked, viewOf } from './caller.ts';
 import { CSV_HEADER, csvLine } from './calls_csv.ts';
 import type { Cursors } from './cursor.ts';
 import { maskCall } from './masking.ts';
+import { nearbyMonths } from './nearby_months.ts';
+import type { RecentWrites } from './read_after.ts';
 import { ticketOf } from './ticket.ts';
 
 export interface CdrRoutesNeeds {
   readonly database: Database;
   readonly clock: Clock;
   readonly cursors: Cursors;
+  readonly recentWrites: RecentWrites;
 }
 
 /** Calls that one statement of an export reads: memory holds two such batches, and no transaction is held open. */
 const EXPORT_BATCH = 2_000;
 
 export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
-  const { database, clock, cursors } = needs;
+  const { database, clock, cursors, recentWrites } = needs;
 
   api.get(
     '/cdrs',
@@ -62,27 +66,32 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         throw badParameter('time_zone', 'is for text/csv; times in JSON are in UTC');
       }
       const after = placeOf(asked, caller);
-      const answer = await database.read(ticket, async (session, from) => {
-        const account = await findAccount(session, asked.filter.iAccount, caller);
-        const page = await readPage(session, asked, after, caller);
-        const total = await totalOf(session, asked, account, after || page.next ? undefined : page.count);
-        const rest = {
-          ...(total !== undefined && { total }),
-          next_cursor: page.next
-            ? cursors.seal(page.next, { query: asked.cursorQuery, view: viewOf(caller) })
-            : null,
-          data_complete_to: account.data_complete_to,
-          replica_lag_s: from.replicaLagS,
-          duration_ms: elapsed(reply),
-        };
-        const bytes = Buffer.concat([
-          PAGE_BEGINS,
-          page.calls,
-          Buffer.from(`,${JSON.stringify(rest).slice(1)}`),
-        ]);
-        page.free?.();
-        return bytes;
-      });
+      const written = recentWrites.before(request);
+      const answer = await database.read(
+        ticket,
+        async (session, from) => {
+          const account = await findAccount(session, asked.filter.iAccount, caller);
+          const page = await readPage(session, asked, after, caller, clock.now());
+          const total = await totalOf(session, asked, account, after || page.next ? undefined : page.count);
+          const rest = {
+            ...(total !== undefined && { total }),
+            next_cursor: page.next
+              ? cursors.seal(page.next, { query: asked.cursorQuery, view: viewOf(caller) })
+              : null,
+            data_complete_to: account.data_complete_to,
+            replica_lag_s: from.replicaLagS,
+            duration_ms: elapsed(reply),
+          };
+          const bytes = Buffer.concat([
+            PAGE_BEGINS,
+            page.calls,
+            Buffer.from(`,${JSON.stringify(rest).slice(1)}`),
+          ]);
+          page.free?.();
+          return bytes;
+        },
+        written,
+      );
       return reply.type('application/json; charset=utf-8').send(answer as never); // bytes of what the schema describes
     },
   );
@@ -106,12 +115,18 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const { i_cdr: iCdr } = request.params;
       const month = monthOfICdr(iCdr);
       if (month === undefined) throw noCall(iCdr);
-      const call = await database.read(ticketOf(request, reply, clock, caller), async (session) => {
-        const end = startOfMonth(addMonths(month, 1));
-        const row = await session.row(callByNumber(iCdr, startOfMonth(month), end));
-        if (!row || !(await session.row(visibleAccount(row.i_account, boundOf(caller))))) throw noCall(iCdr);
-        return row;
-      });
+      const ticket = ticketOf(request, reply, clock, caller);
+      const call = await database.read(
+        ticket,
+        async (session) => {
+          const end = startOfMonth(addMonths(month, 1));
+          const row = await session.row(callByNumber(iCdr, startOfMonth(month), end));
+          if (!row || !(await session.row(visibleAccount(row.i_account, boundOf(caller)))))
+            throw noCall(iCdr);
+          return row;
+        },
+        recentWrites.before(request),
+      );
       return { success: true as const, data: shown(call, caller), duration_ms: elapsed(reply) };
     },
   );
@@ -152,14 +167,17 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       throw callsError('http_1_1_needed');
     }
     const zone = zoneOf(query.time_zone ?? 'UTC');
+    const written = recentWrites.before(request);
     const readBatch = async (after: Place | undefined) => {
       // Each batch has the time of a request: a large export is many short queries, not one long one.
       const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
-      return database.read(batchTicket, (session) =>
-        session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH)),
+      return database.read(
+        batchTicket,
+        (session) => session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH)),
+        written,
       );
     };
-    await database.read(ticket, (session) => findAccount(session, asked.filter.iAccount, caller));
+    await database.read(ticket, (session) => findAccount(session, asked.filter.iAccount, caller), written);
     const first = await readBatch(undefined);
     return reply
       .type('text/csv; charset=utf-8; header=present')
@@ -180,24 +198,38 @@ interface Page {
   readonly free?: () => void;
 }
 
-/** Numbers are masked in JavaScript; a page that shows them goes from PostgreSQL's bytes to JSON's without a stop. */
 async function readPage(
   session: Session,
   asked: CallsAsked,
   after: Place | undefined,
   caller: Caller,
+  now: number,
 ): Promise<Page> {
-  const statement = pageOfCalls(asked.filter, asked.order, after, asked.limit + 1);
-  if (seesMasked(caller)) {
-    const found = await session.rows(statement);
-    const calls = found.slice(0, asked.limit);
-    return {
-      calls: Buffer.from(JSON.stringify(calls.map(maskCall))),
-      count: calls.length,
-      next: found.length > asked.limit ? calls.at(-1) : undefined,
-    };
+  const { order, limit } = asked;
+  const read = seesMasked(caller) ? readMasked : readBytes;
+  let page: Page | undefined;
+  for (const filter of nearbyMonths(asked.filter, order, after, now)) {
+    page?.free?.();
+    page = await read(session, pageOfCalls(filter, order, after, limit + 1), limit);
+    if (page.next) break;
   }
-  const page = await session.json(statement, { limit: asked.limit, keep: ['start_time', 'i_cdr'] });
+  return page!;
+}
+
+/** Numbers are masked in JavaScript. */
+async function readMasked(session: Session, statement: Statement<CallRow>, limit: number): Promise<Page> {
+  const found = await session.rows(statement);
+  const calls = found.slice(0, limit);
+  return {
+    calls: Buffer.from(JSON.stringify(calls.map(maskCall))),
+    count: calls.length,
+    next: found.length > limit ? calls.at(-1) : undefined,
+  };
+}
+
+/** A page that shows numbers goes from PostgreSQL's bytes to JSON's without a stop. */
+async function readBytes(session: Session, statement: Statement<CallRow>, limit: number): Promise<Page> {
+  const page = await session.json(statement, { limit, keep: ['start_time', 'i_cdr'] });
   const { start_time, i_cdr } = page.last ?? {};
   const next =
     page.more && start_time && i_cdr ? { start_time: rfc3339(start_time), i_cdr: Number(i_cdr) } : undefined;

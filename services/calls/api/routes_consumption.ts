@@ -20,12 +20,14 @@ import {
 import type { Api } from './api.ts';
 import { accountOf, badParameter, requireOrder, zoneOf } from './call_query.ts';
 import { type Caller, READERS } from './caller.ts';
+import type { RecentWrites } from './read_after.ts';
 import { elapsed, findAccount } from './routes_cdrs.ts';
 import { ticketOf } from './ticket.ts';
 
 export interface ConsumptionRoutesNeeds {
   readonly database: Database;
   readonly clock: Clock;
+  readonly recentWrites: RecentWrites;
 }
 
 /** Buckets times groups of one answer. */
@@ -38,7 +40,8 @@ const FINER_THAN: Record<Granularity, string> = {
   total: 'total',
 };
 
-export function consumptionRoutes(api: Api, { database, clock }: ConsumptionRoutesNeeds): void {
+export function consumptionRoutes(api: Api, needs: ConsumptionRoutesNeeds): void {
+  const { database, clock, recentWrites } = needs;
   api.get(
     '/consumption',
     {
@@ -60,31 +63,36 @@ export function consumptionRoutes(api: Api, { database, clock }: ConsumptionRout
     const iAccount = accountOf(query.i_account, caller);
     const granularity = query.granularity ?? 'day';
     const askedZone = query.time_zone === undefined ? undefined : zoneOf(query.time_zone);
-    return database.read(ticketOf(reply.request, reply, clock, caller), async (session, source) => {
-      const account = await findAccount(session, iAccount, caller);
-      const accountZone = zoneClock(account.time_zone);
-      const zone = askedZone ?? accountZone ?? zoneOf('UTC');
-      const { from, to } = readRange(query, zone, clock.now());
-      const bounds = bucketBounds(from, to, granularity, zone);
-      if (!bounds) throw tooMany(granularity);
+    const ticket = ticketOf(reply.request, reply, clock, caller);
+    return database.read(
+      ticket,
+      async (session, source) => {
+        const account = await findAccount(session, iAccount, caller);
+        const accountZone = zoneClock(account.time_zone);
+        const zone = askedZone ?? accountZone ?? zoneOf('UTC');
+        const { from, to } = readRange(query, zone, clock.now());
+        const bounds = bucketBounds(from, to, granularity, zone);
+        if (!bounds) throw tooMany(granularity);
 
-      const sums = (days: ZoneClock | undefined) =>
-        session.rows(sumUsage(iAccount, spansOfBuckets(bounds, days), query.group_by, MAX_ROWS + 2));
-      let rows = await sums(accountZone);
-      if (!rows[0]!.days_confirmed) rows = await sums(undefined);
-      if (rows.length > MAX_ROWS + 1) throw tooMany(granularity);
-      return {
-        success: true as const,
-        data: bucketsOf(rows, bounds, zone, query.group_by),
-        totals: sumsOf(rows[0]!),
-        i_account: iAccount,
-        granularity,
-        time_zone: zone.timeZone,
-        data_complete_to: account.data_complete_to,
-        replica_lag_s: source.replicaLagS,
-        duration_ms: elapsed(reply),
-      };
-    });
+        const sums = (days: ZoneClock | undefined) =>
+          session.rows(sumUsage(iAccount, spansOfBuckets(bounds, days), query.group_by, MAX_ROWS + 2));
+        let rows = await sums(accountZone);
+        if (!rows[0]!.days_confirmed) rows = await sums(undefined);
+        if (rows.length > MAX_ROWS + 1) throw tooMany(granularity);
+        return {
+          success: true as const,
+          data: bucketsOf(rows, bounds, zone, query.group_by),
+          totals: sumsOf(rows[0]!),
+          i_account: iAccount,
+          granularity,
+          time_zone: zone.timeZone,
+          data_complete_to: account.data_complete_to,
+          replica_lag_s: source.replicaLagS,
+          duration_ms: elapsed(reply),
+        };
+      },
+      recentWrites.before(reply.request),
+    );
   }
 }
 

@@ -3,7 +3,7 @@
  * `/health/ready`: requests would be served; send them elsewhere when not. `/health`: in words and figures, for people.
  */
 import { Type } from 'typebox';
-import { monitoringReport, readServers, works } from '#platform/database/monitoring.ts';
+import { monitoringReport, readServers, type ServerReport, works } from '#platform/database/monitoring.ts';
 import type { ServiceDatabase } from '#platform/database/service_database.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -27,6 +27,8 @@ const Health = Type.Object({
 
 const RETRY_AFTER_S = 2;
 
+const HELD_BACK = 'The database answers its health check, but requests wait: its circuit breaker is open';
+
 export function healthRoutes(server: Server, database: ServiceDatabase, clock: Clock): void {
   const startedAt = clock.now();
   const report = () => monitoringReport(database, startedAt, clock.now());
@@ -44,7 +46,8 @@ export function healthRoutes(server: Server, database: ServiceDatabase, clock: C
 
   server.get('/health/ready', { schema: schema('Requests would be served', Words) }, async () => {
     if (database.stopping) throw new RefusedError('shutting_down', { waitedMs: 0 });
-    if (report().status === 'down') throw callsError('unavailable', { retryAfterS: RETRY_AFTER_S });
+    const { status, servers } = report();
+    if (status === 'down') throw notServing(servers);
     return { success: true as const, status: 'ready' };
   });
 
@@ -64,7 +67,17 @@ export function healthRoutes(server: Server, database: ServiceDatabase, clock: C
       timeSinceDown,
       lastCheck,
     };
-    if (status === 'down') throw callsError('unavailable', { fields: figures, retryAfterS: RETRY_AFTER_S });
+    if (status === 'down') throw notServing(servers, figures);
     return { success: true as const, ...figures };
+  });
+}
+
+/** That no read is answered, and whose doing it is: the database's, or its circuit breaker's. */
+function notServing(servers: readonly ServerReport[], fields: Readonly<Record<string, unknown>> = {}) {
+  const heldBack = readServers(servers).some((server) => server.healthy);
+  return callsError('unavailable', {
+    ...(heldBack && { message: HELD_BACK }),
+    fields,
+    retryAfterS: RETRY_AFTER_S,
   });
 }

@@ -20,12 +20,14 @@ import { codesOfAccounts } from '../store/accounts.ts';
 import type { Api } from './api.ts';
 import { WRITERS } from './caller.ts';
 import { namedAccounts, POSTED_FIELDS, POSTED_SOURCE, recordFromFields } from './posted_record.ts';
+import { READ_AFTER_HEADER, type RecentWrites } from './read_after.ts';
 import { elapsed } from './routes_cdrs.ts';
 import { ticketOf } from './ticket.ts';
 
 export interface IngestRoutesNeeds {
   readonly database: Database;
   readonly clock: Clock;
+  readonly recentWrites: RecentWrites;
   /** How accounts are made for a post that asks for it. */
   readonly newAccounts: {
     readonly currency: string;
@@ -85,7 +87,7 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
           needs.database.readForWrite(ticket, (session) => session.rows(codesOfAccounts(iAccounts)));
         const contentType = request.headers['content-type'] ?? '';
         const posted = await readBody(request.body as unknown as Buffer | undefined, contentType, codes);
-        const outcomes = await batches.take(
+        const { value: outcomes, position } = await batches.take(
           ticket,
           {
             file: 'POST /cdrs',
@@ -96,6 +98,9 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
           },
           posted.rows,
         );
+        if (position !== null) {
+          reply.header(READ_AFTER_HEADER, needs.recentWrites.note(request.caller!, position));
+        }
         const count = (kind: RowOutcome['kind']) =>
           outcomes.filter((outcome) => outcome.kind === kind).length;
         return {

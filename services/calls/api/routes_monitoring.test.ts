@@ -101,7 +101,9 @@ test('a breaker opened by hand holds requests until their deadline, and says who
   assert.equal(status, 200);
   const { state, held_by: heldBy } = body.data.servers[0].circuit;
   assert.deepEqual([state, heldBy], ['HELD_OPEN', 'test operator']);
-  assert.equal((await api.get('/health/ready', null)).status, 503);
+  const ready = await api.get('/health/ready', null);
+  assert.equal(ready.status, 503);
+  assert.match(ready.body.error, /answers its health check.*circuit breaker is open/);
 
   const held = await api.get(page, customer, { 'request-timeout': '0.3' });
   assert.equal(held.status, 503);
@@ -124,7 +126,10 @@ test('released by hand it finds out by probes', async () => {
   await order('open');
   const { body } = await order('release');
   assert.equal(body.data.servers[0].circuit.state, 'HALF_OPEN');
+  assert.equal((await api.get('/health/ready', null)).status, 200, 'or no balancer would send it the probes');
+  assert.equal((await api.get('/health', null)).body.status, 'degraded');
   for (let probe = 0; probe < 3; probe++) assert.equal((await api.get(page, customer)).status, 200);
+  assert.equal((await api.get('/health', null)).body.status, 'healthy');
   assert.equal((await report()).servers[0].circuit.state, 'CLOSED');
 });
 
@@ -149,7 +154,9 @@ test('a key that is revoked ends there too', async () => {
 });
 
 test('orders that make no sense are refused', async () => {
-  assert.equal((await order('explode')).status, 400);
+  const unknown = await order('explode');
+  assert.equal(unknown.status, 400);
+  assert.match(unknown.body.error, /must be one of: open, close, release$/);
   const nowhere = await api.post({ server: 'replica 9', action: 'open' }, operator, '/monitoring/breaker');
   assert.equal(nowhere.status, 404);
   assert.match(nowhere.body.error, /there are: primary/);

@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import { type MonitoringReport, monitoringReport } from '#platform/database/monitoring.ts';
 import type { ServiceDatabase } from '#platform/database/service_database.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { answer, failures } from '../contract.ts';
+import { answer, failures, oneOf } from '../contract.ts';
 import { callsError } from '../errors.ts';
 import type { Api } from './api.ts';
 import { elapsed } from './routes_cdrs.ts';
@@ -37,10 +37,10 @@ const Report = Type.Unsafe<MonitoringReport>(
 const BreakerOrder = Type.Object(
   {
     server: Type.String({ maxLength: 40, description: 'As in the report: primary, replica 1 …' }),
-    action: Type.Union([Type.Literal('open'), Type.Literal('close'), Type.Literal('release')], {
-      description:
-        'open: let nothing through until closed or released by hand; close: let all through; release: find out by probes',
-    }),
+    action: oneOf(
+      ['open', 'close', 'release'],
+      'open: let nothing through until closed or released by hand; close: let all through; release: find out by probes',
+    ),
   },
   { additionalProperties: false },
 );

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Database, Ticket } from '#platform/database/database.ts';
+import type { Database, Ticket, Written } from '#platform/database/database.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import { callRow } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
+import type { RowOutcome } from './intake.ts';
 import type { OriginOptions } from './origin.ts';
 import { createPostBatches, MAX_WAITING_ROWS } from './post_batches.ts';
 
@@ -22,6 +23,8 @@ const options: OriginOptions = {
   readOptions: {},
   newAccounts: { currency: 'EUR', timeZone: 'UTC', country: null },
 };
+const outcomesOf = async (taken: Promise<Written<RowOutcome[]>>) => (await taken).value;
+
 /** The database's own queue has tests of its own: here work goes straight through, and is counted. */
 function straightThrough(): {
   database: Database;
@@ -37,7 +40,7 @@ function straightThrough(): {
     writeOwn: async (_ticket, work) => {
       count++;
       if (failure) throw failure;
-      return work(pool, new AbortController().signal);
+      return { value: await work(pool, new AbortController().signal), position: '0/1' };
     },
   };
   const fail = (error: Error | undefined) => {
@@ -51,7 +54,7 @@ test('posts that come while one is being stored share the next transaction, and 
   const batches = createPostBatches(database);
   const rows = Array.from({ length: 40 }, () => callRow());
   const answers = await Promise.all(
-    rows.map((row, i) => batches.take(ticket, options, i % 2 ? [row] : [row, row])),
+    rows.map((row, i) => outcomesOf(batches.take(ticket, options, i % 2 ? [row] : [row, row]))),
   );
   assert.equal(transactions(), 2);
   answers.forEach((outcomes, i) => {
@@ -77,7 +80,7 @@ test('a database that fails fails every post that waited for it, and the next on
     ['rejected', 'rejected', 'rejected'],
   );
   fail(undefined);
-  assert.equal((await batches.take(ticket, options, [callRow()]))[0]!.kind, 'stored');
+  assert.equal((await outcomesOf(batches.take(ticket, options, [callRow()])))[0]!.kind, 'stored');
 });
 
 test('more than may wait is turned away at once', async () => {
@@ -119,10 +122,11 @@ test('a post that waits is refused at its own deadline and not stored; another k
     batches.take({ ...ticket, deadline: systemClock.monotonic() + 20 }, options, [hasty]),
     (error) => error instanceof RefusedError && error.refusal === 'deadline' && error.details.waitedMs >= 20,
   );
-  const [other] = await batches.take({ ...ticket, share: 'y' }, options, [callRow()]);
+  const [other] = await outcomesOf(batches.take({ ...ticket, share: 'y' }, options, [callRow()]));
   assert.equal(other!.kind, 'stored');
   first.resolve();
-  assert.equal((await long)[0]!.kind, 'stored');
+  assert.equal((await outcomesOf(long))[0]!.kind, 'stored');
   assert.equal(transactions(), 2);
-  assert.equal((await batches.take(ticket, options, [hasty]))[0]!.kind, 'stored', 'it was not stored before');
+  const [again] = await outcomesOf(batches.take(ticket, options, [hasty]));
+  assert.equal(again!.kind, 'stored', 'it was not stored before');
 });

@@ -4,7 +4,7 @@
  * service adds no wait at all, and every answer still comes after its calls are on disk. Each key's posts go by
  * themselves: a large post of one holds up no other's.
  */
-import type { Database, Ticket } from '#platform/database/database.ts';
+import type { Database, Ticket, Written } from '#platform/database/database.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { callAt } from '#platform/resilience/deadline.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
@@ -27,13 +27,13 @@ export interface PostBatches {
    *   being stored then may be stored all the same, and is recognised when it comes again. The database's error when it
    *   fails
    */
-  take(ticket: Ticket, options: OriginOptions, rows: readonly Taken[]): Promise<RowOutcome[]>;
+  take(ticket: Ticket, options: OriginOptions, rows: readonly Taken[]): Promise<Written<RowOutcome[]>>;
 }
 
 interface Post {
   readonly ticket: Ticket;
   readonly rows: readonly Taken[];
-  readonly done: (outcomes: RowOutcome[]) => void;
+  readonly done: (written: Written<RowOutcome[]>) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -54,10 +54,10 @@ export function createPostBatches(database: Database, clock: Clock = systemClock
     while (line.waiting.length > 0) {
       const posts = nextBatch(line);
       try {
-        const outcomes = await store(line, posts);
+        const { value: outcomes, position } = await store(line, posts);
         let at = 0;
         for (const post of posts) {
-          post.done(outcomes.slice(at, at + post.rows.length));
+          post.done({ value: outcomes.slice(at, at + post.rows.length), position });
           at += post.rows.length;
         }
       } catch (error) {
@@ -69,7 +69,7 @@ export function createPostBatches(database: Database, clock: Clock = systemClock
     if (lines.size > MAX_LINES) lines.delete(key);
   }
 
-  function store(line: Line, posts: readonly Post[]): Promise<RowOutcome[]> {
+  function store(line: Line, posts: readonly Post[]): Promise<Written<RowOutcome[]>> {
     const first = posts[0]!.ticket;
     const deadline = Math.max(...posts.map((post) => post.ticket.deadline));
     const ticket: Ticket = { ...first, share: `posts:${first.share}`, deadline };
@@ -94,7 +94,7 @@ export function createPostBatches(database: Database, clock: Clock = systemClock
         return Promise.reject(new RefusedError('queue_overload', { waitedMs: 0 }));
       }
       lines.set(key, line);
-      const { promise, resolve, reject } = Promise.withResolvers<RowOutcome[]>();
+      const { promise, resolve, reject } = Promise.withResolvers<Written<RowOutcome[]>>();
       const arrived = clock.monotonic();
       const post: Post = { ticket, rows, done: resolve, failed: reject };
       const forgetDeadline = callAt(clock, ticket.deadline, () => {

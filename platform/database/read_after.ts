@@ -1,0 +1,108 @@
+/**
+ * Reading one's own writes where reads go to replicas.
+ *
+ * A write is followed by asking the primary how far its write-ahead log is on disk: whatever was committed on that
+ * connection lies before. Who is to see the write reads after that position: a replica is asked, in the transaction of
+ * the read itself (a bouncer may give each transaction another replica), whether it has replayed so far. One that has
+ * not is asked again a little later, or another one, for READ_AFTER_WAIT_MS in all; then the primary reads. Only a
+ * replica that answers and is behind sends a read there, and few such reads run at once, so that replicas that fail or
+ * lag do not move their load onto the server that takes the calls in.
+ */
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { Outcome } from '#platform/resilience/failure_rule.ts';
+import { RefusedError } from '#platform/resilience/refused.ts';
+import { createRequestQueue } from '#platform/resilience/request_queue.ts';
+import type { Ticket } from '#platform/resilience/ticket.ts';
+import type { Read } from './database.ts';
+import { type Session, transaction } from './session.ts';
+
+/** A place in the primary's write-ahead log, as PostgreSQL writes it: `16/B374D848`. */
+export type WalPosition = string;
+
+/** How long replicas have to catch up before the primary is asked. */
+export const READ_AFTER_WAIT_MS = 500;
+/** Between two questions at first; it doubles. */
+const FIRST_PAUSE_MS = 10;
+/** Of the primary's connections, one in so many may serve reads that its replicas are too far behind for. */
+const PRIMARY_SHARE = 5;
+/** How many of them may wait for it. */
+const PRIMARY_QUEUE_LIMIT = 20;
+
+/** Who answered a read that had a position to be after. */
+export type ReadAfterOutcome = 'replica' | 'replica_waited' | 'primary';
+
+/**
+ * Where the log is after what this connection has committed. Without synchronous_commit a commit need not be on disk
+ * yet, and the place where the next record goes is taken; that can lie behind an empty page's header, where no replica
+ * comes before the next record.
+ */
+export async function walPosition({ client }: Session): Promise<WalPosition> {
+  const { rows } = await client.query<{ position: WalPosition }>(
+    `SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN pg_current_wal_insert_lsn()
+            ELSE pg_current_wal_flush_lsn() END::text AS position`,
+  );
+  return rows[0]!.position;
+}
+
+const BEHIND = Symbol('behind');
+
+/** `work` in a transaction, on a server that has replayed the log up to all of `positions`; else BEHIND. */
+const unlessBehind =
+  <T>(work: Read<T>, positions: readonly WalPosition[]): Read<T | typeof BEHIND> =>
+  (session, from) =>
+    transaction(session, async () => {
+      const { rows } = await session.client.query<{ reached: boolean }>(
+        'SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= ALL ($1::pg_lsn[]) AS reached',
+        [positions],
+      );
+      return rows[0]!.reached ? work(session, from) : BEHIND;
+    });
+
+export interface ReadAfterOptions {
+  readonly readReplica: <T>(ticket: Ticket, work: Read<T>) => Promise<T>;
+  readonly readPrimary: <T>(ticket: Ticket, work: (session: Session) => Promise<T>) => Promise<T>;
+  /** The primary's connections. */
+  readonly poolSize: number;
+  readonly clock: Clock;
+  readonly onOutcome?: (outcome: ReadAfterOutcome) => void;
+}
+
+export type ReadAfter = <T>(ticket: Ticket, work: Read<T>, positions: readonly WalPosition[]) => Promise<T>;
+
+/** @returns reads that see all that was written up to their positions; they throw as other reads do */
+export function createReadAfter(options: ReadAfterOptions): ReadAfter {
+  const { clock, readReplica, readPrimary, onOutcome } = options;
+  const slots = Math.max(1, Math.floor(options.poolSize / PRIMARY_SHARE));
+  const queue = createRequestQueue({ slots, limit: PRIMARY_QUEUE_LIMIT, order: 'fifo', clock });
+
+  async function onPrimary<T>(ticket: Ticket, work: Read<T>): Promise<T> {
+    const admission = await queue.enter(ticket);
+    if (!admission.admitted) throw new RefusedError(admission.refusal, { waitedMs: admission.waitedMs });
+    let outcome: Outcome = 'neutral';
+    try {
+      const answer = await readPrimary(ticket, (session) => work(session, { replicaLagS: null }));
+      outcome = 'success';
+      return answer;
+    } finally {
+      admission.slot.release(outcome);
+    }
+  }
+
+  return async (ticket, work, positions) => {
+    const until = Math.min(clock.monotonic() + READ_AFTER_WAIT_MS, ticket.deadline);
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs *= 2) {
+      const answer = await readReplica(ticket, unlessBehind(work, positions));
+      if (answer !== BEHIND) {
+        onOutcome?.(pauseMs === FIRST_PAUSE_MS ? 'replica' : 'replica_waited');
+        return answer;
+      }
+      const leftMs = until - clock.monotonic();
+      if (leftMs <= 0 || ticket.signal.aborted) break;
+      // A client that hangs up meanwhile is found out by the queue that comes next.
+      await clock.sleep(Math.min(pauseMs, leftMs), ticket.signal).catch(() => undefined);
+    }
+    const answer = await onPrimary(ticket, work);
+    onOutcome?.('primary');
+    return answer;
+  };
+}

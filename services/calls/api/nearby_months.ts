@@ -1,0 +1,42 @@
+/**
+ * A page begins at one end of a list and rarely reaches far, yet PostgreSQL plans a statement for every month that it
+ * could reach: 36 months cost six times what one does. So a page is looked for in the nearest months, then in a year,
+ * and at last in all that is asked for. What is found in a narrower stretch is the page as soon as it is full, since
+ * every call outside of the stretch comes later in the order.
+ */
+import { addMonths, monthOf, startOfMonth } from '../partitions.ts';
+import type { Order, Place } from '../store/calls.ts';
+import type { CallFilter } from './call_filter.ts';
+
+/** How many months are looked through before all are. */
+const STRETCHES = [2, 12];
+
+/**
+ * The filter, ever less narrowed; the last one is the filter itself.
+ * @param after where the page before ended
+ * @param now milliseconds since 1970
+ */
+export function* nearbyMonths(
+  filter: CallFilter,
+  order: Order,
+  after: Place | undefined,
+  now: number,
+): Generator<CallFilter> {
+  const { from, to } = filter;
+  const begin = after?.start_time ?? (order === 'desc' ? to : from);
+  if (order === 'desc') {
+    // Calls in the future are odd and few: where the list is open on that side, they are in every stretch.
+    const first = monthOf(Math.min(now, begin === undefined ? now : Date.parse(begin)));
+    for (const months of STRETCHES) {
+      const since = startOfMonth(addMonths(first, 1 - months));
+      if (from === undefined || Date.parse(from) < Date.parse(since)) yield { ...filter, from: since };
+    }
+  } else if (begin !== undefined) {
+    const first = monthOf(Date.parse(begin));
+    for (const months of STRETCHES) {
+      const until = startOfMonth(addMonths(first, months));
+      if (to === undefined || Date.parse(to) > Date.parse(until)) yield { ...filter, to: until };
+    }
+  }
+  yield filter;
+}
