@@ -5,11 +5,10 @@ import { availableParallelism, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import pg from 'pg';
 import { type Config, ConfigError, readConfig, SETTINGS } from '#config';
-import { findPostgres } from '#engines/postgres.ts';
+import { EMBEDDED_DATABASE, findPostgres, postgresFolder } from '#engines/postgres.ts';
 import { pendingMigrations } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/module.ts';
-import { EMBEDDED_DATABASE, postgresFolder } from '#system';
+import { callsMigrations } from '#services/calls/schema.ts';
 import { explainFailure } from './failure.ts';
 import { print, printJson } from './print.ts';
 

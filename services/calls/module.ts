@@ -2,8 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import type { Migrations } from '#platform/database/migrate.ts';
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { openServiceDatabase, type ServiceDatabase } from '#platform/database/service_database.ts';
 import { translateRefusal } from '#platform/http/refusals.ts';
@@ -26,11 +24,6 @@ import { SECRET_BYTES } from './api/seal.ts';
 import { translateDatabaseError } from './errors.ts';
 import { runMaintenance } from './maintenance.ts';
 import { getSecret, putSecret } from './store/keys.ts';
-
-export const callsMigrations: Migrations = {
-  schema: 'calls',
-  folder: fileURLToPath(new URL('./migrations', import.meta.url)),
-};
 
 export interface CallsSettings {
   readonly host: string;
