@@ -105,15 +105,16 @@ test('durations', () => {
   assert.deepEqual([5, 65, 3_700, 90_000].map(duration), ['5s', '1m 5s', '1h 1m', '1d 1h 0m']);
 });
 
-test('a screen too low for all has a line for each server', () => {
+test('a screen too low for all has two lines for each server, the bar among them', () => {
   const replica = { ...report.servers[0]!, name: 'replica 1', role: 'replica' as const, replica_lag_s: 2.5 };
   const servers = [report.servers[0]!, replica, { ...replica, name: 'replica 2', healthy: false }];
   const lines = renderDashboard({ ...report, servers }, { columns: 100, rows: 24, colour: false });
   assert.equal(lines.length, 23);
   const text = lines.join('\n');
   for (const part of [
-    'primary: ✅ Healthy 99.8%, CLOSED, queue 3 / 200, 1 at work',
-    'replica 1: ✅ Healthy 99.8%, CLOSED, queue 3 / 200, 1 at work, 2.5 s behind',
+    'primary: ✅ Healthy 99.8%, CLOSED',
+    'replica 1: ✅ Healthy 99.8%, CLOSED, 2.5 s behind',
+    '[░░░░░░░░░░░░░░░░░░░░] 1.5%, 3 / 200, the oldest for 0.0 s, 1 at work',
     'replica 2: ❌ Down',
     'Query executed',
   ]) {

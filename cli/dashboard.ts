@@ -19,7 +19,7 @@ type Colour = keyof typeof COLOURS;
 
 /**
  * The whole screen but its last line, where the cursor is; lines fit its width, the activity takes what rows are left.
- * Where the screen is too low for all, each server is told in one line.
+ * Where the screen is too low for all, each server is told in two lines.
  */
 export function renderDashboard(report: MonitoringReport, screen: Screen): string[] {
   const width = Math.max(MIN_COLUMNS, Math.min(MAX_COLUMNS, screen.columns));
@@ -43,7 +43,7 @@ export function renderDashboard(report: MonitoringReport, screen: Screen): strin
   const whole = report.servers.map((server) => serverLines(server, report.servers.length > 1, paint));
   const servers = fits(whole, top.length, screen.rows)
     ? whole.flatMap((lines) => [rule('├', '┤'), ...lines.map(line)])
-    : [rule('├', '┤'), ...report.servers.map((server) => line(serverLine(server, paint)))];
+    : [rule('├', '┤'), ...report.servers.flatMap((server) => shortLines(server, paint).map(line))];
   const fixed = [...top, ...servers, rule('├', '┤'), line('Recent Activity')];
   const left = screen.rows === undefined ? MOST_ACTIVITY : Math.max(0, screen.rows - fixed.length - 2);
   const activity = report.recent_activity
@@ -59,22 +59,21 @@ function fits(servers: readonly string[][], topRows: number, rows = Number.POSIT
   return topRows + serverRows + 2 + WANTED_ACTIVITY + 1 < rows;
 }
 
-/** A server in one line: "primary: ✅ Healthy 99.8%, CLOSED, queue 3 / 200, 10 at work". */
-function serverLine(server: ServerReport, paint: Paint): string {
+/** A server in two lines: "primary: ✅ Healthy 99.8%, CLOSED" and "  [▓▓░░] 1.5%, 3 / 200, 10 at work". */
+function shortLines(server: ServerReport, paint: Paint): string[] {
   const { circuit, queue } = server;
   const lag = server.replica_lag_s === null ? '' : `, ${server.replica_lag_s.toFixed(1)} s behind`;
   const uptime = server.uptimePercent === null ? '' : ` ${server.uptimePercent}%`;
-  return `${server.name}: ${health(server, paint)}${uptime}, ${circuitState(circuit, paint)}, queue ${queue.length} / ${queue.limit}, ${queue.processing} at work${lag}`;
+  return [
+    `${server.name}: ${health(server, paint)}${uptime}, ${circuitState(circuit, paint)}${circuitNote(circuit)}${lag}`,
+    `  ${queueBar(queue, paint)}, ${queue.length} / ${queue.limit}${queueNote(queue)}, ${queue.processing} at work`,
+  ];
 }
 
 type Paint = (colour: Colour, text: string) => string;
 
 function serverLines(server: ServerReport, named: boolean, paint: Paint): string[] {
   const { circuit, queue } = server;
-  const share = queue.length / queue.limit;
-  const filled = Math.round(share * BAR_WIDTH);
-  const barColour = share < 0.5 ? 'green' : share < 0.8 ? 'yellow' : 'red';
-  const percent = `${(share * 100).toFixed(1)}%`;
   return [
     `Database Health${named ? `: ${server.name}` : ''}`,
     `  Status: ${health(server, paint)}${server.timeSinceDown === null ? '' : ` for ${duration(server.timeSinceDown)}`}`,
@@ -88,9 +87,9 @@ function serverLines(server: ServerReport, named: boolean, paint: Paint): string
     '',
     `Request Queue${named ? `: ${server.name}` : ''}`,
     `  Circuit State: ${circuitState(circuit, paint)}${circuitNote(circuit)}`,
-    `  Queue Length: ${queue.length} / ${queue.limit} (${percent})${queueNote(queue)}`,
+    `  Queue Length: ${queue.length} / ${queue.limit} (${percentOf(queue)})${queueNote(queue)}`,
     `  Processing: ${queue.processing > 0 ? `Yes (${queue.processing} of ${queue.slots})` : 'No'}`,
-    `  [${paint(barColour, '▓'.repeat(filled))}${'░'.repeat(BAR_WIDTH - filled)}] ${percent}`,
+    `  ${queueBar(queue, paint)}`,
   ];
 }
 
@@ -108,7 +107,18 @@ function circuitNote(circuit: ServerReport['circuit']): string {
   return circuit.held_by ? `, by ${circuit.held_by}` : '';
 }
 
-function queueNote({ length, oldest_wait_ms: oldestMs, order }: ServerReport['queue']): string {
+type Queue = ServerReport['queue'];
+
+const percentOf = ({ length, limit }: Queue) => `${((length / limit) * 100).toFixed(1)}%`;
+
+function queueBar(queue: Queue, paint: Paint): string {
+  const share = queue.length / queue.limit;
+  const filled = Math.round(share * BAR_WIDTH);
+  const colour = share < 0.5 ? 'green' : share < 0.8 ? 'yellow' : 'red';
+  return `[${paint(colour, '▓'.repeat(filled))}${'░'.repeat(BAR_WIDTH - filled)}] ${percentOf(queue)}`;
+}
+
+function queueNote({ length, oldest_wait_ms: oldestMs, order }: Queue): string {
   const oldest = length > 0 ? `, the oldest for ${(oldestMs / 1000).toFixed(1)} s` : '';
   return order === 'newest_first' ? `${oldest}, newest first` : oldest;
 }

@@ -38,7 +38,7 @@ export interface Database {
   writeOwn<T>(ticket: Ticket, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<Written<T>>;
   /**
    * A small read that must work when requests do not get through: past queue and breaker, with little time, one at a
-   * time. On a replica where there is one.
+   * time. On a replica where there is one that answers: so few reads are no load for the primary.
    * @param share whose turn it is, where several wait
    */
   readAside<T>(share: string, work: (session: Session) => Promise<T>): Promise<T>;
@@ -152,7 +152,14 @@ export function createDatabase(options: DatabaseOptions): Database {
       primary.hold({ ...ticket, signal: NEVER }, async (pool, signal) =>
         written(await work(pool, signal), pool, signal),
       ),
-    readAside: (share, work) => (choose()?.server ?? primary).runAside(share, work),
+    readAside: async (share, work) => {
+      const replica = choose()?.server;
+      if (!replica) return primary.runAside(share, work);
+      return replica.runAside(share, work).catch((error) => {
+        if (error instanceof RefusedError) throw error;
+        return primary.runAside(share, work);
+      });
+    },
   };
 }
 

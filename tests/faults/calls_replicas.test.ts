@@ -167,6 +167,12 @@ suite('replicas', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
       ingest,
     );
     assert.deepEqual([posted.status, posted.body.stored], [200, 1], posted.text);
+    const newcomer = await calls.api.key('operator');
+    assert.equal(
+      (await calls.api.get('/monitoring', newcomer)).status,
+      200,
+      'the dashboard needs no replica',
+    );
 
     await first.start();
     await second.start();

@@ -102,7 +102,7 @@ suite('live, in a terminal', { skip: noPython }, () => {
     const small = plain(top.pictures.at(-2)!);
     assert.ok(small.length < 20, small.join('\n'));
     assert.ok(
-      small.some((line) => line.includes('queue 0 / 200')),
+      small.some((line) => line.includes('0.0%, 0 / 200')),
       small.join('\n'),
     );
 
