@@ -14,6 +14,7 @@ import { keepPostgres } from '#engines/postgres_keeper.ts';
 import { createPool, waitForPostgres } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
+import { errorText } from '#platform/telemetry/error_text.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { type Calls, startCalls } from '#services/calls/module.ts';
 import { bringUpToDate } from '#services/calls/schema.ts';
@@ -101,7 +102,7 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
       });
       try {
         const report = (attempt: number, error: unknown) =>
-          logger('schema').warn({ attempt, reason: String(error) }, 'PostgreSQL does not answer yet');
+          logger('schema').warn({ attempt, reason: errorText(error) }, 'PostgreSQL does not answer yet');
         await waitForPostgres(pool, systemClock, report, lifetime.stopping);
         return { ran: await bringUpToDate(pool, needs.postgres) };
       } finally {

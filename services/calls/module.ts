@@ -12,6 +12,7 @@ import type { Logger } from '#platform/telemetry/logger.ts';
 import { createRegistry } from '#platform/telemetry/metrics.ts';
 import { guardedApi } from './api/api.ts';
 import { createAuthenticator } from './api/auth.ts';
+import { FRESHNESS_HEADERS } from './api/calls_export.ts';
 import { createCursors } from './api/cursor.ts';
 import { createTokenVerifier, type TokenVerifier } from './api/jwt.ts';
 import { createRecentWrites, READ_AFTER_HEADER } from './api/read_after.ts';
@@ -97,7 +98,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     logger,
     registry,
     corsOrigins: settings.corsOrigins,
-    exposedHeaders: [READ_AFTER_HEADER],
+    exposedHeaders: [READ_AFTER_HEADER, ...FRESHNESS_HEADERS],
     bodyLimitBytes: settings.bodyLimitBytes,
     translateError: (error) => translateRefusal(error) ?? translateDatabaseError(error),
   });
@@ -136,7 +137,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     consumptionRoutes(api, { database, clock, recentWrites });
     const newAccounts = { ...settings.newAccounts, country: null };
     ingestRoutes(api, { database, clock, recentWrites, newAccounts });
-    monitoringRoutes(api, { database, clock, stopping: lifetime.stopping });
+    monitoringRoutes(api, { database, clock, authenticator, stopping: lifetime.stopping });
   });
 
   await server.listen({ host: settings.host, port: settings.port });
