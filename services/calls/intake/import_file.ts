@@ -52,9 +52,9 @@ export interface ImportEvents {
 }
 
 /** Rows a transaction. Large enough that its fixed cost vanishes, small enough that a kill loses little work. */
-export const BATCH_ROWS = 10_000;
+export const BATCH_ROWS = 15_000;
 /** The same in bytes: a row of CSV has a few hundred, a mod_json_cdr document tens of thousands. */
-const BATCH_BYTES = 32 * 1024 * 1024;
+const BATCH_BYTES = 16 * 1024 * 1024;
 /**
  * Batches being stored at once, each on a connection of its own. While one waits for its usage's rows, or for the disk
  * at COMMIT, the other's calls go in. More would only wait for each other at the same accounts' days.
