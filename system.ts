@@ -8,15 +8,16 @@
 import { join } from 'node:path';
 import type { Config } from '#config';
 import { startCluster } from '#engines/cluster/cluster.ts';
-import { findTier, type Tier, type TierAddresses } from '#engines/cluster/tier.ts';
+import { runningTier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
+import { EMBEDDED_DATABASE, postgresFolder } from '#engines/postgres.ts';
 import { keepPostgres } from '#engines/postgres_keeper.ts';
-import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
-import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
+import { createPool, waitForPostgres } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { type Calls, callsMigrations, startCalls } from '#services/calls/module.ts';
+import { type Calls, startCalls } from '#services/calls/module.ts';
+import { bringUpToDate } from '#services/calls/schema.ts';
 import { type MonitorService, startMonitor } from '#services/monitor/module.ts';
 
 /** The database that the program runs on, embedded or of the provider's own. */
@@ -46,15 +47,6 @@ export interface Parts {
 
 /** Modules that `trunkline serve` can be asked for; the others come along where they are needed. */
 export const SERVICES = ['calls', 'monitor'] as const;
-
-export const EMBEDDED_DATABASE = 'trunkline';
-
-export const postgresFolder = (config: Config) => join(config.DATA_DIR, 'postgres');
-export const tierFolder = (config: Pick<Config, 'DATA_DIR'>) => join(config.DATA_DIR, 'cluster');
-
-/** The tier of `trunkline cluster up` or `trunkline up --cluster` that runs in DATA_DIR; undefined where none does. */
-export const runningTier = (config: Config): Promise<Tier | undefined> =>
-  findTier(tierFolder(config)).catch(() => undefined);
 
 /** The modules, for one configuration. */
 export function systemModules(config: Config, options: SystemOptions): AnyModule<Parts>[] {
@@ -159,16 +151,6 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
 
 function tierPart({ writeUrl, readUrl }: TierAddresses, what: string): PostgresPart {
   return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what };
-}
-
-/** Migrating a database that others use as well is the operator's decision, so only the embedded one is migrated unasked. */
-export async function bringUpToDate(pool: Pool, postgres: Pick<PostgresPart, 'embedded'>): Promise<string[]> {
-  if (postgres.embedded) return migrate(pool, callsMigrations);
-  const pending = await pendingMigrations(pool, callsMigrations);
-  if (pending.length > 0) {
-    throw new Error(`DATABASE_URL: the database lacks ${pending.length} migrations; run: trunkline migrate`);
-  }
-  return [];
 }
 
 function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settings'] {

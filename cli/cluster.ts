@@ -13,9 +13,8 @@ import { handOver, letIn, proxyOf, sessionsOf, setEverywhere } from '#engines/cl
 import { reloadTier } from '#engines/cluster/reload.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
-import { databaseEnvironmentFile, findTier, type Tier } from '#engines/cluster/tier.ts';
+import { databaseEnvironmentFile, findTier, type Tier, tierFolder } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { tierFolder } from '#system';
 import { asCount } from './option_values.ts';
 import { note, print, printJson, table } from './print.ts';
 

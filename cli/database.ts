@@ -3,9 +3,10 @@
  * the tier that runs in DATA_DIR, else the embedded one, started for the command.
  */
 import { type Config, readConfig } from '#config';
-import { findPostgres, startPostgres } from '#engines/postgres.ts';
+import { runningTier, tierFolder } from '#engines/cluster/tier.ts';
+import { EMBEDDED_DATABASE, findPostgres, postgresFolder, startPostgres } from '#engines/postgres.ts';
 import { createPool, type Pool } from '#platform/database/pool.ts';
-import { bringUpToDate, EMBEDDED_DATABASE, postgresFolder, runningTier, tierFolder } from '#system';
+import { bringUpToDate } from '#services/calls/schema.ts';
 import { note } from './print.ts';
 
 /** A command stores batches one after the other; the second connection is for what it asks meanwhile. */

@@ -66,6 +66,13 @@ export async function findTier(data: string): Promise<Tier> {
   return tierOf(layout, await readSecrets(folder), state.settings);
 }
 
+/** Where the tier of an installation lies. */
+export const tierFolder = (config: { readonly DATA_DIR: string }): string => join(config.DATA_DIR, 'cluster');
+
+/** The tier of `trunkline cluster up` or `trunkline up --cluster` that runs in DATA_DIR; undefined where none does. */
+export const runningTier = (config: { readonly DATA_DIR: string }): Promise<Tier | undefined> =>
+  findTier(tierFolder(config)).catch(() => undefined);
+
 export function tierAddresses(layout: Layout, secrets: Secrets): TierAddresses {
   return { writeUrl: databaseUrl(layout.writes, secrets), readUrl: databaseUrl(layout.reads, secrets) };
 }

@@ -140,6 +140,7 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
         logger.warn({ server, reason: errorText(error) }, 'connection lost; the read is done once more');
       },
       onReadAfter: metrics.countReadAfter,
+      onReadAfterQueue: (event) => metrics.count('primary, after writes', event),
     }),
     primary,
     servers,

@@ -9,7 +9,7 @@ import { answer, failures, oneOf } from '../contract.ts';
 import { callsError } from '../errors.ts';
 import type { Api } from './api.ts';
 import { type Authenticator, KEY_CACHE_MS, readCredentials } from './auth.ts';
-import { elapsed } from './routes_cdrs.ts';
+import { elapsed } from './ticket.ts';
 
 export interface MonitoringRoutesNeeds {
   readonly database: ServiceDatabase;
