@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BOUNCER_CLIENTS } from './configuration.ts';
 import { isUp, parseStatistics } from './haproxy.ts';
-import { type PartStatus, weaknesses } from './status.ts';
+import { doorDoubts, type PartStatus, weaknesses } from './status.ts';
 
 const part = (name: string, role: string, more: Partial<PartStatus> = {}): PartStatus => {
   return {
@@ -62,6 +62,17 @@ test('a part that is in place but could not carry the others counts as a weaknes
   const confirmed = behind.map((p) => (p.name === 'node3' ? { ...p, role: 'sync standby' } : p));
   assert.deepEqual(weaknesses(confirmed, true), []);
   assert.match(weaknesses(whole, true).join(), /no replica confirms commits/);
+});
+
+test('a door is in doubt that leads bouncers to no primary, or to no replica', () => {
+  const rows = (leader: string, replica: string) =>
+    parseStatistics(
+      `# pxname,svname,status,\nleader,node1,${leader},\nleader,FRONTEND,OPEN,\nleader,BACKEND,UP,\n` +
+        `replicas,node1,DOWN,\nreplicas,node2,${replica},\nreplicas,BACKEND,UP,\n`,
+    );
+  assert.deepEqual(doorDoubts(rows('UP', 'UP')), []);
+  assert.deepEqual(doorDoubts(rows('DOWN', 'UP')), ['leads to no primary']);
+  assert.deepEqual(doorDoubts(rows('UP', 'DRAIN')), ['leads to no replica']);
 });
 
 test("HAProxy's CSV is read by the names of its columns", () => {

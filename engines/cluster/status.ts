@@ -98,7 +98,22 @@ function haproxyStatus(view: Views[number], processes: Record<string, PartProces
   const clients = rows
     .filter((row) => row.server === 'FRONTEND' && (row.proxy === 'writes' || row.proxy === 'reads'))
     .reduce((sum, row) => sum + row.sessions, 0);
-  return part(haproxy.name, 'door', processes, { state: 'up', detail: '', connections: clients });
+  const doubts = doorDoubts(rows);
+  return part(haproxy.name, 'door', processes, {
+    state: doubts.length === 0 ? 'up' : 'in doubt',
+    detail: doubts.join('; '),
+    connections: clients,
+  });
+}
+
+/** What a HAProxy process leads bouncers to: each has checks of its own, and may differ from what Patroni says. */
+export function doorDoubts(rows: readonly ServerRow[]): string[] {
+  const leads = (proxy: string) =>
+    rows.some((row) => row.proxy === proxy && !['FRONTEND', 'BACKEND'].includes(row.server) && isUp(row));
+  return [
+    ...(leads('leader') ? [] : ['leads to no primary']),
+    ...(leads('replicas') ? [] : ['leads to no replica']),
+  ];
 }
 
 async function bouncerStatus(

@@ -13,13 +13,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { localLayout } from '#engines/cluster/layout.ts';
 import { signal, until } from '#engines/cluster/processes.ts';
 import { readOrMakeSecrets } from '#engines/cluster/secrets.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { findTier } from '#engines/cluster/tier.ts';
-import { isAlive } from '#engines/processes.ts';
+import { isAlive, run } from '#engines/processes.ts';
 import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
 import { runCommand, startCommand } from '#tests/command.ts';
 
@@ -135,6 +136,17 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
       assert.match(await (await fetch(`${root}/stats;csv`)).text(), /bouncers,pgb2,/);
       assert.match(await (await fetch(`${root}/metrics`)).text(), /haproxy_server_status\{.*server="pgb2"/);
     }
+  });
+
+  test('a reload from a shell with a low limit of open files leaves the tier as large as it is', async () => {
+    const file = join(layoutOf(cluster).folders.configuration, 'haproxy1.cfg');
+    const maxconn = () => /^ +maxconn \d+$/m.exec(readFileSync(file, 'utf8'))?.[0];
+    const before = maxconn();
+    const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
+    const words = 'ulimit -n 1024 && exec "$0" "$1" cluster reload --data "$2"';
+    await run('/bin/sh', ['-c', words, process.execPath, main, cluster.data]);
+    assert.ok(before);
+    assert.equal(maxconn(), before);
   });
 
   test('a second up is refused, and a wrong password too', async () => {
