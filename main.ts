@@ -13,6 +13,6 @@ try {
   if (command === 'import') restartForImport();
   await (await createProgram(command)).parseAsync();
 } catch (error) {
-  process.stderr.write(`${explainFailure(error)}\n`);
+  process.stderr.write(`trunkline: ${explainFailure(error)}\n`);
   process.exitCode = 1;
 }
