@@ -1,9 +1,12 @@
 /** Where `trunkline` starts. Its commands are in cli/. */
 import { explainFailure } from '#cli/failure.ts';
 import { createProgram } from '#cli/program.ts';
+import { restartForImport } from '#cli/restart.ts';
 
 try {
-  await createProgram().parseAsync();
+  const command = process.argv[2];
+  if (command === 'import') restartForImport();
+  await (await createProgram(command)).parseAsync();
 } catch (error) {
   process.stderr.write(`trunkline: ${explainFailure(error)}\n`);
   process.exitCode = 1;

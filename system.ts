@@ -9,13 +9,15 @@ import { join } from 'node:path';
 import type { Config } from '#config';
 import { startCluster } from '#engines/cluster/cluster.ts';
 import { findTier, type TierAddresses } from '#engines/cluster/tier.ts';
+import { EMBEDDED_DATABASE, postgresFolder } from '#engines/postgres.ts';
 import { keepPostgres } from '#engines/postgres_keeper.ts';
-import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
-import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
+import { createPool, waitForPostgres } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
+import { errorText } from '#platform/telemetry/error_text.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { type Calls, callsMigrations, startCalls } from '#services/calls/module.ts';
+import { type Calls, startCalls } from '#services/calls/module.ts';
+import { bringUpToDate } from '#services/calls/schema.ts';
 import { type MonitorService, startMonitor } from '#services/monitor/module.ts';
 
 /** The database that the program runs on, embedded or of the provider's own. */
@@ -45,10 +47,6 @@ export interface Parts {
 
 /** Modules that `trunkline serve` can be asked for; the others come along where they are needed. */
 export const SERVICES = ['calls', 'monitor'] as const;
-
-export const EMBEDDED_DATABASE = 'trunkline';
-
-export const postgresFolder = (config: Config) => join(config.DATA_DIR, 'postgres');
 
 /** The modules, for one configuration. */
 export function systemModules(config: Config, options: SystemOptions): AnyModule<Parts>[] {
@@ -105,7 +103,7 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
       });
       try {
         const report = (attempt: number, error: unknown) =>
-          logger('schema').warn({ attempt, reason: String(error) }, 'PostgreSQL does not answer yet');
+          logger('schema').warn({ attempt, reason: errorText(error) }, 'PostgreSQL does not answer yet');
         await waitForPostgres(pool, systemClock, report, lifetime.stopping);
         return { ran: await bringUpToDate(pool, needs.postgres) };
       } finally {
@@ -153,16 +151,6 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
 
 function tierPart({ writeUrl, readUrl }: TierAddresses, what: string): PostgresPart {
   return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what };
-}
-
-/** Migrating a database that others use as well is the operator's decision, so only the embedded one is migrated unasked. */
-export async function bringUpToDate(pool: Pool, postgres: Pick<PostgresPart, 'embedded'>): Promise<string[]> {
-  if (postgres.embedded) return migrate(pool, callsMigrations);
-  const pending = await pendingMigrations(pool, callsMigrations);
-  if (pending.length > 0) {
-    throw new Error(`DATABASE_URL: the database lacks ${pending.length} migrations; run: trunkline migrate`);
-  }
-  return [];
 }
 
 function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settings'] {

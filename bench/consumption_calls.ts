@@ -9,8 +9,8 @@
  */
 import { migrate } from '#platform/database/migrate.ts';
 import { createPool, type Pool, withTransaction } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/module.ts';
 import { addMonths, type Month, startOfMonth } from '#services/calls/partitions.ts';
+import { callsMigrations } from '#services/calls/schema.ts';
 
 export const ACCOUNTS = 1_000;
 /** Of account 1, of all calls. */

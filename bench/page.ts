@@ -16,8 +16,7 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -28,9 +27,11 @@ import type { CallFilter } from '#services/calls/api/call_filter.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
 import { pageOfCalls } from '#services/calls/store/calls.ts';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
+import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import type { LoadResult } from './http_load.ts';
 import { ACCOUNTS, END, fillCalls } from './page_calls.ts';
 import { DATABASE_CONNECTIONS, HTTP_CONNECTIONS, LIMIT, WAYS, type Way } from './page_ways.ts';
+import { endChild } from './program.ts';
 import { benchOptions, finish, type Row, ratio } from './report.ts';
 
 /** Until the compiler has done its work. */
@@ -45,7 +46,6 @@ interface Runner {
   readonly cpuMicros: number[];
   last?: LoadResult;
   run(): Promise<void>;
-  stop(): Promise<void>;
 }
 
 const run = promisify(execFile);
@@ -60,10 +60,10 @@ const options = benchOptions('page', 'A page of calls by HTTP, beside pgbench', 
 });
 const seconds = Number(options.values.seconds);
 const wanted = options.values.ways!.split(',');
-const folder = await mkdtemp(join(tmpdir(), 'trunkline-bench-'));
-const stops: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
-try {
-  const url = options.values.url || (await ownPostgres());
+
+await runBench(async (atEnd) => {
+  const folder = await temporaryFolder(atEnd);
+  const url = options.values.url || (await ownPostgres(folder, atEnd));
   const pool = createPool({ url, applicationName: 'bench', size: 2, onIdleError: () => undefined });
   await fillCalls(pool, Number(options.values.rows)).finally(() => pool.end());
 
@@ -72,37 +72,32 @@ try {
   const sql = pageSql(nearest!);
   const targets = [{ url, through: '' }];
   if (findPgBouncer()) {
-    const bouncer = await startPgBouncer({ url, poolSize: DATABASE_CONNECTIONS });
-    stops.push(bouncer.stop);
+    const bouncer = await stoppedAtEnd(atEnd, startPgBouncer({ url, poolSize: DATABASE_CONNECTIONS }));
     targets.push({ url: bouncer.url, through: ' through PgBouncer' });
   }
   const runners: Runner[] = [];
   for (const target of targets) {
-    const pgbench = await pgbenchRunner(`pgbench${target.through}`, target.url, sql);
+    const pgbench = await pgbenchRunner(`pgbench${target.through}`, target.url, sql, folder);
     if (pgbench) runners.push(pgbench);
     for (const way of WAYS.filter((it) => wanted.includes(it))) {
       // PgBouncer below 1.21 has no named statements in transaction mode.
       if (target.through && way === 'postgres.js-named') continue;
-      runners.push(await serverRunner(way, target.url, target.through, sql));
+      runners.push(await serverRunner(way, target.url, target.through, sql, atEnd));
     }
   }
-  const allMonths = await pgbenchRunner(`pgbench${ALL_MONTHS}`, url, pageSql(all));
+  const allMonths = await pgbenchRunner(`pgbench${ALL_MONTHS}`, url, pageSql(all), folder);
   if (allMonths) runners.push(allMonths);
-  if (wanted.includes('pg')) runners.push(await serverRunner('pg', url, ALL_MONTHS, pageSql(all)));
-  for (const runner of runners) stops.push(runner.stop);
+  if (wanted.includes('pg')) runners.push(await serverRunner('pg', url, ALL_MONTHS, pageSql(all), atEnd));
   for (let round = 0; round < Number(options.values.rounds); round++) {
     for (const runner of runners) await runner.run();
   }
   report(runners);
-} finally {
-  for (const stop of stops.reverse()) await stop();
-}
+});
 
-async function ownPostgres(): Promise<string> {
+async function ownPostgres(folder: string, atEnd: AtEnd): Promise<string> {
   const settings = { shared_buffers: '512MB', max_wal_size: '4GB' };
-  const server = await startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline', settings });
-  stops.push(server.stop);
-  return server.url;
+  const starting = startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline', settings });
+  return (await stoppedAtEnd(atEnd, starting)).url;
 }
 
 /** The product's own statement; all parameters but the account are written into it. */
@@ -113,7 +108,12 @@ function pageSql(filter: CallFilter): string {
 }
 
 /** @returns undefined where pgbench is not installed */
-async function pgbenchRunner(name: string, url: string, sql: string): Promise<Runner | undefined> {
+async function pgbenchRunner(
+  name: string,
+  url: string,
+  sql: string,
+  folder: string,
+): Promise<Runner | undefined> {
   const inPath = (process.env.PATH ?? '').split(':').map((part) => join(part, 'pgbench'));
   const program = [...globSync('/usr/lib/postgresql/*/bin/pgbench').reverse(), ...inPath].find((path) =>
     existsSync(path),
@@ -134,14 +134,20 @@ async function pgbenchRunner(name: string, url: string, sql: string): Promise<Ru
       const { stdout } = await run(program, [...args, '-T', String(seconds), url], { cwd: '/' });
       rates.push(Math.round(Number(/tps = ([\d.]+)/.exec(stdout)?.[1])));
     },
-    stop: async () => undefined,
   };
 }
 
-async function serverRunner(way: Way, url: string, through: string, sql: string): Promise<Runner> {
+async function serverRunner(
+  way: Way,
+  url: string,
+  through: string,
+  sql: string,
+  atEnd: AtEnd,
+): Promise<Runner> {
   const server = spawn(process.execPath, [beside('page_server.ts'), way, url, sql], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  atEnd(() => endChild(server));
   const lines = createInterface(server.stdout)[Symbol.asyncIterator]();
   const line = async () => String((await lines.next()).value ?? '');
   const port = await line();
@@ -164,9 +170,6 @@ async function serverRunner(way: Way, url: string, through: string, sql: string)
       runner.last = await load(seconds);
       runner.rates.push(runner.last.perSecond);
       runner.cpuMicros.push(await cpu());
-    },
-    async stop() {
-      server.kill('SIGKILL');
     },
   };
   return runner;

@@ -2,8 +2,8 @@
 
 import { migrate } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/module.ts';
 import { addMonths, ensureMonths, monthOf } from '#services/calls/partitions.ts';
+import { callsMigrations } from '#services/calls/schema.ts';
 
 export const ACCOUNTS = 100;
 const START = Date.UTC(2026, 7, 1);

@@ -65,6 +65,16 @@ test('every line is as wide as the screen, coloured or not, and the whole is as 
   }
 });
 
+test('a line that is cut is as wide as the screen, whatever marks are in it', () => {
+  const servers = [report.servers[0]!, { ...report.servers[0]!, name: 'replica 1', healthy: false }];
+  for (let columns = 40; columns <= 80; columns++) {
+    const lines = renderDashboard({ ...report, servers }, { columns, rows: 14, colour: true });
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: colour sequences begin with one
+    const widths = lines.map((l) => l.replaceAll(/\x1b\[\d+m/g, '').replaceAll(/[✅❌]/g, 'xx').length);
+    assert.deepEqual([...new Set(widths)], [columns]);
+  }
+});
+
 test('an outage is told: since when, why, and when it is tried again', () => {
   const down: MonitoringReport = {
     ...report,

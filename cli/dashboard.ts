@@ -148,9 +148,10 @@ function columnsOf(text: string): number {
 
 /** Exactly `width` columns: filled up, or cut (and then without colour). */
 function pad(text: string, width: number): string {
-  const columns = columnsOf(text);
-  if (columns <= width) return text + ' '.repeat(width - columns);
-  return `${text.replaceAll(COLOUR_SEQUENCE, '').slice(0, width - 1)}…`;
+  if (columnsOf(text) <= width) return text + ' '.repeat(width - columnsOf(text));
+  let kept = text.replaceAll(COLOUR_SEQUENCE, '').slice(0, width - 1);
+  while (columnsOf(kept) > width - 1) kept = kept.slice(0, -1);
+  return `${kept}…`.padEnd(kept.length + 1 + width - 1 - columnsOf(kept));
 }
 
 const centre = (text: string, width: number) =>

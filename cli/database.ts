@@ -3,9 +3,9 @@
  * and started for the command when none does.
  */
 import { type Config, readConfig } from '#config';
-import { startPostgres } from '#engines/postgres.ts';
+import { EMBEDDED_DATABASE, postgresFolder, startPostgres } from '#engines/postgres.ts';
 import { createPool, type Pool } from '#platform/database/pool.ts';
-import { bringUpToDate, EMBEDDED_DATABASE, postgresFolder } from '#system';
+import { bringUpToDate } from '#services/calls/schema.ts';
 
 /** A command stores batches one after the other; the second connection is for what it asks meanwhile. */
 const COMMAND_POOL_SIZE = 4;

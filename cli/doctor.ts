@@ -5,14 +5,12 @@ import { availableParallelism, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import pg from 'pg';
 import { type Config, ConfigError, readConfig, SETTINGS } from '#config';
-import { HAPROXIES_DEFAULT } from '#engines/cluster/cluster.ts';
-import { CLIENTS_DEFAULT, limitsFault, openFilesLimit } from '#engines/cluster/limits.ts';
+import { CLIENTS_DEFAULT, HAPROXIES_DEFAULT, limitsFault, openFilesLimit } from '#engines/cluster/limits.ts';
 import { missingPrograms } from '#engines/cluster/programs.ts';
-import { findPostgres } from '#engines/postgres.ts';
+import { EMBEDDED_DATABASE, findPostgres, postgresFolder } from '#engines/postgres.ts';
 import { pendingMigrations } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/module.ts';
-import { EMBEDDED_DATABASE, postgresFolder } from '#system';
+import { callsMigrations } from '#services/calls/schema.ts';
 import { explainFailure } from './failure.ts';
 import { print, printJson } from './print.ts';
 

@@ -1,11 +1,10 @@
 /** `trunkline migrate`: brings a database up to date. */
 import { Command } from 'commander';
 import { readConfig } from '#config';
-import { startPostgres } from '#engines/postgres.ts';
+import { EMBEDDED_DATABASE, postgresFolder, startPostgres } from '#engines/postgres.ts';
 import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
 import { createPool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/module.ts';
-import { EMBEDDED_DATABASE, postgresFolder } from '#system';
+import { callsMigrations } from '#services/calls/schema.ts';
 import { print, printJson } from './print.ts';
 
 interface Options {

@@ -43,6 +43,12 @@ export interface RunningPostgres {
   stop(): Promise<void>;
 }
 
+/** The program's own database within the embedded server. */
+export const EMBEDDED_DATABASE = 'trunkline';
+
+/** Folder of the embedded server within the program's data. */
+export const postgresFolder = ({ DATA_DIR }: { readonly DATA_DIR: string }) => join(DATA_DIR, 'postgres');
+
 const START_LIMIT_S = 60;
 const LOCK_LIMIT_MS = 90_000;
 const LOCK_POLL_MS = 50;

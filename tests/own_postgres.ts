@@ -10,7 +10,7 @@ import { freePort, type RunningPostgres, startPostgres } from '#engines/postgres
 import { identify } from '#engines/processes.ts';
 import { migrate } from '#platform/database/migrate.ts';
 import { createPool, type Pool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/module.ts';
+import { callsMigrations } from '#services/calls/schema.ts';
 
 const DATABASE = 'trunkline';
 /** Nothing here needs the disk to have it: processes are killed, not the machine. */

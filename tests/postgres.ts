@@ -11,7 +11,7 @@ import pg from 'pg';
 import { type RunningPostgres, startPostgres } from '#engines/postgres.ts';
 import { migrate } from '#platform/database/migrate.ts';
 import { createPool, type Pool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/module.ts';
+import { callsMigrations } from '#services/calls/schema.ts';
 
 const FOLDER = join(tmpdir(), `trunkline-tests-${process.getuid?.() ?? 0}`);
 const TEMPLATE_LOCK = 7_274_010;

@@ -131,8 +131,8 @@ function documentedCommands(): { file: string; words: string[] }[] {
   });
 }
 
-test('every documented command and option exists', () => {
-  const program = createProgram();
+test('every documented command and option exists', async () => {
+  const program = await createProgram();
   const faults: string[] = [];
   for (const { file, words } of documentedCommands()) {
     let command: Command = program;
@@ -154,10 +154,10 @@ test('every documented command and option exists', () => {
 const subcommand = (command: Command, word: string | undefined) =>
   command.commands.find((c) => c.name() === word || c.aliases().includes(word ?? ''));
 
-test('every command has help with an example', () => {
+test('every command has help with an example', async () => {
   const leaves = (command: Command): Command[] =>
     command.commands.length > 0 ? command.commands.flatMap(leaves) : [command];
-  const without = leaves(createProgram()).filter((command) => {
+  const without = leaves(await createProgram()).filter((command) => {
     let help = '';
     command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
     return !/Examples?:\n/.test(help);

@@ -11,6 +11,7 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import { MAX_PROBES } from '#platform/resilience/circuit_breaker.ts';
 import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
+import type { QueueEvent } from '#platform/resilience/request_queue.ts';
 import { CALLS_PER_RETRY, createRetryBudget, RETRY_BUDGET_BURST, retry } from '#platform/resilience/retry.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
 import type { GuardedServer } from './guarded_server.ts';
@@ -78,6 +79,8 @@ export interface DatabaseOptions {
   readonly onRetry?: (server: string, error: unknown) => void;
   /** Told of each read that had to see a write, by who answered it. */
   readonly onReadAfter?: (outcome: ReadAfterOutcome) => void;
+  /** Told of each event of the queue of such reads before the primary. */
+  readonly onReadAfterQueue?: (event: QueueEvent) => void;
 }
 
 const NEVER = new AbortController().signal;
@@ -129,12 +132,13 @@ export function createDatabase(options: DatabaseOptions): Database {
     }
   }
 
-  const { onReadAfter } = options;
+  const { onReadAfter, onReadAfterQueue } = options;
   const readAfter = createReadAfter({
     ...options,
     readReplica: readAny,
     readPrimary: primary.run,
     ...(onReadAfter && { onOutcome: onReadAfter }),
+    ...(onReadAfterQueue && { onQueueEvent: onReadAfterQueue }),
   });
 
   /** What has been written stays written: where its position can't be told, only that is missing. */

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { sql } from 'kysely';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { renewalTime } from './connection_lifetime.ts';
 import { createPool, withSession } from './pool.ts';
 import { createProbe } from './probe.ts';
 import type { Session } from './session.ts';
+import { sqlBuilder } from './statement.ts';
 
 const MAX_MS = 60_000;
 const database = await testDatabase();
@@ -63,6 +65,31 @@ test('connections made together are renewed one by one, between two uses and nev
   await clock.advance(15_000);
   await useAll();
   assert.equal(kept(first, await useAll()), 0, 'after the longest lifetime none is left');
+});
+
+test('once cut off, no further statement begins, of whatever kind', async () => {
+  const pool = createPool({
+    url: database.url,
+    applicationName: 'cut off',
+    size: 1,
+    onIdleError: assert.fail,
+  });
+  after(() => pool.end());
+  const one = sql`SELECT 1 AS one`.compile(sqlBuilder<unknown>());
+  const kinds = {
+    rows: (session: Session) => session.rows(one),
+    row: (session: Session) => session.row(one),
+    run: (session: Session) => session.run(one),
+    json: (session: Session) => session.json(one, { limit: 1, keep: [] }),
+  };
+  for (const [kind, begin] of Object.entries(kinds)) {
+    const client = new AbortController();
+    const work = (session: Session) => {
+      client.abort(new Error('the client has hung up'));
+      return begin(session);
+    };
+    await assert.rejects(withSession(pool, work, { signal: client.signal }), /hung up/, kind);
+  }
 });
 
 test('the connection of health checks is renewed too', async () => {

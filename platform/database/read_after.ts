@@ -11,7 +11,7 @@
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Outcome } from '#platform/resilience/failure_rule.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
-import { createRequestQueue } from '#platform/resilience/request_queue.ts';
+import { createRequestQueue, type QueueEvent } from '#platform/resilience/request_queue.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
 import type { Read } from './database.ts';
 import { type Session, transaction } from './session.ts';
@@ -65,15 +65,18 @@ export interface ReadAfterOptions {
   readonly poolSize: number;
   readonly clock: Clock;
   readonly onOutcome?: (outcome: ReadAfterOutcome) => void;
+  /** Told of each event of the queue before the primary. */
+  readonly onQueueEvent?: (event: QueueEvent) => void;
 }
 
 export type ReadAfter = <T>(ticket: Ticket, work: Read<T>, positions: readonly WalPosition[]) => Promise<T>;
 
 /** @returns reads that see all that was written up to their positions; they throw as other reads do */
 export function createReadAfter(options: ReadAfterOptions): ReadAfter {
-  const { clock, readReplica, readPrimary, onOutcome } = options;
+  const { clock, readReplica, readPrimary, onOutcome, onQueueEvent: onEvent } = options;
   const slots = Math.max(1, Math.floor(options.poolSize / PRIMARY_SHARE));
-  const queue = createRequestQueue({ slots, limit: PRIMARY_QUEUE_LIMIT, order: 'fifo', clock });
+  const limit = PRIMARY_QUEUE_LIMIT;
+  const queue = createRequestQueue({ slots, limit, order: 'fifo', clock, ...(onEvent && { onEvent }) });
 
   async function onPrimary<T>(ticket: Ticket, work: Read<T>): Promise<T> {
     const admission = await queue.enter(ticket);

@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import pg, { type Client, type ClientBase } from 'pg';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { createPool, withSession } from './pool.ts';
 import { CANCEL_LIMIT_MS, type RowStreamOptions, streamRows } from './row_stream.ts';
@@ -235,7 +236,8 @@ test('a connection that is lost in the middle rejects, and the pool throws the c
     first = pidOf(client);
     return count(client, ENDLESS, { onRow: (n) => n === 5000 && void kill(first) });
   });
-  await assert.rejects(terminated, { code: '57P01' });
+  // A server that is just then held up by a full socket goes without its last words (57P01).
+  await assert.rejects(terminated, isConnectionLost);
 
   const cut = withSession(small, ({ client }) => {
     assert.notEqual(pidOf(client), first);

@@ -11,6 +11,7 @@ import type { ClientBase } from 'pg';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { type ActivityLog, createActivityLog } from '#platform/resilience/activity.ts';
 import type { QueueOrder } from '#platform/resilience/request_queue.ts';
+import { errorText } from '#platform/telemetry/error_text.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Registry } from '#platform/telemetry/metrics.ts';
 import { createDatabase, type Database, type Replica } from './database.ts';
@@ -80,12 +81,15 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
       ...(healthCheck && { healthCheck }),
       onQueueEvent: (event) => metrics.count(name, event),
       onTransition: ({ from, to, reason, by, cause }) =>
-        logger.warn({ server: name, from, to, reason, by, cause: String(cause ?? '') }, 'circuit breaker'),
+        logger.warn(
+          { server: name, from, to, reason, by, cause: cause === undefined ? '' : errorText(cause) },
+          'circuit breaker',
+        ),
       onHealth: (change) =>
         change.healthy
           ? logger.info({ server: name, down_ms: Math.round(change.downMs) }, 'database recovered')
           : logger.error({ server: name, err: change.error }, 'database down'),
-      onIdleError: (error) => logger.warn({ server: name, reason: error.message }, 'idle connection lost'),
+      onIdleError: (error) => logger.warn({ server: name, reason: errorText(error) }, 'idle connection lost'),
     });
 
   /** How far the primary's clock is ahead of this process's. */
@@ -133,9 +137,10 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
       replicas,
       onRetry: (server, error) => {
         metrics.countRetry(server);
-        logger.warn({ server, reason: String(error) }, 'connection lost; the read is done once more');
+        logger.warn({ server, reason: errorText(error) }, 'connection lost; the read is done once more');
       },
       onReadAfter: metrics.countReadAfter,
+      onReadAfterQueue: (event) => metrics.count('primary, after writes', event),
     }),
     primary,
     servers,
@@ -144,7 +149,8 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
       waitForPostgres(
         primary.pool,
         clock,
-        (attempt, error) => logger.warn({ attempt, reason: String(error) }, 'PostgreSQL does not answer yet'),
+        (attempt, error) =>
+          logger.warn({ attempt, reason: errorText(error) }, 'PostgreSQL does not answer yet'),
         signal,
       ),
     startMonitors: () => {

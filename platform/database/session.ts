@@ -36,6 +36,7 @@ export function createSession(
     rows: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows as Row[],
     row: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows[0] as Row | undefined,
     json: async (statement, options) => {
+      signal?.throwIfAborted();
       const page = await rowsAsJson(client, statement, options);
       onRows(page.count);
       return page;

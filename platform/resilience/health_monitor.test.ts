@@ -83,6 +83,14 @@ test('checks at once and every 2 s; a healthy database is nothing to tell', asyn
   assert.equal(clock.pendingTimers, 0);
 });
 
+test('of an error without words of its own, what its parts say is kept', async () => {
+  const refused = ['::1', '127.0.0.1'].map((address) => new Error(`connect ECONNREFUSED ${address}`));
+  const check = () => Promise.reject(new AggregateError(refused));
+  const { monitor } = setUp(() => FAILS, { check });
+  const { lastError } = await monitor.runOnce();
+  assert.equal(lastError, 'connect ECONNREFUSED ::1; connect ECONNREFUSED 127.0.0.1');
+});
+
 test('a failure and a recovery are told once each', async () => {
   let script = PASSES;
   const { clock, monitor, told } = setUp(() => script);

@@ -12,6 +12,7 @@
  *   if the database is down the queries themselves fail at once and open the breaker.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { errorText } from '#platform/telemetry/error_text.ts';
 import type { CircuitBreaker } from './circuit_breaker.ts';
 import { TimeoutError } from './deadline.ts';
 
@@ -98,7 +99,7 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
       consecutiveSuccesses = 0;
       consecutiveFailures++;
       downSince ??= now;
-      lastError = failure.error instanceof Error ? failure.error.message : String(failure.error);
+      lastError = errorText(failure.error);
       if (wasDownSince === undefined) onChange?.({ healthy: false, error: failure.error });
       if (breakerTold) return;
       breakerTold = failure.error instanceof TimeoutError || consecutiveFailures >= FAILED_CHECKS_TO_TELL;

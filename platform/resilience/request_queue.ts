@@ -5,8 +5,8 @@
  * - slot: the right to use one connection; held from dispatch until `release`.
  * - gate: the breaker; nothing is dispatched without its pass.
  * - dispatch: a waiting request gets a slot. refusal: it leaves without one (ticket.ts has the reasons).
- * - hopeless: less time is left until the deadline than work lately takes. Hopeless requests are refused when a slot
- *   could have gone to them, and only while others compete for it: where nobody waits, trying costs nobody anything,
+ * - hopeless: less time is left until the deadline than work lately takes. Requests that wait are refused for it when a
+ *   slot could have gone to them; one that finds a slot free at once is tried all the same: that costs nobody anything,
  *   and it is how the queue learns that work has become quick again.
  *
  * Order: `fifo`, or `adaptive`: newest first while the queue stands (standing_queue.ts), because under overload FIFO

@@ -136,8 +136,11 @@ const dataCompleteTo = nullable(
 );
 
 const replicaLag = Type.Union([Type.Number(), Type.Null()], {
-  description: 'Seconds that the replica which answered was behind; null where there are none.',
+  description: 'Seconds that the replica which answered was at most behind; null where there are none.',
 });
+
+/** What the data in an answer is worth. */
+const freshness = { data_complete_to: dataCompleteTo, replica_lag_s: replicaLag };
 
 /** An answer's common form around its data. */
 export function answer<Data extends TSchema, More extends Record<string, TSchema> = Record<never, TSchema>>(
@@ -158,18 +161,18 @@ export function answer<Data extends TSchema, More extends Record<string, TSchema
 export const CallsAnswer = answer(Type.Array(Call), {
   total: Type.Optional(Type.Integer({ description: 'How many calls match' })),
   next_cursor: nullable('string', 'For the next page; null: this was the last'),
-  data_complete_to: dataCompleteTo,
-  replica_lag_s: replicaLag,
+  ...freshness,
 });
 /** GET /cdrs answers in one of two forms. */
 export const CallsForms = {
-  description: 'A page, or with `Accept: text/csv` the whole range as a file',
+  description:
+    'A page, or with `Accept: text/csv` the whole range as a file, with `x-data-complete-to` and `x-replica-lag-s` as they were when it began',
   content: {
     'application/json': { schema: CallsAnswer },
     'text/csv': { schema: Type.String({ description: 'RFC 4180 with a header; times with their offset' }) },
   },
 };
-export const CallAnswer = answer(CallDetail);
+export const CallAnswer = answer(CallDetail, freshness);
 
 export const CallParams = Type.Object({
   i_cdr: Type.Integer({
@@ -230,8 +233,7 @@ export const ConsumptionAnswer = answer(Type.Array(Bucket), {
   i_account: Type.Integer(),
   granularity: oneOf(GRANULARITIES, 'As asked'),
   time_zone: Type.String({ description: 'The zone of the buckets' }),
-  data_complete_to: dataCompleteTo,
-  replica_lag_s: replicaLag,
+  ...freshness,
 });
 
 export const PostQuery = Type.Object(

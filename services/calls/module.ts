@@ -2,8 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import type { Migrations } from '#platform/database/migrate.ts';
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { openServiceDatabase, type ServiceDatabase } from '#platform/database/service_database.ts';
 import { translateRefusal } from '#platform/http/refusals.ts';
@@ -14,6 +12,7 @@ import type { Logger } from '#platform/telemetry/logger.ts';
 import { createRegistry } from '#platform/telemetry/metrics.ts';
 import { guardedApi } from './api/api.ts';
 import { createAuthenticator } from './api/auth.ts';
+import { FRESHNESS_HEADERS } from './api/calls_export.ts';
 import { createCursors } from './api/cursor.ts';
 import { createTokenVerifier, type TokenVerifier } from './api/jwt.ts';
 import { createRecentWrites, READ_AFTER_HEADER } from './api/read_after.ts';
@@ -26,11 +25,6 @@ import { SECRET_BYTES } from './api/seal.ts';
 import { translateDatabaseError } from './errors.ts';
 import { runMaintenance } from './maintenance.ts';
 import { getSecret, putSecret } from './store/keys.ts';
-
-export const callsMigrations: Migrations = {
-  schema: 'calls',
-  folder: fileURLToPath(new URL('./migrations', import.meta.url)),
-};
 
 export interface CallsSettings {
   readonly host: string;
@@ -104,7 +98,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     logger,
     registry,
     corsOrigins: settings.corsOrigins,
-    exposedHeaders: [READ_AFTER_HEADER],
+    exposedHeaders: [READ_AFTER_HEADER, ...FRESHNESS_HEADERS],
     bodyLimitBytes: settings.bodyLimitBytes,
     translateError: (error) => translateRefusal(error) ?? translateDatabaseError(error),
   });
@@ -143,7 +137,7 @@ export async function startCalls(needs: CallsNeeds, lifetime: Lifetime): Promise
     consumptionRoutes(api, { database, clock, recentWrites });
     const newAccounts = { ...settings.newAccounts, country: null };
     ingestRoutes(api, { database, clock, recentWrites, newAccounts });
-    monitoringRoutes(api, { database, clock, stopping: lifetime.stopping });
+    monitoringRoutes(api, { database, clock, authenticator, stopping: lifetime.stopping });
   });
 
   await server.listen({ host: settings.host, port: settings.port });

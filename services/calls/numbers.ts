@@ -105,10 +105,11 @@ export function createNumberReader(): NumberReader {
       if (text.length > MAX_WRITTEN_LENGTH || text === '') return { number: text, country: null };
       const known = young.get(country)?.get(text);
       if (known !== undefined) return known;
+      const knownOfOld = old.get(country)?.get(text);
+      if (knownOfOld !== undefined) return knownOfOld;
       // A copy: V8 keeps a text that was cut out of a row as a view of the whole row.
       const own = Buffer.from(text).toString();
-      const settled = old.get(country)?.get(text) ??
-        readNumber(own, planOf(country)) ?? { number: own, country: null };
+      const settled = readNumber(own, planOf(country)) ?? { number: own, country: null };
       remember(country, own, settled);
       return settled;
     },

@@ -5,17 +5,20 @@ import pg from 'pg';
 import { until } from '#engines/cluster/processes.ts';
 import { importDemo } from '#services/calls/demo.ts';
 import { testApi } from '#tests/calls_api.ts';
+import { assertIdle, assertNoMoreResources, openResources } from '#tests/leftovers.ts';
 import { type OwnPostgres, ownDatabase, ownPostgresSkip, ownReplicas } from '#tests/own_postgres.ts';
 
 const LIMIT_MS = 40_000;
 const MAX_LAG_S = 20;
+const POOL_SIZE = 10;
 
 suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
   const database = await ownDatabase({ synchronous_commit: 'on' });
   const replicas = (await ownReplicas(database, 2)) as [OwnPostgres, OwnPostgres];
   await importDemo(database.pool, Date.now());
   const options = { database, replicaUrls: replicas.map(({ url }) => url) };
-  const settings = { earlyProbe: true, maxReplicaLagS: MAX_LAG_S };
+  const settings = { earlyProbe: true, maxReplicaLagS: MAX_LAG_S, poolSize: POOL_SIZE };
+  const openBefore = openResources();
   const [here, there] = [await testApi(settings, options), await testApi(settings, options)];
   const switchKey = await here.key('ingest');
   const operator = await here.key('operator');
@@ -131,5 +134,12 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
   test('a header of nobody’s is refused by name', async () => {
     const { status, body } = await here.get('/cdrs?i_account=1', customer, { 'read-after': '0/10' });
     assert.deepEqual([status, body.fields], [400, ['read-after']]);
+  });
+
+  test('nothing is left behind', async () => {
+    await there.stop();
+    await assertIdle(here, operator, database.pool, POOL_SIZE);
+    await here.stop();
+    await assertNoMoreResources(openBefore);
   });
 });

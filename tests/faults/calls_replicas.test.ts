@@ -90,8 +90,17 @@ suite('replicas', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
     await load.stop();
     const { status, body } = await calls.api.get(PAGE, calls.customer);
     assert.equal(status, 200);
-    assert.ok(body.replica_lag_s >= 0 && body.replica_lag_s <= MAX_LAG_S, `lag ${body.replica_lag_s}`);
-    assert.ok(Date.parse(body.data_complete_to) > 0);
+    const one = await calls.api.get(`/cdrs/${body.data[0].i_cdr}`, calls.customer);
+    const consumption = await calls.api.get('/consumption', calls.customer);
+    const file = await calls.api.get('/cdrs', calls.customer, { accept: 'text/csv' });
+    const ofFile = {
+      replica_lag_s: Number(file.headers.get('x-replica-lag-s') ?? Number.NaN),
+      data_complete_to: file.headers.get('x-data-complete-to'),
+    };
+    for (const said of [body, one.body, consumption.body, ofFile]) {
+      assert.ok(said.replica_lag_s >= 0 && said.replica_lag_s <= MAX_LAG_S, `lag ${said.replica_lag_s}`);
+      assert.ok(Date.parse(said.data_complete_to) > 0);
+    }
     assert.equal(await readsOnPrimary(), before);
   });
 

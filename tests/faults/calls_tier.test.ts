@@ -13,7 +13,7 @@ import { migrate } from '#platform/database/migrate.ts';
 import { createPool } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { importDemo } from '#services/calls/demo.ts';
-import { callsMigrations } from '#services/calls/module.ts';
+import { callsMigrations } from '#services/calls/schema.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { clusterSkip, makeTestCluster } from '#tests/cluster.ts';
 import { ask, assertWhole, type Got, summary } from '#tests/load.ts';

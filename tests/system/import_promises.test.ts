@@ -1,6 +1,6 @@
 /** What `import cdrs` promises of crashes and repeats, with real processes and real kills. */
 import assert from 'node:assert/strict';
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -103,6 +103,18 @@ test('killed at any moment, started again: the same tables', async () => {
   assert.ok(kills >= 4, `only ${kills} imports were still running when they were killed`);
   assert.equal((await runCommand(importOf(file), { DATABASE_URL: database.url })).code, 3);
   assert.deepEqual(await tables(database.url), expected);
+});
+
+test('an import stays below 300 MB of memory', { skip: process.platform !== 'linux' }, async () => {
+  const database = await testDatabase();
+  const { child, ended } = startCommand(importOf(file), { DATABASE_URL: database.url });
+  let peakKb = 0;
+  for (let over = false; !over; over = await Promise.race([ended.then(() => true), sleep(50, false)])) {
+    const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
+    peakKb = Math.max(peakKb, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0));
+  }
+  assert.equal((await ended).code, 3);
+  assert.ok(peakKb > 50_000 && peakKb < 300 * 1024, `${peakKb} kB`);
 });
 
 test('two imports of one file at once: the same tables', async () => {

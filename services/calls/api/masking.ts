@@ -5,6 +5,7 @@
  */
 import { isIPv4 } from 'node:net';
 import { DIGIT_RUN, maskNumber, maskRun } from '#platform/telemetry/logger.ts';
+import { type Caller, seesMasked } from './caller.ts';
 
 /** Fields of a call that hold text; any of them may be missing. */
 export interface Maskable {
@@ -24,6 +25,10 @@ export interface Maskable {
 }
 
 const TEXTS = ['description', 'user_agent', 'disconnect_cause', 'remote_ip', 'source', 'file'] as const;
+
+/** A call as a caller may see it. */
+export const shownTo = <T extends Maskable>(call: T, caller: Caller): T =>
+  seesMasked(caller) ? maskCall(call) : call;
 
 /** A copy with its numbers masked. */
 export function maskCall<T extends Maskable>(call: T): T {

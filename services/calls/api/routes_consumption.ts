@@ -17,12 +17,12 @@ import {
   type UsageRow,
   type UsageSums,
 } from '../usage/consumption.ts';
+import { findAccount } from './account_access.ts';
 import type { Api } from './api.ts';
 import { accountOf, badParameter, requireOrder, zoneOf } from './call_query.ts';
 import { type Caller, READERS } from './caller.ts';
 import type { RecentWrites } from './read_after.ts';
-import { elapsed, findAccount } from './routes_cdrs.ts';
-import { ticketOf } from './ticket.ts';
+import { elapsed, ticketOf } from './ticket.ts';
 
 export interface ConsumptionRoutesNeeds {
   readonly database: Database;

@@ -21,8 +21,7 @@ import type { Api } from './api.ts';
 import { WRITERS } from './caller.ts';
 import { namedAccounts, POSTED_FIELDS, POSTED_SOURCE, recordFromFields } from './posted_record.ts';
 import { READ_AFTER_HEADER, type RecentWrites } from './read_after.ts';
-import { elapsed } from './routes_cdrs.ts';
-import { ticketOf } from './ticket.ts';
+import { elapsed, ticketOf } from './ticket.ts';
 
 export interface IngestRoutesNeeds {
   readonly database: Database;

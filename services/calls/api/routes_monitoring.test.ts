@@ -143,14 +143,20 @@ test('who opened it can close it, long after the key was last looked up', async 
   assert.equal((await order('close')).body.data.servers[0].circuit.state, 'CLOSED');
 });
 
-test('a key that is revoked ends there too', async () => {
+test('a key that is revoked ends there too, and with it the events that it is being sent', async () => {
   const another = await api.key('operator');
   assert.equal((await api.get('/monitoring', another)).status, 200);
+  const headers = { authorization: `Bearer ${another}`, accept: 'text/event-stream' };
+  const events = await fetch(`${api.calls.url}/monitoring`, {
+    headers,
+    signal: AbortSignal.timeout(LIMIT_MS),
+  });
   await api.database.pool.query(
     'UPDATE calls.api_keys SET revoked_at = now() WHERE i_key = (SELECT max(i_key) FROM calls.api_keys)',
   );
   aheadMs += KEY_CACHE_MS + 1;
   assert.equal((await api.get('/monitoring', another)).status, 401);
+  for await (const _ of events.body!); // ends of itself
 });
 
 test('orders that make no sense are refused', async () => {

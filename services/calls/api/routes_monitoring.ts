@@ -1,5 +1,6 @@
 /** What the operator's dashboard shows, as JSON and as it changes, and the breaker by hand. */
 import { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { type MonitoringReport, monitoringReport } from '#platform/database/monitoring.ts';
 import type { ServiceDatabase } from '#platform/database/service_database.ts';
@@ -7,11 +8,13 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import { answer, failures, oneOf } from '../contract.ts';
 import { callsError } from '../errors.ts';
 import type { Api } from './api.ts';
-import { elapsed } from './routes_cdrs.ts';
+import { type Authenticator, KEY_CACHE_MS, readCredentials } from './auth.ts';
+import { elapsed } from './ticket.ts';
 
 export interface MonitoringRoutesNeeds {
   readonly database: ServiceDatabase;
   readonly clock: Clock;
+  readonly authenticator: Authenticator;
   /** Aborted when the service stops: events end. */
   readonly stopping: AbortSignal;
 }
@@ -45,7 +48,8 @@ const BreakerOrder = Type.Object(
   { additionalProperties: false },
 );
 
-export function monitoringRoutes(api: Api, { database, clock, stopping }: MonitoringRoutesNeeds): void {
+export function monitoringRoutes(api: Api, needs: MonitoringRoutesNeeds): void {
+  const { database, clock, authenticator, stopping } = needs;
   const startedAt = clock.now();
   const report = () => monitoringReport(database, startedAt, clock.now());
   const closed = { type: 'object', additionalProperties: false, properties: {} } as const;
@@ -69,7 +73,7 @@ export function monitoringRoutes(api: Api, { database, clock, stopping }: Monito
         return reply
           .type('text/event-stream; charset=utf-8')
           .header('cache-control', 'no-store')
-          .send(Readable.from(events(request.raw.socket)) as never);
+          .send(Readable.from(events(request)) as never);
       }
       return { success: true as const, data: report(), duration_ms: elapsed(reply) };
     },
@@ -105,11 +109,32 @@ export function monitoringRoutes(api: Api, { database, clock, stopping }: Monito
     },
   );
 
-  /** One report at once and one each second, until the client goes or the service stops. */
-  async function* events(socket: { readonly destroyed: boolean }): AsyncGenerator<string> {
-    while (!socket.destroyed && !stopping.aborted) {
+  /** One report at once and one each second, until the client goes, may not see it any more, or the service stops. */
+  async function* events(request: FastifyRequest): AsyncGenerator<string> {
+    let mayStill = true;
+    let askedAt = clock.monotonic();
+    while (!request.raw.socket.destroyed && !stopping.aborted) {
+      if (clock.monotonic() - askedAt >= KEY_CACHE_MS) {
+        askedAt = clock.monotonic();
+        // Beside the reports: they matter most while the database, which knows the keys, does not answer.
+        void isOperator(request).then((is) => {
+          mayStill = is;
+        });
+      }
+      if (!mayStill) return;
       yield `data: ${JSON.stringify(report())}\n\n`;
       await clock.sleep(EVENT_INTERVAL_MS, stopping).catch(() => undefined);
+    }
+  }
+
+  /** Whether the key of this request still is an operator's; where that can't be told now, it is. */
+  async function isOperator(request: FastifyRequest): Promise<boolean> {
+    const credentials = readCredentials(request.headers.authorization, false);
+    try {
+      const caller = await authenticator.identifyAside(credentials, `address:${request.ip}`);
+      return caller?.scope === 'operator';
+    } catch {
+      return true;
     }
   }
 }

@@ -47,3 +47,6 @@ function hangUpSignal({ raw }: FastifyReply): AbortSignal {
   else raw.once('close', onClose);
   return controller.signal;
 }
+
+/** Milliseconds since the request came in, to a tenth. */
+export const elapsed = (reply: FastifyReply): number => Math.round(reply.elapsedTime * 10) / 10;

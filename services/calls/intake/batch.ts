@@ -3,41 +3,19 @@
  *
  * A row as its format reads it is some fifty objects of 3.5 kB together. Kept until their batch is stored they outlive
  * what V8's collector takes cheaply, and moving them from heap to heap cost an import more than all else it did. So
- * rows are settled chunk by chunk as they are read; what stays of each is one object of numbers and shared words, one
- * string, and its COPY text as bytes outside the heap.
+ * rows are settled chunk by chunk as they are read; what stays of each is its key, its place in some columns
+ * (call_columns.ts), and outside the heap its own bytes and its COPY text. A batch that was stored is emptied and filled
+ * again, so that its memory is taken once.
  */
-import type { Direction, RawRow, Rejection } from '../cdr.ts';
+import type { RawRow, Rejection } from '../cdr.ts';
+import { ownBytes } from '../formats/csv_records.ts';
 import type { Taken } from '../formats/reader.ts';
 import { type Month, monthOf } from '../partitions.ts';
+import { type CallColumns, type CallNumber, callColumns, keyOf, setCall } from './call_columns.ts';
 import { copyLine } from './copy_text.ts';
 import type { Origin, RowOutcome } from './intake.ts';
-import { type Account, type Cdr, SOURCE_KEY_LENGTH, settle } from './settle.ts';
+import { type Account, type Cdr, settle } from './settle.ts';
 import { storable } from './storable.ts';
-
-/** A call that is ready to be stored. */
-export interface ReadyCall {
-  readonly row: RawRow;
-  /** Index in the batch. */
-  readonly place: number;
-  /** What the record is known by within its source: its source key, and behind it its call id. */
-  readonly key: string;
-  /** Milliseconds since 1970. */
-  readonly startTime: number;
-  readonly endTime: number;
-  /** Where its COPY text lies in the batch's. */
-  readonly textFrom: number;
-  readonly textTo: number;
-  readonly iAccount: number;
-  readonly direction: Direction;
-  /** '' where it is not known. */
-  readonly country: string;
-  readonly currency: string;
-  readonly answered: boolean;
-  readonly failed: boolean;
-  readonly durationUs: number;
-  readonly billedUs: number;
-  readonly cost: string | null;
-}
 
 /** A row that can't be taken in. */
 export interface AsideRow {
@@ -56,56 +34,65 @@ export interface RepeatedRow {
 export interface Batch {
   /** How many rows it holds. */
   readonly rows: number;
-  readonly calls: readonly ReadyCall[];
+  /** How many of them are calls that are ready to be stored; `columns` says what they are. */
+  readonly callCount: number;
+  readonly columns: CallColumns;
   readonly aside: readonly AsideRow[];
   readonly repeated: readonly RepeatedRow[];
   /** The months in which its calls start. */
   readonly months: ReadonlySet<Month>;
-  /** COPY text of its calls, each without its i_cdr. */
-  readonly text: Buffer;
+  /** Of each call its row's own bytes, and behind them its COPY text without its i_cdr. */
+  readonly bytes: Buffer;
   /** What became of each row so far, by place. */
   readonly outcomes: (RowOutcome | undefined)[];
 }
 
 /** A batch that is being filled. */
 export interface OpenBatch extends Batch {
-  /** @param accounts those that the rows name, by code */
+  /**
+   * @param rows no more than there is room for; nothing of them is kept
+   * @param accounts those that the rows name, by code
+   */
   add(rows: readonly Taken[], accounts: ReadonlyMap<string, Account>, now: number): void;
+  /** How many bytes its rows had in their source. */
+  readonly rowBytes: number;
   /** The keys of its calls. */
   readonly keys: ReadonlySet<string>;
+  /** Forgets all its rows. */
+  empty(): void;
 }
 
-/** Bytes of COPY text of a usual row; only the first guess of a batch's size. */
-const TEXT_BYTES_A_ROW = 400;
+/** What a usual row takes of the batch's bytes. What is not written to takes no memory, so this is generous. */
+const BYTES_A_ROW = 1_024;
 /** A character of a JavaScript string makes at most this many bytes of UTF-8. */
 const MAX_BYTES_A_CHARACTER = 3;
 
 /**
- * @param expectedRows how many rows will be added, as far as that is known
+ * @param size how many rows it holds at most
  * @param inFlight keys of the batches that are being stored meanwhile: what they hold is not stored again
  */
 export function openBatch(
   origin: Origin,
-  expectedRows: number,
+  size: number,
   inFlight: Iterable<ReadonlySet<string>> = [],
 ): OpenBatch {
-  const calls: ReadyCall[] = [];
+  const columns = callColumns(size);
   const aside: AsideRow[] = [];
   const repeated: RepeatedRow[] = [];
+  const outcomes: (RowOutcome | undefined)[] = [];
   const keys = new Set<string>();
   const months = monthCollector();
-  let text = Buffer.allocUnsafeSlow(expectedRows * TEXT_BYTES_A_ROW);
-  let textEnd = 0;
+  let bytes = Buffer.allocUnsafeSlow(size * BYTES_A_ROW);
+  let end = 0;
   let rows = 0;
+  let rowBytes = 0;
+  let callCount = 0;
 
-  function write(line: string): void {
-    const needed = textEnd + line.length * MAX_BYTES_A_CHARACTER;
-    if (needed > text.length) {
-      const larger = Buffer.allocUnsafeSlow(needed * 2);
-      text.copy(larger, 0, 0, textEnd);
-      text = larger;
-    }
-    textEnd += text.write(line, textEnd);
+  function makeRoom(more: number): void {
+    if (end + more <= bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow((end + more) * 2);
+    bytes.copy(larger, 0, 0, end);
+    bytes = larger;
   }
 
   function isInFlight(key: string): boolean {
@@ -114,79 +101,81 @@ export function openBatch(
   }
 
   function addCall(cdr: Cdr, row: RawRow, place: number): void {
-    const key = ownText(cdr.sourceKey + cdr.callId);
+    const key = keyOf(cdr);
     if (keys.has(key) || isInFlight(key)) {
-      repeated.push({ row, place, key });
+      repeated.push({ row: ownRow(row), place, key });
       return;
     }
     keys.add(key);
-    const textFrom = textEnd;
-    write(copyLine(cdr, row.line, origin));
-    const { record } = cdr;
-    months.add(record.startTime);
-    calls.push({
-      row,
-      place,
-      key,
-      startTime: record.startTime,
-      endTime: record.disconnectTime ?? record.startTime + record.durationS * 1000,
-      textFrom,
-      textTo: textEnd,
-      iAccount: cdr.account.i_account,
-      direction: cdr.direction,
-      country: cdr.country ?? '',
-      currency: cdr.currency,
-      answered: record.connectTime !== null,
-      failed: record.result === 'failed',
-      durationUs: Math.round(record.durationS * US_PER_S),
-      billedUs: Math.round(record.billedDurationS * US_PER_S),
-      cost: record.cost,
-    });
+    months.add(cdr.record.startTime);
+    const call = callCount++;
+    columns.place[call] = place;
+    columns.line[call] = row.line;
+    columns.key[call] = key;
+    setCall(columns, call, cdr);
+    writeBytes(call, row.bytes, copyLine(cdr, row.line, origin));
+  }
+
+  function writeBytes(call: CallNumber, row: Buffer, text: string): void {
+    makeRoom(row.length + text.length * MAX_BYTES_A_CHARACTER);
+    columns.rowFrom[call] = end;
+    end += row.copy(bytes, end);
+    columns.textFrom[call] = end;
+    end += bytes.write(text, end);
+    columns.textTo[call] = end;
   }
 
   return {
     get rows() {
       return rows;
     },
-    calls,
+    get callCount() {
+      return callCount;
+    },
+    columns,
     aside,
     repeated,
     months: months.found,
-    get text() {
-      return text;
+    get bytes() {
+      return bytes;
     },
-    outcomes: [],
+    outcomes,
+    get rowBytes() {
+      return rowBytes;
+    },
     keys,
     add(taken, accounts, now) {
       for (const { parsed, row } of taken) {
         const place = rows++;
+        rowBytes += row.bytes.length;
         const settled =
           parsed.kind === 'rejected'
             ? parsed
             : settle(parsed.record, accounts.get(storable(parsed.record.accountCode)), now);
-        if (settled.kind === 'rejected') aside.push({ row, place, rejection: settled.rejection });
-        else addCall(settled.cdr, row, place);
+        if (settled.kind === 'cdr') addCall(settled.cdr, row, place);
+        else aside.push({ row: ownRow(row), place, rejection: settled.rejection });
       }
+    },
+    empty() {
+      end = rows = rowBytes = callCount = 0;
+      aside.length = repeated.length = outcomes.length = 0;
+      keys.clear();
+      months.clear();
     },
   };
 }
 
-const US_PER_S = 1_000_000;
+/** The bytes of a call's row, as the source has them. */
+export function rowOf(batch: Batch, call: CallNumber): RawRow {
+  const { line, rowFrom, textFrom } = batch.columns;
+  return { line: line[call]!, bytes: ownBytes(batch.bytes.subarray(rowFrom[call], textFrom[call])) };
+}
 
-/** The source key of a call's key. */
-export const sourceKeyOf = (call: { readonly key: string }): string => call.key.slice(0, SOURCE_KEY_LENGTH);
-
-/** The call id of a call's key. */
-export const callIdOf = (call: { readonly key: string }): string => call.key.slice(SOURCE_KEY_LENGTH);
-
-/**
- * V8 keeps a text that was cut out of another as a view of it, and one that was put together as its parts: a key would
- * keep its whole row in memory.
- */
-const ownText = (text: string): string => Buffer.from(text).toString();
+/** A row that keeps no chunk in memory. */
+const ownRow = (row: RawRow): RawRow => ({ line: row.line, bytes: ownBytes(row.bytes) });
 
 /** Months of start times; the calendar is asked only when the month may have changed. */
-function monthCollector(): { found: ReadonlySet<Month>; add(time: number): void } {
+function monthCollector(): { found: ReadonlySet<Month>; add(time: number): void; clear(): void } {
   const found = new Set<Month>();
   let day = Number.NaN;
   return {
@@ -196,6 +185,10 @@ function monthCollector(): { found: ReadonlySet<Month>; add(time: number): void 
       if (itsDay === day) return;
       day = itsDay;
       found.add(monthOf(time));
+    },
+    clear() {
+      found.clear();
+      day = Number.NaN;
     },
   };
 }

@@ -1,9 +1,10 @@
 /** Calls as the text that COPY reads. https://www.postgresql.org/docs/current/sql-copy.html, "Text Format" */
 import { addMonths, monthOf } from '../partitions.ts';
+import type { Batch } from './batch.ts';
+import type { CallNumber } from './call_columns.ts';
 import type { Origin } from './intake.ts';
 import type { Cdr } from './settle.ts';
 import { storable } from './storable.ts';
-import type { Stored } from './store_batch.ts';
 import { decimalSeconds } from './usage.ts';
 
 export const COPY_COLUMNS = [
@@ -99,19 +100,27 @@ const CHUNK_BYTES = 128 * 1024;
 /** Digits of an i_cdr. */
 const I_CDR_BYTES = 16;
 
-/** What COPY is to read: the calls' lines, cut out of their batch's text, each with its i_cdr before it. */
-export function* copyChunks(batchText: Buffer, stored: readonly Stored[]): Generator<Buffer> {
+/**
+ * What COPY is to read: the calls' lines, cut out of their batch's bytes, each with its i_cdr before it.
+ * @param iCdrs of the calls, in the same order
+ */
+export function* copyChunks(
+  batch: Batch,
+  calls: readonly CallNumber[],
+  iCdrs: readonly number[],
+): Generator<Buffer> {
+  const { textFrom, textTo } = batch.columns;
   let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   let end = 0;
-  for (const { call, iCdr } of stored) {
-    const needed = I_CDR_BYTES + call.textTo - call.textFrom;
+  for (const [index, call] of calls.entries()) {
+    const needed = I_CDR_BYTES + textTo[call]! - textFrom[call]!;
     if (end + needed > chunk.length) {
       yield chunk.subarray(0, end);
       chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, needed));
       end = 0;
     }
-    end += chunk.write(String(iCdr), end, 'latin1');
-    end += batchText.copy(chunk, end, call.textFrom, call.textTo);
+    end += chunk.write(String(iCdrs[index]), end, 'latin1');
+    end += batch.bytes.copy(chunk, end, textFrom[call], textTo[call]);
   }
   yield chunk.subarray(0, end);
 }

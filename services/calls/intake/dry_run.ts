@@ -1,7 +1,8 @@
 /** What an import would do, without doing it. */
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
-import { type Batch, callIdOf, sourceKeyOf } from './batch.ts';
+import type { Batch } from './batch.ts';
+import { callIdOf, sourceKeyOf } from './call_columns.ts';
 import { iCdrOf } from './copy_text.ts';
 import type { Origin } from './intake.ts';
 import { newCalls } from './store_batch.ts';
@@ -26,17 +27,20 @@ export function dryRun<T>(pool: Pool, work: (session: Session) => Promise<T>): P
  * of the same dry run would have stored.
  */
 export async function wouldStore(session: Session, origin: Origin, batch: Batch): Promise<void> {
-  const { outcomes } = batch;
+  const { outcomes, callCount, columns } = batch;
   for (const { place, rejection } of batch.aside) outcomes[place] = { kind: 'set_aside', rejection };
-  for (const { place } of [...batch.repeated, ...batch.calls]) outcomes[place] = { kind: 'duplicate' };
-  const fresh = await newCalls(session, origin, batch.calls);
+  for (const { place } of batch.repeated) outcomes[place] = { kind: 'duplicate' };
+  const calls = [...columns.place.subarray(0, callCount).keys()];
+  for (const call of calls) outcomes[columns.place[call]!] = { kind: 'duplicate' };
+  const fresh = await newCalls(session, origin, batch, calls);
+  const keys = fresh.map((call) => columns.key[call]!);
   const remembered = await session.client.query(
     `INSERT INTO dry_run_keys SELECT * FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (call_id, source_key, place)
      ON CONFLICT DO NOTHING RETURNING place`,
-    [fresh.map(callIdOf), fresh.map(sourceKeyOf)],
+    [keys.map(callIdOf), keys.map(sourceKeyOf)],
   );
   for (const { place } of remembered.rows) {
     const call = fresh[place - 1]!;
-    outcomes[call.place] = { kind: 'stored', iCdr: iCdrOf(call.startTime, 0) };
+    outcomes[columns.place[call]!] = { kind: 'stored', iCdr: iCdrOf(columns.startTime[call]!, 0) };
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Imports one source: its rows flow through the format's reader into batches. While PostgreSQL stores one batch, the next
- * is being read. Memory holds two batches, whatever the size of the file.
+ * is being read. Memory holds three batches, whatever the size of the file.
  *
  * There is no place to resume from: a file is read again from its first row, and what is stored already is recognised.
  * That is what makes a killed import, a file that has grown and two overlapping files the same simple case.
@@ -52,9 +52,9 @@ export interface ImportEvents {
 }
 
 /** Rows a transaction. Large enough that its fixed cost vanishes, small enough that a kill loses little work. */
-export const BATCH_ROWS = 10_000;
+export const BATCH_ROWS = 15_000;
 /** The same in bytes: a row of CSV has a few hundred, a mod_json_cdr document tens of thousands. */
-const BATCH_BYTES = 32 * 1024 * 1024;
+const BATCH_BYTES = 16 * 1024 * 1024;
 /**
  * Batches being stored at once, each on a connection of its own. While one waits for its usage's rows, or for the disk
  * at COMMIT, the other's calls go in. More would only wait for each other at the same accounts' days.
@@ -104,19 +104,24 @@ export async function importSource(
       else await storeBatch(pool, origin, batch, reader.columns);
       inFlight.delete(batch.keys);
       count(counts, batch.outcomes as RowOutcome[], firstKept);
+      batch.empty();
+      emptied.push(batch);
       events.onProgress(counts);
     });
 
-  let batch = openBatch(origin, BATCH_ROWS, inFlight);
-  let batchBytes = 0;
+  const emptied: OpenBatch[] = [];
+  const nextBatch = () => emptied.pop() ?? openBatch(origin, BATCH_ROWS, inFlight);
+  let batch = nextBatch();
   const add = async (rows: readonly Taken[]): Promise<void> => {
-    batch.add(rows, await book.of(rows), Date.now());
-    for (const { row } of rows) batchBytes += row.bytes.length;
-    if (batch.rows < BATCH_ROWS && batchBytes < BATCH_BYTES) return;
-    await store(batch);
-    batch = openBatch(origin, BATCH_ROWS, inFlight);
-    batchBytes = 0;
-    book.renew();
+    for (let from = 0; from < rows.length; ) {
+      const fitting = rows.slice(from, from + BATCH_ROWS - batch.rows);
+      batch.add(fitting, await book.of(fitting), Date.now());
+      from += fitting.length;
+      if (batch.rows < BATCH_ROWS && batch.rowBytes < BATCH_BYTES) continue;
+      await store(batch);
+      batch = nextBatch();
+      book.renew();
+    }
   };
   try {
     for await (const chunk of opened.chunks) await add(reader.push(chunk));

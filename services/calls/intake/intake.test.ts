@@ -6,10 +6,11 @@ import { withSession } from '#platform/database/pool.ts';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import type { Taken } from '../formats/reader.ts';
-import { createAccountBook, pretendedAccounts } from './account_book.ts';
+import { createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
 import { openBatch } from './batch.ts';
 import { dryRun, wouldStore } from './dry_run.ts';
-import { takeIn } from './intake.ts';
+import { type RowOutcome, takeIn } from './intake.ts';
+import { storeBatch } from './store_batch.ts';
 
 const { pool } = await testDatabase();
 
@@ -166,11 +167,10 @@ test('a call id too long for an index costs its own row', async () => {
     ((i * 2_654_435_761) % 4_294_967_296).toString(36),
   ).join('');
   const rows = [callRow(), callRow({ callId }), callRow()];
-  assert.deepEqual(kinds(await takeIn(pool, await testOrigin(pool), rows)), [
-    'stored',
-    'set_aside',
-    'stored',
-  ]);
+  const origin = await testOrigin(pool, { file: '/var/log/too-long.csv' });
+  assert.deepEqual(kinds(await takeIn(pool, origin, rows)), ['stored', 'set_aside', 'stored']);
+  const kept = await pool.query('SELECT line, bytes FROM calls.rejected_cdrs WHERE file = $1', [origin.file]);
+  assert.deepEqual(kept.rows, [rows[1]!.row], 'with its own bytes, which are none of its neighbours');
 });
 
 test('calls of any date go in; ones before 1970 or after 2099 are set aside', async () => {
@@ -244,6 +244,27 @@ test('many imports of overlapping rows at once end in the same tables as one', a
     }),
     { numRuns: 15 },
   );
+  await assertUsageIsExact();
+});
+
+test('a batch that was emptied knows nothing of its rows before', async () => {
+  const origin = await testOrigin(pool);
+  const batch = openBatch(origin, 3);
+  const store = async (rows: Taken[]) => {
+    batch.add(rows, await createAccountBook(storedAccounts(pool, origin.newAccounts)).of(rows), Date.now());
+    await storeBatch(pool, origin, batch, null);
+    const outcomes = kinds(batch.outcomes as RowOutcome[]);
+    batch.empty();
+    return outcomes;
+  };
+  const [first, second] = [callRow({ startTime: Date.UTC(2026, 8, 1) }), callRow()];
+  assert.deepEqual(await store([first, first, callRow({ accountCode: '' })]), [
+    'stored',
+    'duplicate',
+    'set_aside',
+  ]);
+  assert.deepEqual(await store([second, first]), ['stored', 'duplicate']);
+  assert.deepEqual([batch.rows, batch.rowBytes, batch.callCount, batch.keys.size], [0, 0, 0, 0]);
   await assertUsageIsExact();
 });
 

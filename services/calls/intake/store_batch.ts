@@ -18,7 +18,8 @@ import { ensureMonths, type Month, monthOf } from '../partitions.ts';
 import { addUsage, countIn, raiseWatermark, storedAlready, takeNumbers } from '../store/intake.ts';
 import { lockZones } from '../store/partitions.ts';
 import { dropResolved, setAside } from '../store/rejected.ts';
-import type { AsideRow, Batch, ReadyCall, RepeatedRow } from './batch.ts';
+import { type AsideRow, type Batch, type RepeatedRow, rowOf } from './batch.ts';
+import type { CallColumns, CallNumber } from './call_columns.ts';
 import { COPY_COLUMNS, copyChunks, iCdrOf } from './copy_text.ts';
 import type { Origin } from './intake.ts';
 import { sumByQuarter } from './usage.ts';
@@ -38,7 +39,7 @@ const knownMonths = new WeakMap<Pool, Set<Month>>();
 interface Part {
   /** In which its calls start; or more. */
   readonly months: ReadonlySet<Month>;
-  readonly calls: readonly ReadyCall[];
+  readonly calls: readonly CallNumber[];
   readonly aside: readonly AsideRow[];
   readonly repeated: readonly RepeatedRow[];
 }
@@ -62,7 +63,7 @@ export async function storeBatch(
     for (let attempt = 1; ; attempt++) {
       try {
         await makeMonths(pool, part.months, signal);
-        const work = (session: Session) => storePart(session, origin, batch.text, part, columns);
+        const work = (session: Session) => storePart(session, origin, batch, part, columns);
         const stored = await withTransaction(pool, work, { signal });
         tellOutcomes(batch, part, stored);
         return;
@@ -73,7 +74,7 @@ export async function storeBatch(
         // A value that PostgreSQL alone refuses (54000: too long for an index): find its row, and let the others in.
         const isRowsFault = part.calls.length > 0 && (/^22|^54000$/.test(code) || code === NO_PARTITION);
         if (!isRowsFault) throw error;
-        for (const smaller of divide(part, error as Error)) await store(smaller);
+        for (const smaller of divide(batch, part, error as Error)) await store(smaller);
         return;
       }
     }
@@ -82,15 +83,16 @@ export async function storeBatch(
 
 /** The batch, or where it has too many months for one transaction, its calls by some months at a time. */
 function byMonths(batch: Batch): Part[] {
-  const { months, calls, aside, repeated } = batch;
-  if (months.size <= MONTHS_A_TRANSACTION) return [batch];
+  const { months, columns, aside, repeated } = batch;
+  const calls = Array.from({ length: batch.callCount }, (_, call) => call);
+  if (months.size <= MONTHS_A_TRANSACTION) return [{ months, calls, aside, repeated }];
   const inOrder = [...months].sort((a, b) => a - b);
   const places = new Map(inOrder.map((month, index) => [month, Math.floor(index / MONTHS_A_TRANSACTION)]));
   const callsOf = Array.from(
     { length: Math.ceil(months.size / MONTHS_A_TRANSACTION) },
-    (): ReadyCall[] => [],
+    (): CallNumber[] => [],
   );
-  for (const call of calls) callsOf[places.get(monthOf(call.startTime))!]!.push(call);
+  for (const call of calls) callsOf[places.get(monthOf(columns.startTime[call]!))!]!.push(call);
   return callsOf.map((itsCalls, place) => ({
     months: new Set(inOrder.slice(place * MONTHS_A_TRANSACTION, (place + 1) * MONTHS_A_TRANSACTION)),
     calls: itsCalls,
@@ -101,7 +103,7 @@ function byMonths(batch: Batch): Part[] {
 }
 
 /** Halves until the row that the database refuses stands alone, and sets that one aside with those that repeat it. */
-function divide(part: Part, error: Error): Part[] {
+function divide(batch: Batch, part: Part, error: Error): Part[] {
   const { months, calls, aside, repeated } = part;
   if (calls.length > 1) {
     const half = calls.length >> 1;
@@ -114,38 +116,43 @@ function divide(part: Part, error: Error): Part[] {
     code: 'bad_value',
     reason: `PostgreSQL can't store this row: ${error.message}`,
   };
-  const refused = [calls[0]!, ...repeated.filter((row) => row.key === calls[0]!.key)];
-  const others = repeated.filter((row) => row.key !== calls[0]!.key);
-  const refusedAside = refused.map(({ row, place }) => ({ row, place, rejection }));
+  const call = calls[0]!;
+  const { key, place } = batch.columns;
+  const refused = { row: rowOf(batch, call), place: place[call]!, rejection };
+  const same = repeated.filter((row) => row.key === key[call]);
+  const others = repeated.filter((row) => row.key !== key[call]);
+  const refusedAside = [refused, ...same.map(({ row, place }) => ({ row, place, rejection }))];
   return [{ months, calls: [], aside: [...aside, ...refusedAside], repeated: others }];
 }
 
-/** A call that was new, and its number. */
-export interface Stored {
-  readonly call: ReadyCall;
-  readonly iCdr: number;
+/** Calls that were new, and beside each its i_cdr. */
+interface Stored {
+  readonly calls: readonly CallNumber[];
+  readonly iCdrs: readonly number[];
 }
 
 async function storePart(
   session: Session,
   origin: Origin,
-  text: Buffer,
+  batch: Batch,
   part: Part,
   columns: readonly string[] | null,
-): Promise<Stored[]> {
+): Promise<Stored> {
   await session.run(lockZones('shared'));
-  const fresh = await newCalls(session, origin, part.calls);
-  let stored: Stored[] = [];
+  const fresh = await newCalls(session, origin, batch, part.calls);
+  let iCdrs: number[] = [];
   if (fresh.length > 0) {
-    const numbers = await session.rows(takeNumbers(fresh.length));
-    stored = fresh.map((call, index) => ({ call, iCdr: iCdrOf(call.startTime, numbers[index]!.number) }));
+    const { startTime, endTime } = batch.columns;
+    const taken = await session.row(takeNumbers(fresh.length));
+    const numbers = taken!.numbers.split(',');
+    iCdrs = fresh.map((call, index) => iCdrOf(startTime[call]!, Number(numbers[index])));
     const into = session.client.query(copyFrom(`COPY calls.cdrs (${COPY_COLUMNS.join(', ')}) FROM STDIN`));
-    await pipeline(copyChunks(text, stored), into);
-    await session.run(addUsage(sumByQuarter(fresh)));
-    const lastEnd = fresh.reduce((last, call) => Math.max(last, call.endTime), 0);
+    await pipeline(copyChunks(batch, fresh, iCdrs), into);
+    await session.run(addUsage(sumByQuarter(batch.columns, fresh)));
+    const lastEnd = fresh.reduce((last, call) => Math.max(last, endTime[call]!), 0);
     await session.run(raiseWatermark(origin.source, lastEnd));
   }
-  await keepAside(session, origin, part, columns);
+  await keepAside(session, origin, batch, part, columns);
   const taken = part.calls.length + part.repeated.length;
   await session.run(
     countIn(origin.iImport, {
@@ -155,46 +162,52 @@ async function storePart(
       setAside: part.aside.length,
     }),
   );
-  return stored;
+  return { calls: fresh, iCdrs };
 }
 
 /** Those that are not stored yet, in the order in which they are to be. */
 export async function newCalls(
   session: Session,
   origin: Origin,
-  calls: readonly ReadyCall[],
-): Promise<ReadyCall[]> {
+  batch: Batch,
+  calls: readonly CallNumber[],
+): Promise<CallNumber[]> {
   if (calls.length === 0) return [];
-  const known = await session.rows(storedAlready(calls, origin.source));
+  const known = await session.rows(storedAlready(batch.columns, calls, origin.source));
   const knownPlaces = new Set(known.map(({ place }) => place));
-  return calls.filter((_, index) => !knownPlaces.has(index + 1)).sort(byTime);
+  return calls.filter((_, index) => !knownPlaces.has(index + 1)).sort(byTime(batch.columns));
 }
 
 /**
  * The one order in which every import stores: two that meet at the same calls wait for each other instead of each
  * holding what the other wants, and calls of a time lie together on disk.
  */
-function byTime(a: ReadyCall, b: ReadyCall): number {
-  return a.startTime - b.startTime || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+function byTime({ startTime, key }: CallColumns): (a: CallNumber, b: CallNumber) => number {
+  return (a, b) => startTime[a]! - startTime[b]! || (key[a]! < key[b]! ? -1 : key[a]! > key[b]! ? 1 : 0);
 }
 
 async function keepAside(
   session: Session,
   origin: Origin,
+  batch: Batch,
   part: Part,
   columns: readonly string[] | null,
 ): Promise<void> {
   if (part.aside.length > 0) await session.run(setAside(origin.iImport, origin.file, columns, part.aside));
   if (!origin.hasRejected) return;
-  const takenLines = [...part.calls, ...part.repeated].map(({ row }) => row.line);
+  const takenLines = [
+    ...part.calls.map((call) => batch.columns.line[call]!),
+    ...part.repeated.map(({ row }) => row.line),
+  ];
   if (takenLines.length > 0) await session.run(dropResolved(origin.file, takenLines));
 }
 
-function tellOutcomes({ outcomes }: Batch, part: Part, stored: readonly Stored[]): void {
+function tellOutcomes({ outcomes, columns }: Batch, part: Part, stored: Stored): void {
   for (const { place, rejection } of part.aside) outcomes[place] = { kind: 'set_aside', rejection };
   for (const { place } of part.repeated) outcomes[place] = DUPLICATE;
-  for (const { place } of part.calls) outcomes[place] = DUPLICATE;
-  for (const { call, iCdr } of stored) outcomes[call.place] = { kind: 'stored', iCdr };
+  for (const call of part.calls) outcomes[columns.place[call]!] = DUPLICATE;
+  for (const [index, call] of stored.calls.entries())
+    outcomes[columns.place[call]!] = { kind: 'stored', iCdr: stored.iCdrs[index]! };
 }
 
 const DUPLICATE = { kind: 'duplicate' } as const;

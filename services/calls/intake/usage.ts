@@ -1,5 +1,5 @@
 /** Usage of a batch of calls, summed by account and quarter of an hour before it goes to the database. */
-import type { ReadyCall } from './batch.ts';
+import type { CallColumns, CallNumber } from './call_columns.ts';
 
 export const QUARTER_MS = 15 * 60_000;
 
@@ -26,54 +26,50 @@ const COST_DECIMALS = 12;
 const US_PER_S = 1_000_000;
 
 /** Sums in the order of the table's key, so that two imports that touch the same rows lock them in the same order. */
-export function sumByQuarter(calls: readonly ReadyCall[]): QuarterUsage[] {
+export function sumByQuarter(columns: CallColumns, calls: readonly CallNumber[]): QuarterUsage[] {
+  const { startTime, iAccount, direction, country, currency, cost } = columns;
+  const quarterOf = (call: CallNumber) => Math.floor(startTime[call]! / QUARTER_MS);
+  const byKey = (a: CallNumber, b: CallNumber) =>
+    iAccount[a]! - iAccount[b]! ||
+    quarterOf(a) - quarterOf(b) ||
+    compare(direction[a]!, direction[b]!) ||
+    compare(country[a]!, country[b]!) ||
+    compare(currency[a]!, currency[b]!);
   const sums: QuarterUsage[] = [];
-  /** By account and quarter: the few sums of an account's quarter. */
-  const found = new Map<number, Map<number, QuarterUsage[]>>();
-  for (const call of calls) {
-    const quarter = Math.floor(call.startTime / QUARTER_MS) * QUARTER_MS;
-    const ofAccount = getOrAdd(found, call.iAccount, () => new Map<number, QuarterUsage[]>());
-    const ofQuarter = getOrAdd(ofAccount, quarter, (): QuarterUsage[] => []);
-    let sum = ofQuarter.find(
-      ({ direction, country, currency }) =>
-        direction === call.direction && country === call.country && currency === call.currency,
-    );
-    if (!sum) {
-      sum = nothing(call, quarter);
-      ofQuarter.push(sum);
+  let sum: QuarterUsage | undefined;
+  let before: CallNumber = 0;
+  for (const call of calls.toSorted(byKey)) {
+    if (sum === undefined || byKey(before, call) !== 0) {
+      sum = nothing(columns, call, quarterOf(call) * QUARTER_MS);
       sums.push(sum);
     }
+    before = call;
     sum.calls++;
-    if (call.answered) sum.answered++;
-    if (call.billedUs > 0) sum.nonZero++;
-    if (call.failed) sum.errors++;
-    sum.durationUs += call.durationUs;
-    sum.billedUs += call.billedUs;
-    if (call.cost !== null) sum.cost = (sum.cost ?? 0n) + scaledCost(call.cost);
+    sum.answered += columns.answered[call]!;
+    if (columns.billedUs[call]! > 0) sum.nonZero++;
+    sum.errors += columns.failed[call]!;
+    sum.durationUs += columns.durationUs[call]!;
+    sum.billedUs += columns.billedUs[call]!;
+    if (cost[call] !== null) sum.cost = (sum.cost ?? 0n) + scaledCost(cost[call]!);
   }
-  return sums.sort(
-    (a, b) =>
-      a.iAccount - b.iAccount ||
-      a.quarter - b.quarter ||
-      compare(a.direction, b.direction) ||
-      compare(a.country, b.country) ||
-      compare(a.currency, b.currency),
-  );
+  return sums;
 }
 
-function nothing(call: ReadyCall, quarter: number): QuarterUsage {
-  const { iAccount, direction, country, currency } = call;
-  const zero = { calls: 0, answered: 0, nonZero: 0, errors: 0, durationUs: 0, billedUs: 0 };
-  return { iAccount, quarter, direction, country, currency, ...zero, cost: null };
-}
-
-function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  let value = map.get(key);
-  if (value === undefined) {
-    value = make();
-    map.set(key, value);
-  }
-  return value;
+function nothing(columns: CallColumns, call: CallNumber, quarter: number): QuarterUsage {
+  return {
+    iAccount: columns.iAccount[call]!,
+    quarter,
+    direction: columns.direction[call]!,
+    country: columns.country[call]!,
+    currency: columns.currency[call]!,
+    calls: 0,
+    answered: 0,
+    nonZero: 0,
+    errors: 0,
+    durationUs: 0,
+    billedUs: 0,
+    cost: null,
+  };
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);

@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { plainArray, textArray } from '../intake/array_text.ts';
-import { callIdOf, type ReadyCall, sourceKeyOf } from '../intake/batch.ts';
+import { type CallColumns, type CallNumber, callIdOf, sourceKeyOf } from '../intake/call_columns.ts';
 import { instant } from '../intake/copy_text.ts';
 import type { Account } from '../intake/settle.ts';
 import { decimalCost, decimalSeconds, type QuarterUsage } from '../intake/usage.ts';
@@ -38,17 +38,19 @@ const ZONE_SPREAD_MS = 26 * 3_600_000;
  * The look-up spans 26 hours around the start: a file that was first read with another time zone is the same file.
  * The batch's own bounds stand beside the row's, so that the planner drops the months that none of them can be in.
  */
-export function storedAlready(calls: readonly ReadyCall[], source: string): Statement<{ place: number }> {
-  let first = Number.POSITIVE_INFINITY;
-  let last = Number.NEGATIVE_INFINITY;
-  for (const { startTime } of calls) {
-    first = Math.min(first, startTime);
-    last = Math.max(last, startTime);
-  }
+export function storedAlready(
+  columns: CallColumns,
+  calls: readonly CallNumber[],
+  source: string,
+): Statement<{ place: number }> {
+  const keys = calls.map((call) => columns.key[call]!);
+  const starts = calls.map((call) => columns.startTime[call]!);
+  const first = starts.reduce((least, start) => Math.min(least, start));
+  const last = starts.reduce((most, start) => Math.max(most, start));
   return sql<{ place: number }>`
     SELECT k.place
-    FROM unnest(${textArray(calls.map(callIdOf))}::text[], ${plainArray(calls.map(sourceKeyOf))}::text[],
-                ${plainArray(calls.map((c) => instant(c.startTime)))}::timestamptz[])
+    FROM unnest(${textArray(keys.map(callIdOf))}::text[], ${plainArray(keys.map(sourceKeyOf))}::text[],
+                ${plainArray(starts.map(instant))}::timestamptz[])
          WITH ORDINALITY AS k (call_id, source_key, start_time, place)
     WHERE EXISTS (
       SELECT 1 FROM calls.cdrs c
@@ -59,10 +61,11 @@ export function storedAlready(calls: readonly ReadyCall[], source: string): Stat
   );
 }
 
-/** As many numbers as there are calls to store, for their i_cdr. */
-export const takeNumbers = (count: number): Statement<{ number: number }> =>
-  sql<{ number: number }>`
-    SELECT nextval('calls.cdr_numbers') AS number FROM generate_series(1, ${count}::int)`.compile(build);
+/** As many numbers as there are calls to store, for their i_cdr: in one text, which costs less than a row each. */
+export const takeNumbers = (count: number): Statement<{ numbers: string }> =>
+  sql<{ numbers: string }>`
+    SELECT string_agg(nextval('calls.cdr_numbers')::text, ',') AS numbers
+    FROM generate_series(1, ${count}::int)`.compile(build);
 
 /**
  * Adds a batch's usage to both tables. The day is told here, where the account's time zone is read under the zones
