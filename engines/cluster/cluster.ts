@@ -19,7 +19,7 @@ import {
   writeConfiguration,
 } from './folders.ts';
 import { localLayout } from './layout.ts';
-import { CLIENTS_DEFAULT, limitsFault, openFilesLimit } from './limits.ts';
+import { CLIENTS_DEFAULT, HAPROXIES_DEFAULT, limitsFault, openFilesLimit } from './limits.ts';
 import { partsOf } from './parts.ts';
 import { findPrograms } from './programs.ts';
 import { applySynchronous, waitForEtcd, waitUntilServing } from './readiness.ts';
@@ -58,7 +58,6 @@ export interface Cluster extends Tier {
   stop(): Promise<void>;
 }
 
-export const HAPROXIES_DEFAULT = 2;
 /** A part that ended this often while the tier starts will not come up. */
 const START_TRIES = 4;
 const LOG_TAIL_LINES = 5;

@@ -7,6 +7,8 @@ import { BOUNCER_CLIENTS } from './configuration.ts';
 
 /** The reference's number. */
 export const CLIENTS_DEFAULT = 12_000;
+/** So that losing one loses no door. */
+export const HAPROXIES_DEFAULT = 2;
 /** A client of HAProxy is two sockets. */
 const FILES_A_CLIENT = 2;
 /** Listeners, log, checks, threads' pipes. */

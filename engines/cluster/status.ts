@@ -212,7 +212,8 @@ export function weaknesses(parts: readonly PartStatus[], synchronous: boolean): 
   const up = (role: string) => parts.filter((p) => p.role === role && p.state === 'up');
   const clients = (some: readonly PartStatus[]) => some.reduce((sum, p) => sum + (p.connections ?? 0), 0);
 
-  const doors = up('door');
+  // One in doubt takes clients all the same.
+  const doors = parts.filter((p) => p.role === 'door' && p.state !== 'down');
   const doorClients = haproxyLimits(openFilesLimit(doors[0]?.pid ?? 'self')).clients;
   if (doors.length < 2)
     found.push('with one HAProxy process, its loss closes the door until it is restarted');
