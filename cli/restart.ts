@@ -1,5 +1,5 @@
 /** Starting anew as the same process, with settings that are read before the program begins. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -32,13 +32,14 @@ const FOR_IMPORT = [
  *   MALLOC_ARENA_MAX    the C library would keep freed memory apart for each thread: some 20 MB
  */
 function environmentForImport(): NodeJS.ProcessEnv {
-  const { XDG_CACHE_HOME } = process.env;
-  const caches = XDG_CACHE_HOME || join(homedir(), '.cache');
-  return {
-    ...(existsSync(dirname(caches)) && { NODE_COMPILE_CACHE: join(caches, 'trunkline') }),
-    MALLOC_ARENA_MAX: '1',
-    ...process.env,
-  };
+  const cache = join(homedir(), '.cache/trunkline');
+  try {
+    // Made here, level by level: Node, left to make it, tries for ever where the system makes no folders (/proc).
+    for (const folder of [dirname(cache), cache]) if (!existsSync(folder)) mkdirSync(folder);
+  } catch {
+    return { MALLOC_ARENA_MAX: '1', ...process.env };
+  }
+  return { NODE_COMPILE_CACHE: cache, MALLOC_ARENA_MAX: '1', ...process.env };
 }
 
 /** Replaces the process by one that runs the same command with these, unless it has them already. */
