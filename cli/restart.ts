@@ -27,8 +27,7 @@ const FOR_IMPORT = [
  * Beside them, in the environment:
  *
  *   NODE_COMPILE_CACHE  modules compiled before need no stripping of types, whose compiler alone takes 28 MB. In a folder
- *       that nobody else can write to: what lies there is run. Only where there is a home for it: Node makes every
- *       folder that is missing, and below one that takes none (/proc) it tries for ever
+ *       that nobody else can write to: what lies there is run
  *   MALLOC_ARENA_MAX    the C library would keep freed memory apart for each thread: some 20 MB
  */
 function environmentForImport(): NodeJS.ProcessEnv {
