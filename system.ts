@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import type { Config } from '#config';
 import { startCluster } from '#engines/cluster/cluster.ts';
-import { findTier, type TierAddresses } from '#engines/cluster/tier.ts';
+import { runningTier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
 import { EMBEDDED_DATABASE, postgresFolder } from '#engines/postgres.ts';
 import { keepPostgres } from '#engines/postgres_keeper.ts';
 import { createPool, waitForPostgres } from '#platform/database/pool.ts';
@@ -62,9 +62,9 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
       if (url)
         return { url, replicaUrls: config.DATABASE_REPLICA_URL, embedded: false, what: 'DATABASE_URL' };
       if (options.cluster) {
-        const data = join(config.DATA_DIR, 'cluster');
-        const running = await findTier(data).catch(() => undefined);
-        if (running) return tierPart(running, `PostgreSQL tier in ${data}, which ran already`);
+        const data = tierFolder(config);
+        const running = await runningTier(config);
+        if (running) return tierPart(running, `PostgreSQL tier in ${data}, which ran already and stays up`);
         const cluster = await startCluster({
           data,
           portBase: options.clusterPortBase,
@@ -213,7 +213,7 @@ async function monitorSettings(config: Config): Promise<Parameters<typeof startM
 async function ownHaproxies(
   config: Config,
 ): Promise<Parameters<typeof startMonitor>[0]['settings']['haproxies']> {
-  const tier = await findTier(join(config.DATA_DIR, 'cluster')).catch(() => undefined);
+  const tier = await runningTier(config);
   return (tier?.layout.haproxies ?? []).map(({ name, host, statsPort, socket }) => {
     return { name, pageUrl: `http://${host}:${statsPort}/stats`, socket };
   });

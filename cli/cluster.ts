@@ -7,18 +7,19 @@ import { Command, InvalidArgumentError } from 'commander';
 import { type ClusterOptions, startCluster } from '#engines/cluster/cluster.ts';
 import { destroyCluster, stopCluster } from '#engines/cluster/ending.ts';
 import { renderForContainers, rewriteConfiguration } from '#engines/cluster/folders.ts';
-import type { Bouncer } from '#engines/cluster/layout.ts';
+import type { Bouncer, Layout } from '#engines/cluster/layout.ts';
 import { CLIENTS_DEFAULT, HAPROXIES_DEFAULT } from '#engines/cluster/limits.ts';
 import { handOver, letIn, proxyOf, sessionsOf, setEverywhere } from '#engines/cluster/maintenance.ts';
 import { reloadTier } from '#engines/cluster/reload.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
-import { databaseEnvironmentFile, findTier, type Tier } from '#engines/cluster/tier.ts';
+import { databaseEnvironmentFile, findTier, type Tier, tierFolder } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { asCount } from './option_values.ts';
 import { note, print, printJson, table } from './print.ts';
 
-export const CLUSTER_DATA_DEFAULT = 'data/cluster';
+/** Where `trunkline up --cluster` has it, too. */
+export const CLUSTER_DATA_DEFAULT = tierFolder({ DATA_DIR: process.env.DATA_DIR || 'data' });
 const DETACHED_START_LIMIT_MS = 180_000;
 const DETACHED_POLL_MS = 200;
 const WATCH_MS = 2_000;
@@ -41,7 +42,7 @@ export function clusterCommand(): Command {
     'the PostgreSQL tier on this machine: HAProxy, PgBouncer, PostgreSQL with replicas under Patroni, etcd',
   );
   const withData = (command: Command) =>
-    command.option('--data <folder>', 'folder of the tier', CLUSTER_DATA_DEFAULT);
+    command.option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', CLUSTER_DATA_DEFAULT);
 
   withData(cluster.command('up'))
     .description('start the tier, or go on with the one in the folder')
@@ -58,7 +59,10 @@ Examples:
   $ trunkline cluster up                      start here, show what happens, stop with Ctrl-C
   $ trunkline cluster up --detach             start, and leave it running
   $ trunkline cluster up --port-base 21000    beside a PostgreSQL that has port 5432
-  $ . data/cluster/database.env               DATABASE_URL and DATABASE_REPLICA_URL of the tier`,
+  $ trunkline up --cluster                    the services on it, in another terminal
+  $ . data/cluster/database.env               DATABASE_URL and DATABASE_REPLICA_URL of the tier, for other programs
+
+The ports, --haproxies and --clients are not remembered: give them at each start.`,
     )
     .action(async (options: UpOptions) => {
       await (options.detach ? upDetached(options) : up(options));
@@ -73,7 +77,10 @@ Examples:
       `
 Examples:
   $ trunkline cluster status
-  $ trunkline cluster status --json | jq .holdsNMinusOne`,
+  $ trunkline cluster status --json | jq .holdsNMinusOne
+
+connections: clients of a HAProxy or a bouncer, sessions of a PostgreSQL. lag: WAL that a replica has still to get.
+A drained bouncer counts as lost: the tier could not lose one more beside it.`,
     )
     .action(async (options: { data: string; json?: boolean; watch?: boolean }) => {
       await showStatus(options);
@@ -190,19 +197,23 @@ async function up(options: UpOptions): Promise<void> {
     report: (event) => print(`${seconds()} s  ${event.part.padEnd(9)} ${event.what}, ${event.detail}`),
   };
   const cluster = await startCluster(clusterOptions);
-  print(
-    `${seconds()} s  the tier is up: ${where(cluster.layout.writes)} to write, ${where(cluster.layout.reads)} to read`,
-  );
-  print(`          addresses with password: ${databaseEnvironmentFile(options.data)}`);
-  print(
-    `          statistics: ${cluster.layout.haproxies.map((h) => `http://${h.host}:${h.statsPort}/stats`).join(' ')}`,
-  );
+  print(`${seconds()} s  the tier is up`);
+  print(addresses(cluster.layout));
   await ended;
   print(`${seconds()} s  stopping`);
   await cluster.stop();
 }
 
 const where = (address: { host: string; port: number }) => `${address.host}:${address.port}`;
+
+/** Where clients find the tier, and people its figures. */
+function addresses({ writes, reads, haproxies, folders }: Layout): string {
+  const pages = haproxies.map((haproxy) => `http://${haproxy.host}:${haproxy.statsPort}/stats`);
+  return [
+    `write to ${where(writes)}, read from ${where(reads)}; with password: ${databaseEnvironmentFile(folders.data)}`,
+    `statistics: ${pages.join(' ')}`,
+  ].join('\n');
+}
 
 /** Starts a supervisor of its own, and waits until the tier serves. */
 async function upDetached(options: UpOptions): Promise<void> {
@@ -236,8 +247,8 @@ async function upDetached(options: UpOptions): Promise<void> {
     const state = await readState(data);
     if (state?.ready && state.supervisor.pid === child.pid) {
       child.unref();
-      print(`the tier is up, supervised by process ${child.pid}; its words: ${log}`);
-      print(`addresses with password: ${databaseEnvironmentFile(data)}`);
+      print(`the tier is up, supervised by process ${child.pid}; its log: ${log}`);
+      print(addresses((await findTier(data)).layout));
       return;
     }
     await systemClock.sleep(DETACHED_POLL_MS);
@@ -256,10 +267,11 @@ async function upDetached(options: UpOptions): Promise<void> {
 
 async function showStatus(options: { data: string; json?: boolean; watch?: boolean }): Promise<void> {
   for (;;) {
-    const status = await tierStatus(await findTier(options.data));
+    const tier = await findTier(options.data);
+    const status = await tierStatus(tier);
     if (options.watch && process.stdout.isTTY && !options.json) process.stdout.write(CLEAR_SCREEN);
     if (options.json) printJson(status);
-    else print(statusText(status));
+    else print(`${statusText(status)}\n${addresses(tier.layout)}`);
     if (!options.watch) {
       process.exitCode = status.holdsNMinusOne ? 0 : 1;
       return;

@@ -14,13 +14,14 @@ test('each replica is looked at, and no password is shown', async () => {
   const environment = { DATA_DIR: tmpdir(), DATABASE_URL: url, DATABASE_REPLICA_URL: `${url},${away}` };
   const findings = await examine(environment);
   const states = findings.map(({ part, state }) => [part, state]);
-  assert.deepEqual(states.slice(-4), [
+  const first = states.findIndex(([part]) => part === 'postgresql');
+  assert.deepEqual(states.slice(first, first + 4), [
     ['postgresql', 'ok'],
     ['schema', 'ok'],
     ['replica 1', 'ok'],
     ['replica 2', 'fault'],
   ]);
-  const { says, advice } = findings.at(-1)!;
+  const { says, advice } = findings.find(({ part }) => part === 'replica 2')!;
   assert.match(says, /reader@127\.0\.0\.1:1.*ECONNREFUSED/);
   assert.match(advice!, /DATABASE_REPLICA_URL/);
   const said = JSON.stringify(findings);

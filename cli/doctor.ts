@@ -7,6 +7,7 @@ import pg from 'pg';
 import { type Config, ConfigError, readConfig, SETTINGS } from '#config';
 import { CLIENTS_DEFAULT, HAPROXIES_DEFAULT, limitsFault, openFilesLimit } from '#engines/cluster/limits.ts';
 import { missingPrograms } from '#engines/cluster/programs.ts';
+import { runningTier, tierFolder } from '#engines/cluster/tier.ts';
 import { EMBEDDED_DATABASE, findPostgres, postgresFolder } from '#engines/postgres.ts';
 import { pendingMigrations } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
@@ -148,7 +149,8 @@ async function dataFolder(config: Config): Promise<Finding> {
 async function postgres(config: Config): Promise<Finding[]> {
   const part = 'postgresql';
   const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
-  const url = given ?? (await findPostgres(postgresFolder(config), EMBEDDED_DATABASE));
+  const embedded = given ? undefined : await findPostgres(postgresFolder(config), EMBEDDED_DATABASE);
+  const url = given ?? embedded ?? (await runningTier(config))?.writeUrl;
   if (!url) {
     return [
       {
@@ -160,7 +162,7 @@ async function postgres(config: Config): Promise<Finding[]> {
   }
   try {
     const version = await versionOf(url);
-    const where = given ? 'DATABASE_URL' : `embedded at ${withoutPassword(url)}`;
+    const where = given ? 'DATABASE_URL' : `${embedded ? 'embedded' : 'the tier'} at ${withoutPassword(url)}`;
     const answered: Finding =
       Number.parseInt(version, 10) >= NEEDED_POSTGRES
         ? { part, state: 'ok', says: `${where}, PostgreSQL ${version}, answers` }
@@ -174,7 +176,9 @@ async function postgres(config: Config): Promise<Finding[]> {
   } catch (error) {
     const advice = given
       ? 'check DATABASE_URL, and that the server runs and lets this user in'
-      : `see ${postgresFolder(config)}/postgres.log`;
+      : embedded
+        ? `see ${postgresFolder(config)}/postgres.log`
+        : `see trunkline cluster status, and the logs in ${tierFolder(config)}/log`;
     return [{ part, state: 'fault', says: explainFailure(error), advice }];
   }
 }

@@ -21,7 +21,7 @@ export function drillCommand(): Command {
   return new Command('drill')
     .description('break a part of a running tier on purpose, under load, and judge what clients saw')
     .argument('<name>', 'which drill')
-    .option('--data <folder>', 'folder of the tier', CLUSTER_DATA_DEFAULT)
+    .option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
     .option('--sync', 'with synchronous replication for the time of the drill')
     .option('--json', 'only the report, as JSON')
     .addHelpText(

@@ -1,6 +1,7 @@
 /** Starting anew as the same process, with settings that are read before the program begins. */
+import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /**
  * An import makes much garbage and keeps little:
@@ -26,13 +27,18 @@ const FOR_IMPORT = [
  * Beside them, in the environment:
  *
  *   NODE_COMPILE_CACHE  modules compiled before need no stripping of types, whose compiler alone takes 28 MB. In a folder
- *       that nobody else can write to: what lies there is run
+ *       that nobody else can write to: what lies there is run. Only where there is a home for it: Node makes every
+ *       folder that is missing, and below one that takes none (/proc) it tries for ever
  *   MALLOC_ARENA_MAX    the C library would keep freed memory apart for each thread: some 20 MB
  */
 function environmentForImport(): NodeJS.ProcessEnv {
   const { XDG_CACHE_HOME } = process.env;
   const caches = XDG_CACHE_HOME || join(homedir(), '.cache');
-  return { NODE_COMPILE_CACHE: join(caches, 'trunkline'), MALLOC_ARENA_MAX: '1', ...process.env };
+  return {
+    ...(existsSync(dirname(caches)) && { NODE_COMPILE_CACHE: join(caches, 'trunkline') }),
+    MALLOC_ARENA_MAX: '1',
+    ...process.env,
+  };
 }
 
 /** Replaces the process by one that runs the same command with these, unless it has them already. */

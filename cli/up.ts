@@ -19,9 +19,9 @@ export function upCommand(version: string): Command {
     .option('--no-demo', 'leave an empty database empty, instead of importing a sample of calls')
     .option(
       '--cluster',
-      'run on the PostgreSQL tier in DATA_DIR: the one that runs there (trunkline cluster up), or one of its own',
+      'run on the PostgreSQL tier in DATA_DIR: the one that runs there (trunkline cluster up), or a new start of it',
     )
-    .option('--cluster-port-base <port>', 'the tier takes the ports from here on', asCount)
+    .option('--cluster-port-base <port>', '--cluster, and the tier takes the ports from here on', asCount)
     .addHelpText(
       'after',
       '\nExamples:\n  CALLS_PORT=8006 trunkline up --no-demo\n  trunkline up --cluster --cluster-port-base 21000',
@@ -33,7 +33,10 @@ export function upCommand(version: string): Command {
           note(`Trunkline ${version}`);
           await welcome(parts, options.demo);
         },
-        { cluster: options.cluster ?? false, clusterPortBase: options.clusterPortBase },
+        {
+          cluster: options.cluster ?? options.clusterPortBase !== undefined,
+          clusterPortBase: options.clusterPortBase,
+        },
       ),
     );
 }

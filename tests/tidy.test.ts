@@ -115,6 +115,9 @@ test('every setting is documented with its standard value, and nothing else is',
   );
 });
 
+/** Programs to which `trunkline` is the name of a cluster or a database. */
+const NAMED_TRUNKLINE = /^(patronictl|psql) /;
+
 /** Every `trunkline …` in the documents' code, split into words. */
 function documentedCommands(): { file: string; words: string[] }[] {
   return documents.flatMap((file) => {
@@ -124,6 +127,7 @@ function documentedCommands(): { file: string; words: string[] }[] {
     );
     const inline = [...text.matchAll(/`([^`\n]+)`/g)].map((m) => m[1]!);
     return [...blocks, ...inline].flatMap((line) => {
+      if (NAMED_TRUNKLINE.test(line)) return [];
       const found = /(?:^|[\s|;(])(?:npx |\.\/)?(?:bin\/)?trunkline(?:\.js)? ([^|;#]*)/.exec(line);
       const words = found?.[1]?.match(/"[^"]*"|'[^']*'|\S+/g) ?? [];
       return words.length > 0 ? [{ file, words }] : [];

@@ -140,7 +140,7 @@ export async function refuseTakenPorts(layout: Layout): Promise<void> {
   }
   if (taken.length > 0) {
     throw new Error(
-      `someone listens already on port ${taken.join(', ')}: choose other ports with --port-base`,
+      `someone listens already on port ${taken.join(', ')}: choose other ports with --port-base (of trunkline up --cluster: --cluster-port-base)`,
     );
   }
 }

@@ -98,13 +98,23 @@ function portsFrom(base: number): typeof WELL_KNOWN {
     leader: base + 2,
     replicas: base + 3,
     nodes: base + 4,
-    bouncers: base + 7,
-    rest: base + 12,
-    statistics: base + 15,
-    etcd: base + 15 + HAPROXIES_MAX,
-    etcdPeer: base + 16 + HAPROXIES_MAX,
+    rest: base + 7,
+    statistics: base + 10,
+    etcd: base + 10 + HAPROXIES_MAX,
+    etcdPeer: base + 11 + HAPROXIES_MAX,
+    // Last, so that there is room for more of them.
+    bouncers: base + 12 + HAPROXIES_MAX,
   };
 }
+
+/** Each has a line in infrastructure/haproxy/haproxy.cfg, too. How to add one: docs/RUNBOOK.md. */
+const BOUNCERS: readonly Pick<Bouncer, 'name' | 'upstream'>[] = [
+  { name: 'pgb1', upstream: 'leader' },
+  { name: 'pgb2', upstream: 'leader' },
+  { name: 'pgb3', upstream: 'leader' },
+  { name: 'pgr1', upstream: 'replicas' },
+  { name: 'pgr2', upstream: 'replicas' },
+];
 
 /**
  * A tier on this machine, everything on loopback.
@@ -125,9 +135,6 @@ export function localLayout(options: LocalLayoutOptions): Layout {
   }
   const ports = portBase === undefined ? WELL_KNOWN : portsFrom(portBase);
   const host = '127.0.0.1';
-  const bouncer = (name: string, index: number, upstream: Bouncer['upstream']): Bouncer => {
-    return { name, host, port: ports.bouncers + index, upstream };
-  };
   return {
     kind: 'local',
     writes: { host, port: ports.writes },
@@ -141,13 +148,7 @@ export function localLayout(options: LocalLayoutOptions): Layout {
       socket: join(run, `haproxy${i + 1}.sock`),
       stateFile: join(run, `haproxy${i + 1}.state`),
     })),
-    bouncers: [
-      bouncer('pgb1', 0, 'leader'),
-      bouncer('pgb2', 1, 'leader'),
-      bouncer('pgb3', 2, 'leader'),
-      bouncer('pgr1', 3, 'replicas'),
-      bouncer('pgr2', 4, 'replicas'),
-    ],
+    bouncers: BOUNCERS.map((bouncer, i) => ({ ...bouncer, host, port: ports.bouncers + i })),
     nodes: [1, 2, 3].map((n) => ({
       name: `node${n}`,
       host,
@@ -168,9 +169,6 @@ export function composeLayout(): Layout {
   const everywhere = '*';
   const data = '/var/lib/trunkline';
   const run = '/run/trunkline';
-  const bouncer = (name: string, upstream: Bouncer['upstream']): Bouncer => {
-    return { name, host: name, port: 6432, upstream };
-  };
   return {
     kind: 'compose',
     writes: { host: 'haproxy', port: 5432 },
@@ -186,13 +184,7 @@ export function composeLayout(): Layout {
         stateFile: join(run, 'haproxy.state'),
       },
     ],
-    bouncers: [
-      bouncer('pgb1', 'leader'),
-      bouncer('pgb2', 'leader'),
-      bouncer('pgb3', 'leader'),
-      bouncer('pgr1', 'replicas'),
-      bouncer('pgr2', 'replicas'),
-    ],
+    bouncers: BOUNCERS.map((bouncer) => ({ ...bouncer, host: bouncer.name, port: 6432 })),
     nodes: [1, 2, 3].map((n) => ({
       name: `node${n}`,
       host: `node${n}`,

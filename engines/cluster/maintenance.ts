@@ -80,7 +80,7 @@ export async function handOver(
       const done = now.every(isUp) && !before.some(isUp);
       return done ? undefined : `HAProxy does not lead to ${to} yet`;
     });
-    told(`${to} is the primary now, ${from} follows it`);
+    told(`${to} is the primary now; ${from} comes back as its replica in some seconds`);
   } finally {
     await Promise.allSettled(tellAll('RESUME trunkline'));
   }

@@ -44,8 +44,8 @@ export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
   for (const haproxy of layout.haproxies) {
     const rows = await statistics(haproxy);
     for (const [proxy, atLeast] of Object.entries({
-      bouncers: 3,
-      read_bouncers: 2,
+      bouncers: layout.bouncers.filter((bouncer) => bouncer.upstream === 'leader').length,
+      read_bouncers: layout.bouncers.filter((bouncer) => bouncer.upstream === 'replicas').length,
       leader: 1,
       replicas: 2,
     })) {

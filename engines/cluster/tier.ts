@@ -55,12 +55,23 @@ export async function findTier(data: string): Promise<Tier> {
   const folder = resolve(data);
   const state = await readState(folder);
   if (!state || !isAlive(state.supervisor)) {
-    throw new Error(`no tier runs in ${folder}; start one: trunkline cluster up --detach --data ${data}`);
+    const left = state
+      ? ', save for what a killed supervisor left; this ends it and starts anew'
+      : '; start one';
+    const ports = state?.settings.portBase ? ` --port-base ${state.settings.portBase}` : '';
+    throw new Error(`no tier runs in ${folder}${left}: trunkline cluster up --detach --data ${data}${ports}`);
   }
   const { portBase, haproxies } = state.settings;
   const layout = localLayout({ data: folder, haproxies, portBase: portBase ?? undefined });
   return tierOf(layout, await readSecrets(folder), state.settings);
 }
+
+/** Where the tier of an installation lies. */
+export const tierFolder = (config: { readonly DATA_DIR: string }): string => join(config.DATA_DIR, 'cluster');
+
+/** The tier of `trunkline cluster up` or `trunkline up --cluster` that runs in DATA_DIR; undefined where none does. */
+export const runningTier = (config: { readonly DATA_DIR: string }): Promise<Tier | undefined> =>
+  findTier(tierFolder(config)).catch(() => undefined);
 
 export function tierAddresses(layout: Layout, secrets: Secrets): TierAddresses {
   return { writeUrl: databaseUrl(layout.writes, secrets), readUrl: databaseUrl(layout.reads, secrets) };

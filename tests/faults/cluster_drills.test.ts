@@ -1,9 +1,13 @@
 /** The drills for real: each part of a running tier is lost under load, and the verdict must be PASS. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { patroniLogs } from '#engines/cluster/configuration.ts';
 import { type Drill, type DrillReport, runDrill } from '#engines/cluster/drills/drill.ts';
 import { drills } from '#engines/cluster/drills/drills.ts';
 import { prepareLoad, startLoad } from '#engines/cluster/drills/load.ts';
+import { handOver } from '#engines/cluster/maintenance.ts';
 import { isPaused, tell } from '#engines/cluster/pgbouncer.ts';
 import { groupMembers, signal } from '#engines/cluster/processes.ts';
 import { applySynchronous, waitFor, whatIsMissing } from '#engines/cluster/readiness.ts';
@@ -94,6 +98,16 @@ suite('a tier that loses a part', { skip: clusterSkip(), timeout: 1_200_000 }, (
       assert.match(err, /given up, and what it broke is put back/);
       await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
       assert.equal((await tier.parts()).pgb2?.held, false);
+    }
+  });
+
+  test('a switchover is asked of the primary, whichever node it is: another would let clients wait for its next look', async () => {
+    for (let turn = 0; turn < 2; turn++) {
+      const { from, to } = await handOver(tier, undefined, () => {});
+      const node = tier.layout.nodes.find(({ name }) => name === from)!;
+      const log = readFileSync(join(patroniLogs(tier.layout, node), 'patroni.log'), 'utf8');
+      assert.match(log, new RegExp(`received switchover request with leader=${from} candidate=${to}`));
+      await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
     }
   });
 

@@ -22,7 +22,7 @@ import { readState } from '#engines/cluster/state.ts';
 import { findTier } from '#engines/cluster/tier.ts';
 import { isAlive, run } from '#engines/processes.ts';
 import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
-import { startCommand } from '#tests/command.ts';
+import { runCommand, startCommand } from '#tests/command.ts';
 
 const GONE_LIMIT_MS = 10_000;
 
@@ -166,7 +166,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.deepEqual(await query(tier.writeUrl, 'SELECT answer FROM kept'), [{ answer: 42 }]);
   });
 
-  test('trunkline up --cluster runs the services on the tier that runs in DATA_DIR, and leaves it running', async () => {
+  test('trunkline up --cluster runs the services on the tier that runs in DATA_DIR, and leaves it running; commands find it, too', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'trunkline-data-'));
     symlinkSync(cluster.data, join(folder, 'cluster'));
     try {
@@ -180,6 +180,11 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
       child.kill('SIGTERM');
       assert.equal((await ended).code, 0);
       assert.deepEqual(await query(writeUrl, 'SELECT answer FROM kept'), [{ answer: 42 }]);
+      const made = await runCommand(['accounts', 'create', 'joined'], settings);
+      assert.match(made.err, /PostgreSQL tier in/);
+      assert.deepEqual(await query(writeUrl, 'SELECT code FROM calls.accounts'), [{ code: 'joined' }]);
+      const { code, out } = await runCommand(['cluster', 'status'], settings);
+      assert.equal(code, 0, out);
     } finally {
       rmSync(folder, { recursive: true });
     }

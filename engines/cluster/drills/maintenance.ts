@@ -15,7 +15,8 @@ const PAUSE_LIMIT_MS = 10_000;
 const AFTER_RELOAD_MS = 2_000;
 /** Long enough for work, short enough that a drained bouncer is empty soon. */
 const LIFETIME_MS = 3_000;
-const SWITCHOVER_PAUSE_MS = 10_000;
+/** Held for longer, health checks of services (5 s) would fail, and their circuit breakers open for 60 s. */
+const SWITCHOVER_PAUSE_MS = 5_000;
 
 export const haproxyReload: Drill = {
   name: 'haproxy-reload',
