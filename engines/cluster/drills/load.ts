@@ -8,6 +8,7 @@
  */
 import pg from 'pg';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { backoffMs } from '#platform/resilience/retry.ts';
 import type { Node } from '../layout.ts';
 import { waitFor } from '../readiness.ts';
 import type { Tier } from '../tier.ts';
@@ -177,7 +178,7 @@ export function startLoad(options: LoadOptions): Load {
           ]);
           acknowledged.push({ writer: client.index, number, acknowledgedAt: clock.monotonic() });
         } else {
-          await readWithOneRetry(connection, () => {
+          await readWithOneRetry(connection, clock, () => {
             retried.read += 1;
           });
         }
@@ -242,12 +243,17 @@ interface Connection {
   close(): void;
 }
 
-/** A read does no harm twice: when its connection is lost it is asked once more, as services do it. */
-async function readWithOneRetry(connection: Connection, onRetry: () => void): Promise<void> {
+/**
+ * A read does no harm twice: when its connection is lost it is asked once more, after the pause that services make. At
+ * once it could meet the second cut: where a replica becomes primary, each HAProxy process ends its connections to it in
+ * its own moment, some 20 ms apart.
+ */
+async function readWithOneRetry(connection: Connection, clock: Clock, onRetry: () => void): Promise<void> {
   const sql = 'SELECT count(*) FROM (SELECT FROM drill.written LIMIT 10) AS few';
   try {
     await connection.ask(sql);
   } catch {
+    await clock.sleep(backoffMs(1, { random: Math.random }));
     await connection.ask(sql);
     onRetry();
   }
