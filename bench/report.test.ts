@@ -89,3 +89,12 @@ test('what a benchmark started is ended when it is interrupted, and when it fail
   assert.deepEqual(await once(failing, 'exit'), [3, null]);
   assert.ok(!existsSync(other));
 });
+
+test('an option that a benchmark does not have is named, and its help', async () => {
+  const bench = run(process.execPath, [`${FOLDER}import.ts`, '--rounds', '1']);
+  await assert.rejects(bench, ({ code, stderr }) => {
+    assert.equal(code, 2);
+    assert.match(stderr, /^Unknown option '--rounds'.*node bench\/import\.ts --help/);
+    return true;
+  });
+});

@@ -44,10 +44,7 @@ export function benchOptions(
   };
   for (const [option, value] of Object.entries(defaults))
     options[option] = { type: 'string', default: value };
-  const values = parseArgs({ options: options as ParseArgsOptionsConfig }).values as Record<
-    string,
-    string | boolean
-  >;
+  const values = given(name, options as ParseArgsOptionsConfig);
   if (values.help) {
     const list = Object.entries(defaults).map(([option, value]) => {
       const usage = `  --${option} ${value === '' ? 'TEXT' : 'N'}`;
@@ -63,6 +60,16 @@ export function benchOptions(
   }
   const own = Object.keys(defaults).map((option) => [option, String(values[option])]);
   return { name, json: values.json === true, values: Object.fromEntries(own) };
+}
+
+/** What the command line gives; ends with what is wrong about it where it can't be read. */
+function given(name: string, options: ParseArgsOptionsConfig): Record<string, string | boolean> {
+  try {
+    return parseArgs({ options }).values as Record<string, string | boolean>;
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}; node bench/${name}.ts --help lists the options\n`);
+    process.exit(2);
+  }
 }
 
 /** Prints a benchmark's rows, as a table or as JSON, and tells its headlines to bench/run.ts. */
