@@ -3,7 +3,7 @@
  * processes. `startCluster` is the way in for tests, drills and `trunkline up --cluster`.
  */
 import { readFileSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { engineUser, identify, isAlive } from '#engines/processes.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
@@ -89,11 +89,12 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const user = engineUser();
   await refuseForeignFolders(layout, user);
   await endLeftovers(data, before);
-  await refuseTakenPorts(layout);
   await mkdir(data, { recursive: true });
   claimFolder(data, { supervisor: identify(process.pid)!, settings, ready: false, parts: {} });
   let secrets: Secrets;
   try {
+    // Behind the claim: it listens on each port for a moment, and two that do so at once would refuse each other.
+    await refuseTakenPorts(layout);
     await beginAnew(layout);
     // Then the secrets: a folder with them is a tier's, also when this start is cut off.
     secrets = await readOrMakeSecrets(data);
@@ -101,6 +102,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await writeConfiguration(layout, secrets, programs, options.synchronous ?? false, user, openFiles);
   } catch (error) {
     await removeState(data);
+    // Where it was made for this alone.
+    await rmdir(data).catch(() => undefined);
     throw error;
   }
 
