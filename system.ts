@@ -65,10 +65,15 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
         const data = tierFolder(config);
         const running = await runningTier(config);
         if (running) return tierPart(running, `PostgreSQL tier in ${data}, which ran already and stays up`);
+        const log = logger('tier');
         const cluster = await startCluster({
           data,
           portBase: options.clusterPortBase,
           signal: lifetime.stopping,
+          report: ({ part, what, detail }) => {
+            const expected = what === 'started' || lifetime.stopping.aborted;
+            log[expected ? 'info' : 'warn']({ part, detail }, what);
+          },
         });
         lifetime.onStop('PostgreSQL tier', cluster.stop);
         return tierPart(cluster, `PostgreSQL tier in ${data}`);
