@@ -88,12 +88,17 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await refuseOtherThings(data);
   const user = engineUser();
   await refuseForeignFolders(layout, user);
-  await endLeftovers(data, before);
   await mkdir(data, { recursive: true });
+  if (before) {
+    await endLeftovers(data, before);
+    await removeState(data);
+  }
   claimFolder(data, { supervisor: identify(process.pid)!, settings, ready: false, parts: {} });
   let secrets: Secrets;
   try {
-    // Behind the claim: it listens on each port for a moment, and two that do so at once would refuse each other.
+    // Both behind the claim: of two that start at once, one would end what the other has just started, and each would
+    // find ports taken on which the other listens for a moment.
+    if (!before) await endLeftovers(data, before);
     await refuseTakenPorts(layout);
     await beginAnew(layout);
     // Then the secrets: a folder with them is a tier's, also when this start is cut off.

@@ -27,6 +27,7 @@ export async function stopCluster(data: string): Promise<boolean> {
     if (isAlive(state.supervisor)) signal(state.supervisor.pid, 'SIGKILL');
   }
   const left = await endLeftovers(folder, await readState(folder));
+  await removeState(folder);
   return state !== undefined || left;
 }
 
@@ -69,6 +70,5 @@ export async function endLeftovers(data: string, state: TierState | undefined): 
   await Promise.all(left.map((leader) => endGroup(leader, 'SIGTERM', POSTGRES_STOP_LIMIT_MS)));
   for (const node of layout.nodes) await endPostgres(node.folder, POSTGRES_STOP_LIMIT_MS);
   await rm(layout.folders.run, { recursive: true, force: true });
-  await removeState(data);
   return left.length > 0;
 }
