@@ -15,6 +15,7 @@ import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
 import { databaseEnvironmentFile, findTier, type Tier, tierFolder } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import { ENDING_SIGNALS } from './ending_signals.ts';
 import { asCount } from './option_values.ts';
 import { note, print, printJson, table } from './print.ts';
 
@@ -24,7 +25,6 @@ const DETACHED_START_LIMIT_MS = 180_000;
 const DETACHED_POLL_MS = 200;
 const WATCH_MS = 2_000;
 const LOG_TAIL_LINES = 8;
-const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
 interface UpOptions {

@@ -7,6 +7,7 @@ import { applySynchronous } from '#engines/cluster/readiness.ts';
 import { findTier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
+import { ENDING_SIGNALS } from './ending_signals.ts';
 import { note, print, printJson } from './print.ts';
 
 interface DrillOptions {
@@ -79,7 +80,7 @@ async function drill(name: string, options: DrillOptions): Promise<DrillReport> 
 /** Aborted at the first Ctrl-C, so that the drill puts back what it broke; the second ends the process at once. */
 function untilInterrupted(): AbortSignal {
   const interrupted = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  for (const name of ENDING_SIGNALS) {
     process.on(name, () => {
       if (interrupted.signal.aborted) process.exit(1);
       note('given up: putting back what the drill broke');

@@ -5,6 +5,7 @@ import type { MonitoringReport } from '#platform/database/monitoring.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { reachableHost } from '#system';
 import { renderDashboard } from './dashboard.ts';
+import { ENDING_SIGNALS } from './ending_signals.ts';
 import { explainFailure } from './failure.ts';
 import { print, printJson } from './print.ts';
 
@@ -17,7 +18,6 @@ const CLEAR_LINE_END = '\x1b[K';
 const ESCAPE = '\x1b';
 /** q, and Ctrl-C, which in a raw terminal is a key. */
 const QUIT_KEYS = ['q', 'Q', '\x03'];
-const SIGNALS = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
 const STANDARD_COLUMNS = 80;
 /** The service sends a report each second. */
 const SILENCE_LIMIT_MS = 5_000;
@@ -103,7 +103,7 @@ async function live(address: string, key: string): Promise<void> {
   process.stdout.write(ENTER);
   process.stdin.setRawMode?.(true).on('data', onKey);
   process.stdout.on('resize', redraw);
-  for (const signal of SIGNALS) process.on(signal, end);
+  for (const signal of ENDING_SIGNALS) process.on(signal, end);
   redraw();
   try {
     while (!quit.signal.aborted) {
@@ -123,7 +123,7 @@ async function live(address: string, key: string): Promise<void> {
       await systemClock.sleep(RETRY_MS, quit.signal).catch(() => undefined);
     }
   } finally {
-    for (const signal of SIGNALS) process.off(signal, end);
+    for (const signal of ENDING_SIGNALS) process.off(signal, end);
     process.stdout.off('resize', redraw);
     process.stdin.setRawMode?.(false).off('data', onKey).pause();
     process.stdout.write(LEAVE);
