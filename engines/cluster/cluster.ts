@@ -89,16 +89,15 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const user = engineUser();
   await refuseForeignFolders(layout, user);
   await mkdir(data, { recursive: true });
-  if (before) {
-    await endLeftovers(data, before);
-    await removeState(data);
-  }
-  claimFolder(data, { supervisor: identify(process.pid)!, settings, ready: false, parts: {} });
+  if (before) await removeState(data);
+  // With what a killed supervisor left, so that it is found by whoever comes next if this start is cut off, too.
+  const parts = before?.parts ?? {};
+  claimFolder(data, { supervisor: identify(process.pid)!, settings, ready: false, parts });
   let secrets: Secrets;
   try {
     // Both behind the claim: of two that start at once, one would end what the other has just started, and each would
     // find ports taken on which the other listens for a moment.
-    if (!before) await endLeftovers(data, before);
+    await endLeftovers(data, before);
     await refuseTakenPorts(layout);
     await beginAnew(layout);
     // Then the secrets: a folder with them is a tier's, also when this start is cut off.
