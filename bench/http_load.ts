@@ -2,12 +2,13 @@
  * A load generator: some connections, on each one request after the other. It reads no more of an answer than its status
  * and length, into one buffer, so that it takes little of the machine that it measures.
  *
- *   node bench/http_load.ts <port> <connections> <seconds> <paths, one a line>      prints LoadResult as JSON
+ *   node bench/http_load.ts <port> <connections> <seconds> <paths, one a line> [key]      prints LoadResult as JSON
  */
 import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 export interface LoadResult {
+  readonly answers: number;
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -20,8 +21,8 @@ const HEADERS_END = Buffer.from('\r\n\r\n');
 const READ_BYTES = 256 * 1024;
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [port, connections, seconds, paths] = process.argv.slice(2);
-  const result = await load(Number(port), Number(connections), Number(seconds), paths!.split('\n'));
+  const [port, connections, seconds, paths, key] = process.argv.slice(2);
+  const result = await load(Number(port), Number(connections), Number(seconds), paths!.split('\n'), key);
   process.stdout.write(JSON.stringify(result));
 }
 
@@ -30,13 +31,15 @@ async function load(
   connections: number,
   seconds: number,
   paths: readonly string[],
+  key: string | undefined,
 ): Promise<LoadResult> {
   const times: number[] = [];
   let bytes = 0;
   let next = 0;
   const began = performance.now();
   const end = began + seconds * 1000;
-  const requests = paths.map((path) => Buffer.from(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`));
+  const headers = `Host: 127.0.0.1\r\n${key ? `Authorization: Bearer ${key}\r\n` : ''}`;
+  const requests = paths.map((path) => Buffer.from(`GET ${path} HTTP/1.1\r\n${headers}\r\n`));
   const run = () =>
     new Promise<void>((done, failed) => {
       let left = 0; // of the answer that is being read
@@ -82,6 +85,7 @@ async function load(
   times.sort((a, b) => a - b);
   const at = (share: number) => Number((times[Math.floor(times.length * share)] ?? 0).toFixed(2));
   return {
+    answers: times.length,
     perSecond: Math.round(times.length / took),
     p50Ms: at(0.5),
     p99Ms: at(0.99),

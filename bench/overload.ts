@@ -99,11 +99,6 @@ await runBench(async (atEnd) => {
 /** Accounts, calls and keys; and a page's cost, by way of the account that every page reads first. */
 async function prepare(pool: Pool): Promise<LoadOrder['customers']> {
   await fillCalls(pool, CALLS);
-  await pool.query(
-    `INSERT INTO calls.accounts (code, name, currency, time_zone)
-     SELECT 'a' || n, 'a' || n, 'EUR', 'UTC' FROM generate_series(1, $1::int) AS n`,
-    [CUSTOMERS],
-  );
   const customers = [];
   for (let iAccount = 1; iAccount <= CUSTOMERS; iAccount++) {
     const { key } = await createKey(pool, { name: 'bench', scope: 'customer', iAccount, expiresAt: null });

@@ -2,41 +2,44 @@
  * A page of calls, every column of the list: how much of what PostgreSQL can serve reaches the client.
  *
  *   pgbench        PostgreSQL and its own client in C, which throws the rows away: what is to be had
- *   bytes          Fastify before platform/database/rows_json.ts: PostgreSQL's bytes written as JSON bytes
+ *   trunkline      the program itself, GET /cdrs with a key: account, rights, total, log and metrics of it all
+ *   bytes          Fastify before platform/database/rows_json.ts alone: PostgreSQL's bytes written as JSON bytes
  *   pg             Fastify before node-postgres as it comes: timestamps become Date objects
  *   pg-text        the same with timestamps left as text
- *   postgres.js    Fastify before postgres.js, timestamps as text; unnamed statements, as PgBouncer's transactions want
- *   postgres.js-named   the same with named ones, which PostgreSQL plans once: no way through PgBouncer below 1.21
+ *   postgres.js    Fastify before postgres.js, timestamps as text
  *
- *   …, all months  pgbench, and pg, with the statement that one would write: without the bound on time that
+ *   …-named        with named statements, which PostgreSQL plans once a connection: not through PgBouncer
+ *                  (docs/decisions/0009). Those of `trunkline` have names where they can
+ *   …, all months  with the statement that one would write: without the bound on time that
  *                  services/calls/api/nearby_months.ts puts on a page
  *
  * The table has 36 months. All in turn, several rounds; a way's figure is its middle round. Both ends and the database
  * share the machine.
  */
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startPostgres } from '#engines/postgres.ts';
 import { createPool } from '#platform/database/pool.ts';
-import type { CallFilter } from '#services/calls/api/call_filter.ts';
+import { createKey } from '#services/calls/api/keys.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
-import { pageOfCalls } from '#services/calls/store/calls.ts';
+import { pageOfCalls, type Stretch } from '#services/calls/store/calls.ts';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import type { LoadResult } from './http_load.ts';
-import { ACCOUNTS, END, fillCalls } from './page_calls.ts';
-import { DATABASE_CONNECTIONS, HTTP_CONNECTIONS, LIMIT, WAYS, type Way } from './page_ways.ts';
-import { endChild } from './program.ts';
-import { benchOptions, finish, type Row, ratio } from './report.ts';
+import { ACCOUNTS, fillCalls } from './page_calls.ts';
+import { DATABASE_CONNECTIONS, HTTP_CONNECTIONS, LIMIT, type Peer, WAYS } from './page_ways.ts';
+import { endChild, processorMs, said, startProgram } from './program.ts';
+import { benchOptions, finish, type Headline, type Row, ratio } from './report.ts';
 
 /** Until the compiler has done its work. */
-const WARM_UP_S = 3;
+const WARM_UP_S = 6;
 const ALL_MONTHS = ', all months';
+const NAMED = '-named';
+const THROUGH = ' through PgBouncer';
 
 /** One figure: a way, straight or through PgBouncer. */
 interface Runner {
@@ -61,33 +64,53 @@ const options = benchOptions('page', 'A page of calls by HTTP, beside pgbench', 
 const seconds = Number(options.values.seconds);
 const wanted = options.values.ways!.split(',');
 
+const EVERYTHING = { iAccount: 1, type: 'all' } as const;
+const [nearest = {}] = nearbyMonths(EVERYTHING, 'desc', undefined, Date.now());
+
+/** The product's own statement, for the account $1; limit and stretch are written into it. */
+const pageSql = (stretch: Stretch) => pageOfCalls(EVERYTHING, 'desc', undefined, LIMIT + 1, stretch).sql;
+
 await runBench(async (atEnd) => {
   const folder = await temporaryFolder(atEnd);
   const url = options.values.url || (await ownPostgres(folder, atEnd));
   const pool = createPool({ url, applicationName: 'bench', size: 2, onIdleError: () => undefined });
-  await fillCalls(pool, Number(options.values.rows)).finally(() => pool.end());
+  await fillCalls(pool, Number(options.values.rows));
+  const { key } = await createKey(pool, {
+    name: 'bench',
+    scope: 'operator',
+    iAccount: null,
+    expiresAt: null,
+  });
+  await pool.end();
 
-  const all: CallFilter = { iAccount: 1, type: 'all' };
-  const [nearest] = nearbyMonths(all, 'desc', undefined, END - 1);
-  const sql = pageSql(nearest!);
-  const targets = [{ url, through: '' }];
+  const sql = pageSql(nearest);
+  const targets = [{ url, through: '', names: true }];
   if (findPgBouncer()) {
-    const bouncer = await stoppedAtEnd(atEnd, startPgBouncer({ url, poolSize: DATABASE_CONNECTIONS }));
-    targets.push({ url: bouncer.url, through: ' through PgBouncer' });
+    const bouncer = startPgBouncer({ url, poolSize: DATABASE_CONNECTIONS, settings: { pkt_buf: '16384' } });
+    targets.push({ url: (await stoppedAtEnd(atEnd, bouncer)).url, through: THROUGH, names: false });
   }
   const runners: Runner[] = [];
-  for (const target of targets) {
-    const pgbench = await pgbenchRunner(`pgbench${target.through}`, target.url, sql, folder);
-    if (pgbench) runners.push(pgbench);
-    for (const way of WAYS.filter((it) => wanted.includes(it))) {
-      // PgBouncer below 1.21 has no named statements in transaction mode.
-      if (target.through && way === 'postgres.js-named') continue;
-      runners.push(await serverRunner(way, target.url, target.through, sql, atEnd));
+  for (const { url, through, names } of targets) {
+    for (const mode of names ? (['extended', 'prepared'] as const) : (['extended'] as const)) {
+      const pgbench = await pgbenchRunner(
+        `pgbench${mode === 'prepared' ? NAMED : ''}${through}`,
+        url,
+        sql,
+        folder,
+        mode,
+      );
+      if (pgbench) runners.push(pgbench);
+    }
+    for (const way of WAYS.filter((it) => wanted.includes(it) && (names || !it.endsWith(NAMED)))) {
+      const server = way === 'trunkline' ? startTrunkline(url, key) : startPeer(way, url, sql);
+      runners.push(await serverRunner(`${way}${through}`, server, atEnd));
     }
   }
-  const allMonths = await pgbenchRunner(`pgbench${ALL_MONTHS}`, url, pageSql(all), folder);
+  const allMonths = await pgbenchRunner(`pgbench${ALL_MONTHS}`, url, pageSql({}), folder, 'extended');
   if (allMonths) runners.push(allMonths);
-  if (wanted.includes('pg')) runners.push(await serverRunner('pg', url, ALL_MONTHS, pageSql(all), atEnd));
+  if (wanted.includes('pg')) {
+    runners.push(await serverRunner(`pg${ALL_MONTHS}`, startPeer('pg', url, pageSql({})), atEnd));
+  }
   for (let round = 0; round < Number(options.values.rounds); round++) {
     for (const runner of runners) await runner.run();
   }
@@ -100,19 +123,13 @@ async function ownPostgres(folder: string, atEnd: AtEnd): Promise<string> {
   return (await stoppedAtEnd(atEnd, starting)).url;
 }
 
-/** The product's own statement; all parameters but the account are written into it. */
-function pageSql(filter: CallFilter): string {
-  const { sql, parameters } = pageOfCalls(filter, 'desc', undefined, LIMIT + 1);
-  const literal = (value: unknown) => (typeof value === 'number' ? String(value) : `'${value}'`);
-  return sql.replace(/\$(\d+)/g, (name, n) => (name === '$1' ? name : literal(parameters[Number(n) - 1])));
-}
-
 /** @returns undefined where pgbench is not installed */
 async function pgbenchRunner(
   name: string,
   url: string,
   sql: string,
   folder: string,
+  mode: 'extended' | 'prepared',
 ): Promise<Runner | undefined> {
   const inPath = (process.env.PATH ?? '').split(':').map((part) => join(part, 'pgbench'));
   const program = [...globSync('/usr/lib/postgresql/*/bin/pgbench').reverse(), ...inPath].find((path) =>
@@ -125,7 +142,7 @@ async function pgbenchRunner(
     `\\set account random(1, ${ACCOUNTS})\n${sql.replaceAll('$1', ':account').replaceAll('\n', ' ')};\n`,
   );
   const rates: number[] = [];
-  const args = ['-n', '-M', 'extended', '-f', script, '-c', String(DATABASE_CONNECTIONS), '-j', '2'];
+  const args = ['-n', '-M', mode, '-f', script, '-c', String(DATABASE_CONNECTIONS), '-j', '2'];
   return {
     name,
     rates,
@@ -137,39 +154,59 @@ async function pgbenchRunner(
   };
 }
 
-async function serverRunner(
-  way: Way,
-  url: string,
-  through: string,
-  sql: string,
-  atEnd: AtEnd,
-): Promise<Runner> {
-  const server = spawn(process.execPath, [beside('page_server.ts'), way, url, sql], {
+/** A server of pages, what has to be sent to it, and the port that it will say. */
+interface PageServer {
+  readonly process: ChildProcess;
+  readonly port: Promise<string>;
+  readonly key: string;
+}
+
+function startPeer(way: Peer, url: string, sql: string): PageServer {
+  const process_ = spawn(process.execPath, [beside('page_server.ts'), way, url, sql], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  atEnd(() => endChild(server));
-  const lines = createInterface(server.stdout)[Symbol.asyncIterator]();
-  const line = async () => String((await lines.next()).value ?? '');
-  const port = await line();
+  return { process: process_, port: said(process_, /\d+/), key: '' };
+}
+
+/** With as many connections as the others, no limit of requests and no log of them. */
+function startTrunkline(url: string, key: string): PageServer {
+  const program = startProgram(['serve', 'calls'], {
+    ...process.env,
+    DATABASE_URL: url,
+    CALLS_PORT: '0',
+    CALLS_POOL_SIZE: String(DATABASE_CONNECTIONS),
+    RATE_LIMIT_PER_MINUTE: '10000000',
+    LOG_LEVEL: 'warn',
+  });
+  return { process: program, port: said(program, /http:\/\/\S+/).then((at) => new URL(at).port), key };
+}
+
+async function serverRunner(name: string, server: PageServer, atEnd: AtEnd): Promise<Runner> {
+  atEnd(() => endChild(server.process));
+  const port = await server.port;
   const paths = Array.from({ length: ACCOUNTS }, (_, i) => `/cdrs?i_account=${i + 1}`).join('\n');
   const load = async (forSeconds: number): Promise<LoadResult> => {
-    const args = [beside('http_load.ts'), port, String(HTTP_CONNECTIONS), String(forSeconds), paths];
+    const args = [
+      beside('http_load.ts'),
+      port,
+      String(HTTP_CONNECTIONS),
+      String(forSeconds),
+      paths,
+      server.key,
+    ];
     return JSON.parse((await run(process.execPath, args)).stdout) as LoadResult;
-  };
-  const cpu = async () => {
-    server.kill('SIGUSR2');
-    return (JSON.parse(await line()) as { cpuMicros: number }).cpuMicros;
   };
   await load(WARM_UP_S);
   const runner: Runner = {
-    name: `${way}${through}`,
+    name,
     rates: [],
     cpuMicros: [],
     async run() {
-      await cpu();
+      const before = await processorMs(server.process);
       runner.last = await load(seconds);
       runner.rates.push(runner.last.perSecond);
-      runner.cpuMicros.push(await cpu());
+      const usedMs = (await processorMs(server.process)) - before;
+      runner.cpuMicros.push(Math.round((1_000 * usedMs) / runner.last.answers));
     },
   };
   return runner;
@@ -185,32 +222,37 @@ function report(runners: readonly Runner[]): void {
   ];
   for (const { name, rates, cpuMicros, last } of runners) {
     const rate = middle(rates);
-    const through = name.includes(' through') ? ' through PgBouncer' : '';
+    const through = name.endsWith(THROUGH) ? THROUGH : '';
     rows.push([
       ...[name, rate],
       ...peers.map((peer) => (rateOf(peer + through) ? ratio(rate, rateOf(peer + through)) : '')),
       ...(last ? [last.p50Ms, last.p99Ms, last.bytes, middle(cpuMicros)] : ['', '', '', '']),
     ]);
   }
-  const headlines = ['', ' through PgBouncer'].flatMap((through) => {
-    const rate = rateOf(`bytes${through}`);
-    const of = (peer: string) => rateOf(peer + through);
-    const [pgbench, fastify, postgresJs] = [of('pgbench'), of('pg'), of('postgres.js')];
-    const usual = rateOf(`pg${ALL_MONTHS}`);
-    if (!rate) return [];
-    return [
-      {
-        figure: `page of ${LIMIT} calls${through}`,
-        value: `${rate}/s`,
-        ratio: [
-          pgbench ? `${ratio(rate, pgbench)} of pgbench` : 'pgbench is not installed',
-          ...(fastify ? [`${(rate / fastify).toFixed(1)} × Fastify + pg`] : []),
-          ...(usual && through === '' ? [`${(rate / usual).toFixed(1)} × that with all months`] : []),
-          ...(postgresJs ? [`${(rate / postgresJs).toFixed(1)} × postgres.js`] : []),
-        ].join(', '),
-        ...(through === '' && { expected: '≥ 50 %, ≥ 5 ×, ≥ 2 ×' }),
-      },
-    ];
-  });
+  const headlines = [
+    headline('page of calls, the program whole', 'trunkline', '', '≥ 50 %, ≥ 5 ×, ≥ 2 ×'),
+    headline('page of calls, its writer alone', 'bytes-named', ''),
+    headline('page of calls, the program whole', 'trunkline', THROUGH),
+    headline('page of calls, its writer alone', 'bytes', THROUGH),
+  ].filter((it) => it !== undefined);
   finish(options, `${LIMIT} calls, every column of the list, one Node process`, rows, headlines);
+
+  function headline(figure: string, way: string, through: string, expected?: string): Headline | undefined {
+    const rate = rateOf(way + through);
+    if (!rate) return undefined;
+    const times = (peer: string, what: string) =>
+      rateOf(peer) ? [`${(rate / rateOf(peer)).toFixed(1)} × ${what}`] : [];
+    const pgbench = rateOf(`pgbench${through}`);
+    return {
+      figure: `${figure}${through}`,
+      value: `${rate}/s`,
+      ratio: [
+        pgbench ? `${ratio(rate, pgbench)} of pgbench` : 'pgbench is not installed',
+        ...times(`pg${through}`, 'Fastify + pg'),
+        ...(through === '' ? times(`pg${ALL_MONTHS}`, 'that with all months') : []),
+        ...times(`postgres.js${through}`, 'postgres.js'),
+      ].join(', '),
+      ...(expected && { expected }),
+    };
+  }
 }

@@ -1,4 +1,4 @@
-/** Calls to page through: some accounts' over three months of three years, in the product's own tables. */
+/** Calls to page through, in the product's own tables: some accounts' of the last three months, of three years. */
 
 import { migrate } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
@@ -6,23 +6,29 @@ import { addMonths, ensureMonths, monthOf } from '#services/calls/partitions.ts'
 import { callsMigrations } from '#services/calls/schema.ts';
 
 export const ACCOUNTS = 100;
-const START = Date.UTC(2026, 7, 1);
 const SPAN_S = 92 * 86_400;
-/** When a client asks for the newest of them. */
-export const END = START + SPAN_S * 1000;
 /** PostgreSQL plans a statement for every month that it could reach, empty or not. */
-const MONTHS = 36;
+const MONTHS_BACK = 35;
+/** As many as the service makes ahead. */
+const MONTHS_AHEAD = 2;
 
-/** Fills calls.cdrs with `rows` calls unless it holds some already. */
+/** Fills the tables with `rows` calls up to now, their accounts and their sums by day, unless they hold some already. */
 export async function fillCalls(pool: Pool, rows: number): Promise<void> {
   await migrate(pool, callsMigrations);
-  const last = monthOf(END - 1);
+  const end = Date.now();
   await ensureMonths(
     pool,
-    Array.from({ length: MONTHS }, (_, back) => addMonths(last, -back)),
+    Array.from({ length: MONTHS_BACK + 1 + MONTHS_AHEAD }, (_, i) =>
+      addMonths(monthOf(end), MONTHS_AHEAD - i),
+    ),
   );
   const { rowCount } = await pool.query('SELECT 1 FROM calls.cdrs LIMIT 1');
   if (rowCount) return;
+  await pool.query(
+    `INSERT INTO calls.accounts (i_account, code, name, currency, time_zone)
+     SELECT n, 'a' || n, 'a' || n, 'EUR', 'UTC' FROM generate_series(1, $1::int) AS n`,
+    [ACCOUNTS],
+  );
   await pool.query(
     `INSERT INTO calls.cdrs (i_cdr, i_account, start_time, connect_time, disconnect_time, duration_s,
        billed_duration_s, cost, currency, country, direction, result, cli, cld, cld_in, call_id, source, source_key,
@@ -36,7 +42,14 @@ export async function fillCalls(pool: Pool, rows: number): Promise<void> {
        '10.0.' || i % 250 || '.7', 'Yealink SIP-T46S 66.85.0.5', NULL
      FROM (SELECT i, to_timestamp($3::float8 + i * $4::float8 / $1::int) AS t, round((20 + i % 600 + i % 8 * 0.125)::numeric, 3) AS talk
            FROM generate_series(0, $1::int - 1) AS i) AS calls`,
-    [rows, ACCOUNTS, START / 1000, SPAN_S],
+    [rows, ACCOUNTS, end / 1000 - SPAN_S, SPAN_S],
   );
-  await pool.query('VACUUM ANALYZE calls.cdrs');
+  await pool.query(
+    `INSERT INTO calls.usage_days
+     SELECT i_account, (start_time AT TIME ZONE 'UTC')::date, direction, country, currency, count(*), count(*), count(*), 0,
+       sum(duration_s), sum(billed_duration_s), sum(cost)
+     FROM calls.cdrs GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`,
+  );
+  await pool.query(`INSERT INTO calls.watermarks (source, last_disconnect) VALUES ('freeswitch-1', now())`);
+  await pool.query('VACUUM ANALYZE calls.cdrs, calls.usage_days, calls.accounts');
 }

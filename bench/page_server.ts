@@ -2,8 +2,6 @@
  * A page of calls by HTTP, in several ways: Fastify before the same SQL, one process. Started by bench/page.ts:
  *
  *   node bench/page_server.ts <way> <database url> <SQL>      prints its port; the parameter $1 is ?i_account=
- *
- * On SIGUSR2 it prints the microseconds of processor time that a request took since the last time.
  */
 import fastify, { type FastifyReply } from 'fastify';
 import pg from 'pg';
@@ -11,7 +9,7 @@ import postgres from 'postgres';
 import { createPool, withSession } from '#platform/database/pool.ts';
 import { rowsAsJson } from '#platform/database/rows_json.ts';
 import { typeParsers } from '#platform/database/types.ts';
-import { DATABASE_CONNECTIONS, LIMIT, type Way } from './page_ways.ts';
+import { DATABASE_CONNECTIONS, LIMIT, type Peer } from './page_ways.ts';
 
 /** For postgres.js: without it, it makes a Date of each and is slower. */
 const TIMES_AS_TEXT = {
@@ -21,42 +19,35 @@ const TIMES_AS_TEXT = {
   parse: (text: string) => text,
 };
 
-const [way, url, sql] = process.argv.slice(2) as [Way, string, string];
+const [way, url, sql] = process.argv.slice(2) as [Peer, string, string];
 const page = pageOf(way);
 const app = fastify();
-let requests = 0;
-let before = process.cpuUsage();
 app.get('/cdrs', async (request, reply) => {
-  requests++;
   const began = performance.now();
   const { i_account: iAccount } = request.query as { i_account: string };
   const duration = () => Math.round(performance.now() - began);
   reply.type('application/json; charset=utf-8');
   return page(Number(iAccount), duration, reply);
 });
-process.on('SIGUSR2', () => {
-  const { user, system } = process.cpuUsage(before);
-  process.stdout.write(`${JSON.stringify({ cpuMicros: Math.round((user + system) / requests) })}\n`);
-  before = process.cpuUsage();
-  requests = 0;
-});
 process.stdout.write(`${new URL(await app.listen({ port: 0, host: '127.0.0.1' })).port}\n`);
 
 function pageOf(
-  way: Way,
+  way: Peer,
 ): (iAccount: number, duration: () => number, reply: FastifyReply) => Promise<Buffer | string> {
   const asJson = (rows: readonly object[], duration: () => number) =>
     JSON.stringify({ success: true, data: rows.slice(0, LIMIT), duration_ms: duration() });
   switch (way) {
-    case 'bytes': {
+    case 'bytes':
+    case 'bytes-named': {
+      const everyday = way === 'bytes-named';
       const pool = createPool({ url, applicationName: way, size: DATABASE_CONNECTIONS, onIdleError: fail });
       const keep = ['start_time', 'i_cdr'];
       const before = '{"success":true,"data":';
       return async (iAccount, duration, reply) => {
-        const after = () => `,"duration_ms":${duration()}}`;
         const answer = await withSession(pool, ({ client }) =>
-          rowsAsJson(client, { sql, parameters: [iAccount] }, { limit: LIMIT, keep, before, after }),
+          rowsAsJson(client, { sql, parameters: [iAccount], everyday }, { limit: LIMIT, keep, before }),
         );
+        answer.append(`,"duration_ms":${duration()}}`);
         reply.raw.once('finish', answer.free);
         return answer.bytes;
       };
@@ -78,6 +69,6 @@ function pageOf(
   }
 }
 
-function fail(error: Error): never {
+function fail(error: unknown): never {
   throw error;
 }

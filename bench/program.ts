@@ -1,5 +1,6 @@
 /** The program itself as a child process of a benchmark. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
@@ -34,4 +35,18 @@ export async function endChild(child: ChildProcess, signal: NodeJS.Signals = 'SI
   const gone = new Promise((resolve) => child.once('close', resolve));
   child.kill(signal);
   await gone;
+}
+
+/** Linux counts processor time in hundredths of a second, whatever its clock (proc(5)). */
+const TICK_MS = 10;
+
+/** Processor time that a child has taken so far, all its threads together, in milliseconds. */
+export async function processorMs({ pid }: ChildProcess): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // Behind the name, which may hold anything and ends with the last bracket: utime and stime are the 14th and 15th.
+  const [utime, stime] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13);
+  return (Number(utime) + Number(stime)) * TICK_MS;
 }

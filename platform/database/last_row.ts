@@ -24,6 +24,7 @@ export function createLastRow(names: readonly string[]): LastRow {
   return {
     columns(columns) {
       indexes = names.map((name) => columnIndex(columns, name));
+      values = undefined;
     },
     row(rowView, rowAt) {
       view = rowView;

@@ -6,6 +6,7 @@ import { testDatabase } from '#tests/postgres.ts';
 import { renewalTime } from './connection_lifetime.ts';
 import { createPool, withSession } from './pool.ts';
 import { createProbe } from './probe.ts';
+import { jsonReading } from './rows_json.ts';
 import type { Session } from './session.ts';
 import { sqlBuilder } from './statement.ts';
 
@@ -80,7 +81,7 @@ test('once cut off, no further statement begins, of whatever kind', async () => 
     rows: (session: Session) => session.rows(one),
     row: (session: Session) => session.row(one),
     run: (session: Session) => session.run(one),
-    json: (session: Session) => session.json(one, { limit: 1, keep: [] }),
+    json: (session: Session) => session.together(jsonReading(one)),
   };
   for (const [kind, begin] of Object.entries(kinds)) {
     const client = new AbortController();

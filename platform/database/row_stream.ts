@@ -11,8 +11,9 @@ import type { ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { freeMemory } from './byte_output.ts';
 import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
+import { namesOn, type StatementName } from './named_statements.ts';
 import { type Column, readColumns } from './row_columns.ts';
-import { createSplitter, encodeQuery, HEADER_BYTES, MESSAGE } from './wire_messages.ts';
+import { createSplitter, type Execution, encodeStatements, HEADER_BYTES, MESSAGE } from './wire_messages.ts';
 
 /** How long the server may take to give up a query, before its connection is closed instead. */
 export const CANCEL_LIMIT_MS = 1_000;
@@ -21,11 +22,16 @@ export const CANCEL_LIMIT_MS = 1_000;
 export interface RowQuery {
   readonly sql: string;
   readonly parameters: readonly unknown[];
+  /** Asked over and over with the same text: where the connection may, it is planned once (named_statements.ts). */
+  readonly everyday?: boolean;
 }
 
 /** Takes rows. What it throws ends the query and comes out of `finished`. */
 export interface RowSink {
-  /** Before the first row. Not called where there can be no rows (an INSERT without RETURNING). */
+  /**
+   * Before the first row. Not called where there can be no rows (an INSERT without RETURNING). Called once more where
+   * the statement is run anew: what came before then counts for nothing.
+   */
   columns(columns: readonly Column[]): void;
   /**
    * One row, from its number of columns at `at` up to `end`: for each column its length (-1: null) and its text.
@@ -46,11 +52,11 @@ export interface RowStreamOptions {
 
 export interface RowStream {
   /**
-   * Resolves when all rows were given. Rejects with pg's DatabaseError, the sink's error, the signal's reason, or
+   * Resolves when all rows were given, with their number. Rejects with pg's DatabaseError, the sink's error, the signal's reason, or
    * because the connection was lost. Either way the client is ready for its next query, or it is broken and has emitted
    * 'error' before.
    */
-  readonly finished: Promise<void>;
+  readonly finished: Promise<number>;
   /** Stops reading from the socket; PostgreSQL waits as soon as the network's buffers are full. */
   pause(): void;
   resume(): void;
@@ -79,14 +85,33 @@ interface Submittable {
 }
 
 /** Runs `query` on `client` and gives its rows to `sink`. */
-export function streamRows(
+export const streamRows = (
   client: ClientBase,
   query: RowQuery,
   sink: RowSink,
+  options?: RowStreamOptions,
+): RowStream => streamTogether(client, [{ query, sink }], options);
+
+/** A statement and what takes its rows. */
+export interface StreamPart {
+  readonly query: RowQuery;
+  readonly sink: RowSink;
+}
+
+/**
+ * Runs statements on `client`, one behind the other in one transaction, and gives the rows of each to its sink. They are
+ * sent together and wait for each other only in the server: one way there and back for all.
+ */
+export function streamTogether(
+  client: ClientBase,
+  parts: readonly StreamPart[],
   { signal, timeoutMs, clock = systemClock }: RowStreamOptions = {},
 ): RowStream {
   signal?.throwIfAborted();
-  const { promise: finished, resolve, reject } = Promise.withResolvers<void>();
+  let current = 0; // the part whose answer comes in
+  let rows = 0;
+  let names: readonly (StatementName | undefined)[] = [];
+  const { promise: finished, resolve, reject } = Promise.withResolvers<number>();
   let stream: Socket | undefined; // from the moment the query is sent
   let pgListener: OnData | undefined; // pg's own, while the socket is ours
   let failure: { readonly error: unknown } | undefined;
@@ -124,7 +149,7 @@ export function streamRows(
     }
     pgListener = undefined;
     if (failure) reject(failure.error);
-    else resolve();
+    else resolve(rows);
   }
 
   function guarded(give: () => void): void {
@@ -133,6 +158,15 @@ export function streamRows(
     } catch (error) {
       stop(error);
     }
+  }
+
+  function begin(columns: readonly Column[]): void {
+    if (!failure) guarded(() => parts[current]!.sink.columns(columns));
+  }
+
+  /** What has come of the current part can be passed on. */
+  function giveOn(): void {
+    if (!failure) guarded(() => parts[current]?.sink.pieceEnd?.());
   }
 
   function tellPg(view: DataView<ArrayBuffer>, start: number, end: number): void {
@@ -144,19 +178,37 @@ export function streamRows(
       case MESSAGE.dataRow:
         try {
           // as guarded() does, without a closure for each row
-          if (!failure) sink.row(view, start + HEADER_BYTES, end);
+          if (failure) break;
+          rows++;
+          parts[current]!.sink.row(view, start + HEADER_BYTES, end);
         } catch (error) {
           stop(error);
         }
         break;
-      case MESSAGE.rowDescription:
-        if (!failure) guarded(() => sink.columns(readColumns(view, start, end)));
+      case MESSAGE.rowDescription: {
+        const columns = readColumns(view, start, end);
+        const name = names[current];
+        if (name) name.columns = columns;
+        begin(columns);
         break;
-      case MESSAGE.parseComplete:
-      case MESSAGE.bindComplete:
-      case MESSAGE.noData:
+      }
+      case MESSAGE.parseComplete: {
+        const name = names[current];
+        if (name) name.parsed = true;
+        break;
+      }
+      case MESSAGE.bindComplete: {
+        const columns = names[current]?.columns;
+        if (columns) begin(columns);
+        break;
+      }
       case MESSAGE.commandComplete:
       case MESSAGE.emptyQuery:
+        giveOn();
+        current++;
+        break;
+      case MESSAGE.closeComplete:
+      case MESSAGE.noData:
       case MESSAGE.copyData:
       case MESSAGE.copyDone:
         break;
@@ -188,11 +240,27 @@ export function streamRows(
     return true;
   }
 
+  function encode(): Buffer {
+    // A name that is refused would spoil a transaction; outside of one the statements can be run once more.
+    const known = client.getTransactionStatus() === 'I' ? namesOn(client) : undefined;
+    names = parts.map(({ query }) => (query.everyday ? known?.nameOf(query.sql) : undefined));
+    const executions = parts.map(
+      ({ query: { sql, parameters } }, i): Execution => ({
+        sql,
+        parameters,
+        name: names[i]?.name ?? '',
+        parsed: names[i]?.parsed ?? false,
+        described: names[i]?.columns !== undefined,
+      }),
+    );
+    return encodeStatements(executions, known?.takeForgotten() ?? []);
+  }
+
   const split = createSplitter(onMessage);
 
   function onData(chunk: Buffer): void {
     const rest = split(chunk);
-    if (!failure) guarded(() => sink.pieceEnd?.());
+    giveOn();
     // A cancel request that is still on its way would hit the next query.
     if (ready && cancelled) cancelled.then(() => finish(rest));
     else if (ready) finish(rest);
@@ -216,7 +284,7 @@ export function streamRows(
       if (!listener || others.length > 0) return new Error('the connection is in use by another stream');
       let message: Buffer;
       try {
-        message = encodeQuery(query.sql, query.parameters);
+        message = encode();
       } catch (error) {
         return error as Error;
       }

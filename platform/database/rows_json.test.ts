@@ -208,15 +208,14 @@ test('wide rows, long values and pages that outgrow their memory', async () => {
 test('no rows, no columns, no result', async () => {
   await withClient(async (client) => {
     const ask = async (sql: string) => {
-      const { bytes, free, ...facts } = await rowsAsJson(
-        client,
-        { sql, parameters: [] },
-        { before: '<', after: () => '>' },
-      );
+      const page = await rowsAsJson(client, { sql, parameters: [] }, { before: '<' });
+      page.append('>');
+      const { bytes, count, more, last } = page;
       const text = bytes.toString();
-      free();
+      page.free();
       assert.equal(bytes.length, 0);
-      return { text, ...facts };
+      assert.equal(page.bytes.length, 0);
+      return { text, count, more, last };
     };
     const nothing = { text: '<[]>', count: 0, more: false, last: undefined };
     assert.deepEqual(await ask('SELECT 1 AS a WHERE false'), nothing);
@@ -253,14 +252,13 @@ test('a row beyond the limit is not written but known; the last written one give
   });
 });
 
-test('the envelope knows the page; rewritten columns are strings', async () => {
+test('an envelope may be long; rewritten columns are strings', async () => {
   await withClient(async (client) => {
     const page = await rowsAsJson(
       client,
       { sql: `SELECT '+493012345' AS cli, 12345 AS n, NULL::text AS cld, true AS ok`, parameters: [] },
       {
         before: '{"success":true,"data":',
-        after: ({ count, more }) => `,"count":${count},"more":${more},"é":"${'x'.repeat(9000)}"}`,
         rewrite: {
           cli: (number) => `${number.slice(0, 5)}"${'*'.repeat(9000)}`,
           n: () => '',
@@ -268,6 +266,8 @@ test('the envelope knows the page; rewritten columns are strings', async () => {
         },
       },
     );
+    page.append(`,"é":"${'x'.repeat(9000)}"`);
+    page.append(',"count":1,"more":false}');
     assert.deepEqual(JSON.parse(page.bytes.toString()), {
       success: true,
       data: [{ cli: `+4930"${'*'.repeat(9000)}`, n: '', cld: null, ok: true }],

@@ -3,8 +3,9 @@ import type { ClientBase } from 'pg';
 import { type ByteOutput, createOutput, freeMemory, reserve, writeText } from './byte_output.ts';
 import { type JsonRowPlan, planJsonRow, writeJsonRow } from './json_row.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
+import { type Reading, readTogether } from './reading.ts';
 import { type Column, type Rewrite, rewritesByColumn } from './row_columns.ts';
-import { type RowQuery, type RowStreamOptions, streamRows } from './row_stream.ts';
+import type { RowQuery, RowSink, RowStreamOptions } from './row_stream.ts';
 
 /** A page is held in memory whole. A larger result wants a LIMIT, or rowsAsCsv. */
 export const PAGE_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -12,7 +13,7 @@ export const PAGE_LIMIT_BYTES = 64 * 1024 * 1024;
 /** Memory to begin a page with: as much as the last one of its kind took, within these. */
 const FIRST_CAPACITY_BYTES = { least: 4 * 1024, most: 256 * 1024 } as const;
 
-export interface JsonPageOptions extends RowStreamOptions {
+export interface JsonPageOptions {
   /** How many rows are written. Ask the database for one more: it is not written, but makes `more` true. */
   readonly limit?: number;
   /** Columns whose values in the last written row are wanted: what the next page starts behind. */
@@ -21,8 +22,6 @@ export interface JsonPageOptions extends RowStreamOptions {
   readonly rewrite?: Readonly<Record<string, Rewrite>>;
   /** Written before the array: the beginning of an envelope. */
   readonly before?: string;
-  /** Written behind the array. */
-  readonly after?: (page: PageFacts) => string;
 }
 
 export interface PageFacts {
@@ -36,6 +35,8 @@ export interface PageFacts {
 
 export interface JsonPage extends PageFacts {
   readonly bytes: Buffer;
+  /** Writes more behind it: the rest of an envelope. */
+  append(text: string): void;
   /**
    * Gives the memory back; `bytes` is then empty. To be called when they are sent (a response's 'finish'). Without it
    * the page waits for garbage collection like anything else, at a third more of the processor's time.
@@ -44,16 +45,22 @@ export interface JsonPage extends PageFacts {
 }
 
 /**
- * Runs `query` and gives its rows as the bytes of a JSON array of objects, within `before` and `after`.
+ * Runs `query` and gives its rows as the bytes of a JSON array of objects, behind `before`.
  * @throws what streamRows rejects with; RangeError for an int8 beyond 2^53 or a page over PAGE_LIMIT_BYTES; Error for two
  * columns of one name, and for a kept or rewritten column that the query does not have
  */
 export async function rowsAsJson(
   client: ClientBase,
   query: RowQuery,
-  options: JsonPageOptions = {},
+  options: JsonPageOptions & RowStreamOptions = {},
 ): Promise<JsonPage> {
-  const { limit = Number.POSITIVE_INFINITY, keep = [], rewrite, before = '', after } = options;
+  const [page] = await readTogether(client, [jsonReading(query, options)], options);
+  return page;
+}
+
+/** The same, to be run together with other statements. */
+export function jsonReading(query: RowQuery, options: JsonPageOptions = {}): Reading<JsonPage> {
+  const { limit = Number.POSITIVE_INFINITY, keep = [], rewrite, before = '' } = options;
   let plan: PagePlan | undefined;
   let rewrites: readonly (Rewrite | undefined)[] | undefined;
   let out: ByteOutput | undefined;
@@ -61,14 +68,16 @@ export async function rowsAsJson(
   let more = false;
   const lastRow = createLastRow(keep);
 
-  const sink = {
-    columns(columns: readonly Column[]) {
+  const sink: RowSink = {
+    columns(columns) {
       plan = pagePlan(columns);
       lastRow.columns(columns);
       rewrites = rewritesByColumn(columns, rewrite);
       out = beginArray(plan.capacity, before);
+      count = 0;
+      more = false;
     },
-    row(view: DataView<ArrayBuffer>, at: number, end: number) {
+    row(view, at, end) {
       if (count === limit) {
         more = true;
         return;
@@ -81,17 +90,29 @@ export async function rowsAsJson(
     },
     pieceEnd: lastRow.pieceEnd,
   };
-  await streamRows(client, query, sink, options).finished;
 
-  out ??= beginArray(FIRST_CAPACITY_BYTES.least, before);
-  out.view.setUint8(out.at++, CLOSE_ARRAY);
-  const facts: PageFacts = { count, more, last: lastRow.values() };
-  if (after) writeText(out, after(facts));
-  if (plan) plan.capacity = capacityAfter(out.at);
-  const memory = out.bytes;
-  return { ...facts, bytes: memory.subarray(0, out.at), free: () => freeMemory(memory) };
+  function answer(): JsonPage {
+    const page = out ?? beginArray(FIRST_CAPACITY_BYTES.least, before);
+    page.view.setUint8(page.at++, CLOSE_ARRAY);
+    if (plan) plan.capacity = capacityAfter(page.at);
+    return {
+      ...{ count, more, last: lastRow.values() },
+      get bytes() {
+        return page.bytes.subarray(0, page.at);
+      },
+      append: (text) => writeText(page, text),
+      free: () => {
+        freeMemory(page.bytes);
+        page.bytes = NO_BYTES;
+        page.at = 0;
+      },
+    };
+  }
+
+  return { query, sink, answer };
 }
 
+const NO_BYTES = Buffer.alloc(0);
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 const COMMA = 0x2c;

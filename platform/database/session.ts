@@ -1,6 +1,6 @@
 /** One connection in use: runs statements, and holds a transaction where one is wanted. */
 import type { ClientBase } from 'pg';
-import { type JsonPage, type JsonPageOptions, rowsAsJson } from './rows_json.ts';
+import { type Answers, type Reading, readTogether } from './reading.ts';
 import type { Statement } from './statement.ts';
 
 export interface Session {
@@ -10,8 +10,10 @@ export interface Session {
   rows<Row>(statement: Statement<Row>): Promise<Row[]>;
   /** The single row of a statement, or undefined where it gave none. */
   row<Row>(statement: Statement<Row>): Promise<Row | undefined>;
-  /** A page of rows as the bytes of JSON, without a JavaScript value for each of them (see rows_json.ts). */
-  json(statement: Statement<unknown>, options: JsonPageOptions): Promise<JsonPage>;
+  /** Several statements for one way to the server and back, each with what its rows become (see reading.ts). */
+  together<const Readings extends readonly (Reading<unknown> | undefined)[]>(
+    ...readings: Readings
+  ): Promise<Answers<Readings>>;
   /** Runs a statement for its effect; returns how many rows it touched. */
   run(statement: Statement<unknown>): Promise<number>;
 }
@@ -35,11 +37,9 @@ export function createSession(
     client,
     rows: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows as Row[],
     row: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows[0] as Row | undefined,
-    json: async (statement, options) => {
+    together: async (...readings) => {
       signal?.throwIfAborted();
-      const page = await rowsAsJson(client, statement, options);
-      onRows(page.count);
-      return page;
+      return readTogether(client, readings, { onRows });
     },
     run: async (statement) => (await execute(statement)).rowCount ?? 0,
   };

@@ -12,6 +12,7 @@ export const HEADER_BYTES = 5;
 export const MESSAGE = {
   parseComplete: 0x31,
   bindComplete: 0x32,
+  closeComplete: 0x33,
   notification: 0x41,
   commandComplete: 0x43,
   dataRow: 0x44,
@@ -33,29 +34,58 @@ const { prepareValue } = (
   pg as unknown as { utils: { prepareValue: (value: unknown) => string | Buffer | null } }
 ).utils;
 
+/** A statement to be run, and how much of it the server knows. */
+export interface Execution {
+  readonly sql: string;
+  readonly parameters: readonly unknown[];
+  /** Empty: it has none. PgBouncer in transaction mode may run the next statement on another server. */
+  readonly name: string;
+  /** The server has it under its name: its text is not sent. */
+  readonly parsed: boolean;
+  /** Its columns are known: they are not asked for. */
+  readonly described: boolean;
+}
+
 /**
- * Parse, Bind, Describe, Execute and Sync in one piece, so that they leave in one system call. The statement and the
- * portal have no name: PgBouncer in transaction mode may run the next statement on another server.
+ * Statements in one piece, so that they leave in one system call: for each Parse, Bind, Describe and Execute, as far as
+ * they are needed, and one Sync for all of them. So they are one transaction, and none is run behind one that fails.
+ * @param forget names of statements that the server is to forget before
  */
-export function encodeQuery(sql: string, parameters: readonly unknown[]): Buffer {
+export function encodeStatements(executions: readonly Execution[], forget: readonly string[]): Buffer {
+  const pieces = [...forget.map(encodeClose), ...executions.flatMap(encodeExecution), SYNC];
+  return Buffer.concat(pieces);
+}
+
+function encodeExecution({ sql, parameters, name, parsed, described }: Execution): Buffer[] {
+  return [
+    ...(parsed ? [] : [encodeParse(name, sql)]),
+    encodeBind(name, parameters),
+    ...(described ? [] : [DESCRIBE]),
+    EXECUTE,
+  ];
+}
+
+function encodeParse(name: string, sql: string): Buffer {
+  const length = 4 + name.length + 1 + Buffer.byteLength(sql) + 1 + 2;
+  const out = Buffer.allocUnsafe(1 + length);
+  let at = out.writeUInt8(0x50 /* P */, 0);
+  at = out.writeInt32BE(length, at);
+  at = writeCString(out, name, at);
+  at = writeCString(out, sql, at);
+  out.writeInt16BE(0, at); // the server tells the parameters' types
+  return out;
+}
+
+function encodeBind(name: string, parameters: readonly unknown[]): Buffer {
   const values = parameters.map(prepareValue);
-  const sqlBytes = Buffer.byteLength(sql);
   const sizes = values.map((value) => (value === null ? 0 : Buffer.byteLength(value)));
-  const parseLength = 4 + 1 + sqlBytes + 1 + 2;
-  const bindLength =
-    4 + 1 + 1 + 2 + 2 * values.length + 2 + sizes.reduce((sum, size) => sum + 4 + size, 0) + 2;
-  const out = Buffer.allocUnsafe(1 + parseLength + 1 + bindLength + DESCRIBE_EXECUTE_SYNC.length);
-
-  let at = out.writeUInt8(0x50 /* P: Parse */, 0);
-  at = out.writeInt32BE(parseLength, at);
-  at = out.writeUInt8(0, at);
-  at += out.write(sql, at);
-  at = out.writeUInt8(0, at);
-  at = out.writeInt16BE(0, at); // the server tells the parameters' types
-
-  at = out.writeUInt8(0x42 /* B: Bind */, at);
-  at = out.writeInt32BE(bindLength, at);
-  at = out.writeInt16BE(0, at); // two empty names: portal, statement
+  const valuesLength = sizes.reduce((sum, size) => sum + 4 + size, 0);
+  const length = 4 + 1 + name.length + 1 + 2 + 2 * values.length + 2 + valuesLength + 2;
+  const out = Buffer.allocUnsafe(1 + length);
+  let at = out.writeUInt8(0x42 /* B */, 0);
+  at = out.writeInt32BE(length, at);
+  at = writeCString(out, '', at); // the portal
+  at = writeCString(out, name, at);
   at = out.writeUInt16BE(values.length, at);
   for (const value of values) at = out.writeInt16BE(typeof value === 'object' && value ? 1 : 0, at); // Buffer: binary
   at = out.writeUInt16BE(values.length, at);
@@ -64,16 +94,27 @@ export function encodeQuery(sql: string, parameters: readonly unknown[]): Buffer
     if (typeof value === 'string') at += out.write(value, at);
     else if (value !== null) at += value.copy(out, at);
   }
-  at = out.writeInt16BE(0, at); // every column as text
-  DESCRIBE_EXECUTE_SYNC.copy(out, at);
+  out.writeInt16BE(0, at); // every column as text
   return out;
 }
 
-const DESCRIBE_EXECUTE_SYNC = Buffer.from([
-  ...[0x44, 0, 0, 0, 6, 0x50, 0], // Describe the portal ''
-  ...[0x45, 0, 0, 0, 9, 0, 0, 0, 0, 0], // Execute the portal '', all rows
-  ...[0x53, 0, 0, 0, 4], // Sync
-]);
+function encodeClose(name: string): Buffer {
+  const length = 4 + 1 + name.length + 1;
+  const out = Buffer.allocUnsafe(1 + length);
+  let at = out.writeUInt8(0x43 /* C */, 0);
+  at = out.writeInt32BE(length, at);
+  at = out.writeUInt8(0x53 /* S: a statement */, at);
+  writeCString(out, name, at);
+  return out;
+}
+
+function writeCString(out: Buffer, text: string, at: number): number {
+  return out.writeUInt8(0, at + out.write(text, at));
+}
+
+const DESCRIBE = Buffer.from([0x44, 0, 0, 0, 6, 0x50, 0]); // the portal ''
+const EXECUTE = Buffer.from([0x45, 0, 0, 0, 9, 0, 0, 0, 0, 0]); // the portal '', all rows
+const SYNC = Buffer.from([0x53, 0, 0, 0, 4]);
 
 /** A whole message lies in `view` from `start` (its letter) to `end`. Answers false to be given no more. */
 export type OnMessage = (type: number, view: DataView<ArrayBuffer>, start: number, end: number) => boolean;

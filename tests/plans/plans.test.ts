@@ -4,8 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { withSession } from '#platform/database/pool.ts';
 import type { Statement } from '#platform/database/statement.ts';
-import type { CallFilter } from '#services/calls/api/call_filter.ts';
+import { CALL_TYPES, type CallFilter } from '#services/calls/api/call_filter.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
 import { monthOfICdr } from '#services/calls/intake/copy_text.ts';
 import { addMonths, startOfMonth } from '#services/calls/partitions.ts';
@@ -47,12 +48,29 @@ interface Plan {
   readonly planned: ReadonlySet<string>;
 }
 
+const EXPLAIN = 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF)';
+
 async function planOf(statement: Statement<unknown>): Promise<Plan> {
   const { rows } = await pool.query({
-    text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF) ${statement.sql}`,
+    text: `${EXPLAIN} ${statement.sql}`,
     values: [...statement.parameters],
   });
-  const root = rows[0]['QUERY PLAN'][0].Plan as Node;
+  return readPlan(rows[0]['QUERY PLAN'][0].Plan);
+}
+
+/** The plan that a connection keeps for a statement with a name, made before anything is known of its parameters. */
+async function keptPlanOf({ sql, parameters }: Statement<unknown>): Promise<Plan> {
+  return withSession(pool, async ({ client }) => {
+    const values = parameters.map((value) => client.escapeLiteral(String(value)));
+    await client.query("SET plan_cache_mode = 'force_generic_plan'");
+    await client.query(`PREPARE kept AS ${sql}`);
+    const { rows } = await client.query(`${EXPLAIN} EXECUTE kept(${values.join(', ')})`);
+    await client.query('DEALLOCATE kept; RESET plan_cache_mode');
+    return readPlan(rows[0]['QUERY PLAN'][0].Plan);
+  });
+}
+
+function readPlan(root: Node): Plan {
   const nodes: Node[] = [];
   const walk = (node: Node) => {
     nodes.push(node);
@@ -133,9 +151,32 @@ test('a page is planned for the months near to where it begins, not for all', as
     ['asc', rows[0], ['cdrs_202505', 'cdrs_202506']],
   ] as const) {
     const [nearest] = nearbyMonths(base, order, place, now);
-    const plan = await planOf(pageOfCalls(nearest!, order, place, PAGE));
+    const plan = await planOf(pageOfCalls(base, order, place, PAGE, nearest));
     assert.deepEqual([...plan.planned].sort(), months);
     assertByIndex(plan, { months: 2, blocks: 400 });
+  }
+});
+
+test('a plan that is kept is by index too, for accounts of many calls and of few, on the first page and a late one', async () => {
+  const now = Date.UTC(2026, 11, 15);
+  for (const iAccount of [1, 7]) {
+    const { rows } = await pool.query<Place>(
+      `SELECT start_time, i_cdr FROM calls.cdrs_202505 WHERE i_account = $1 ORDER BY start_time LIMIT 1`,
+      [iAccount],
+    );
+    for (const type of CALL_TYPES) {
+      const filter = { iAccount, type };
+      for (const place of [undefined, rows[0]]) {
+        for (const stretch of nearbyMonths(filter, 'desc', place, now)) {
+          const statement = pageOfCalls(filter, 'desc', place, PAGE, stretch);
+          const [kept, own] = [await keptPlanOf(statement), await planOf(statement)];
+          assertByIndex(kept, { months: own.months.size, blocks: 1.2 * own.blocks + 40 });
+        }
+      }
+      const everything = coverRange({ from: null, to: null }, berlin);
+      assertByIndex(await keptPlanOf(totalOfCalls(iAccount, type, everything)), { months: 0, blocks: 300 });
+    }
+    assertByIndex(await keptPlanOf(visibleAccount(iAccount, null)), { months: 0, blocks: 60 });
   }
 });
 

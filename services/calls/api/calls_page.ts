@@ -1,28 +1,43 @@
-/** A page of calls, and the total beside it. */
+/** A page of calls, its account, and the total beside it. */
+import type { Reading } from '#platform/database/reading.ts';
+import { jsonReading } from '#platform/database/rows_json.ts';
+import { valuesReading } from '#platform/database/rows_values.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
 import { rfc3339 } from '#platform/database/types.ts';
-import type { VisibleAccount } from '../store/accounts.ts';
+import { type VisibleAccount, visibleAccount } from '../store/accounts.ts';
 import { type CallRow, countCalls, type Place, pageOfCalls } from '../store/calls.ts';
 import { totalOfCalls } from '../store/usage.ts';
 import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
 import { coverRange } from '../usage/usage_cover.ts';
+import { findAccount, noAccount } from './account_access.ts';
+import { isSummed } from './call_filter.ts';
 import type { CallsAsked } from './call_query.ts';
-import { type Caller, seesMasked } from './caller.ts';
+import { boundOf, type Caller, seesMasked } from './caller.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';
 
+/** All there is takes no zone to sum, so any will do. */
+const UTC = zoneClock('UTC');
+
 export interface Page {
-  /** A JSON array. */
-  readonly calls: Buffer;
-  readonly count: number;
+  readonly account: VisibleAccount;
   /** Where the next page begins, if there is one. */
   readonly next: Place | undefined;
-  /** Gives the memory of `calls` back once they are copied. */
-  readonly free?: () => void;
+  /** Of all pages, where it was asked for. */
+  readonly total: number | undefined;
+  /** The answer: the calls as `data`, and the rest of its fields behind. */
+  answer(rest: object): Buffer;
+  /** Gives the answer's memory back; to be called when it is sent. */
+  free(): void;
 }
 
-/** @param now milliseconds since 1970 */
+/**
+ * Reads a page for a caller. What most ask for, the newest calls of an account that they may see in any case, takes one
+ * way to PostgreSQL and back.
+ * @param now milliseconds since 1970
+ * @throws ApiError 404 for an account that the caller may not see
+ */
 export async function readPage(
   session: Session,
   asked: CallsAsked,
@@ -30,50 +45,106 @@ export async function readPage(
   caller: Caller,
   now: number,
 ): Promise<Page> {
-  const { order, limit } = asked;
-  const read = seesMasked(caller) ? readMasked : readBytes;
-  let page: Page | undefined;
-  for (const filter of nearbyMonths(asked.filter, order, after, now)) {
-    page?.free?.();
-    page = await read(session, pageOfCalls(filter, order, after, limit + 1), limit);
-    if (page.next) break;
+  const { filter, order, limit, range } = asked;
+  const bound = boundOf(caller);
+  // Whose calls may be somebody else's are not even looked for before that is known: the time it takes would tell.
+  const mayBeForeign = bound !== null && bound !== filter.iAccount;
+  let account = mayBeForeign ? await findAccount(session, filter.iAccount, caller) : undefined;
+  const everyday = isSummed(filter) && range.from === null && range.to === null;
+
+  let calls: Calls | undefined;
+  let total: number | undefined;
+  for (const stretch of nearbyMonths(filter, order, after, now)) {
+    const first = calls === undefined;
+    calls?.free();
+    const statement = pageOfCalls(filter, order, after, limit + 1, stretch);
+    const reading = seesMasked(caller) ? maskedCalls : plainCalls;
+    // The account comes first: up to when data is complete must not be read after the calls. The total comes last, so
+    // that it is never less than what the page shows.
+    const [accounts, found, totals] = await session.together(
+      account ? undefined : valuesReading(visibleAccount(filter.iAccount, bound), true),
+      reading(statement, limit, everyday),
+      first && everyday && asked.total === 'summed'
+        ? valuesReading(totalOfCalls(filter.iAccount, filter.type, coverRange(range, UTC)), true)
+        : undefined,
+    );
+    calls = found;
+    account ??= accounts?.[0];
+    if (!account) throw noAccount(filter.iAccount);
+    total = totals?.[0]?.total;
+    if (calls.next) break;
   }
-  return page!;
+  const { next, count, answer, free } = calls!;
+  if (!after && !next) total = asked.total === 'none' ? undefined : count;
+  else total ??= await totalOf(session, asked, account!);
+  return { account: account!, next, total, answer, free };
 }
 
-/** Numbers are masked in JavaScript. */
-async function readMasked(session: Session, statement: Statement<CallRow>, limit: number): Promise<Page> {
-  const found = await session.rows(statement);
-  const calls = found.slice(0, limit);
-  return {
-    calls: Buffer.from(JSON.stringify(calls.map(maskCall))),
-    count: calls.length,
-    next: found.length > limit ? calls.at(-1) : undefined,
-  };
+/** The calls of a page. */
+interface Calls {
+  readonly count: number;
+  readonly next: Place | undefined;
+  answer(rest: object): Buffer;
+  free(): void;
 }
+
+type CallsReading = (statement: Statement<CallRow>, limit: number, everyday: boolean) => Reading<Calls>;
+
+const ANSWER_BEGINS = '{"success":true,"data":';
+
+const behind = (rest: object) => `,${JSON.stringify(rest).slice(1)}`;
 
 /** A page that shows numbers goes from PostgreSQL's bytes to JSON's without a stop. */
-async function readBytes(session: Session, statement: Statement<CallRow>, limit: number): Promise<Page> {
-  const page = await session.json(statement, { limit, keep: ['start_time', 'i_cdr'] });
-  const { start_time, i_cdr } = page.last ?? {};
-  const next =
-    page.more && start_time && i_cdr ? { start_time: rfc3339(start_time), i_cdr: Number(i_cdr) } : undefined;
-  return { calls: page.bytes, count: page.count, next, free: page.free };
-}
+const plainCalls: CallsReading = ({ sql, parameters }, limit, everyday) => {
+  const options = { limit, keep: ['start_time', 'i_cdr'], before: ANSWER_BEGINS };
+  const { query, sink, answer } = jsonReading({ sql, parameters, everyday }, options);
+  return {
+    query,
+    sink,
+    answer: () => {
+      const page = answer();
+      const { start_time, i_cdr } = page.last ?? {};
+      const isLast = !page.more || !start_time || !i_cdr;
+      return {
+        count: page.count,
+        next: isLast ? undefined : { start_time: rfc3339(start_time), i_cdr: Number(i_cdr) },
+        answer: (rest) => {
+          page.append(behind(rest));
+          return page.bytes;
+        },
+        free: page.free,
+      };
+    },
+  };
+};
 
-/**
- * The total beside a page. Page and total are two statements, and a call may come in between; read after the page, the
- * total is never less than what the page shows, and where the page is all there is, it is the page's own count.
- * @param all how many calls the page has, where it is all there is
- */
-export async function totalOf(
+/** Numbers are masked in JavaScript. */
+const maskedCalls: CallsReading = (statement, limit, everyday) => {
+  const { query, sink, answer } = valuesReading(statement, everyday);
+  return {
+    query,
+    sink,
+    answer: () => {
+      const found = answer();
+      const calls = found.slice(0, limit);
+      return {
+        count: calls.length,
+        next: found.length > limit ? calls.at(-1) : undefined,
+        answer: (rest) =>
+          Buffer.from(`${ANSWER_BEGINS}${JSON.stringify(calls.map(maskCall))}${behind(rest)}`),
+        free: () => undefined,
+      };
+    },
+  };
+};
+
+/** The total beside a page, where it did not come with it: read after it, so never less than what the page shows. */
+async function totalOf(
   session: Session,
   asked: CallsAsked,
   account: VisibleAccount,
-  all: number | undefined,
 ): Promise<number | undefined> {
   if (asked.total === 'none') return undefined;
-  if (all !== undefined) return all;
   if (asked.total === 'counted') return (await session.row(countCalls(asked.filter)))!.total;
   const total = (zone: ZoneClock | undefined) =>
     session.row(totalOfCalls(asked.filter.iAccount, asked.filter.type, coverRange(asked.range, zone)));

@@ -5,7 +5,7 @@
  * Of the query it holds a keyed hash of each filter: enough to name the one that differs, and no phone number that could
  * be read from a log.
  */
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 import type { Place } from '../store/calls.ts';
 import { createSeal } from './seal.ts';
 
@@ -43,8 +43,9 @@ const FILTER_HASH_CHARACTERS = 8;
 
 export function createCursors(secret: Buffer): Cursors {
   const sealed = createSeal(secret, 'cursor');
+  const key = createSecretKey(secret);
   const filterHash = (name: string, value: string) =>
-    createHmac('sha256', secret).update(`filter ${name} ${value}`).digest('base64url');
+    createHmac('sha256', key).update(`filter ${name} ${value}`).digest('base64url');
   const hashes = (query: CursorQuery): Record<string, string> =>
     Object.fromEntries(
       Object.entries(query).flatMap(([name, value]) =>

@@ -7,7 +7,10 @@ const NOW = Date.UTC(2026, 10, 25, 12);
 const narrowed = (filter: Partial<CallFilter>, order: 'desc' | 'asc', after?: string) => {
   const place = after === undefined ? undefined : { start_time: after, i_cdr: 1 };
   const stretches = [...nearbyMonths({ iAccount: 1, type: 'all', ...filter }, order, place, NOW)];
-  return stretches.map(({ from, to }) => [from?.slice(0, 10), to?.slice(0, 10)]);
+  return stretches.map(({ since = filter.from, until = filter.to }) => [
+    since?.slice(0, 10),
+    until?.slice(0, 10),
+  ]);
 };
 
 test('newest first: this month and the last, a year, all', () => {

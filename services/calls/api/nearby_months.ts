@@ -5,14 +5,14 @@
  * every call outside of the stretch comes later in the order.
  */
 import { addMonths, monthOf, startOfMonth } from '../partitions.ts';
-import type { Order, Place } from '../store/calls.ts';
+import type { Order, Place, Stretch } from '../store/calls.ts';
 import type { CallFilter } from './call_filter.ts';
 
 /** How many months are looked through before all are. */
 const STRETCHES = [2, 12];
 
 /**
- * The filter, ever less narrowed; the last one is the filter itself.
+ * Stretches of a list, each wider than the one before; the last one is all of it.
  * @param after where the page before ended
  * @param now milliseconds since 1970
  */
@@ -21,7 +21,7 @@ export function* nearbyMonths(
   order: Order,
   after: Place | undefined,
   now: number,
-): Generator<CallFilter> {
+): Generator<Stretch> {
   const { from, to } = filter;
   const begin = after?.start_time ?? (order === 'desc' ? to : from);
   if (order === 'desc') {
@@ -29,14 +29,14 @@ export function* nearbyMonths(
     const first = monthOf(Math.min(now, begin === undefined ? now : Date.parse(begin)));
     for (const months of STRETCHES) {
       const since = startOfMonth(addMonths(first, 1 - months));
-      if (from === undefined || Date.parse(from) < Date.parse(since)) yield { ...filter, from: since };
+      if (from === undefined || Date.parse(from) < Date.parse(since)) yield { since };
     }
   } else if (begin !== undefined) {
     const first = monthOf(Date.parse(begin));
     for (const months of STRETCHES) {
       const until = startOfMonth(addMonths(first, months));
-      if (to === undefined || Date.parse(to) > Date.parse(until)) yield { ...filter, to: until };
+      if (to === undefined || Date.parse(to) > Date.parse(until)) yield { until };
     }
   }
-  yield filter;
+  yield {};
 }

@@ -8,12 +8,11 @@ import { monthOfICdr } from '../intake/copy_text.ts';
 import { addMonths, startOfMonth } from '../partitions.ts';
 import { visibleAccount } from '../store/accounts.ts';
 import { callByNumber, type Place } from '../store/calls.ts';
-import { findAccount } from './account_access.ts';
 import type { Api } from './api.ts';
 import { badParameter, type CallsAsked, readCallsQuery } from './call_query.ts';
 import { boundOf, type Caller, READERS, viewOf } from './caller.ts';
 import { sendCsv, wantsCsv } from './calls_export.ts';
-import { readPage, totalOf } from './calls_page.ts';
+import { readPage } from './calls_page.ts';
 import type { Cursors } from './cursor.ts';
 import { shownTo } from './masking.ts';
 import type { RecentWrites } from './read_after.ts';
@@ -57,31 +56,23 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       }
       const after = placeOf(asked, caller);
       const written = recentWrites.before(request);
-      const answer = await database.read(
+      const { page, lagS } = await database.read(
         ticket,
-        async (session, from) => {
-          const account = await findAccount(session, asked.filter.iAccount, caller);
-          const page = await readPage(session, asked, after, caller, clock.now());
-          const total = await totalOf(session, asked, account, after || page.next ? undefined : page.count);
-          const rest = {
-            ...(total !== undefined && { total }),
-            next_cursor: page.next
-              ? cursors.seal(page.next, { query: asked.cursorQuery, view: viewOf(caller) })
-              : null,
-            data_complete_to: account.data_complete_to,
-            replica_lag_s: from.replicaLagS,
-            duration_ms: elapsed(reply),
-          };
-          const bytes = Buffer.concat([
-            PAGE_BEGINS,
-            page.calls,
-            Buffer.from(`,${JSON.stringify(rest).slice(1)}`),
-          ]);
-          page.free?.();
-          return bytes;
-        },
+        async (session, from) => ({
+          page: await readPage(session, asked, after, caller, clock.now()),
+          lagS: from.replicaLagS,
+        }),
         written,
       );
+      const { account, total, next } = page;
+      const answer = page.answer({
+        ...(total !== undefined && { total }),
+        next_cursor: next ? cursors.seal(next, { query: asked.cursorQuery, view: viewOf(caller) }) : null,
+        data_complete_to: account.data_complete_to,
+        replica_lag_s: lagS,
+        duration_ms: elapsed(reply),
+      });
+      reply.raw.once('finish', page.free);
       return reply.type('application/json; charset=utf-8').send(answer as never); // bytes of what the schema describes
     },
   );
@@ -141,8 +132,6 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
     }
   }
 }
-
-const PAGE_BEGINS = Buffer.from('{"success":true,"data":');
 
 /** Answers to queries that take no parameters refuse those that they are given. */
 const NoQuery = { type: 'object', additionalProperties: false, properties: {} } as const;

@@ -57,17 +57,25 @@ export interface Place {
   readonly i_cdr: number;
 }
 
+/** Whole months that a list is looked for in: from `since` up to, not including, `until`; instants in RFC 3339. */
+export interface Stretch {
+  readonly since?: string;
+  readonly until?: string;
+}
+
 /**
- * A page of calls, beyond `after`.
+ * A page of calls, beyond `after`, within a stretch.
  *
  * Two calls may start in the same microsecond, so i_cdr decides between them. The comparison of pairs alone would walk
- * the index but leave every partition in the plan; the bound on start_time beside it takes them out.
+ * the index but leave every partition in the plan; the bound on start_time beside it takes them out. Stretch and limit
+ * are written out rather than bound: so a plan that is kept knows its few partitions.
  */
 export function pageOfCalls(
   filter: CallFilter,
   order: Order,
   after: Place | undefined,
   limit: number,
+  { since, until }: Stretch = {},
 ): Statement<CallRow> {
   const down = order === 'desc';
   const beyond = after
@@ -81,8 +89,10 @@ export function pageOfCalls(
   return sql<CallRow>`
     SELECT ${COLUMNS} FROM calls.cdrs c
     WHERE ${matches(filter)} ${beyond}
+      ${since === undefined ? sql`` : sql`AND c.start_time >= ${sql.lit(since)}::timestamptz`}
+      ${until === undefined ? sql`` : sql`AND c.start_time < ${sql.lit(until)}::timestamptz`}
     ORDER BY c.start_time ${direction}, c.i_cdr ${direction}
-    LIMIT ${limit}`.compile(build);
+    LIMIT ${sql.lit(limit)}`.compile(build);
 }
 
 /** Counts what a filter matches by reading it: only for those that ask for it. */

@@ -1,0 +1,58 @@
+/** A statement together with what its rows become, and the running of several such at once. */
+import type { ClientBase } from 'pg';
+import {
+  forbidNames,
+  introduce,
+  isIntroduced,
+  isNameRefused,
+  namesOn,
+  WHO_ANSWERS,
+} from './named_statements.ts';
+import { type RowStreamOptions, type StreamPart, streamTogether } from './row_stream.ts';
+import { valuesReading } from './rows_values.ts';
+
+export interface Reading<T> extends StreamPart {
+  /** What has become of the rows, once all have come. */
+  answer(): T;
+}
+
+/** The answers of readings, in their order; undefined for those that were left out. */
+export type Answers<Readings extends readonly (Reading<unknown> | undefined)[]> = {
+  -readonly [I in keyof Readings]: Readings[I] extends Reading<infer T>
+    ? T
+    : Readings[I] extends Reading<infer T> | undefined
+      ? T | undefined
+      : never;
+};
+
+const whoAnswers = { sql: WHO_ANSWERS, parameters: [] };
+
+export interface TogetherOptions extends RowStreamOptions {
+  /** Told how many rows all of them had. */
+  readonly onRows?: (count: number) => void;
+}
+
+/**
+ * Runs readings in one transaction, in their order, for one way to the server and back.
+ * @throws what streamTogether rejects with
+ */
+export async function readTogether<const Readings extends readonly (Reading<unknown> | undefined)[]>(
+  client: ClientBase,
+  readings: Readings,
+  options: TogetherOptions = {},
+): Promise<Answers<Readings>> {
+  const parts = readings.filter((reading) => reading !== undefined);
+  const who = isIntroduced(client) ? undefined : valuesReading<{ pid: number }>(whoAnswers);
+  const run = () => streamTogether(client, who ? [who, ...parts] : parts, options).finished;
+  let rows: number;
+  try {
+    rows = await run();
+  } catch (error) {
+    if (!namesOn(client) || !isNameRefused(error)) throw error;
+    forbidNames(client);
+    rows = await run();
+  }
+  if (who) introduce(client, who.answer()[0]!.pid);
+  options.onRows?.(who ? rows - 1 : rows);
+  return readings.map((reading) => reading?.answer()) as Answers<Readings>;
+}
