@@ -6,6 +6,8 @@
  *   bytes          Fastify before platform/database/rows_json.ts alone: PostgreSQL's bytes written as JSON bytes
  *   pg             Fastify before node-postgres as it comes: timestamps become Date objects
  *   pg-text        the same with timestamps left as text
+ *   pg-whole       Fastify before node-postgres with all that the program's answer has, in the usual way: the key, the
+ *                  account, the page and count(*), a statement each
  *   postgres.js    Fastify before postgres.js, timestamps as text
  *
  *   …-named        with named statements, which PostgreSQL plans once a connection: not through PgBouncer
@@ -39,6 +41,7 @@ import { benchOptions, finish, type Headline, type Row, ratio } from './report.t
 const WARM_UP_S = 6;
 const ALL_MONTHS = ', all months';
 const NAMED = '-named';
+const WHOLE = 'pg-whole';
 const THROUGH = ' through PgBouncer';
 
 /** One figure: a way, straight or through PgBouncer. */
@@ -101,15 +104,17 @@ await runBench(async (atEnd) => {
       );
       if (pgbench) runners.push(pgbench);
     }
-    for (const way of WAYS.filter((it) => wanted.includes(it) && (names || !it.endsWith(NAMED)))) {
-      const server = way === 'trunkline' ? startTrunkline(url, key) : startPeer(way, url, sql);
-      runners.push(await serverRunner(`${way}${through}`, server, atEnd));
+    for (const way of WAYS.filter(
+      (it) => it !== WHOLE && wanted.includes(it) && (names || !it.endsWith(NAMED)),
+    )) {
+      const server = way === 'trunkline' ? startTrunkline(url) : startPeer(way, url, sql);
+      runners.push(await serverRunner(`${way}${through}`, server, key, atEnd));
     }
   }
   const allMonths = await pgbenchRunner(`pgbench${ALL_MONTHS}`, url, pageSql({}), folder, 'extended');
   if (allMonths) runners.push(allMonths);
-  if (wanted.includes('pg')) {
-    runners.push(await serverRunner(`pg${ALL_MONTHS}`, startPeer('pg', url, pageSql({})), atEnd));
+  for (const way of (['pg', WHOLE] as const).filter((it) => wanted.includes(it))) {
+    runners.push(await serverRunner(`${way}${ALL_MONTHS}`, startPeer(way, url, pageSql({})), key, atEnd));
   }
   for (let round = 0; round < Number(options.values.rounds); round++) {
     for (const runner of runners) await runner.run();
@@ -154,22 +159,21 @@ async function pgbenchRunner(
   };
 }
 
-/** A server of pages, what has to be sent to it, and the port that it will say. */
+/** A server of pages, and the port that it will say. */
 interface PageServer {
   readonly process: ChildProcess;
   readonly port: Promise<string>;
-  readonly key: string;
 }
 
 function startPeer(way: Peer, url: string, sql: string): PageServer {
   const process_ = spawn(process.execPath, [beside('page_server.ts'), way, url, sql], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  return { process: process_, port: said(process_, /\d+/), key: '' };
+  return { process: process_, port: said(process_, /\d+/) };
 }
 
 /** With as many connections as the others, no limit of requests and no log of them. */
-function startTrunkline(url: string, key: string): PageServer {
+function startTrunkline(url: string): PageServer {
   const program = startProgram(['serve', 'calls'], {
     ...process.env,
     DATABASE_URL: url,
@@ -178,23 +182,19 @@ function startTrunkline(url: string, key: string): PageServer {
     RATE_LIMIT_PER_MINUTE: '10000000',
     LOG_LEVEL: 'warn',
   });
-  return { process: program, port: said(program, /http:\/\/\S+/).then((at) => new URL(at).port), key };
+  return { process: program, port: said(program, /http:\/\/\S+/).then((at) => new URL(at).port) };
 }
 
-async function serverRunner(name: string, server: PageServer, atEnd: AtEnd): Promise<Runner> {
+async function serverRunner(name: string, server: PageServer, key: string, atEnd: AtEnd): Promise<Runner> {
   atEnd(() => endChild(server.process));
   const port = await server.port;
   const paths = Array.from({ length: ACCOUNTS }, (_, i) => `/cdrs?i_account=${i + 1}`).join('\n');
   const load = async (forSeconds: number): Promise<LoadResult> => {
-    const args = [
-      beside('http_load.ts'),
-      port,
-      String(HTTP_CONNECTIONS),
-      String(forSeconds),
-      paths,
-      server.key,
-    ];
-    return JSON.parse((await run(process.execPath, args)).stdout) as LoadResult;
+    const args = [beside('http_load.ts'), port, String(HTTP_CONNECTIONS), String(forSeconds), paths, key];
+    const { stdout } = await run(process.execPath, args).catch(({ stderr }) => {
+      throw new Error(`${name}: ${stderr}`);
+    });
+    return JSON.parse(stdout) as LoadResult;
   };
   await load(WARM_UP_S);
   const runner: Runner = {
@@ -250,6 +250,9 @@ function report(runners: readonly Runner[]): void {
         pgbench ? `${ratio(rate, pgbench)} of pgbench` : 'pgbench is not installed',
         ...times(`pg${through}`, 'Fastify + pg'),
         ...(through === '' ? times(`pg${ALL_MONTHS}`, 'that with all months') : []),
+        ...(way === 'trunkline' && through === ''
+          ? times(`${WHOLE}${ALL_MONTHS}`, 'Fastify + pg with all of the answer')
+          : []),
         ...times(`postgres.js${through}`, 'postgres.js'),
       ].join(', '),
       ...(expected && { expected }),

@@ -1,6 +1,14 @@
 /** What bench/page.ts compares, and what all of it has alike. */
 
-export const PEERS = ['bytes', 'bytes-named', 'pg', 'pg-text', 'postgres.js', 'postgres.js-named'] as const;
+export const PEERS = [
+  'bytes',
+  'bytes-named',
+  'pg',
+  'pg-text',
+  'pg-whole',
+  'postgres.js',
+  'postgres.js-named',
+] as const;
 /** Served by bench/page_server.ts. */
 export type Peer = (typeof PEERS)[number];
 /** The program itself is the first. */
