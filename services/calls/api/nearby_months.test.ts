@@ -42,6 +42,11 @@ test('oldest first: from the beginning that is asked for; without one, all at on
   assert.deepEqual(narrowed({}, 'asc', '2025-03-31T22:00:00Z')[0], [undefined, '2025-05-01']);
 });
 
+test('from a place whose time cannot be read, all at once', () => {
+  for (const order of ['desc', 'asc'] as const)
+    assert.deepEqual(narrowed({}, order, '1971-06-01T00:00:00-00:44:30'), [[undefined, undefined]]);
+});
+
 test('what is asked for is never widened', () => {
   const month = { from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z' };
   for (const order of ['desc', 'asc'] as const) {

@@ -24,15 +24,21 @@ export function* nearbyMonths(
 ): Generator<Stretch> {
   const { from, to } = filter;
   const begin = after?.start_time ?? (order === 'desc' ? to : from);
+  const beginAt = begin === undefined ? undefined : Date.parse(begin);
+  // A server that tells times in a zone of its own writes the offsets of old days with seconds: no way to read those.
+  if (Number.isNaN(beginAt)) {
+    yield filter;
+    return;
+  }
   if (order === 'desc') {
     // Calls in the future are odd and few: where the list is open on that side, they are in every stretch.
-    const first = monthOf(Math.min(now, begin === undefined ? now : Date.parse(begin)));
+    const first = monthOf(Math.min(now, beginAt ?? now));
     for (const months of STRETCHES) {
       const since = startOfMonth(addMonths(first, 1 - months));
       if (from === undefined || Date.parse(from) < Date.parse(since)) yield { since };
     }
-  } else if (begin !== undefined) {
-    const first = monthOf(Date.parse(begin));
+  } else if (beginAt !== undefined) {
+    const first = monthOf(beginAt);
     for (const months of STRETCHES) {
       const until = startOfMonth(addMonths(first, months));
       if (to === undefined || Date.parse(to) > Date.parse(until)) yield { until };
