@@ -142,7 +142,7 @@ async function exportRows(pool: Pool, filter: RejectedFilter, out: Writable): Pr
     if (page.length === 0) return rows;
     after = page.at(-1)!.i_rejected;
     for (const row of page) {
-      if (row.columns && headerOf !== row.file) out.write(`${row.columns.map(csvCell).join(',')}\n`);
+      if (row.columns && headerOf !== row.file) out.write(`${row.columns.map(columnName).join(',')}\n`);
       headerOf = row.file;
       out.write(row.bytes);
       if (!out.write('\n')) await new Promise((resume) => out.once('drain', resume));
@@ -151,6 +151,7 @@ async function exportRows(pool: Pool, filter: RejectedFilter, out: Writable): Pr
   }
 }
 
-const csvCell = (name: string) => (/[",;\t\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
+/** As the import will read it again: the name must stay, so no spreadsheet's rules apply. */
+const columnName = (name: string) => (/[",;\t\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
 
 const filterOf = (options: Filter): RejectedFilter => ({ file: options.file, code: options.code });
