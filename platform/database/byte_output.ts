@@ -80,9 +80,6 @@ const ZERO = 0x30;
 const COLON = 0x3a;
 const SPACE = 0x20;
 
-/** How much longer rfc3339 text may be than PostgreSQL's. */
-export const RFC3339_EXTRA_BYTES = 3;
-
 /**
  * Copies a timestamptz as RFC 3339: what rfc3339() of types.ts does, on bytes. "2026-11-21 04:10:00.5+00" gives
  * "2026-11-21T04:10:00.5Z"; "infinity" and years before Christ stay as PostgreSQL writes them.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { csvCell } from './calls_csv.ts';
+import { copyEverydayCell, csvCell } from './csv_cell.ts';
 
 test('numbers stay as they are', () => {
   for (const number of ['+493023125001', '-0.021', '1001', '0.5', '+493023****01'])
@@ -67,4 +67,80 @@ test('no text makes a formula, a second cell or a second line, whatever separato
     }),
     { numRuns: 3_000 },
   );
+});
+
+/** The cell that the bytes alone give; undefined where they don't. A byte written beyond the room that there is throws. */
+function everydayCell(text: string): string | undefined {
+  const bytes = new TextEncoder().encode(text);
+  const before = 3;
+  const to = Buffer.alloc(before + bytes.length + 2);
+  const view = new DataView(to.buffer as ArrayBuffer, to.byteOffset, to.length);
+  const end = copyEverydayCell(new DataView(bytes.buffer), 0, view, before, bytes.length);
+  return end === -1 ? undefined : to.toString('utf8', before, end);
+}
+
+test('what most cells hold is decided on its bytes', () => {
+  const everyday = [
+    ...[
+      '',
+      '1',
+      '202611000000001',
+      '+493023125001',
+      '-5',
+      '0.021000',
+      '0044 20 70000000',
+      'GB',
+      'EUR',
+      '10.0.7.1',
+    ],
+    ...[
+      'Yealink SIP-T46S 66.85.0.5',
+      'a1b2-c3@host:5060',
+      'x=1',
+      'Müller',
+      'Ελλάδα',
+      '東京',
+      '😀 ok',
+      "O'Neil",
+    ],
+    ...['United Kingdom, fixed', 'a;b|c', ' before', 'behind ', ' '],
+  ];
+  for (const text of everyday) assert.equal(everydayCell(text), csvCell(text), JSON.stringify(text));
+});
+
+test('the bytes never give another cell than the rules do', () => {
+  const part = fc.oneof(
+    fc.constantFrom(
+      ...'=+-@;,|"\'\t\r\n .*09aé',
+      '+49',
+      '\uff1d',
+      '\u00a0',
+      '\u3000',
+      '\ufeff',
+      '\u2028',
+      '\u0085',
+    ),
+    fc.string({ unit: 'binary', maxLength: 3 }),
+    fc.string({ unit: 'grapheme-ascii', maxLength: 9 }),
+  );
+  const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join('').replaceAll('\0', ''));
+  fc.assert(
+    fc.property(text, (it) => {
+      const cell = everydayCell(it);
+      if (cell !== undefined) assert.equal(cell, csvCell(it));
+    }),
+    { numRuns: 20_000 },
+  );
+});
+
+test('no character of Unicode misleads them, wherever it stands', () => {
+  for (let code = 1; code <= 0x1ffff; code++) {
+    if (code >= 0xd800 && code <= 0xdfff) continue; // PostgreSQL holds no half of a pair
+    const it = String.fromCodePoint(code);
+    for (const text of [it, `${it}a`, `a${it}`, `${it}=1`, `;${it}=1`, `+1${it}`, `a, ${it}`]) {
+      const cell = everydayCell(text);
+      if (cell !== undefined)
+        assert.equal(cell, csvCell(text), `U+${code.toString(16)} in ${JSON.stringify(text)}`);
+    }
+  }
 });

@@ -4,7 +4,7 @@ import { HEADER_BYTES } from './wire_messages.ts';
 /**
  * How a type's text is to be read.
  * - `number`: digits, as JSON writes them; `int8` has to be watched, `float` has NaN and infinities
- * - `plain`: text without a character that JSON or CSV would have to escape
+ * - `plain`: text without a character that JSON would have to escape
  * - `array`: of texts or integers
  */
 export type ColumnKind =

@@ -7,7 +7,7 @@ import { type Reading, readTogether } from './reading.ts';
 import { type Column, type Rewrite, rewritesByColumn } from './row_columns.ts';
 import type { RowQuery, RowSink, RowStreamOptions } from './row_stream.ts';
 
-/** A page is held in memory whole. A larger result wants a LIMIT, or rowsAsCsv. */
+/** A page is held in memory whole. A larger result wants a LIMIT. */
 export const PAGE_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** Memory to begin a page with: as much as the last one of its kind took, within these. */

@@ -1,15 +1,14 @@
 /**
- * Calls as CSV (RFC 4180: commas, CRLF, quotes doubled; UTF-8 without a byte-order mark), for spreadsheets.
- *
- * A spreadsheet takes a cell that begins with = + - or @ for a formula and runs it. Such a cell gets an apostrophe in
- * front, which spreadsheets take as "this is text". So does what would begin a cell if the file were cut at another
- * separator than ours, as a spreadsheet of another country may. Numbers stay numbers: a + and digits alone run nothing,
- * and whoever works on with the file needs them as they are.
+ * Calls as CSV, for spreadsheets: UTF-8 without a byte-order mark, times as a zone's clocks show them. What a cell may hold
+ * is decided by platform/database/csv_cell.ts. Where numbers are shown, rows go from PostgreSQL's bytes to the file's by
+ * csvRules; where they are masked, as values by csvLine. Both write the same.
  */
-
+import { copyBytes } from '#platform/database/byte_output.ts';
+import { csvCell } from '#platform/database/csv_cell.ts';
+import type { CellRules } from '#platform/database/rows_csv.ts';
 import type { CallRow } from '../store/calls.ts';
-import { readInstant } from '../time/instants.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
+import { timeRules, zonedTime } from './csv_times.ts';
 
 /** The columns, in order. */
 export const CSV_COLUMNS = [
@@ -40,15 +39,6 @@ export const CSV_COLUMNS = [
 
 export const CSV_HEADER = `${CSV_COLUMNS.join(',')}\r\n`;
 
-/** Telephone numbers, masked ones too (two stars and more are no product), and decimals: nothing that could be run. */
-const PLAIN_NUMBER = /^(?:[+-]?\d+(?:\.\d+)?|\+?\d+\*{2,}\d+)$/;
-/** A formula's first character (the wide forms too), where a cell begins or may be made to begin. */
-const FORMULA = /(^|[,;|"'])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
-/** One record, one line: not every reader knows that quotes hold lines together. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROLS = /[\u0000-\u001f\u007f\u0085\u2028\u2029]+/g;
-const NEEDS_QUOTES = /[",;|]|^\s|\s$/;
-
 /** One call as a line. */
 export function csvLine(call: CallRow, zone: ZoneClock): string {
   const cells = CSV_COLUMNS.map((column) => {
@@ -58,7 +48,7 @@ export function csvLine(call: CallRow, zone: ZoneClock): string {
       case 'disconnect_time':
         return zonedTime(call[column], zone);
       case 'flags':
-        return call.flags.join(' ');
+        return csvCell(call.flags.join(' '));
       default: {
         const value = call[column];
         return typeof value === 'string' ? csvCell(value) : value === null ? '' : String(value);
@@ -68,16 +58,42 @@ export function csvLine(call: CallRow, zone: ZoneClock): string {
   return `${cells.join(',')}\r\n`;
 }
 
-/** A text made safe to stand between two commas. */
-export function csvCell(text: string): string {
-  if (PLAIN_NUMBER.test(text)) return text;
-  const safe = text.replace(CONTROLS, ' ').replace(FORMULA, "$1$2'");
-  return NEEDS_QUOTES.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+/** For rowsAsCsv, of the columns that csvOfCalls gives. */
+export function csvRules(zone: ZoneClock): Readonly<Record<string, CellRules>> {
+  const time = timeRules(zone);
+  return {
+    start_time: time,
+    connect_time: time,
+    disconnect_time: time,
+    duration_s: SECONDS,
+    billed_duration_s: SECONDS,
+  };
 }
 
-function zonedTime(text: string | null, zone: ZoneClock): string {
-  if (text === null) return '';
-  const read = readInstant(text);
-  // What PostgreSQL gives is RFC 3339; if ever it were not, the time itself is worth more than its zone.
-  return read.kind === 'instant' ? zone.text(read.at) : text;
+/** A numeric as JavaScript prints the number, which is how pages show it, too: without zeros at its end. */
+const SECONDS: CellRules = { text: (text) => String(Number(text)), bytes: copySeconds };
+
+const DOT = 0x2e;
+const ZERO = 0x30;
+/** Of any decimal that is not below a millionth: JavaScript prints smaller ones with an exponent. */
+const PLAIN_CHARACTERS = 8;
+/** A number holds so many digits exactly. */
+const EXACT_CHARACTERS = 15;
+
+function copySeconds(
+  from: DataView<ArrayBuffer>,
+  fromAt: number,
+  to: DataView<ArrayBuffer>,
+  toAt: number,
+  length: number,
+): number {
+  const beginsWithZero = from.getUint8(fromAt) <= ZERO; // or with a minus
+  if (length > (beginsWithZero ? PLAIN_CHARACTERS : EXACT_CHARACTERS)) return -1;
+  copyBytes(from, fromAt, to, toAt, length);
+  let end = toAt + length;
+  let dot = end - 1;
+  while (dot > toAt && to.getUint8(dot) !== DOT) dot--;
+  if (dot === toAt) return end;
+  while (to.getUint8(end - 1) === ZERO) end--;
+  return to.getUint8(end - 1) === DOT ? end - 1 : end;
 }

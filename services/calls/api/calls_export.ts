@@ -1,20 +1,20 @@
 /** GET /cdrs as a file: the whole range as CSV, read batch by batch while it is sent. */
-import { Readable } from 'node:stream';
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
 import type { Database, ReadFrom, Ticket } from '#platform/database/database.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { DEFAULT_REQUEST_TIMEOUT_MS } from '#platform/resilience/deadline.ts';
 import type { CallsQuery } from '../contract.ts';
 import { callsError } from '../errors.ts';
-import { type CallRow, type Place, pageOfCalls } from '../store/calls.ts';
-import type { ZoneClock } from '../time/zone_clock.ts';
+import type { Place } from '../store/calls.ts';
 import { findAccount } from './account_access.ts';
 import { badParameter, type CallsAsked, zoneOf } from './call_query.ts';
-import type { Caller } from './caller.ts';
-import { CSV_HEADER, csvLine } from './calls_csv.ts';
-import { shownTo } from './masking.ts';
+import { batchReader } from './calls_batch.ts';
+import { CSV_HEADER } from './calls_csv.ts';
 import type { RecentWrites } from './read_after.ts';
+import { type Batch, batchMemory, sendBatches } from './send_batches.ts';
 
 export interface ExportNeeds {
   readonly database: Database;
@@ -24,9 +24,6 @@ export interface ExportNeeds {
 
 /** What a file's data is worth, as it was when the export began: `data_complete_to` and `replica_lag_s` of other answers. */
 export const FRESHNESS_HEADERS = ['x-data-complete-to', 'x-replica-lag-s'] as const;
-
-/** Calls that one statement of an export reads: memory holds two such batches, and no transaction is held open. */
-const EXPORT_BATCH = 2_000;
 
 /** Whether text/csv is named in Accept and not put behind JSON. */
 export function wantsCsv(request: FastifyRequest): boolean {
@@ -62,40 +59,37 @@ export async function sendCsv(
   }
   const zone = zoneOf(query.time_zone ?? 'UTC');
   const written = recentWrites.before(request);
-  const batch = (session: Session, after?: Place) =>
-    session.rows(pageOfCalls(asked.filter, asked.order, after, EXPORT_BATCH));
-  const readBatch = async (after: Place) => {
-    // Each batch has the time of a request: a large export is many short queries, not one long one.
-    const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
-    return database.read(batchTicket, (session) => batch(session, after), written);
+  const readBatch = batchReader(asked, caller, zone);
+  // A read may be done once more: it begins its batch anew.
+  const readInto = async (session: Session, after: Place | undefined, out: ByteOutput): Promise<Batch> => {
+    out.at = 0;
+    if (!after) writeText(out, CSV_HEADER);
+    return { out, next: await readBatch(session, after, out, clock.now()) };
   };
   const begin = async (session: Session, from: ReadFrom) => ({
     account: await findAccount(session, asked.filter.iAccount, caller),
-    first: await batch(session),
+    first: await readInto(session, undefined, batchMemory()),
     lagS: from.replicaLagS,
   });
   const { account, first, lagS } = await database.read(ticket, begin, written);
+  const readNext = (after: Place, out: ByteOutput) => {
+    // Each batch has the time of a request: a large export is many short queries, not one long one.
+    const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
+    return database.read(batchTicket, (session) => readInto(session, after, out), written);
+  };
   const [completeTo, replicaLag] = FRESHNESS_HEADERS;
   if (account.data_complete_to !== null) reply.header(completeTo, account.data_complete_to);
   if (lagS !== null) reply.header(replicaLag, lagS);
-  return reply
+  reply
     .type('text/csv; charset=utf-8; header=present')
-    .header('content-disposition', `attachment; filename="${fileName(asked)}"`)
-    .send(Readable.from(csvText(first, readBatch, caller, zone)));
-}
-
-async function* csvText(
-  first: readonly CallRow[],
-  readBatch: (after: Place) => Promise<readonly CallRow[]>,
-  caller: Caller,
-  zone: ZoneClock,
-): AsyncGenerator<string> {
-  yield CSV_HEADER;
-  for (let batch = first; batch.length > 0; ) {
-    yield batch.map((call) => csvLine(shownTo(call, caller), zone)).join('');
-    if (batch.length < EXPORT_BATCH) return;
-    batch = await readBatch(batch.at(-1)!);
-  }
+    .header('content-disposition', `attachment; filename="${fileName(asked)}"`);
+  reply.hijack();
+  reply.raw.writeHead(200, reply.getHeaders() as OutgoingHttpHeaders);
+  await sendBatches(reply.raw, first, readNext).catch((error) => {
+    if (!reply.raw.destroyed) request.log.warn({ err: error }, 'an export broke off');
+    reply.raw.destroy();
+  });
+  return reply;
 }
 
 function fileName({ filter }: CallsAsked): string {

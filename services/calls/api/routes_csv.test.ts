@@ -3,12 +3,18 @@ import assert from 'node:assert/strict';
 import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '#engines/cluster/processes.ts';
+import { createLogger } from '#platform/telemetry/logger.ts';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { takeIn } from '../intake/intake.ts';
+import { BATCH_CALLS } from './calls_batch.ts';
 import { CSV_HEADER } from './calls_csv.ts';
 
-const api = await testApi();
+const lines: string[] = [];
+const logger = createLogger('calls', 'info', { write: (line: string) => void lines.push(line) });
+const api = await testApi({}, { logger });
 const operator = await api.key('operator');
 const T0 = Date.parse('2026-10-20T00:00:00Z');
 const CSV = { accept: 'text/csv' };
@@ -17,6 +23,8 @@ const iAcme = await api.account('acme');
 const iLarge = await api.account('large');
 const iEmpty = await api.account('empty');
 const LARGE = 30_000;
+const LIMIT_MS = 20_000;
+const STANDS_STILL_MS = 300;
 
 const origin = await testOrigin(api.database.pool);
 await takeIn(api.database.pool, origin, [
@@ -112,27 +120,65 @@ test('what belongs to pages is refused, and a zone that is none', async () => {
   assert.equal((await api.get('/cdrs?i_account=999', operator, CSV)).status, 404);
 });
 
-test('an export that breaks in the middle breaks its connection', async () => {
+const warnings = () =>
+  lines.map((line) => JSON.parse(line)).flatMap(({ level, msg }) => (level === 'info' ? [] : [msg]));
+
+/** Begins the large export and reads its first bytes, no more: the server waits for the client with the rest. */
+async function beginLarge(): Promise<{ readonly response: IncomingMessage; readonly begin: string }> {
+  const headers = { authorization: `Bearer ${operator}`, ...CSV };
   const response = await new Promise<IncomingMessage>((answered) =>
-    get(
-      `${api.calls.url}/cdrs?i_account=${iLarge}`,
-      { headers: { authorization: `Bearer ${operator}`, ...CSV } },
-      answered,
-    ),
+    get(`${api.calls.url}/cdrs?i_account=${iLarge}`, { headers }, answered),
   );
   assert.equal(response.statusCode, 200);
-  // Reads the first bytes and no more: the server waits for the client with the rest.
   await new Promise((readable) => response.once('readable', readable));
-  const begin: Buffer = response.read(100);
-  assert.ok(begin.toString().startsWith('i_cdr,'));
+  return { response, begin: (response.read(100) as Buffer).toString() };
+}
+
+/** Reads of the database that have ended well. */
+async function readsDone(): Promise<number> {
+  const { text } = await api.get('/metrics', null);
+  return Number(/^database_work_seconds_count\{.*"primary",outcome="success"\} (\d+)/m.exec(text)?.[1]);
+}
+
+/** Waits until no more reads end; returns how many have. */
+async function readsStandStill(): Promise<number> {
+  let done = -1;
+  const standsStill = async () => {
+    const last = done;
+    await sleep(STANDS_STILL_MS);
+    done = await readsDone();
+    return done === last;
+  };
+  assert.ok(await until(standsStill, LIMIT_MS));
+  return done;
+}
+
+test('a slow reader makes the export wait: nothing is read for it that it would not take', async () => {
+  const batches = LARGE / BATCH_CALLS;
+  const before = await readsDone();
+  const { response, begin } = await beginLarge();
+  // What the network's buffers take is read; then all stands still.
+  const done = (await readsStandStill()) - before;
+  assert.ok(done < batches - 2, `${done} of ${batches} batches are read for a client that takes none`);
+  let file = begin;
+  for await (const chunk of response) file += chunk;
+  assert.equal(file.split('\r\n').length, 1 + LARGE + 1);
+  assert.ok((await readsDone()) - before >= batches);
+});
+
+test('an export that breaks in the middle breaks its connection', async () => {
+  const { response, begin } = await beginLarge();
+  assert.ok(begin.startsWith('i_cdr,'));
+  lines.length = 0;
   await api.database.pool.query('ALTER TABLE calls.cdrs RENAME TO cdrs_hidden');
   try {
-    let size = 100;
+    let size = begin.length;
     await assert.rejects(async () => {
       for await (const chunk of response) size += (chunk as Buffer).length;
     }, /aborted|terminated|reset/i);
     assert.equal(response.complete, false);
     assert.ok(size > 100);
+    assert.deepEqual(warnings(), ['an export broke off']);
   } finally {
     await api.database.pool.query('ALTER TABLE calls.cdrs_hidden RENAME TO cdrs');
   }
@@ -166,34 +212,51 @@ test('HTTP/1.0, where the end of an answer is only a closed connection, gets no 
   assert.match(text, /"code":"http_1_1_needed"/);
 });
 
-test('a client that goes away leaves no query running', async () => {
+/** Statements that wait for the lock which is held on the calls. */
+const WAITING = `FROM pg_stat_activity
+  WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%calls.cdrs%'`;
+const waiting = async () => (await api.database.pool.query(`SELECT 1 ${WAITING}`)).rowCount;
+
+/** While it lasts, statements that read calls wait. */
+async function withLockedCalls(work: () => Promise<void>): Promise<void> {
   const holder = await api.database.pool.connect();
-  const waiting = async () =>
-    (
-      await api.database.pool.query(
-        `SELECT 1 FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%calls.cdrs%'`,
-      )
-    ).rowCount;
-  const until = async (wanted: number) => {
-    const deadline = Date.now() + 10_000;
-    while ((await waiting()) !== wanted) {
-      assert.ok(
-        Date.now() < deadline,
-        wanted ? 'the export asks nothing' : 'the export goes on without its client',
-      );
-    }
-  };
   try {
     await holder.query('BEGIN; LOCK TABLE calls.cdrs IN ACCESS EXCLUSIVE MODE');
-    const headers = { authorization: `Bearer ${operator}`, ...CSV };
-    const request = get(`${api.calls.url}/cdrs?i_account=${iLarge}`, { headers });
-    request.on('error', () => undefined);
-    await until(1);
-    request.destroy();
-    await until(0);
+    await work();
   } finally {
     await holder.query('ROLLBACK');
     holder.release();
   }
+}
+
+test('a batch whose connection is lost is read once more, and stands in the file once', async () => {
+  const exported = () => api.get(`/cdrs?i_account=${iAcme}`, operator, CSV);
+  let file: ReturnType<typeof exported> | undefined;
+  await withLockedCalls(async () => {
+    file = exported();
+    assert.ok(await until(async () => (await waiting()) === 1, LIMIT_MS), 'the export asks nothing');
+    await api.database.pool.query(`SELECT pg_terminate_backend(pid) ${WAITING}`);
+  });
+  assert.equal((await file!).text, (await exported()).text);
+});
+
+test('a client that goes away leaves no query running', async () => {
+  await withLockedCalls(async () => {
+    const headers = { authorization: `Bearer ${operator}`, ...CSV };
+    const request = get(`${api.calls.url}/cdrs?i_account=${iLarge}`, { headers });
+    request.on('error', () => undefined);
+    assert.ok(await until(async () => (await waiting()) === 1, LIMIT_MS), 'the export asks nothing');
+    request.destroy();
+    const ended = await until(async () => (await waiting()) === 0, LIMIT_MS);
+    assert.ok(ended, 'the export goes on without its client');
+  });
+});
+
+test('a client that goes away in the middle of a file is no fault of the service', async () => {
+  const { response } = await beginLarge();
+  lines.length = 0;
+  response.on('error', () => undefined);
+  response.destroy();
+  await readsStandStill();
+  assert.deepEqual(warnings(), []);
 });

@@ -47,6 +47,12 @@ const COLUMNS = sql.raw(`c.i_cdr, c.i_account, c.call_id, c.cli, c.cld, c.cli_in
   c.billed_duration_s::float8 AS billed_duration_s, c.result, c.disconnect_cause, c.country, c.description, c.cost,
   c.currency, c.remote_ip, c.user_agent, coalesce(c.flags, '{}') AS flags, c.source`);
 
+/** Of a file's record, in its order (CSV_COLUMNS). Seconds as they are stored: a cast would cost a fifth of the statement. */
+const CSV_COLUMNS = sql.raw(`c.i_cdr, c.i_account, c.call_id, c.direction, c.cli, c.cld, c.cli_in, c.cld_in,
+  c.start_time, c.connect_time, c.disconnect_time, c.duration_s, c.billed_duration_s, c.result, c.disconnect_cause,
+  c.country, c.description, c.cost, c.currency, c.remote_ip, c.user_agent, array_to_string(c.flags, ' ') AS flags,
+  c.source`);
+
 export const ORDERS = ['desc', 'asc'] as const;
 export type Order = (typeof ORDERS)[number];
 
@@ -76,6 +82,7 @@ export function pageOfCalls(
   after: Place | undefined,
   limit: number,
   { since, until }: Stretch = {},
+  columns = COLUMNS,
 ): Statement<CallRow> {
   const down = order === 'desc';
   const beyond = after
@@ -87,13 +94,22 @@ export function pageOfCalls(
     : sql``;
   const direction = sql.raw(down ? 'DESC' : 'ASC');
   return sql<CallRow>`
-    SELECT ${COLUMNS} FROM calls.cdrs c
+    SELECT ${columns} FROM calls.cdrs c
     WHERE ${matches(filter)} ${beyond}
       ${since === undefined ? sql`` : sql`AND c.start_time >= ${sql.lit(since)}::timestamptz`}
       ${until === undefined ? sql`` : sql`AND c.start_time < ${sql.lit(until)}::timestamptz`}
     ORDER BY c.start_time ${direction}, c.i_cdr ${direction}
     LIMIT ${sql.lit(limit)}`.compile(build);
 }
+
+/** The same page as the texts of a file's records: for csvReading. */
+export const recordsOfCalls = (
+  filter: CallFilter,
+  order: Order,
+  after: Place | undefined,
+  limit: number,
+  stretch: Stretch = {},
+): Statement<unknown> => pageOfCalls(filter, order, after, limit, stretch, CSV_COLUMNS);
 
 /** Counts what a filter matches by reading it: only for those that ask for it. */
 export const countCalls = (filter: CallFilter): Statement<{ total: number }> =>
