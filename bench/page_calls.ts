@@ -12,8 +12,11 @@ const MONTHS_BACK = 35;
 /** As many as the service makes ahead. */
 const MONTHS_AHEAD = 2;
 
-/** Fills the tables with `rows` calls up to now, their accounts and their sums by day, unless they hold some already. */
-export async function fillCalls(pool: Pool, rows: number): Promise<void> {
+/**
+ * Fills the tables with `rows` calls up to now, their accounts and their sums by day, unless they hold some already.
+ * @param accounts by how many accounts the calls are made, in turn
+ */
+export async function fillCalls(pool: Pool, rows: number, accounts = ACCOUNTS): Promise<void> {
   await migrate(pool, callsMigrations);
   const end = Date.now();
   await ensureMonths(
@@ -27,7 +30,7 @@ export async function fillCalls(pool: Pool, rows: number): Promise<void> {
   await pool.query(
     `INSERT INTO calls.accounts (i_account, code, name, currency, time_zone)
      SELECT n, 'a' || n, 'a' || n, 'EUR', 'UTC' FROM generate_series(1, $1::int) AS n`,
-    [ACCOUNTS],
+    [accounts],
   );
   await pool.query(
     `INSERT INTO calls.cdrs (i_cdr, i_account, start_time, connect_time, disconnect_time, duration_s,
@@ -42,7 +45,7 @@ export async function fillCalls(pool: Pool, rows: number): Promise<void> {
        '10.0.' || i % 250 || '.7', 'Yealink SIP-T46S 66.85.0.5', NULL
      FROM (SELECT i, to_timestamp($3::float8 + i * $4::float8 / $1::int) AS t, round((20 + i % 600 + i % 8 * 0.125)::numeric, 3) AS talk
            FROM generate_series(0, $1::int - 1) AS i) AS calls`,
-    [rows, ACCOUNTS, end / 1000 - SPAN_S, SPAN_S],
+    [rows, accounts, end / 1000 - SPAN_S, SPAN_S],
   );
   await pool.query(
     `INSERT INTO calls.usage_days

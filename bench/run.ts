@@ -10,6 +10,7 @@ import { aligned, machine, type Outcome, summary } from './report.ts';
 /** Options of the short form. */
 const BENCHES: Record<string, string[]> = {
   page: ['--seconds', '2', '--rounds', '1'],
+  export: ['--rounds', '2'],
   import: ['--rows', '300000'],
   ingest: ['--seconds', '5'],
   consumption: ['--sizes', '200000,1000000,3000000', '--rounds', '3'],
