@@ -1,5 +1,5 @@
 /** A statement together with what its rows become, and the running of several such at once. */
-import type { ClientBase } from 'pg';
+import pg, { type ClientBase } from 'pg';
 import {
   forbidNames,
   introduce,
@@ -25,6 +25,21 @@ export type Answers<Readings extends readonly (Reading<unknown> | undefined)[]> 
       : never;
 };
 
+/** As PostgreSQL answers to one of two who wait for each other. */
+const DEADLOCK_DETECTED = '40P01';
+
+/**
+ * Whether the statements are to be run once more, since nothing of them was done: without names where a name was refused;
+ * and where they and a migration waited for each other's tables, which they hold until the last has been run.
+ */
+function isRunAnew(client: ClientBase, error: unknown): boolean {
+  if (!(error instanceof pg.DatabaseError)) return false;
+  if (error.code === DEADLOCK_DETECTED) return client.getTransactionStatus() === 'I';
+  if (!namesOn(client) || !isNameRefused(error)) return false;
+  forbidNames(client);
+  return true;
+}
+
 const whoAnswers = { sql: WHO_ANSWERS, parameters: [] };
 
 export interface TogetherOptions extends RowStreamOptions {
@@ -48,8 +63,7 @@ export async function readTogether<const Readings extends readonly (Reading<unkn
   try {
     rows = await run();
   } catch (error) {
-    if (!namesOn(client) || !isNameRefused(error)) throw error;
-    forbidNames(client);
+    if (!isRunAnew(client, error)) throw error;
     rows = await run();
   }
   if (who) introduce(client, who.answer()[0]!.pid);
