@@ -105,10 +105,6 @@ async function startService(url: string, atEnd: AtEnd): Promise<Server> {
   const pool = createPool({ url, applicationName: 'bench', size: 2, onIdleError: () => undefined });
   atEnd(() => pool.end());
   await fillCalls(pool, rows, 1);
-  await pool.query(
-    `INSERT INTO calls.accounts (i_account, code, name, currency, time_zone) VALUES ($1, 'bench', 'bench', 'EUR', 'UTC')`,
-    [I_ACCOUNT],
-  );
   const wanted = { name: 'bench', scope: 'customer', iAccount: I_ACCOUNT, expiresAt: null } as const;
   const { key } = await createKey(pool, wanted);
   const service = startProgram(['serve', 'calls'], {

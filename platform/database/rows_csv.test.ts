@@ -6,10 +6,12 @@ import fc from 'fast-check';
 import type { ClientBase } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { testDatabase } from '#tests/postgres.ts';
-import { createOutput } from './byte_output.ts';
+import { type ByteOutput, createOutput, writeText } from './byte_output.ts';
 import { csvCell } from './csv_cell.ts';
 import { withSession } from './pool.ts';
-import { type CsvOptions, rowsAsCsv } from './rows_csv.ts';
+import { readTogether, type TogetherOptions } from './reading.ts';
+import { type RowQuery, streamRows } from './row_stream.ts';
+import { type CsvFacts, type CsvOptions, csvReading } from './rows_csv.ts';
 
 const { pool } = await testDatabase();
 const withClient = <T>(work: (client: ClientBase) => Promise<T>) =>
@@ -27,14 +29,24 @@ const text = fc
   .map((parts) => parts.join(''));
 const cells = fc.array(fc.tuple(fc.option(text), fc.option(text), fc.option(text)), { maxLength: 10 });
 
+async function append(
+  client: ClientBase,
+  query: RowQuery,
+  out: ByteOutput,
+  options: CsvOptions & TogetherOptions = {},
+): Promise<CsvFacts> {
+  const [facts] = await readTogether(client, [csvReading(query, out, options)], options);
+  return facts;
+}
+
 async function csvOf(
   client: ClientBase,
   sql: string,
   parameters: unknown[] = [],
-  options: CsvOptions = {},
+  options: CsvOptions & TogetherOptions = {},
 ): Promise<string> {
   const out = createOutput(16); // so that it has to grow
-  await rowsAsCsv(client, { sql, parameters }, out, options);
+  await append(client, { sql, parameters }, out, options);
   return out.bytes.toString('utf8', 0, out.at);
 }
 
@@ -136,15 +148,27 @@ test('a file in batches, each behind the last one in the same memory', async () 
     });
     await client.query("SET TimeZone = 'UTC'");
     const out = createOutput(16);
-    const first = await rowsAsCsv(client, batch(0), out, { keep: ['i', 'at'] });
+    const first = await append(client, batch(0), out, { keep: ['i', 'at'] });
     assert.deepEqual(first, { count: 3, last: { i: '3', at: '2026-11-21 00:00:00.123456+00' } });
-    const second = await rowsAsCsv(client, batch(3), out, { keep: ['i'] });
+    const second = await append(client, batch(3), out, { keep: ['i'] });
     assert.deepEqual(second, { count: 2, last: { i: '5' } });
-    const none = await rowsAsCsv(client, batch(5), out, { keep: ['i'] });
+    const none = await append(client, batch(5), out, { keep: ['i'] });
     assert.deepEqual(none, { count: 0, last: undefined });
     const lines = [1, 2, 3, 4, 5].map((i) => `${i},2026-11-21 00:00:00.123456+00\r\n`);
     assert.equal(out.bytes.toString('utf8', 0, out.at), lines.join(''));
     await client.query('RESET TimeZone');
+  });
+});
+
+test('a statement that is run anew begins its records anew', async () => {
+  await withClient(async (client) => {
+    const out = createOutput(16);
+    writeText(out, 'header\r\n');
+    const query = { sql: 'SELECT generate_series(1, 3) AS i', parameters: [] };
+    const reading = csvReading(query, out, { keep: ['i'] });
+    for (let run = 0; run < 2; run++) await streamRows(client, query, reading.sink).finished;
+    assert.deepEqual(reading.answer(), { count: 3, last: { i: '3' } });
+    assert.equal(out.bytes.toString('utf8', 0, out.at), 'header\r\n1\r\n2\r\n3\r\n');
   });
 });
 
@@ -154,7 +178,7 @@ test('whatever room there is to begin with, a cell that grows leaves enough for 
     const record = `"${'"'.repeat(200)}",${'a'.repeat(600)}\r\n`;
     for (let capacity = 700; capacity < 900; capacity++) {
       const out = createOutput(capacity);
-      await rowsAsCsv(client, query, out);
+      await append(client, query, out);
       assert.equal(out.bytes.toString('utf8', 0, out.at), record);
     }
   });

@@ -5,12 +5,12 @@
  * A value is written as the text that PostgreSQL makes of it, by the rules of csv_cell.ts; NULL is an empty cell, as the
  * empty text is. A column may have rules of its own: see CellRules.
  */
-import type { ClientBase } from 'pg';
 import { type ByteOutput, reserve, textAt, writeText } from './byte_output.ts';
 import { copyEverydayCell, csvCell } from './csv_cell.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
+import type { Reading } from './reading.ts';
 import { type Column, columnIndex } from './row_columns.ts';
-import { type RowQuery, type RowStreamOptions, streamRows } from './row_stream.ts';
+import type { RowQuery } from './row_stream.ts';
 
 /** How the values of a column become cells. NULL is an empty cell, whatever they say. */
 export interface CellRules {
@@ -34,7 +34,7 @@ export const CELL_EXTRA_BYTES = 8;
 
 const TEXT_RULES: CellRules = { text: csvCell, bytes: copyEverydayCell };
 
-export interface CsvOptions extends RowStreamOptions {
+export interface CsvOptions {
   /** Columns whose values in the last row are wanted: what the next batch starts behind. */
   readonly keep?: readonly string[];
   /** Columns with rules of their own, by name. */
@@ -49,33 +49,33 @@ export interface CsvFacts {
 }
 
 /**
- * Runs `query` and appends its rows to `out` as CSV records. All are held in memory: the query wants a LIMIT.
- * @throws what streamRows rejects with; Error for a kept or ruled column that the query does not have. `out` then holds
- * some of the records
+ * The rows of `query`, appended to `out` as CSV records. All are held in memory: the query wants a LIMIT.
+ * @throws Error, when it is run, for a kept or ruled column that the query does not have. Whatever it fails with, `out` may
+ * then hold some of the records
  */
-export async function rowsAsCsv(
-  client: ClientBase,
-  query: RowQuery,
-  out: ByteOutput,
-  options: CsvOptions = {},
-): Promise<CsvFacts> {
+export function csvReading(query: RowQuery, out: ByteOutput, options: CsvOptions = {}): Reading<CsvFacts> {
+  const begin = out.at;
   const lastRow = createLastRow(options.keep ?? []);
   let rules: readonly CellRules[] = [];
   let count = 0;
-  const sink = {
-    columns(columns: readonly Column[]) {
-      rules = rulesByColumn(columns, options.rules);
-      lastRow.columns(columns);
+  return {
+    query,
+    sink: {
+      columns(columns) {
+        rules = rulesByColumn(columns, options.rules);
+        lastRow.columns(columns);
+        out.at = begin;
+        count = 0;
+      },
+      row(view, at, end) {
+        writeRecord(out, rules, view, at, end);
+        lastRow.row(view, at);
+        count++;
+      },
+      pieceEnd: lastRow.pieceEnd,
     },
-    row(view: DataView<ArrayBuffer>, at: number, end: number) {
-      writeRecord(out, rules, view, at, end);
-      lastRow.row(view, at);
-      count++;
-    },
-    pieceEnd: lastRow.pieceEnd,
+    answer: () => ({ count, last: lastRow.values() }),
   };
-  await streamRows(client, query, sink, options).finished;
-  return { count, last: lastRow.values() };
 }
 
 function rulesByColumn(

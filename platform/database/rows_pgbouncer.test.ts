@@ -5,7 +5,8 @@ import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { createOutput } from './byte_output.ts';
 import { createPool, withSession } from './pool.ts';
-import { rowsAsCsv } from './rows_csv.ts';
+import { readTogether } from './reading.ts';
+import { csvReading } from './rows_csv.ts';
 import { rowsAsJson } from './rows_json.ts';
 
 const LIMIT_MS = 20_000;
@@ -62,16 +63,17 @@ describe('rows through PgBouncer in transaction mode', { skip }, async () => {
   });
 
   test('batches of an export, side by side', async () => {
-    const batch = async (n: number) =>
+    const append = async (n: number) =>
       withSession(pool, async ({ client }) => {
         const out = createOutput(16);
         const sql = `SELECT i, $2 AS filler FROM generate_series(1, $1::int) AS i`;
-        const { count } = await rowsAsCsv(client, { sql, parameters: [n, 'é, "'] }, out);
+        const batch = csvReading({ sql, parameters: [n, 'é, "'] }, out);
+        const [{ count }] = await readTogether(client, [batch]);
         assert.equal(count, n);
         const lines = Array.from({ length: n }, (_, i) => `${i + 1},"é, """\r\n`);
         assert.equal(out.bytes.toString('utf8', 0, out.at), lines.join(''));
       });
-    await Promise.all(Array.from({ length: 60 }, (_, i) => batch(50 * i)));
+    await Promise.all(Array.from({ length: 60 }, (_, i) => append(50 * i)));
   });
 
   /** Waits until a query with this text runs, or none does. */

@@ -1,5 +1,6 @@
 /** A batch of calls as records of a file: what one read of the database gives an export. */
 import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
+import { csvReading } from '#platform/database/rows_csv.ts';
 import type { Session } from '#platform/database/session.ts';
 import { rfc3339 } from '#platform/database/types.ts';
 import { type Place, pageOfCalls, recordsOfCalls } from '../store/calls.ts';
@@ -37,8 +38,8 @@ export function batchReader({ filter, order }: CallsAsked, caller: Caller, zone:
   return async (session, after, out, now) => {
     let place = after;
     let room = BATCH_CALLS;
-    for (const near of nearbyMonths(filter, order, after, now)) {
-      const { count, last } = await write(session, [near, order, place, room], out);
+    for (const stretch of nearbyMonths(filter, order, after, now)) {
+      const { count, last } = await write(session, [filter, order, place, room, stretch], out);
       place = last ?? place;
       room -= count;
       if (room === 0) return place;
@@ -62,7 +63,7 @@ type Write = (
 function writeBytes(zone: ZoneClock): Write {
   const options = { keep: ['start_time', 'i_cdr'], rules: csvRules(zone) };
   return async (session, asked, out) => {
-    const { count, last } = await session.csv(recordsOfCalls(...asked), out, options);
+    const [{ count, last }] = await session.together(csvReading(recordsOfCalls(...asked), out, options));
     const { start_time, i_cdr } = last ?? {};
     const place = start_time && i_cdr ? { start_time: rfc3339(start_time), i_cdr: Number(i_cdr) } : undefined;
     return { count, last: place };

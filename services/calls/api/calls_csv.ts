@@ -58,7 +58,7 @@ export function csvLine(call: CallRow, zone: ZoneClock): string {
   return `${cells.join(',')}\r\n`;
 }
 
-/** For rowsAsCsv, of the columns that csvOfCalls gives. */
+/** For csvReading, of the columns that recordsOfCalls gives. */
 export function csvRules(zone: ZoneClock): Readonly<Record<string, CellRules>> {
   const time = timeRules(zone);
   return {

@@ -27,7 +27,7 @@ export function* nearbyMonths(
   const beginAt = begin === undefined ? undefined : Date.parse(begin);
   // A server that tells times in a zone of its own writes the offsets of old days with seconds: no way to read those.
   if (Number.isNaN(beginAt)) {
-    yield filter;
+    yield {};
     return;
   }
   if (order === 'desc') {
