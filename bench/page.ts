@@ -35,7 +35,7 @@ import type { LoadResult } from './http_load.ts';
 import { ACCOUNTS, fillCalls } from './page_calls.ts';
 import { DATABASE_CONNECTIONS, HTTP_CONNECTIONS, LIMIT, type Peer, WAYS } from './page_ways.ts';
 import { endChild, processorMs, said, startProgram } from './program.ts';
-import { benchOptions, finish, type Headline, type Row, ratio } from './report.ts';
+import { benchOptions, finish, type Headline, type Row, ratio, refuseOptions } from './report.ts';
 
 /** Until the compiler has done its work. */
 const WARM_UP_S = 6;
@@ -57,15 +57,16 @@ interface Runner {
 const run = promisify(execFile);
 const beside = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
-const options = benchOptions('page', 'A page of calls by HTTP, beside pgbench', {
-  seconds: '5',
-  rounds: '5',
-  rows: '300000',
-  ways: WAYS.join(','),
-  url: '',
-});
+const options = benchOptions(
+  'page',
+  'A page of calls by HTTP, beside pgbench',
+  { seconds: '5', rounds: '5', rows: '300000', ways: WAYS.join(','), url: '' },
+  { seconds: 'of each round', ways: 'some of the standard ones', url: 'of a PostgreSQL; its own without' },
+);
 const seconds = Number(options.values.seconds);
 const wanted = options.values.ways!.split(',');
+const unknown = wanted.filter((way) => !WAYS.some((it) => it === way));
+if (unknown.length > 0) refuseOptions('page', `there is no way ${unknown.join(', ')}`);
 
 const EVERYTHING = { iAccount: 1, type: 'all' } as const;
 const [nearest = {}] = nearbyMonths(EVERYTHING, 'desc', undefined, Date.now());

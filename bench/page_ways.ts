@@ -13,7 +13,6 @@ export const PEERS = [
 export type Peer = (typeof PEERS)[number];
 /** The program itself is the first. */
 export const WAYS = ['trunkline', ...PEERS] as const;
-export type Way = (typeof WAYS)[number];
 
 /** Calls on a page; the query asks for one more, to know whether there is a next page. */
 export const LIMIT = 100;

@@ -90,11 +90,17 @@ test('what a benchmark started is ended when it is interrupted, and when it fail
   assert.ok(!existsSync(other));
 });
 
-test('an option that a benchmark does not have is named, and its help', async () => {
-  const bench = run(process.execPath, [`${FOLDER}import.ts`, '--rounds', '1']);
-  await assert.rejects(bench, ({ code, stderr }) => {
-    assert.equal(code, 2);
-    assert.match(stderr, /^Unknown option '--rounds'.*node bench\/import\.ts --help/);
-    return true;
-  });
+test('an option that a benchmark does not have, or cannot read, is named, and its help', async () => {
+  for (const [bench, option, value, said] of [
+    ['import', '--rounds', '1', /^Unknown option '--rounds'.*node bench\/import\.ts --help/],
+    ['import', '--rows', 'many', /^--rows wants a number, not 'many'; node bench\/import\.ts --help/],
+    ['page', '--ways', 'pg,pgx', /^there is no way pgx; node bench\/page\.ts --help/],
+  ] as const) {
+    const started = run(process.execPath, [`${FOLDER}${bench}.ts`, option, value]);
+    await assert.rejects(started, ({ code, stderr }) => {
+      assert.equal(code, 2);
+      assert.match(stderr, said);
+      return true;
+    });
+  }
 });

@@ -47,7 +47,7 @@ export function benchOptions(
   const values = given(name, options as ParseArgsOptionsConfig);
   if (values.help) {
     const list = Object.entries(defaults).map(([option, value]) => {
-      const usage = `  --${option} ${value === '' ? 'TEXT' : 'N'}`;
+      const usage = `  --${option} ${isNumber(value) ? 'N' : 'TEXT'}`;
       const standard = value && `(standard: ${value})`;
       return [usage, meanings[option], standard].filter(Boolean).join('  ');
     });
@@ -58,18 +58,29 @@ export function benchOptions(
     );
     process.exit(0);
   }
-  const own = Object.keys(defaults).map((option) => [option, String(values[option])]);
+  const own = Object.entries(defaults).map(([option, value]): [string, string] => {
+    const text = String(values[option]);
+    if (isNumber(value) && !isNumber(text)) refuseOptions(name, `--${option} wants a number, not '${text}'`);
+    return [option, text];
+  });
   return { name, json: values.json === true, values: Object.fromEntries(own) };
 }
+
+const isNumber = (text: string) => text.trim() !== '' && Number(text) >= 0;
 
 /** What the command line gives; ends with what is wrong about it where it can't be read. */
 function given(name: string, options: ParseArgsOptionsConfig): Record<string, string | boolean> {
   try {
     return parseArgs({ options }).values as Record<string, string | boolean>;
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}; node bench/${name}.ts --help lists the options\n`);
-    process.exit(2);
+    refuseOptions(name, (error as Error).message);
   }
+}
+
+/** Ends a benchmark whose options are wrong. */
+export function refuseOptions(name: string, reason: string): never {
+  process.stderr.write(`${reason}; node bench/${name}.ts --help lists the options\n`);
+  process.exit(2);
 }
 
 /** Prints a benchmark's rows, as a table or as JSON, and tells its headlines to bench/run.ts. */

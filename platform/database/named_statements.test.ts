@@ -118,6 +118,49 @@ test('where the columns have changed, the statement is run anew without a name',
   });
 });
 
+test('rows of the first try that were there no more at the second count for nothing', async () => {
+  const pool = smallPool(database.url);
+  await database.pool.query('CREATE SEQUENCE tries; CREATE TABLE growing AS SELECT 1 AS i');
+  // A sequence is not rolled back: the statement has a row each time but every third.
+  const once = { ...text(`SELECT 7 AS n WHERE nextval('tries') % 3 > 0`), everyday: true };
+  await withSession(pool, async (session) => {
+    await introduce(session);
+    const both = () =>
+      session.together(
+        jsonReading(once, { keep: ['n'] }),
+        valuesReading(text('SELECT * FROM growing'), true),
+      );
+    assert.deepEqual((await both())[0].last, { n: '7' });
+    await database.pool.query('ALTER TABLE growing ADD COLUMN j int DEFAULT 2');
+    const [page, rows] = await both();
+    assert.deepEqual([page.bytes.toString(), page.count, page.last], ['[]', 0, undefined]);
+    assert.deepEqual(rows, [{ i: 1, j: 2 }]);
+  });
+});
+
+test('a statement that stands twice among those together is read once', async () => {
+  const pool = smallPool(database.url);
+  await withSession(pool, async (session) => {
+    await introduce(session);
+    const twice = (n: number) =>
+      session.together(valuesReading(double(n), true), valuesReading(double(n + 1), true));
+    for (const n of [1, 5]) assert.deepEqual(await twice(n), [[{ n: 2 * n }], [{ n: 2 * n + 2 }]]);
+    assert.deepEqual(await kept(session), [{ statement: double(1).sql, runs: 4 }]);
+  });
+});
+
+test('what the connection was made to forget is asked again without a name', async () => {
+  for (const forget of ['DEALLOCATE ALL', 'DISCARD ALL']) {
+    await withSession(smallPool(database.url), async (session) => {
+      await introduce(session);
+      await ask(session, double(1));
+      await session.client.query(forget);
+      for (const n of [2, 3]) assert.deepEqual(await ask(session, double(n)), [{ n: 2 * n }]);
+      assert.deepEqual(await kept(session), []);
+    });
+  }
+});
+
 test('in a transaction no name is used: one that is refused would end it', async () => {
   const pool = smallPool(database.url);
   await withSession(pool, async (session) => {

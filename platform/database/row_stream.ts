@@ -244,15 +244,18 @@ export function streamTogether(
     // A name that is refused would spoil a transaction; outside of one the statements can be run once more.
     const known = client.getTransactionStatus() === 'I' ? namesOn(client) : undefined;
     names = parts.map(({ query }) => (query.everyday ? known?.nameOf(query.sql) : undefined));
-    const executions = parts.map(
-      ({ query: { sql, parameters } }, i): Execution => ({
+    const executions = parts.map(({ query: { sql, parameters } }, i): Execution => {
+      const name = names[i];
+      // Of two parts with one statement the first makes it known to the second: PostgreSQL refuses a name given twice.
+      const again = name !== undefined && names.indexOf(name) < i;
+      return {
         sql,
         parameters,
-        name: names[i]?.name ?? '',
-        parsed: names[i]?.parsed ?? false,
-        described: names[i]?.columns !== undefined,
-      }),
-    );
+        name: name?.name ?? '',
+        parsed: again || name?.parsed === true,
+        described: again || name?.columns !== undefined,
+      };
+    });
     return encodeStatements(executions, known?.takeForgotten() ?? []);
   }
 

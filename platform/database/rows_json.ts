@@ -24,16 +24,13 @@ export interface JsonPageOptions {
   readonly before?: string;
 }
 
-export interface PageFacts {
+export interface JsonPage {
   /** Rows written. */
   readonly count: number;
   /** There was at least one row beyond the limit. */
   readonly more: boolean;
   /** The kept columns of the last written row; undefined where there is none. */
   readonly last: KeptValues | undefined;
-}
-
-export interface JsonPage extends PageFacts {
   readonly bytes: Buffer;
   /** Writes more behind it: the rest of an envelope. */
   append(text: string): void;
