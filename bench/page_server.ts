@@ -8,7 +8,7 @@ import fastify, { type FastifyReply } from 'fastify';
 import pg from 'pg';
 import postgres from 'postgres';
 import { createPool, withSession } from '#platform/database/pool.ts';
-import { rowsAsJson } from '#platform/database/rows_json.ts';
+import { jsonReading } from '#platform/database/rows_json.ts';
 import { typeParsers } from '#platform/database/types.ts';
 import { DATABASE_CONNECTIONS, LIMIT, type Peer } from './page_ways.ts';
 
@@ -50,9 +50,11 @@ function pageOf(way: Peer): Page {
       const keep = ['start_time', 'i_cdr'];
       const before = '{"success":true,"data":';
       return async (iAccount, duration, reply) => {
-        const answer = await withSession(pool, ({ client }) =>
-          rowsAsJson(client, { sql, parameters: [iAccount], everyday }, { limit: LIMIT, keep, before }),
+        const reading = jsonReading(
+          { sql, parameters: [iAccount], everyday },
+          { limit: LIMIT, keep, before },
         );
+        const [answer] = await withSession(pool, (session) => session.together(reading));
         answer.append(`,"duration_ms":${duration()}}`);
         reply.raw.once('finish', answer.free);
         return answer.bytes;

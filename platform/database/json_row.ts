@@ -16,7 +16,7 @@
 import pg from 'pg';
 import { type ByteOutput, copyBytes, copyRfc3339, reserve, textAt, writeText } from './byte_output.ts';
 import { copyJsonText, JSON_WORST_GROWTH } from './json_text.ts';
-import type { Column, ColumnKind, Rewrite } from './row_columns.ts';
+import type { Column, ColumnKind } from './row_columns.ts';
 
 /** A result's columns, made ready for writing. */
 export interface JsonRowPlan {
@@ -83,7 +83,6 @@ export function planJsonRow(columns: readonly Column[]): JsonRowPlan {
 
 /**
  * Appends a row, which lies in `from` between `at` and `end` (see RowSink).
- * @param rewrites by column; undefined where no column has one
  * @throws RangeError for an int8 that JavaScript cannot read exactly
  */
 export function writeJsonRow(
@@ -92,7 +91,6 @@ export function writeJsonRow(
   from: DataView<ArrayBuffer>,
   at: number,
   end: number,
-  rewrites?: readonly (Rewrite | undefined)[],
 ): void {
   const { keys, keyAt, keyLength, kinds, quoted } = plan;
   const worst = plan.fixedBytes + JSON_WORST_GROWTH * (end - at);
@@ -113,14 +111,10 @@ export function writeJsonRow(
       toAt += 4;
       continue;
     }
-    const rewrite = rewrites?.[i];
-    if (rewrite || (kind === 'array' && length > EMPTY_ARRAY_LENGTH)) {
-      const text = textAt(from, valueAt, length);
-      out.at = quoted[i] ? toAt - 1 : toAt;
-      writeText(
-        out,
-        JSON.stringify(rewrite ? rewrite(text) : pg.types.getTypeParser(plan.columns[i]!.type)(text)),
-      );
+    if (kind === 'array' && length > EMPTY_ARRAY_LENGTH) {
+      const array = pg.types.getTypeParser(plan.columns[i]!.type)(textAt(from, valueAt, length));
+      out.at = toAt;
+      writeText(out, JSON.stringify(array));
       reserve(out, worst);
       to = out.view;
       toAt = out.at;

@@ -8,7 +8,7 @@ import {
   namesOn,
   WHO_ANSWERS,
 } from './named_statements.ts';
-import { type RowStreamOptions, type StreamPart, streamTogether } from './row_stream.ts';
+import { type RowStreamOptions, type StreamPart, streamRows } from './row_stream.ts';
 import { valuesReading } from './rows_values.ts';
 
 export interface Reading<T> extends StreamPart {
@@ -49,7 +49,7 @@ export interface TogetherOptions extends RowStreamOptions {
 
 /**
  * Runs readings in one transaction, in their order, for one way to the server and back.
- * @throws what streamTogether rejects with
+ * @throws what streamRows rejects with
  */
 export async function readTogether<const Readings extends readonly (Reading<unknown> | undefined)[]>(
   client: ClientBase,
@@ -58,7 +58,7 @@ export async function readTogether<const Readings extends readonly (Reading<unkn
 ): Promise<Answers<Readings>> {
   const parts = readings.filter((reading) => reading !== undefined);
   const who = isIntroduced(client) ? undefined : valuesReading<{ pid: number }>(whoAnswers);
-  const run = () => streamTogether(client, who ? [who, ...parts] : parts, options).finished;
+  const run = () => streamRows(client, who ? [who, ...parts] : parts, options);
   let rows: number;
   try {
     rows = await run();

@@ -26,26 +26,11 @@ export interface Column {
   readonly kind: ColumnKind;
 }
 
-/** Changes a text on its way out: masks a number. */
-export type Rewrite = (text: string) => string;
-
 /** @throws Error where no column has this name */
 export function columnIndex(columns: readonly Column[], name: string): number {
   const index = columns.findIndex((column) => column.name === name);
   if (index < 0) throw new Error(`the query has no column ${name}`);
   return index;
-}
-
-/** The rewrites by column instead of by name; undefined when there is none. */
-export function rewritesByColumn(
-  columns: readonly Column[],
-  rewrites: Readonly<Record<string, Rewrite>> = {},
-): readonly (Rewrite | undefined)[] | undefined {
-  const named = Object.entries(rewrites);
-  if (named.length === 0) return undefined;
-  const byColumn = new Array<Rewrite | undefined>(columns.length).fill(undefined);
-  for (const [name, rewrite] of named) byColumn[columnIndex(columns, name)] = rewrite;
-  return byColumn;
 }
 
 /** By pg_type.oid, from src/include/catalog/pg_type.dat: built-in types keep their number for good. */

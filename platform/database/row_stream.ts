@@ -26,7 +26,7 @@ export interface RowQuery {
   readonly everyday?: boolean;
 }
 
-/** Takes rows. What it throws ends the query and comes out of `finished`. */
+/** Takes rows. What it throws ends the query. */
 export interface RowSink {
   /**
    * Before the first row. Not called where there can be no rows (an INSERT without RETURNING). Called once more where
@@ -38,7 +38,7 @@ export interface RowSink {
    * The memory behind `view` is gone after the next pieceEnd.
    */
   row(view: DataView<ArrayBuffer>, at: number, end: number): void;
-  /** What came in one piece has been given: a good moment to pass it on, or to pause. */
+  /** What came in one piece has been given; its memory goes now. */
   pieceEnd?(): void;
 }
 
@@ -48,20 +48,6 @@ export interface RowStreamOptions {
   /** Instead of the client's query_timeout, if it has one; ended like an abort. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
-}
-
-export interface RowStream {
-  /**
-   * Resolves when all rows were given, with their number. Rejects with pg's DatabaseError, the sink's error, the signal's reason, or
-   * because the connection was lost. Either way the client is ready for its next query, or it is broken and has emitted
-   * 'error' before.
-   */
-  readonly finished: Promise<number>;
-  /** Stops reading from the socket; PostgreSQL waits as soon as the network's buffers are full. */
-  pause(): void;
-  resume(): void;
-  /** Ends the query early: the server cancels it, and `finished` rejects with `error`. */
-  stop(error: unknown): void;
 }
 
 /** pg's Connection, as far as it is needed here. */
@@ -84,14 +70,6 @@ interface Submittable {
   callback?: () => void;
 }
 
-/** Runs `query` on `client` and gives its rows to `sink`. */
-export const streamRows = (
-  client: ClientBase,
-  query: RowQuery,
-  sink: RowSink,
-  options?: RowStreamOptions,
-): RowStream => streamTogether(client, [{ query, sink }], options);
-
 /** A statement and what takes its rows. */
 export interface StreamPart {
   readonly query: RowQuery;
@@ -101,12 +79,14 @@ export interface StreamPart {
 /**
  * Runs statements on `client`, one behind the other in one transaction, and gives the rows of each to its sink. They are
  * sent together and wait for each other only in the server: one way there and back for all.
+ * @returns how many rows there were. Rejects with pg's DatabaseError, a sink's error, the signal's reason, or because the
+ * connection was lost. Either way the client is ready for its next query, or it is broken and has emitted 'error' before
  */
-export function streamTogether(
+export function streamRows(
   client: ClientBase,
   parts: readonly StreamPart[],
   { signal, timeoutMs, clock = systemClock }: RowStreamOptions = {},
-): RowStream {
+): Promise<number> {
   signal?.throwIfAborted();
   let current = 0; // the part whose answer comes in
   let rows = 0;
@@ -126,7 +106,6 @@ export function streamTogether(
     failure ??= { error }; // the first is the one to tell: the server's own after a cancel is only its echo
     if (!stream || ready || cancelled) return;
     const socket = stream;
-    socket.resume();
     cancelled = sendCancelRequest(client as unknown as CancelTarget, CANCEL_LIMIT_MS);
     forgetDeadline = clock.after(CANCEL_LIMIT_MS, () => socket.destroy());
   }
@@ -145,7 +124,6 @@ export function streamTogether(
       stream.removeListener('data', onData);
       stream.removeListener('close', settle);
       stream.on('data', pgListener);
-      stream.resume();
     }
     pgListener = undefined;
     if (failure) reject(failure.error);
@@ -317,5 +295,5 @@ export function streamTogether(
 
   signal?.addEventListener('abort', onAbort);
   client.query(submittable as never);
-  return { finished, pause: () => stream?.pause(), resume: () => stream?.resume(), stop };
+  return finished;
 }

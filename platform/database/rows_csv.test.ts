@@ -166,7 +166,7 @@ test('a statement that is run anew begins its records anew', async () => {
     writeText(out, 'header\r\n');
     const query = { sql: 'SELECT generate_series(1, 3) AS i', parameters: [] };
     const reading = csvReading(query, out, { keep: ['i'] });
-    for (let run = 0; run < 2; run++) await streamRows(client, query, reading.sink).finished;
+    for (let run = 0; run < 2; run++) await streamRows(client, [reading]);
     assert.deepEqual(reading.answer(), { count: 3, last: { i: '3' } });
     assert.equal(out.bytes.toString('utf8', 0, out.at), 'header\r\n1\r\n2\r\n3\r\n');
   });

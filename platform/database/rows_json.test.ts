@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import type { ClientBase } from 'pg';
 import { withSession } from '#platform/database/pool.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import { PAGE_LIMIT_BYTES, rowsAsJson } from './rows_json.ts';
+import { rowsAsJson } from '#tests/rows_as_json.ts';
+import { PAGE_LIMIT_BYTES } from './rows_json.ts';
 import { typeParsers } from './types.ts';
 
 const { pool } = await testDatabase();
@@ -252,27 +253,16 @@ test('a row beyond the limit is not written but known; the last written one give
   });
 });
 
-test('an envelope may be long; rewritten columns are strings', async () => {
+test('an envelope may be long', async () => {
   await withClient(async (client) => {
-    const page = await rowsAsJson(
-      client,
-      { sql: `SELECT '+493012345' AS cli, 12345 AS n, NULL::text AS cld, true AS ok`, parameters: [] },
-      {
-        before: '{"success":true,"data":',
-        rewrite: {
-          cli: (number) => `${number.slice(0, 5)}"${'*'.repeat(9000)}`,
-          n: () => '',
-          cld: () => 'never',
-        },
-      },
-    );
+    const query = { sql: `SELECT '+493012345' AS cli, NULL::text AS cld, true AS ok`, parameters: [] };
+    const page = await rowsAsJson(client, query, { before: '{"success":true,"data":' });
     page.append(`,"é":"${'x'.repeat(9000)}"`);
-    page.append(',"count":1,"more":false}');
+    page.append(',"count":1}');
     assert.deepEqual(JSON.parse(page.bytes.toString()), {
       success: true,
-      data: [{ cli: `+4930"${'*'.repeat(9000)}`, n: '', cld: null, ok: true }],
+      data: [{ cli: '+493012345', cld: null, ok: true }],
       count: 1,
-      more: false,
       é: 'x'.repeat(9000),
     });
   });
@@ -288,7 +278,6 @@ test('what cannot be written is refused by name, and the connection is good afte
     await refused('SELECT -9223372036854775808', /does not fit/);
     await refused('SELECT 1 AS a, 2 AS a', /two columns are named a/);
     await refused('SELECT 1 AS a', /no column constructor/, { keep: ['constructor'] });
-    await refused('SELECT 1 AS a', /no column b/, { rewrite: { b: () => '' } });
     await refused(
       `SELECT repeat('x', 1000000) AS a FROM generate_series(1, 1000000)`,
       new RegExp(`more than ${PAGE_LIMIT_BYTES} bytes`),

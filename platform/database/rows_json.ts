@@ -1,11 +1,10 @@
 /** A page of rows as JSON bytes, written straight from PostgreSQL's bytes: see json_row.ts for what becomes of each type. */
-import type { ClientBase } from 'pg';
 import { type ByteOutput, createOutput, freeMemory, reserve, writeText } from './byte_output.ts';
 import { type JsonRowPlan, planJsonRow, writeJsonRow } from './json_row.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
-import { type Reading, readTogether } from './reading.ts';
-import { type Column, type Rewrite, rewritesByColumn } from './row_columns.ts';
-import type { RowQuery, RowSink, RowStreamOptions } from './row_stream.ts';
+import type { Reading } from './reading.ts';
+import type { Column } from './row_columns.ts';
+import type { RowQuery, RowSink } from './row_stream.ts';
 
 /** A page is held in memory whole. A larger result wants a LIMIT. */
 export const PAGE_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -18,8 +17,6 @@ export interface JsonPageOptions {
   readonly limit?: number;
   /** Columns whose values in the last written row are wanted: what the next page starts behind. */
   readonly keep?: readonly string[];
-  /** Columns whose text is changed on its way, by name: masked numbers. Written as strings; NULL stays null. */
-  readonly rewrite?: Readonly<Record<string, Rewrite>>;
   /** Written before the array: the beginning of an envelope. */
   readonly before?: string;
 }
@@ -42,24 +39,13 @@ export interface JsonPage {
 }
 
 /**
- * Runs `query` and gives its rows as the bytes of a JSON array of objects, behind `before`.
- * @throws what streamRows rejects with; RangeError for an int8 beyond 2^53 or a page over PAGE_LIMIT_BYTES; Error for two
- * columns of one name, and for a kept or rewritten column that the query does not have
+ * The rows of `query` as the bytes of a JSON array of objects, behind `before`.
+ * @throws when it is run: RangeError for an int8 beyond 2^53 or a page over PAGE_LIMIT_BYTES; Error for two columns of one
+ * name, and for a kept column that the query does not have
  */
-export async function rowsAsJson(
-  client: ClientBase,
-  query: RowQuery,
-  options: JsonPageOptions & RowStreamOptions = {},
-): Promise<JsonPage> {
-  const [page] = await readTogether(client, [jsonReading(query, options)], options);
-  return page;
-}
-
-/** The same, to be run together with other statements. */
 export function jsonReading(query: RowQuery, options: JsonPageOptions = {}): Reading<JsonPage> {
-  const { limit = Number.POSITIVE_INFINITY, keep = [], rewrite, before = '' } = options;
+  const { limit = Number.POSITIVE_INFINITY, keep = [], before = '' } = options;
   let plan: PagePlan | undefined;
-  let rewrites: readonly (Rewrite | undefined)[] | undefined;
   let out: ByteOutput | undefined;
   let count = 0;
   let more = false;
@@ -69,7 +55,6 @@ export function jsonReading(query: RowQuery, options: JsonPageOptions = {}): Rea
     columns(columns) {
       plan = pagePlan(columns);
       lastRow.columns(columns);
-      rewrites = rewritesByColumn(columns, rewrite);
       out = beginArray(plan.capacity, before);
       count = 0;
       more = false;
@@ -80,7 +65,7 @@ export function jsonReading(query: RowQuery, options: JsonPageOptions = {}): Rea
         return;
       }
       if (count > 0) out!.view.setUint8(out!.at++, COMMA); // in the byte that a row leaves for what follows it
-      writeJsonRow(plan!.row, out!, view, at, end, rewrites);
+      writeJsonRow(plan!.row, out!, view, at, end);
       if (out!.at > PAGE_LIMIT_BYTES) throw new RangeError(`a page of more than ${PAGE_LIMIT_BYTES} bytes`);
       count++;
       lastRow.row(view, at);

@@ -3,11 +3,11 @@ import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import { testDatabase } from '#tests/postgres.ts';
+import { rowsAsJson } from '#tests/rows_as_json.ts';
 import { createOutput } from './byte_output.ts';
 import { createPool, withSession } from './pool.ts';
 import { readTogether } from './reading.ts';
 import { csvReading } from './rows_csv.ts';
-import { rowsAsJson } from './rows_json.ts';
 
 const LIMIT_MS = 20_000;
 const skip = findPgBouncer() ? false : 'PgBouncer is not installed';

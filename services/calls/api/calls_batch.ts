@@ -2,8 +2,7 @@
 import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
 import { csvReading } from '#platform/database/rows_csv.ts';
 import type { Session } from '#platform/database/session.ts';
-import { rfc3339 } from '#platform/database/types.ts';
-import { type Place, pageOfCalls, recordsOfCalls } from '../store/calls.ts';
+import { PLACE_COLUMNS, type Place, pageOfCalls, placeOf, recordsOfCalls } from '../store/calls.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 import type { CallsAsked } from './call_query.ts';
 import { type Caller, seesMasked } from './caller.ts';
@@ -61,12 +60,10 @@ type Write = (
 
 /** Records that show numbers go from PostgreSQL's bytes to the file's without a stop. */
 function writeBytes(zone: ZoneClock): Write {
-  const options = { keep: ['start_time', 'i_cdr'], rules: csvRules(zone) };
+  const options = { keep: PLACE_COLUMNS, rules: csvRules(zone) };
   return async (session, asked, out) => {
     const [{ count, last }] = await session.together(csvReading(recordsOfCalls(...asked), out, options));
-    const { start_time, i_cdr } = last ?? {};
-    const place = start_time && i_cdr ? { start_time: rfc3339(start_time), i_cdr: Number(i_cdr) } : undefined;
-    return { count, last: place };
+    return { count, last: placeOf(last) };
   };
 }
 

@@ -4,9 +4,8 @@ import { jsonReading } from '#platform/database/rows_json.ts';
 import { valuesReading } from '#platform/database/rows_values.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
-import { rfc3339 } from '#platform/database/types.ts';
 import { type VisibleAccount, visibleAccount } from '../store/accounts.ts';
-import { type CallRow, countCalls, type Place, pageOfCalls } from '../store/calls.ts';
+import { type CallRow, countCalls, PLACE_COLUMNS, type Place, pageOfCalls, placeOf } from '../store/calls.ts';
 import { totalOfCalls } from '../store/usage.ts';
 import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
 import { coverRange } from '../usage/usage_cover.ts';
@@ -96,18 +95,16 @@ const behind = (rest: object) => `,${JSON.stringify(rest).slice(1)}`;
 
 /** A page that shows numbers goes from PostgreSQL's bytes to JSON's without a stop. */
 const plainCalls: CallsReading = ({ sql, parameters }, limit, everyday) => {
-  const options = { limit, keep: ['start_time', 'i_cdr'], before: ANSWER_BEGINS };
+  const options = { limit, keep: PLACE_COLUMNS, before: ANSWER_BEGINS };
   const { query, sink, answer } = jsonReading({ sql, parameters, everyday }, options);
   return {
     query,
     sink,
     answer: () => {
       const page = answer();
-      const { start_time, i_cdr } = page.last ?? {};
-      const isLast = !page.more || !start_time || !i_cdr;
       return {
         count: page.count,
-        next: isLast ? undefined : { start_time: rfc3339(start_time), i_cdr: Number(i_cdr) },
+        next: page.more ? placeOf(page.last) : undefined,
         answer: (rest) => {
           page.append(behind(rest));
           return page.bytes;

@@ -240,7 +240,7 @@ function readSeconds(fields: Fields, field: (typeof SECONDS_FIELDS)[number]): nu
       `${field} is ${quoted(JSON.stringify(value))}; it should be a number of seconds, such as 42`,
     );
   }
-  return seconds;
+  return seconds + 0; // JSON has a -0
 }
 
 function readWord<Word extends string>(fields: Fields, field: string, words: readonly Word[]): Word | null {

@@ -1,6 +1,8 @@
 /** Statements that read calls. All lists walk an index of one account in order of time and stop at the page's end. */
 import { type RawBuilder, sql } from 'kysely';
+import type { KeptValues } from '#platform/database/last_row.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { rfc3339 } from '#platform/database/types.ts';
 import type { CallFilter } from '../api/call_filter.ts';
 import type { NumberPattern } from '../api/number_pattern.ts';
 import type { CallResult, CdrFlag, Direction } from '../cdr.ts';
@@ -62,6 +64,15 @@ export interface Place {
   readonly start_time: string;
   readonly i_cdr: number;
 }
+
+/** The place of a row whose start_time and i_cdr were kept; undefined where there is no row. */
+export function placeOf(kept: KeptValues | undefined): Place | undefined {
+  const { start_time, i_cdr } = kept ?? {};
+  return start_time && i_cdr ? { start_time: rfc3339(start_time), i_cdr: Number(i_cdr) } : undefined;
+}
+
+/** The columns to keep for it. */
+export const PLACE_COLUMNS = ['start_time', 'i_cdr'];
 
 /** Whole months that a list is looked for in: from `since` up to, not including, `until`; instants in RFC 3339. */
 export interface Stretch {
