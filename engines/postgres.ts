@@ -10,10 +10,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { arch, platform } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listens } from './listens.ts';
 import {
   asUser,
   type EngineUser,
@@ -182,22 +183,10 @@ async function runningServer(folder: string): Promise<Server | undefined> {
   const lines = text.split('\n').map((line) => line.trim());
   const pid = Number(lines[0]);
   const port = Number(lines[3]);
-  if (!pid || !identify(pid) || lines[7] !== 'ready' || !(await listens(port))) return undefined;
+  // It outlives a killed server, and its pid may be another process's by now.
+  const isReady = pid && identify(pid) && lines[7] === 'ready' && (await listens('127.0.0.1', port));
+  if (!isReady) return undefined;
   return { pid, port };
-}
-
-/** A postmaster.pid outlives a killed server, and its pid may be another process's by now. */
-function listens(port: number): Promise<boolean> {
-  return new Promise((answer) => {
-    const socket = connect({ host: '127.0.0.1', port, timeout: 2_000 });
-    const done = (yes: boolean) => {
-      socket.destroy();
-      answer(yes);
-    };
-    socket.once('connect', () => done(true));
-    socket.once('error', () => done(false));
-    socket.once('timeout', () => done(false));
-  });
 }
 
 async function launch(
@@ -245,7 +234,7 @@ async function launch(
 async function usualPort(folder: string): Promise<number> {
   const file = join(folder, 'port');
   const before = Number(await readFile(file, 'utf8').catch(() => ''));
-  const port = before > 0 && !(await listens(before)) ? before : await freePort();
+  const port = before > 0 && !(await listens('127.0.0.1', before)) ? before : await freePort();
   await writeFile(file, String(port));
   return port;
 }

@@ -1,6 +1,7 @@
 /** When a tier counts as up: writes and reads go through, with every part in its place. */
 import pg from 'pg';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import { listens } from '../listens.ts';
 import { isUp, statistics } from './haproxy.ts';
 import type { Layout } from './layout.ts';
 import { configurationOf, hasSynchronous, isWell, members, setSynchronous } from './patroni.ts';
@@ -53,6 +54,9 @@ export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
       if (up < atLeast) return `${haproxy.name}: ${up} of ${atLeast} up in "${proxy}"`;
     }
   }
+  // HAProxy takes a moment to see that one has gone.
+  for (const { name, host, port } of layout.bouncers)
+    if (!(await listens(host, port))) return `${name} does not listen`;
   await ask(tier.writeUrl, 'SELECT pg_is_in_recovery() AS no');
   await ask(tier.readUrl, 'SELECT NOT pg_is_in_recovery() AS no');
   return undefined;
