@@ -1,6 +1,6 @@
 /** One statement's rows as JSON, on a connection of the test's own. */
 import type { ClientBase } from 'pg';
-import { readTogether } from '#platform/database/reading.ts';
+import { readTogether } from '#platform/database/read_together.ts';
 import type { RowQuery, RowStreamOptions } from '#platform/database/row_stream.ts';
 import { type JsonPage, type JsonPageOptions, jsonReading } from '#platform/database/rows_json.ts';
 

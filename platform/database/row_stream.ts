@@ -71,9 +71,15 @@ interface Submittable {
 }
 
 /** A statement and what takes its rows. */
-export interface StreamPart {
+interface StreamPart {
   readonly query: RowQuery;
   readonly sink: RowSink;
+}
+
+/** A statement and what its rows become. */
+export interface Reading<T> extends StreamPart {
+  /** What has become of the rows, once all have come. */
+  answer(): T;
 }
 
 /**

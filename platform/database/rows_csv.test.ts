@@ -9,7 +9,7 @@ import { testDatabase } from '#tests/postgres.ts';
 import { type ByteOutput, createOutput, writeText } from './byte_output.ts';
 import { csvCell } from './csv_cell.ts';
 import { withSession } from './pool.ts';
-import { readTogether, type TogetherOptions } from './reading.ts';
+import { readTogether, type TogetherOptions } from './read_together.ts';
 import { type RowQuery, streamRows } from './row_stream.ts';
 import { type CsvFacts, type CsvOptions, csvReading } from './rows_csv.ts';
 

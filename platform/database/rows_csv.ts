@@ -8,9 +8,8 @@
 import { type ByteOutput, reserve, textAt, writeText } from './byte_output.ts';
 import { copyEverydayCell, csvCell } from './csv_cell.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
-import type { Reading } from './reading.ts';
 import { type Column, columnIndex } from './row_columns.ts';
-import type { RowQuery } from './row_stream.ts';
+import type { Reading, RowQuery } from './row_stream.ts';
 
 /** How the values of a column become cells. NULL is an empty cell, whatever they say. */
 export interface CellRules {

@@ -6,7 +6,7 @@ import { testDatabase } from '#tests/postgres.ts';
 import { rowsAsJson } from '#tests/rows_as_json.ts';
 import { createOutput } from './byte_output.ts';
 import { createPool, withSession } from './pool.ts';
-import { readTogether } from './reading.ts';
+import { readTogether } from './read_together.ts';
 import { csvReading } from './rows_csv.ts';
 
 const LIMIT_MS = 20_000;

@@ -1,8 +1,7 @@
 /** A few rows as JavaScript's objects, for a statement that is run together with others. */
 import { textAt } from './byte_output.ts';
-import type { Reading } from './reading.ts';
 import type { Column } from './row_columns.ts';
-import type { RowQuery } from './row_stream.ts';
+import type { Reading, RowQuery } from './row_stream.ts';
 import type { Statement } from './statement.ts';
 import { typeParsers } from './types.ts';
 

@@ -1,5 +1,5 @@
 /** A page of calls, its account, and the total beside it. */
-import type { Reading } from '#platform/database/reading.ts';
+import type { Reading } from '#platform/database/row_stream.ts';
 import { jsonReading } from '#platform/database/rows_json.ts';
 import { valuesReading } from '#platform/database/rows_values.ts';
 import type { Session } from '#platform/database/session.ts';

@@ -1,4 +1,4 @@
-/** A statement together with what its rows become, and the running of several such at once. */
+/** Several statements at once, each with what its rows become: for one way to the server and back. */
 import pg, { type ClientBase } from 'pg';
 import {
   forbidNames,
@@ -8,13 +8,8 @@ import {
   namesOn,
   WHO_ANSWERS,
 } from './named_statements.ts';
-import { type RowStreamOptions, type StreamPart, streamRows } from './row_stream.ts';
+import { type Reading, type RowStreamOptions, streamRows } from './row_stream.ts';
 import { valuesReading } from './rows_values.ts';
-
-export interface Reading<T> extends StreamPart {
-  /** What has become of the rows, once all have come. */
-  answer(): T;
-}
 
 /** The answers of readings, in their order; undefined for those that were left out. */
 export type Answers<Readings extends readonly (Reading<unknown> | undefined)[]> = {
