@@ -7,6 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { aligned, machine, type Outcome, summary } from './report.ts';
 
+const USAGE = `npm run bench [-- --full] [name…]
+
+All benchmarks, or those named, in short form: some 10 minutes for all. --full: in their standard sizes, of up to 100 million
+calls. pgbench, PgBouncer, HAProxy and Patroni come with scripts/engines; what can't be run without them is skipped, and said.
+`;
+
 /** Options of the short form. */
 const BENCHES: Record<string, string[]> = {
   page: ['--seconds', '2', '--rounds', '1'],
@@ -22,15 +28,12 @@ const BENCHES: Record<string, string[]> = {
   monitor: ['--seconds', '30'],
 };
 
-const { values, positionals } = parseArgs({
-  options: { full: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
-  allowPositionals: true,
-});
+const { values, positionals } = given();
 const unknown = positionals.filter((name) => !BENCHES[name]);
 const wanted = positionals.length > 0 ? positionals : Object.keys(BENCHES);
 if (values.help || unknown.length > 0) {
   process.stdout.write(
-    `npm run bench [-- --full] [name…]\n\n  ${Object.keys(BENCHES).join(', ')}\n\nExample:\n  npm run bench -- --full page import\n`,
+    `${USAGE}\n  ${Object.keys(BENCHES).join(', ')}\n\nExample:\n  npm run bench -- --full page import\n`,
   );
   if (!values.help) {
     process.stderr.write(`no benchmark named ${unknown.join(', ')}\n`);
@@ -47,6 +50,20 @@ if (values.help || unknown.length > 0) {
   process.stdout.write(`\n── all\n${machine()}${values.full ? '' : ', short form'}\n\n`);
   process.stdout.write(`${aligned(summary(outcomes))}\n`);
   if (interrupted || outcomes.some(([, outcome]) => !outcome)) process.exitCode = 1;
+}
+
+/** What the command line gives; ends with what is wrong about it where it can't be read. */
+function given() {
+  try {
+    return parseArgs({
+      options: { full: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    const own = 'a benchmark with options of its own is run by itself: npx node bench/page.ts --help';
+    process.stderr.write(`${(error as Error).message.split('.')[0]}; ${own}\n`);
+    process.exit(2);
+  }
 }
 
 /** @returns undefined when it failed */

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import type { ClientBase } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { testDatabase } from '#tests/postgres.ts';
+import { queryOf, table, textsOf, zone } from '#tests/random_rows.ts';
 import { type ByteOutput, createOutput, writeText } from './byte_output.ts';
 import { csvCell } from './csv_cell.ts';
 import { withSession } from './pool.ts';
@@ -64,6 +65,23 @@ async function parsedByPostgres(client: ClientBase, csv: string): Promise<string
   const { rows } = await client.query({ text: 'SELECT a, b, c FROM parsed ORDER BY n', rowMode: 'array' });
   return rows;
 }
+
+test('any rows of any types are, byte for byte, what the plain way prints', async () => {
+  await withClient(async (client) => {
+    await fc.assert(
+      fc.asyncProperty(table, zone, async ({ columns, rows }, timeZone) => {
+        await client.query(`SET TimeZone = '${timeZone}'`);
+        const query = queryOf(columns, rows);
+        const plain = (await textsOf(client, query)).rows.map(
+          (row) => `${row.map((it) => (it === null ? '' : csvCell(it))).join(',')}\r\n`,
+        );
+        assert.equal(await csvOf(client, query.sql, query.parameters), plain.join(''));
+      }),
+      { numRuns: 300 },
+    );
+    await client.query('RESET TimeZone');
+  });
+});
 
 test('any texts are written by the rules for cells, and nothing is lost but controls', async () => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for

@@ -11,7 +11,13 @@ import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
 import { monthOfICdr } from '#services/calls/intake/copy_text.ts';
 import { addMonths, startOfMonth } from '#services/calls/partitions.ts';
 import { codesOfAccounts, visibleAccount } from '#services/calls/store/accounts.ts';
-import { callByNumber, type Place, pageOfCalls } from '#services/calls/store/calls.ts';
+import {
+  callByNumber,
+  countCalls,
+  type Place,
+  pageOfCalls,
+  recordsOfCalls,
+} from '#services/calls/store/calls.ts';
 import { keyByHash } from '#services/calls/store/keys.ts';
 import { sumUsage, totalOfCalls } from '#services/calls/store/usage.ts';
 import { readInstant } from '#services/calls/time/instants.ts';
@@ -139,6 +145,36 @@ for (const order of ['desc', 'asc'] as const) {
     });
   }
 }
+
+/** As the planner must find them in the months that are near, whatever else of them is read. */
+const narrowed: [string, Partial<CallFilter>][] = [
+  ['a calling number', { cli: { kind: 'exact', number: '+493023125001' } }],
+  ['called numbers that begin alike', { cld: { kind: 'prefix', from: '+4420', below: '+4421' } as never }],
+  ['a direction', { direction: 'inbound' }],
+  ['calls that are long', { minDurationS: 600 }],
+];
+
+test('pages of a filter, and the records of an export, are by index in the months near to where they begin', async () => {
+  const now = Date.UTC(2026, 11, 15);
+  for (const [name, filter] of narrowed) {
+    const asked = { ...base, ...filter } as CallFilter;
+    for (const order of ['desc', 'asc'] as const) {
+      const place = { start_time: '2025-05-01T00:00:00Z', i_cdr: 1 };
+      const [stretch] = nearbyMonths(asked, order, place, now);
+      const plan = await planOf(pageOfCalls(asked, order, place, PAGE, stretch));
+      assert.ok(plan.months.size <= 2, name);
+      assertByIndex(plan, { months: 2, blocks: Number.POSITIVE_INFINITY });
+    }
+  }
+  const [stretch] = nearbyMonths(base, 'desc', undefined, now);
+  const records = await planOf(recordsOfCalls(base, 'desc', undefined, 2_000, stretch));
+  assertByIndex(records, { months: 2, blocks: 4_000, sorted: 0 });
+});
+
+test("a count reads the account's calls of its range, by index, and no others", async () => {
+  const plan = await planOf(countCalls({ ...base, ...month, direction: 'inbound' } as CallFilter));
+  assertByIndex(plan, { months: 1, blocks: Number.POSITIVE_INFINITY });
+});
 
 test('a page is planned for the months near to where it begins, not for all', async () => {
   const now = Date.UTC(2026, 11, 15);
