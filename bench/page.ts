@@ -39,7 +39,10 @@ import { benchOptions, finish, type Headline, type Row, ratio, refuseOptions } f
 
 /** Until the compiler has done its work: the program has more to compile than a peer of a few lines. */
 const WARM_UP_S = 4;
-const WARM_UP_OF_PROGRAM_S = 15;
+const WARM_UP_OF_PROGRAM_S = 12;
+/** Before each round: V8 throws away the code of a server that was idle while the others had their turn. */
+const WARM_UP_AGAIN_S = 2;
+const WARM_UP_AGAIN_OF_PROGRAM_S = 6;
 const ALL_MONTHS = ', all months';
 const NAMED = '-named';
 const WHOLE = 'pg-whole';
@@ -206,12 +209,14 @@ async function serverRunner(name: string, server: PageServer, key: string, atEnd
     });
     return JSON.parse(stdout) as LoadResult;
   };
-  await load(name.startsWith('trunkline') ? WARM_UP_OF_PROGRAM_S : WARM_UP_S);
+  const isProgram = name.startsWith('trunkline');
+  await load(isProgram ? WARM_UP_OF_PROGRAM_S : WARM_UP_S);
   const runner: Runner = {
     name,
     rates: [],
     cpuMicros: [],
     async run() {
+      await load(isProgram ? WARM_UP_AGAIN_OF_PROGRAM_S : WARM_UP_AGAIN_S);
       const before = await processorMs(server.process);
       runner.last = await load(seconds);
       runner.rates.push(runner.last.perSecond);
