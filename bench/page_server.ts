@@ -3,13 +3,13 @@
  *
  *   node bench/page_server.ts <way> <database url> <SQL>      prints its port; the parameter $1 is ?i_account=
  */
-import { createHash } from 'node:crypto';
 import fastify, { type FastifyReply } from 'fastify';
 import pg from 'pg';
 import postgres from 'postgres';
 import { createPool, withSession } from '#platform/database/pool.ts';
 import { jsonReading } from '#platform/database/rows_json.ts';
 import { typeParsers } from '#platform/database/types.ts';
+import { hashKey } from '#services/calls/api/keys.ts';
 import { DATABASE_CONNECTIONS, LIMIT, type Peer } from './page_ways.ts';
 
 /** For postgres.js: without it, it makes a Date of each and is slower. */
@@ -72,7 +72,7 @@ function pageOf(way: Peer): Page {
       pool.on('error', fail);
       return async (iAccount, duration, _reply, authorization = '') => {
         const ask = async (text: string, value: unknown) => (await pool.query(text, [value])).rows;
-        const hash = createHash('sha256').update(authorization.replace('Bearer ', '')).digest();
+        const hash = hashKey(authorization.replace('Bearer ', ''));
         const [key] = await ask('SELECT * FROM calls.api_keys WHERE hash = $1 AND revoked_at IS NULL', hash);
         const [account] = await ask('SELECT * FROM calls.accounts WHERE i_account = $1', iAccount);
         if (!key || !account) throw new Error('nobody may see this');

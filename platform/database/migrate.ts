@@ -20,10 +20,10 @@ export interface Migrations {
  * How long a migration waits for a table that is in use. All who come for the table wait behind it, so it is short; and
  * shorter than PostgreSQL takes to look for a deadlock (1 s), so that the migration gives way to requests and not they to it.
  */
-export const LOCK_TIMEOUT_MS = 800;
+const LOCK_TIMEOUT_MS = 800;
 /** How often it is begun again, and how long after it gave way. */
-export const LOCK_TRIES = 30;
-export const LOCK_PAUSE_MS = 1_000;
+const LOCK_TRIES = 30;
+const LOCK_PAUSE_MS = 1_000;
 
 /** lock_not_available, deadlock_detected */
 const GAVE_WAY = ['55P03', '40P01'];

@@ -6,7 +6,7 @@
  * may lose an answer over them (docs/decisions/0009). A name is made of the statement's text, so that it stands for that
  * statement wherever it may end up.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import pg, { type ClientBase } from 'pg';
 import type { Column } from './row_columns.ts';
 
@@ -78,7 +78,7 @@ function createNames(): StatementNames {
   };
 }
 
-const nameFor = (sql: string) => `trunkline_${createHash('sha256').update(sql).digest('hex').slice(0, 32)}`;
+const nameFor = (sql: string) => `trunkline_${hash('sha256', sql, 'hex').slice(0, 32)}`;
 
 /** As PostgreSQL answers where it does not know a name, knows it already, or its table has other columns by now. */
 const NAME_ERRORS = ['26000', '42P05'];

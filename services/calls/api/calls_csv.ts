@@ -70,9 +70,6 @@ export function csvRules(zone: ZoneClock): Readonly<Record<string, CellRules>> {
   };
 }
 
-/** A numeric as JavaScript prints the number, which is how pages show it, too: without zeros at its end. */
-const SECONDS: CellRules = { text: (text) => String(Number(text)), bytes: copySeconds };
-
 const DOT = 0x2e;
 const ZERO = 0x30;
 /** Of any decimal that is not below a millionth: JavaScript prints smaller ones with an exponent. */
@@ -80,13 +77,7 @@ const PLAIN_CHARACTERS = 8;
 /** A number holds so many digits exactly. */
 const EXACT_CHARACTERS = 15;
 
-function copySeconds(
-  from: DataView<ArrayBuffer>,
-  fromAt: number,
-  to: DataView<ArrayBuffer>,
-  toAt: number,
-  length: number,
-): number {
+const copySeconds: CellRules['bytes'] = (from, fromAt, to, toAt, length) => {
   const beginsWithZero = from.getUint8(fromAt) <= ZERO; // or with a minus
   if (length > (beginsWithZero ? PLAIN_CHARACTERS : EXACT_CHARACTERS)) return -1;
   copyBytes(from, fromAt, to, toAt, length);
@@ -96,4 +87,7 @@ function copySeconds(
   if (dot === toAt) return end;
   while (to.getUint8(end - 1) === ZERO) end--;
   return to.getUint8(end - 1) === DOT ? end - 1 : end;
-}
+};
+
+/** A numeric as JavaScript prints the number, which is how pages show it, too: without zeros at its end. */
+const SECONDS: CellRules = { text: (text) => String(Number(text)), bytes: copySeconds };

@@ -1,8 +1,8 @@
 /**
  * A page begins at one end of a list and rarely reaches far, yet PostgreSQL plans a statement for every month that it
- * could reach: for 36 months the statement costs more than four times what it does for two. So a page is looked for in the nearest months, then in a year,
- * and at last in all that is asked for. What is found in a narrower stretch is the page as soon as it is full, since
- * every call outside of the stretch comes later in the order.
+ * could reach: for 36 months the statement costs more than four times what it does for two. So a page is looked for in
+ * the nearest months, then in a year, and at last in all that is asked for. What is found in a narrower stretch is the
+ * page as soon as it is full, since every call outside of the stretch comes later in the order.
  */
 import { addMonths, monthOf, startOfMonth } from '../partitions.ts';
 import type { Order, Place, Stretch } from '../store/calls.ts';
