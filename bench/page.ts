@@ -26,9 +26,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startPostgres } from '#engines/postgres.ts';
 import { createPool } from '#platform/database/pool.ts';
+import type { RowQuery } from '#platform/database/row_stream.ts';
 import { createKey } from '#services/calls/api/keys.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
-import { pageOfCalls, type Stretch } from '#services/calls/store/calls.ts';
+import { callsToWrite, pageOfCalls } from '#services/calls/store/calls.ts';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import type { LoadResult } from './http_load.ts';
@@ -84,7 +85,9 @@ const EVERYTHING = { iAccount: 1, type: 'all' } as const;
 const [nearest = {}] = nearbyMonths(EVERYTHING, 'desc', undefined, Date.now());
 
 /** The product's own statement, for the account $1; limit and stretch are written into it. */
-const pageSql = (stretch: Stretch) => pageOfCalls(EVERYTHING, 'desc', undefined, LIMIT + 1, stretch).sql;
+const page = callsToWrite(EVERYTHING, 'desc', undefined, LIMIT + 1, nearest);
+/** As one would write it: seconds made numbers in SQL, any month. */
+const plainPage = pageOfCalls(EVERYTHING, 'desc', undefined, LIMIT + 1);
 
 await runBench(async (atEnd) => {
   const folder = await temporaryFolder(atEnd);
@@ -99,7 +102,6 @@ await runBench(async (atEnd) => {
   });
   await pool.end();
 
-  const sql = pageSql(nearest);
   const targets = [{ url, through: '', names: true }];
   if (findPgBouncer()) {
     const bouncer = startPgBouncer({ url, poolSize: DATABASE_CONNECTIONS, settings: { pkt_buf: '16384' } });
@@ -111,7 +113,7 @@ await runBench(async (atEnd) => {
       const pgbench = await pgbenchRunner(
         `pgbench${mode === 'prepared' ? NAMED : ''}${through}`,
         url,
-        sql,
+        page.sql,
         folder,
         mode,
       );
@@ -120,14 +122,14 @@ await runBench(async (atEnd) => {
     for (const way of WAYS.filter(
       (it) => it !== WHOLE && wanted.includes(it) && (names || !it.endsWith(NAMED)),
     )) {
-      const server = way === 'trunkline' ? startTrunkline(url) : startPeer(way, url, sql);
+      const server = way === 'trunkline' ? startTrunkline(url) : startPeer(way, url, page);
       runners.push(await serverRunner(`${way}${through}`, server, key, atEnd));
     }
   }
-  const allMonths = await pgbenchRunner(`pgbench${ALL_MONTHS}`, url, pageSql({}), folder, 'extended');
+  const allMonths = await pgbenchRunner(`pgbench${ALL_MONTHS}`, url, plainPage.sql, folder, 'extended');
   if (allMonths) runners.push(allMonths);
   for (const way of (['pg', WHOLE] as const).filter((it) => wanted.includes(it))) {
-    runners.push(await serverRunner(`${way}${ALL_MONTHS}`, startPeer(way, url, pageSql({})), key, atEnd));
+    runners.push(await serverRunner(`${way}${ALL_MONTHS}`, startPeer(way, url, plainPage), key, atEnd));
   }
   for (let round = 0; round < Number(options.values.rounds); round++) {
     for (const runner of runners) await runner.run();
@@ -178,10 +180,14 @@ interface PageServer {
   readonly port: Promise<string>;
 }
 
-function startPeer(way: Peer, url: string, sql: string): PageServer {
-  const process_ = spawn(process.execPath, [beside('page_server.ts'), way, url, sql], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+function startPeer(way: Peer, url: string, { sql, formats }: RowQuery): PageServer {
+  const process_ = spawn(
+    process.execPath,
+    [beside('page_server.ts'), way, url, JSON.stringify({ sql, formats })],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   return { process: process_, port: said(process_, /\d+/) };
 }
 

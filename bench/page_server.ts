@@ -1,15 +1,17 @@
 /**
  * A page of calls by HTTP, in several ways: Fastify before the same SQL, one process. Started by bench/page.ts:
  *
- *   node bench/page_server.ts <way> <database url> <SQL>      prints its port; the parameter $1 is ?i_account=
+ *   node bench/page_server.ts <way> <database url> <RowQuery as JSON>      prints its port; the parameter $1 is ?i_account=
  */
 import fastify, { type FastifyReply } from 'fastify';
 import pg from 'pg';
 import postgres from 'postgres';
 import { createPool, withSession } from '#platform/database/pool.ts';
+import type { RowQuery } from '#platform/database/row_stream.ts';
 import { jsonReading } from '#platform/database/rows_json.ts';
 import { typeParsers } from '#platform/database/types.ts';
 import { hashKey } from '#services/calls/api/keys.ts';
+import { PLACE_COLUMNS, SECONDS_COLUMNS } from '#services/calls/store/calls.ts';
 import { DATABASE_CONNECTIONS, LIMIT, type Peer } from './page_ways.ts';
 
 /** For postgres.js: without it, it makes a Date of each and is slower. */
@@ -20,7 +22,8 @@ const TIMES_AS_TEXT = {
   parse: (text: string) => text,
 };
 
-const [way, url, sql] = process.argv.slice(2) as [Peer, string, string];
+const [way, url, query] = process.argv.slice(2) as [Peer, string, string];
+const { sql, formats } = JSON.parse(query) as RowQuery;
 const page = pageOf(way);
 const app = fastify();
 app.get('/cdrs', async (request, reply) => {
@@ -47,12 +50,11 @@ function pageOf(way: Peer): Page {
     case 'bytes-named': {
       const everyday = way === 'bytes-named';
       const pool = createPool({ url, applicationName: way, size: DATABASE_CONNECTIONS, onIdleError: fail });
-      const keep = ['start_time', 'i_cdr'];
       const before = '{"success":true,"data":';
       return async (iAccount, duration, reply) => {
         const reading = jsonReading(
-          { sql, parameters: [iAccount], everyday },
-          { limit: LIMIT, keep, before },
+          { sql, parameters: [iAccount], formats, everyday },
+          { limit: LIMIT, keep: PLACE_COLUMNS, numbers: SECONDS_COLUMNS, before },
         );
         const [answer] = await withSession(pool, (session) => session.together(reading));
         answer.append(`,"duration_ms":${duration()}}`);

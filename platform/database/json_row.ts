@@ -4,8 +4,9 @@
  *   bool                       true, false
  *   int2 int4 int8 oid         numbers; an int8 beyond 2^53 is an error, as in types.ts
  *   float4 float8              numbers in PostgreSQL's shortest exact form; NaN and infinities null, as in JSON.stringify
- *   numeric                    decimal strings
- *   timestamptz                RFC 3339 strings, in the session's zone; other types of time as PostgreSQL writes them
+ *   numeric                    decimal strings; in the columns that are to be numbers, numbers as JavaScript prints them
+ *   timestamptz                RFC 3339 strings, in the session's zone, or, where it comes in binary form, in UTC; other
+ *                              types of time as PostgreSQL writes them
  *   json jsonb                 as they are
  *   text[] varchar[] int2[] int4[]   arrays
  *   everything else            strings of PostgreSQL's text: text, uuid, inet, enums, bytea (\x…), intervals, other arrays
@@ -15,8 +16,13 @@
  */
 import pg from 'pg';
 import { type ByteOutput, copyBytes, copyRfc3339, reserve, textAt, writeText } from './byte_output.ts';
+import { copyDecimalNumber, decimalNumber } from './decimal_number.ts';
+import { writeInstant } from './instant_text.ts';
 import { copyJsonText, JSON_WORST_GROWTH } from './json_text.ts';
-import type { Column, ColumnKind } from './row_columns.ts';
+import { type Column, type ColumnKind, columnIndex } from './row_columns.ts';
+
+/** `decimalNumber`: a numeric that is to be a number. */
+type JsonKind = ColumnKind | 'decimalNumber';
 
 /** A result's columns, made ready for writing. */
 export interface JsonRowPlan {
@@ -28,14 +34,14 @@ export interface JsonRowPlan {
   readonly keys: DataView<ArrayBuffer>;
   readonly keyAt: readonly number[];
   readonly keyLength: readonly number[];
-  readonly kinds: readonly ColumnKind[];
+  readonly kinds: readonly JsonKind[];
   /** Whether the key opens a string. */
   readonly quoted: readonly boolean[];
   /** Of an empty row, each value null. */
   readonly fixedBytes: number;
 }
 
-const QUOTED: ReadonlySet<ColumnKind> = new Set(['decimal', 'plain', 'text', 'timestamptz']);
+const QUOTED: ReadonlySet<JsonKind> = new Set(['decimal', 'plain', 'text', 'timestamptz', 'instant']);
 
 const NULL = 0x6e756c6c;
 const TRUE = 0x74727565;
@@ -51,16 +57,26 @@ const LETTER_t = 0x74;
 const LETTER_I = 0x49;
 const LETTER_N = 0x4e;
 const MINUS = 0x2d;
-/** Any integer of so many characters is below 2^53. */
-const SAFE_INTEGER_CHARACTERS = 15;
+/** Any integer of so many characters is below 2^53, unless it begins with a 9. */
+const SAFE_INTEGER_CHARACTERS = 16;
+const NINE = 0x39;
 
-/** @throws Error for two columns of one name: an object holds only one of them */
-export function planJsonRow(columns: readonly Column[]): JsonRowPlan {
+/**
+ * @param numbers columns of type numeric that are to be numbers
+ * @throws Error for two columns of one name: an object holds only one of them; for a number that is no column of numeric
+ */
+export function planJsonRow(columns: readonly Column[], numbers: readonly string[]): JsonRowPlan {
   const names = columns.map((column) => column.name);
   const twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice !== undefined) throw new Error(`two columns are named ${twice}: give one of them another name`);
+  const kinds: JsonKind[] = columns.map((column) => column.kind);
+  for (const name of numbers) {
+    const index = columnIndex(columns, name);
+    if (kinds[index] !== 'decimal') throw new Error(`column ${name} is to be a number, but is no numeric`);
+    kinds[index] = 'decimalNumber';
+  }
   const texts = columns.map(
-    ({ name, kind }, i) => `${i > 0 ? ',' : '{'}${JSON.stringify(name)}:${QUOTED.has(kind) ? '"' : ''}`,
+    ({ name }, i) => `${i > 0 ? ',' : '{'}${JSON.stringify(name)}:${QUOTED.has(kinds[i]!) ? '"' : ''}`,
   );
   const keys = texts.map((text) => Buffer.from(text));
   const keyLength = keys.map((key) => key.length);
@@ -75,8 +91,8 @@ export function planJsonRow(columns: readonly Column[]): JsonRowPlan {
     keys: new DataView(joined.buffer as ArrayBuffer, joined.byteOffset, joined.length),
     keyAt,
     keyLength,
-    kinds: columns.map((column) => column.kind),
-    quoted: columns.map((column) => QUOTED.has(column.kind)),
+    kinds,
+    quoted: kinds.map((kind) => QUOTED.has(kind)),
     fixedBytes: joined.length + 4 * columns.length + ',{}'.length,
   };
 }
@@ -136,6 +152,15 @@ export function writeJsonRow(
         toAt = copyRfc3339(from, valueAt, to, toAt, length);
         to.setUint8(toAt++, QUOTE);
         break;
+      case 'instant':
+        toAt = writeInstant(from, valueAt, to, toAt);
+        to.setUint8(toAt++, QUOTE);
+        break;
+      case 'decimalNumber': {
+        const numberEnd = copyDecimalNumber(from, valueAt, to, toAt, length);
+        toAt = numberEnd >= 0 ? numberEnd : writeOddNumber(textAt(from, valueAt, length), to, toAt);
+        break;
+      }
       case 'boolean': {
         const yes = from.getUint8(valueAt) === LETTER_t;
         to.setInt32(toAt, yes ? TRUE : FALS);
@@ -156,7 +181,11 @@ export function writeJsonRow(
         break;
       }
       case 'int8':
-        if (length > SAFE_INTEGER_CHARACTERS) refuseUnsafe(textAt(from, valueAt, length));
+        if (
+          length > SAFE_INTEGER_CHARACTERS ||
+          (length === SAFE_INTEGER_CHARACTERS && from.getUint8(valueAt) === NINE)
+        )
+          refuseUnsafe(textAt(from, valueAt, length));
         copyBytes(from, valueAt, to, toAt, length);
         toAt += length;
         break;
@@ -178,4 +207,12 @@ export function writeJsonRow(
 function refuseUnsafe(text: string): void {
   if (!Number.isSafeInteger(Number(text)))
     throw new RangeError(`bigint ${text} does not fit a JavaScript number`);
+}
+
+/** No number's text is longer than its numeric's allows for, which is six times as long: "-1.2345678901234567e-21". */
+function writeOddNumber(decimal: string, to: DataView<ArrayBuffer>, toAt: number): number {
+  const number = Number(decimal);
+  const text = Number.isFinite(number) ? decimalNumber(decimal) : 'null';
+  for (let i = 0; i < text.length; i++) to.setUint8(toAt + i, text.charCodeAt(i));
+  return toAt + text.length;
 }

@@ -1,8 +1,9 @@
 /** Some columns' values in the last row of a stream: what the next page starts behind. */
 import { textAt } from './byte_output.ts';
+import { instantText } from './instant_text.ts';
 import { type Column, columnIndex } from './row_columns.ts';
 
-/** By column name, in PostgreSQL's text: instants with all their digits. */
+/** By column name, in PostgreSQL's text, or RFC 3339 where it came in binary form: instants with all their digits. */
 export type KeptValues = Readonly<Record<string, string | null>>;
 
 /** To be told what a RowSink is told. */
@@ -17,13 +18,16 @@ export interface LastRow {
 
 /** @param names of the columns; `columns` throws for one that the query does not have */
 export function createLastRow(names: readonly string[]): LastRow {
-  let indexes: readonly number[] = [];
+  let wanted: readonly Wanted[] = [];
   let view: DataView<ArrayBuffer> | undefined;
   let at = 0;
   let values: readonly (string | null)[] | undefined;
   return {
     columns(columns) {
-      indexes = names.map((name) => columnIndex(columns, name));
+      wanted = names.map((name) => {
+        const index = columnIndex(columns, name);
+        return { index, isInstant: columns[index]!.kind === 'instant' };
+      });
       values = undefined;
     },
     row(rowView, rowAt) {
@@ -31,7 +35,7 @@ export function createLastRow(names: readonly string[]): LastRow {
       at = rowAt;
     },
     pieceEnd() {
-      if (view) values = valuesAt(view, at, indexes);
+      if (view) values = valuesAt(view, at, wanted);
       view = undefined;
     },
     values() {
@@ -41,16 +45,22 @@ export function createLastRow(names: readonly string[]): LastRow {
   };
 }
 
-function valuesAt(view: DataView<ArrayBuffer>, rowAt: number, indexes: readonly number[]): (string | null)[] {
+interface Wanted {
+  readonly index: number;
+  readonly isInstant: boolean;
+}
+
+function valuesAt(view: DataView<ArrayBuffer>, rowAt: number, wanted: readonly Wanted[]): (string | null)[] {
   const starts: number[] = [];
   let at = rowAt + 2;
   for (let left = view.getUint16(rowAt); left > 0; left--) {
     starts.push(at);
     at += 4 + Math.max(0, view.getInt32(at));
   }
-  return indexes.map((index) => {
+  return wanted.map(({ index, isInstant }) => {
     const start = starts[index]!;
     const length = view.getInt32(start);
-    return length < 0 ? null : textAt(view, start + 4, length);
+    if (length < 0) return null;
+    return isInstant ? instantText(view, start + 4) : textAt(view, start + 4, length);
   });
 }

@@ -4,6 +4,7 @@ import { HEADER_BYTES } from './wire_messages.ts';
 /**
  * How a type's text is to be read.
  * - `number`: digits, as JSON writes them; `int8` has to be watched, `float` has NaN and infinities
+ * - `instant`: no text, but a timestamptz in binary form: see instant_text.ts
  * - `plain`: text without a character that JSON would have to escape
  * - `array`: of texts or integers
  */
@@ -14,6 +15,7 @@ export type ColumnKind =
   | 'decimal'
   | 'boolean'
   | 'timestamptz'
+  | 'instant'
   | 'json'
   | 'array'
   | 'plain'
@@ -61,6 +63,9 @@ const KINDS = new Map<number, ColumnKind>([
   [3802, 'json'], // jsonb
 ]);
 
+const TIMESTAMPTZ = 1184;
+const TEXT_FORMAT = 0;
+
 /** Behind each name: table, column number, type, its size, its modifier, the format. */
 const BYTES_BEHIND_NAME = 4 + 2 + 4 + 2 + 4 + 2;
 
@@ -90,8 +95,15 @@ function parseColumns(bytes: Buffer): readonly Column[] {
   for (let left = bytes.readUInt16BE(HEADER_BYTES); left > 0; left--) {
     const nameEnd = bytes.indexOf(0, at);
     const type = bytes.readUInt32BE(nameEnd + 1 + 6);
-    columns.push({ name: bytes.toString('utf8', at, nameEnd), type, kind: KINDS.get(type) ?? 'text' });
+    const name = bytes.toString('utf8', at, nameEnd);
     at = nameEnd + 1 + BYTES_BEHIND_NAME;
+    columns.push({ name, type, kind: kindOf(name, type, bytes.readUInt16BE(at - 2)) });
   }
   return columns;
+}
+
+function kindOf(name: string, type: number, format: number): ColumnKind {
+  if (format === TEXT_FORMAT) return KINDS.get(type) ?? 'text';
+  if (type === TIMESTAMPTZ) return 'instant';
+  throw new Error(`column ${name} was asked for in binary form, in which only a timestamptz is read`);
 }

@@ -13,7 +13,14 @@ import { freeMemory } from './byte_output.ts';
 import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
 import { namesOn, type StatementName } from './named_statements.ts';
 import { type Column, readColumns } from './row_columns.ts';
-import { createSplitter, type Execution, encodeStatements, HEADER_BYTES, MESSAGE } from './wire_messages.ts';
+import {
+  createSplitter,
+  type Execution,
+  encodeStatements,
+  HEADER_BYTES,
+  MESSAGE,
+  type ResultFormat,
+} from './wire_messages.ts';
 
 /** How long the server may take to give up a query, before its connection is closed instead. */
 export const CANCEL_LIMIT_MS = 1_000;
@@ -22,6 +29,11 @@ export const CANCEL_LIMIT_MS = 1_000;
 export interface RowQuery {
   readonly sql: string;
   readonly parameters: readonly unknown[];
+  /**
+   * Of each column, in their order, where some are not to come as text but in binary form, which jsonReading can read of a
+   * timestamptz: making its text is the larger part of what it costs PostgreSQL.
+   */
+  readonly formats?: readonly ResultFormat[] | undefined;
   /** Asked over and over with the same text: where the connection may, it is planned once (named_statements.ts). */
   readonly everyday?: boolean;
 }
@@ -170,10 +182,12 @@ export function streamRows(
         }
         break;
       case MESSAGE.rowDescription: {
-        const columns = readColumns(view, start, end);
-        const name = names[current];
-        if (name) name.columns = columns;
-        begin(columns);
+        guarded(() => {
+          const columns = readColumns(view, start, end);
+          const name = names[current];
+          if (name) name.columns = columns;
+          begin(columns);
+        });
         break;
       }
       case MESSAGE.parseComplete: {
@@ -228,13 +242,14 @@ export function streamRows(
     // A name that is refused would spoil a transaction; outside of one the statements can be run once more.
     const known = client.getTransactionStatus() === 'I' ? namesOn(client) : undefined;
     names = parts.map(({ query }) => (query.everyday ? known?.nameOf(query.sql) : undefined));
-    const executions = parts.map(({ query: { sql, parameters } }, i): Execution => {
+    const executions = parts.map(({ query: { sql, parameters, formats } }, i): Execution => {
       const name = names[i];
       // Of two parts with one statement the first makes it known to the second: PostgreSQL refuses a name given twice.
       const again = name !== undefined && names.indexOf(name) < i;
       return {
         sql,
         parameters,
+        formats,
         name: name?.name ?? '',
         parsed: again || name?.parsed === true,
         described: again || name?.columns !== undefined,

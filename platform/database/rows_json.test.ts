@@ -8,16 +8,23 @@ import { queryOf, TYPES, table, textsOf, zone } from '#tests/random_rows.ts';
 import { rowsAsJson } from '#tests/rows_as_json.ts';
 import { PAGE_LIMIT_BYTES } from './rows_json.ts';
 import { typeParsers } from './types.ts';
+import type { ResultFormat } from './wire_messages.ts';
 
 const { pool } = await testDatabase();
 const withClient = <T>(work: (client: ClientBase) => Promise<T>) =>
   withSession(pool, (session) => work(session.client));
 
-/** The same by pg's own reading, a value at a time. */
-async function plainly(client: ClientBase, columns: [string, string][], query: ReturnType<typeof queryOf>) {
+/** The same by pg's own reading, a value at a time; where `asNumbers`, numerics are numbers. */
+async function plainly(
+  client: ClientBase,
+  columns: [string, string][],
+  query: ReturnType<typeof queryOf>,
+  asNumbers: boolean,
+) {
   const { types, rows: found } = await textsOf(client, query);
   const print = (type: string, oid: number, value: string | null) => {
     if (value === null) return 'null';
+    if (asNumbers && type === 'numeric') return JSON.stringify(Number(value));
     const { as } = TYPES[type]!;
     if (as === 'itself') return /^(NaN|-?Infinity)$/.test(value) ? 'null' : value;
     return JSON.stringify(as === 'string' ? value : typeParsers.getTypeParser(oid, 'text')(value));
@@ -35,11 +42,16 @@ async function plainly(client: ClientBase, columns: [string, string][], query: R
 test('any rows of any types are, byte for byte, what the plain way prints', async () => {
   await withClient(async (client) => {
     await fc.assert(
-      fc.asyncProperty(table, zone, async ({ columns, rows }, timeZone) => {
-        await client.query(`SET TimeZone = '${timeZone}'`);
+      fc.asyncProperty(table, zone, fc.boolean(), fc.boolean(), async (data, timeZone, binary, asNumbers) => {
+        const { columns, rows } = data;
+        const isOf = (wanted: string) => columns.filter(([, type]) => type === wanted).map(([name]) => name);
+        // What comes in binary form is in UTC, whatever the session's zone.
+        await client.query(`SET TimeZone = '${binary ? 'UTC' : timeZone}'`);
         const query = queryOf(columns, rows);
-        const page = await rowsAsJson(client, query);
-        assert.equal(page.bytes.toString('utf8'), await plainly(client, columns, query));
+        const formats = columns.map(([, type]) => (binary && type === 'timestamptz' ? 1 : 0));
+        const numbers = asNumbers ? isOf('numeric') : [];
+        const page = await rowsAsJson(client, { ...query, formats }, { numbers });
+        assert.equal(page.bytes.toString('utf8'), await plainly(client, columns, query, asNumbers));
         assert.equal(page.count, rows.length);
         JSON.parse(page.bytes.toString('utf8'));
       }),
@@ -114,6 +126,20 @@ test('a row beyond the limit is not written but known; the last written one give
   });
 });
 
+test('the cursor of a page whose times came in binary form', async () => {
+  await withClient(async (client) => {
+    await client.query("SET TimeZone = 'Asia/Kathmandu'");
+    const sql = `SELECT timestamptz '2026-11-21 04:10:00.1234+00' AS at, NULL::timestamptz AS none, 7 AS id`;
+    for (const everyday of [false, true, true]) {
+      const query = { sql, parameters: [], formats: [1, 1, 0], everyday } as const;
+      const page = await rowsAsJson(client, query, { keep: ['id', 'none', 'at'] });
+      assert.equal(page.bytes.toString(), '[{"at":"2026-11-21T04:10:00.1234Z","none":null,"id":7}]');
+      assert.deepEqual(page.last, { id: '7', none: null, at: '2026-11-21T04:10:00.1234Z' });
+    }
+    await client.query('RESET TimeZone');
+  });
+});
+
 test('an envelope may be long', async () => {
   await withClient(async (client) => {
     const query = { sql: `SELECT '+493012345' AS cli, NULL::text AS cld, true AS ok`, parameters: [] };
@@ -131,14 +157,23 @@ test('an envelope may be long', async () => {
 
 test('what cannot be written is refused by name, and the connection is good afterwards', async () => {
   await withClient(async (client) => {
-    const refused = async (sql: string, expected: RegExp, options = {}) => {
-      await assert.rejects(rowsAsJson(client, { sql, parameters: [] }, options), expected);
+    const refused = async (sql: string, expected: RegExp, options = {}, formats: ResultFormat[] = []) => {
+      await assert.rejects(rowsAsJson(client, { sql, parameters: [], formats }, options), expected);
       assert.deepEqual((await client.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
     };
     await refused('SELECT 9007199254740992', /RangeError: bigint 9007199254740992 does not fit/);
     await refused('SELECT -9223372036854775808', /does not fit/);
     await refused('SELECT 1 AS a, 2 AS a', /two columns are named a/);
     await refused('SELECT 1 AS a', /no column constructor/, { keep: ['constructor'] });
+    await refused('SELECT 1 AS a', /no column b/, { numbers: ['b'] });
+    await refused('SELECT 1 AS a', /column a is to be a number, but is no numeric/, { numbers: ['a'] });
+    await refused('SELECT now() AS b, 1 AS a', /column a was asked for in binary form/, {}, [0, 1]);
+    await refused(
+      'SELECT now() AS b',
+      /bind message has 2 result formats but query has 1 columns/,
+      {},
+      [0, 1],
+    );
     await refused(
       `SELECT repeat('x', 1000000) AS a FROM generate_series(1, 1000000)`,
       new RegExp(`more than ${PAGE_LIMIT_BYTES} bytes`),

@@ -16,6 +16,8 @@ export interface JsonPageOptions {
   readonly limit?: number;
   /** Columns whose values in the last written row are wanted: what the next page starts behind. */
   readonly keep?: readonly string[];
+  /** Columns of type numeric that are to be numbers rather than strings. */
+  readonly numbers?: readonly string[];
   /** Written before the array: the beginning of an envelope. */
   readonly before?: string;
 }
@@ -43,7 +45,7 @@ export interface JsonPage {
  * name, and for a kept column that the query does not have
  */
 export function jsonReading(query: RowQuery, options: JsonPageOptions = {}): Reading<JsonPage> {
-  const { limit = Number.POSITIVE_INFINITY, keep = [], before = '' } = options;
+  const { limit = Number.POSITIVE_INFINITY, keep = [], numbers = NO_NUMBERS, before = '' } = options;
   let plan: PagePlan | undefined;
   let out: ByteOutput | undefined;
   let count = 0;
@@ -52,7 +54,7 @@ export function jsonReading(query: RowQuery, options: JsonPageOptions = {}): Rea
 
   const sink: RowSink = {
     columns(columns) {
-      plan = pagePlan(columns);
+      plan = pagePlan(columns, numbers);
       lastRow.columns(columns);
       out = beginArray(plan.capacity, before);
       count = 0;
@@ -93,6 +95,7 @@ export function jsonReading(query: RowQuery, options: JsonPageOptions = {}): Rea
   return { query, sink, answer };
 }
 
+const NO_NUMBERS: readonly string[] = [];
 const NO_BYTES = Buffer.alloc(0);
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
@@ -100,6 +103,7 @@ const COMMA = 0x2c;
 
 interface PagePlan {
   readonly row: JsonRowPlan;
+  readonly numbers: readonly string[];
   /** Bytes to begin the next page with. */
   capacity: number;
 }
@@ -107,10 +111,10 @@ interface PagePlan {
 /** Lives as long as readColumns remembers the columns. */
 const plans = new WeakMap<readonly Column[], PagePlan>();
 
-function pagePlan(columns: readonly Column[]): PagePlan {
+function pagePlan(columns: readonly Column[], numbers: readonly string[]): PagePlan {
   let plan = plans.get(columns);
-  if (!plan) {
-    plan = { row: planJsonRow(columns), capacity: FIRST_CAPACITY_BYTES.least };
+  if (plan?.numbers !== numbers) {
+    plan = { row: planJsonRow(columns, numbers), numbers, capacity: FIRST_CAPACITY_BYTES.least };
     plans.set(columns, plan);
   }
   return plan;

@@ -34,10 +34,16 @@ const { prepareValue } = (
   pg as unknown as { utils: { prepareValue: (value: unknown) => string | Buffer | null } }
 ).utils;
 
+/** How a column is to be sent, as the protocol numbers it. */
+export const RESULT_FORMAT = { text: 0, binary: 1 } as const;
+export type ResultFormat = (typeof RESULT_FORMAT)[keyof typeof RESULT_FORMAT];
+
 /** A statement to be run, and how much of it the server knows. */
 export interface Execution {
   readonly sql: string;
   readonly parameters: readonly unknown[];
+  /** Of each column (see RowQuery); none: all are text. */
+  readonly formats?: readonly ResultFormat[] | undefined;
   /** Empty: it has none. PgBouncer in transaction mode may run the next statement on another server. */
   readonly name: string;
   /** The server has it under its name: its text is not sent. */
@@ -56,10 +62,10 @@ export function encodeStatements(executions: readonly Execution[], forget: reado
   return Buffer.concat(pieces);
 }
 
-function encodeExecution({ sql, parameters, name, parsed, described }: Execution): Buffer[] {
+function encodeExecution({ sql, parameters, formats, name, parsed, described }: Execution): Buffer[] {
   return [
     ...(parsed ? [] : [encodeParse(name, sql)]),
-    encodeBind(name, parameters),
+    encodeBind(name, parameters, formats),
     ...(described ? [] : [DESCRIBE]),
     EXECUTE,
   ];
@@ -76,11 +82,15 @@ function encodeParse(name: string, sql: string): Buffer {
   return out;
 }
 
-function encodeBind(name: string, parameters: readonly unknown[]): Buffer {
+function encodeBind(
+  name: string,
+  parameters: readonly unknown[],
+  formats: readonly ResultFormat[] = [],
+): Buffer {
   const values = parameters.map(prepareValue);
   const sizes = values.map((value) => (value === null ? 0 : Buffer.byteLength(value)));
   const valuesLength = sizes.reduce((sum, size) => sum + 4 + size, 0);
-  const length = 4 + 1 + name.length + 1 + 2 + 2 * values.length + 2 + valuesLength + 2;
+  const length = 4 + 1 + name.length + 1 + 2 + 2 * values.length + 2 + valuesLength + 2 + 2 * formats.length;
   const out = Buffer.allocUnsafe(1 + length);
   let at = out.writeUInt8(0x42 /* B */, 0);
   at = out.writeInt32BE(length, at);
@@ -94,7 +104,8 @@ function encodeBind(name: string, parameters: readonly unknown[]): Buffer {
     if (typeof value === 'string') at += out.write(value, at);
     else if (value !== null) at += value.copy(out, at);
   }
-  out.writeInt16BE(0, at); // every column as text
+  at = out.writeUInt16BE(formats.length, at);
+  for (const format of formats) at = out.writeUInt16BE(format, at);
   return out;
 }
 

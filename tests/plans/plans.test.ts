@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withSession } from '#platform/database/pool.ts';
-import type { Statement } from '#platform/database/statement.ts';
+import type { RowQuery } from '#platform/database/row_stream.ts';
 import { CALL_TYPES, type CallFilter } from '#services/calls/api/call_filter.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
 import { monthOfICdr } from '#services/calls/intake/copy_text.ts';
@@ -13,6 +13,7 @@ import { addMonths, startOfMonth } from '#services/calls/partitions.ts';
 import { codesOfAccounts, visibleAccount } from '#services/calls/store/accounts.ts';
 import {
   callByNumber,
+  callsToWrite,
   countCalls,
   type Place,
   pageOfCalls,
@@ -56,7 +57,7 @@ interface Plan {
 
 const EXPLAIN = 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF)';
 
-async function planOf(statement: Statement<unknown>): Promise<Plan> {
+async function planOf(statement: RowQuery): Promise<Plan> {
   const { rows } = await pool.query({
     text: `${EXPLAIN} ${statement.sql}`,
     values: [...statement.parameters],
@@ -161,7 +162,7 @@ test('pages of a filter, and the records of an export, are by index in the month
     for (const order of ['desc', 'asc'] as const) {
       const place = { start_time: '2025-05-01T00:00:00Z', i_cdr: 1 };
       const [stretch] = nearbyMonths(asked, order, place, now);
-      const plan = await planOf(pageOfCalls(asked, order, place, PAGE, stretch));
+      const plan = await planOf(callsToWrite(asked, order, place, PAGE, stretch));
       assert.ok(plan.months.size <= 2, name);
       assertByIndex(plan, { months: 2, blocks: Number.POSITIVE_INFINITY });
     }
@@ -187,7 +188,7 @@ test('a page is planned for the months near to where it begins, not for all', as
     ['asc', rows[0], ['cdrs_202505', 'cdrs_202506']],
   ] as const) {
     const [nearest] = nearbyMonths(base, order, place, now);
-    const plan = await planOf(pageOfCalls(base, order, place, PAGE, nearest));
+    const plan = await planOf(callsToWrite(base, order, place, PAGE, nearest));
     assert.deepEqual([...plan.planned].sort(), months);
     assertByIndex(plan, { months: 2, blocks: 400 });
   }
@@ -204,7 +205,7 @@ test('a plan that is kept is by index too, for accounts of many calls and of few
       const filter = { iAccount, type };
       for (const place of [undefined, rows[0]]) {
         for (const stretch of nearbyMonths(filter, 'desc', place, now)) {
-          const statement = pageOfCalls(filter, 'desc', place, PAGE, stretch);
+          const statement = callsToWrite(filter, 'desc', place, PAGE, stretch);
           const [kept, own] = [await keptPlanOf(statement), await planOf(statement)];
           assertByIndex(kept, { months: own.months.size, blocks: 1.2 * own.blocks + 40 });
         }

@@ -3,8 +3,8 @@
  * is decided by platform/database/csv_cell.ts. Where numbers are shown, rows go from PostgreSQL's bytes to the file's by
  * csvRules; where they are masked, as values by csvLine. Both write the same.
  */
-import { copyBytes } from '#platform/database/byte_output.ts';
 import { csvCell } from '#platform/database/csv_cell.ts';
+import { copyDecimalNumber, decimalNumber } from '#platform/database/decimal_number.ts';
 import type { CellRules } from '#platform/database/rows_csv.ts';
 import type { CallRow } from '../store/calls.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
@@ -70,24 +70,5 @@ export function csvRules(zone: ZoneClock): Readonly<Record<string, CellRules>> {
   };
 }
 
-const DOT = 0x2e;
-const ZERO = 0x30;
-/** Of any decimal that is not below a millionth: JavaScript prints smaller ones with an exponent. */
-const PLAIN_CHARACTERS = 8;
-/** A number holds so many digits exactly. */
-const EXACT_CHARACTERS = 15;
-
-const copySeconds: CellRules['bytes'] = (from, fromAt, to, toAt, length) => {
-  const beginsWithZero = from.getUint8(fromAt) <= ZERO; // or with a minus
-  if (length > (beginsWithZero ? PLAIN_CHARACTERS : EXACT_CHARACTERS)) return -1;
-  copyBytes(from, fromAt, to, toAt, length);
-  let end = toAt + length;
-  let dot = end - 1;
-  while (dot > toAt && to.getUint8(dot) !== DOT) dot--;
-  if (dot === toAt) return end;
-  while (to.getUint8(end - 1) === ZERO) end--;
-  return to.getUint8(end - 1) === DOT ? end - 1 : end;
-};
-
-/** A numeric as JavaScript prints the number, which is how pages show it, too: without zeros at its end. */
-const SECONDS: CellRules = { text: (text) => String(Number(text)), bytes: copySeconds };
+/** Numerics as pages show them, too. */
+const SECONDS: CellRules = { text: decimalNumber, bytes: copyDecimalNumber };

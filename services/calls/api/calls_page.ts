@@ -3,9 +3,16 @@ import type { Reading } from '#platform/database/row_stream.ts';
 import { jsonReading } from '#platform/database/rows_json.ts';
 import { valuesReading } from '#platform/database/rows_values.ts';
 import type { Session } from '#platform/database/session.ts';
-import type { Statement } from '#platform/database/statement.ts';
 import { type VisibleAccount, visibleAccount } from '../store/accounts.ts';
-import { type CallRow, countCalls, PLACE_COLUMNS, type Place, pageOfCalls, placeOf } from '../store/calls.ts';
+import {
+  callsToWrite,
+  countCalls,
+  PLACE_COLUMNS,
+  type Place,
+  pageOfCalls,
+  placeOf,
+  SECONDS_COLUMNS,
+} from '../store/calls.ts';
 import { totalOfCalls } from '../store/usage.ts';
 import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
 import { coverRange } from '../usage/usage_cover.ts';
@@ -56,13 +63,12 @@ export async function readPage(
   for (const stretch of nearbyMonths(filter, order, after, now)) {
     const first = calls === undefined;
     calls?.free();
-    const statement = pageOfCalls(filter, order, after, limit + 1, stretch);
     const reading = seesMasked(caller) ? maskedCalls : plainCalls;
     // The account comes first: up to when data is complete must not be read after the calls. The total comes last, so
     // that it is never less than what the page shows.
     const [accounts, found, totals] = await session.together(
       account ? undefined : valuesReading(visibleAccount(filter.iAccount, bound), true),
-      reading(statement, limit, everyday),
+      reading([filter, order, after, limit + 1, stretch], everyday),
       first && everyday && asked.total === 'summed'
         ? valuesReading(totalOfCalls(filter.iAccount, filter.type, coverRange(range, UTC)), true)
         : undefined,
@@ -87,16 +93,22 @@ interface Calls {
   free(): void;
 }
 
-type CallsReading = (statement: Statement<CallRow>, limit: number, everyday: boolean) => Reading<Calls>;
+/** @param asked for one call more than the page has */
+type CallsReading = (asked: Parameters<typeof callsToWrite>, everyday: boolean) => Reading<Calls>;
 
 const ANSWER_BEGINS = '{"success":true,"data":';
 
 const behind = (rest: object) => `,${JSON.stringify(rest).slice(1)}`;
 
 /** A page that shows numbers goes from PostgreSQL's bytes to JSON's without a stop. */
-const plainCalls: CallsReading = ({ sql, parameters }, limit, everyday) => {
-  const options = { limit, keep: PLACE_COLUMNS, before: ANSWER_BEGINS };
-  const { query, sink, answer } = jsonReading({ sql, parameters, everyday }, options);
+const plainCalls: CallsReading = (asked, everyday) => {
+  const options = {
+    limit: asked[3] - 1,
+    keep: PLACE_COLUMNS,
+    numbers: SECONDS_COLUMNS,
+    before: ANSWER_BEGINS,
+  };
+  const { query, sink, answer } = jsonReading({ ...callsToWrite(...asked), everyday }, options);
   return {
     query,
     sink,
@@ -116,8 +128,9 @@ const plainCalls: CallsReading = ({ sql, parameters }, limit, everyday) => {
 };
 
 /** Numbers are masked in JavaScript. */
-const maskedCalls: CallsReading = (statement, limit, everyday) => {
-  const { query, sink, answer } = valuesReading(statement, everyday);
+const maskedCalls: CallsReading = (asked, everyday) => {
+  const { query, sink, answer } = valuesReading(pageOfCalls(...asked), everyday);
+  const limit = asked[3] - 1;
   return {
     query,
     sink,

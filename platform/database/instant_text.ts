@@ -1,0 +1,125 @@
+/**
+ * Instants from PostgreSQL's binary form of timestamptz: microseconds since 2000, eight bytes. For PostgreSQL to make a text
+ * of one, zone and all, takes more than anything else in a row; the text is made here instead, in UTC.
+ */
+
+/** What the two ends of the range stand for. */
+const INFINITY = 2n ** 63n - 1n;
+const MINUS_INFINITY = -(2n ** 63n);
+
+/** Of 2000-01-01, counted from 1970-01-01. */
+const DAY_OF_EPOCH = 10_957;
+const SECONDS_PER_DAY = 86_400;
+const MICROS_PER_SECOND = 1_000_000;
+const MS_PER_DAY = 86_400_000;
+/** After so many days the calendar begins anew. */
+const DAYS_IN_400_YEARS = 146_097;
+
+/** No instant's text is longer: "294276-12-31T23:59:59.999999Z", "4714-11-24T00:00:00.999999+00 BC". */
+export const INSTANT_TEXT_BYTES = 32;
+
+const T = 0x54;
+const Z = 0x5a;
+const ZERO = 0x30;
+const COLON = 0x3a;
+const DOT = 0x2e;
+
+/** "00" to "99" as two bytes each. */
+const TWO_DIGITS = Uint16Array.from({ length: 100 }, (_, n) =>
+  Buffer.from(String(n).padStart(2, '0')).readUInt16BE(),
+);
+
+const NO_DAY = -(2 ** 31);
+/** Days that were asked for last, each in a place of its own in which only days a year apart and more follow each other. */
+const PLACES = 512;
+const knownDays = new Int32Array(PLACES).fill(NO_DAY);
+const PLACE_BYTES = 16;
+const dayTexts = new DataView(new ArrayBuffer(PLACES * PLACE_BYTES));
+
+/**
+ * Writes an instant as RFC 3339 with as many decimals as it has: what rfc3339() makes of PostgreSQL's text of it in UTC.
+ * @returns where it ends in `to`, which has room for INSTANT_TEXT_BYTES
+ */
+export function writeInstant(
+  from: DataView<ArrayBuffer>,
+  fromAt: number,
+  to: DataView<ArrayBuffer>,
+  toAt: number,
+): number {
+  const high = from.getInt32(fromAt);
+  // From 1864 to 2136: what divides without an error in JavaScript's numbers.
+  if (high < -MICROS_PER_SECOND || high >= MICROS_PER_SECOND)
+    return writeLatin1(oddInstant(from.getBigInt64(fromAt)), to, toAt);
+  const micros = high * 2 ** 32 + from.getUint32(fromAt + 4);
+  const seconds = Math.floor(micros / MICROS_PER_SECOND);
+  const day = Math.floor(seconds / SECONDS_PER_DAY);
+  const place = day & (PLACES - 1);
+  const dayAt = place * PLACE_BYTES;
+  if (knownDays[place] !== day) {
+    writeLatin1(dateOf(day).join(''), dayTexts, dayAt);
+    knownDays[place] = day;
+  }
+  to.setBigInt64(toAt, dayTexts.getBigInt64(dayAt));
+  to.setInt16(toAt + 8, dayTexts.getInt16(dayAt + 8));
+  to.setUint8(toAt + 10, T);
+  const second = seconds - day * SECONDS_PER_DAY;
+  const minute = (second / 60) | 0;
+  const hour = (minute / 60) | 0;
+  to.setUint16(toAt + 11, TWO_DIGITS[hour]!);
+  to.setUint8(toAt + 13, COLON);
+  to.setUint16(toAt + 14, TWO_DIGITS[minute - 60 * hour]!);
+  to.setUint8(toAt + 16, COLON);
+  to.setUint16(toAt + 17, TWO_DIGITS[second - 60 * minute]!);
+  let end = toAt + 19;
+  const fraction = micros - seconds * MICROS_PER_SECOND;
+  if (fraction > 0) {
+    to.setUint8(end, DOT);
+    const hundreds = (fraction / 100) | 0;
+    const first = (hundreds / 100) | 0;
+    to.setUint16(end + 1, TWO_DIGITS[first]!);
+    to.setUint16(end + 3, TWO_DIGITS[hundreds - 100 * first]!);
+    to.setUint16(end + 5, TWO_DIGITS[fraction - 100 * hundreds]!);
+    end += 7;
+    while (to.getUint8(end - 1) === ZERO) end--;
+  }
+  to.setUint8(end, Z);
+  return end + 1;
+}
+
+const scratch = Buffer.alloc(INSTANT_TEXT_BYTES);
+const scratchView = new DataView(scratch.buffer as ArrayBuffer, scratch.byteOffset, INSTANT_TEXT_BYTES);
+
+/** The same as a text. */
+export const instantText = (from: DataView<ArrayBuffer>, at: number): string =>
+  scratch.toString('latin1', 0, writeInstant(from, at, scratchView, 0));
+
+/** Of any instant that PostgreSQL can hold. */
+function oddInstant(micros: bigint): string {
+  if (micros === INFINITY) return 'infinity';
+  if (micros === MINUS_INFINITY) return '-infinity';
+  const fraction = Number(((micros % 1_000_000n) + 1_000_000n) % 1_000_000n);
+  const seconds = Number((micros - BigInt(fraction)) / 1_000_000n);
+  const day = Math.floor(seconds / SECONDS_PER_DAY);
+  const [year, monthAndDay] = dateOf(day);
+  const date = `${String(year > 0 ? year : 1 - year).padStart(4, '0')}${monthAndDay}`;
+  const clock = new Date((seconds - day * SECONDS_PER_DAY) * 1_000).toISOString().slice(11, 19);
+  const decimals = fraction === 0 ? '' : `.${String(fraction).padStart(6, '0').replace(/0+$/, '')}`;
+  return `${date}T${clock}${decimals}${year > 0 ? 'Z' : '+00 BC'}`;
+}
+
+/**
+ * @param day since 2000
+ * @returns the year and "-MM-DD"
+ */
+function dateOf(day: number): readonly [number, string] {
+  const since1970 = day + DAY_OF_EPOCH;
+  // JavaScript's calendar ends before PostgreSQL's.
+  const cycles = Math.floor(since1970 / DAYS_IN_400_YEARS);
+  const date = new Date((since1970 - cycles * DAYS_IN_400_YEARS) * MS_PER_DAY);
+  return [date.getUTCFullYear() + 400 * cycles, date.toISOString().slice(4, 10)];
+}
+
+function writeLatin1(text: string, to: DataView<ArrayBuffer>, toAt: number): number {
+  for (let i = 0; i < text.length; i++) to.setUint8(toAt + i, text.charCodeAt(i));
+  return toAt + text.length;
+}
