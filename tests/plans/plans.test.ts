@@ -4,11 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ClientBase } from 'pg';
 import { withSession } from '#platform/database/pool.ts';
 import type { RowQuery } from '#platform/database/row_stream.ts';
 import { CALL_TYPES, type CallFilter } from '#services/calls/api/call_filter.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
+import { callColumns } from '#services/calls/intake/call_columns.ts';
 import { monthOfICdr } from '#services/calls/intake/copy_text.ts';
+import { SOURCE_KEY_LENGTH } from '#services/calls/intake/settle.ts';
+import { sumByQuarter } from '#services/calls/intake/usage.ts';
 import { addMonths, startOfMonth } from '#services/calls/partitions.ts';
 import { codesOfAccounts, visibleAccount } from '#services/calls/store/accounts.ts';
 import {
@@ -19,6 +23,7 @@ import {
   pageOfCalls,
   recordsOfCalls,
 } from '#services/calls/store/calls.ts';
+import { addUsage, storedAlready } from '#services/calls/store/intake.ts';
 import { keyByHash } from '#services/calls/store/keys.ts';
 import { sumUsage, totalOfCalls } from '#services/calls/store/usage.ts';
 import { readInstant } from '#services/calls/time/instants.ts';
@@ -57,8 +62,8 @@ interface Plan {
 
 const EXPLAIN = 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF)';
 
-async function planOf(statement: RowQuery): Promise<Plan> {
-  const { rows } = await pool.query({
+async function planOf(statement: RowQuery, client: Pick<ClientBase, 'query'> = pool): Promise<Plan> {
+  const { rows } = await client.query({
     text: `${EXPLAIN} ${statement.sql}`,
     values: [...statement.parameters],
   });
@@ -66,7 +71,7 @@ async function planOf(statement: RowQuery): Promise<Plan> {
 }
 
 /** The plan that a connection keeps for a statement with a name, made before anything is known of its parameters. */
-async function keptPlanOf({ sql, parameters }: Statement<unknown>): Promise<Plan> {
+async function keptPlanOf({ sql, parameters }: RowQuery): Promise<Plan> {
   return withSession(pool, async ({ client }) => {
     const values = parameters.map((value) => client.escapeLiteral(String(value)));
     await client.query("SET plan_cache_mode = 'force_generic_plan'");
@@ -249,6 +254,31 @@ const at = (text: string) => {
   assert.ok(read.kind === 'instant');
   return read.at;
 };
+
+test('what an import asks and adds for a batch is by index, in the months of the batch', async () => {
+  const at = Date.UTC(2026, 2, 31, 12);
+  const columns = callColumns(2_000);
+  const calls = Array.from({ length: 2_000 }, (_, call) => call);
+  for (const call of calls) {
+    columns.startTime[call] = at + call * 1_000;
+    columns.key[call] = `k${call}`.padEnd(SOURCE_KEY_LENGTH) + `c${call}`;
+    columns.iAccount[call] = 1 + (call % 1_000);
+    columns.direction[call] = 'outbound';
+    columns.country[call] = 'GB';
+    columns.currency[call] = 'EUR';
+    columns.cost[call] = '0.01';
+  }
+  // A look-up each, of some levels of an index.
+  const known = await planOf(storedAlready(columns, calls, 'test'));
+  assertByIndex(known, { months: 2, blocks: 2_000 * 2 * 4 });
+  const usage = sumByQuarter(columns, calls);
+  await withSession(pool, async ({ client }) => {
+    await client.query('BEGIN');
+    const added = await planOf(addUsage(usage), client);
+    await client.query('ROLLBACK');
+    assertByIndex(added, { months: 0, blocks: 40 * usage.length, sorted: usage.length });
+  });
+});
 
 test('a total counts no rows but those of two ragged ends', async () => {
   for (const type of ['all', 'answered', 'non_zero', 'errors'] as const) {
