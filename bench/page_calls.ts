@@ -2,15 +2,13 @@
 
 import { migrate } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
-import { addMonths, ensureMonths, monthOf } from '#services/calls/partitions.ts';
+import { addMonths, ensureMonths, ensureMonthsAhead, monthOf } from '#services/calls/partitions.ts';
 import { callsMigrations } from '#services/calls/schema.ts';
 
 export const ACCOUNTS = 100;
 const SPAN_S = 92 * 86_400;
 /** PostgreSQL plans a statement for every month that it could reach, empty or not. */
 const MONTHS_BACK = 35;
-/** As many as the service makes ahead. */
-const MONTHS_AHEAD = 2;
 
 /**
  * Fills the tables with `rows` calls up to now, their accounts and their sums by day, unless they hold some already.
@@ -21,10 +19,9 @@ export async function fillCalls(pool: Pool, rows: number, accounts = ACCOUNTS): 
   const end = Date.now();
   await ensureMonths(
     pool,
-    Array.from({ length: MONTHS_BACK + 1 + MONTHS_AHEAD }, (_, i) =>
-      addMonths(monthOf(end), MONTHS_AHEAD - i),
-    ),
+    Array.from({ length: MONTHS_BACK }, (_, i) => addMonths(monthOf(end), -1 - i)),
   );
+  await ensureMonthsAhead(pool, end);
   const { rowCount } = await pool.query('SELECT 1 FROM calls.cdrs LIMIT 1');
   if (rowCount) return;
   await pool.query(

@@ -19,8 +19,11 @@ import {
 /** A month in UTC as yyyymm, the way it stands in a partition's name and in i_cdr. */
 export type Month = number;
 
-/** Partitions that stand ready beyond the current month. */
-export const MONTHS_AHEAD = 2;
+/**
+ * How long before it begins a month's partition stands ready, in milliseconds. Maintenance runs each hour, and a call makes
+ * its month where it is missing. Not longer: PostgreSQL plans each page for every month up to the last, empty or not.
+ */
+export const AHEAD_MS = 7 * 86_400_000;
 /** A CDR may start from 1970 to the end of this year; anything else is a broken clock or a broken file. */
 export const LAST_YEAR = 2099;
 
@@ -69,13 +72,9 @@ async function existingMonths(session: Session): Promise<Set<Month>> {
   return new Set((await session.rows(listMonths())).map((row) => row.month));
 }
 
-/** Makes the current month and MONTHS_AHEAD more. */
+/** Makes the current month, and the next one where it is near. */
 export function ensureMonthsAhead(pool: Pool, now: number): Promise<Month[]> {
-  const current = monthOf(now);
-  return ensureMonths(
-    pool,
-    Array.from({ length: MONTHS_AHEAD + 1 }, (_, ahead) => addMonths(current, ahead)),
-  );
+  return ensureMonths(pool, [monthOf(now), monthOf(now + AHEAD_MS)]);
 }
 
 /**
