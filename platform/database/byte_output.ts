@@ -72,18 +72,27 @@ export function textAt(view: DataView<ArrayBuffer>, at: number, length: number):
   return Buffer.from(view.buffer, view.byteOffset + at, length).toString('utf8');
 }
 
+/** Writes text of ASCII alone, for which there is room; returns where it ends. */
+export function writeAscii(text: string, to: DataView<ArrayBuffer>, toAt: number): number {
+  for (let i = 0; i < text.length; i++) to.setUint8(toAt + i, text.charCodeAt(i));
+  return toAt + text.length;
+}
+
 const T = 0x54;
 const Z = 0x5a;
 const PLUS = 0x2b;
-const MINUS = 0x2d;
-const ZERO = 0x30;
-const COLON = 0x3a;
+const ZEROS = 0x3030;
 const SPACE = 0x20;
+/** Of "2026-11-21". */
+const DATE_LENGTH = 10;
+/** Of "2026-11-21 04:10:00+00", and of its end. */
+const SHORTEST_INSTANT = 22;
+const UTC_LENGTH = 3;
 
 /**
- * Copies a timestamptz as RFC 3339: what rfc3339() of types.ts does, on bytes. "2026-11-21 04:10:00.5+00" gives
- * "2026-11-21T04:10:00.5Z"; "infinity" and years before Christ stay as PostgreSQL writes them.
- * @returns where it ends in `to`
+ * Copies a timestamptz as RFC 3339: what rfc3339() of types.ts does, on bytes, for the everyday: a day of four digits' year,
+ * told in UTC.
+ * @returns where it ends in `to`; -1 where rfc3339 has to decide
  */
 export function copyRfc3339(
   from: DataView<ArrayBuffer>,
@@ -92,23 +101,11 @@ export function copyRfc3339(
   toAt: number,
   length: number,
 ): number {
-  copyBytes(from, fromAt, to, toAt, length);
-  // Behind the day, which takes ten characters or, after the year 9999, more.
-  for (let i = toAt + 10; i < toAt + length; i++) {
-    if (to.getUint8(i) === SPACE) {
-      to.setUint8(i, T);
-      break;
-    }
-  }
-  const end = toAt + length;
-  const sign = length > 3 ? to.getUint8(end - 3) : 0;
-  if (sign !== PLUS && sign !== MINUS) return end; // an offset with minutes, or no offset at all
-  if (sign === PLUS && to.getUint8(end - 2) === ZERO && to.getUint8(end - 1) === ZERO) {
-    to.setUint8(end - 3, Z);
-    return end - 2;
-  }
-  to.setUint8(end, COLON);
-  to.setUint8(end + 1, ZERO);
-  to.setUint8(end + 2, ZERO);
-  return end + 3;
+  const zone = fromAt + length - UTC_LENGTH;
+  if (length < SHORTEST_INSTANT || from.getUint8(fromAt + DATE_LENGTH) !== SPACE) return -1;
+  if (from.getUint8(zone) !== PLUS || from.getUint16(zone + 1) !== ZEROS) return -1;
+  copyBytes(from, fromAt, to, toAt, length - UTC_LENGTH);
+  to.setUint8(toAt + DATE_LENGTH, T);
+  to.setUint8(toAt + length - UTC_LENGTH, Z);
+  return toAt + length - UTC_LENGTH + 1;
 }

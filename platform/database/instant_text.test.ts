@@ -55,3 +55,32 @@ test("instants in binary form are what PostgreSQL's text of them is in UTC", asy
     assert.equal(page.bytes.toString(), '[{"late":"infinity","early":"-infinity"}]');
   });
 });
+
+/** Whole hours, halves, quarters, and what some had before: minutes and seconds. */
+const ZONES = [
+  ...['UTC', 'Europe/Berlin', 'Europe/Dublin', 'America/St_Johns', 'America/New_York', 'Asia/Kathmandu'],
+  ...['Asia/Kolkata', 'Pacific/Apia', 'Pacific/Chatham', 'Africa/Monrovia', 'Etc/GMT+12'],
+];
+
+test('instants as text are the same in UTC, whatever the zone of the session that wrote them', async () => {
+  await withSession(pool, async ({ client }) => {
+    for (const zone of ZONES) {
+      await client.query(`SET TimeZone = '${zone}'`);
+      await fc.assert(
+        fc.asyncProperty(fc.array(micros, { minLength: 1, maxLength: 400 }), async (all) => {
+          const sql = `
+            SELECT ${INSTANT} AS binary, ${INSTANT} AS text
+            FROM unnest($1::bigint[]) WITH ORDINALITY AS t(micros, n) ORDER BY n`;
+          const page = await rowsAsJson(client, { sql, parameters: [all], formats: [1, 0] });
+          for (const { binary, text } of JSON.parse(page.bytes.toString()) as Record<string, string>[]) {
+            // Before Christ, there or in UTC, they are left as they are.
+            if (binary!.endsWith('BC') || text!.endsWith('BC') || binary!.startsWith('0001-01-01')) continue;
+            assert.equal(text, binary, zone);
+          }
+        }),
+        { numRuns: 10 },
+      );
+    }
+    await client.query('RESET TimeZone');
+  });
+});

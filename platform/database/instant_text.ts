@@ -3,6 +3,8 @@
  * of one, zone and all, takes more than anything else in a row; the text is made here instead, in UTC.
  */
 
+import { writeAscii } from './byte_output.ts';
+
 /** What the two ends of the range stand for. */
 const INFINITY = 2n ** 63n - 1n;
 const MINUS_INFINITY = -(2n ** 63n);
@@ -49,14 +51,14 @@ export function writeInstant(
   const high = from.getInt32(fromAt);
   // From 1864 to 2136: what divides without an error in JavaScript's numbers.
   if (high < -MICROS_PER_SECOND || high >= MICROS_PER_SECOND)
-    return writeLatin1(oddInstant(from.getBigInt64(fromAt)), to, toAt);
+    return writeAscii(oddInstant(from.getBigInt64(fromAt)), to, toAt);
   const micros = high * 2 ** 32 + from.getUint32(fromAt + 4);
   const seconds = Math.floor(micros / MICROS_PER_SECOND);
   const day = Math.floor(seconds / SECONDS_PER_DAY);
   const place = day & (PLACES - 1);
   const dayAt = place * PLACE_BYTES;
   if (knownDays[place] !== day) {
-    writeLatin1(dateOf(day).join(''), dayTexts, dayAt);
+    writeAscii(dateOf(day).join(''), dayTexts, dayAt);
     knownDays[place] = day;
   }
   to.setBigInt64(toAt, dayTexts.getBigInt64(dayAt));
@@ -117,9 +119,4 @@ function dateOf(day: number): readonly [number, string] {
   const cycles = Math.floor(since1970 / DAYS_IN_400_YEARS);
   const date = new Date((since1970 - cycles * DAYS_IN_400_YEARS) * MS_PER_DAY);
   return [date.getUTCFullYear() + 400 * cycles, date.toISOString().slice(4, 10)];
-}
-
-function writeLatin1(text: string, to: DataView<ArrayBuffer>, toAt: number): number {
-  for (let i = 0; i < text.length; i++) to.setUint8(toAt + i, text.charCodeAt(i));
-  return toAt + text.length;
 }

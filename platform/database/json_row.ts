@@ -5,8 +5,7 @@
  *   int2 int4 int8 oid         numbers; an int8 beyond 2^53 is an error, as in types.ts
  *   float4 float8              numbers in PostgreSQL's shortest exact form; NaN and infinities null, as in JSON.stringify
  *   numeric                    decimal strings; in the columns that are to be numbers, numbers as JavaScript prints them
- *   timestamptz                RFC 3339 strings, in the session's zone, or, where it comes in binary form, in UTC; other
- *                              types of time as PostgreSQL writes them
+ *   timestamptz                RFC 3339 strings in UTC; other types of time as PostgreSQL writes them
  *   json jsonb                 as they are
  *   text[] varchar[] int2[] int4[]   arrays
  *   everything else            strings of PostgreSQL's text: text, uuid, inet, enums, bytea (\x…), intervals, other arrays
@@ -15,11 +14,20 @@
  * Texts pass through as they are: the database's encoding is UTF8, and the client's too, as pg sets it.
  */
 import pg from 'pg';
-import { type ByteOutput, copyBytes, copyRfc3339, reserve, textAt, writeText } from './byte_output.ts';
+import {
+  type ByteOutput,
+  copyBytes,
+  copyRfc3339,
+  reserve,
+  textAt,
+  writeAscii,
+  writeText,
+} from './byte_output.ts';
 import { copyDecimalNumber, decimalNumber } from './decimal_number.ts';
 import { writeInstant } from './instant_text.ts';
 import { copyJsonText, JSON_WORST_GROWTH } from './json_text.ts';
 import { type Column, type ColumnKind, columnIndex } from './row_columns.ts';
+import { rfc3339 } from './types.ts';
 
 /** `decimalNumber`: a numeric that is to be a number. */
 type JsonKind = ColumnKind | 'decimalNumber';
@@ -148,17 +156,19 @@ export function writeJsonRow(
         toAt += length;
         to.setUint8(toAt++, QUOTE);
         break;
-      case 'timestamptz':
-        toAt = copyRfc3339(from, valueAt, to, toAt, length);
+      case 'timestamptz': {
+        const timeEnd = copyRfc3339(from, valueAt, to, toAt, length);
+        toAt = timeEnd >= 0 ? timeEnd : writeAscii(rfc3339(textAt(from, valueAt, length)), to, toAt);
         to.setUint8(toAt++, QUOTE);
         break;
+      }
       case 'instant':
         toAt = writeInstant(from, valueAt, to, toAt);
         to.setUint8(toAt++, QUOTE);
         break;
       case 'decimalNumber': {
         const numberEnd = copyDecimalNumber(from, valueAt, to, toAt, length);
-        toAt = numberEnd >= 0 ? numberEnd : writeOddNumber(textAt(from, valueAt, length), to, toAt);
+        toAt = numberEnd >= 0 ? numberEnd : writeAscii(jsonNumber(textAt(from, valueAt, length)), to, toAt);
         break;
       }
       case 'boolean': {
@@ -209,10 +219,7 @@ function refuseUnsafe(text: string): void {
     throw new RangeError(`bigint ${text} does not fit a JavaScript number`);
 }
 
-/** No number's text is longer than its numeric's allows for, which is six times as long: "-1.2345678901234567e-21". */
-function writeOddNumber(decimal: string, to: DataView<ArrayBuffer>, toAt: number): number {
-  const number = Number(decimal);
-  const text = Number.isFinite(number) ? decimalNumber(decimal) : 'null';
-  for (let i = 0; i < text.length; i++) to.setUint8(toAt + i, text.charCodeAt(i));
-  return toAt + text.length;
+/** No number's text takes more than its numeric has room for, which is six times as much: "-1.2345678901234567e-21". */
+function jsonNumber(decimal: string): string {
+  return Number.isFinite(Number(decimal)) ? decimalNumber(decimal) : 'null';
 }

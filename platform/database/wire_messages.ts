@@ -34,7 +34,7 @@ const { prepareValue } = (
   pg as unknown as { utils: { prepareValue: (value: unknown) => string | Buffer | null } }
 ).utils;
 
-/** How a column is to be sent, as the protocol numbers it. */
+/** How a value is sent, as the protocol numbers it. */
 export const RESULT_FORMAT = { text: 0, binary: 1 } as const;
 export type ResultFormat = (typeof RESULT_FORMAT)[keyof typeof RESULT_FORMAT];
 
@@ -58,17 +58,16 @@ export interface Execution {
  * @param forget names of statements that the server is to forget before
  */
 export function encodeStatements(executions: readonly Execution[], forget: readonly string[]): Buffer {
-  const pieces = [...forget.map(encodeClose), ...executions.flatMap(encodeExecution), SYNC];
+  const pieces: Buffer[] = [];
+  for (const name of forget) pieces.push(encodeClose(name));
+  for (const { sql, parameters, formats, name, parsed, described } of executions) {
+    if (!parsed) pieces.push(encodeParse(name, sql));
+    pieces.push(encodeBind(name, parameters, formats));
+    if (!described) pieces.push(DESCRIBE);
+    pieces.push(EXECUTE);
+  }
+  pieces.push(SYNC);
   return Buffer.concat(pieces);
-}
-
-function encodeExecution({ sql, parameters, formats, name, parsed, described }: Execution): Buffer[] {
-  return [
-    ...(parsed ? [] : [encodeParse(name, sql)]),
-    encodeBind(name, parameters, formats),
-    ...(described ? [] : [DESCRIBE]),
-    EXECUTE,
-  ];
 }
 
 function encodeParse(name: string, sql: string): Buffer {
@@ -88,21 +87,26 @@ function encodeBind(
   formats: readonly ResultFormat[] = [],
 ): Buffer {
   const values = parameters.map(prepareValue);
-  const sizes = values.map((value) => (value === null ? 0 : Buffer.byteLength(value)));
-  const valuesLength = sizes.reduce((sum, size) => sum + 4 + size, 0);
-  const length = 4 + 1 + name.length + 1 + 2 + 2 * values.length + 2 + valuesLength + 2 + 2 * formats.length;
+  let length = 4 + 1 + name.length + 1 + 2 + 2 + 2 + 2 * formats.length;
+  for (const value of values) length += 2 + 4 + (value === null ? 0 : Buffer.byteLength(value));
   const out = Buffer.allocUnsafe(1 + length);
   let at = out.writeUInt8(0x42 /* B */, 0);
   at = out.writeInt32BE(length, at);
   at = writeCString(out, '', at); // the portal
   at = writeCString(out, name, at);
   at = out.writeUInt16BE(values.length, at);
-  for (const value of values) at = out.writeInt16BE(typeof value === 'object' && value ? 1 : 0, at); // Buffer: binary
+  for (const value of values) {
+    const { binary, text } = RESULT_FORMAT;
+    at = out.writeUInt16BE(Buffer.isBuffer(value) ? binary : text, at);
+  }
   at = out.writeUInt16BE(values.length, at);
-  for (const [i, value] of values.entries()) {
-    at = out.writeInt32BE(value === null ? -1 : sizes[i]!, at);
-    if (typeof value === 'string') at += out.write(value, at);
-    else if (value !== null) at += value.copy(out, at);
+  for (const value of values) {
+    if (value === null) {
+      at = out.writeInt32BE(-1, at);
+      continue;
+    }
+    const size = typeof value === 'string' ? out.write(value, at + 4) : value.copy(out, at + 4);
+    at = out.writeInt32BE(size, at) + size;
   }
   at = out.writeUInt16BE(formats.length, at);
   for (const format of formats) at = out.writeUInt16BE(format, at);

@@ -261,7 +261,7 @@ test('what an import asks and adds for a batch is by index, in the months of the
   const calls = Array.from({ length: 2_000 }, (_, call) => call);
   for (const call of calls) {
     columns.startTime[call] = at + call * 1_000;
-    columns.key[call] = `k${call}`.padEnd(SOURCE_KEY_LENGTH) + `c${call}`;
+    columns.key[call] = `${`k${call}`.padEnd(SOURCE_KEY_LENGTH)}c${call}`;
     columns.iAccount[call] = 1 + (call % 1_000);
     columns.direction[call] = 'outbound';
     columns.country[call] = 'GB';
