@@ -13,6 +13,9 @@ const MINUS_INFINITY = -(2n ** 63n);
 const DAY_OF_EPOCH = 10_957;
 const SECONDS_PER_DAY = 86_400;
 const MICROS_PER_SECOND = 1_000_000;
+export const MICROS_PER_HOUR = 3_600_000_000;
+/** 2000-01-01, in microseconds since 1970. */
+export const EPOCH_MICROS = 946_684_800_000_000;
 const MS_PER_DAY = 86_400_000;
 /** After so many days the calendar begins anew. */
 const DAYS_IN_400_YEARS = 146_097;
@@ -38,6 +41,13 @@ const knownDays = new Int32Array(PLACES).fill(NO_DAY);
 const PLACE_BYTES = 16;
 const dayTexts = new DataView(new ArrayBuffer(PLACES * PLACE_BYTES));
 
+/** Microseconds since 2000; NaN before 1864 and after 2136, where divisions of them would not be exact. */
+export function everydayMicros(from: DataView<ArrayBuffer>, at: number): number {
+  const high = from.getInt32(at);
+  if (high < -MICROS_PER_SECOND || high >= MICROS_PER_SECOND) return Number.NaN;
+  return high * 2 ** 32 + from.getUint32(at + 4);
+}
+
 /**
  * Writes an instant as RFC 3339 with as many decimals as it has: what rfc3339() makes of PostgreSQL's text of it in UTC.
  * @returns where it ends in `to`, which has room for INSTANT_TEXT_BYTES
@@ -48,13 +58,10 @@ export function writeInstant(
   to: DataView<ArrayBuffer>,
   toAt: number,
 ): number {
-  const high = from.getInt32(fromAt);
-  // From 1864 to 2136: what divides without an error in JavaScript's numbers.
-  if (high < -MICROS_PER_SECOND || high >= MICROS_PER_SECOND)
-    return writeAscii(oddInstant(from.getBigInt64(fromAt)), to, toAt);
-  const micros = high * 2 ** 32 + from.getUint32(fromAt + 4);
-  const seconds = Math.floor(micros / MICROS_PER_SECOND);
-  const day = Math.floor(seconds / SECONDS_PER_DAY);
+  const micros = everydayMicros(from, fromAt);
+  if (Number.isNaN(micros)) return writeAscii(oddInstant(from.getBigInt64(fromAt)), to, toAt);
+  const hours = Math.floor(micros / MICROS_PER_HOUR);
+  const day = Math.floor(hours / 24);
   const place = day & (PLACES - 1);
   const dayAt = place * PLACE_BYTES;
   if (knownDays[place] !== day) {
@@ -64,28 +71,41 @@ export function writeInstant(
   to.setBigInt64(toAt, dayTexts.getBigInt64(dayAt));
   to.setInt16(toAt + 8, dayTexts.getInt16(dayAt + 8));
   to.setUint8(toAt + 10, T);
-  const second = seconds - day * SECONDS_PER_DAY;
-  const minute = (second / 60) | 0;
-  const hour = (minute / 60) | 0;
-  to.setUint16(toAt + 11, TWO_DIGITS[hour]!);
-  to.setUint8(toAt + 13, COLON);
-  to.setUint16(toAt + 14, TWO_DIGITS[minute - 60 * hour]!);
-  to.setUint8(toAt + 16, COLON);
-  to.setUint16(toAt + 17, TWO_DIGITS[second - 60 * minute]!);
-  let end = toAt + 19;
-  const fraction = micros - seconds * MICROS_PER_SECOND;
-  if (fraction > 0) {
-    to.setUint8(end, DOT);
-    const hundreds = (fraction / 100) | 0;
-    const first = (hundreds / 100) | 0;
-    to.setUint16(end + 1, TWO_DIGITS[first]!);
-    to.setUint16(end + 3, TWO_DIGITS[hundreds - 100 * first]!);
-    to.setUint16(end + 5, TWO_DIGITS[fraction - 100 * hundreds]!);
-    end += 7;
-    while (to.getUint8(end - 1) === ZERO) end--;
-  }
+  to.setUint16(toAt + 11, TWO_DIGITS[hours - 24 * day]!);
+  const end = writeWithinHour(micros - hours * MICROS_PER_HOUR, 0, to, toAt + 13);
   to.setUint8(end, Z);
   return end + 1;
+}
+
+/**
+ * Writes what stands behind the hour: ":10:00.5".
+ * @param micros of the hour that have passed
+ * @param minutes by which a clock is ahead; with them it still shows the same hour
+ * @returns where it ends
+ */
+export function writeWithinHour(
+  micros: number,
+  minutes: number,
+  to: DataView<ArrayBuffer>,
+  toAt: number,
+): number {
+  const seconds = (micros / MICROS_PER_SECOND) | 0;
+  const minute = (seconds / 60) | 0;
+  to.setUint8(toAt, COLON);
+  to.setUint16(toAt + 1, TWO_DIGITS[minute + minutes]!);
+  to.setUint8(toAt + 3, COLON);
+  to.setUint16(toAt + 4, TWO_DIGITS[seconds - 60 * minute]!);
+  const fraction = micros - seconds * MICROS_PER_SECOND;
+  if (fraction === 0) return toAt + 6;
+  const hundreds = (fraction / 100) | 0;
+  const first = (hundreds / 100) | 0;
+  to.setUint8(toAt + 6, DOT);
+  to.setUint16(toAt + 7, TWO_DIGITS[first]!);
+  to.setUint16(toAt + 9, TWO_DIGITS[hundreds - 100 * first]!);
+  to.setUint16(toAt + 11, TWO_DIGITS[fraction - 100 * hundreds]!);
+  let end = toAt + 13;
+  while (to.getUint8(end - 1) === ZERO) end--;
+  return end;
 }
 
 const scratch = Buffer.alloc(INSTANT_TEXT_BYTES);

@@ -2,18 +2,19 @@
  * Rows as CSV records (RFC 4180: commas, CRLF), written straight from PostgreSQL's bytes. A file's header is its writer's
  * affair, and a large file is many queries.
  *
- * A value is written as the text that PostgreSQL makes of it, by the rules of csv_cell.ts; NULL is an empty cell, as the
- * empty text is. A column may have rules of its own: see CellRules.
+ * A value is written as the text that PostgreSQL makes of it, by the rules of csv_cell.ts, an instant in binary form as RFC 3339;
+ * NULL is an empty cell, as the empty text is. A column may have rules of its own: see CellRules.
  */
 import { type ByteOutput, reserve, textAt, writeText } from './byte_output.ts';
 import { copyEverydayCell, csvCell } from './csv_cell.ts';
+import { instantText, writeInstant } from './instant_text.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
 import { type Column, columnIndex } from './row_columns.ts';
 import type { Reading, RowQuery } from './row_stream.ts';
 
 /** How the values of a column become cells. NULL is an empty cell, whatever they say. */
 export interface CellRules {
-  /** The cell of a value's text. */
+  /** The cell of a value's text; of an instant in binary form, RFC 3339 in UTC. */
   readonly text: (text: string) => string;
   /**
    * The same on bytes, where it can be had cheaply. `to` has room for CELL_EXTRA_BYTES more than `length`.
@@ -29,9 +30,10 @@ export interface CellRules {
 }
 
 /** How much longer than its text a cell may be that is written on bytes. */
-export const CELL_EXTRA_BYTES = 8;
+export const CELL_EXTRA_BYTES = 24;
 
 const TEXT_RULES: CellRules = { text: csvCell, bytes: copyEverydayCell };
+const INSTANT_RULES: CellRules = { text: (text) => text, bytes: writeInstant };
 
 export interface CsvOptions {
   /** Columns whose values in the last row are wanted: what the next batch starts behind. */
@@ -55,19 +57,19 @@ export interface CsvFacts {
 export function csvReading(query: RowQuery, out: ByteOutput, options: CsvOptions = {}): Reading<CsvFacts> {
   const begin = out.at;
   const lastRow = createLastRow(options.keep ?? []);
-  let rules: readonly CellRules[] = [];
+  let columns: readonly RuledColumn[] = [];
   let count = 0;
   return {
     query,
     sink: {
-      columns(columns) {
-        rules = rulesByColumn(columns, options.rules);
-        lastRow.columns(columns);
+      columns(described) {
+        columns = ruledColumns(described, options.rules);
+        lastRow.columns(described);
         out.at = begin;
         count = 0;
       },
       row(view, at, end) {
-        writeRecord(out, rules, view, at, end);
+        writeRecord(out, columns, view, at, end);
         lastRow.row(view, at);
         count++;
       },
@@ -77,13 +79,20 @@ export function csvReading(query: RowQuery, out: ByteOutput, options: CsvOptions
   };
 }
 
-function rulesByColumn(
+interface RuledColumn {
+  readonly rules: CellRules;
+  readonly isInstant: boolean;
+}
+
+function ruledColumns(
   columns: readonly Column[],
   named: Readonly<Record<string, CellRules>> = {},
-): readonly CellRules[] {
-  const rules = new Array<CellRules>(columns.length).fill(TEXT_RULES);
-  for (const [name, own] of Object.entries(named)) rules[columnIndex(columns, name)] = own;
-  return rules;
+): readonly RuledColumn[] {
+  for (const name of Object.keys(named)) columnIndex(columns, name);
+  return columns.map(({ name, kind }) => {
+    const isInstant = kind === 'instant';
+    return { isInstant, rules: named[name] ?? (isInstant ? INSTANT_RULES : TEXT_RULES) };
+  });
 }
 
 const COMMA = 0x2c;
@@ -92,24 +101,24 @@ const CR_LF = 0x0d0a;
 /** Appends a row, which lies in `from` between `at` and `end` (see RowSink). */
 function writeRecord(
   out: ByteOutput,
-  rules: readonly CellRules[],
+  columns: readonly RuledColumn[],
   from: DataView<ArrayBuffer>,
   at: number,
   end: number,
 ): void {
-  const room = end - at + (CELL_EXTRA_BYTES + 1) * rules.length + 2;
+  const room = end - at + (CELL_EXTRA_BYTES + 1) * columns.length + 2;
   reserve(out, room);
   let valueAt = at + 2;
-  for (let i = 0; i < rules.length; i++) {
+  for (let i = 0; i < columns.length; i++) {
     if (i > 0) out.view.setUint8(out.at++, COMMA);
     const length = from.getInt32(valueAt);
     valueAt += 4;
     if (length < 0) continue;
-    const rule = rules[i]!;
-    const cellEnd = rule.bytes(from, valueAt, out.view, out.at, length);
+    const { rules, isInstant } = columns[i]!;
+    const cellEnd = rules.bytes(from, valueAt, out.view, out.at, length);
     if (cellEnd >= 0) out.at = cellEnd;
     else {
-      writeText(out, rule.text(textAt(from, valueAt, length)));
+      writeText(out, rules.text(isInstant ? instantText(from, valueAt) : textAt(from, valueAt, length)));
       reserve(out, room);
     }
     valueAt += length;

@@ -9,26 +9,28 @@ const DATE = 1082;
 const TIMESTAMP = 1114;
 const TIMESTAMPTZ = 1184;
 
-const IN_A_ZONE = /^(\d{4,6}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?$/;
+const IN_A_ZONE =
+  /^(\d{4,6})(-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)?([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?( BC)?$/;
 
 /**
  * PostgreSQL's text of a timestamptz (ISO DateStyle, any zone) as RFC 3339 in UTC: "2026-11-21 05:10:00.5+01" gives
- * "2026-11-21T04:10:00.5Z". Infinities stay as they are, and so do, but for their T, years before Christ.
+ * "2026-11-21T04:10:00.5Z". What RFC 3339 has no form for, infinities and years before Christ, nearly stays as it is:
+ * "0044-03-15 00:53:28+00:53:28 BC" gives "0044-03-15T00:00:00+00 BC".
  */
 export function rfc3339(text: string): string {
-  const stamp = text.replace(' ', 'T');
-  if (stamp.endsWith('+00')) return `${stamp.slice(0, -3)}Z`;
-  const [, date, clock, fraction = '', sign, hours, minutes = 0, seconds = 0] = IN_A_ZONE.exec(stamp) ?? [];
-  if (date === undefined) return stamp;
+  if (text.endsWith('+00')) return `${text.slice(0, -3).replace(' ', 'T')}Z`;
+  const [, shown, day, clock, fraction = '', sign, hours, minutes = 0, seconds = 0, era] =
+    IN_A_ZONE.exec(text) ?? [];
+  if (shown === undefined) return text;
   const offset = Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds);
-  const year = date.slice(0, -6);
-  // The years' own calendar comes again after 400 of them, and JavaScript reads four digits.
-  const readable = 2_000 + (Number(year) % 400);
-  const there = Date.parse(`${readable}${date.slice(-6)}T${clock}Z`);
+  const year = era ? 1 - Number(shown) : Number(shown);
+  // JavaScript reads years of four digits; the calendar comes again after 400.
+  const alike = 2_000 + (year % 400);
+  const there = Date.parse(`${alike}${day}T${clock}Z`);
   const utc = new Date(there - (sign === '-' ? -offset : offset) * 1_000).toISOString();
-  const utcYear = Number(year) + Number(utc.slice(0, 4)) - readable;
-  if (utcYear < 1) return stamp;
-  return `${String(utcYear).padStart(4, '0')}${utc.slice(4, 19)}${fraction}Z`;
+  const utcYear = year + Number(utc.slice(0, 4)) - alike;
+  const digits = String(utcYear > 0 ? utcYear : 1 - utcYear).padStart(4, '0');
+  return `${digits}${utc.slice(4, 19)}${fraction}${utcYear > 0 ? 'Z' : '+00 BC'}`;
 }
 
 /** bigint as a number: ids and counts here stay below 2^53 (see i_cdr in the calls service); more would be a bug. */

@@ -2,7 +2,14 @@
 import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
 import { csvReading } from '#platform/database/rows_csv.ts';
 import type { Session } from '#platform/database/session.ts';
-import { PLACE_COLUMNS, type Place, pageOfCalls, placeOf, recordsOfCalls } from '../store/calls.ts';
+import {
+  type PageAsked,
+  PLACE_COLUMNS,
+  type Place,
+  pageOfCalls,
+  placeOf,
+  recordsOfCalls,
+} from '../store/calls.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 import type { CallsAsked } from './call_query.ts';
 import { type Caller, seesMasked } from './caller.ts';
@@ -52,11 +59,7 @@ interface Written {
   /** The last one's; undefined where there was none. */
   readonly last: Place | undefined;
 }
-type Write = (
-  session: Session,
-  asked: Parameters<typeof recordsOfCalls>,
-  out: ByteOutput,
-) => Promise<Written>;
+type Write = (session: Session, asked: PageAsked, out: ByteOutput) => Promise<Written>;
 
 /** Records that show numbers go from PostgreSQL's bytes to the file's without a stop. */
 function writeBytes(zone: ZoneClock): Write {

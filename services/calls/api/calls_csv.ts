@@ -6,42 +6,15 @@
 import { csvCell } from '#platform/database/csv_cell.ts';
 import { copyDecimalNumber, decimalNumber } from '#platform/database/decimal_number.ts';
 import type { CellRules } from '#platform/database/rows_csv.ts';
-import type { CallRow } from '../store/calls.ts';
+import { type CallRow, RECORD_COLUMNS } from '../store/calls.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 import { timeRules, zonedTime } from './csv_times.ts';
 
-/** The columns, in order. */
-export const CSV_COLUMNS = [
-  'i_cdr',
-  'i_account',
-  'call_id',
-  'direction',
-  'cli',
-  'cld',
-  'cli_in',
-  'cld_in',
-  'start_time',
-  'connect_time',
-  'disconnect_time',
-  'duration_s',
-  'billed_duration_s',
-  'result',
-  'disconnect_cause',
-  'country',
-  'description',
-  'cost',
-  'currency',
-  'remote_ip',
-  'user_agent',
-  'flags',
-  'source',
-] as const satisfies readonly (keyof CallRow)[];
-
-export const CSV_HEADER = `${CSV_COLUMNS.join(',')}\r\n`;
+export const CSV_HEADER = `${RECORD_COLUMNS.join(',')}\r\n`;
 
 /** One call as a line. */
 export function csvLine(call: CallRow, zone: ZoneClock): string {
-  const cells = CSV_COLUMNS.map((column) => {
+  const cells = RECORD_COLUMNS.map((column) => {
     switch (column) {
       case 'start_time':
       case 'connect_time':

@@ -7,6 +7,7 @@ import { type VisibleAccount, visibleAccount } from '../store/accounts.ts';
 import {
   callsToWrite,
   countCalls,
+  type PageAsked,
   PLACE_COLUMNS,
   type Place,
   pageOfCalls,
@@ -94,7 +95,7 @@ interface Calls {
 }
 
 /** @param asked for one call more than the page has */
-type CallsReading = (asked: Parameters<typeof callsToWrite>, everyday: boolean) => Reading<Calls>;
+type CallsReading = (asked: PageAsked, everyday: boolean) => Reading<Calls>;
 
 const ANSWER_BEGINS = '{"success":true,"data":';
 

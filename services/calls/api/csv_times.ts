@@ -1,13 +1,18 @@
 /**
- * Times of a file as a zone's clocks show them, copied from PostgreSQL's bytes.
+ * Times of a file as a zone's clocks show them, written from PostgreSQL's binary form.
  *
  * Hardly an hour sees a zone change its offset, and a file's calls come in their order: so what the zone's clocks show is
- * found out once for each hour of UTC, and all that differs within it (minutes, seconds and their decimals) is copied.
+ * found out once for each hour of UTC, and only what differs within it (minutes, seconds and their decimals) is written anew.
  */
 import { copyBytes } from '#platform/database/byte_output.ts';
+import {
+  EPOCH_MICROS,
+  everydayMicros,
+  MICROS_PER_HOUR,
+  writeWithinHour,
+} from '#platform/database/instant_text.ts';
 import type { CellRules } from '#platform/database/rows_csv.ts';
-import { rfc3339 } from '#platform/database/types.ts';
-import { type Micros, readInstant } from '../time/instants.ts';
+import { FIRST_YEAR, type Micros, readInstant } from '../time/instants.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 
 /** An instant, RFC 3339, as the zone's clocks show it; '' for none. */
@@ -18,34 +23,31 @@ export function zonedTime(text: string | null, zone: ZoneClock): string {
   return read.kind === 'instant' ? zone.text(read.at) : text;
 }
 
-/** For a column of timestamptz: zonedTime, and the same on bytes. */
+/** For a column of timestamptz in binary form: zonedTime, and the same on bytes. */
 export function timeRules(zone: ZoneClock): CellRules {
   // Calls begin in one hour and end in the next.
   let hour = NO_HOUR;
   let other = NO_HOUR;
   return {
-    text: (text) => zonedTime(rfc3339(text), zone),
-    bytes: (from, fromAt, to, toAt, length) => {
-      if (!isUtc(from, fromAt, length)) return -1;
-      if (!isOf(hour, from, fromAt))
-        [hour, other] = [isOf(other, from, fromAt) ? other : readHour(from, fromAt, zone), hour];
-      return hour.shown ? copyTime(hour.shown, from, fromAt, to, toAt, length) : -1;
+    text: (text) => zonedTime(text, zone),
+    bytes: (from, fromAt, to, toAt) => {
+      const micros = everydayMicros(from, fromAt);
+      const number = Math.floor(micros / MICROS_PER_HOUR);
+      if (hour.number !== number)
+        [hour, other] = [other.number === number ? other : readHour(number, zone), hour];
+      return hour.shown ? writeTime(hour.shown, micros - number * MICROS_PER_HOUR, to, toAt) : -1;
     },
   };
 }
 
-/** Characters of "2026-11-21 04", of "2026-11-21 04:10:00+00", and of the offset in it. */
+/** Characters of "2026-11-21T04", and of the offset "+05:45". */
 const HOUR_LENGTH = 13;
-const SHORTEST_LENGTH = 22;
-const UTC_LENGTH = 3;
-/** Of "+05:45". */
 const OFFSET_LENGTH = 6;
-const HOUR_MICROS = 3_600_000_000;
-const MINUTE_MICROS = 60_000_000;
+const MICROS_PER_MINUTE = 60_000_000;
 
-/** An hour of UTC in PostgreSQL's text, and what the zone's clocks show in it, where that is one thing. */
+/** An hour of UTC, counted from 2000, and what the zone's clocks show in it, where that is one thing. */
 interface Hour {
-  readonly text: DataView<ArrayBuffer>;
+  readonly number: number;
   readonly shown: ShownHour | undefined;
 }
 
@@ -58,20 +60,20 @@ interface ShownHour {
   readonly offset: DataView<ArrayBuffer>;
 }
 
+const NO_HOUR: Hour = { number: Number.NaN, shown: undefined };
+const FIRST_MICROS: Micros = Date.UTC(FIRST_YEAR) * 1_000;
 const viewOf = (text: string) => new DataView(new TextEncoder().encode(text).buffer);
-const NO_HOUR: Hour = { text: viewOf('no hour as yet'), shown: undefined };
 
-function readHour(from: DataView<ArrayBuffer>, at: number, zone: ZoneClock): Hour {
-  const text = Buffer.from(from.buffer, from.byteOffset + at, HOUR_LENGTH).toString('latin1');
-  const begin = readInstant(`${text}:00:00Z`);
-  return { text: viewOf(text), shown: begin.kind === 'instant' ? shownHour(begin.at, zone) : undefined };
+function readHour(number: number, zone: ZoneClock): Hour {
+  const begin = number * MICROS_PER_HOUR + EPOCH_MICROS;
+  return { number, shown: begin >= FIRST_MICROS ? shownHour(begin, zone) : undefined };
 }
 
 function shownHour(begin: Micros, zone: ZoneClock): ShownHour | undefined {
-  if (zone.changeAfter(begin) < begin + HOUR_MICROS) return undefined;
+  if (zone.changeAfter(begin) < begin + MICROS_PER_HOUR) return undefined;
   const shown = zone.text(begin);
   const minutes = Number(shown.slice(HOUR_LENGTH + 1, HOUR_LENGTH + 3));
-  const next = minutes === 0 ? shown : zone.text(begin + (60 - minutes) * MINUTE_MICROS);
+  const next = minutes === 0 ? shown : zone.text(begin + (60 - minutes) * MICROS_PER_MINUTE);
   return {
     hour: viewOf(shown.slice(0, HOUR_LENGTH)),
     nextHour: viewOf(next.slice(0, HOUR_LENGTH)),
@@ -80,47 +82,12 @@ function shownHour(begin: Micros, zone: ZoneClock): ShownHour | undefined {
   };
 }
 
-const PLUS = 0x2b;
-const ZERO = 0x30;
-const ZEROS = 0x3030;
-
-/** Whether PostgreSQL wrote it in UTC, as it does unless the server or the role is told otherwise. */
-function isUtc(from: DataView<ArrayBuffer>, at: number, length: number): boolean {
-  const offset = at + length - UTC_LENGTH;
-  return length >= SHORTEST_LENGTH && from.getUint8(offset) === PLUS && from.getUint16(offset + 1) === ZEROS;
-}
-
-function isOf({ text }: Hour, from: DataView<ArrayBuffer>, at: number): boolean {
-  return (
-    from.getInt32(at + 8) === text.getInt32(8) &&
-    from.getUint8(at + 12) === text.getUint8(12) &&
-    from.getInt32(at + 4) === text.getInt32(4) &&
-    from.getInt32(at) === text.getInt32(0)
-  );
-}
-
-function copyTime(
-  shown: ShownHour,
-  from: DataView<ArrayBuffer>,
-  fromAt: number,
-  to: DataView<ArrayBuffer>,
-  toAt: number,
-  length: number,
-): number {
-  const end = toAt + length - UTC_LENGTH;
-  const minute = toAt + HOUR_LENGTH + 1;
-  copyBytes(from, fromAt + HOUR_LENGTH, to, toAt + HOUR_LENGTH, length - HOUR_LENGTH - UTC_LENGTH);
-  let { hour } = shown;
-  if (shown.minutes > 0) {
-    let minutes = 10 * (to.getUint8(minute) - ZERO) + to.getUint8(minute + 1) - ZERO + shown.minutes;
-    if (minutes >= 60) {
-      hour = shown.nextHour;
-      minutes -= 60;
-    }
-    to.setUint8(minute, ZERO + Math.trunc(minutes / 10));
-    to.setUint8(minute + 1, ZERO + (minutes % 10));
-  }
-  copyBytes(hour, 0, to, toAt, HOUR_LENGTH);
+/** @param micros of the hour of UTC that have passed */
+function writeTime(shown: ShownHour, micros: number, to: DataView<ArrayBuffer>, toAt: number): number {
+  const inNext = micros >= (60 - shown.minutes) * MICROS_PER_MINUTE;
+  copyBytes(inNext ? shown.nextHour : shown.hour, 0, to, toAt, HOUR_LENGTH);
+  const ahead = inNext ? shown.minutes - 60 : shown.minutes;
+  const end = writeWithinHour(micros, ahead, to, toAt + HOUR_LENGTH);
   copyBytes(shown.offset, 0, to, end, OFFSET_LENGTH);
   return end + OFFSET_LENGTH;
 }

@@ -4,7 +4,7 @@ import type { KeptValues } from '#platform/database/last_row.ts';
 import type { RowQuery } from '#platform/database/row_stream.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { rfc3339 } from '#platform/database/types.ts';
-import { RESULT_FORMAT } from '#platform/database/wire_messages.ts';
+import { RESULT_FORMAT, type ResultFormat } from '#platform/database/wire_messages.ts';
 import type { CallFilter } from '../api/call_filter.ts';
 import type { NumberPattern } from '../api/number_pattern.ts';
 import type { CallResult, CdrFlag, Direction } from '../cdr.ts';
@@ -46,38 +46,51 @@ export interface CallDetailRow extends CallRow {
   readonly attributes: Record<string, unknown>;
 }
 
-/** What a list shows of a call, in this order. */
-const COLUMNS = [
-  ...['i_cdr', 'i_account', 'call_id', 'cli', 'cld', 'cli_in', 'cld_in', 'direction'],
-  ...['start_time', 'connect_time', 'disconnect_time', 'duration_s', 'billed_duration_s'],
-  ...['result', 'disconnect_cause', 'country', 'description', 'cost', 'currency'],
-  ...['remote_ip', 'user_agent', 'flags', 'source'],
+/** What a page shows of a call, in this order. */
+const PAGE_COLUMNS: readonly (keyof CallRow)[] = [
+  ...(['i_cdr', 'i_account', 'call_id', 'cli', 'cld', 'cli_in', 'cld_in', 'direction'] as const),
+  ...(['start_time', 'connect_time', 'disconnect_time', 'duration_s', 'billed_duration_s'] as const),
+  ...(['result', 'disconnect_cause', 'country', 'description', 'cost', 'currency'] as const),
+  ...(['remote_ip', 'user_agent', 'flags', 'source'] as const),
 ];
 
-/** Numerics that are numbers in a list. */
+/** What a file's record shows of it, in this order. */
+export const RECORD_COLUMNS: readonly (keyof CallRow)[] = [
+  ...(['i_cdr', 'i_account', 'call_id', 'direction', 'cli', 'cld', 'cli_in', 'cld_in'] as const),
+  ...(['start_time', 'connect_time', 'disconnect_time', 'duration_s', 'billed_duration_s'] as const),
+  ...(['result', 'disconnect_cause', 'country', 'description', 'cost', 'currency'] as const),
+  ...(['remote_ip', 'user_agent', 'flags', 'source'] as const),
+];
+
+/** Numerics that are shown as numbers. */
 export const SECONDS_COLUMNS = ['duration_s', 'billed_duration_s'];
 const TIME_COLUMNS = ['start_time', 'connect_time', 'disconnect_time'];
 
-/** For JavaScript's values. */
-const VALUES = listed({
+const FLAGS = "coalesce(c.flags, '{}')";
+/** As JavaScript's values. */
+const VALUES = listed(PAGE_COLUMNS, {
   duration_s: 'c.duration_s::float8',
   billed_duration_s: 'c.billed_duration_s::float8',
+  flags: FLAGS,
 });
-/** For jsonReading: a cast of seconds and the texts of times would be nearly half of what the statement costs. */
-const BYTES = listed({});
-const FORMATS = COLUMNS.map((column) => RESULT_FORMAT[TIME_COLUMNS.includes(column) ? 'binary' : 'text']);
+// For writers of bytes: a cast of seconds and the texts of times would be nearly half of what a statement costs.
+const PAGE = listed(PAGE_COLUMNS, { flags: FLAGS });
+const PAGE_FORMATS = formatsOf(PAGE_COLUMNS);
+const RECORD = listed(RECORD_COLUMNS, { flags: "array_to_string(c.flags, ' ')" });
+const RECORD_FORMATS = formatsOf(RECORD_COLUMNS);
 
-/** The columns as SQL, with the expressions of those that are more than their name. */
-function listed(expressions: Record<string, string>): RawBuilder<unknown> {
-  const all: Record<string, string> = { flags: "coalesce(c.flags, '{}')", ...expressions };
-  return sql.raw(COLUMNS.map((name) => (all[name] ? `${all[name]} AS ${name}` : `c.${name}`)).join(', '));
+/** Columns as SQL, with the expressions of those that are more than their name. */
+function listed(
+  columns: readonly string[],
+  expressions: Readonly<Record<string, string>>,
+): RawBuilder<unknown> {
+  const terms = columns.map((name) => (expressions[name] ? `${expressions[name]} AS ${name}` : `c.${name}`));
+  return sql.raw(terms.join(', '));
 }
 
-/** Of a file's record, in its order (CSV_COLUMNS of calls_csv.ts). */
-const RECORD = sql.raw(`c.i_cdr, c.i_account, c.call_id, c.direction, c.cli, c.cld, c.cli_in, c.cld_in,
-  c.start_time, c.connect_time, c.disconnect_time, c.duration_s, c.billed_duration_s, c.result, c.disconnect_cause,
-  c.country, c.description, c.cost, c.currency, c.remote_ip, c.user_agent, array_to_string(c.flags, ' ') AS flags,
-  c.source`);
+function formatsOf(columns: readonly string[]): readonly ResultFormat[] {
+  return columns.map((column) => RESULT_FORMAT[TIME_COLUMNS.includes(column) ? 'binary' : 'text']);
+}
 
 export const ORDERS = ['desc', 'asc'] as const;
 export type Order = (typeof ORDERS)[number];
@@ -104,20 +117,38 @@ export interface Stretch {
   readonly until?: string;
 }
 
-/**
- * A page of calls, beyond `after`, within a stretch.
- *
- * Two calls may start in the same microsecond, so i_cdr decides between them. The comparison of pairs alone would walk
- * the index but leave every partition in the plan; the bound on start_time beside it takes them out. Stretch and limit
- * are written out rather than bound: so a plan that is kept knows its few partitions.
- */
-export function pageOfCalls(
+/** Calls beyond `after`, at most `limit` of them, within a stretch. */
+export type PageAsked = [
   filter: CallFilter,
   order: Order,
   after: Place | undefined,
   limit: number,
-  { since, until }: Stretch = {},
-  columns = VALUES,
+  stretch?: Stretch,
+];
+
+/** A page of calls. */
+export const pageOfCalls = (...asked: PageAsked): Statement<CallRow> => selectPage(VALUES, ...asked);
+
+/** The same for jsonReading, in which SECONDS_COLUMNS are numbers. */
+export const callsToWrite = (...asked: PageAsked): RowQuery => ({
+  ...selectPage(PAGE, ...asked),
+  formats: PAGE_FORMATS,
+});
+
+/** The same as a file's records, for csvReading. */
+export const recordsOfCalls = (...asked: PageAsked): RowQuery => ({
+  ...selectPage(RECORD, ...asked),
+  formats: RECORD_FORMATS,
+});
+
+/**
+ * Two calls may start in the same microsecond, so i_cdr decides between them. The comparison of pairs alone would walk
+ * the index but leave every partition in the plan; the bound on start_time beside it takes them out. Stretch and limit
+ * are written out rather than bound: so a plan that is kept knows its few partitions.
+ */
+function selectPage(
+  columns: RawBuilder<unknown>,
+  ...[filter, order, after, limit, { since, until } = {}]: PageAsked
 ): Statement<CallRow> {
   const down = order === 'desc';
   const beyond = after
@@ -136,26 +167,6 @@ export function pageOfCalls(
     ORDER BY c.start_time ${direction}, c.i_cdr ${direction}
     LIMIT ${sql.lit(limit)}`.compile(build);
 }
-
-/** The same page for jsonReading, in which SECONDS_COLUMNS are numbers and times are in UTC. */
-export function callsToWrite(
-  filter: CallFilter,
-  order: Order,
-  after: Place | undefined,
-  limit: number,
-  stretch: Stretch = {},
-): RowQuery {
-  return { ...pageOfCalls(filter, order, after, limit, stretch, BYTES), formats: FORMATS };
-}
-
-/** The same page as the texts of a file's records: for csvReading. */
-export const recordsOfCalls = (
-  filter: CallFilter,
-  order: Order,
-  after: Place | undefined,
-  limit: number,
-  stretch: Stretch = {},
-): Statement<unknown> => pageOfCalls(filter, order, after, limit, stretch, RECORD);
 
 /** Counts what a filter matches by reading it: only for those that ask for it. */
 export const countCalls = (filter: CallFilter): Statement<{ total: number }> =>
