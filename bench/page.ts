@@ -3,7 +3,7 @@
  *
  *   pgbench        PostgreSQL and its own client in C, which throws the rows away: what is to be had
  *   trunkline      the program itself, GET /cdrs with a key: account, rights, total, log and metrics of it all
- *   bytes          Fastify before platform/database/rows_json.ts alone: PostgreSQL's bytes written as JSON bytes
+ *   bytes          Fastify before platform/database/rows/rows_json.ts alone: PostgreSQL's bytes written as JSON bytes
  *   pg             Fastify before node-postgres as it comes: timestamps become Date objects
  *   pg-text        the same with timestamps left as text
  *   pg-whole       Fastify before node-postgres with all that the program's answer has, in the usual way: the key, the

@@ -8,7 +8,7 @@ import pg from 'pg';
 import postgres from 'postgres';
 import { createPool, withSession } from '#platform/database/pool.ts';
 import type { RowQuery } from '#platform/database/row_stream.ts';
-import { jsonReading } from '#platform/database/rows_json.ts';
+import { jsonReading } from '#platform/database/rows/rows_json.ts';
 import { typeParsers } from '#platform/database/types.ts';
 import { hashKey } from '#services/calls/api/keys.ts';
 import { PLACE_COLUMNS, SECONDS_COLUMNS } from '#services/calls/store/calls.ts';

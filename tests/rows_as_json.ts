@@ -2,7 +2,7 @@
 import type { ClientBase } from 'pg';
 import { readTogether } from '#platform/database/read_together.ts';
 import type { RowQuery, RowStreamOptions } from '#platform/database/row_stream.ts';
-import { type JsonPage, type JsonPageOptions, jsonReading } from '#platform/database/rows_json.ts';
+import { type JsonPage, type JsonPageOptions, jsonReading } from '#platform/database/rows/rows_json.ts';
 
 export async function rowsAsJson(
   client: ClientBase,

@@ -17,7 +17,7 @@ import type { Ticket } from '#platform/resilience/ticket.ts';
 import type { GuardedServer } from './guarded_server.ts';
 import { type Pool, withSession } from './pool.ts';
 import { createReadAfter, type ReadAfterOutcome, type WalPosition, walPosition } from './read_after.ts';
-import type { Session } from './session.ts';
+import type { Read, Session } from './session.ts';
 
 export type { Ticket };
 
@@ -50,14 +50,6 @@ export interface Written<T> {
   /** For reads that are to see it; null where all reads do, and where it could not be told. */
   readonly position: WalPosition | null;
 }
-
-/** What the data that is read is worth. */
-export interface ReadFrom {
-  /** Seconds that it is at most behind the primary; null when it is the primary's own. */
-  readonly replicaLagS: number | null;
-}
-
-export type Read<T> = (session: Session, from: ReadFrom) => Promise<T>;
 
 export interface Replica {
   readonly server: GuardedServer;

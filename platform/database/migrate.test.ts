@@ -8,7 +8,7 @@ import { until } from '#engines/cluster/processes.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { migrate, pendingMigrations } from './migrate.ts';
 import { withSession } from './pool.ts';
-import { valuesReading } from './rows_values.ts';
+import { valuesReading } from './rows/rows_values.ts';
 import { sqlBuilder } from './statement.ts';
 
 const { pool } = await testDatabase();

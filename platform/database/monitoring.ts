@@ -1,6 +1,7 @@
 /** All that the dashboard shows of a service, as one document. */
 import type { BreakerState } from '#platform/resilience/circuit_breaker.ts';
-import type { ServiceDatabase, WatchedServer } from './service_database.ts';
+import type { ServiceDatabase } from './service_database.ts';
+import { shownLag, type WatchedServer } from './watched_server.ts';
 
 export interface ServerReport {
   readonly name: string;
@@ -79,10 +80,6 @@ export const works = (server: ServerReport): boolean =>
  * ready must send some, or it would never close.
  */
 const isTried = (server: ServerReport): boolean => server.healthy && server.circuit.state === 'HALF_OPEN';
-
-/** Seconds; null for a primary, and where nobody knows: how far a replica is behind that does not answer can't be told. */
-export const shownLag = ({ server, lagS }: WatchedServer): number | null =>
-  server.monitor.status.healthy ? lagS : null;
 
 function serverReport(watched: WatchedServer): ServerReport {
   const { server, role } = watched;

@@ -6,8 +6,8 @@ import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { NAMES_PER_CONNECTION } from './named_statements.ts';
 import { createPool, type Pool, withSession } from './pool.ts';
-import { jsonReading } from './rows_json.ts';
-import { valuesReading } from './rows_values.ts';
+import { jsonReading } from './rows/rows_json.ts';
+import { valuesReading } from './rows/rows_values.ts';
 import { type Session, transaction } from './session.ts';
 import { type Statement, sqlBuilder } from './statement.ts';
 

@@ -6,7 +6,7 @@ import { testDatabase } from '#tests/postgres.ts';
 import { renewalTime } from './connection_lifetime.ts';
 import { createPool, withSession } from './pool.ts';
 import { createProbe } from './probe.ts';
-import { jsonReading } from './rows_json.ts';
+import { jsonReading } from './rows/rows_json.ts';
 import type { Session } from './session.ts';
 import { sqlBuilder } from './statement.ts';
 

@@ -4,10 +4,9 @@ import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import type { Read } from './database.ts';
 import { withSession } from './pool.ts';
 import { createReadAfter, READ_AFTER_WAIT_MS, walPosition } from './read_after.ts';
-import type { Session } from './session.ts';
+import type { Read, Session } from './session.ts';
 
 const POOL_SIZE = 10;
 

@@ -13,8 +13,7 @@ import type { Outcome } from '#platform/resilience/failure_rule.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import { createRequestQueue, type QueueEvent } from '#platform/resilience/request_queue.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
-import type { Read } from './database.ts';
-import { type Session, transaction } from './session.ts';
+import { type Read, type Session, transaction } from './session.ts';
 
 /** A place in the primary's write-ahead log, as PostgreSQL writes it: `16/B374D848`. */
 export type WalPosition = string;

@@ -5,8 +5,8 @@ import { sql } from 'kysely';
 import pg from 'pg';
 import { testDatabase } from '#tests/postgres.ts';
 import { withSession } from './pool.ts';
-import { jsonReading } from './rows_json.ts';
-import { valuesReading } from './rows_values.ts';
+import { jsonReading } from './rows/rows_json.ts';
+import { valuesReading } from './rows/rows_values.ts';
 import { transaction } from './session.ts';
 import { type Statement, sqlBuilder } from './statement.ts';
 

@@ -9,7 +9,7 @@ import {
   WHO_ANSWERS,
 } from './named_statements.ts';
 import { type Reading, type RowStreamOptions, streamRows } from './row_stream.ts';
-import { valuesReading } from './rows_values.ts';
+import { valuesReading } from './rows/rows_values.ts';
 
 /** The answers of readings, in their order; undefined for those that were left out. */
 export type Answers<Readings extends readonly (Reading<unknown> | undefined)[]> = {

@@ -1,9 +1,8 @@
 /** What Prometheus sees of a service's database servers. */
 import type { QueueEvent } from '#platform/resilience/request_queue.ts';
 import { Counter, DURATION_BUCKETS_S, Gauge, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
-import { shownLag } from './monitoring.ts';
 import type { ReadAfterOutcome } from './read_after.ts';
-import type { WatchedServer } from './service_database.ts';
+import { shownLag, type WatchedServer } from './watched_server.ts';
 
 const STATES = ['CLOSED', 'OPEN', 'HALF_OPEN', 'HELD_OPEN'] as const;
 

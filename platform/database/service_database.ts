@@ -14,10 +14,11 @@ import type { QueueOrder } from '#platform/resilience/request_queue.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Registry } from '#platform/telemetry/metrics.ts';
-import { createDatabase, type Database, type Replica } from './database.ts';
+import { createDatabase, type Database } from './database.ts';
 import { createGuardedServer, type GuardedServer } from './guarded_server.ts';
 import { waitForPostgres } from './pool.ts';
 import { createServerMetrics } from './server_metrics.ts';
+import type { WatchedServer } from './watched_server.ts';
 
 const UNDEFINED_TABLE = '42P01';
 
@@ -42,10 +43,6 @@ export interface ServiceDatabaseOptions {
   readonly random: () => number;
   readonly logger: Logger;
   readonly registry: Registry;
-}
-
-export interface WatchedServer extends Replica {
-  readonly role: 'primary' | 'replica';
 }
 
 export interface ServiceDatabase extends Database {

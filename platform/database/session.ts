@@ -19,6 +19,15 @@ export interface Session {
   run(statement: Statement<unknown>): Promise<number>;
 }
 
+/** What the data that is read is worth. */
+export interface ReadFrom {
+  /** Seconds that it is at most behind the primary; null when it is the primary's own. */
+  readonly replicaLagS: number | null;
+}
+
+/** What is read on a session. */
+export type Read<T> = (session: Session, from: ReadFrom) => Promise<T>;
+
 /**
  * @param onRows told how many rows each statement gave, or touched
  * @param signal aborted: no further statement begins

@@ -1,6 +1,6 @@
 /** A batch of calls as records of a file: what one read of the database gives an export. */
-import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
-import { csvReading } from '#platform/database/rows_csv.ts';
+import { type ByteOutput, writeText } from '#platform/database/rows/byte_output.ts';
+import { csvReading } from '#platform/database/rows/rows_csv.ts';
 import type { Session } from '#platform/database/session.ts';
 import {
   type PageAsked,

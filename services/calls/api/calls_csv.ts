@@ -1,11 +1,11 @@
 /**
  * Calls as CSV, for spreadsheets: UTF-8 without a byte-order mark, times as a zone's clocks show them. What a cell may hold
- * is decided by platform/database/csv_cell.ts. Where numbers are shown, rows go from PostgreSQL's bytes to the file's by
+ * is decided by platform/database/rows/csv_cell.ts. Where numbers are shown, rows go from PostgreSQL's bytes to the file's by
  * csvRules; where they are masked, as values by csvLine. Both write the same.
  */
-import { csvCell } from '#platform/database/csv_cell.ts';
-import { copyDecimalNumber, decimalNumber } from '#platform/database/decimal_number.ts';
-import type { CellRules } from '#platform/database/rows_csv.ts';
+import { csvCell } from '#platform/database/rows/csv_cell.ts';
+import { copyDecimalNumber, decimalNumber } from '#platform/database/rows/decimal_number.ts';
+import type { CellRules } from '#platform/database/rows/rows_csv.ts';
 import { type CallRow, RECORD_COLUMNS } from '../store/calls.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 import { timeRules, zonedTime } from './csv_times.ts';

@@ -1,9 +1,9 @@
 /** GET /cdrs as a file: the whole range as CSV, read batch by batch while it is sent. */
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
-import type { Database, ReadFrom, Ticket } from '#platform/database/database.ts';
-import type { Session } from '#platform/database/session.ts';
+import type { Database, Ticket } from '#platform/database/database.ts';
+import { type ByteOutput, writeText } from '#platform/database/rows/byte_output.ts';
+import type { ReadFrom, Session } from '#platform/database/session.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { DEFAULT_REQUEST_TIMEOUT_MS } from '#platform/resilience/deadline.ts';
 import type { CallsQuery } from '../contract.ts';

@@ -1,7 +1,7 @@
 /** A page of calls, its account, and the total beside it. */
 import type { Reading } from '#platform/database/row_stream.ts';
-import { jsonReading } from '#platform/database/rows_json.ts';
-import { valuesReading } from '#platform/database/rows_values.ts';
+import { jsonReading } from '#platform/database/rows/rows_json.ts';
+import { valuesReading } from '#platform/database/rows/rows_values.ts';
 import type { Session } from '#platform/database/session.ts';
 import { type VisibleAccount, visibleAccount } from '../store/accounts.ts';
 import {

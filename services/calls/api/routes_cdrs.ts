@@ -1,6 +1,6 @@
 /** GET /cdrs, as JSON pages or a CSV stream, and GET /cdrs/{i_cdr}. */
-import type { Database, ReadFrom } from '#platform/database/database.ts';
-import type { Session } from '#platform/database/session.ts';
+import type { Database } from '#platform/database/database.ts';
+import type { ReadFrom, Session } from '#platform/database/session.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { CallAnswer, CallParams, CallsForms, CallsQuery, failures } from '../contract.ts';
 import { callsError } from '../errors.ts';

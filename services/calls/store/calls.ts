@@ -1,7 +1,7 @@
 /** Statements that read calls. All lists walk an index of one account in order of time and stop at the page's end. */
 import { type RawBuilder, sql } from 'kysely';
-import type { KeptValues } from '#platform/database/last_row.ts';
 import type { RowQuery } from '#platform/database/row_stream.ts';
+import type { KeptValues } from '#platform/database/rows/last_row.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { rfc3339 } from '#platform/database/types.ts';
 import { RESULT_FORMAT, type ResultFormat } from '#platform/database/wire_messages.ts';

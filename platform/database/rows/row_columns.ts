@@ -1,5 +1,5 @@
 /** What PostgreSQL says of a result's columns (RowDescription), and how the writers treat each type. */
-import { HEADER_BYTES } from './wire_messages.ts';
+import { HEADER_BYTES } from '../wire_messages.ts';
 
 /**
  * How a type's text is to be read.

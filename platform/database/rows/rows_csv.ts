@@ -5,12 +5,13 @@
  * A value is written as the text that PostgreSQL makes of it, by the rules of csv_cell.ts, an instant in binary form as RFC 3339;
  * NULL is an empty cell, as the empty text is. A column may have rules of its own: see CellRules.
  */
+
+import type { Reading, RowQuery } from '../row_stream.ts';
 import { type ByteOutput, reserve, textAt, writeText } from './byte_output.ts';
 import { copyEverydayCell, csvCell } from './csv_cell.ts';
 import { instantText, writeInstant } from './instant_text.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
 import { type Column, columnIndex } from './row_columns.ts';
-import type { Reading, RowQuery } from './row_stream.ts';
 
 /** How the values of a column become cells. NULL is an empty cell, whatever they say. */
 export interface CellRules {

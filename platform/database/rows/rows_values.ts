@@ -1,9 +1,10 @@
 /** A few rows as JavaScript's objects, for a statement that is run together with others. */
+
+import type { Reading, RowQuery } from '../row_stream.ts';
+import type { Statement } from '../statement.ts';
+import { typeParsers } from '../types.ts';
 import { textAt } from './byte_output.ts';
 import type { Column } from './row_columns.ts';
-import type { Reading, RowQuery } from './row_stream.ts';
-import type { Statement } from './statement.ts';
-import { typeParsers } from './types.ts';
 
 /**
  * All rows of a statement, as Session.rows gives them.

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { withSession } from '#platform/database/pool.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { rowsAsJson } from '#tests/rows_as_json.ts';
-import { rfc3339 } from './types.ts';
+import { rfc3339 } from '../types.ts';
 
 const { pool } = await testDatabase();
 

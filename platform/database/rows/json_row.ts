@@ -14,6 +14,7 @@
  * Texts pass through as they are: the database's encoding is UTF8, and the client's too, as pg sets it.
  */
 import pg from 'pg';
+import { rfc3339 } from '../types.ts';
 import {
   type ByteOutput,
   copyBytes,
@@ -27,7 +28,6 @@ import { copyDecimalNumber, decimalNumber } from './decimal_number.ts';
 import { writeInstant } from './instant_text.ts';
 import { copyJsonText, JSON_WORST_GROWTH } from './json_text.ts';
 import { type Column, type ColumnKind, columnIndex } from './row_columns.ts';
-import { rfc3339 } from './types.ts';
 
 /** `decimalNumber`: a numeric that is to be a number. */
 type JsonKind = ColumnKind | 'decimalNumber';
