@@ -19,7 +19,7 @@ import { type Asker, assertSame, createAsker, type Days, plainSum } from './cons
 import { fillCalls, SERVER_SETTINGS, SHARE, ZONE } from './consumption_calls.ts';
 import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import { endChild, said, startProgram } from './program.ts';
-import { benchOptions, finish, type Headline, quantile, type Row } from './report.ts';
+import { benchOptions, finish, type Headline, quantile, type Row, refuseOptions } from './report.ts';
 
 const OTHER_ZONE = 'Asia/Kathmandu';
 const I_ACCOUNT = 1;
@@ -40,6 +40,12 @@ const options = benchOptions('consumption', 'A year by day of one account, with 
   sizes: '1000000,10000000,100000000',
   rounds: '5',
 });
+const wantedSizes = options.values.sizes!.split(',').map(Number);
+if (wantedSizes.some((size, i) => !(size > (wantedSizes[i - 1] ?? 0))))
+  refuseOptions(
+    'consumption',
+    `--sizes wants numbers of calls, each larger than the one before, not '${options.values.sizes}'`,
+  );
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 
 /** One number of calls, and the times that were measured with it. */
@@ -59,7 +65,7 @@ await runBench(async (atEnd) => {
   const cut: string[] = [];
   const sizes: Size[] = [];
   let bytesACall = BYTES_A_CALL_AT_FIRST;
-  for (const wanted of options.values.sizes!.split(',').map(Number)) {
+  for (const wanted of wantedSizes) {
     const calls = await fitting(folder, wanted, bytesACall);
     if (calls < wanted) {
       const text = `the disk has room for ${count(calls)} calls instead of ${count(wanted)}`;

@@ -70,14 +70,15 @@ const options = benchOptions(
     seconds: 'of each round',
     rounds: 'a figure is the middle one of',
     rows: 'calls in the table',
-    ways: 'some of the standard ones, which the head of the file explains',
+    ways: 'some of the standard ones, beside pgbench; docs/PERFORMANCE.md explains them',
     url: 'of a PostgreSQL; its own without',
   },
 );
 const seconds = Number(options.values.seconds);
 const wanted = options.values.ways!.split(',');
 const unknown = wanted.filter((way) => !WAYS.some((it) => it === way));
-if (unknown.length > 0) refuseOptions('page', `there is no way ${unknown.join(', ')}`);
+if (unknown.length > 0)
+  refuseOptions('page', `there is no way ${unknown.join(', ')}; there are ${WAYS.join(', ')}`);
 for (const option of ['seconds', 'rounds', 'rows'])
   if (!(Number(options.values[option]) > 0)) refuseOptions('page', `--${option} is to be more than 0`);
 
@@ -239,7 +240,7 @@ function report(runners: readonly Runner[]): void {
   const rateOf = (name: string) => middle(runners.find((runner) => runner.name === name)?.rates ?? []);
   const peers = ['pgbench', 'pg', 'pg-text', 'postgres.js'];
   const rows: Row[] = [
-    ['', 'pages/s', ...peers.map((peer) => `of ${peer}`), 'p50 ms', 'p99 ms', 'bytes', 'Node CPU µs'],
+    ['', 'pages/s', ...peers.map((peer) => `of ${peer}`), 'p50 ms', 'p99 ms', 'answer bytes', 'Node CPU µs'],
   ];
   for (const { name, rates, cpuMicros, last } of runners) {
     const rate = middle(rates);

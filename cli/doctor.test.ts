@@ -28,6 +28,15 @@ test('each replica is looked at, and no password is shown', async () => {
   for (const password of ['secret', new URL(url).password]) assert.ok(!said.includes(password), said);
 });
 
+test('a PostgreSQL that tells times in another style than ISO is a fault', async () => {
+  const other = new URL(url);
+  other.searchParams.set('options', '-c DateStyle=German');
+  const findings = await examine({ DATA_DIR: tmpdir(), DATABASE_URL: other.href });
+  const fault = findings.find(({ state }) => state === 'fault')!;
+  assert.match(fault.says, /DateStyle is German/);
+  assert.match(fault.advice!, /SET datestyle = 'ISO, MDY'/);
+});
+
 test('where the limit of open files does not hold the clients of the tier, it says so, with the setting', {
   skip: clusterSkip(),
 }, () => {

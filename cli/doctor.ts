@@ -161,7 +161,7 @@ async function postgres(config: Config): Promise<Finding[]> {
     ];
   }
   try {
-    const version = await versionOf(url);
+    const { version, dateStyle } = await settingsOf(url);
     const where = given ? 'DATABASE_URL' : `${embedded ? 'embedded' : 'the tier'} at ${withoutPassword(url)}`;
     const answered: Finding =
       Number.parseInt(version, 10) >= NEEDED_POSTGRES
@@ -172,7 +172,7 @@ async function postgres(config: Config): Promise<Finding[]> {
             says: `PostgreSQL ${version}`,
             advice: `PostgreSQL ${NEEDED_POSTGRES} or later is needed`,
           };
-    return [answered, await schema(url)];
+    return [answered, ...timesAsText(dateStyle), await schema(url)];
   } catch (error) {
     const advice = given
       ? 'check DATABASE_URL, and that the server runs and lets this user in'
@@ -188,7 +188,7 @@ async function replica(url: string, index: number): Promise<Finding> {
   const part = `replica ${index + 1}`;
   const where = withoutPassword(url);
   try {
-    return { part, state: 'ok', says: `${where}, PostgreSQL ${await versionOf(url)}, answers` };
+    return { part, state: 'ok', says: `${where}, PostgreSQL ${(await settingsOf(url)).version}, answers` };
   } catch (error) {
     return {
       part,
@@ -199,12 +199,27 @@ async function replica(url: string, index: number): Promise<Finding> {
   }
 }
 
-async function versionOf(url: string): Promise<string> {
+/** How times are told is left to PostgreSQL, and only one of its styles is read. */
+function timesAsText(dateStyle: string): Finding[] {
+  if (dateStyle.startsWith('ISO')) return [];
+  return [
+    {
+      part: 'postgresql',
+      state: 'fault',
+      says: `its DateStyle is ${dateStyle}, so that no time that it tells can be read`,
+      advice: "for the role that DATABASE_URL names: ALTER ROLE … SET datestyle = 'ISO, MDY'",
+    },
+  ];
+}
+
+async function settingsOf(url: string): Promise<{ version: string; dateStyle: string }> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   try {
     await client.connect();
-    const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
-    return rows[0]!.server_version;
+    const { rows } = await client.query<{ version: string; dateStyle: string }>(
+      `SELECT current_setting('server_version') AS version, current_setting('DateStyle') AS "dateStyle"`,
+    );
+    return rows[0]!;
   } finally {
     await client.end().catch(() => undefined);
   }

@@ -10,6 +10,7 @@ import { jsonReading } from './rows/rows_json.ts';
 import { valuesReading } from './rows/rows_values.ts';
 import { type Session, transaction } from './session.ts';
 import { type Statement, sqlBuilder } from './statement.ts';
+import type { ResultFormat } from './wire_messages.ts';
 
 const database = await testDatabase();
 const build = sqlBuilder<unknown>();
@@ -55,6 +56,31 @@ test('a statement is read once and run again by its name, with other parameters'
     assert.equal((await kept(session))[0]?.runs, 9, 'the connection keeps it from one use to the next');
     await session.together(valuesReading(double(1, 'not everyday')));
     assert.equal((await kept(session)).length, 1);
+  });
+});
+
+test('one statement whose columns come in several forms is known by each', async () => {
+  const pool = smallPool(database.url);
+  await withSession(pool, async (session) => {
+    await introduce(session);
+    const sql = `SELECT timestamptz '2026-11-21 04:10:00.5+00' AS at, $1::int AS n`;
+    const reading = (formats?: readonly ResultFormat[]) =>
+      jsonReading({ sql, parameters: [7], formats, everyday: true });
+    const expected = '[{"at":"2026-11-21T04:10:00.5Z","n":7}]';
+    for (let i = 0; i < 2; i++) {
+      for (const readings of [
+        [undefined],
+        [[1, 0]],
+        [undefined, [1, 0], undefined],
+        [
+          [1, 0],
+          [0, 0],
+        ],
+      ] as const) {
+        for (const page of await session.together(...readings.map((formats) => reading(formats))))
+          assert.equal(page.bytes.toString(), expected);
+      }
+    }
   });
 });
 

@@ -9,6 +9,7 @@
 import { hash } from 'node:crypto';
 import pg, { type ClientBase } from 'pg';
 import type { Column } from './rows/row_columns.ts';
+import type { ResultFormat } from './wire_messages.ts';
 
 /** Statements that a connection keeps; for each the server holds a plan, of some 100 kB where it is of many partitions. */
 export const NAMES_PER_CONNECTION = 20;
@@ -23,8 +24,8 @@ export interface StatementName {
 }
 
 export interface StatementNames {
-  /** What to call a statement from now on. */
-  nameOf(sql: string): StatementName;
+  /** What to call a statement from now on. The forms of its columns are part of it: what is known of them goes by it. */
+  nameOf(sql: string, formats?: readonly ResultFormat[]): StatementName;
   /** Names that the server is to forget: taken back for others, and told but once. */
   takeForgotten(): readonly string[];
 }
@@ -55,14 +56,15 @@ export const namesOn = (client: ClientBase): StatementNames | undefined => names
 export const forbidNames = (client: ClientBase): unknown => namesOf.set(client, null);
 
 function createNames(): StatementNames {
-  /** By SQL; those that were used last stand last. */
+  /** By SQL and formats; those that were used last stand last. */
   const known = new Map<string, StatementName>();
   let forgotten: string[] = [];
   return {
-    nameOf(sql) {
-      const name = known.get(sql) ?? { name: nameFor(sql), parsed: false, columns: undefined };
-      known.delete(sql);
-      known.set(sql, name);
+    nameOf(sql, formats) {
+      const key = formats ? `${sql} -- ${formats.join('')}` : sql;
+      const name = known.get(key) ?? { name: nameFor(key), parsed: false, columns: undefined };
+      known.delete(key);
+      known.set(key, name);
       if (known.size > NAMES_PER_CONNECTION) {
         const [oldest, dropped] = known.entries().next().value!;
         known.delete(oldest);
@@ -78,7 +80,7 @@ function createNames(): StatementNames {
   };
 }
 
-const nameFor = (sql: string) => `trunkline_${hash('sha256', sql, 'hex').slice(0, 32)}`;
+const nameFor = (key: string) => `trunkline_${hash('sha256', key, 'hex').slice(0, 32)}`;
 
 /** As PostgreSQL answers where it does not know a name, knows it already, or its table has other columns by now. */
 const NAME_ERRORS = ['26000', '42P05'];

@@ -30,8 +30,8 @@ export interface RowQuery {
   readonly sql: string;
   readonly parameters: readonly unknown[];
   /**
-   * Of each column, in their order, where some are not to come as text but in binary form, which jsonReading can read of a
-   * timestamptz: making its text is the larger part of what it costs PostgreSQL.
+   * Of each column, in their order, where some are not to come as text but in binary form, in which a timestamptz is read:
+   * making its text is the larger part of what it costs PostgreSQL.
    */
   readonly formats?: readonly ResultFormat[] | undefined;
   /** Asked over and over with the same text: where the connection may, it is planned once (named_statements.ts). */
@@ -46,7 +46,8 @@ export interface RowSink {
    */
   columns(columns: readonly Column[]): void;
   /**
-   * One row, from its number of columns at `at` up to `end`: for each column its length (-1: null) and its text.
+   * One row, from its number of columns at `at` up to `end`: for each column its length (-1: null) and its
+   * value in the form that was asked for.
    * The memory behind `view` is gone after the next pieceEnd.
    */
   row(view: DataView<ArrayBuffer>, at: number, end: number): void;
@@ -241,7 +242,7 @@ export function streamRows(
   function encode(): Buffer {
     // A name that is refused would spoil a transaction; outside of one the statements can be run once more.
     const known = client.getTransactionStatus() === 'I' ? namesOn(client) : undefined;
-    names = parts.map(({ query }) => (query.everyday ? known?.nameOf(query.sql) : undefined));
+    names = parts.map(({ query }) => (query.everyday ? known?.nameOf(query.sql, query.formats) : undefined));
     const executions = parts.map(({ query: { sql, parameters, formats } }, i): Execution => {
       const name = names[i];
       // Of two parts with one statement the first makes it known to the second: PostgreSQL refuses a name given twice.

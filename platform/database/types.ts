@@ -12,16 +12,22 @@ const TIMESTAMPTZ = 1184;
 const IN_A_ZONE =
   /^(\d{4,6})(-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)?([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?( BC)?$/;
 
+const INFINITE = ['infinity', '-infinity'];
+
 /**
  * PostgreSQL's text of a timestamptz (ISO DateStyle, any zone) as RFC 3339 in UTC: "2026-11-21 05:10:00.5+01" gives
  * "2026-11-21T04:10:00.5Z". What RFC 3339 has no form for, infinities and years before Christ, nearly stays as it is:
  * "0044-03-15 00:53:28+00:53:28 BC" gives "0044-03-15T00:00:00+00 BC".
+ * @throws Error where PostgreSQL is set to tell times in another style than ISO
  */
 export function rfc3339(text: string): string {
   if (text.endsWith('+00')) return `${text.slice(0, -3).replace(' ', 'T')}Z`;
   const [, shown, day, clock, fraction = '', sign, hours, minutes = 0, seconds = 0, era] =
     IN_A_ZONE.exec(text) ?? [];
-  if (shown === undefined) return text;
+  if (shown === undefined) {
+    if (INFINITE.includes(text)) return text;
+    throw new Error(`PostgreSQL gives a time as ${JSON.stringify(text)}: its DateStyle must be ISO`);
+  }
   const offset = Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds);
   const year = era ? 1 - Number(shown) : Number(shown);
   // JavaScript reads years of four digits; the calendar comes again after 400.

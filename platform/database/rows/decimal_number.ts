@@ -26,9 +26,8 @@ export function copyDecimalNumber(
   toAt: number,
   length: number,
 ): number {
-  const first = from.getUint8(fromAt);
-  const beginsWithZero = first <= ZERO; // or with a minus
-  if (length > (beginsWithZero ? PLAIN_CHARACTERS : EXACT_CHARACTERS)) return -1;
+  const mayBeSmall = from.getUint8(fromAt) <= ZERO; // a zero, or a minus
+  if (length > (mayBeSmall ? PLAIN_CHARACTERS : EXACT_CHARACTERS)) return -1;
   copyBytes(from, fromAt, to, toAt, length);
   let end = toAt + length;
   if (to.getUint8(end - 1) > NINE) return -1; // a letter: NaN, Infinity

@@ -41,7 +41,7 @@ const knownDays = new Int32Array(PLACES).fill(NO_DAY);
 const PLACE_BYTES = 16;
 const dayTexts = new DataView(new ArrayBuffer(PLACES * PLACE_BYTES));
 
-/** Microseconds since 2000; NaN before 1864 and after 2136, where divisions of them would not be exact. */
+/** Microseconds since 2000; NaN before 1864 and after 2136, short of where JavaScript's numbers would not hold them. */
 export function everydayMicros(from: DataView<ArrayBuffer>, at: number): number {
   const high = from.getInt32(at);
   if (high < -MICROS_PER_SECOND || high >= MICROS_PER_SECOND) return Number.NaN;

@@ -29,6 +29,7 @@ export function createLastRow(names: readonly string[]): LastRow {
         return { index, isInstant: columns[index]!.kind === 'instant' };
       });
       values = undefined;
+      view = undefined; // rows of a run that is begun anew are gone
     },
     row(rowView, rowAt) {
       view = rowView;

@@ -17,7 +17,7 @@ export interface JsonPageOptions {
   readonly limit?: number;
   /** Columns whose values in the last written row are wanted: what the next page starts behind. */
   readonly keep?: readonly string[];
-  /** Columns of type numeric that are to be numbers rather than strings. */
+  /** Columns of type numeric that are to be numbers rather than strings. The same array each time: plans are kept by it. */
   readonly numbers?: readonly string[];
   /** Written before the array: the beginning of an envelope. */
   readonly before?: string;
@@ -104,19 +104,23 @@ const COMMA = 0x2c;
 
 interface PagePlan {
   readonly row: JsonRowPlan;
-  readonly numbers: readonly string[];
   /** Bytes to begin the next page with. */
   capacity: number;
 }
 
-/** Lives as long as readColumns remembers the columns. */
-const plans = new WeakMap<readonly Column[], PagePlan>();
+/** By the columns that are numbers, then by all columns: these live as long as readColumns remembers them. */
+const plans = new WeakMap<readonly string[], WeakMap<readonly Column[], PagePlan>>();
 
 function pagePlan(columns: readonly Column[], numbers: readonly string[]): PagePlan {
-  let plan = plans.get(columns);
-  if (plan?.numbers !== numbers) {
-    plan = { row: planJsonRow(columns, numbers), numbers, capacity: FIRST_CAPACITY_BYTES.least };
-    plans.set(columns, plan);
+  let byColumns = plans.get(numbers);
+  if (!byColumns) {
+    byColumns = new WeakMap();
+    plans.set(numbers, byColumns);
+  }
+  let plan = byColumns.get(columns);
+  if (!plan) {
+    plan = { row: planJsonRow(columns, numbers), capacity: FIRST_CAPACITY_BYTES.least };
+    byColumns.set(columns, plan);
   }
   return plan;
 }

@@ -11,7 +11,7 @@ import type { Column } from './row_columns.ts';
  * @param everyday it is asked over and over (see RowQuery)
  */
 export function valuesReading<Row>(
-  { sql, parameters }: Statement<Row> | RowQuery,
+  { sql, parameters }: Statement<Row> | Pick<RowQuery, 'sql' | 'parameters'>,
   everyday = false,
 ): Reading<readonly Row[]> {
   let columns: readonly Column[] = [];

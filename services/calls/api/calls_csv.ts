@@ -6,15 +6,15 @@
 import { csvCell } from '#platform/database/rows/csv_cell.ts';
 import { copyDecimalNumber, decimalNumber } from '#platform/database/rows/decimal_number.ts';
 import type { CellRules } from '#platform/database/rows/rows_csv.ts';
-import { type CallRow, RECORD_COLUMNS } from '../store/calls.ts';
+import { CALL_COLUMNS, type CallRow, SECONDS_COLUMNS, TIME_COLUMNS } from '../store/calls.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 import { timeRules, zonedTime } from './csv_times.ts';
 
-export const CSV_HEADER = `${RECORD_COLUMNS.join(',')}\r\n`;
+export const CSV_HEADER = `${CALL_COLUMNS.join(',')}\r\n`;
 
 /** One call as a line. */
 export function csvLine(call: CallRow, zone: ZoneClock): string {
-  const cells = RECORD_COLUMNS.map((column) => {
+  const cells = CALL_COLUMNS.map((column) => {
     switch (column) {
       case 'start_time':
       case 'connect_time':
@@ -34,13 +34,10 @@ export function csvLine(call: CallRow, zone: ZoneClock): string {
 /** For csvReading, of the columns that recordsOfCalls gives. */
 export function csvRules(zone: ZoneClock): Readonly<Record<string, CellRules>> {
   const time = timeRules(zone);
-  return {
-    start_time: time,
-    connect_time: time,
-    disconnect_time: time,
-    duration_s: SECONDS,
-    billed_duration_s: SECONDS,
-  };
+  return Object.fromEntries([
+    ...TIME_COLUMNS.map((column) => [column, time]),
+    ...SECONDS_COLUMNS.map((column) => [column, SECONDS]),
+  ]);
 }
 
 /** Numerics as pages show them, too. */

@@ -69,7 +69,7 @@ export async function readPage(
     // that it is never less than what the page shows.
     const [accounts, found, totals] = await session.together(
       account ? undefined : valuesReading(visibleAccount(filter.iAccount, bound), true),
-      reading([filter, order, after, limit + 1, stretch], everyday),
+      reading([filter, order, after, limit + 1, stretch], limit, everyday),
       first && everyday && asked.total === 'summed'
         ? valuesReading(totalOfCalls(filter.iAccount, filter.type, coverRange(range, UTC)), true)
         : undefined,
@@ -94,17 +94,17 @@ interface Calls {
   free(): void;
 }
 
-/** @param asked for one call more than the page has */
-type CallsReading = (asked: PageAsked, everyday: boolean) => Reading<Calls>;
+/** @param asked for one call more than `limit`: it tells that there is a next page */
+type CallsReading = (asked: PageAsked, limit: number, everyday: boolean) => Reading<Calls>;
 
 const ANSWER_BEGINS = '{"success":true,"data":';
 
 const behind = (rest: object) => `,${JSON.stringify(rest).slice(1)}`;
 
 /** A page that shows numbers goes from PostgreSQL's bytes to JSON's without a stop. */
-const plainCalls: CallsReading = (asked, everyday) => {
+const plainCalls: CallsReading = (asked, limit, everyday) => {
   const options = {
-    limit: asked[3] - 1,
+    limit,
     keep: PLACE_COLUMNS,
     numbers: SECONDS_COLUMNS,
     before: ANSWER_BEGINS,
@@ -129,9 +129,8 @@ const plainCalls: CallsReading = (asked, everyday) => {
 };
 
 /** Numbers are masked in JavaScript. */
-const maskedCalls: CallsReading = (asked, everyday) => {
+const maskedCalls: CallsReading = (asked, limit, everyday) => {
   const { query, sink, answer } = valuesReading(pageOfCalls(...asked), everyday);
-  const limit = asked[3] - 1;
   return {
     query,
     sink,

@@ -25,7 +25,7 @@ export function* nearbyMonths(
   const { from, to } = filter;
   const begin = after?.start_time ?? (order === 'desc' ? to : from);
   const beginAt = begin === undefined ? undefined : Date.parse(begin);
-  // A server that tells times in a zone of its own writes the offsets of old days with seconds: no way to read those.
+  // No way to read an infinity, a year before Christ or beyond 9999.
   if (Number.isNaN(beginAt)) {
     yield {};
     return;

@@ -4,7 +4,7 @@ import type { RowQuery } from '#platform/database/row_stream.ts';
 import type { KeptValues } from '#platform/database/rows/last_row.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { rfc3339 } from '#platform/database/types.ts';
-import { RESULT_FORMAT, type ResultFormat } from '#platform/database/wire_messages.ts';
+import { RESULT_FORMAT } from '#platform/database/wire_messages.ts';
 import type { CallFilter } from '../api/call_filter.ts';
 import type { NumberPattern } from '../api/number_pattern.ts';
 import type { CallResult, CdrFlag, Direction } from '../cdr.ts';
@@ -46,50 +46,57 @@ export interface CallDetailRow extends CallRow {
   readonly attributes: Record<string, unknown>;
 }
 
-/** What a page shows of a call, in this order. */
-const PAGE_COLUMNS: readonly (keyof CallRow)[] = [
-  ...(['i_cdr', 'i_account', 'call_id', 'cli', 'cld', 'cli_in', 'cld_in', 'direction'] as const),
-  ...(['start_time', 'connect_time', 'disconnect_time', 'duration_s', 'billed_duration_s'] as const),
-  ...(['result', 'disconnect_cause', 'country', 'description', 'cost', 'currency'] as const),
-  ...(['remote_ip', 'user_agent', 'flags', 'source'] as const),
-];
-
-/** What a file's record shows of it, in this order. */
-export const RECORD_COLUMNS: readonly (keyof CallRow)[] = [
-  ...(['i_cdr', 'i_account', 'call_id', 'direction', 'cli', 'cld', 'cli_in', 'cld_in'] as const),
-  ...(['start_time', 'connect_time', 'disconnect_time', 'duration_s', 'billed_duration_s'] as const),
-  ...(['result', 'disconnect_cause', 'country', 'description', 'cost', 'currency'] as const),
-  ...(['remote_ip', 'user_agent', 'flags', 'source'] as const),
-];
+/** What a list shows of a call, in this order. */
+export const CALL_COLUMNS = [
+  'i_cdr',
+  'i_account',
+  'call_id',
+  'direction',
+  'cli',
+  'cld',
+  'cli_in',
+  'cld_in',
+  'start_time',
+  'connect_time',
+  'disconnect_time',
+  'duration_s',
+  'billed_duration_s',
+  'result',
+  'disconnect_cause',
+  'country',
+  'description',
+  'cost',
+  'currency',
+  'remote_ip',
+  'user_agent',
+  'flags',
+  'source',
+] as const satisfies readonly (keyof CallRow)[];
 
 /** Numerics that are shown as numbers. */
 export const SECONDS_COLUMNS = ['duration_s', 'billed_duration_s'];
-const TIME_COLUMNS = ['start_time', 'connect_time', 'disconnect_time'];
+export const TIME_COLUMNS: readonly string[] = ['start_time', 'connect_time', 'disconnect_time'];
 
 const FLAGS = "coalesce(c.flags, '{}')";
 /** As JavaScript's values. */
-const VALUES = listed(PAGE_COLUMNS, {
+const VALUES = listed({
   duration_s: 'c.duration_s::float8',
   billed_duration_s: 'c.billed_duration_s::float8',
   flags: FLAGS,
 });
 // For writers of bytes: a cast of seconds and the texts of times would be nearly half of what a statement costs.
-const PAGE = listed(PAGE_COLUMNS, { flags: FLAGS });
-const PAGE_FORMATS = formatsOf(PAGE_COLUMNS);
-const RECORD = listed(RECORD_COLUMNS, { flags: "array_to_string(c.flags, ' ')" });
-const RECORD_FORMATS = formatsOf(RECORD_COLUMNS);
+const PAGE = listed({ flags: FLAGS });
+const RECORD = listed({ flags: "array_to_string(c.flags, ' ')" });
+const FORMATS = CALL_COLUMNS.map(
+  (column) => RESULT_FORMAT[TIME_COLUMNS.includes(column) ? 'binary' : 'text'],
+);
 
-/** Columns as SQL, with the expressions of those that are more than their name. */
-function listed(
-  columns: readonly string[],
-  expressions: Readonly<Record<string, string>>,
-): RawBuilder<unknown> {
-  const terms = columns.map((name) => (expressions[name] ? `${expressions[name]} AS ${name}` : `c.${name}`));
+/** The columns as SQL, with the expressions of those that are more than their name. */
+function listed(expressions: Readonly<Record<string, string>>): RawBuilder<unknown> {
+  const terms = CALL_COLUMNS.map((name) =>
+    expressions[name] ? `${expressions[name]} AS ${name}` : `c.${name}`,
+  );
   return sql.raw(terms.join(', '));
-}
-
-function formatsOf(columns: readonly string[]): readonly ResultFormat[] {
-  return columns.map((column) => RESULT_FORMAT[TIME_COLUMNS.includes(column) ? 'binary' : 'text']);
 }
 
 export const ORDERS = ['desc', 'asc'] as const;
@@ -132,13 +139,13 @@ export const pageOfCalls = (...asked: PageAsked): Statement<CallRow> => selectPa
 /** The same for jsonReading, in which SECONDS_COLUMNS are numbers. */
 export const callsToWrite = (...asked: PageAsked): RowQuery => ({
   ...selectPage(PAGE, ...asked),
-  formats: PAGE_FORMATS,
+  formats: FORMATS,
 });
 
 /** The same as a file's records, for csvReading. */
 export const recordsOfCalls = (...asked: PageAsked): RowQuery => ({
   ...selectPage(RECORD, ...asked),
-  formats: RECORD_FORMATS,
+  formats: FORMATS,
 });
 
 /**
