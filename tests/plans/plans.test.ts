@@ -14,6 +14,7 @@ import { monthOfICdr } from '#services/calls/intake/copy_text.ts';
 import { SOURCE_KEY_LENGTH } from '#services/calls/intake/settle.ts';
 import { sumByQuarter } from '#services/calls/intake/usage.ts';
 import { addMonths, startOfMonth } from '#services/calls/partitions.ts';
+import { deleteUsageDays, rebuildUsageDays } from '#services/calls/store/account_edits.ts';
 import { codesOfAccounts, visibleAccount } from '#services/calls/store/accounts.ts';
 import {
   callByNumber,
@@ -23,8 +24,15 @@ import {
   pageOfCalls,
   recordsOfCalls,
 } from '#services/calls/store/calls.ts';
-import { addUsage, storedAlready } from '#services/calls/store/intake.ts';
+import { accountsByCode, addUsage, storedAlready } from '#services/calls/store/intake.ts';
 import { keyByHash } from '#services/calls/store/keys.ts';
+import {
+  countRejected,
+  dropRejected,
+  dropResolved,
+  hasRejected,
+  listRejected,
+} from '#services/calls/store/rejected.ts';
 import { sumUsage, totalOfCalls } from '#services/calls/store/usage.ts';
 import { readInstant } from '#services/calls/time/instants.ts';
 import { zoneClock } from '#services/calls/time/zone_clock.ts';
@@ -246,6 +254,7 @@ test('who may see what, and keys, are looked up by index', async () => {
   assertByIndex(await planOf(visibleAccount(7, 1)), { months: 0, blocks: 60 });
   assertByIndex(await planOf(visibleAccount(7, null)), { months: 0, blocks: 60 });
   assertByIndex(await planOf(codesOfAccounts([1, 2, 3])), { months: 0, blocks: 60 });
+  assertByIndex(await planOf(accountsByCode(['a1', 'a2', 'a3'])), { months: 0, blocks: 60 });
   assertByIndex(await planOf(keyByHash(Buffer.alloc(32))), { months: 0, blocks: 20 });
 });
 
@@ -277,6 +286,51 @@ test('what an import asks and adds for a batch is by index, in the months of the
     const added = await planOf(addUsage(usage), client);
     await client.query('ROLLBACK');
     assertByIndex(added, { months: 0, blocks: 40 * usage.length, sorted: usage.length });
+  });
+});
+
+test('what was set aside is found and dropped by index, among hundreds of thousands', async () => {
+  const SET_ASIDE = 300_000;
+  await withSession(pool, async ({ client }) => {
+    await client.query(`INSERT INTO calls.imports (file, format, source, options)
+      SELECT 'file ' || n, 'mapped', 'test', '{}' FROM generate_series(1, 300) n`);
+    await client.query(
+      `INSERT INTO calls.rejected_cdrs (i_import, file, line, code, reason, bytes, bytes_hash)
+       SELECT i.i_import, i.file, n, CASE WHEN n % 10 = 0 THEN 'bad_time' ELSE 'unknown_account' END, 'r', 'x', sha256('x')
+       FROM calls.imports i, generate_series(1, $1::int / 300) n WHERE i.file LIKE 'file %'`,
+      [SET_ASIDE],
+    );
+    await client.query('VACUUM ANALYZE calls.rejected_cdrs, calls.imports');
+    const { rows } = await client.query('SELECT max(i_rejected) / 2 AS middle FROM calls.rejected_cdrs');
+    const middle: number = rows[0].middle;
+    const lines = Array.from({ length: 100 }, (_, i) => i + 1);
+    const ids = lines.map((line) => middle + line);
+    for (const [statement, blocks] of [
+      [listRejected({}, middle, PAGE), 60],
+      [listRejected({ file: 'file 7', code: 'bad_time' }, 0, PAGE), 1_200],
+      [countRejected({ file: 'file 7' }), 1_200],
+      [hasRejected('file 7'), 10],
+      [dropResolved('file 7', lines), 700],
+      [dropRejected(ids), 700],
+    ] as const) {
+      await client.query('BEGIN');
+      assertByIndex(await planOf(statement, client), { months: 0, blocks, sorted: 1_000 });
+      await client.query('ROLLBACK');
+    }
+  });
+});
+
+test("an account's usage is put together anew from its own quarters", async () => {
+  await withSession(pool, async ({ client }) => {
+    await client.query('BEGIN');
+    const dropped = await planOf(deleteUsageDays(7), client);
+    const rebuilt = await planOf(rebuildUsageDays(7), client);
+    await client.query('ROLLBACK');
+    const { rows } = await client.query(
+      'SELECT count(*)::int AS quarters FROM calls.usage_quarters WHERE i_account = 7',
+    );
+    assertByIndex(dropped, { months: 0, blocks: 5_000 });
+    assertByIndex(rebuilt, { months: 0, blocks: 20_000, sorted: rows[0].quarters });
   });
 });
 
