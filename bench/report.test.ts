@@ -94,7 +94,18 @@ test('an option that a benchmark does not have, or cannot read, is named, and it
   for (const [bench, option, value, said] of [
     ['import', '--rounds', '1', /^Unknown option '--rounds'.*node bench\/import\.ts --help/],
     ['import', '--rows', 'many', /^--rows wants a number, not 'many'; node bench\/import\.ts --help/],
-    ['page', '--ways', 'pg,pgx', /^there is no way pgx; node bench\/page\.ts --help/],
+    [
+      'consumption',
+      '--sizes',
+      '1000,10M',
+      /^--sizes wants numbers of calls, .*; node bench\/consumption\.ts --help/,
+    ],
+    [
+      'page',
+      '--ways',
+      'pg,pgx',
+      /^there is no way pgx; there are trunkline, .*; node bench\/page\.ts --help/,
+    ],
   ] as const) {
     const started = run(process.execPath, [`${FOLDER}${bench}.ts`, option, value]);
     await assert.rejects(started, ({ code, stderr }) => {

@@ -3,7 +3,6 @@ import { type RawBuilder, sql } from 'kysely';
 import type { RowQuery } from '#platform/database/row_stream.ts';
 import type { KeptValues } from '#platform/database/rows/last_row.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import { rfc3339 } from '#platform/database/types.ts';
 import { RESULT_FORMAT } from '#platform/database/wire_messages.ts';
 import type { CallFilter } from '../api/call_filter.ts';
 import type { NumberPattern } from '../api/number_pattern.ts';
@@ -112,7 +111,7 @@ export interface Place {
 /** The place of a row whose start_time and i_cdr were kept; undefined where there is no row. */
 export function placeOf(kept: KeptValues | undefined): Place | undefined {
   const { start_time, i_cdr } = kept ?? {};
-  return start_time && i_cdr ? { start_time: rfc3339(start_time), i_cdr: Number(i_cdr) } : undefined;
+  return start_time && i_cdr ? { start_time, i_cdr: Number(i_cdr) } : undefined;
 }
 
 /** The columns to keep for it. */
