@@ -46,6 +46,18 @@ export function writeText(out: ByteOutput, text: string): void {
   out.at += out.bytes.write(text, out.at);
 }
 
+/**
+ * Copies a value of `length` bytes from one place to another, in a form of its own.
+ * @returns where it ends in `to`, which has room for it
+ */
+export type CopyValue = (
+  from: DataView<ArrayBuffer>,
+  fromAt: number,
+  to: DataView<ArrayBuffer>,
+  toAt: number,
+  length: number,
+) => number;
+
 /** Copies `length` bytes. The last word overlaps the one before it, so that nothing beyond the end is touched. */
 export function copyBytes(
   from: DataView<ArrayBuffer>,
@@ -94,13 +106,7 @@ const UTC_LENGTH = 3;
  * told in UTC.
  * @returns where it ends in `to`; -1 where rfc3339 has to decide
  */
-export function copyRfc3339(
-  from: DataView<ArrayBuffer>,
-  fromAt: number,
-  to: DataView<ArrayBuffer>,
-  toAt: number,
-  length: number,
-): number {
+export const copyRfc3339: CopyValue = (from, fromAt, to, toAt, length) => {
   const zone = fromAt + length - UTC_LENGTH;
   if (length < SHORTEST_INSTANT || from.getUint8(fromAt + DATE_LENGTH) !== SPACE) return -1;
   if (from.getUint8(zone) !== PLUS || from.getUint16(zone + 1) !== ZEROS) return -1;
@@ -108,4 +114,4 @@ export function copyRfc3339(
   to.setUint8(toAt + DATE_LENGTH, T);
   to.setUint8(toAt + length - UTC_LENGTH, Z);
   return toAt + length - UTC_LENGTH + 1;
-}
+};

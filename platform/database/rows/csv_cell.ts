@@ -9,7 +9,7 @@
  *
  * The rules are csvCell's; copyEverydayCell writes the same where the bytes alone show what that is, which is nearly always.
  */
-import { copyBytes } from './byte_output.ts';
+import { type CopyValue, copyBytes } from './byte_output.ts';
 
 /** Telephone numbers, masked ones too (two stars and more are no product), and decimals: nothing that could be run. */
 const PLAIN_NUMBER = /^(?:[+-]?\d+(?:\.\d+)?|\+?\d+\*{2,}\d+)$/;
@@ -59,13 +59,7 @@ const MINUS = 0x2d;
  * doubled. Four bytes are looked at in one go.
  * @returns where the cell ends in `to`, which has room for two bytes more than `length`; -1 where csvCell has to decide
  */
-export function copyEverydayCell(
-  from: DataView<ArrayBuffer>,
-  fromAt: number,
-  to: DataView<ArrayBuffer>,
-  toAt: number,
-  length: number,
-): number {
+export const copyEverydayCell: CopyValue = (from, fromAt, to, toAt, length) => {
   if (length === 0) return toAt;
   const first = from.getUint8(fromAt);
   to.setUint8(toAt, first);
@@ -95,4 +89,4 @@ export function copyEverydayCell(
   copyBytes(from, fromAt, to, toAt + 1, length);
   to.setUint8(end + 1, QUOTE);
   return end + 2;
-}
+};

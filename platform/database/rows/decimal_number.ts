@@ -2,7 +2,7 @@
  * A numeric as JavaScript prints the number: without zeros at its end. Done here, since a cast to float8 costs PostgreSQL
  * several times what the column itself does.
  */
-import { copyBytes } from './byte_output.ts';
+import { type CopyValue, copyBytes } from './byte_output.ts';
 
 const DOT = 0x2e;
 const ZERO = 0x30;
@@ -19,13 +19,7 @@ export const decimalNumber = (text: string): string => String(Number(text));
  * The same on bytes, where they show what it is: nearly always.
  * @returns where it ends in `to`; -1 where decimalNumber has to decide
  */
-export function copyDecimalNumber(
-  from: DataView<ArrayBuffer>,
-  fromAt: number,
-  to: DataView<ArrayBuffer>,
-  toAt: number,
-  length: number,
-): number {
+export const copyDecimalNumber: CopyValue = (from, fromAt, to, toAt, length) => {
   const mayBeSmall = from.getUint8(fromAt) <= ZERO; // a zero, or a minus
   if (length > (mayBeSmall ? PLAIN_CHARACTERS : EXACT_CHARACTERS)) return -1;
   copyBytes(from, fromAt, to, toAt, length);
@@ -36,4 +30,4 @@ export function copyDecimalNumber(
   if (dot === toAt) return end;
   while (to.getUint8(end - 1) === ZERO) end--;
   return to.getUint8(end - 1) === DOT ? end - 1 : end;
-}
+};

@@ -1,4 +1,5 @@
 /** Text as the inside of a JSON string, on bytes. */
+import type { CopyValue } from './byte_output.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -21,13 +22,7 @@ const HEX = Buffer.from('0123456789abcdef');
  * byte that XOR made zero): nearly all values turn out to need no escape, and are copied as they are.
  * @returns where it ends in `to`, which has room for JSON_WORST_GROWTH times `length`
  */
-export function copyJsonText(
-  from: DataView<ArrayBuffer>,
-  fromAt: number,
-  to: DataView<ArrayBuffer>,
-  toAt: number,
-  length: number,
-): number {
+export const copyJsonText: CopyValue = (from, fromAt, to, toAt, length) => {
   let found = 0;
   const words = length & ~3;
   for (let i = 0; i < words; i += 4) {
@@ -48,15 +43,9 @@ export function copyJsonText(
     to.setUint8(toAt + i, byte);
   }
   return toAt + length;
-}
+};
 
-function escapeJsonText(
-  from: DataView<ArrayBuffer>,
-  fromAt: number,
-  to: DataView<ArrayBuffer>,
-  toAt: number,
-  length: number,
-): number {
+const escapeJsonText: CopyValue = (from, fromAt, to, toAt, length) => {
   let at = toAt;
   for (let i = 0; i < length; i++) {
     const byte = from.getUint8(fromAt + i);
@@ -77,4 +66,4 @@ function escapeJsonText(
     }
   }
   return at;
-}
+};

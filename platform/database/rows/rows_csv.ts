@@ -7,7 +7,7 @@
  */
 
 import type { Reading, RowQuery } from '../row_stream.ts';
-import { type ByteOutput, reserve, textAt, writeText } from './byte_output.ts';
+import { type ByteOutput, type CopyValue, reserve, textAt, writeText } from './byte_output.ts';
 import { copyEverydayCell, csvCell } from './csv_cell.ts';
 import { instantText, writeInstant } from './instant_text.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
@@ -21,13 +21,7 @@ export interface CellRules {
    * The same on bytes, where it can be had cheaply. `to` has room for CELL_EXTRA_BYTES more than `length`.
    * @returns where the cell ends in `to`; -1 to have `text` asked
    */
-  readonly bytes: (
-    from: DataView<ArrayBuffer>,
-    fromAt: number,
-    to: DataView<ArrayBuffer>,
-    toAt: number,
-    length: number,
-  ) => number;
+  readonly bytes: CopyValue;
 }
 
 /** How much longer than its text a cell may be that is written on bytes. */
