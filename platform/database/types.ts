@@ -3,6 +3,7 @@
  * is parsed only to be printed again. Instants become RFC 3339 strings, numeric stays a decimal string.
  */
 import pg from 'pg';
+import { secondsOf, secondsText } from './rows/instant_text.ts';
 
 const INT8 = 20;
 const DATE = 1082;
@@ -28,15 +29,9 @@ export function rfc3339(text: string): string {
     if (INFINITE.includes(text)) return text;
     throw new Error(`PostgreSQL gives a time as ${JSON.stringify(text)}: its DateStyle must be ISO`);
   }
+  const there = secondsOf(era ? 1 - Number(shown) : Number(shown), day!, clock!);
   const offset = Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds);
-  const year = era ? 1 - Number(shown) : Number(shown);
-  // JavaScript reads years of four digits; the calendar comes again after 400.
-  const alike = 2_000 + (year % 400);
-  const there = Date.parse(`${alike}${day}T${clock}Z`);
-  const utc = new Date(there - (sign === '-' ? -offset : offset) * 1_000).toISOString();
-  const utcYear = year + Number(utc.slice(0, 4)) - alike;
-  const digits = String(utcYear > 0 ? utcYear : 1 - utcYear).padStart(4, '0');
-  return `${digits}${utc.slice(4, 19)}${fraction}${utcYear > 0 ? 'Z' : '+00 BC'}`;
+  return secondsText(there - (sign === '-' ? -offset : offset), fraction);
 }
 
 /** bigint as a number: ids and counts here stay below 2^53 (see i_cdr in the calls service); more would be a bug. */

@@ -15,7 +15,7 @@ const SECONDS_PER_DAY = 86_400;
 const MICROS_PER_SECOND = 1_000_000;
 export const MICROS_PER_HOUR = 3_600_000_000;
 /** 2000-01-01, in microseconds since 1970. */
-export const EPOCH_MICROS = 946_684_800_000_000;
+export const EPOCH_MICROS = DAY_OF_EPOCH * SECONDS_PER_DAY * MICROS_PER_SECOND;
 const MS_PER_DAY = 86_400_000;
 /** After so many days the calendar begins anew. */
 const DAYS_IN_400_YEARS = 146_097;
@@ -115,18 +115,43 @@ const scratchView = new DataView(scratch.buffer as ArrayBuffer, scratch.byteOffs
 export const instantText = (from: DataView<ArrayBuffer>, at: number): string =>
   scratch.toString('latin1', 0, writeInstant(from, at, scratchView, 0));
 
-/** Of any instant that PostgreSQL can hold. */
+/** For the years that RFC 3339 has no form for, too. */
 function oddInstant(micros: bigint): string {
   if (micros === INFINITY) return 'infinity';
   if (micros === MINUS_INFINITY) return '-infinity';
   const fraction = Number(((micros % 1_000_000n) + 1_000_000n) % 1_000_000n);
   const seconds = Number((micros - BigInt(fraction)) / 1_000_000n);
+  return secondsText(
+    seconds,
+    fraction === 0 ? '' : `.${String(fraction).padStart(6, '0').replace(/0+$/, '')}`,
+  );
+}
+
+/**
+ * RFC 3339 in UTC; before Christ, and beyond the year 9999, in PostgreSQL's way.
+ * @param seconds since 2000
+ * @param decimals of a second, as ".5"; '' for none
+ */
+export function secondsText(seconds: number, decimals: string): string {
   const day = Math.floor(seconds / SECONDS_PER_DAY);
   const [year, monthAndDay] = dateOf(day);
   const date = `${String(year > 0 ? year : 1 - year).padStart(4, '0')}${monthAndDay}`;
   const clock = new Date((seconds - day * SECONDS_PER_DAY) * 1_000).toISOString().slice(11, 19);
-  const decimals = fraction === 0 ? '' : `.${String(fraction).padStart(6, '0').replace(/0+$/, '')}`;
   return `${date}T${clock}${decimals}${year > 0 ? 'Z' : '+00 BC'}`;
+}
+
+/**
+ * Seconds since 2000 of a date and a time in UTC.
+ * @param year as astronomers count: 0 is 1 BC
+ * @param monthAndDay as "-MM-DD"
+ * @param clock as "HH:MM:SS"
+ */
+export function secondsOf(year: number, monthAndDay: string, clock: string): number {
+  // JavaScript reads years of four digits.
+  const alike = 2_000 + (year % 400);
+  const cycles = (year - alike) / 400;
+  const since1970 = Date.parse(`${alike}${monthAndDay}T${clock}Z`) / 1_000;
+  return since1970 + (cycles * DAYS_IN_400_YEARS - DAY_OF_EPOCH) * SECONDS_PER_DAY;
 }
 
 /**

@@ -1,7 +1,5 @@
 /** Some columns' values in the last row of a stream: what the next page starts behind. */
-import { textAt } from './byte_output.ts';
-import { instantText } from './instant_text.ts';
-import { type Column, columnIndex } from './row_columns.ts';
+import { type Column, columnIndex, valueText } from './row_columns.ts';
 
 /** By column name, in PostgreSQL's text, or RFC 3339 where it came in binary form: instants with all their digits. */
 export type KeptValues = Readonly<Record<string, string | null>>;
@@ -18,16 +16,15 @@ export interface LastRow {
 
 /** @param names of the columns; `columns` throws for one that the query does not have */
 export function createLastRow(names: readonly string[]): LastRow {
-  let wanted: readonly Wanted[] = [];
+  let described: readonly Column[] = [];
+  let indexes: readonly number[] = [];
   let view: DataView<ArrayBuffer> | undefined;
   let at = 0;
   let values: readonly (string | null)[] | undefined;
   return {
     columns(columns) {
-      wanted = names.map((name) => {
-        const index = columnIndex(columns, name);
-        return { index, isInstant: columns[index]!.kind === 'instant' };
-      });
+      described = columns;
+      indexes = names.map((name) => columnIndex(columns, name));
       values = undefined;
       view = undefined; // rows of a run that is begun anew are gone
     },
@@ -36,7 +33,7 @@ export function createLastRow(names: readonly string[]): LastRow {
       at = rowAt;
     },
     pieceEnd() {
-      if (view) values = valuesAt(view, at, wanted);
+      if (view) values = valuesAt(described, indexes, view, at);
       view = undefined;
     },
     values() {
@@ -46,22 +43,21 @@ export function createLastRow(names: readonly string[]): LastRow {
   };
 }
 
-interface Wanted {
-  readonly index: number;
-  readonly isInstant: boolean;
-}
-
-function valuesAt(view: DataView<ArrayBuffer>, rowAt: number, wanted: readonly Wanted[]): (string | null)[] {
+function valuesAt(
+  columns: readonly Column[],
+  indexes: readonly number[],
+  view: DataView<ArrayBuffer>,
+  rowAt: number,
+): (string | null)[] {
   const starts: number[] = [];
   let at = rowAt + 2;
   for (let left = view.getUint16(rowAt); left > 0; left--) {
     starts.push(at);
     at += 4 + Math.max(0, view.getInt32(at));
   }
-  return wanted.map(({ index, isInstant }) => {
+  return indexes.map((index) => {
     const start = starts[index]!;
     const length = view.getInt32(start);
-    if (length < 0) return null;
-    return isInstant ? instantText(view, start + 4) : textAt(view, start + 4, length);
+    return length < 0 ? null : valueText(columns[index]!, view, start + 4, length);
   });
 }

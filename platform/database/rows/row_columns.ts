@@ -1,5 +1,7 @@
 /** What PostgreSQL says of a result's columns (RowDescription), and how the writers treat each type. */
-import { HEADER_BYTES } from '../wire_messages.ts';
+import { HEADER_BYTES, RESULT_FORMAT } from '../wire_messages.ts';
+import { textAt } from './byte_output.ts';
+import { instantText } from './instant_text.ts';
 
 /**
  * How a type's text is to be read.
@@ -35,6 +37,14 @@ export function columnIndex(columns: readonly Column[], name: string): number {
   return index;
 }
 
+/** A value as text: PostgreSQL's, or RFC 3339 of an instant in binary form. */
+export const valueText = (
+  { kind }: Column,
+  view: DataView<ArrayBuffer>,
+  at: number,
+  length: number,
+): string => (kind === 'instant' ? instantText(view, at) : textAt(view, at, length));
+
 /** By pg_type.oid, from src/include/catalog/pg_type.dat: built-in types keep their number for good. */
 const KINDS = new Map<number, ColumnKind>([
   [16, 'boolean'],
@@ -64,7 +74,6 @@ const KINDS = new Map<number, ColumnKind>([
 ]);
 
 const TIMESTAMPTZ = 1184;
-const TEXT_FORMAT = 0;
 
 /** Behind each name: table, column number, type, its size, its modifier, the format. */
 const BYTES_BEHIND_NAME = 4 + 2 + 4 + 2 + 4 + 2;
@@ -103,7 +112,7 @@ function parseColumns(bytes: Buffer): readonly Column[] {
 }
 
 function kindOf(name: string, type: number, format: number): ColumnKind {
-  if (format === TEXT_FORMAT) return KINDS.get(type) ?? 'text';
+  if (format === RESULT_FORMAT.text) return KINDS.get(type) ?? 'text';
   if (type === TIMESTAMPTZ) return 'instant';
   throw new Error(`column ${name} was asked for in binary form, in which only a timestamptz is read`);
 }

@@ -7,11 +7,11 @@
  */
 
 import type { Reading, RowQuery } from '../row_stream.ts';
-import { type ByteOutput, type CopyValue, reserve, textAt, writeText } from './byte_output.ts';
+import { type ByteOutput, type CopyValue, reserve, writeText } from './byte_output.ts';
 import { copyEverydayCell, csvCell } from './csv_cell.ts';
-import { instantText, writeInstant } from './instant_text.ts';
+import { writeInstant } from './instant_text.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
-import { type Column, columnIndex } from './row_columns.ts';
+import { type Column, columnIndex, valueText } from './row_columns.ts';
 
 /** How the values of a column become cells. NULL is an empty cell, whatever they say. */
 export interface CellRules {
@@ -75,8 +75,8 @@ export function csvReading(query: RowQuery, out: ByteOutput, options: CsvOptions
 }
 
 interface RuledColumn {
+  readonly column: Column;
   readonly rules: CellRules;
-  readonly isInstant: boolean;
 }
 
 function ruledColumns(
@@ -84,10 +84,10 @@ function ruledColumns(
   named: Readonly<Record<string, CellRules>> = {},
 ): readonly RuledColumn[] {
   for (const name of Object.keys(named)) columnIndex(columns, name);
-  return columns.map(({ name, kind }) => {
-    const isInstant = kind === 'instant';
-    return { isInstant, rules: named[name] ?? (isInstant ? INSTANT_RULES : TEXT_RULES) };
-  });
+  return columns.map((column) => ({
+    column,
+    rules: named[column.name] ?? (column.kind === 'instant' ? INSTANT_RULES : TEXT_RULES),
+  }));
 }
 
 const COMMA = 0x2c;
@@ -109,11 +109,11 @@ function writeRecord(
     const length = from.getInt32(valueAt);
     valueAt += 4;
     if (length < 0) continue;
-    const { rules, isInstant } = columns[i]!;
+    const { column, rules } = columns[i]!;
     const cellEnd = rules.bytes(from, valueAt, out.view, out.at, length);
     if (cellEnd >= 0) out.at = cellEnd;
     else {
-      writeText(out, rules.text(isInstant ? instantText(from, valueAt) : textAt(from, valueAt, length)));
+      writeText(out, rules.text(valueText(column, from, valueAt, length)));
       reserve(out, room);
     }
     valueAt += length;
