@@ -5,7 +5,6 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +15,7 @@ import { findPrograms, missingPrograms } from '#engines/cluster/programs.ts';
 import { run } from '#engines/processes.ts';
 import type { Answer, Order } from './connections_worker.ts';
 import { runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
+import { memoryKb } from './program.ts';
 import type { Login } from './raw_client.ts';
 import { benchOptions, finish, quantile, type Row, skip } from './report.ts';
 
@@ -203,15 +203,16 @@ async function memoryRows(): Promise<Row[]> {
           ?.sessions
       : undefined;
     // HAProxy is a master and its worker; the worker has the clients.
-    const resident = Math.max(...groupMembers(part.process.pid).map(residentMb));
+    const resident = Math.max(...(await Promise.all(groupMembers(part.process.pid).map(residentMb))));
     rows.push([name, resident, sessions ?? '']);
   }
   return rows;
 }
 
-function residentMb(pid: number): number {
-  const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Math.round(Number(kilobytes) / 1_000);
+async function residentMb(pid: number): Promise<number> {
+  const kilobytes = await memoryKb(pid, 'VmRSS');
+  if (kilobytes === undefined) throw new Error(`nobody tells the memory of process ${pid}`);
+  return Math.round(kilobytes / 1_000);
 }
 
 function tellAll(order: (worker: number) => Order): Promise<Answer[]> {

@@ -9,7 +9,6 @@
  * benchmark fails where they differ. Both ends and the database share the machine.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +20,7 @@ import { createKey } from '#services/calls/api/keys.ts';
 import { recordsOfCalls } from '#services/calls/store/calls.ts';
 import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import { fillCalls } from './page_calls.ts';
-import { endChild, said, startProgram } from './program.ts';
+import { endChild, memoryKb, said, startProgram } from './program.ts';
 import { benchOptions, finish, quantile, type Row, ratio } from './report.ts';
 
 const I_ACCOUNT = 1;
@@ -45,13 +44,12 @@ interface Server {
 
 await runBench(async (atEnd) => {
   const folder = await temporaryFolder(atEnd);
-  const settings = { shared_buffers: '512MB', max_wal_size: '4GB' };
-  const starting = startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline', settings });
+  const starting = startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline' });
   const { url } = await stoppedAtEnd(atEnd, starting);
   const service = await startService(url, atEnd);
   const peer = await startPeer(url, service.key, atEnd);
 
-  const idle = memory('VmRSS', service);
+  const idle = await memory('VmRSS', service);
   const ourFile = await wholeFile(service);
   if (ourFile !== (await wholeFile(peer))) throw new Error('the two files differ');
   const lines = ourFile.split('\r\n').length - 2;
@@ -79,7 +77,7 @@ await runBench(async (atEnd) => {
       memoryUsed,
     ];
   };
-  const peak = memory('VmHWM', service);
+  const peak = await memory('VmHWM', service);
   finish(
     options,
     `${rows} calls of one account (${Math.round(ourFile.length / 1e6)} MB) as CSV`,
@@ -88,7 +86,7 @@ await runBench(async (atEnd) => {
       row('export', 'export', `${peak} peak, ${idle} before`),
       row(`export, times in ${OTHER_ZONE}`, 'zone'),
       row('COPY, thrown away', 'copy'),
-      row('Fastify + pg, calls as values', 'values', `${memory('VmHWM', peer)} peak`),
+      row('Fastify + pg, calls as values', 'values', `${await memory('VmHWM', peer)} peak`),
     ],
     [
       {
@@ -175,9 +173,7 @@ async function timeOfCopy(url: string): Promise<number> {
 }
 
 /** What the kernel says of a process, where it is Linux. */
-function memory(field: 'VmRSS' | 'VmHWM', { pid }: Server): string {
-  const file = `/proc/${pid}/status`;
-  if (!existsSync(file)) return 'unknown';
-  const kilobytes = Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(file, 'utf8'))?.[1]);
-  return `${Math.round(kilobytes / 1024)} MB`;
+async function memory(field: 'VmRSS' | 'VmHWM', { pid }: Server): Promise<string> {
+  const kilobytes = await memoryKb(pid, field);
+  return kilobytes === undefined ? 'unknown' : `${Math.round(kilobytes / 1024)} MB`;
 }

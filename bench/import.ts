@@ -5,7 +5,6 @@
  *   COPY     of what the import stored, already clean, from a file: into calls.cdrs alone, and with both usage tables
  */
 import { createReadStream, createWriteStream, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
@@ -13,7 +12,7 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { startPostgres } from '#engines/postgres.ts';
 import { writeAsteriskRows } from './asterisk_rows.ts';
 import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
-import { endChild, startProgram } from './program.ts';
+import { endChild, memoryKb, startProgram } from './program.ts';
 import { benchOptions, finish, ratio } from './report.ts';
 
 const TABLES = ['calls.cdrs', 'calls.usage_quarters', 'calls.usage_days'];
@@ -68,17 +67,16 @@ async function runImport(file: string, env: NodeJS.ProcessEnv, atEnd: AtEnd): Pr
   const child = startProgram(['import', 'cdrs', file, '--create-accounts', '--country', 'DE', '--json'], env);
   atEnd(() => endChild(child));
   let out = '';
-  let memoryKb = 0;
+  let peakKb = 0;
   child.stdout!.on('data', (chunk) => (out += chunk));
   child.stderr!.pipe(process.stderr);
   const poll = setInterval(async () => {
-    const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
-    memoryKb = Math.max(memoryKb, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0));
+    peakKb = Math.max(peakKb, (await memoryKb(child.pid!, 'VmHWM')) ?? 0);
   }, MEMORY_POLL_MS);
   const code = await new Promise((done) => child.on('close', done));
   clearInterval(poll);
   if (code !== 0) throw new Error(`the import ended with ${code}: ${out}`);
-  return { perSecond: JSON.parse(out).per_second, memoryMb: Math.round(memoryKb / 1024) };
+  return { perSecond: JSON.parse(out).per_second, memoryMb: Math.round(peakKb / 1024) };
 }
 
 async function copyClean(url: string, folder: string, atEnd: AtEnd): Promise<{ calls: number; all: number }> {

@@ -139,8 +139,7 @@ await runBench(async (atEnd) => {
 });
 
 async function ownPostgres(folder: string, atEnd: AtEnd): Promise<string> {
-  const settings = { shared_buffers: '512MB', max_wal_size: '4GB' };
-  const starting = startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline', settings });
+  const starting = startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline' });
   return (await stoppedAtEnd(atEnd, starting)).url;
 }
 

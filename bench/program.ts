@@ -50,3 +50,13 @@ export async function processorMs({ pid }: ChildProcess): Promise<number> {
     .slice(11, 13);
   return (Number(utime) + Number(stime)) * TICK_MS;
 }
+
+/**
+ * What a process has in memory (VmRSS), or has had at most (VmHWM), in kilobytes as proc(5) counts them.
+ * @returns undefined where the system does not tell, or the process has ended
+ */
+export async function memoryKb(pid: number, field: 'VmRSS' | 'VmHWM'): Promise<number | undefined> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const found = new RegExp(`${field}:\\s+(\\d+)`).exec(status);
+  return found ? Number(found[1]) : undefined;
+}
