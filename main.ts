@@ -1,18 +1,21 @@
 /** Where `trunkline` starts. Its commands are in cli/. */
+import { endedBy, endWithLauncher, statusOf } from '#cli/ending_signals.ts';
 import { explainFailure } from '#cli/failure.ts';
+import { guardOutput, isOutputError, note } from '#cli/print.ts';
 import { createProgram } from '#cli/program.ts';
 import { restartForImport } from '#cli/restart.ts';
 
-// A reader that has gone, as after `| head`, must not end a program that others use: what is left to say goes nowhere.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+guardOutput();
 
 try {
   const command = process.argv[2];
   if (command === 'import') restartForImport();
+  endWithLauncher();
   await (await createProgram(command)).parseAsync();
 } catch (error) {
-  process.stderr.write(`trunkline: ${explainFailure(error)}\n`);
-  process.exitCode = 1;
+  if (!isOutputError(error)) {
+    note(`trunkline: ${explainFailure(error)}`);
+    const signal = endedBy();
+    process.exitCode = signal ? statusOf(signal) : 1;
+  }
 }

@@ -6,19 +6,38 @@
  *   monitor              needs none of them, so that it can tell of any that is down
  */
 import { join } from 'node:path';
-import type { Config } from '#config';
-import { startCluster } from '#engines/cluster/cluster.ts';
-import { runningTier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
-import { EMBEDDED_DATABASE, postgresFolder } from '#engines/postgres.ts';
-import { keepPostgres } from '#engines/postgres_keeper.ts';
-import { createPool, waitForPostgres } from '#platform/database/pool.ts';
+import { type Config as ConfigOf, readConfig as readConfigOf } from '#config';
+import { type Volume, volumesOf } from '#engines/cluster/space.ts';
+import { runningTier, type Tier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
+import { EMBEDDED_DATABASE, hasCluster, postgresFolder } from '#engines/postgres.ts';
+import { type KeeperEvent, keepPostgres } from '#engines/postgres_keeper.ts';
+import { primaryVolumes } from '#engines/primary_volumes.ts';
+import type { FindKey } from '#platform/access/authenticator.ts';
+import { auditTrail } from '#platform/database/audit.ts';
+import { listBackups } from '#platform/database/backup/backup_files.ts';
+import { backupTimesText, startScheduledBackups } from '#platform/database/backup/scheduled.ts';
+import { bringUpToDate } from '#platform/database/migrate.ts';
+import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
+import { listeningAt } from '#platform/http/address.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
+import { makeDataFolder } from '#platform/lifecycle/own_files.ts';
+import { version } from '#platform/lifecycle/version.ts';
+import { type AnyService, backedUpOf, runningOf, schemasOf } from '#platform/service/definition.ts';
+import { type RunningService, startService } from '#platform/service/service.ts';
+import type { DatabaseParts, DatabaseSettings, ServiceParts } from '#platform/service/tools.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { type Calls, startCalls } from '#services/calls/module.ts';
-import { bringUpToDate } from '#services/calls/schema.ts';
-import { type MonitorService, startMonitor } from '#services/monitor/module.ts';
+import { createRoom, type PrimaryDisk, type Room } from '#services/calls/intake/room.ts';
+import { closedFrom } from '#services/calls/store/account_life.ts';
+import { formerKeys } from '#services/calls/store/former_keys.ts';
+import { rightsOfClaims } from '#services/identity/contract.ts';
+import { findKey, type KeyPlaces } from '#services/identity/keys.ts';
+import type { BackupSource } from '#services/monitor/backup_reader.ts';
+import { DISK_TIMEOUT_MS, type Disk, type DiskSource, exportedDisks } from '#services/monitor/disk_reader.ts';
+import { keepersOf } from '#services/monitor/keepers.ts';
+import type { ServiceSource } from '#services/monitor/service_reader.ts';
+import type { MonitorSettings } from '#services/monitor/settings.ts';
 
 /** The database that the program runs on, embedded or of the provider's own. */
 export interface PostgresPart {
@@ -41,12 +60,51 @@ export interface SystemOptions {
 export interface Parts {
   postgres: PostgresPart;
   schema: { readonly ran: readonly string[] };
-  calls: Calls;
-  monitor: MonitorService;
+  /** Back-ups that are made by themselves, in words; null: none are. */
+  backups: { readonly times: string | null };
+  /** Every service that runs, by its name. */
+  [service: string]: unknown;
 }
 
-/** Modules that `trunkline serve` can be asked for; the others come along where they are needed. */
-export const SERVICES = ['calls', 'monitor'] as const;
+/** The services among what runs. */
+export const servicesIn = (
+  parts: Partial<Parts>,
+): { readonly name: string; readonly running: RunningService }[] =>
+  runningOf(SERVICES).flatMap(({ name }) => {
+    const running = parts[name] as RunningService | undefined;
+    return running ? [{ name, running }] : [];
+  });
+
+/** THE list of services: migrations, back-ups, `doctor`, `up`, `serve` and the tests' template are derived from it. */
+export const SERVICES = [
+  (await import('#services/calls/service.ts')).calls,
+  (await import('#services/identity/service.ts')).identity,
+  (await import('#services/monitor/service.ts')).monitor,
+] as const;
+
+type ServiceName = (typeof SERVICES)[number]['name'];
+
+/** What the program and its services are set to. */
+export type Config = ConfigOf<typeof SERVICES>;
+
+/** @throws ConfigError naming all that is wrong */
+export const readConfig = (environment: Readonly<Record<string, string | undefined>>): Config =>
+  readConfigOf(environment, SERVICES);
+
+/** The tables of all services. */
+export const SCHEMAS = schemasOf(SERVICES);
+
+/** Every service with tables keeps an audit trail. */
+export const AUDIT_TRAILS = SCHEMAS.map(({ schema }) => auditTrail(schema));
+
+/** What the calls service tells identity of keys: those that it has kept, and whose accounts are closed. */
+const callsOfKeys = { formerKeys, closedFrom };
+
+/** Where keys are kept, on the program's one database. */
+export const keyPlaces = (pool: Pool): KeyPlaces => ({ pool, calls: { pool, ...callsOfKeys } });
+
+/** Finds a key wherever it is kept. */
+export const findAnyKey: FindKey = (session, hash) => findKey(session, callsOfKeys, hash);
 
 /** The modules, for one configuration. */
 export function systemModules(config: Config, options: SystemOptions): AnyModule<Parts>[] {
@@ -62,10 +120,12 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
       if (url)
         return { url, replicaUrls: config.DATABASE_REPLICA_URL, embedded: false, what: 'DATABASE_URL' };
       if (options.cluster) {
+        await prepareDataFolder(config);
         const data = tierFolder(config);
         const running = await runningTier(config);
         if (running) return tierPart(running, `PostgreSQL tier in ${data}, which ran already and stays up`);
         const log = logger('tier');
+        const { startCluster } = await import('#engines/cluster/cluster.ts');
         const cluster = await startCluster({
           data,
           portBase: options.clusterPortBase,
@@ -78,6 +138,7 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
         lifetime.onStop('PostgreSQL tier', cluster.stop);
         return tierPart(cluster, `PostgreSQL tier in ${data}`);
       }
+      await prepareDataFolder(config);
       const log = logger('postgres');
       const embedded = await keepPostgres(
         {
@@ -86,8 +147,10 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
           port: config.EMBEDDED_POSTGRES_PORT || undefined,
         },
         systemClock,
-        (event, error) =>
-          event === 'restarted' ? log.info('up again') : log.error({ reason: error && String(error) }, event),
+        (event, error) => {
+          const { level, words } = POSTGRES_EVENTS[event];
+          log[level]({ reason: error && String(error) }, words);
+        },
       );
       lifetime.onStop('embedded PostgreSQL', embedded.stop);
       const what = `embedded PostgreSQL in ${config.DATA_DIR}`;
@@ -110,116 +173,217 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
         const report = (attempt: number, error: unknown) =>
           logger('schema').warn({ attempt, reason: errorText(error) }, 'PostgreSQL does not answer yet');
         await waitForPostgres(pool, systemClock, report, lifetime.stopping);
-        return { ran: await bringUpToDate(pool, needs.postgres) };
+        return { ran: await bringUpToDate(pool, SCHEMAS, needs.postgres) };
       } finally {
         await pool.end();
       }
     },
   };
 
-  const calls: Module<Parts, 'calls', 'postgres' | 'schema'> = {
-    name: 'calls',
+  const backups: Module<Parts, 'backups', 'postgres' | 'schema'> = {
+    name: 'backups',
     needs: ['postgres', 'schema'],
-    purpose: 'the API of calls and consumption',
-    start: (needs, lifetime) =>
-      startCalls(
-        {
-          settings: callsSettings(config),
-          databaseUrl: needs.postgres.url,
-          replicaUrls: needs.postgres.replicaUrls,
-          clock: systemClock,
-          random: Math.random,
-          logger: logger('calls'),
-        },
-        lifetime,
-      ),
+    purpose: 'makes back-ups into BACKUP_DIR, where BACKUP_AT says when',
+    start: async ({ postgres: { url } }, lifetime) => {
+      const { BACKUP_AT: times, BACKUP_DIR: folder, BACKUP_KEEP: keep, BACKUP_KEY: secret } = config;
+      if (!times) return { times: null };
+      if (!folder) throw new Error('BACKUP_AT: set BACKUP_DIR as well, the folder to write into');
+      await listBackups(folder);
+      const needs = { url, services: backedUpOf(SERVICES), folder, times, keep, program: version, secret };
+      startScheduledBackups({ ...needs, clock: systemClock, logger: logger('backups') }, lifetime);
+      return { times: backupTimesText(times) };
+    },
   };
 
-  const monitor: Module<Parts, 'monitor', never> = {
-    name: 'monitor',
-    needs: [],
-    purpose: 'watches the PostgreSQL tier and the services, and tells people',
-    start: async (_needs, lifetime) =>
-      startMonitor(
-        {
-          settings: await monitorSettings(config),
-          clock: systemClock,
-          random: Math.random,
-          logger: logger('monitor'),
-        },
-        lifetime,
-      ),
-  };
-
-  return [postgres, schema, calls, monitor];
+  return [postgres, schema, ...runningOf(SERVICES).map((service) => serviceModule(service, config)), backups];
 }
+
+/** What `system.ts` gives single services beside what every service is given. */
+const OWN_PARTS: Readonly<Record<string, (config: Config, postgres?: PostgresPart) => Promise<object>>> = {
+  calls: async (config, postgres) => {
+    return { room: primaryRoom(config, postgres!.url) };
+  },
+  monitor: async (config) => {
+    await prepareDataFolder(config);
+    return { settings: await monitorSettings(config) };
+  },
+};
+
+/** A service as a module of the program. */
+function serviceModule(service: AnyService, config: Config): AnyModule<Parts> {
+  return {
+    name: service.name,
+    needs: service.migrations ? ['postgres', 'schema'] : [],
+    purpose: service.purpose,
+    start: async ({ postgres }: Pick<Parts, 'postgres'>, lifetime) => {
+      const parts = {
+        settings: { ...sharedSettings(config), ...config[service.name as ServiceName] },
+        clock: systemClock,
+        random: Math.random,
+        logger: createLogger(service.name, config.LOG_LEVEL),
+        ...(service.migrations && {
+          databaseUrl: postgres.url,
+          replicaUrls: postgres.replicaUrls,
+          findKey: findAnyKey,
+          rightsOf: rightsOfClaims,
+        }),
+        ...(await OWN_PARTS[service.name]?.(config, postgres)),
+      };
+      return startService(
+        service,
+        parts as unknown as ServiceParts<DatabaseSettings> & DatabaseParts,
+        lifetime,
+      );
+    },
+  };
+}
+
+/** What happens to the embedded PostgreSQL, as the log says it. */
+const POSTGRES_EVENTS = {
+  died: { level: 'error', words: 'died' },
+  restarted: { level: 'info', words: 'up again' },
+  restart_failed: { level: 'error', words: 'restart failed' },
+  ballast_released: {
+    level: 'error',
+    words: 'its disk is full: it was started with the room of the ballast file, which is gone; make room',
+  },
+  ballast_made: { level: 'info', words: 'a ballast file of 64 MiB keeps room for it on a full disk' },
+  ballast_failed: { level: 'warn', words: 'the ballast file could not be made' },
+} as const satisfies Record<KeeperEvent, { level: 'info' | 'warn' | 'error'; words: string }>;
 
 function tierPart({ writeUrl, readUrl }: TierAddresses, what: string): PostgresPart {
   return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what };
 }
 
-function callsSettings(config: Config): Parameters<typeof startCalls>[0]['settings'] {
+/** What every service is set to, unless its own settings say otherwise. */
+function sharedSettings(config: Config): Omit<DatabaseSettings, 'port' | 'poolSize' | 'heavySlots'> {
   return {
     host: config.HOST,
-    port: config.CALLS_PORT,
     corsOrigins: config.CORS_ORIGINS,
-    poolSize: config.CALLS_POOL_SIZE,
+    trustedProxies: config.TRUSTED_PROXIES,
     queueOrder: config.QUEUE_ORDER,
-    earlyProbe: config.BREAKER_EARLY_PROBE,
     queryTimeoutMs: config.QUERY_TIMEOUT_MS,
     connectionLifetimeMs: config.POOL_MAX_LIFETIME_S * 1000,
     maxReplicaLagS: config.MAX_REPLICA_LAG_S,
-    bodyLimitBytes: config.BODY_LIMIT_MB * 1_000_000,
     rateLimitPerMinute: config.RATE_LIMIT_PER_MINUTE,
     jwksUrl: config.JWKS_URL,
     jwtIssuer: config.JWT_ISSUER,
     jwtAudience: config.JWT_AUDIENCE,
-    retentionMonths: config.CDR_RETENTION_MONTHS,
     shutdownGraceMs: config.SHUTDOWN_GRACE_MS,
-    newAccounts: { currency: config.DEFAULT_CURRENCY, timeZone: config.IMPORT_TIME_ZONE },
   };
 }
+
+/** What DATA_DIR holds: the embedded server, a tier, the monitor's key and state. */
+const IN_DATA_FOLDER = ['postgres', 'cluster', 'monitor'];
+
+/** Makes DATA_DIR, for its owner's eyes alone. @throws Error when it can't be one */
+export const prepareDataFolder = (config: Pick<Config, 'DATA_DIR'>): Promise<void> =>
+  makeDataFolder(config.DATA_DIR, IN_DATA_FOLDER);
 
 export const monitorFolder = (config: Config) => join(config.DATA_DIR, 'monitor');
 
-/** Where this machine reaches its own services, as it stands in a URL: what listens everywhere is asked on loopback. */
-export function reachableHost({ HOST }: Pick<Config, 'HOST'>): string {
-  const host = ['0.0.0.0', '::'].includes(HOST) ? '127.0.0.1' : HOST;
-  return host.includes(':') ? `[${host}]` : host;
+/** The services of this installation, but the monitor itself. A port that is chosen at the start is not known here. */
+function watchedServices(config: Config): ServiceSource[] {
+  return runningOf(SERVICES).flatMap(({ name }) => {
+    const { port } = config[name as ServiceName];
+    return name === 'monitor' || port === 0 ? [] : [{ name, url: listeningAt(config.HOST, port) }];
+  });
 }
 
-async function monitorSettings(config: Config): Promise<Parameters<typeof startMonitor>[0]['settings']> {
-  const calls = { name: 'calls', url: `http://${reachableHost(config)}:${config.CALLS_PORT}` };
-  // A port that is chosen at the start is not known here.
-  const own = config.CALLS_PORT === 0 ? [] : [calls];
+/** The monitor's settings, with what is known of this installation where they leave it open. */
+async function monitorSettings(config: Config): Promise<MonitorSettings> {
+  const running = await runningTier(config);
+  const tier = watchedTier(running);
+  const { haproxies, doors, bouncers, services } = config.monitor;
+  const given = <T>(list: readonly T[], otherwise: readonly T[]) =>
+    (list.length > 0 ? list : otherwise) as T[];
   return {
-    host: config.HOST,
-    port: config.MONITOR_PORT,
+    ...config.monitor,
+    ...{ host: config.HOST, corsOrigins: [], trustedProxies: config.TRUSTED_PROXIES },
     folder: monitorFolder(config),
-    key: config.MONITOR_KEY,
-    haproxies: config.MONITOR_HAPROXY.length > 0 ? config.MONITOR_HAPROXY : await ownHaproxies(config),
-    services: config.MONITOR_SERVICES.length > 0 ? config.MONITOR_SERVICES : own,
-    pollIntervalMs: config.MONITOR_POLL_MS,
-    heartbeat: config.MONITOR_HEARTBEAT,
-    routes: config.ALERT_ROUTES,
-    slackWebhookUrl: config.SLACK_WEBHOOK_URL,
-    pagerDutyKey: config.PAGERDUTY_ROUTING_KEY,
-    pagerDutyUrl: config.PAGERDUTY_URL,
-    webhookUrl: config.ALERT_WEBHOOK_URL,
-    webhookSecret: config.ALERT_WEBHOOK_SECRET,
-    smtpUrl: config.SMTP_URL,
-    emailFrom: config.ALERT_EMAIL_FROM,
-    emailTo: config.ALERT_EMAIL_TO,
-    runbookUrl: config.RUNBOOK_URL,
+    haproxies: given(haproxies, tier.haproxies),
+    doors: given(doors, tier.doors),
+    bouncers: given(bouncers, tier.bouncers),
+    services: given(services, watchedServices(config)),
+    keepers: keepersOf(given(config.monitor.etcd, tier.etcd), running?.parts),
+    disks: await watchedDisks(config, running),
+    backup: watchedBackups(config),
   };
 }
 
-/** Those of the tier that runs in DATA_DIR; none where none runs. */
-async function ownHaproxies(
-  config: Config,
-): Promise<Parameters<typeof startMonitor>[0]['settings']['haproxies']> {
-  const tier = await runningTier(config);
-  return (tier?.layout.haproxies ?? []).map(({ name, host, statsPort, socket }) => {
-    return { name, pageUrl: `http://${host}:${statsPort}/stats`, socket };
-  });
+function watchedBackups({
+  BACKUP_DIR: folder,
+  BACKUP_AT,
+  BACKUP_MAX_AGE_H,
+}: Config): BackupSource | undefined {
+  if (folder === undefined) return undefined;
+  const newest = async () => (await listBackups(folder))[0]?.at;
+  const times = BACKUP_AT ? backupTimesText(BACKUP_AT) : undefined;
+  return { folder, maxAgeS: BACKUP_MAX_AGE_H * 3_600, times, newest };
+}
+
+/** Who tells how full the disks of PostgreSQL are; where it is not of this installation, only the node_exporters named. */
+async function watchedDisks(config: Config, tier: Tier | undefined): Promise<DiskSource[]> {
+  if (config.monitor.databaseDisks.length > 0)
+    return config.monitor.databaseDisks.map(({ name, url, mountpoints }) => {
+      return { node: name, read: exportedDisks(name, url, mountpoints) };
+    });
+  const asDisk = ({ path, sizeBytes, freeBytes }: Volume): Disk => {
+    return { mountpoint: path, sizeBytes, availableBytes: freeBytes };
+  };
+  if (tier)
+    return tier.layout.nodes.map(({ name }) => ({
+      node: name,
+      read: async () => (await tier.space()).find(({ node }) => node === name)?.volumes.map(asDisk) ?? [],
+    }));
+  const isElsewhere = config.DATABASE_URL_CALLS ?? config.DATABASE_URL ?? config.monitor.haproxies[0];
+  if (isElsewhere || !(await hasCluster(postgresFolder(config)))) return [];
+  const folder = join(postgresFolder(config), 'cluster');
+  return [{ node: 'primary', read: async () => (await volumesOf({ folder })).map(asDisk) }];
+}
+
+/**
+ * The room on the disks of the primary that an address leads to, for what takes in files; undefined where nothing is to wait
+ * for it.
+ */
+export function primaryRoom(config: Config, url: string): Room | undefined {
+  const { diskPausePercent: pausePercent } = config.calls;
+  const { databaseDisks: exported } = config.monitor;
+  if (pausePercent === 100) return undefined;
+  const [only, ...others] = exported;
+  const read = async (): Promise<PrimaryDisk[]> => {
+    // Of several, nobody says which one is primary.
+    if (only && others.length === 0) {
+      const { name, url: exporter, mountpoints } = only;
+      const disks = await exportedDisks(name, exporter, mountpoints)(AbortSignal.timeout(DISK_TIMEOUT_MS));
+      return disks.map(({ mountpoint, sizeBytes, availableBytes }) => {
+        return { node: name, path: mountpoint, sizeBytes, freeBytes: availableBytes };
+      });
+    }
+    const found = await primaryVolumes(config, url);
+    return found?.volumes.map((volume) => ({ node: found.node, ...volume })) ?? [];
+  };
+  return createRoom({ read, pausePercent, clock: systemClock });
+}
+
+/** The HAProxy processes, doors, bouncers and etcd of a tier. */
+function watchedTier(
+  tier: Tier | undefined,
+): Pick<MonitorSettings, 'haproxies' | 'doors' | 'bouncers'> & Pick<Config['monitor'], 'etcd'> {
+  if (!tier) return { haproxies: [], doors: [], bouncers: [], etcd: [] };
+  return {
+    etcd: tier.layout.etcds.map(({ name, host, port }) => ({ name, url: `http://${host}:${port}` })),
+    haproxies: tier.layout.haproxies.map(({ name, host, statsPort, socket }) => {
+      return { name, pageUrl: `http://${host}:${statsPort}/stats`, socket };
+    }),
+    doors: [
+      { name: 'writes', url: tier.writeUrl },
+      { name: 'reads', url: tier.readUrl },
+    ],
+    bouncers: tier.layout.bouncers.map(({ name, host, port, upstream }) => ({
+      name,
+      door: upstream === 'leader' ? 'writes' : 'reads',
+      url: `postgresql://trunkline_stats:${tier.secrets.bouncerStats}@${host}:${port}/pgbouncer`,
+    })),
+  };
 }

@@ -171,7 +171,7 @@ async function loseABouncer(): Promise<{ displaced: number; backMs: number }> {
   await tellAll(() => ({ do: 'return' }));
   await cluster.hold(VICTIM);
   const { pid } = await cluster.processOf(VICTIM);
-  const rows = (await Promise.all(cluster.layout.haproxies.map(statistics))).flat();
+  const rows = (await Promise.all(cluster.layout.haproxies.map((haproxy) => statistics(haproxy)))).flat();
   const displaced = sum(
     rows.filter((row) => row.proxy === 'bouncers' && row.server === VICTIM).map((row) => row.sessions),
   );

@@ -10,11 +10,14 @@
  * all alike. Answers of both ways are compared, and the benchmark fails where they differ. consumption_calls.ts says
  * what the calls are. TMPDIR names another disk where this one is short.
  */
+
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startPostgres } from '#engines/postgres.ts';
 import { createPool, type Pool } from '#platform/database/pool.ts';
-import { createKey } from '#services/calls/api/keys.ts';
+import { THE_PROGRAM } from '#services/calls/store/audit.ts';
+import { createKey } from '#services/identity/keys.ts';
+import { keyPlaces } from '#system';
 import { type Asker, assertSame, createAsker, type Days, plainSum } from './consumption_answers.ts';
 import { fillCalls, SERVER_SETTINGS, SHARE, ZONE } from './consumption_calls.ts';
 import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
@@ -117,9 +120,13 @@ async function prepare(folder: string, calls: number, atEnd: AtEnd): Promise<Siz
   });
   const pool = createPool({ url, applicationName: 'bench', size: 2, onIdleError: () => undefined });
   atEnd(() => pool.end());
-  const { key } = await createKey(pool, {
-    ...{ name: 'bench', scope: 'customer', iAccount: I_ACCOUNT, expiresAt: null },
-  });
+  const { key } = await createKey(
+    keyPlaces(pool),
+    {
+      ...{ name: 'bench', scope: 'customer', iAccount: I_ACCOUNT, expiresAt: null },
+    },
+    THE_PROGRAM,
+  );
   const service = startProgram(['serve', 'calls'], {
     PATH: process.env.PATH,
     DATABASE_URL: url,

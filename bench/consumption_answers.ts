@@ -76,7 +76,7 @@ export async function plainSum(
   const began = performance.now();
   const { rows } = await pool.query<Sums & { day: string; currency: string; amount: string | null }>(
     `SELECT (start_time AT TIME ZONE $2)::date::text AS day, currency, count(*) AS calls,
-       count(connect_time) AS answered, sum(duration_s)::float8 AS seconds,
+       count(*) FILTER (WHERE result = 'answered') AS answered, sum(duration_s)::float8 AS seconds,
        sum(billed_duration_s)::float8 AS billed_seconds, trim_scale(sum(cost))::text AS amount
      FROM calls.cdrs
      WHERE i_account = $1 AND start_time >= $3::timestamp AT TIME ZONE $2 AND start_time < $4::timestamp AT TIME ZONE $2

@@ -7,10 +7,10 @@
  * Each month is a transaction of its own: rows first, then the indexes that the product has, then ATTACH; usage is summed
  * from the rows by SQL, by the rules of services/calls/intake/usage.ts.
  */
-import { migrate } from '#platform/database/migrate.ts';
+import { migrateAll } from '#platform/database/migrate.ts';
 import { createPool, type Pool, withTransaction } from '#platform/database/pool.ts';
 import { addMonths, type Month, startOfMonth } from '#services/calls/partitions.ts';
-import { callsMigrations } from '#services/calls/schema.ts';
+import { SCHEMAS } from '#system';
 
 export const ACCOUNTS = 1_000;
 /** Of account 1, of all calls. */
@@ -50,7 +50,7 @@ export async function fillCalls(
     onIdleError: () => undefined,
   });
   try {
-    await migrate(pool, callsMigrations);
+    await migrateAll(pool, SCHEMAS);
     await pool.query(
       `INSERT INTO calls.accounts (i_account, code, name, currency, time_zone, country)
        SELECT n, 'a' || n, 'a' || n, 'EUR', $1, 'DE' FROM generate_series(1, $2::int) n`,
@@ -114,7 +114,7 @@ async function fillMonth(pool: Pool, month: Month, calls: number, indexes: reado
     await client.query(
       `INSERT INTO calls.usage_quarters
        SELECT i_account, date_bin('15 min', start_time, '2000-01-01Z'), direction, coalesce(country, ''), currency,
-         count(*), count(connect_time), count(*) FILTER (WHERE billed_duration_s > 0),
+         count(*), count(*) FILTER (WHERE result = 'answered'), count(*) FILTER (WHERE billed_duration_s > 0),
          count(*) FILTER (WHERE result = 'failed'), sum(duration_s), sum(billed_duration_s), sum(cost)
        FROM ${table} GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`,
     );

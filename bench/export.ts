@@ -8,6 +8,7 @@
  * All in turn, several rounds; a way's figure is its middle round. First the files of both servers are compared, and the
  * benchmark fails where they differ. Both ends and the database share the machine.
  */
+
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -16,8 +17,10 @@ import pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { startPostgres } from '#engines/postgres.ts';
 import { createPool } from '#platform/database/pool.ts';
-import { createKey } from '#services/calls/api/keys.ts';
-import { recordsOfCalls } from '#services/calls/store/calls.ts';
+import { THE_PROGRAM } from '#services/calls/store/audit.ts';
+import { CALL_COLUMNS, recordsOfCalls } from '#services/calls/store/calls.ts';
+import { createKey } from '#services/identity/keys.ts';
+import { keyPlaces } from '#system';
 import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import { fillCalls } from './page_calls.ts';
 import { endChild, memoryKb, said, startProgram } from './program.ts';
@@ -104,7 +107,7 @@ async function startService(url: string, atEnd: AtEnd): Promise<Server> {
   atEnd(() => pool.end());
   await fillCalls(pool, rows, 1);
   const wanted = { name: 'bench', scope: 'customer', iAccount: I_ACCOUNT, expiresAt: null } as const;
-  const { key } = await createKey(pool, wanted);
+  const { key } = await createKey(keyPlaces(pool), wanted, THE_PROGRAM);
   const service = startProgram(['serve', 'calls'], {
     ...process.env,
     DATABASE_URL: url,
@@ -161,7 +164,13 @@ function timeOfFile({ url, key }: Server, more = ''): Promise<number> {
 }
 
 async function timeOfCopy(url: string): Promise<number> {
-  const { sql, parameters } = recordsOfCalls({ iAccount: I_ACCOUNT, type: 'all' }, 'desc', undefined, rows);
+  const { sql, parameters } = recordsOfCalls(
+    CALL_COLUMNS,
+    { iAccount: I_ACCOUNT, type: 'all' },
+    'desc',
+    undefined,
+    rows,
+  );
   const whole = sql.replace(/\$(\d+)/g, (_, n) => String(parameters[Number(n) - 1]));
   const client = new pg.Client({ connectionString: url });
   await client.connect();

@@ -7,7 +7,8 @@ import { Readable } from 'node:stream';
 import { fastify } from 'fastify';
 import { createPool, withSession } from '#platform/database/pool.ts';
 import { BATCH_CALLS } from '#services/calls/api/calls_batch.ts';
-import { CSV_HEADER, csvLine } from '#services/calls/api/calls_csv.ts';
+import { csvLine, PLAIN_CALLS } from '#services/calls/api/calls_csv.ts';
+import { csvHeader } from '#services/calls/api/csv_form.ts';
 import { type Place, pageOfCalls } from '#services/calls/store/calls.ts';
 import { zoneClock } from '#services/calls/time/zone_clock.ts';
 
@@ -28,11 +29,11 @@ server.get('/cdrs', async (request, reply) => {
 process.stdout.write(`${new URL(await server.listen({ port: 0, host: '127.0.0.1' })).port}\n`);
 
 async function* file(iAccount: number): AsyncGenerator<string> {
-  yield CSV_HEADER;
+  yield csvHeader(PLAIN_CALLS);
   for (let after: Place | undefined; ; ) {
     const statement = pageOfCalls({ iAccount, type: 'all' }, 'desc', after, BATCH_CALLS);
     const calls = await withSession(pool, (session) => session.rows(statement));
-    yield calls.map((call) => csvLine(call, zone)).join('');
+    yield calls.map((call) => csvLine(call, zone, PLAIN_CALLS)).join('');
     if (calls.length < BATCH_CALLS) return;
     after = calls.at(-1);
   }

@@ -9,7 +9,10 @@
  * is over. Each page keeps its connection for `--work` milliseconds in PostgreSQL (a sleep, in the place of a disk or of another
  * machine's processors): so the connections are what is short, and not the processors, which both ends share here.
  * PostgreSQL counts for itself what it begins: what is begun and not answered in time was for nothing.
+ *
+ * And what customers feel of others who ask for much: the time of pages alone and beside each kind of heavy work.
  */
+
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,10 +20,13 @@ import { promisify } from 'node:util';
 import { startPostgres } from '#engines/postgres.ts';
 import { createPool, type Pool, withSession } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { createKey } from '#services/calls/api/keys.ts';
 import { visibleAccount } from '#services/calls/store/accounts.ts';
+import { THE_PROGRAM } from '#services/calls/store/audit.ts';
 import { pageOfCalls } from '#services/calls/store/calls.ts';
+import { createKey } from '#services/identity/keys.ts';
+import { keyPlaces } from '#system';
 import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
+import { besideHeavyWork } from './overload_beside.ts';
 import type { LoadOrder, LoadReport } from './overload_load.ts';
 import { fillCalls } from './page_calls.ts';
 import { endChild, said, startProgram } from './program.ts';
@@ -41,14 +47,14 @@ const options = benchOptions(
     seconds: 'of each load',
     deadline: 'seconds that a customer waits',
     work: 'milliseconds that a page keeps its connection',
-    only: 'the services with this in their name: fifo, adaptive, pg',
+    only: 'the services with this in their name: fifo, adaptive, pg; or beside: pages beside heavy work',
   },
 );
 const seconds = Number(options.values.seconds);
 const deadlineS = Number(options.values.deadline);
 const workMs = Number(options.values.work);
 const run = promisify(execFile);
-const beside = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+const besideThis = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
 interface Target {
   readonly name: string;
@@ -57,6 +63,10 @@ interface Target {
 }
 
 await runBench(async (atEnd) => {
+  const { only } = options.values;
+  const beside = 'pages beside heavy work'.includes(only!)
+    ? await besideHeavyWork(atEnd, seconds)
+    : { rows: [], headlines: [] };
   const folder = await temporaryFolder(atEnd);
   const starting = startPostgres({ folder: join(folder, 'postgres'), database: 'trunkline' });
   const postgres = await stoppedAtEnd(atEnd, starting);
@@ -82,7 +92,7 @@ await runBench(async (atEnd) => {
     ],
   ];
   const capacity = await measureCapacity(postgres.url);
-  for (const target of targets(postgres.url).filter(({ name }) => name.includes(options.values.only!)))
+  for (const target of targets(postgres.url).filter(({ name }) => name.includes(only!)))
     rows.push(...(await measure(target, pool, customers, capacity, atEnd)));
   const title = `${CONNECTIONS} connections × ${workMs} ms: ${capacity} pages/s at most; ${CUSTOMERS} customers who wait ${deadlineS} s`;
   const headlines = rows
@@ -93,7 +103,7 @@ await runBench(async (atEnd) => {
       ratio: `${ofPeak} of its peak; ${forNothing} of the database's work for nothing`,
       ...(String(name).startsWith('service') && { expected: '≥ 95 %, < 1 %' }),
     }));
-  finish(options, title, rows, headlines);
+  finish(options, title, [...rows, [], ...beside.rows], [...headlines, ...beside.headlines]);
 });
 
 /** Accounts, calls and keys; and a page's cost, by way of the account that every page reads first. */
@@ -101,7 +111,11 @@ async function prepare(pool: Pool): Promise<LoadOrder['customers']> {
   await fillCalls(pool, CALLS);
   const customers = [];
   for (let iAccount = 1; iAccount <= CUSTOMERS; iAccount++) {
-    const { key } = await createKey(pool, { name: 'bench', scope: 'customer', iAccount, expiresAt: null });
+    const { key } = await createKey(
+      keyPlaces(pool),
+      { name: 'bench', scope: 'customer', iAccount, expiresAt: null },
+      THE_PROGRAM,
+    );
     customers.push({ key, path: `/cdrs?i_account=${iAccount}&limit=20&with_total=false` });
   }
   await pool.query(
@@ -168,7 +182,7 @@ function targets(url: string): Target[] {
   const peer: Target = {
     name: 'Fastify + pg',
     start: () =>
-      spawn(process.execPath, [beside('overload_peer.ts'), url, String(CONNECTIONS)], {
+      spawn(process.execPath, [besideThis('overload_peer.ts'), url, String(CONNECTIONS)], {
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
   };
@@ -192,7 +206,7 @@ async function measure(
     const order: LoadOrder = {
       ...{ url, customers, perSecond: load * capacity, warmUpS: WARM_UP_S, seconds, deadlineS },
     };
-    const { stdout } = await run(process.execPath, [beside('overload_load.ts'), JSON.stringify(order)]);
+    const { stdout } = await run(process.execPath, [besideThis('overload_load.ts'), JSON.stringify(order)]);
     const report = JSON.parse(stdout) as LoadReport;
     const work = (await begun(pool)) - before;
     await endChild(server);

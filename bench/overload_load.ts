@@ -69,7 +69,7 @@ await Promise.all(open);
 agent.destroy();
 
 times.sort((a, b) => a - b);
-const at = (share: number) => Math.round(times[Math.floor(times.length * share)] ?? 0);
+const at = (share: number) => Math.round((times[Math.floor(times.length * share)] ?? 0) * 10) / 10;
 const perSecond = (count: number) => Math.round(count / order.seconds);
 const report: LoadReport = {
   offered: perSecond(offered),

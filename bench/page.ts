@@ -18,6 +18,7 @@
  * The table has 36 months. All in turn, several rounds; a way's figure is its middle round. Both ends and the database
  * share the machine.
  */
+
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -27,9 +28,11 @@ import { promisify } from 'node:util';
 import { startPostgres } from '#engines/postgres.ts';
 import { createPool } from '#platform/database/pool.ts';
 import type { RowQuery } from '#platform/database/row_stream.ts';
-import { createKey } from '#services/calls/api/keys.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
+import { THE_PROGRAM } from '#services/calls/store/audit.ts';
 import { callsToWrite, pageOfCalls } from '#services/calls/store/calls.ts';
+import { createKey } from '#services/identity/keys.ts';
+import { keyPlaces } from '#system';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import { type AtEnd, runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import type { LoadResult } from './http_load.ts';
@@ -95,12 +98,16 @@ await runBench(async (atEnd) => {
   const url = options.values.url || (await ownPostgres(folder, atEnd));
   const pool = createPool({ url, applicationName: 'bench', size: 2, onIdleError: () => undefined });
   await fillCalls(pool, Number(options.values.rows));
-  const { key } = await createKey(pool, {
-    name: 'bench',
-    scope: 'operator',
-    iAccount: null,
-    expiresAt: null,
-  });
+  const { key } = await createKey(
+    keyPlaces(pool),
+    {
+      name: 'bench',
+      scope: 'operator',
+      iAccount: null,
+      expiresAt: null,
+    },
+    THE_PROGRAM,
+  );
   await pool.end();
 
   const targets = [{ url, through: '', names: true }];

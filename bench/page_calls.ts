@@ -1,9 +1,9 @@
 /** Calls to page through, in the product's own tables: some accounts' of the last three months, of three years. */
 
-import { migrate } from '#platform/database/migrate.ts';
+import { migrateAll } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
 import { addMonths, ensureMonths, ensureMonthsAhead, monthOf } from '#services/calls/partitions.ts';
-import { callsMigrations } from '#services/calls/schema.ts';
+import { SCHEMAS } from '#system';
 
 export const ACCOUNTS = 100;
 const SPAN_S = 92 * 86_400;
@@ -15,7 +15,7 @@ const MONTHS_BACK = 35;
  * @param accounts by how many accounts the calls are made, in turn
  */
 export async function fillCalls(pool: Pool, rows: number, accounts = ACCOUNTS): Promise<void> {
-  await migrate(pool, callsMigrations);
+  await migrateAll(pool, SCHEMAS);
   const end = Date.now();
   await ensureMonths(
     pool,
@@ -51,5 +51,10 @@ export async function fillCalls(pool: Pool, rows: number, accounts = ACCOUNTS): 
      FROM calls.cdrs GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`,
   );
   await pool.query(`INSERT INTO calls.watermarks (source, last_disconnect) VALUES ('freeswitch-1', now())`);
+  await pool.query(
+    `WITH import AS (INSERT INTO calls.imports (file, format, source, options, told_to, told_at)
+                     VALUES ('POST /cdrs', 'posted', 'freeswitch-1', '{}', now(), now()) RETURNING i_import)
+     INSERT INTO calls.account_sources SELECT i_account, 'freeswitch-1', i_import FROM calls.accounts, import`,
+  );
   await pool.query('VACUUM ANALYZE calls.cdrs, calls.usage_days, calls.accounts');
 }

@@ -6,11 +6,11 @@
 import fastify, { type FastifyReply } from 'fastify';
 import pg from 'pg';
 import postgres from 'postgres';
+import { hashKey } from '#platform/access/key.ts';
 import { createPool, withSession } from '#platform/database/pool.ts';
 import type { RowQuery } from '#platform/database/row_stream.ts';
 import { jsonReading } from '#platform/database/rows/rows_json.ts';
 import { typeParsers } from '#platform/database/types.ts';
-import { hashKey } from '#services/calls/api/keys.ts';
 import { PLACE_COLUMNS, SECONDS_COLUMNS } from '#services/calls/store/calls.ts';
 import { DATABASE_CONNECTIONS, LIMIT, type Peer } from './page_ways.ts';
 
@@ -75,7 +75,10 @@ function pageOf(way: Peer): Page {
       return async (iAccount, duration, _reply, authorization = '') => {
         const ask = async (text: string, value: unknown) => (await pool.query(text, [value])).rows;
         const hash = hashKey(authorization.replace('Bearer ', ''));
-        const [key] = await ask('SELECT * FROM calls.api_keys WHERE hash = $1 AND revoked_at IS NULL', hash);
+        const [key] = await ask(
+          'SELECT * FROM identity.api_keys WHERE hash = $1 AND revoked_at IS NULL',
+          hash,
+        );
         const [account] = await ask('SELECT * FROM calls.accounts WHERE i_account = $1', iAccount);
         if (!key || !account) throw new Error('nobody may see this');
         const rows = await ask(sql, iAccount);

@@ -3,6 +3,7 @@
 // Plain JavaScript, so that an old Node can read it too.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
@@ -11,12 +12,13 @@ const bundled = fileURLToPath(new URL('../node_modules/node/bin/node', import.me
 if (Number(process.versions.node.split('.')[0]) >= 24) {
   await import(main);
 } else if (existsSync(bundled)) {
-  const child = spawn(bundled, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
-  // A terminal sends Ctrl-C to the child as well; `kill` of this process alone must reach it too.
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-  process.on('SIGINT', () => {});
+  // The child ends when the process that it is told of here has gone (cli/ending_signals.ts).
+  const env = { ...process.env, TRUNKLINE_LAUNCHER: String(process.pid) };
+  const child = spawn(bundled, [main, ...process.argv.slice(2)], { stdio: 'inherit', env });
+  // A terminal sends Ctrl-C to the child as well, which takes both for one; `kill` of this process alone must reach it too.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
-    process.exitCode = code ?? 128 + (signal === 'SIGKILL' ? 9 : 15);
+    process.exitCode = code ?? 128 + constants.signals[signal];
   });
 } else {
   process.stderr.write(

@@ -1,11 +1,16 @@
 /** `trunkline accounts`: whose calls there are. */
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
-import { type AccountRow, accountWithCode, changeAccount, createAccount } from '#services/calls/accounts.ts';
+import { tidyCode } from '#services/calls/account_codes.ts';
+import { accountWithCode, changeAccount, codesAlike, createAccount } from '#services/calls/accounts.ts';
 import { listAccounts } from '#services/calls/store/account_edits.ts';
+import type { AccountRow } from '#services/calls/store/account_rows.ts';
+import { closeCommand, renameCommand, reopenCommand } from './accounts_life.ts';
+import { accountsTable, showAccount } from './accounts_table.ts';
 import { withDatabase } from './database.ts';
+import { eraseAccountCommand } from './erase.ts';
 import { asCountry, asCurrency, asTimeZone } from './option_values.ts';
-import { note, print, printJson, table } from './print.ts';
+import { note, print, printJson } from './print.ts';
 
 const PAGE = 1_000;
 
@@ -20,11 +25,15 @@ interface Fields {
 
 export function accountsCommand(): Command {
   return new Command('accounts')
-    .description('whose calls these are: make, show and change accounts')
+    .description('whose calls these are: make, show, change, rename, close and erase accounts')
     .addCommand(createCommand())
     .addCommand(listCommand())
     .addCommand(showCommand())
-    .addCommand(setCommand());
+    .addCommand(setCommand())
+    .addCommand(renameCommand())
+    .addCommand(closeCommand())
+    .addCommand(reopenCommand())
+    .addCommand(eraseAccountCommand());
 }
 
 const withFields = (command: Command) =>
@@ -42,20 +51,46 @@ function createCommand(): Command {
     .argument('<code>', 'what the switch calls it (its account code)')
     .addHelpText(
       'after',
-      '\nExample:\n  trunkline accounts create acme --name "Acme Ltd" --currency GBP --time-zone Europe/London --country GB',
+      `
+Examples:
+  trunkline accounts create acme --name "Acme Ltd" --currency GBP --time-zone Europe/London --country GB
+  trunkline accounts create acme-sales --parent acme     with acme's currency, time zone and country`,
     )
     .action((code: string, fields: Fields) =>
       withDatabase(async ({ pool, config }) => {
+        const { parent } = fields;
+        const above =
+          parent === undefined
+            ? undefined
+            : await withSession(pool, (session) => accountWithCode(session, parent));
         const account = {
           code,
-          name: fields.name ?? code,
-          currency: fields.currency ?? config.DEFAULT_CURRENCY,
-          timeZone: fields.timeZone ?? config.IMPORT_TIME_ZONE,
-          country: fields.country ?? null,
+          name: fields.name ?? tidyCode(code),
+          currency: fields.currency ?? above?.currency ?? config.calls.defaultCurrency,
+          timeZone: fields.timeZone ?? above?.time_zone ?? config.calls.importTimeZone,
+          country: fields.country ?? above?.country ?? null,
         };
-        show([await createAccount(pool, account, fields.parent ?? null)], fields.json);
+        const made = await createAccount(pool, account, parent ?? null);
+        showAccount(made, fields.json);
+        if (above) noteTakenOver(above, fields);
+        const alike = await withSession(pool, (session) => codesAlike(session, made.code));
+        if (alike.length > 0) {
+          const others = alike.map((other) => JSON.stringify(other)).join(', ');
+          note(`another account's code differs in case alone: ${others}; each has its own calls`);
+        }
       }),
     );
+}
+
+/** Of a new account, what it has from the one above it. */
+function noteTakenOver({ code, currency, time_zone, country }: AccountRow, told: Fields): void {
+  const taken = [
+    ...(told.currency === undefined ? [`currency ${currency}`] : []),
+    ...(told.timeZone === undefined ? [`time zone ${time_zone}`] : []),
+    ...(told.country === undefined && country !== null ? [`country ${country}`] : []),
+  ];
+  if (taken.length > 0)
+    note(`taken over from ${code}: ${taken.join(', ')}; trunkline accounts set changes them`);
 }
 
 function setCommand(): Command {
@@ -81,7 +116,7 @@ function setCommand(): Command {
             country: given(fields.country),
             parent: given(fields.parent),
           };
-          show([await changeAccount(pool, code, edit)], fields.json);
+          showAccount(await changeAccount(pool, code, edit), fields.json);
         }),
     );
 }
@@ -98,7 +133,7 @@ function showCommand(): Command {
     .addHelpText('after', '\nExample:\n  trunkline accounts show acme --json')
     .action((code: string, options: { json?: true }) =>
       withDatabase(async ({ pool }) =>
-        show([await withSession(pool, (session) => accountWithCode(session, code))], options.json),
+        showAccount(await withSession(pool, (session) => accountWithCode(session, code)), options.json),
       ),
     );
 }
@@ -120,20 +155,7 @@ function listCommand(): Command {
         if (options.json) return printJson(accounts);
         if (accounts.length === 0)
           return note('There are no accounts yet: trunkline accounts create, or import --create-accounts');
-        show(accounts);
+        print(accountsTable(accounts));
       }),
     );
-}
-
-function show(accounts: readonly AccountRow[], json?: true): void {
-  if (json) {
-    printJson(accounts[0]);
-    return;
-  }
-  print(
-    table(
-      ['i_account', 'code', 'name', 'currency', 'time_zone', 'country', 'parent'],
-      accounts.map((a) => [a.i_account, a.code, a.name, a.currency, a.time_zone, a.country, a.parent]),
-    ),
-  );
 }

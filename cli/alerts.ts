@@ -1,5 +1,7 @@
-/** `trunkline alerts`: whether alerts reach people. */
+/** `trunkline alerts`: what the monitor has told, and whether that reaches people. */
 import { Command } from 'commander';
+import type { Alert } from '#services/monitor/contract.ts';
+import { duration } from './dashboard.ts';
 import { askMonitor, type MonitorOptions, withMonitor } from './monitor_client.ts';
 import { print, printJson, table } from './print.ts';
 
@@ -10,7 +12,9 @@ interface Outcome {
 }
 
 export function alertsCommand(): Command {
-  const alerts = new Command('alerts').description('whether alerts reach people');
+  const alerts = new Command('alerts').description(
+    'the alerts of the running monitor, and whether they reach people',
+  );
   withMonitor(alerts.command('test'))
     .description('send a test through each channel of the running monitor (exit code 1 when one fails)')
     .option('--json', 'as JSON')
@@ -24,5 +28,33 @@ export function alertsCommand(): Command {
       });
       print(table(['channel', 'test', ''], rows));
     });
+  withMonitor(alerts.command('list'))
+    .description('the alerts that hold, and those that are over, the newest first: a line each')
+    .option('--json', 'as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  trunkline alerts list\n  trunkline alerts list --json | jq .history',
+    )
+    .action(async (options: MonitorOptions & { json?: true }) => {
+      const book = (await askMonitor('GET', '/alerts', options)) as { active: Alert[]; history: Alert[] };
+      if (options.json) return printJson({ active: book.active, history: book.history });
+      print(alertsText([...book.active, ...book.history]));
+    });
   return alerts;
+}
+
+/** A line an alert. */
+export function alertsText(alerts: readonly Alert[]): string {
+  if (alerts.length === 0) return 'there was no alert yet';
+  return table(
+    ['since', 'state', 'lasted', 'severity', 'what', ''],
+    alerts.map(({ since, state, resolved_at: end, severity, message, announced, cause }) => [
+      since,
+      state,
+      end === undefined ? '' : duration(Math.max(0, (Date.parse(end) - Date.parse(since)) / 1_000)),
+      severity,
+      message,
+      announced ? '' : cause === undefined ? 'not sent' : `not sent: of ${cause}`,
+    ]),
+  );
 }

@@ -13,11 +13,17 @@ import { handOver, letIn, proxyOf, sessionsOf, setEverywhere } from '#engines/cl
 import { reloadTier } from '#engines/cluster/reload.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { type TierStatus, tierStatus } from '#engines/cluster/status.ts';
-import { databaseEnvironmentFile, findTier, type Tier, tierFolder } from '#engines/cluster/tier.ts';
+import {
+  databaseEnvironmentFile,
+  findTier,
+  lookForTier,
+  type Tier,
+  tierFolder,
+} from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { ENDING_SIGNALS } from './ending_signals.ts';
+import { onEndingSignal } from './ending_signals.ts';
 import { asCount } from './option_values.ts';
-import { note, print, printJson, table } from './print.ts';
+import { draw, note, print, printJson, table } from './print.ts';
 
 /** Where `trunkline up --cluster` has it, too. */
 export const CLUSTER_DATA_DEFAULT = tierFolder({ DATA_DIR: process.env.DATA_DIR || 'data' });
@@ -25,6 +31,8 @@ const DETACHED_START_LIMIT_MS = 180_000;
 const DETACHED_POLL_MS = 200;
 const WATCH_MS = 2_000;
 const LOG_TAIL_LINES = 8;
+/** Of `status`, where nothing is known to be wrong and some parts did not answer in time. */
+const EXIT_NOT_KNOWN = 2;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
 interface UpOptions {
@@ -80,7 +88,9 @@ Examples:
   $ trunkline cluster status --json | jq .holdsNMinusOne
 
 connections: clients of a HAProxy or a bouncer, sessions of a PostgreSQL. lag: WAL that a replica has still to get.
-A drained bouncer counts as lost: the tier could not lose one more beside it.`,
+A drained bouncer counts as lost: the tier could not lose one more beside it.
+"no answer": the process runs, and did not answer in time, twice.
+Exit status: 0 N-1 holds, 1 it does not, 2 parts did not answer in time, so it is not known.`,
     )
     .action(async (options: { data: string; json?: boolean; watch?: boolean }) => {
       await showStatus(options);
@@ -105,9 +115,7 @@ A drained bouncer counts as lost: the tier could not lose one more beside it.`,
     .action(async (node: string | undefined, { data }: { data: string }) => {
       const tier = await findTier(data);
       // Cut off in the middle, it would leave the bouncers holding their clients.
-      for (const name of ENDING_SIGNALS) {
-        process.on(name, () => note('the hand-over is finished first, since clients are held meanwhile'));
-      }
+      onEndingSignal(() => note('the hand-over is finished first, since clients are held meanwhile'));
       await handOver(tier, node, print);
     });
 
@@ -182,12 +190,10 @@ function asPort(text: string): number {
 async function up(options: UpOptions): Promise<void> {
   const ending = new AbortController();
   const ended = new Promise<void>((resolved) => {
-    for (const name of ENDING_SIGNALS) {
-      process.on(name, () => {
-        ending.abort(new Error('the start was given up'));
-        resolved();
-      });
-    }
+    onEndingSignal(() => {
+      ending.abort(new Error('the start was given up'));
+      resolved();
+    });
   });
   const startedAt = systemClock.monotonic();
   const seconds = () => ((systemClock.monotonic() - startedAt) / 1_000).toFixed(1).padStart(6);
@@ -218,8 +224,7 @@ function addresses({ writes, reads, haproxies, folders }: Layout): string {
 /** Starts a supervisor of its own, and waits until the tier serves. */
 async function upDetached(options: UpOptions): Promise<void> {
   const data = resolve(options.data);
-  const running = await findTier(data).catch(() => undefined);
-  if (running) throw new Error(`a tier runs in ${data} already`);
+  if (await lookForTier(data)) throw new Error(`a tier runs in ${data} already`);
   const logs = join(data, 'log');
   mkdirSync(logs, { recursive: true });
   const log = join(logs, 'supervisor.log');
@@ -237,11 +242,9 @@ async function upDetached(options: UpOptions): Promise<void> {
     exit = code;
   });
   let givenUp = false;
-  for (const name of ENDING_SIGNALS) {
-    process.on(name, () => {
-      givenUp = true;
-    });
-  }
+  onEndingSignal(() => {
+    givenUp = true;
+  });
   const deadline = systemClock.monotonic() + DETACHED_START_LIMIT_MS;
   while (exit === undefined && !givenUp && systemClock.monotonic() < deadline) {
     const state = await readState(data);
@@ -269,11 +272,11 @@ async function showStatus(options: { data: string; json?: boolean; watch?: boole
   for (;;) {
     const tier = await findTier(options.data);
     const status = await tierStatus(tier);
-    if (options.watch && process.stdout.isTTY && !options.json) process.stdout.write(CLEAR_SCREEN);
+    if (options.watch && process.stdout.isTTY && !options.json) draw(CLEAR_SCREEN);
     if (options.json) printJson(status);
     else print(`${statusText(status)}\n${addresses(tier.layout)}`);
     if (!options.watch) {
-      process.exitCode = status.holdsNMinusOne ? 0 : 1;
+      process.exitCode = status.holdsNMinusOne ? 0 : status.holdsNMinusOne === null ? EXIT_NOT_KNOWN : 1;
       return;
     }
     await systemClock.sleep(WATCH_MS);
@@ -292,8 +295,9 @@ function statusText(status: TierStatus): string {
     part.restarts,
     part.detail,
   ]);
+  const not = status.holdsNMinusOne === null ? 'whether N-1 holds is not known' : 'N-1 does not hold';
   const verdict = status.holdsNMinusOne
     ? 'N-1 holds: any one part may be lost now.'
-    : ['N-1 does not hold:', ...status.because.map((text) => `  - ${text}`)].join('\n');
+    : [`${not}:`, ...status.because.map((text) => `  - ${text}`)].join('\n');
   return `${table(head, rows)}\n\nreplication: ${status.synchronous ? 'synchronous' : 'asynchronous'}\n${verdict}`;
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MonitoringReport } from '#platform/database/monitoring.ts';
+import type { CallsReport } from '#services/calls/start.ts';
 import { duration, renderDashboard } from './dashboard.ts';
 
-const report: MonitoringReport = {
+const report: CallsReport = {
   status: 'healthy',
   uptime_s: 475_800,
   last_restart: '2025-11-24T10:00:00.000Z',
@@ -27,6 +27,8 @@ const report: MonitoringReport = {
       queue: { length: 3, limit: 200, processing: 1, slots: 10, oldest_wait_ms: 4, order: 'fifo' },
     },
   ],
+  sources: [],
+  switches: [],
   recent_activity: Array.from({ length: 50 }, (_, i) => ({
     at: '2025-11-29T15:30:45.000Z',
     text: `Query executed in ${i}ms (100 rows)`,
@@ -76,7 +78,7 @@ test('a line that is cut is as wide as the screen, whatever marks are in it', ()
 });
 
 test('an outage is told: since when, why, and when it is tried again', () => {
-  const down: MonitoringReport = {
+  const down: CallsReport = {
     ...report,
     status: 'down',
     servers: [
@@ -99,6 +101,64 @@ test('an outage is told: since when, why, and when it is tried again', () => {
   ]) {
     assert.ok(text.includes(part), `${part} is missing in\n${text}`);
   }
+});
+
+test('followed sources are told with their lag, those that fail first', () => {
+  const source = {
+    ...{
+      path: '/var/log/Master.csv',
+      state: 'following' as const,
+      detail: '',
+      reader: 'process 1 on pbx',
+      rows: 9,
+    },
+    ...{ bytes_behind: 1_234, last_row_at: '2025-11-29T15:30:45Z', silent_s: 3, silence_limit_s: 900 },
+  };
+  const sources = [
+    source,
+    { ...source, path: '/srv/late.csv', bytes_behind: 0, silent_s: 7_200 },
+    ...Array.from({ length: 4 }, (_, i) => ({ ...source, path: `/srv/${i}.csv`, bytes_behind: 0 })),
+    { ...source, path: '/srv/closed.csv', state: 'failing' as const, detail: 'permission denied' },
+  ];
+  const lines = renderDashboard({ ...report, sources }, { columns: 100, rows: 60, colour: false });
+  const first = lines.findIndex((line) => line.includes('Followed Sources'));
+  assert.match(lines[first + 1]!, /❌ \/srv\/closed.csv: 1,234 bytes behind, last row 3s ago/);
+  assert.match(lines[first + 2]!, /permission denied/);
+  assert.match(lines[first + 3]!, /✅ \/var\/log\/Master.csv: 1,234 bytes behind/);
+  assert.match(
+    lines[first + 4]!,
+    /\/srv\/late.csv: 0 bytes behind, last row 2h 0m ago, silent for longer than usual/,
+  );
+  assert.match(lines[first + 7]!, /and 2 more/);
+});
+
+test('switches are told with what was set aside and refused, those in trouble first', () => {
+  const well = {
+    ...{
+      source: 'switch 1',
+      last_at: '2025-11-29T15:30:45Z',
+      last_file: 'POST /cdrs',
+      last_call_at: null,
+      lag_s: 4,
+    },
+    ...{ rows_per_minute: 12, set_aside_today: 0, refused_today: 0, silent_s: 3, silence_limit_s: 900 },
+  };
+  const switches = [
+    well,
+    { ...well, source: 'switch 2', refused_today: 1_031, set_aside_today: 2 },
+    { ...well, source: 'switch 3', silent_s: 7_200 },
+  ];
+  const lines = renderDashboard({ ...report, switches }, { columns: 110, rows: 60, colour: false });
+  const first = lines.findIndex((line) => line.includes('Switches'));
+  assert.match(
+    lines[first + 1]!,
+    /❌ switch 2: 12.0 rows\/min, last 3s ago, 2 set aside and 1,031 refused today/,
+  );
+  assert.match(
+    lines[first + 2]!,
+    /❌ switch 3: 12.0 rows\/min, last 2h 0m ago, silent for longer than usual/,
+  );
+  assert.match(lines[first + 3]!, /✅ switch 1: 12.0 rows\/min, last 3s ago/);
 });
 
 test('durations', () => {

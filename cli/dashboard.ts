@@ -1,5 +1,9 @@
 /** The dashboard's picture: a report in, lines of text out. Layout as in the reference. */
-import type { MonitoringReport, ServerReport } from '#platform/database/monitoring.ts';
+import type { ServerReport } from '#platform/database/monitoring.ts';
+import { printable } from '#platform/telemetry/printable.ts';
+import type { SourceReport } from '#services/calls/follow/source_report.ts';
+import type { SourceActivity } from '#services/calls/source_activity.ts';
+import type { CallsReport } from '#services/calls/start.ts';
 
 export interface Screen {
   readonly columns: number;
@@ -14,6 +18,8 @@ const BAR_WIDTH = 20;
 /** Lines of activity that a low screen had better keep, and that an endless one has. */
 const WANTED_ACTIVITY = 3;
 const MOST_ACTIVITY = 10;
+/** Followed sources that are told each; of more, those that matter most. */
+const MOST_SOURCES = 5;
 const COLOURS = { green: 32, yellow: 33, red: 31, dim: 2 } as const;
 type Colour = keyof typeof COLOURS;
 
@@ -21,7 +27,8 @@ type Colour = keyof typeof COLOURS;
  * The whole screen but its last line, where the cursor is; lines fit its width, the activity takes what rows are left.
  * Where the screen is too low for all, each server is told in two lines.
  */
-export function renderDashboard(report: MonitoringReport, screen: Screen): string[] {
+export function renderDashboard(given: CallsReport, screen: Screen): string[] {
+  const report = printableTexts(given);
   const width = Math.max(MIN_COLUMNS, Math.min(MAX_COLUMNS, screen.columns));
   const paint = (colour: Colour, text: string) =>
     screen.colour ? `\x1b[${COLOURS[colour]}m${text}\x1b[0m` : text;
@@ -40,17 +47,27 @@ export function renderDashboard(report: MonitoringReport, screen: Screen): strin
     line(`Uptime: ${duration(report.uptime_s)}`),
     line(`Last Restart: ${stamp(report.last_restart)}`),
   ];
+  const followed = [...sourceLines(report.sources, paint), ...switchLines(report.switches, paint)];
+  const sources = followed.length === 0 ? [] : [rule('├', '┤'), ...followed.map(line)];
   const whole = report.servers.map((server) => serverLines(server, report.servers.length > 1, paint));
-  const servers = fits(whole, top.length, screen.rows)
+  const servers = fits(whole, top.length + sources.length, screen.rows)
     ? whole.flatMap((lines) => [rule('├', '┤'), ...lines.map(line)])
     : [rule('├', '┤'), ...report.servers.flatMap((server) => shortLines(server, paint).map(line))];
-  const fixed = [...top, ...servers, rule('├', '┤'), line('Recent Activity')];
+  const fixed = [...top, ...servers, ...sources, rule('├', '┤'), line('Recent Activity')];
   const left = screen.rows === undefined ? MOST_ACTIVITY : Math.max(0, screen.rows - fixed.length - 2);
   const activity = report.recent_activity
     .slice(0, left)
     .map(({ at, text }) => line(`• ${at.slice(11, 19)} - ${text}`));
   const lines = [...fixed, ...activity, rule('└', '┘')];
   return screen.rows === undefined ? lines : lines.slice(0, screen.rows - 1);
+}
+
+/** A report with every text in it printable: names of keys and words of servers stand in it. */
+function printableTexts<T>(value: T): T {
+  if (typeof value === 'string') return printable(value) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(printableTexts) as T;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, printableTexts(inner)])) as T;
 }
 
 /** Whether the servers with all their lines leave room for the frame and some activity. */
@@ -96,6 +113,69 @@ function serverLines(server: ServerReport, named: boolean, paint: Paint): string
 function health({ healthy, lastCheck }: ServerReport, paint: Paint): string {
   if (lastCheck === null) return 'Not checked yet';
   return healthy ? `✅ ${paint('green', 'Healthy')}` : `❌ ${paint('red', 'Down')}`;
+}
+
+const SOURCE_MARKS = { following: '✅', waiting: '… ', failing: '❌', left: '… ' } as const;
+
+/** "Followed Sources", and of each its lag; those that fail first, then those that are furthest behind. */
+function sourceLines(sources: readonly SourceReport[], paint: Paint): string[] {
+  if (sources.length === 0) return [];
+  const urgency = (one: SourceReport) =>
+    one.state === 'failing' ? Number.POSITIVE_INFINITY : one.bytes_behind;
+  const sorted = sources.toSorted((a, b) => (urgency(a) === urgency(b) ? 0 : urgency(b) - urgency(a)));
+  const rest = sorted.length - MOST_SOURCES;
+  return [
+    'Followed Sources',
+    ...sorted
+      .slice(0, MOST_SOURCES)
+      .flatMap((one) => [
+        `  ${SOURCE_MARKS[one.state]} ${one.path}: ${sourceLag(one)}`,
+        ...(one.detail === '' ? [] : [`     ${paint('dim', one.detail)}`]),
+      ]),
+    ...(rest > 0 ? [`  and ${rest} more`] : []),
+  ];
+}
+
+/** "Switches", and of each when it was heard from; those in trouble first. */
+function switchLines(switches: readonly SourceActivity[], paint: Paint): string[] {
+  if (switches.length === 0) return [];
+  const sorted = switches.toSorted((a, b) => Number(isTroubled(b)) - Number(isTroubled(a)));
+  const rest = sorted.length - MOST_SOURCES;
+  return [
+    'Switches',
+    ...sorted.slice(0, MOST_SOURCES).map((one) => {
+      const line = `${one.source}: ${switchWords(one)}`;
+      return `  ${isTroubled(one) ? '❌' : '✅'} ${isTroubled(one) ? paint('yellow', line) : line}`;
+    }),
+    ...(rest > 0 ? [`  and ${rest} more`] : []),
+  ];
+}
+
+const isSilent = ({ silent_s: silentS, silence_limit_s: limitS }: SourceActivity) =>
+  silentS !== null && limitS !== null && silentS > limitS;
+const isTroubled = (one: SourceActivity) => isSilent(one) || one.set_aside_today + one.refused_today > 0;
+
+/** "12.0 rows/min, last 3s ago, 2 set aside and 31 refused today" */
+function switchWords(one: SourceActivity): string {
+  const heard = one.silent_s === null ? 'never heard' : `last ${duration(one.silent_s)} ago`;
+  const silent = isSilent(one) ? ', silent for longer than usual' : '';
+  const troubles = [
+    ...(one.set_aside_today > 0 ? [`${one.set_aside_today.toLocaleString('en-US')} set aside`] : []),
+    ...(one.refused_today > 0 ? [`${one.refused_today.toLocaleString('en-US')} refused`] : []),
+  ];
+  const today = troubles.length > 0 ? `, ${troubles.join(' and ')} today` : '';
+  return `${one.rows_per_minute.toFixed(1)} rows/min, ${heard}${silent}${today}`;
+}
+
+/** "1,234 bytes behind, last row 3s ago, silent for longer than usual" */
+function sourceLag({
+  bytes_behind: bytes,
+  silent_s: silentS,
+  silence_limit_s: limitS,
+}: SourceReport): string {
+  const heard = silentS === null ? 'no row yet' : `last row ${duration(silentS)} ago`;
+  const isLong = silentS !== null && limitS !== null && silentS > limitS;
+  return `${bytes.toLocaleString('en-US')} bytes behind, ${heard}${isLong ? ', silent for longer than usual' : ''}`;
 }
 
 const CIRCUIT_COLOURS = { CLOSED: 'green', HALF_OPEN: 'yellow', OPEN: 'red', HELD_OPEN: 'red' } as const;

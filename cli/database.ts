@@ -2,11 +2,19 @@
  * The database of a command: that of DATABASE_URL, else the embedded one in DATA_DIR where a program runs on it, else
  * the tier that runs in DATA_DIR, else the embedded one, started for the command.
  */
-import { type Config, readConfig } from '#config';
-import { runningTier, tierFolder } from '#engines/cluster/tier.ts';
-import { EMBEDDED_DATABASE, findPostgres, postgresFolder, startPostgres } from '#engines/postgres.ts';
-import { createPool, type Pool } from '#platform/database/pool.ts';
-import { bringUpToDate } from '#services/calls/schema.ts';
+
+import { keepsTierData, runningTier, tierFolder } from '#engines/cluster/tier.ts';
+import {
+  EMBEDDED_DATABASE,
+  findPostgres,
+  hasCluster,
+  postgresFolder,
+  startPostgres,
+} from '#engines/postgres.ts';
+import { bringUpToDate } from '#platform/database/migrate.ts';
+import { closePool, createPool, type Pool } from '#platform/database/pool.ts';
+import { type Config, prepareDataFolder, readConfig, SCHEMAS } from '#system';
+import { onEndingSignal, statusOf } from './ending_signals.ts';
 import { note } from './print.ts';
 
 /** A command stores batches one after the other; the second connection is for what it asks meanwhile. */
@@ -16,39 +24,105 @@ export interface CommandDatabase {
   readonly pool: Pool;
   readonly config: Config;
   readonly url: string;
+  /** Aborted by the first signal that asks the command to end. */
+  readonly ending: AbortSignal;
 }
 
-/** Runs `work` on the database, up to date, and leaves as it found what it had to start. */
-export async function withDatabase<T>(work: (database: CommandDatabase) => Promise<T>): Promise<T> {
-  const config = readConfig(process.env);
-  const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
-  const own = given ? undefined : await ownDatabase(config);
-  const url = given ?? own!.url;
-  const pool = createPool({
-    url,
-    applicationName: 'trunkline-command',
-    size: COMMAND_POOL_SIZE,
-    onIdleError: () => undefined,
+export interface DatabaseUse {
+  /** `work` runs until it is asked to end, and ends well then: the first signal only aborts `ending`. */
+  readonly endsItself?: boolean;
+  /** By whatever migrations have run, and perhaps empty: otherwise it is brought up to date. */
+  readonly asItIs?: boolean;
+}
+
+/**
+ * Runs `work` on the database, and leaves as it found what it had to start. A signal that asks the command to end ends its
+ * connections, so that PostgreSQL undoes what was not committed; then the process ends with 128 + the signal.
+ */
+export async function withDatabase<T>(
+  work: (database: CommandDatabase) => Promise<T>,
+  { endsItself = false, asItIs = false }: DatabaseUse = {},
+): Promise<T> {
+  const ending = new AbortController();
+  let isWorking = false;
+  let leave = async () => {};
+  const stopListening = onEndingSignal((signal, again) => {
+    if (again) process.exit(statusOf(signal));
+    ending.abort(new Error(signal));
+    if (endsItself && isWorking) return;
+    note(`${signal}: stopping; what is stored stays`);
+    leave().finally(() => process.exit(statusOf(signal)));
   });
   try {
-    await bringUpToDate(pool, { embedded: own !== undefined });
-    return await work({ pool, config, url });
+    const config = readConfig(process.env);
+    const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
+    const opening = given ? undefined : ownDatabase(config);
+    // One that is being started is not known until it runs.
+    leave = async () => (await opening)?.stop();
+    const own = await opening;
+    const url = given ?? own!.url;
+    const pool = createPool({
+      url,
+      applicationName: 'trunkline-command',
+      size: COMMAND_POOL_SIZE,
+      onIdleError: () => undefined,
+    });
+    leave = once(async () => {
+      await closePool(pool);
+      await own?.stop();
+    });
+    try {
+      if (!asItIs) await bringUpToDate(pool, SCHEMAS, { embedded: own !== undefined });
+      isWorking = true;
+      return await work({ pool, config, url, ending: ending.signal });
+    } finally {
+      await leave();
+    }
   } finally {
-    await pool.end();
-    await own?.stop();
+    stopListening();
   }
 }
 
+/** The same work for all who ask for it. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}
+
+/**
+ * @throws Error when it can't be told which database is meant: an answer from another one than the program's own, or
+ *   from a new and empty one, would be wrong without anybody's noticing
+ */
 async function ownDatabase(config: Config): Promise<{ url: string; stop(): Promise<void> }> {
   const folder = postgresFolder(config);
-  const tier = (await findPostgres(folder, EMBEDDED_DATABASE)) ? undefined : await runningTier(config);
-  if (tier) {
-    note(`database  PostgreSQL tier in ${tierFolder(config)}`);
-    return { url: tier.writeUrl, stop: async () => {} };
+  if (!(await findPostgres(folder, EMBEDDED_DATABASE))) {
+    const tier = await runningTier(config);
+    if (tier) {
+      note(`database  PostgreSQL tier in ${tierFolder(config)}`);
+      return { url: tier.writeUrl, stop: async () => {} };
+    }
+    await refuseBesideTier(config);
   }
+  await prepareDataFolder(config);
   return startPostgres({
     folder,
     database: EMBEDDED_DATABASE,
     port: config.EMBEDDED_POSTGRES_PORT || undefined,
   });
+}
+
+/** @throws Error where a tier that does not run may hold the data that the command is about */
+async function refuseBesideTier(config: Config): Promise<void> {
+  const tier = tierFolder(config);
+  if (!(await keepsTierData(tier))) return;
+  if (await hasCluster(postgresFolder(config))) {
+    note(`database  the embedded PostgreSQL in ${config.DATA_DIR}; the tier in ${tier} does not run`);
+    return;
+  }
+  throw new Error(
+    `the PostgreSQL tier in ${tier} does not run, and ${config.DATA_DIR} has no other database. Start the tier: trunkline cluster up --detach --data ${tier}; or name the database in DATABASE_URL`,
+  );
 }

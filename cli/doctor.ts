@@ -4,16 +4,16 @@ import { access, mkdir, statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import pg from 'pg';
-import { type Config, ConfigError, readConfig, SETTINGS } from '#config';
+import { ConfigError, documentedSettings } from '#config';
 import { CLIENTS_DEFAULT, HAPROXIES_DEFAULT, limitsFault, openFilesLimit } from '#engines/cluster/limits.ts';
 import { missingPrograms } from '#engines/cluster/programs.ts';
 import { runningTier, tierFolder } from '#engines/cluster/tier.ts';
 import { EMBEDDED_DATABASE, findPostgres, postgresFolder } from '#engines/postgres.ts';
-import { pendingMigrations } from '#platform/database/migrate.ts';
+import { pendingInAll } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/schema.ts';
+import { type Config, readConfig, SCHEMAS, SERVICES } from '#system';
 import { explainFailure } from './failure.ts';
-import { print, printJson } from './print.ts';
+import { indented, print, printJson } from './print.ts';
 
 /** One thing looked at. `advice` says what to do, where something is to be done. */
 export interface Finding {
@@ -43,7 +43,7 @@ export function doctorCommand(): Command {
       else {
         for (const { state, part, says, advice } of findings) {
           print(
-            `${MARKS[state]} ${part.padEnd(14)} ${says}${advice ? `\n  ${''.padEnd(14)} → ${advice}` : ''}`,
+            `${MARKS[state]} ${part.padEnd(14)} ${indented(says)}${advice ? `\n  ${''.padEnd(14)} → ${indented(advice)}` : ''}`,
           );
         }
       }
@@ -69,7 +69,7 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
       },
     ];
   }
-  const set = Object.keys(SETTINGS).filter((name) => environment[name]);
+  const set = documentedSettings(SERVICES).flatMap(({ name }) => (environment[name] ? name : []));
   findings.push({
     part: 'configuration',
     state: 'ok',
@@ -124,7 +124,7 @@ function tier(): Finding {
 async function dataFolder(config: Config): Promise<Finding> {
   const part = 'data folder';
   try {
-    await mkdir(config.DATA_DIR, { recursive: true });
+    await mkdir(config.DATA_DIR, { recursive: true, mode: 0o700 });
     await access(config.DATA_DIR, constants.W_OK);
   } catch (error) {
     return {
@@ -150,7 +150,12 @@ async function postgres(config: Config): Promise<Finding[]> {
   const part = 'postgresql';
   const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
   const embedded = given ? undefined : await findPostgres(postgresFolder(config), EMBEDDED_DATABASE);
-  const url = given ?? embedded ?? (await runningTier(config))?.writeUrl;
+  const tier = given || embedded ? undefined : await runningTier(config).catch((error: Error) => error);
+  if (tier instanceof Error) {
+    const advice = 'mend what the message names; until then commands refuse to guess which database is meant';
+    return [{ part, state: 'fault', says: explainFailure(tier), advice }];
+  }
+  const url = given ?? embedded ?? tier?.writeUrl;
   if (!url) {
     return [
       {
@@ -241,7 +246,7 @@ async function schema(url: string): Promise<Finding> {
     onIdleError: () => undefined,
   });
   try {
-    const pending = await pendingMigrations(pool, callsMigrations);
+    const pending = await pendingInAll(pool, SCHEMAS);
     if (pending.length === 0) return { part: 'schema', state: 'ok', says: 'up to date' };
     return {
       part: 'schema',

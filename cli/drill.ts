@@ -1,14 +1,20 @@
 /** `trunkline drill`: planned rehearsals of losing a part, on a running tier, with a verdict. */
 import { Command } from 'commander';
-import { type DrillReport, runDrill } from '#engines/cluster/drills/drill.ts';
+import { type Drill, type DrillReport, runDrill } from '#engines/cluster/drills/drill.ts';
 import { drills } from '#engines/cluster/drills/drills.ts';
+import { LOSSES } from '#engines/cluster/drills/losses.ts';
 import { configurationOf } from '#engines/cluster/patroni.ts';
 import { applySynchronous } from '#engines/cluster/readiness.ts';
-import { findTier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
-import { ENDING_SIGNALS } from './ending_signals.ts';
-import { note, print, printJson } from './print.ts';
+import { drillAllCommand, lossCommand } from './drill_all.ts';
+import { drillRestoreCommand } from './drill_restore.ts';
+import { tierForDrill } from './drill_tier.ts';
+import { untilInterrupted } from './ending_signals.ts';
+import { print, printJson } from './print.ts';
+
+/** The drill can't be rehearsed on this machine. */
+const EXIT_SKIPPED = 2;
 
 interface DrillOptions {
   readonly data: string;
@@ -17,43 +23,60 @@ interface DrillOptions {
 }
 
 export function drillCommand(): Command {
-  const width = Math.max(...drills.map((drill) => drill.name.length));
-  const list = drills.map((drill) => `  ${drill.name.padEnd(width)}  ${drill.purpose}`).join('\n');
-  return new Command('drill')
-    .description('break a part of a running tier on purpose, under load, and judge what clients saw')
-    .argument('<name>', 'which drill')
-    .option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
-    .option('--sync', 'with synchronous replication for the time of the drill')
-    .option('--json', 'only the report, as JSON')
+  const command = new Command('drill')
+    .description('rehearse a failure, and judge what came of it: PASS or FAIL')
     .addHelpText(
       'after',
       `
-Drills:
-${list}
-
-The tier serves its other clients meanwhile, but they see the outage too: not on a tier that customers use,
-unless that is what you want to know. Exit code 0: PASS, 1: FAIL.
+restore needs no tier. All others break a part of a running one on purpose, under load. It serves its other clients
+meanwhile, but they see the outage too: not on a tier that customers use, unless that is what you want to know.
+Exit code 0: PASS, 1: FAIL, 2: it can't be rehearsed here (disk-full mounts a small file system, as root).
 
 Examples:
-  $ trunkline cluster up --detach
-  $ trunkline drill pgbouncer-crash
-  $ trunkline drill primary-crash --sync --json`,
+  $ trunkline drill restore
+  $ trunkline cluster up --detach && trunkline drill pgbouncer-crash`,
     )
-    .action(async (name: string, options: DrillOptions) => {
-      const report = await drill(name, options);
+    .addCommand(drillAllCommand())
+    .addCommand(drillRestoreCommand());
+  for (const chosen of drills) command.addCommand(tierDrillCommand(chosen));
+  // Where both have the name, that of the doors alone has it: `all --only` runs the other.
+  for (const loss of LOSSES)
+    if (!drills.some(({ name }) => name === loss.name)) command.addCommand(lossCommand(loss));
+  return command;
+}
+
+function tierDrillCommand(chosen: Drill): Command {
+  return new Command(chosen.name)
+    .description(chosen.purpose)
+    .option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
+    .option('--sync', 'with synchronous replication for the time of the drill')
+    .option('--json', 'only the report, as JSON')
+    .addHelpText('after', `\nExample:\n  $ trunkline drill ${chosen.name} --sync --json`)
+    .action(async (options: DrillOptions) => {
+      const report = await drill(chosen, options);
+      if ('skipped' in report) {
+        if (options.json) printJson(report);
+        else print(`SKIPPED: ${report.skipped}`);
+        process.exitCode = EXIT_SKIPPED;
+        return;
+      }
       if (options.json) printJson(report);
       else print(summary(report));
       process.exitCode = report.passed ? 0 : 1;
     });
 }
 
-async function drill(name: string, options: DrillOptions): Promise<DrillReport> {
-  const chosen = drills.find((candidate) => candidate.name === name);
-  if (!chosen) {
-    throw new Error(`no drill is called "${name}"; there are: ${drills.map((d) => d.name).join(', ')}`);
-  }
-  const givenUp = untilInterrupted();
-  const tier = await findTier(options.data);
+interface Skipped {
+  readonly drill: string;
+  /** Why it can't be rehearsed here. */
+  readonly skipped: string;
+}
+
+async function drill(chosen: Drill, options: DrillOptions): Promise<DrillReport | Skipped> {
+  const givenUp = untilInterrupted('putting back what the drill broke');
+  const tier = await tierForDrill(options.data);
+  const skipped = await chosen.impossible?.(tier);
+  if (skipped !== undefined) return { drill: chosen.name, skipped };
   const before = (await configurationOf(tier.layout.nodes)).synchronous_mode === true;
   const synchronous = options.sync ?? before;
   if (!options.json) print(`${chosen.name}: ${chosen.purpose}${synchronous ? ', synchronous' : ''}\n`);
@@ -75,19 +98,6 @@ async function drill(name: string, options: DrillOptions): Promise<DrillReport> 
   } finally {
     if (before !== synchronous) await applySynchronous(tier, before);
   }
-}
-
-/** Aborted at the first Ctrl-C, so that the drill puts back what it broke; the second ends the process at once. */
-function untilInterrupted(): AbortSignal {
-  const interrupted = new AbortController();
-  for (const name of ENDING_SIGNALS) {
-    process.on(name, () => {
-      if (interrupted.signal.aborted) process.exit(1);
-      note('given up: putting back what the drill broke');
-      interrupted.abort();
-    });
-  }
-  return interrupted.signal;
 }
 
 function summary(report: DrillReport): string {

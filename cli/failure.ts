@@ -1,4 +1,5 @@
 import { errorText } from '#platform/telemetry/error_text.ts';
+import { indented } from './print.ts';
 
 /** Words for what went wrong, for a person at a terminal: the message and its causes, no stack. */
 export function explainFailure(error: unknown): string {
@@ -8,5 +9,6 @@ export function explainFailure(error: unknown): string {
     const words = cause instanceof AggregateError ? errorText(cause) : cause.message;
     if (words && !said.some((before) => before.includes(words))) said.push(words);
   }
-  return said.join('\n  because: ') || String(error);
+  // What an error quotes may have line ends of its own: none of its lines is to look like one of ours.
+  return said.map(indented).join('\n  because: ') || String(error);
 }

@@ -1,32 +1,44 @@
 /** `trunkline import`: takes in what a switch wrote, and looks after the rows that could not be taken in. */
 import { Command, Option } from 'commander';
+import type { SourceStatus } from '#services/calls/follow/follow.ts';
+import type { DecimalSign } from '#services/calls/formats/decimal_marks.ts';
 import { FORMATS, type FormatName } from '#services/calls/formats/formats.ts';
-import type { SourceOptions } from '#services/calls/formats/reader.ts';
-import { dryRun } from '#services/calls/intake/dry_run.ts';
-import {
-  type ImportCounts,
-  type ImportOptions,
-  importSource,
-  newCounts,
-} from '#services/calls/intake/import_file.ts';
-import { listSources, openSourceFile, type SourceFile } from '#services/calls/intake/source_files.ts';
+import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
+import type { ImportOptions } from '#services/calls/intake/import_file.ts';
+import type { SameCallOptions } from '#services/calls/intake/origin.ts';
+import { listSources } from '#services/calls/intake/source_files.ts';
 import { oldestKept } from '#services/calls/partitions.ts';
+import type { DateOrder } from '#services/calls/time/stamp_text.ts';
+import { primaryRoom } from '#system';
 import { type CommandDatabase, withDatabase } from './database.ts';
-import { explainFailure } from './failure.ts';
-import { rememberedMapping } from './import_maps.ts';
-import { createProgress, type Progress } from './import_progress.ts';
-import { asCountry, asCurrency, asPattern, asTimeZone } from './option_values.ts';
+import { importFiles } from './import_files.ts';
+import { keepMapping, mappingOf } from './import_maps.ts';
+import { createProgress } from './import_progress.ts';
+import {
+  asCountry,
+  asCurrency,
+  asPattern,
+  asPrintable,
+  asTimeZone,
+  callIdsOption,
+  dateOrderOption,
+  decimalSignOption,
+  onConflictOption,
+} from './option_values.ts';
 import { grouped, note, print, printJson } from './print.ts';
 import { rejectedCommand } from './rejected.ts';
 
-/** Exit status when all was read but some rows were set aside. */
+/** Exit status when all was read but some rows were set aside that had not been before. */
 const EXIT_SOME_SET_ASIDE = 3;
 const EXIT_FAILED = 1;
+/** Groups of account codes alike that the summary names. */
+const SHOWN_ALIKE = 20;
 
 interface Options {
   readonly format?: FormatName;
   readonly timeZone?: string;
-  readonly dateOrder?: 'ymd' | 'dmy' | 'mdy';
+  readonly dateOrder?: DateOrder;
+  readonly decimalSign?: DecimalSign;
   readonly map: string[];
   readonly mapName?: string;
   readonly source?: string;
@@ -34,9 +46,13 @@ interface Options {
   readonly accountFrom?: string;
   readonly inboundContext?: RegExp;
   readonly createAccounts?: true;
+  readonly credits?: true;
   readonly currency?: string;
   readonly country?: string;
+  readonly onConflict?: SameCallOptions['onConflict'];
+  readonly callIds?: SameCallOptions['callIds'];
   readonly dryRun?: true;
+  readonly follow?: true;
   readonly json?: true;
 }
 
@@ -50,7 +66,7 @@ export function importCommand(): Command {
 function importCdrsCommand(): Command {
   return new Command('cdrs')
     .description('read files that a switch wrote; the same record is stored once, however often it is read')
-    .argument('<file...>', 'files, folders of JSON documents, or - for standard input; gzip is unpacked')
+    .argument('<file...>', 'files, folders of them, or - for standard input; gzip is unpacked')
     .addOption(
       new Option('--format <name>', 'what the files are, instead of telling it from their content').choices(
         Object.keys(FORMATS),
@@ -61,17 +77,16 @@ function importCdrsCommand(): Command {
       'what stamps without a zone mean (default: IMPORT_TIME_ZONE, UTC)',
       asTimeZone,
     )
-    .addOption(
-      new Option('--date-order <order>', 'order of dates such as 03/04/2026').choices(['ymd', 'dmy', 'mdy']),
-    )
+    .addOption(dateOrderOption())
+    .addOption(decimalSignOption())
     .option(
       '--map <column=field>',
-      'of a CSV with a header: which column is which field (repeat it)',
+      'of a CSV with a header: which column is which field, and of what unit (repeat it)',
       collect,
       [],
     )
-    .option('--map-name <name>', 'the name to remember the --map by, or to use a remembered one')
-    .option('--source <name>', 'the switch, where several write the same kind of file')
+    .option('--map-name <name>', 'the name to remember the --map by, or to use a remembered one', asPrintable)
+    .option('--source <name>', 'the switch, where several write the same kind of file', asPrintable)
     .option('--account <code>', 'account of rows that name none')
     .option('--account-from <field>', 'source field that names the account')
     .option('--inbound-context <regexp>', 'dialplan contexts of calls that come in', asPattern)
@@ -82,19 +97,25 @@ function importCdrsCommand(): Command {
       'country of accounts that are made, whose national numbers they dial',
       asCountry,
     )
+    .option('--credits', 'costs below nought are money: these are files of credit notes')
+    .addOption(onConflictOption())
+    .addOption(callIdsOption())
     .option('--dry-run', 'say what would happen, and store nothing')
+    .option('--follow', 'go on reading what is written to the files, or into the folders, until it is ended')
     .option('--json', 'the summary as JSON')
     .addHelpText(
       'after',
       `
 Examples:
   trunkline import cdrs /var/log/asterisk/cdr-csv/Master.csv --time-zone Europe/Berlin --create-accounts
+  trunkline import cdrs --follow /var/log/asterisk/cdr-csv/Master.csv --time-zone Europe/Berlin
   zcat cdr-2026-*.gz | trunkline import cdrs - --dry-run
   trunkline import cdrs carrier.csv --map "Start=start_time" --map "From=cli" --map "To=cld" \\
       --map "Secs=duration_s" --map "Customer=account" --map-name carrier
 
 Formats: ${Object.keys(FORMATS).join(', ')}
-Exit status: 0 all stored, 3 some rows set aside (trunkline import rejected list), 1 failed.`,
+Exit status: 0 all stored, 3 some rows set aside that were not before (trunkline import rejected list), 1 failed. The same holds for --follow, once
+Ctrl-C or SIGTERM has ended it.`,
     )
     .action(importCdrs);
 }
@@ -102,68 +123,51 @@ Exit status: 0 all stored, 3 some rows set aside (trunkline import rejected list
 async function importCdrs(paths: string[], options: Options): Promise<void> {
   if (paths.includes(''))
     throw new Error('a file name is empty (""): name the file, or . for the current folder');
+  if (options.follow) return follow(paths, options);
   const sources = await listSources(paths);
   await withDatabase(async (database) => {
-    const settings = await importOptions(database, options);
     const progress = createProgress(process.stderr, sources);
+    const { config, url, ending } = database;
+    const room = primaryRoom(config, url);
+    const waitForRoom = room && (() => room.wait(ending, (why) => progress.tell(`waits: ${why}`)));
+    const settings = { ...(await importOptions(database, options)), waitForRoom };
     const started = performance.now();
-    const { total, failures } = await importAll(database, sources, settings, options, progress);
+    const { total, failures } = await importFiles(database, sources, settings, options, progress);
     progress.end();
+    if (!options.dryRun) await keepMapping(database.pool, options, total, failures);
     const seconds = (performance.now() - started) / 1000;
     if (options.json) printJson(summaryJson(total, seconds, failures));
     else print(summaryText(total, seconds, options));
     for (const failure of failures) note(failure);
     if (failures.length > 0) process.exitCode = EXIT_FAILED;
-    else if (total.setAside > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
+    else if (total.newAside > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
   });
 }
 
-/** One source after the other; one that fails does not keep the others out. */
-async function importAll(
-  database: CommandDatabase,
-  sources: readonly SourceFile[],
-  settings: ImportOptions,
-  options: Options,
-  progress: Progress,
-): Promise<{ total: ImportCounts; failures: string[] }> {
-  const { pool } = database;
-  const total = newCounts();
-  const failures: string[] = [];
-  const importOne = async (source: SourceFile, dry?: Parameters<typeof importSource>[5]) => {
-    let counts = newCounts();
-    try {
-      const opened = await openSourceFile(source, process.stdin);
-      progress.begin(source, opened);
-      const events = {
-        onFormat: (format: FormatName, why: string) =>
-          progress.announce(format, `${FORMATS[format].title}: ${why}${zoneNote(settings.read)}`),
-        onProgress: (now: ImportCounts) => {
-          counts = now;
-          progress.update(now);
-        },
-      };
-      await importSource(pool, source.name, opened, settings, events, dry);
-    } catch (error) {
-      failures.push(`${source.name}: ${explainFailure(error)}`);
-    }
-    // Of one that broke off too: what was stored until then stays.
-    addCounts(total, counts);
-    progress.finish();
-  };
-  if (options.dryRun)
-    await dryRun(pool, async (session) => forEach(sources, (source) => importOne(source, session)));
-  else await forEach(sources, (source) => importOne(source));
-  return { total, failures };
+async function follow(paths: string[], options: Options): Promise<void> {
+  if (options.dryRun) throw new Error('--follow and --dry-run exclude each other');
+  if (paths.includes('-')) throw new Error('standard input is read as it comes anyway: leave out --follow');
+  const { followFiles } = await import('./import_follow.ts');
+  const { total, failures, statuses, seconds } = await followFiles(
+    paths,
+    (database) => importOptions(database, options),
+    ({ pool }, total, failures) => keepMapping(pool, options, total, failures),
+  );
+  if (options.json)
+    printJson({ ...summaryJson(total, seconds, failures), sources: statuses.map(statusJson) });
+  else print(summaryText(total, seconds, options));
+  if (failures.length > 0) process.exitCode = EXIT_FAILED;
+  else if (total.newAside > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
 }
 
-async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  for (const item of items) await work(item);
-}
-
-const zoneNote = (read: SourceOptions) => `; stamps without a zone are read as ${read.timeZone}`;
+const statusJson = ({ path, state, detail, bytesBehind, bytesRead }: SourceStatus) => ({
+  ...{ path, state, detail },
+  bytes_behind: bytesBehind,
+  bytes_read: bytesRead,
+});
 
 async function importOptions({ pool, config }: CommandDatabase, options: Options): Promise<ImportOptions> {
-  const mapping = await rememberedMapping(pool, options.map, options.mapName);
+  const mapping = await mappingOf(pool, options);
   if (mapping && options.format && options.format !== 'mapped') {
     throw new Error(
       `--map and --format ${options.format} exclude each other: a mapped file has the format "mapped"`,
@@ -171,46 +175,47 @@ async function importOptions({ pool, config }: CommandDatabase, options: Options
   }
   if (options.format === 'mapped' && !mapping)
     throw new Error('--format mapped needs --map column=field or --map-name');
-  const timeZone = options.timeZone ?? config.IMPORT_TIME_ZONE;
+  const timeZone = options.timeZone ?? config.calls.importTimeZone;
   return {
     format: mapping ? 'mapped' : options.format,
     source: options.source,
     read: {
       timeZone,
       ...(options.dateOrder && { dateOrder: options.dateOrder }),
+      ...(options.decimalSign && { decimalSign: options.decimalSign }),
       ...(options.account !== undefined && { account: options.account }),
+      ...(options.credits && { credits: true }),
       ...(options.accountFrom !== undefined && { accountField: options.accountFrom }),
       ...(options.inboundContext && { inboundContexts: options.inboundContext }),
       ...(mapping && { mapping }),
     },
     newAccounts: options.createAccounts
-      ? { currency: options.currency ?? config.DEFAULT_CURRENCY, timeZone, country: options.country ?? null }
+      ? {
+          currency: options.currency ?? config.calls.defaultCurrency,
+          timeZone,
+          country: options.country ?? null,
+        }
       : null,
+    sameCall: { onConflict: options.onConflict ?? 'set-aside', callIds: options.callIds ?? 'unique' },
     keptFrom:
-      config.CDR_RETENTION_MONTHS > 0 ? oldestKept(Date.now(), config.CDR_RETENTION_MONTHS) : undefined,
+      config.calls.retentionMonths > 0 ? oldestKept(Date.now(), config.calls.retentionMonths) : undefined,
   };
 }
 
-function addCounts(total: ImportCounts, counts: ImportCounts): void {
-  total.read += counts.read;
-  total.stored += counts.stored;
-  total.duplicates += counts.duplicates;
-  total.setAside += counts.setAside;
-  total.olderThanRetention += counts.olderThanRetention;
-  for (const [reason, count] of counts.reasons)
-    total.reasons.set(reason, (total.reasons.get(reason) ?? 0) + count);
-}
-
 function summaryJson(total: ImportCounts, seconds: number, failures: readonly string[]): object {
-  const { read, stored, duplicates, setAside } = total;
+  const { read, stored, completed, duplicates, conflicts, setAside } = total;
   const reasons = Object.fromEntries(total.reasons);
   return {
     read,
     stored,
+    completed,
     duplicates,
+    conflicts,
     set_aside: setAside,
+    set_aside_first: total.newAside,
     older_than_retention: total.olderThanRetention,
     reasons,
+    alike_accounts: total.alikeCodes.slice(0, SHOWN_ALIKE),
     seconds,
     per_second: rate(read, seconds),
     failures,
@@ -218,18 +223,30 @@ function summaryJson(total: ImportCounts, seconds: number, failures: readonly st
 }
 
 function summaryText(total: ImportCounts, seconds: number, options: Options): string {
-  const words = options.dryRun ? ['would be stored', 'would be set aside'] : ['stored', 'set aside'];
+  const would = options.dryRun ? 'would be ' : '';
   const reasons = [...total.reasons].map(([reason, count]) => `${grouped(count)} ${reason}`).join(', ');
-  const lines = [
-    `read        ${grouped(total.read)}`,
-    `${words[0]!.padEnd(12)}${grouped(total.stored)}`,
-    `duplicates  ${grouped(total.duplicates)}`,
-    `${words[1]!.padEnd(12)}${grouped(total.setAside)}${reasons && ` (${reasons})`}`,
-    `per second  ${grouped(rate(total.read, seconds))} (${seconds.toFixed(1)} s)`,
-  ];
+  const figures = [
+    ['read', grouped(total.read)],
+    [`${would}stored`, grouped(total.stored)],
+    [`${would}completed`, grouped(total.completed)],
+    ['duplicates', grouped(total.duplicates)],
+    ['conflicts', grouped(total.conflicts)],
+    [`${would}set aside`, `${grouped(total.setAside)}${reasons && ` (${reasons})`}`],
+    ['per second', `${grouped(rate(total.read, seconds))} (${seconds.toFixed(1)} s)`],
+  ] as const;
+  const width = would.length + 12;
+  const lines = figures.map(([name, figure]) => `${name.padEnd(width)}${figure}`);
   if (total.olderThanRetention > 0) {
     lines.push(
-      `${grouped(total.olderThanRetention)} of the calls ${words[0]} are older than CDR_RETENTION_MONTHS keeps: a running service removes them within the hour`,
+      `${grouped(total.olderThanRetention)} of the calls ${would}stored are older than CDR_RETENTION_MONTHS keeps: a running service removes them within the hour`,
+    );
+  }
+  const known = total.setAside + total.conflicts - total.newAside;
+  if (known > 0)
+    lines.push(`${grouped(known)} of those had been set aside before, and do not count for the exit status`);
+  if (total.conflicts > 0) {
+    lines.push(
+      'Rows that contradict stored calls: trunkline import rejected list --code conflict; --on-conflict replace takes what they say',
     );
   }
   if (total.reasons.has('unknown_account')) {
@@ -240,6 +257,11 @@ function summaryText(total: ImportCounts, seconds: number, options: Options): st
   if (total.reasons.has('no_account')) {
     lines.push(
       'Rows that name no account: say whose they are (--account CODE, or --account-from FIELD) and import again',
+    );
+  }
+  for (const group of total.alikeCodes.slice(0, SHOWN_ALIKE)) {
+    lines.push(
+      `Account codes that differ in case alone are different accounts: ${group.map((code) => JSON.stringify(code)).join(', ')}`,
     );
   }
   return lines.join('\n');

@@ -2,31 +2,52 @@
 
 import type { Pool } from '#platform/database/pool.ts';
 import { withSession } from '#platform/database/pool.ts';
-import { type Mapping, parseMapping } from '#services/calls/formats/mapped.ts';
+import { type Mapping, parseMapping } from '#services/calls/formats/mapping.ts';
+import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
 import { findMap, keepMap } from '#services/calls/store/maps.ts';
+import { note } from './print.ts';
 
 /** Name of a mapping that nobody named; such a one is not remembered. */
 const UNNAMED = 'mapped';
 
+/** What a command was told of a mapping. */
+interface MapOptions {
+  readonly map: readonly string[];
+  readonly mapName?: string;
+}
+
 /**
- * The mapping that --map and --map-name mean: a new one (kept when it has a name), a remembered one, or none.
+ * The mapping that --map and --map-name mean: a new one, a remembered one, or none.
  * @throws Error for a name that nothing was kept under
  */
-export function rememberedMapping(
+export async function mappingOf(pool: Pool, { map, mapName }: MapOptions): Promise<Mapping | undefined> {
+  if (map.length > 0) return parseMapping(map, mapName ?? UNNAMED);
+  if (!mapName) return undefined;
+  const kept = await withSession(pool, (session) => session.row(findMap(mapName)));
+  if (!kept) {
+    throw new Error(
+      `--map-name ${mapName}: no mapping has that name yet; give it with --map column=field (it is remembered once rows went in with it)`,
+    );
+  }
+  return { name: mapName, columns: kept.columns };
+}
+
+/**
+ * Remembers a new mapping under its name, once it has proven itself: rows went in with it, and no file failed. So one that
+ * was mistyped takes the place of none.
+ */
+export async function keepMapping(
   pool: Pool,
-  pairs: readonly string[],
-  name: string | undefined,
-): Promise<Mapping | undefined> {
-  return withSession(pool, async (session) => {
-    if (pairs.length > 0) {
-      const mapping = parseMapping(pairs, name ?? UNNAMED);
-      if (name) await session.run(keepMap(name, mapping.columns));
-      return mapping;
-    }
-    if (!name) return undefined;
-    const kept = await session.row(findMap(name));
-    if (!kept)
-      throw new Error(`--map-name ${name}: no mapping has that name yet; give it with --map column=field`);
-    return { name, columns: kept.columns };
-  });
+  { map, mapName }: MapOptions,
+  { stored, completed }: ImportCounts,
+  failures: readonly string[],
+): Promise<void> {
+  if (map.length === 0 || !mapName) return;
+  if (failures.length > 0 || stored + completed === 0) {
+    const why = failures.length > 0 ? 'the import failed' : 'no row went in with it';
+    note(`the mapping is not remembered as ${mapName}: ${why}`);
+    return;
+  }
+  const { columns } = parseMapping(map, mapName);
+  await withSession(pool, (session) => session.run(keepMap(mapName, columns)));
 }

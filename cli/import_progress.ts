@@ -1,15 +1,19 @@
 /** How an import shows that it goes on: a bar on a terminal, one line a second elsewhere. */
 import { basename } from 'node:path';
-import type { ImportCounts } from '#services/calls/intake/import_file.ts';
+import { printable } from '#platform/telemetry/printable.ts';
+import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
 import type { OpenedSource, SourceFile } from '#services/calls/intake/source_files.ts';
-import { grouped } from './print.ts';
+import { draw, grouped } from './print.ts';
 
 export interface Progress {
+  /** A file is being read: the first of an import, or its next one. */
   begin(source: SourceFile, opened: OpenedSource): void;
   /** Says what the format is; once for files in a row that have the same. */
   announce(format: string, words: string): void;
+  /** A line for people, between those of the progress. */
+  tell(words: string): void;
   update(counts: ImportCounts): void;
-  /** The current source is done. */
+  /** The current import is done. */
   finish(): void;
   end(): void;
 }
@@ -27,12 +31,12 @@ export function createProgress(out: NodeJS.WriteStream, sources: readonly Source
   let doneBytes = 0;
   let doneRows = 0;
   let rows = 0;
-  let lastShown = started;
   let lastFormat = '';
   let barShown = false;
 
+  const name = () => (current ? printable(basename(current.source.name)) : '');
   const clear = () => {
-    if (barShown) out.write('\r\x1b[K');
+    if (barShown) draw('\r\x1b[K', out);
     barShown = false;
   };
   const show = () => {
@@ -43,39 +47,50 @@ export function createProgress(out: NodeJS.WriteStream, sources: readonly Source
     const figures = `${grouped(read)} rows  ${grouped(read / seconds)}/s`;
     const percent = share === undefined ? '' : `${Math.floor(share * 100)}%`.padStart(4);
     if (!out.isTTY) {
-      out.write(`${current ? basename(current.source.name) : ''} ${percent} ${figures}\n`);
+      draw(`${name()} ${percent} ${figures}\n`, out);
       return;
     }
     const filled = Math.round((share ?? 0) * BAR_WIDTH);
     const bar = share === undefined ? '' : `[${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}]`;
-    out.write(`\r\x1b[K${bar}${percent}  ${figures}`);
+    draw(`\r\x1b[K${bar}${percent}  ${figures}`, out);
     barShown = true;
   };
 
+  const endFile = () => {
+    doneBytes += current?.opened.bytesRead() ?? 0;
+    current = undefined;
+  };
+
+  // By the clock, not by batches: a file of few, large or skipped rows shows that it goes on as well.
+  const showing = setInterval(() => current && show(), out.isTTY ? TERMINAL_EVERY_MS : LINE_EVERY_MS);
+  showing.unref();
+
   return {
     begin: (source, opened) => {
+      endFile();
       current = { source, opened };
-      rows = 0;
     },
     announce: (format, words) => {
       if (format === lastFormat) return;
       lastFormat = format;
       clear();
-      out.write(`${current ? basename(current.source.name) : ''}: ${words}\n`);
+      draw(`${name()}: ${printable(words)}\n`, out);
+    },
+    tell: (words) => {
+      clear();
+      draw(`${printable(words)}\n`, out);
     },
     update: (counts) => {
       rows = counts.read;
-      const now = performance.now();
-      if (now - lastShown < (out.isTTY ? TERMINAL_EVERY_MS : LINE_EVERY_MS)) return;
-      lastShown = now;
-      show();
     },
     finish: () => {
-      doneBytes += current?.opened.bytesRead() ?? 0;
+      endFile();
       doneRows += rows;
       rows = 0;
-      current = undefined;
     },
-    end: clear,
+    end: () => {
+      clearInterval(showing);
+      clear();
+    },
   };
 }

@@ -1,12 +1,15 @@
 /** `trunkline keys`: who may use the API. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
+import { printable } from '#platform/telemetry/printable.ts';
 import { accountWithCode } from '#services/calls/accounts.ts';
-import { SCOPES, type Scope } from '#services/calls/api/caller.ts';
-import { type CreatedKey, createKey, type KeyRow, listKeys, revokeKey } from '#services/calls/api/keys.ts';
+import { SCOPES, type Scope } from '#services/identity/contract.ts';
+import { type CreatedKey, createKey, type ListedKey, listKeys, revokeKey } from '#services/identity/keys.ts';
+import { keyPlaces } from '#system';
 import { withDatabase } from './database.ts';
-import { asCount } from './option_values.ts';
+import { asCount, asPrintable } from './option_values.ts';
 import { note, print, printJson, table } from './print.ts';
+import { terminalActor } from './terminal_actor.ts';
 
 const DAY_MS = 86_400_000;
 const COLUMNS = ['i_key', 'name', 'key', 'scope', 'i_account', 'state', 'created'];
@@ -59,12 +62,16 @@ function createCommand(): Command {
         const code = options.account;
         const account =
           code === undefined ? null : await withSession(pool, (session) => accountWithCode(session, code));
-        const created = await createKey(pool, {
-          name: options.name,
-          scope: options.scope,
-          iAccount: account?.i_account ?? null,
-          expiresAt: options.expires ?? null,
-        });
+        const created = await createKey(
+          keyPlaces(pool),
+          {
+            name: options.name,
+            scope: options.scope,
+            iAccount: account?.i_account ?? null,
+            expiresAt: options.expires ?? null,
+          },
+          terminalActor(),
+        );
         showCreated(created, options.json);
       }),
     );
@@ -86,14 +93,14 @@ function listCommand(): Command {
     .addHelpText('after', '\nExample:\n  trunkline keys list')
     .action((options: { json?: true }) =>
       withDatabase(async ({ pool }) => {
-        const keys = await listKeys(pool);
+        const keys = await listKeys(keyPlaces(pool));
         if (options.json) printJson(keys);
         else print(table(COLUMNS, keys.map(cells)));
       }),
     );
 }
 
-const cells = (key: KeyRow) => [
+const cells = (key: ListedKey) => [
   key.i_key,
   key.name,
   `${key.prefix}…`,
@@ -103,7 +110,8 @@ const cells = (key: KeyRow) => [
   key.created_at.slice(0, 10),
 ];
 
-function stateOf(key: KeyRow): string {
+function stateOf(key: ListedKey): string {
+  if (key.closed_from && Date.parse(key.closed_from) <= Date.now()) return 'account closed';
   if (key.revoked_at) return `revoked ${key.revoked_at.slice(0, 10)}`;
   if (!key.expires_at) return 'valid';
   return `${Date.parse(key.expires_at) < Date.now() ? 'expired' : 'valid to'} ${key.expires_at.slice(0, 10)}`;
@@ -116,15 +124,15 @@ function revokeCommand(): Command {
     .addHelpText('after', '\nExample:\n  trunkline keys revoke 4')
     .action((iKey: number) =>
       withDatabase(async ({ pool }) => {
-        const key = await revokeKey(pool, iKey);
+        const key = await revokeKey(keyPlaces(pool), iKey, terminalActor());
         if (!key) throw new Error(`there is no key ${iKey}; trunkline keys list shows them`);
-        print(`Key ${key.i_key} "${key.name}" is revoked.`);
+        print(`Key ${key.i_key} "${printable(key.name)}" is revoked.`);
       }),
     );
 }
 
 function asName(value: string): string {
-  const name = value.trim();
+  const name = asPrintable(value.trim());
   if (name === '') throw new InvalidArgumentError('It must say what the key is for: it can not be blank.');
   return name;
 }

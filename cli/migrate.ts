@@ -1,11 +1,11 @@
 /** `trunkline migrate`: brings a database up to date. */
 import { Command } from 'commander';
-import { readConfig } from '#config';
 import { EMBEDDED_DATABASE, postgresFolder, startPostgres } from '#engines/postgres.ts';
-import { migrate, pendingMigrations } from '#platform/database/migrate.ts';
+import { migrateAll, pendingInAll, versionBeforeRunsOn } from '#platform/database/migrate.ts';
 import { createPool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/schema.ts';
-import { print, printJson } from './print.ts';
+import { monthsLeft } from '#services/calls/outcome_repairs.ts';
+import { readConfig, SCHEMAS } from '#system';
+import { note, print, printJson } from './print.ts';
 
 interface Options {
   readonly dryRun?: true;
@@ -31,12 +31,25 @@ export function migrateCommand(): Command {
         onIdleError: () => undefined,
       });
       try {
-        const names = options.dryRun
-          ? await pendingMigrations(pool, callsMigrations)
-          : await migrate(pool, callsMigrations);
-        if (options.json) return printJson({ service: 'calls', [options.dryRun ? 'pending' : 'ran']: names });
+        const names = options.dryRun ? await pendingInAll(pool, SCHEMAS) : await migrateAll(pool, SCHEMAS);
+        const runsOn = versionBeforeRunsOn(names);
+        if (options.json)
+          return printJson({ [options.dryRun ? 'pending' : 'ran']: names, version_before_runs_on: runsOn });
         const verb = options.dryRun ? 'would run' : 'ran';
-        print(names.length === 0 ? 'up to date' : names.map((name) => `${verb} calls/${name}`).join('\n'));
+        const months = options.dryRun ? 0 : await monthsLeft(pool);
+        print(names.length === 0 ? 'up to date' : names.map((name) => `${verb} ${name}`).join('\n'));
+        if (names.length > 0) {
+          note(
+            runsOn
+              ? 'the version before runs with these tables: it can be gone back to'
+              : 'the version before does not run with these tables: the way back to it is a back-up (docs/DEPLOY.md)',
+          );
+        }
+        if (months > 0) {
+          note(
+            `a running service puts the results of ${months} months of calls right (docs/RUNBOOK.md, Upgrade)`,
+          );
+        }
       } finally {
         await pool.end();
         await embedded?.stop();

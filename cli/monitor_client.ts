@@ -1,12 +1,14 @@
 /** Asks the running monitor, as `trunkline status` and `trunkline alerts` do. */
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { readConfig } from '#config';
+import { listeningAt } from '#platform/http/address.ts';
+import { askOutside, type OutsideAnswer } from '#platform/http/outside.ts';
+import { readOwnFile } from '#platform/lifecycle/own_files.ts';
 import { keyFile } from '#services/monitor/auth.ts';
-import { monitorFolder, reachableHost } from '#system';
+import { monitorFolder, readConfig } from '#system';
 
 /** A test of all channels takes 15 s at most. */
 const ANSWER_TIMEOUT_MS = 30_000;
+const ANSWER_LIMIT_BYTES = 32 * 1024 * 1024;
 
 export interface MonitorOptions {
   readonly url?: string;
@@ -26,28 +28,34 @@ export async function askMonitor(
   options: MonitorOptions,
 ): Promise<unknown> {
   const config = readConfig(process.env);
-  const monitor = options.url ?? `http://${reachableHost(config)}:${config.MONITOR_PORT}`;
+  const monitor = options.url ?? listeningAt(config.HOST, config.monitor.port);
   const url = new URL(path, monitor).href;
-  const key = options.key ?? config.MONITOR_KEY ?? (await keptKey(keyFile(monitorFolder(config))));
+  const key = options.key ?? config.monitor.key ?? (await keptKey(keyFile(monitorFolder(config))));
   const headers = { authorization: `Bearer ${key}` };
   const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-  const answer = await fetch(url, { method, headers, signal }).catch((cause: unknown) => {
+  const asking = { method, headers, signal, limitBytes: ANSWER_LIMIT_BYTES, longer: 'refuse' } as const;
+  const answer = await askOutside(url, asking).catch((cause: unknown) => {
     throw new Error(`no monitor answers at ${monitor}: start it (trunkline serve monitor), or give --url`, {
       cause,
     });
   });
-  const body = (await answer.json().catch(() => ({ error: 'this is no monitor' }))) as {
-    data?: unknown;
-    error?: string;
-  };
-  if (!answer.ok || body.data === undefined)
-    throw new Error(`${url} answers ${answer.status}: ${body.error ?? answer.statusText}`);
-  return body.data;
+  const { data, error } = bodyOf(answer);
+  if (!answer.ok || data === undefined)
+    throw new Error(`${url} answers ${answer.status}${error === undefined ? '' : `: ${error}`}`);
+  return data;
+}
+
+function bodyOf({ text }: OutsideAnswer): { data?: unknown; error?: string } {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return { error: 'this is no monitor' };
+  }
 }
 
 async function keptKey(path: string): Promise<string> {
   try {
-    return (await readFile(path, 'utf8')).trim();
+    return (await readOwnFile(path, { secret: true })).trim();
   } catch (cause) {
     throw new Error(`no key of the monitor: give --key, set MONITOR_KEY, or be able to read ${path}`, {
       cause,

@@ -1,5 +1,8 @@
-/** Readers of option values: each gives the value, or says what would be right. */
-import { InvalidArgumentError } from 'commander';
+/** Readers of option values: each gives the value, or says what would be right. And options that commands share. */
+import { InvalidArgumentError, Option } from 'commander';
+import { isPrintable } from '#platform/telemetry/printable.ts';
+import { DECIMAL_SIGNS } from '#services/calls/formats/decimal_marks.ts';
+import { DATE_ORDERS } from '#services/calls/time/stamp_text.ts';
 import { isTimeZone } from '#services/calls/time/stamps.ts';
 
 export function asTimeZone(value: string): string {
@@ -28,8 +31,36 @@ export function asPattern(value: string): RegExp {
   }
 }
 
+export function asPrintable(value: string): string {
+  if (!isPrintable(value))
+    throw new InvalidArgumentError(
+      'It must have no control characters, and none that turn the order of text.',
+    );
+  return value;
+}
+
 export function asCount(value: string): number {
   if (!/^[1-9]\d{0,6}$/.test(value))
     throw new InvalidArgumentError('It must be a whole number from 1 to 9999999.');
   return Number(value);
 }
+
+export const dateOrderOption = (): Option =>
+  new Option('--date-order <order>', 'order of all dates such as 03/04/2026').choices(DATE_ORDERS);
+
+export const decimalSignOption = (): Option =>
+  new Option('--decimal-sign <sign>', 'what begins the decimals of amounts such as 1,234').choices(
+    DECIMAL_SIGNS,
+  );
+
+export const onConflictOption = () =>
+  new Option(
+    '--on-conflict <what>',
+    'rows that contradict a stored call: they are set aside (the default), or replace it',
+  ).choices(['set-aside', 'replace']);
+
+export const callIdsOption = () =>
+  new Option(
+    '--call-ids <kind>',
+    'reused: the switch uses its call ids again, so that another start is another call (default: unique)',
+  ).choices(['unique', 'reused']);

@@ -1,23 +1,38 @@
 /** `trunkline import rejected`: rows that could not be taken in. */
 import { createWriteStream } from 'node:fs';
-import type { Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
+import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
-import { type Pool, withSession } from '#platform/database/pool.ts';
+import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
+import type { DecimalSign } from '#services/calls/formats/decimal_marks.ts';
+import { beginMendedFile, lineBefore } from '#services/calls/intake/mended_rows.ts';
+import type { SameCallOptions } from '#services/calls/intake/origin.ts';
 import { type RetryCounts, retryRejected } from '#services/calls/intake/retry.ts';
+import { noteAudit } from '#services/calls/store/audit.ts';
 import {
   countRejected,
+  discardRejected,
   listRejected,
   type Rejected,
   type RejectedFilter,
 } from '#services/calls/store/rejected.ts';
+import type { DateOrder } from '#services/calls/time/stamp_text.ts';
 import { withDatabase } from './database.ts';
-import { asCount } from './option_values.ts';
-import { grouped, note, print, printJson, table } from './print.ts';
+import {
+  asCount,
+  asPrintable,
+  callIdsOption,
+  dateOrderOption,
+  decimalSignOption,
+  onConflictOption,
+} from './option_values.ts';
+import { grouped, note, print, printJson, rawOutput, table } from './print.ts';
+import { terminalActor } from './terminal_actor.ts';
 
 const EXIT_SOME_SET_ASIDE = 3;
 const PAGE_ROWS = 1_000;
 const SHOWN_BYTES = 60;
+/** Rows of a kind that `export` names. */
+const SHOWN_NAMED = 20;
 
 interface Filter {
   readonly file?: string;
@@ -29,7 +44,8 @@ export function rejectedCommand(): Command {
     .description('rows that were set aside')
     .addCommand(listCommand())
     .addCommand(retryCommand())
-    .addCommand(exportCommand());
+    .addCommand(exportCommand())
+    .addCommand(discardCommand());
 }
 
 const filtered = (command: Command) =>
@@ -52,7 +68,7 @@ function listCommand(): Command {
         if (options.json) return printJson({ counts, rows: rows.map(rowJson) });
         const total = counts.reduce((sum, count) => sum + count.count, 0);
         if (total === 0) return print('Nothing is set aside.');
-        print(table(['file', 'line', 'code', 'reason', 'row'], rows.map(rowCells)));
+        print(table(['source', 'file', 'line', 'code', 'reason', 'row'], rows.map(rowCells)));
         print(
           `\n${table(
             ['file', 'code', 'rows'],
@@ -64,14 +80,36 @@ function listCommand(): Command {
     );
 }
 
-const rowJson = ({ bytes, ...row }: Rejected) => ({ ...row, bytes: bytes.toString('base64') });
+const rowJson = ({ bytes, end, row_offset: _, ...row }: Rejected) => ({
+  ...row,
+  is_last_of_file: end !== null,
+  bytes: bytes.toString('base64'),
+});
 
 function rowCells(row: Rejected): (string | number)[] {
   const text = row.bytes
     .subarray(0, SHOWN_BYTES)
     .toString('latin1')
     .replaceAll(/[^ -~]/g, '·');
-  return [row.file, row.line, row.code, row.reason, row.bytes.length > SHOWN_BYTES ? `${text}…` : text];
+  return [
+    row.source,
+    row.file,
+    row.line,
+    row.code,
+    row.reason,
+    row.bytes.length > SHOWN_BYTES ? `${text}…` : text,
+  ];
+}
+
+interface RetryOptions {
+  readonly createAccounts?: true;
+  readonly account?: string;
+  readonly dateOrder?: DateOrder;
+  readonly decimalSign?: DecimalSign;
+  readonly credits?: true;
+  readonly onConflict?: SameCallOptions['onConflict'];
+  readonly callIds?: SameCallOptions['callIds'];
+  readonly json?: true;
 }
 
 function retryCommand(): Command {
@@ -79,27 +117,45 @@ function retryCommand(): Command {
     .description('read them again; those that go in now leave the list')
     .option('--create-accounts', 'make accounts that do not exist yet')
     .option('--account <code>', 'account of rows that name none')
+    .option('--credits', 'costs below nought are money')
+    .addOption(dateOrderOption())
+    .addOption(decimalSignOption())
+    .addOption(onConflictOption())
+    .addOption(callIdsOption())
     .option('--json', 'the counts as JSON')
     .addHelpText(
       'after',
       '\nExample:\n  trunkline import rejected retry --code unknown_account --create-accounts',
     )
-    .action((options: Filter & { createAccounts?: true; account?: string; json?: true }) =>
+    .action((options: Filter & RetryOptions) =>
       withDatabase(async ({ pool, config }) => {
         const counts = await retryRejected(
           pool,
           {
             filter: filterOf(options),
-            read: options.account === undefined ? {} : { account: options.account },
+            read: {
+              ...(options.account !== undefined && { account: options.account }),
+              ...(options.dateOrder && { dateOrder: options.dateOrder }),
+              ...(options.decimalSign && { decimalSign: options.decimalSign }),
+              ...(options.credits && { credits: true }),
+            },
             newAccounts: options.createAccounts
-              ? { currency: config.DEFAULT_CURRENCY, timeZone: config.IMPORT_TIME_ZONE, country: null }
+              ? {
+                  currency: config.calls.defaultCurrency,
+                  timeZone: config.calls.importTimeZone,
+                  country: null,
+                }
               : null,
+            sameCall: {
+              ...(options.onConflict && { onConflict: options.onConflict }),
+              ...(options.callIds && { callIds: options.callIds }),
+            },
           },
           (so_far) => note(`${grouped(so_far.tried)} rows read again`),
         );
         if (options.json) printJson(counts);
         else print(retrySummary(counts));
-        if (counts.stillSetAside > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
+        if (counts.stillSetAside + counts.conflicts > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
       }),
     );
 }
@@ -108,50 +164,117 @@ const retrySummary = (counts: RetryCounts) =>
   [
     `read again       ${grouped(counts.tried)}`,
     `stored           ${grouped(counts.stored)}`,
+    `completed        ${grouped(counts.completed)}`,
     `duplicates       ${grouped(counts.duplicates)}`,
+    `conflicts        ${grouped(counts.conflicts)}`,
     `still set aside  ${grouped(counts.stillSetAside)}`,
+    ...(counts.keptInPart > 0
+      ? [
+          `${grouped(counts.keptInPart)} of them ${KEPT_IN_PART}, and not read: what is right stands in their files, or nowhere (trunkline import rejected discard)`,
+        ]
+      : []),
   ].join('\n');
+
+const KEPT_IN_PART = 'are kept only in part, since they were too large';
 
 function exportCommand(): Command {
   return filtered(new Command('export'))
-    .description('write their bytes as they were, a row a line, to mend and import again')
+    .description(
+      'write them to a file to mend, which import cdrs reads as it is; each mended row takes the place of what it was',
+    )
     .option('--output <path>', 'a file instead of standard output')
     .addHelpText(
       'after',
-      '\nExample:\n  trunkline import rejected export --file /var/log/Master.csv --output mend.csv',
+      '\nExample:\n  trunkline import rejected export --file /var/log/Master.csv --output mend.csv\n  trunkline import cdrs mend.csv',
     )
     .action((options: Filter & { output?: string }) =>
       withDatabase(async ({ pool }) => {
-        const out = options.output ? createWriteStream(options.output) : process.stdout;
-        const rows = await exportRows(pool, filterOf(options), out);
-        if (options.output) {
-          out.end();
-          await finished(out);
-        }
+        let rows = 0;
+        const cut: Rejected[] = [];
+        const conflicts: Rejected[] = [];
+        const lines = exportedLines(pool, filterOf(options), (row) => {
+          if (row.conflict) conflicts.push(row);
+          return row.cut ? cut.push(row) : rows++;
+        });
+        if (options.output) await pipeline(lines, createWriteStream(options.output));
+        else await pipeline(lines, rawOutput(), { end: process.stdout.isTTY });
         note(`${grouped(rows)} rows`);
+        if (cut.length > 0) {
+          note(
+            `${grouped(cut.length)} more ${KEPT_IN_PART}, and left out (list --json has their first bytes):`,
+          );
+          noteEach(cut);
+        }
+        if (conflicts.length > 0) {
+          note(
+            `${grouped(conflicts.length)} of the rows contradict stored calls (list --json has both versions):`,
+          );
+          noteEach(conflicts);
+        }
       }),
     );
 }
 
-/** A header stands before the first row of each file that had one. */
-async function exportRows(pool: Pool, filter: RejectedFilter, out: Writable): Promise<number> {
-  let rows = 0;
-  let headerOf = '';
+function noteEach(rows: readonly Rejected[]): void {
+  for (const { file, line, reason } of rows.slice(0, SHOWN_NAMED)) note(`  ${file}:${line}: ${reason}`);
+}
+
+/**
+ * As a file that `import cdrs` reads once it is mended. Rows of which only the first bytes are kept are left out: imported again
+ * they would be other rows than they were.
+ * @param onRow told of each row
+ */
+async function* exportedLines(
+  pool: Pool,
+  filter: RejectedFilter,
+  onRow: (row: Rejected) => void,
+): AsyncGenerator<Buffer | string> {
+  yield beginMendedFile();
   for (let after = 0; ; ) {
     const page = await withSession(pool, (session) => session.rows(listRejected(filter, after, PAGE_ROWS)));
-    if (page.length === 0) return rows;
+    if (page.length === 0) return;
     after = page.at(-1)!.i_rejected;
     for (const row of page) {
-      if (row.columns && headerOf !== row.file) out.write(`${row.columns.map(columnName).join(',')}\n`);
-      headerOf = row.file;
-      out.write(row.bytes);
-      if (!out.write('\n')) await new Promise((resume) => out.once('drain', resume));
-      rows++;
+      onRow(row);
+      if (row.cut) continue;
+      yield lineBefore(row);
+      yield row.bytes;
+      yield '\n';
     }
   }
 }
 
-/** As the import will read it again: the name must stay, so no spreadsheet's rules apply. */
-const columnName = (name: string) => (/[",;\t\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
+function discardCommand(): Command {
+  return filtered(new Command('discard'))
+    .description('rows that are none to mend: they are listed no more, also when their file is read again')
+    .requiredOption('--reason <text>', 'why; it stands in the audit trail', asPrintable)
+    .option('--all', 'all of them, where neither file nor code is given')
+    .addHelpText(
+      'after',
+      '\nExample:\n  trunkline import rejected discard --file /var/log/Master.csv --code wrong_column_count --reason "test calls"',
+    )
+    .action((options: Filter & { all?: true; reason: string }) => {
+      if (options.file === undefined && options.code === undefined && !options.all)
+        throw new Error('say which rows: --file PATH, --code CODE, or --all');
+      if (options.reason.trim() === '') throw new Error('--reason is blank: say why they are discarded');
+      return withDatabase(async ({ pool }) => {
+        const count = await withTransaction(pool, async (session) => {
+          const discarded = (await session.row(discardRejected(filterOf(options))))!.count;
+          const { file = null, code = null, reason } = options;
+          await session.run(
+            noteAudit(terminalActor(), {
+              action: 'rejected.discard',
+              subject: 'rows set aside',
+              detail: { reason, file, code },
+              before: { rows: discarded },
+              after: { rows: 0 },
+            }),
+          );
+          return discarded;
+        });
+        print(`${grouped(count)} rows discarded`);
+      });
+    });
+}
 
 const filterOf = (options: Filter): RejectedFilter => ({ file: options.file, code: options.code });

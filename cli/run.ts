@@ -1,12 +1,9 @@
 /** Runs modules until a signal asks to stop: the first stops them in order, the second ends the process at once. */
-import { readConfig } from '#config';
-import { type AnyModule, type Running, startModules } from '#platform/lifecycle/modules.ts';
-import { type Parts, type SystemOptions, systemModules } from '#system';
-import { note } from './print.ts';
 
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-/** What a shell reports for a process that a signal ended. */
-const ENDED_AT_ONCE = 130;
+import { type AnyModule, type Running, startModules } from '#platform/lifecycle/modules.ts';
+import { type Parts, readConfig, type SystemOptions, systemModules } from '#system';
+import { onEndingSignal, statusOf } from './ending_signals.ts';
+import { note } from './print.ts';
 
 /**
  * @param ready called when all run; when it throws, they are stopped and the command fails
@@ -18,14 +15,12 @@ export async function runSystem(
 ): Promise<void> {
   const stop = new AbortController();
   const stopRequested = new Promise<void>((resolve) => {
-    for (const signal of SIGNALS) {
-      process.on(signal, () => {
-        if (stop.signal.aborted) process.exit(ENDED_AT_ONCE);
-        note(`${signal}: stopping (once more ends it at once)`);
-        stop.abort(new Error(signal));
-        resolve();
-      });
-    }
+    onEndingSignal((signal, again) => {
+      if (again) process.exit(statusOf(signal));
+      note(`${signal}: stopping (once more ends it at once)`);
+      stop.abort(new Error(signal));
+      resolve();
+    });
   });
   const modules = systemModules(readConfig(process.env), options);
   const running = await start(modules, wanted, stop.signal);

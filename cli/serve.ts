@@ -1,19 +1,21 @@
 /** `trunkline serve`: some services in this process. */
 import { Argument, Command } from 'commander';
-import { SERVICES } from '#system';
+import { runningOf } from '#platform/service/definition.ts';
+import { SERVICES, servicesIn } from '#system';
 import { note } from './print.ts';
 import { runSystem } from './run.ts';
 
 export function serveCommand(version: string): Command {
   return new Command('serve')
     .description('run some services in this process, with what they need')
-    .addArgument(new Argument('<module...>', 'services to run').choices(SERVICES))
+    .addArgument(
+      new Argument('<module...>', 'services to run').choices(runningOf(SERVICES).map(({ name }) => name)),
+    )
     .addHelpText('after', '\nExample:\n  DATABASE_URL=postgresql://… trunkline serve calls')
     .action(async (wanted: string[]) => {
       await runSystem(wanted, async (parts) => {
-        note(
-          `Trunkline ${version}: ${wanted.join(', ')} ready${parts.calls ? ` on ${parts.calls.url}` : ''}`,
-        );
+        for (const { name, running } of servicesIn(parts))
+          note(`Trunkline ${version}: ${name} ready on ${running.url}`);
       });
     });
 }

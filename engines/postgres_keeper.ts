@@ -1,5 +1,6 @@
 /** Keeps the embedded PostgreSQL up for a program that runs for long: one that dies is started again, at its old address. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { makeBallast } from './ballast.ts';
 import { type PostgresOptions, type RunningPostgres, startPostgres } from './postgres.ts';
 import { identify, isAlive } from './processes.ts';
 
@@ -7,11 +8,21 @@ import { identify, isAlive } from './processes.ts';
 export const WATCH_INTERVAL_MS = 1_000;
 /** Pause between tries to start it again: its disk may be full, or its last backends still ending. */
 export const RESTART_PAUSE_MS = 2_000;
+/** How often it is looked whether there is room for the ballast. */
+export const BALLAST_INTERVAL_MS = 60_000;
 
 export interface KeptPostgres {
   readonly url: string;
   stop(): Promise<void>;
 }
+
+export type KeeperEvent =
+  | 'died'
+  | 'restarted'
+  | 'restart_failed'
+  | 'ballast_released'
+  | 'ballast_made'
+  | 'ballast_failed';
 
 /**
  * @param report told when it died, when it is up again, and of each try that failed
@@ -20,9 +31,10 @@ export interface KeptPostgres {
 export async function keepPostgres(
   options: PostgresOptions,
   clock: Clock,
-  report: (event: 'died' | 'restarted' | 'restart_failed', error?: unknown) => void,
+  report: (event: KeeperEvent, error?: unknown) => void,
 ): Promise<KeptPostgres> {
-  let running: RunningPostgres = await startPostgres(options);
+  const withBallast: PostgresOptions = { ...options, onBallast: (event) => report(`ballast_${event}`) };
+  let running: RunningPostgres = await startPostgres(withBallast);
   let identity = identify(running.pid);
   const stopping = new AbortController();
 
@@ -38,7 +50,7 @@ export async function keepPostgres(
   async function restart(): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
-        const again = await startPostgres(options);
+        const again = await startPostgres(withBallast);
         await running.stop().catch(() => undefined);
         running = again;
         identity = identify(again.pid);
@@ -51,7 +63,21 @@ export async function keepPostgres(
     }
   }
 
-  const watching = watch();
+  async function keepBallast(): Promise<void> {
+    let failed = false;
+    while (!stopping.signal.aborted) {
+      try {
+        if (await makeBallast(options.folder)) report('ballast_made');
+        failed = false;
+      } catch (error) {
+        if (!failed) report('ballast_failed', error);
+        failed = true;
+      }
+      await clock.sleep(BALLAST_INTERVAL_MS, stopping.signal).catch(() => undefined);
+    }
+  }
+
+  const watching = Promise.all([watch(), keepBallast()]);
   return {
     url: running.url,
     stop: async () => {

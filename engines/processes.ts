@@ -12,21 +12,33 @@ export interface ProcessIdentity {
   readonly startedAt: string;
 }
 
-/** @returns undefined when no such process runs; one that has ended and was not yet waited for counts as ended */
+/**
+ * Whether an error says that something is not there (a file, a process). Any other one (no file descriptors left, no right,
+ * a disk that can't be read) says nothing of whether it is: it must not be taken for its absence.
+ */
+export const saysAbsent = (error: unknown): boolean =>
+  ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/**
+ * @returns undefined when no such process runs; one that has ended and was not yet waited for counts as ended. Without the
+ *   time of its start where that can't be read
+ */
 export function identify(pid: number): ProcessIdentity | undefined {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined;
+    if (saysAbsent(error)) return undefined;
   }
   const [state, startedAt] = stateAndStartTime(pid);
   return state === 'Z' ? undefined : { pid, startedAt };
 }
 
-/** Whether exactly this process still runs. */
+/** Whether exactly this process still runs, as far as can be told: not, only where that is known. */
 export function isAlive(identity: ProcessIdentity): boolean {
   const now = identify(identity.pid);
-  return now !== undefined && now.startedAt === identity.startedAt;
+  if (now === undefined) return false;
+  const known = identity.startedAt !== '' && now.startedAt !== '';
+  return !known || now.startedAt === identity.startedAt;
 }
 
 /** Fields 3 and 22 of /proc/<pid>/stat; the second field is a name in brackets that may itself hold blanks. */
@@ -36,7 +48,7 @@ function stateAndStartTime(pid: number): [state: string, startedAt: string] {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return [fields[0] ?? '', fields[19] ?? ''];
   } catch {
-    return ['', ''];
+    return ['', '']; // no /proc here, or it can't be read now
   }
 }
 

@@ -2,9 +2,20 @@
 
 import type { Pool } from '#platform/database/pool.ts';
 import type { SourceRecord } from '#services/calls/cdr.ts';
-import type { Taken } from '#services/calls/formats/reader.ts';
+import { NOT_TOLD } from '#services/calls/formats/field_values.ts';
+import type { Taken } from '#services/calls/formats/source_reader.ts';
 import type { Origin } from '#services/calls/intake/intake.ts';
 import { openFileOrigin } from '#services/calls/intake/origin.ts';
+import { decideOutcome, type Outcome } from '#services/calls/outcome.ts';
+
+/** A record with what is decided of it in place of what it tells. */
+export type Decided = Omit<SourceRecord, 'resultWord' | 'causeResult' | 'tellsAnswers' | keyof Outcome> &
+  Outcome;
+
+export function decided(record: SourceRecord): Decided {
+  const { resultWord: _, causeResult: __, tellsAnswers: ___, ...rest } = record;
+  return { ...rest, ...decideOutcome(record) };
+}
 
 let line = 0;
 
@@ -16,6 +27,8 @@ export function callRow(fields: Partial<SourceRecord> = {}): Taken {
     accountCode: 'acme',
     callId: `call-${line}`,
     identity: `call-${line}`,
+    alsoSays: '',
+    wholeRow: '',
     cli: '+493023125001',
     cld: '+442079460001',
     direction: null,
@@ -23,20 +36,19 @@ export function callRow(fields: Partial<SourceRecord> = {}): Taken {
     disconnectTime: startTime + 65_000,
     durationS: 65,
     billedDurationS: 60,
-    result: 'answered',
+    resultWord: null,
+    result: null,
     disconnectCause: '16',
-    country: null,
-    description: null,
-    cost: null,
-    currency: null,
-    remoteIp: null,
-    userAgent: null,
+    causeResult: 'cleared',
+    tellsAnswers: true,
+    ...NOT_TOLD,
     flags: [],
     attributes: {},
     ...fields,
     startTime,
   };
-  return { row: { line, bytes: Buffer.from(`row ${line}`) }, parsed: { kind: 'record', record } };
+  const bytes = Buffer.from(`row ${line}`);
+  return { row: { line, bytes, offset: 0, ended: true }, parsed: { kind: 'record', record } };
 }
 
 /** A file as the source of rows; accounts are made as they come, in EUR and UTC. */
@@ -45,7 +57,7 @@ export function testOrigin(pool: Pool, fields: Partial<Origin> = {}): Promise<Or
     file: fields.file ?? '/var/log/test.csv',
     format: 'asterisk-csv',
     source: fields.source ?? 'test',
-    readOptions: { timeZone: 'UTC' },
+    readOptions: { timeZone: 'UTC', ...(fields.credits && { credits: true }) },
     newAccounts:
       fields.newAccounts === undefined
         ? { currency: 'EUR', timeZone: 'UTC', country: 'DE' }

@@ -1,13 +1,20 @@
 /** The calls service on a database of a test's own, as a client sees it. */
 import { after } from 'node:test';
 import { sql } from 'kysely';
+import type { FindKey } from '#platform/access/authenticator.ts';
 import { sqlBuilder } from '#platform/database/statement.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { createLifetime } from '#platform/lifecycle/lifetime.ts';
+import { type RunningOnDatabase, startService } from '#platform/service/service.ts';
 import { createLogger, type Logger } from '#platform/telemetry/logger.ts';
-import type { Scope } from '#services/calls/api/caller.ts';
-import { createKey } from '#services/calls/api/keys.ts';
-import { type Calls, type CallsSettings, startCalls } from '#services/calls/module.ts';
+import type { Room } from '#services/calls/intake/room.ts';
+import { calls as definition } from '#services/calls/service.ts';
+import type { CallsSettings } from '#services/calls/settings.ts';
+import { THE_PROGRAM } from '#services/calls/store/audit.ts';
+import type { Scope } from '#services/identity/contract.ts';
+import { rightsOfClaims } from '#services/identity/contract.ts';
+import { createKey } from '#services/identity/keys.ts';
+import { findAnyKey, keyPlaces } from '#system';
 import { type TestDatabase, testDatabase } from './postgres.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever JSON the API answers
@@ -22,7 +29,7 @@ export interface Answer {
 
 export interface TestApi {
   readonly database: TestDatabase;
-  readonly calls: Calls;
+  readonly calls: RunningOnDatabase;
   /** A key of this scope; a customer's with its account. */
   key(scope: Scope, iAccount?: number): Promise<string>;
   /** An account; gives its number. */
@@ -43,9 +50,10 @@ const SETTINGS: CallsSettings = {
   host: '127.0.0.1',
   port: 0,
   corsOrigins: [],
+  trustedProxies: [],
   poolSize: 10,
+  heavySlots: 0,
   queueOrder: 'fifo',
-  earlyProbe: false,
   queryTimeoutMs: 30_000,
   connectionLifetimeMs: 300_000,
   maxReplicaLagS: 30,
@@ -56,28 +64,39 @@ const SETTINGS: CallsSettings = {
   jwtAudience: undefined,
   retentionMonths: 0,
   shutdownGraceMs: 500,
-  newAccounts: { currency: 'EUR', timeZone: 'UTC' },
+  defaultCurrency: 'EUR',
+  importTimeZone: 'UTC',
+  diskPausePercent: 100,
+  sources: [],
 };
 
 /** Starts the service; it is stopped after the file's last test. Call it at the top of the file. */
 export async function testApi(
   settings: Partial<CallsSettings> = {},
-  options: { clock?: Clock; database?: TestDatabase; replicaUrls?: readonly string[]; logger?: Logger } = {},
+  options: {
+    clock?: Clock;
+    database?: TestDatabase;
+    replicaUrls?: readonly string[];
+    room?: Room;
+    logger?: Logger;
+    findKey?: FindKey;
+  } = {},
 ): Promise<TestApi> {
   const database = options.database ?? (await testDatabase());
   const failures: string[] = [];
   const lifetime = createLifetime((what, error) => failures.push(`${what}: ${String(error)}`));
-  const calls = await startCalls(
-    {
-      settings: { ...SETTINGS, ...settings },
-      databaseUrl: database.url,
-      replicaUrls: options.replicaUrls ?? [],
-      clock: options.clock ?? systemClock,
-      random: Math.random,
-      logger: options.logger ?? createLogger('test', 'silent'),
-    },
-    lifetime,
-  );
+  const parts = {
+    settings: { ...SETTINGS, ...settings },
+    databaseUrl: database.url,
+    replicaUrls: options.replicaUrls ?? [],
+    findKey: options.findKey ?? findAnyKey,
+    rightsOf: rightsOfClaims,
+    room: options.room,
+    clock: options.clock ?? systemClock,
+    random: Math.random,
+    logger: options.logger ?? createLogger('test', 'silent'),
+  };
+  const calls = await startService(definition, parts, lifetime);
   const stop = async () => {
     await lifetime.stop();
     if (failures.length > 0) throw new Error(failures.join('\n'));
@@ -107,7 +126,7 @@ export async function testApi(
     calls,
     key: async (scope, iAccount) => {
       const wanted = { name: `test ${scope}`, scope, iAccount: iAccount ?? null, expiresAt: null };
-      return (await createKey(database.pool, wanted)).key;
+      return (await createKey(keyPlaces(database.pool), wanted, THE_PROGRAM)).key;
     },
     account: async (code, { timeZone = 'UTC', parent, currency = 'EUR' } = {}) => {
       const inserted = sql<{ i_account: number }>`

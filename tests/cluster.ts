@@ -24,6 +24,8 @@ export interface TestCluster {
   readonly portBase: number;
   /** Runs `trunkline …` with the folder of the tier; rejects when it fails, with what it said. */
   command(...words: string[]): Promise<{ stdout: string; stderr: string }>;
+  /** `trunkline cluster up --detach`: starts the tier, and returns once it runs. */
+  up(): Promise<{ stdout: string; stderr: string }>;
   /** Stops everything and deletes the folder. */
   destroy(): Promise<void>;
 }
@@ -33,10 +35,13 @@ export async function makeTestCluster(): Promise<TestCluster> {
   const data = await mkdtemp(join(tmpdir(), 'trunkline-cluster-'));
   const portBase = await freePortBlock(data);
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+  const command: TestCluster['command'] = (...words) =>
+    run(process.execPath, [main, ...words, '--data', data]);
   return {
     data,
     portBase,
-    command: (...words) => run(process.execPath, [main, ...words, '--data', data]),
+    command,
+    up: () => command('cluster', 'up', '--detach', '--port-base', String(portBase)),
     destroy: async () => {
       await destroyCluster(data);
       await rm(data, { recursive: true, force: true });

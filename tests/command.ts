@@ -18,17 +18,21 @@ export interface StartedCommand {
   said(text: string | RegExp): Promise<string>;
 }
 
-/** Only what the command is told of counts: no DATABASE_URL of the developer's reaches it. */
+/** What of the developer's environment a command gets. No DATABASE_URL of theirs reaches it. */
+const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'NODE_COMPILE_CACHE'] as const;
+
 function environment(extra: Record<string, string>): NodeJS.ProcessEnv {
-  return { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR, ...extra };
+  return { ...Object.fromEntries(INHERITED.map((name) => [name, process.env[name]])), ...extra };
 }
 
+/** @param main the main.ts of the program, where it is not the one that is tested */
 export function startCommand(
   args: readonly string[],
   env: Record<string, string>,
   input?: Buffer | string,
+  main = MAIN,
 ): StartedCommand {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [main, ...args], {
     env: environment(env),
     stdio: ['pipe', 'pipe', 'pipe'],
   });

@@ -8,13 +8,16 @@ import { fileURLToPath } from 'node:url';
 import { familyOf, freezeFamily, signal, until } from '#engines/cluster/processes.ts';
 import { freePort, type RunningPostgres, startPostgres } from '#engines/postgres.ts';
 import { identify } from '#engines/processes.ts';
-import { migrate } from '#platform/database/migrate.ts';
+import { migrateAll } from '#platform/database/migrate.ts';
 import { createPool, type Pool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/schema.ts';
+import { SCHEMAS } from '#system';
 
 const DATABASE = 'trunkline';
-/** Nothing here needs the disk to have it: processes are killed, not the machine. */
-const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '32MB' };
+/**
+ * Nothing here needs the disk to have it: processes are killed, not the machine. A commit that is answered is with the
+ * operating system all the same (synchronous_commit is on): what a killed PostgreSQL held of its log in its own memory is gone.
+ */
+const FAST = { fsync: 'off', full_page_writes: 'off', shared_buffers: '32MB' };
 const ENDED_LIMIT_MS = 10_000;
 const SLOW_DOWN = fileURLToPath(new URL('slow_down.ts', import.meta.url));
 
@@ -56,7 +59,7 @@ export async function ownDatabase(settings: Settings = {}): Promise<OwnDatabase>
     size: 5,
     onIdleError: () => undefined,
   });
-  await migrate(pool, callsMigrations);
+  await migrateAll(pool, SCHEMAS);
   after(async () => {
     await pool.end();
     await destroy(postgres);

@@ -3,15 +3,14 @@
  * cloned for each test file. The server's files live in the temporary folder; the last test process out stops it.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import pg from 'pg';
 import { type RunningPostgres, startPostgres } from '#engines/postgres.ts';
-import { migrate } from '#platform/database/migrate.ts';
+import { migrateAll, migrationTexts } from '#platform/database/migrate.ts';
 import { createPool, type Pool } from '#platform/database/pool.ts';
-import { callsMigrations } from '#services/calls/schema.ts';
+import { SCHEMAS } from '#system';
 
 const FOLDER = join(tmpdir(), `trunkline-tests-${process.getuid?.() ?? 0}`);
 const TEMPLATE_LOCK = 7_274_010;
@@ -53,8 +52,9 @@ export async function testDatabase(): Promise<TestDatabase> {
 /** Named by what the migrations say, so that an edited one is never tested against yesterday's tables. */
 async function migratedTemplate(serverUrl: string): Promise<string> {
   const hash = createHash('sha256');
-  for (const file of (await readdir(callsMigrations.folder)).sort()) {
-    hash.update(file).update(await readFile(join(callsMigrations.folder, file)));
+  for (const migrations of SCHEMAS) {
+    hash.update(migrations.schema);
+    for (const { name, text } of await migrationTexts(migrations)) hash.update(name).update(text);
   }
   const name = `template_${hash.digest('hex').slice(0, 16)}`;
   await withAdmin(serverUrl, async (admin) => {
@@ -70,7 +70,7 @@ async function migratedTemplate(serverUrl: string): Promise<string> {
       size: 1,
       onIdleError: () => undefined,
     });
-    await migrate(pool, callsMigrations).finally(() => pool.end());
+    await migrateAll(pool, SCHEMAS).finally(() => pool.end());
     await admin.query(`ALTER DATABASE ${draft} RENAME TO ${name}`);
   });
   return name;

@@ -1,5 +1,5 @@
 /**
- * Slows a process and all that descend from it: they run for a twentieth of the time, as on a machine that is starved of
+ * Slows a process and all that descend from it: they run for a fiftieth of the time, as on a machine that is starved of
  * its processor. Ends with its parent, or on SIGTERM, and lets them run then.
  *
  *   node tests/slow_down.ts <pid>
@@ -7,8 +7,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freezeFamily, signal } from '#engines/cluster/processes.ts';
 
-const RUN_MS = 5;
-const HOLD_MS = 95;
+const RUN_MS = 2;
+const HOLD_MS = 98;
 
 const pid = Number(process.argv[2]);
 const parent = process.ppid;

@@ -2,20 +2,19 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { createProgram } from '#cli/program.ts';
-import { SETTINGS } from '#config';
+import { derivedFiles } from '../scripts/derived_files.ts';
+import { upwardImports } from './floors.ts';
+import { importsOf } from './imports.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const CODE_LINES = 400;
 const TEST_LINES = 600;
 const FORBIDDEN_FOLDERS = ['utils', 'util', 'common', 'helpers', 'lib', 'misc', 'shared'];
-/** Lower floors first: a floor imports its own and those below. The last ones stand beside each other. */
-const FLOORS = [['lifecycle'], ['telemetry'], ['resilience'], ['database', 'messaging', 'cache', 'http']];
-
 const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
   cwd: ROOT,
   encoding: 'utf8',
@@ -28,15 +27,8 @@ const code = tracked.filter((file) => file.endsWith('.ts'));
 const documents = tracked.filter((file) => file.endsWith('.md') && !file.startsWith('docs/decisions/'));
 
 /** What a file imports, as paths from the root; packages are left out. */
-function importsOf(file: string): string[] {
-  const found = read(file).matchAll(
-    /^(?:import|export)[^'"]*?from '([^']+)'|import\('([^']+)'\)|^import '([^']+)'/gm,
-  );
-  return [...found]
-    .map((match) => match[1] ?? match[2] ?? match[3]!)
-    .filter((name) => name.startsWith('.') || name.startsWith('#'))
-    .map((name) => (name.startsWith('#') ? name.slice(1) : relative(ROOT, join(ROOT, dirname(file), name))));
-}
+const pathsImportedBy = (file: string): string[] =>
+  importsOf(ROOT, file).flatMap(({ to, isPackage }) => (isPackage ? [] : [to]));
 
 test('files stay small', () => {
   const large = code
@@ -66,7 +58,7 @@ test('a service imports platform/ and the contract of other services, nothing el
     .filter((file) => file.startsWith('services/') && !isTest(file))
     .flatMap((file) => {
       const service = file.split('/')[1]!;
-      return importsOf(file)
+      return pathsImportedBy(file)
         .filter((to) => !to.startsWith('platform/') && !to.startsWith(`services/${service}/`))
         .filter((to) => !/^services\/[^/]+\/contract\.ts$/.test(to))
         .map((to) => `${file} imports ${to}`);
@@ -75,44 +67,29 @@ test('a service imports platform/ and the contract of other services, nothing el
 });
 
 test('platform/ imports downward only, and nothing above it', () => {
-  const floorOf = (path: string) => FLOORS.findIndex((floor) => floor.includes(path.split('/')[1]!));
-  const faults = code
+  const edges = code
     .filter((file) => file.startsWith('platform/') && !isTest(file))
-    .flatMap((file) =>
-      importsOf(file)
-        .filter((to) => {
-          if (!to.startsWith('platform/')) return true;
-          const [here, there] = [floorOf(file), floorOf(to)];
-          const sameRoom = file.split('/')[1] === to.split('/')[1];
-          return here < 0 || there > here || (there === here && !sameRoom);
-        })
-        .map((to) => `${file} imports ${to}`),
-    );
-  assert.deepEqual(faults, []);
+    .flatMap((file) => pathsImportedBy(file).map((to) => ({ file, to })));
+  assert.deepEqual(upwardImports(edges), []);
 });
 
-test('only system.ts, the command line, scripts and the tests know the modules of services', () => {
+test('only system.ts, config.ts (for what reads a setting), the command line, scripts and the tests know services', () => {
   const faults = code
-    .filter((file) => !isTest(file) && file !== 'system.ts' && !/^(cli|bench|scripts)\//.test(file))
+    .filter(
+      (file) =>
+        !isTest(file) && !/^(?:system|config)\.ts$/.test(file) && !/^(cli|bench|scripts)\//.test(file),
+    )
     .flatMap((file) =>
-      importsOf(file)
+      pathsImportedBy(file)
         .filter((to) => to.startsWith('services/') && file.split('/')[1] !== to.split('/')[1])
+        .filter((to) => !(file.startsWith('services/') && to.endsWith('/contract.ts')))
         .map((to) => `${file} imports ${to}`),
     );
   assert.deepEqual(faults, []);
 });
 
-test('every setting is documented with its standard value, and nothing else is', () => {
-  const documented = [...read('docs/CONFIGURATION.md').matchAll(/^\| `([A-Z0-9_]+)` \| (.*?) \| (.*) \|$/gm)];
-  const declared = Object.entries(SETTINGS).map(([name, { standard, what }]) => [
-    name,
-    standard === undefined || standard === '' ? '' : `\`${standard}\``,
-    what,
-  ]);
-  assert.deepEqual(
-    documented.map(([, name, standard, what]) => [name, standard, what]),
-    declared,
-  );
+test('what is derived from the list of services and the rules is up to date: node scripts/derived.ts', () => {
+  for (const [file, text] of Object.entries(derivedFiles(read))) assert.equal(read(file), text, file);
 });
 
 /** Programs to which `trunkline` is the name of a cluster or a database. */
@@ -180,4 +157,64 @@ test('documents name files that exist', () => {
       .map((target) => `${file} links to ${target}`),
   );
   assert.deepEqual(faults, []);
+});
+
+/** Where the wall clock is read, and why it is not a duration that is measured by it. */
+const WALL_CLOCK: Record<string, string> = {
+  'platform/access/read_your_writes.ts': 'what another process gave out, whose monotonic clock is another',
+  'platform/access/token_verifier.ts': 'a token expires at an instant',
+  'platform/access/authenticator.ts': 'a key expires at an instant',
+  'platform/lifecycle/clock.ts': 'the clock itself',
+  'platform/telemetry/logger.ts': 'the time of a line',
+  'platform/database/monitoring.ts': 'when the program started, for showing',
+  'platform/resilience/activity.ts': 'when something happened, for showing',
+  'platform/resilience/circuit_breaker.ts': 'since when it is in its state, for showing',
+  'platform/resilience/health_monitor.ts': 'when the last check was, for showing',
+  'platform/database/backup/scheduled.ts': 'when the next back-up is due, by the wall clock',
+  'services/monitor/backup_reader.ts': 'how old a back-up is',
+  'services/calls/api/calls_export.ts': 'which months are near',
+  'services/calls/api/routes_cdrs.ts': 'which months are near',
+  'services/calls/api/routes_consumption.ts': 'consumption up to this instant',
+  'services/calls/follow/file_source.ts': 'which files are dated ahead',
+  'services/calls/follow/follow.ts': 'an instant before which all calls have come',
+  'services/calls/follow/read_content.ts': 'the age of a file, whose time is the wall clock of its machine',
+  'services/calls/follow/source_report.ts': 'how long ago an instant is that another process may have told',
+  'services/calls/intake/dry_run.ts': 'whether a call is in the future',
+  'services/calls/intake/import_file.ts': 'whether a call is in the future',
+  'services/calls/intake/intake.ts': 'whether a call is in the future',
+  'services/calls/intake/store_batch.ts': 'whether a call is in the future',
+  'services/calls/api/routes_sources.ts': 'how long ago an instant is that a batch was stored',
+  'services/calls/source_activity.ts': 'how long ago an instant is that another process may have told',
+  'services/calls/maintenance.ts': 'which months there should be',
+  'services/identity/keys.ts': 'an account is closed from an instant on',
+  'services/monitor/channels/webhook.ts': 'the instant that a signature is of',
+  'services/monitor/monitor.ts': 'when a notice was made; where steady time begins',
+  'services/monitor/routes.ts': 'a silence ends at an instant',
+  'services/monitor/steady_time.ts': 'where steady time begins, and how it is shown',
+  'engines/alert_receivers.ts': 'the instant that a signature is of',
+  'engines/cluster/drills/callers.ts': 'when a call was made',
+  'engines/cluster/drills/part_drill.ts': 'when a part was lost, for showing and for comparing with alerts',
+  'engines/cluster/supervisor.ts': 'since when a part runs, for showing',
+  'cli/backup.ts': 'the instant that a file is named for',
+  'cli/drill_restore.ts': 'how old a back-up is',
+  'cli/import.ts': 'which months are kept',
+  'cli/keys.ts': 'a key expires at an instant',
+  'cli/sources.ts': 'how long ago an instant is',
+  'cli/status.ts': 'how long ago an instant is',
+  'cli/up.ts': 'up to when the sample of calls goes',
+};
+
+test('the wall clock is read for instants alone: whatever lasts is measured by the monotonic one', () => {
+  const found = code
+    .filter((file) => /^(platform|services|engines|cli)\/|^[a-z_]+\.ts$/.test(file) && !isTest(file))
+    .filter((file) => !file.endsWith('/fake_clock.ts'))
+    .filter((file) => /\bDate\.now\(|\bnew Date\(\)|\b[cC]lock\.now\b/.test(read(file)));
+  assert.deepEqual(found.toSorted(), Object.keys(WALL_CLOCK).toSorted());
+});
+
+test('other programs are asked by platform/http/outside.ts, which bounds what they answer', () => {
+  const found = code
+    .filter((file) => /^(platform|services|engines|cli)\//.test(file) && !isTest(file))
+    .filter((file) => /\bfetch\(|from 'undici'|\bhttps?\.(?:get|request)\(/.test(read(file)));
+  assert.deepEqual(found, ['platform/http/outside.ts']);
 });

@@ -3,12 +3,14 @@
  * processes. `startCluster` is the way in for tests, drills and `trunkline up --cluster`.
  */
 import { readFileSync } from 'node:fs';
-import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { engineUser, identify, isAlive } from '#engines/processes.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { makeOwnFolder } from '#platform/lifecycle/own_files.ts';
 import { controlSocket, openControl } from './control.ts';
 import { endLeftovers } from './ending.ts';
+import { takeFolderLock } from './folder_lock.ts';
 import {
   beginAnew,
   makeFolders,
@@ -18,22 +20,19 @@ import {
   unfinishedFile,
   writeConfiguration,
 } from './folders.ts';
-import { localLayout } from './layout.ts';
+import { type Layout, localLayout } from './layout.ts';
 import { CLIENTS_DEFAULT, HAPROXIES_DEFAULT, limitsFault, openFilesLimit } from './limits.ts';
 import { partsOf } from './parts.ts';
 import { findPrograms } from './programs.ts';
+import { ask } from './questions.ts';
 import { applySynchronous, waitForEtcd, waitUntilServing } from './readiness.ts';
 import { readOrMakeSecrets, type Secrets } from './secrets.ts';
-import {
-  claimFolder,
-  readState,
-  removeState,
-  type TierSettings,
-  type TierState,
-  writeState,
-} from './state.ts';
+import { type SlowClientOptions, watchSlowClients } from './slow_clients.ts';
+import { watchSpace } from './space_watch.ts';
+import { readState, removeState, type TierSettings, type TierState, writeState } from './state.ts';
 import { createSupervisor, type PartEvent, type Supervisor } from './supervisor.ts';
 import { type Tier, tierOf, writeDatabaseEnvironment } from './tier.ts';
+import { type WatchedPart, watchParts } from './watchdog.ts';
 
 export interface ClusterOptions {
   /** Folder of the tier; made if missing. A tier that was here before goes on with its data. */
@@ -81,21 +80,24 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const fault = limitsFault(openFiles, settings.haproxies, settings.clients);
   if (fault) throw new Error(`${fault.says}: ${fault.advice}`);
 
-  const before = await readState(data);
-  if (before && isAlive(before.supervisor)) {
-    throw new Error(`a tier runs in ${data} already (pid ${before.supervisor.pid})`);
-  }
+  await refuseRunning(data);
   await refuseOtherThings(data);
   const user = engineUser();
   await refuseForeignFolders(layout, user);
-  await mkdir(data, { recursive: true });
-  if (before) await removeState(data);
+  await makeOwnFolder(data);
+  const unlock = await takeFolderLock(data, 'supervisor');
+  if (!unlock) throw new Error(`another tier starts in ${data} just now`);
+  // Behind the lock: one that has just started is seen, and nobody else takes over what a killed supervisor left.
+  const before = await refuseRunning(data).catch((error: Error) => {
+    unlock();
+    throw error;
+  });
   // With what a killed supervisor left, so that it is found by whoever comes next if this start is cut off, too.
   const parts = before?.parts ?? {};
-  claimFolder(data, { supervisor: identify(process.pid)!, settings, ready: false, parts });
+  writeState(data, { supervisor: identify(process.pid)!, settings, ready: false, parts });
   let secrets: Secrets;
   try {
-    // Both behind the claim: of two that start at once, one would end what the other has just started, and each would
+    // Both behind the lock: of two that start at once, one would end what the other has just started, and each would
     // find ports taken on which the other listens for a moment.
     await endLeftovers(data, before);
     await refuseTakenPorts(layout);
@@ -106,6 +108,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await writeConfiguration(layout, secrets, programs, options.synchronous ?? false, user, openFiles);
   } catch (error) {
     await removeState(data);
+    unlock();
     // Where it was made for this alone.
     await rmdir(data).catch(() => undefined);
     throw error;
@@ -139,31 +142,79 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     },
   });
   let closeControl = async () => {};
+  const watching = new AbortController();
+  const tier = tierOf(layout, secrets, settings);
   const stop = async () => {
+    watching.abort();
     await supervisor.stop();
     await closeControl();
     // HAProxy leaves its sockets.
     await rm(layout.folders.run, { recursive: true, force: true });
     phase = 'stopped';
     await removeState(data);
+    unlock();
   };
   try {
-    closeControl = await openControl(controlSocket(layout.folders.run), supervisor);
-    supervisor.start('etcd');
-    await waitForEtcd(layout, signal);
+    const space = watchSpace(tier, supervisor, clock, watching.signal, options.report);
+    closeControl = await openControl(controlSocket(layout.folders.run), supervisor, space);
+    for (const etcd of layout.etcds) {
+      supervisor.start(etcd.name);
+      await waitForEtcd(etcd, signal);
+    }
     for (const name of supervisor.parts().keys()) supervisor.start(name);
-    const tier = tierOf(layout, secrets, settings);
     await waitUntilServing(tier, signal);
     if (options.synchronous !== undefined) await applySynchronous(tier, options.synchronous);
     await writeDatabaseEnvironment(data, tier);
     await rm(unfinishedFile(data), { force: true });
     phase = 'ready';
     saveState();
+    void watchForHung(layout, supervisor, clock, watching.signal, options.report);
+    const reportClients: SlowClientOptions['report'] = (part, what, detail) =>
+      options.report?.({ part, what, detail });
+    void watchSlowClients({ layout, clock, report: reportClients }, watching.signal);
     return { ...tier, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** @returns the state that a killed supervisor left, if any. @throws Error when a tier runs in the folder */
+async function refuseRunning(data: string): Promise<TierState | undefined> {
+  const state = await readState(data);
+  if (state && isAlive(state.supervisor)) {
+    throw new Error(`a tier runs in ${data} already (pid ${state.supervisor.pid})`);
+  }
+  return state;
+}
+
+/** Asks the parts that may hang, until the signal. */
+function watchForHung(
+  layout: Layout,
+  supervisor: Supervisor,
+  clock: Clock,
+  stopping: AbortSignal,
+  report: ClusterOptions['report'],
+): Promise<void> {
+  const parts: WatchedPart[] = [
+    ...layout.haproxies.map(({ name }) => ({ name, kind: 'haproxy' as const })),
+    ...layout.bouncers.map(({ name }) => ({ name, kind: 'bouncer' as const })),
+    ...layout.etcds.map(({ name }) => ({ name, kind: 'etcd' as const })),
+  ];
+  return watchParts(
+    {
+      parts,
+      clock,
+      ask: (part, signal) => ask(layout, part, signal),
+      isWatched: (name) => {
+        const part = supervisor.parts().get(name);
+        return part?.process !== undefined && !part.held;
+      },
+      restart: supervisor.kill,
+      report: (part, detail) => report?.({ part, what: 'hung', detail }),
+    },
+    stopping,
+  );
 }
 
 function stateOf(supervisor: Supervisor, settings: TierSettings, ready: boolean): TierState {

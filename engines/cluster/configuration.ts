@@ -56,7 +56,10 @@ export function configurationFiles(options: ConfigurationOptions): Configuration
     CHECK_SCRAM: scramSecret('haproxy_check', secrets.check),
   };
   return [
-    ...layout.haproxies.map((h) => file(`${h.name}.cfg`, 'haproxy/haproxy.cfg', haproxyValues(options, h))),
+    ...layout.haproxies.flatMap((h) => [
+      file(`${h.name}.cfg`, 'haproxy/haproxy.cfg', haproxyValues(options, h)),
+      { path: h.stateFile, text: serverStatesAtStart(layout) },
+    ]),
     ...layout.bouncers.map((b) => file(`${b.name}.ini`, 'pgbouncer/pgbouncer.ini', bouncerValues(layout, b))),
     file('userlist.txt', 'pgbouncer/userlist.txt', scram),
     file('roles.sql', 'postgres/roles.sql', { APP_SCRAM: scram.APP_SCRAM }),
@@ -67,15 +70,34 @@ export function configurationFiles(options: ConfigurationOptions): Configuration
       }),
       file(`${node.name}.yml`, 'patroni/patroni.yml', nodeValues(options, node)),
     ]),
-    file('etcd.yml', 'patroni/etcd.yml', {
-      ETCD_NAME: layout.etcd.name,
-      ETCD_HOST: layout.etcd.host,
-      ETCD_LISTEN: layout.kind === 'local' ? layout.internalListen : '0.0.0.0',
-      ETCD_CLIENT_PORT: layout.etcd.port,
-      ETCD_PEER_PORT: layout.etcd.peerPort,
-      ETCD_DATA: layout.etcd.folder,
-    }),
+    ...layout.etcds.map((etcd) =>
+      file(`${etcd.name}.yml`, 'patroni/etcd.yml', {
+        ETCD_NAME: etcd.name,
+        ETCD_HOST: etcd.host,
+        ETCD_LISTEN: layout.kind === 'local' ? layout.internalListen : '0.0.0.0',
+        ETCD_CLIENT_PORT: etcd.port,
+        ETCD_PEER_PORT: etcd.peerPort,
+        ETCD_DATA: etcd.folder,
+        ETCD_MEMBERS: layout.etcds
+          .map((member) => `${member.name}=http://${member.host}:${member.peerPort}`)
+          .join(','),
+      }),
+    ),
   ];
+}
+
+/**
+ * What a worker of HAProxy that starts by itself takes its servers for: no node is the primary.
+ * https://www.haproxy.com/documentation/haproxy-configuration-manual/2-6r1/management/, "show servers state"
+ */
+export function serverStatesAtStart(layout: Layout): string {
+  const values: Record<string, string | number> = {};
+  for (const { name, host, port, restPort } of layout.nodes) {
+    values[`${name.toUpperCase()}_HOST`] = host;
+    values[`${name.toUpperCase()}_PORT`] = port;
+    values[`${name.toUpperCase()}_REST_PORT`] = restPort;
+  }
+  return fillIn(readTemplate('haproxy/servers.state'), values);
 }
 
 function haproxyValues(options: ConfigurationOptions, haproxy: Haproxy) {
@@ -124,7 +146,7 @@ function nodeValues(options: ConfigurationOptions, node: Node) {
     REST_LISTEN: layout.kind === 'local' ? layout.internalListen : '0.0.0.0',
     REST_PORT: node.restPort,
     REST_PASSWORD: secrets.rest,
-    ETCD_HOSTS: `"${layout.etcd.host}:${layout.etcd.port}"`,
+    ETCD_HOSTS: layout.etcds.map(({ host, port }) => `"${host}:${port}"`).join(', '),
     SYNCHRONOUS_MODE: options.synchronous,
     PG_BIN: options.postgresPrograms,
     ROLES_SQL: configurationPath(layout, 'roles.sql'),

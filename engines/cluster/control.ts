@@ -1,12 +1,14 @@
 /**
  * The supervisor's door: HTTP on a UNIX socket in the data folder, by which a drill in another process asks that a
- * part stay down (hold) or come up again (release), and finds the processes.
+ * part stay down (hold) or come up again (release), and finds the processes; and the monitor how much room nodes have.
  */
 
 import { rm } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
-import type { ProcessIdentity } from '#engines/processes.ts';
+import { identify, type ProcessIdentity } from '#engines/processes.ts';
+import type { NodeSpace } from './space.ts';
+import type { SpaceKeeper } from './space_keeper.ts';
 import type { RunningPart, Supervisor } from './supervisor.ts';
 
 const REQUEST_LIMIT_MS = 5_000;
@@ -25,16 +27,21 @@ const shown = (part: RunningPart): PartProcess => {
 };
 
 /** @returns the step that closes the door */
-export async function openControl(socket: string, supervisor: Supervisor): Promise<() => Promise<void>> {
+export async function openControl(
+  socket: string,
+  supervisor: Supervisor,
+  space: SpaceKeeper,
+): Promise<() => Promise<void>> {
   await rm(socket, { force: true });
   const server = createServer((incoming, answer) => {
-    const [, action = '', part = ''] = (incoming.url ?? '').split('/');
+    const [, action = '', part = '', holder = ''] = (incoming.url ?? '').split('/');
     try {
-      if (action === 'hold') supervisor.hold(part);
+      if (action === 'hold') supervisor.hold(part, identify(Number(holder)));
       else if (action === 'release') supervisor.release(part);
-      else if (action !== 'parts') throw new Error(`nothing is called ${action}`);
+      else if (action === 'allow-hand-over') space.allowHandOver();
+      else if (action !== 'parts' && action !== 'space') throw new Error(`nothing is called ${action}`);
       const parts = [...supervisor.parts()].map(([name, entry]) => [name, shown(entry)]);
-      answer.end(JSON.stringify(Object.fromEntries(parts)));
+      answer.end(JSON.stringify(action === 'space' ? space.nodes : Object.fromEntries(parts)));
     } catch (error) {
       answer.writeHead(400).end(error instanceof Error ? error.message : String(error));
     }
@@ -46,15 +53,23 @@ export async function openControl(socket: string, supervisor: Supervisor): Promi
   return () => new Promise((closed) => server.close(() => closed()));
 }
 
+interface Answers {
+  readonly parts: Record<string, PartProcess>;
+  readonly hold: unknown;
+  readonly release: unknown;
+  readonly space: readonly NodeSpace[];
+  readonly 'allow-hand-over': unknown;
+}
+
 /** Asks a running supervisor; @throws Error when none listens. */
-export function askControl(
+export function askControl<A extends keyof Answers>(
   socket: string,
-  action: 'parts' | 'hold' | 'release',
+  action: A,
   part = '',
-): Promise<Record<string, PartProcess>> {
+): Promise<Answers[A]> {
   return new Promise((answered, failed) => {
     const asking = request(
-      { socketPath: socket, path: `/${action}/${part}`, timeout: REQUEST_LIMIT_MS },
+      { socketPath: socket, path: `/${action}/${part}/${process.pid}`, timeout: REQUEST_LIMIT_MS },
       (answer) => {
         let text = '';
         answer.setEncoding('utf8');

@@ -2,10 +2,12 @@
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { isAlive } from '#engines/processes.ts';
+import { drillsFolder } from './drills/results.ts';
 import { unfinishedFile } from './folders.ts';
 import { HAPROXIES_MAX, localLayout } from './layout.ts';
 import { endGroup, endPostgres, readersOf, signal, until } from './processes.ts';
 import { hasSecrets, secretsFile } from './secrets.ts';
+import { unmountSmallDisk } from './small_disk.ts';
 import { readState, removeState, type TierState } from './state.ts';
 import { databaseEnvironmentFile } from './tier.ts';
 
@@ -42,11 +44,14 @@ export async function destroyCluster(data: string): Promise<readonly string[] | 
   await stopCluster(data);
   const layout = localLayout({ data: folder, haproxies: HAPROXIES_MAX });
   const { configuration, logs, run } = layout.folders;
+  // Of a drill that was killed.
+  for (const node of layout.nodes) await unmountSmallDisk(node);
   const folders = [
     configuration,
     logs,
     run,
-    layout.etcd.folder,
+    drillsFolder(folder),
+    ...layout.etcds.map((etcd) => etcd.folder),
     ...layout.nodes.map((n) => dirname(n.folder)),
   ];
   // The secrets last: while they are there, a deletion that was cut off can be begun again.

@@ -2,7 +2,7 @@
 import { chown, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
-import { type EngineUser, engineUser } from '#engines/processes.ts';
+import { type EngineUser, engineUser, saysAbsent } from '#engines/processes.ts';
 import { configurationFiles, patroniLogs } from './configuration.ts';
 import { composeLayout, type Layout, portsOf } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
@@ -20,7 +20,7 @@ const CONTAINER_POSTGRES_PROGRAMS = '/usr/lib/postgresql/15/bin';
 export async function makeFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
   const { configuration, logs, run } = layout.folders;
   const nodes = layout.nodes.flatMap((node) => [dirname(node.folder), patroniLogs(layout, node)]);
-  for (const folder of [configuration, logs, run, layout.etcd.folder, ...nodes]) {
+  for (const folder of [configuration, logs, run, ...layout.etcds.map((etcd) => etcd.folder), ...nodes]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     if (user) await chown(folder, user.uid, user.gid);
   }
@@ -100,7 +100,10 @@ export async function beginAnew(layout: Layout): Promise<void> {
     () => false,
   );
   if (!unfinished) return;
-  for (const half of [layout.etcd.folder, ...layout.nodes.map((node) => dirname(node.folder))]) {
+  for (const half of [
+    ...layout.etcds.map((etcd) => etcd.folder),
+    ...layout.nodes.map((node) => dirname(node.folder)),
+  ]) {
     await rm(half, { recursive: true, force: true });
   }
 }
@@ -111,7 +114,7 @@ export async function beginAnew(layout: Layout): Promise<void> {
  */
 export async function refuseOtherThings(data: string): Promise<void> {
   if (await hasSecrets(data)) return;
-  const found = await readdir(data).catch(() => []);
+  const found = await readdir(data).catch(nothingIfAbsent([]));
   // What a start that was cut off before the secrets leaves; `up --detach` has opened the supervisor's log already.
   if (found.some((name) => !/^(log|unfinished|state\.json.*)$/.test(name))) {
     throw new Error(`${data} holds other things than a tier: choose an empty folder, or a new one (--data)`);
@@ -122,7 +125,7 @@ export async function refuseOtherThings(data: string): Promise<void> {
 export async function refuseForeignFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
   const uid = user?.uid ?? process.getuid?.();
   for (const node of layout.nodes) {
-    const found = await stat(node.folder).catch(() => undefined);
+    const found = await stat(node.folder).catch(nothingIfAbsent(undefined));
     if (found && found.uid !== uid) {
       throw new Error(
         `${node.folder} belongs to user ${found.uid}, the engines would run as user ${uid}: ` +
@@ -145,10 +148,22 @@ export async function refuseTakenPorts(layout: Layout): Promise<void> {
   }
 }
 
+/** @throws Error when it can't be told, or the port is not this user's to take */
 function isFree(host: string, port: number): Promise<boolean> {
-  return new Promise((answer) => {
+  return new Promise((answer, unknown) => {
     const server = createServer();
-    server.once('error', () => answer(false));
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') answer(false);
+      else unknown(error);
+    });
     server.listen(port, host, () => server.close(() => answer(true)));
   });
 }
+
+/** For what may be missing: its error as `nothing`, and any other error thrown on. */
+const nothingIfAbsent =
+  <T>(nothing: T) =>
+  (error: unknown): T => {
+    if (saysAbsent(error)) return nothing;
+    throw error;
+  };

@@ -3,6 +3,7 @@
  * commands: drain a server, make it ready again.
  */
 import { connect } from 'node:net';
+import { TimeoutError } from '#platform/resilience/deadline.ts';
 import type { Haproxy } from './layout.ts';
 
 const COMMAND_LIMIT_MS = 3_000;
@@ -23,18 +24,23 @@ export interface ServerRow {
   readonly connectErrors: number;
 }
 
-/** Sends a command of HAProxy's Runtime API. */
-export function command(haproxy: Haproxy, text: string): Promise<string> {
+/** Statistics take some 500 characters a server. */
+const ANSWER_LIMIT_CHARACTERS = 4 * 1024 * 1024;
+
+/** Sends a command of HAProxy's Runtime API. @throws TimeoutError when it is not answered within `limitMs` */
+export function command(haproxy: Haproxy, text: string, limitMs = COMMAND_LIMIT_MS): Promise<string> {
   return new Promise((answered, failed) => {
     const socket = connect(haproxy.socket);
     let answer = '';
     socket.setEncoding('utf8');
-    socket.setTimeout(COMMAND_LIMIT_MS, () => {
-      socket.destroy(new Error(`${haproxy.name} did not answer "${text}" within ${COMMAND_LIMIT_MS} ms`));
+    socket.setTimeout(limitMs, () => {
+      socket.destroy(new TimeoutError(`"${text}", asked of ${haproxy.name},`, limitMs));
     });
     socket.once('connect', () => socket.write(`${text}\n`));
     socket.on('data', (chunk: string) => {
       answer += chunk;
+      if (answer.length > ANSWER_LIMIT_CHARACTERS)
+        socket.destroy(new Error(`${haproxy.name} answers "${text}" without an end`));
     });
     socket.once('end', () => answered(answer));
     socket.once('error', failed);
@@ -46,9 +52,14 @@ export async function workerPid(haproxy: Haproxy): Promise<number> {
   return Number(/^Pid: (\d+)$/m.exec(await command(haproxy, 'show info'))?.[1]);
 }
 
-/** All servers and proxies of one HAProxy process. */
-export const statistics = async (haproxy: Haproxy): Promise<ServerRow[]> =>
-  parseStatistics(await command(haproxy, 'show stat'));
+/**
+ * All servers and proxies of one HAProxy process.
+ * @param options named, since `map` would give a bare number the place of the process in its list
+ */
+export const statistics = async (
+  haproxy: Haproxy,
+  { limitMs = COMMAND_LIMIT_MS }: { readonly limitMs?: number } = {},
+): Promise<ServerRow[]> => parseStatistics(await command(haproxy, 'show stat', limitMs));
 
 /** HAProxy's CSV: the first line, after "# ", names the columns. */
 export function parseStatistics(csv: string): ServerRow[] {

@@ -33,8 +33,14 @@ export interface Haproxy {
   readonly statsPort: number;
   /** UNIX socket of its admin commands. */
   readonly socket: string;
-  /** States of its servers, handed to the next worker at a reload. */
+  /** What a worker that starts takes its servers for; at a reload, what the old worker knew of them. */
   readonly stateFile: string;
+}
+
+export interface Etcd extends Address {
+  readonly name: string;
+  readonly peerPort: number;
+  readonly folder: string;
 }
 
 export interface Layout {
@@ -46,7 +52,8 @@ export interface Layout {
   readonly haproxies: readonly Haproxy[];
   readonly bouncers: readonly Bouncer[];
   readonly nodes: readonly Node[];
-  readonly etcd: Address & { readonly name: string; readonly peerPort: number; readonly folder: string };
+  /** One on a single machine, where losing it stops no write (failsafe_mode); else three. */
+  readonly etcds: readonly Etcd[];
   /** Address that the clients' ports listen on. */
   readonly listen: string;
   /** Address that all else listens on. */
@@ -146,7 +153,7 @@ export function localLayout(options: LocalLayoutOptions): Layout {
       host,
       statsPort: ports.statistics + i,
       socket: join(run, `haproxy${i + 1}.sock`),
-      stateFile: join(run, `haproxy${i + 1}.state`),
+      stateFile: join(data, 'etc', `haproxy${i + 1}.state`),
     })),
     bouncers: BOUNCERS.map((bouncer, i) => ({ ...bouncer, host, port: ports.bouncers + i })),
     nodes: [1, 2, 3].map((n) => ({
@@ -156,7 +163,7 @@ export function localLayout(options: LocalLayoutOptions): Layout {
       restPort: ports.rest + n - 1,
       folder: join(data, `node${n}`, 'pgdata'),
     })),
-    etcd: { name: 'etcd', host, port: ports.etcd, peerPort: ports.etcdPeer, folder: join(data, 'etcd') },
+    etcds: [{ name: 'etcd', host, port: ports.etcd, peerPort: ports.etcdPeer, folder: join(data, 'etcd') }],
     listen: host,
     internalListen: host,
     peers: '127.0.0.1/32',
@@ -175,15 +182,14 @@ export function composeLayout(): Layout {
     reads: { host: 'haproxy', port: 5433 },
     leader: { host: 'haproxy', port: 5434 },
     replicas: { host: 'haproxy', port: 5435 },
-    haproxies: [
-      {
-        name: 'haproxy',
-        host: 'haproxy',
-        statsPort: 8404,
-        socket: join(run, 'haproxy.sock'),
-        stateFile: join(run, 'haproxy.state'),
-      },
-    ],
+    // Both bear the name `haproxy` as well: who connects to that tries the address of each.
+    haproxies: [1, 2].map((n) => ({
+      name: `haproxy${n}`,
+      host: `haproxy${n}`,
+      statsPort: 8404,
+      socket: join(run, `haproxy${n}.sock`),
+      stateFile: `/etc/trunkline/haproxy${n}.state`,
+    })),
     bouncers: BOUNCERS.map((bouncer) => ({ ...bouncer, host: bouncer.name, port: 6432 })),
     nodes: [1, 2, 3].map((n) => ({
       name: `node${n}`,
@@ -192,7 +198,13 @@ export function composeLayout(): Layout {
       restPort: 8008,
       folder: join(data, 'pgdata'),
     })),
-    etcd: { name: 'etcd', host: 'etcd', port: 2379, peerPort: 2380, folder: join(data, 'etcd') },
+    etcds: [1, 2, 3].map((n) => ({
+      name: `etcd${n}`,
+      host: `etcd${n}`,
+      port: 2379,
+      peerPort: 2380,
+      folder: join(data, 'etcd'),
+    })),
     listen: everywhere,
     internalListen: everywhere,
     peers: 'samenet',
@@ -213,7 +225,9 @@ export function portsOf(layout: Layout): { part: string; port: number }[] {
       { part: n.name, port: n.port },
       { part: n.name, port: n.restPort },
     ]),
-    { part: 'etcd', port: layout.etcd.port },
-    { part: 'etcd', port: layout.etcd.peerPort },
+    ...layout.etcds.flatMap((etcd) => [
+      { part: etcd.name, port: etcd.port },
+      { part: etcd.name, port: etcd.peerPort },
+    ]),
   ];
 }

@@ -39,7 +39,7 @@ export async function sessionsOf(layout: Layout, proxy: string, server: string):
 }
 
 async function viewsOf(layout: Layout, proxy: string, server: string): Promise<ServerRow[]> {
-  const all = (await Promise.all(layout.haproxies.map(statistics))).flat();
+  const all = (await Promise.all(layout.haproxies.map((haproxy) => statistics(haproxy)))).flat();
   return all.filter((row) => row.proxy === proxy && row.server === server);
 }
 

@@ -26,15 +26,17 @@ const NODE_STOP_MS = 45_000;
 export function partsOf(layout: Layout, programs: Programs): Part[] {
   const file = (name: string) => configurationPath(layout, name);
   return [
-    {
-      name: layout.etcd.name,
-      kind: 'etcd',
-      command: programs.etcd,
-      args: ['--config-file', file('etcd.yml')],
-      environment: {},
-      stopSignal: 'SIGTERM',
-      stopLimitMs: QUICK_STOP_MS,
-    },
+    ...layout.etcds.map(
+      ({ name }): Part => ({
+        name,
+        kind: 'etcd',
+        command: programs.etcd,
+        args: ['--config-file', file(`${name}.yml`)],
+        environment: {},
+        stopSignal: 'SIGTERM',
+        stopLimitMs: QUICK_STOP_MS,
+      }),
+    ),
     ...layout.nodes.map(
       (node): Part => ({
         name: node.name,

@@ -1,10 +1,12 @@
 /** Patroni's HTTP interface: who is primary, how far the replicas are, and switchover, restart, configuration. */
+import { askOutside } from '#platform/http/outside.ts';
 import type { Node } from './layout.ts';
 import type { Secrets } from './secrets.ts';
 
 const REQUEST_LIMIT_MS = 3_000;
 /** A switchover or restart answers when it is done. */
 const ACTION_LIMIT_MS = 60_000;
+const ANSWER_LIMIT_BYTES = 1024 * 1024;
 
 export interface Member {
   readonly name: string;
@@ -17,13 +19,18 @@ export interface Member {
 }
 
 /** The members as the first node that answers sees them; undefined when none answers. */
-export async function members(nodes: readonly Node[]): Promise<Member[] | undefined> {
+export async function members(
+  nodes: readonly Node[],
+  limitMs = REQUEST_LIMIT_MS,
+): Promise<Member[] | undefined> {
   for (const node of nodes) {
     try {
-      const answer = await fetch(`http://${node.host}:${node.restPort}/cluster`, {
-        signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
+      const answer = await askOutside(`http://${node.host}:${node.restPort}/cluster`, {
+        signal: AbortSignal.timeout(limitMs),
+        limitBytes: ANSWER_LIMIT_BYTES,
+        longer: 'refuse',
       });
-      if (answer.ok) return ((await answer.json()) as { members: Member[] }).members;
+      if (answer.ok) return (JSON.parse(answer.text) as { members: Member[] }).members;
     } catch {
       // this node does not answer; the next one may
     }
@@ -90,8 +97,10 @@ async function request(
   let failure: unknown = new Error('no node to ask');
   for (const node of nodes) {
     try {
-      const answer = await fetch(`http://${node.host}:${node.restPort}${path}`, {
+      const { ok, status, text } = await askOutside(`http://${node.host}:${node.restPort}${path}`, {
         method,
+        limitBytes: ANSWER_LIMIT_BYTES,
+        longer: 'refuse',
         signal: AbortSignal.timeout(limitMs),
         headers: {
           'content-type': 'application/json',
@@ -99,9 +108,7 @@ async function request(
         },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
-      const text = await answer.text();
-      if (!answer.ok)
-        throw new Error(`${method} ${path} of ${node.name}: ${answer.status} ${text.slice(0, 200)}`);
+      if (!ok) throw new Error(`${method} ${path} of ${node.name}: ${status} ${text.slice(0, 200)}`);
       return text.startsWith('{') ? JSON.parse(text) : text;
     } catch (error) {
       failure = error;

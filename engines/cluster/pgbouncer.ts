@@ -31,7 +31,7 @@ async function onConsole(
     database: 'pgbouncer',
     user,
     password: user === 'trunkline_admin' ? secrets.bouncerAdmin : secrets.bouncerStats,
-    connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    connectionTimeoutMillis: Math.max(CONNECT_LIMIT_MS, limitMs),
     query_timeout: limitMs,
   });
   client.on('error', () => {});
@@ -46,8 +46,12 @@ async function onConsole(
 }
 
 /** Clients and connections of the database `trunkline`. */
-export async function poolCounts(bouncer: Bouncer, secrets: Secrets): Promise<PoolCounts> {
-  const pools = await onConsole(bouncer, secrets, 'trunkline_stats', 'SHOW POOLS', COMMAND_LIMIT_MS);
+export async function poolCounts(
+  bouncer: Bouncer,
+  secrets: Secrets,
+  limitMs = COMMAND_LIMIT_MS,
+): Promise<PoolCounts> {
+  const pools = await onConsole(bouncer, secrets, 'trunkline_stats', 'SHOW POOLS', limitMs);
   const own = pools.filter((pool) => pool.database === 'trunkline');
   const sum = (...names: string[]) =>
     own.reduce((total, pool) => total + names.reduce((s, name) => s + Number(pool[name] ?? 0), 0), 0);
@@ -59,8 +63,12 @@ export async function poolCounts(bouncer: Bouncer, secrets: Secrets): Promise<Po
 }
 
 /** Whether PAUSE holds the clients: a hand-over is under way, or was killed in the middle. */
-export async function isPaused(bouncer: Bouncer, secrets: Secrets): Promise<boolean> {
-  const databases = await onConsole(bouncer, secrets, 'trunkline_stats', 'SHOW DATABASES', COMMAND_LIMIT_MS);
+export async function isPaused(
+  bouncer: Bouncer,
+  secrets: Secrets,
+  limitMs = COMMAND_LIMIT_MS,
+): Promise<boolean> {
+  const databases = await onConsole(bouncer, secrets, 'trunkline_stats', 'SHOW DATABASES', limitMs);
   return databases.some((database) => database.name === 'trunkline' && Number(database.paused) === 1);
 }
 

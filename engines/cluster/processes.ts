@@ -1,10 +1,14 @@
 /** Ends and finds processes of the tier: a part is a process group, PostgreSQL a tree of its own. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { identify, isAlive, type ProcessIdentity } from '#engines/processes.ts';
+import { identify, isAlive, type ProcessIdentity, saysAbsent } from '#engines/processes.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 
 const POLL_MS = 50;
+
+/** A process of which the system tells this user nothing (proc(5), hidepid) is none of the tier's. */
+const isOthers = (error: unknown): boolean =>
+  ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 interface ProcessRow {
   readonly pid: number;
@@ -22,8 +26,9 @@ function processes(): ProcessRow[] {
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       if (fields[0] !== 'Z')
         rows.push({ pid: Number(entry), parent: Number(fields[1]), group: Number(fields[2]) });
-    } catch {
-      // ended between the two reads
+    } catch (error) {
+      // It has ended between the two reads, or is another user's.
+      if (!saysAbsent(error) && !isOthers(error)) throw error;
     }
   }
   return rows;
@@ -103,8 +108,9 @@ export function postmasterOf(folder: string): ProcessIdentity | undefined {
   let pid: number;
   try {
     pid = Number(readFileSync(join(folder, 'postmaster.pid'), 'utf8').split('\n')[0]);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (saysAbsent(error)) return undefined;
+    throw error;
   }
   const identity = pid > 0 ? identify(pid) : undefined;
   return identity && commandLine(pid).includes(folder) ? identity : undefined;
@@ -139,8 +145,9 @@ function commandLine(pid: number): string[] {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
       .split('\0')
       .flatMap((word) => word.split('='));
-  } catch {
-    return [];
+  } catch (error) {
+    if (saysAbsent(error) || isOthers(error)) return [];
+    throw error;
   }
 }
 

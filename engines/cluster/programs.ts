@@ -1,6 +1,7 @@
 /** Finds the engines' programs where Debian and its kin put them. */
 import { accessSync, constants, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { saysAbsent } from '#engines/processes.ts';
 
 const SEARCHED = ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin', '/sbin', '/bin'];
 const POSTGRES_VERSIONS = '/usr/lib/postgresql';
@@ -17,6 +18,7 @@ export interface Programs {
 /** What of the tier is not installed on this machine, empty when all is there. */
 export function missingPrograms(): string[] {
   const missing = ['haproxy', 'pgbouncer', 'patroni', 'etcd'].filter((name) => !find(name));
+  if (!find('ss')) missing.push('iproute2');
   if (!postgresFolder()) missing.push('postgresql');
   return missing;
 }
@@ -48,8 +50,9 @@ function postgresFolder(): string | undefined {
   let versions: string[];
   try {
     versions = readdirSync(POSTGRES_VERSIONS);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (saysAbsent(error)) return undefined;
+    throw error;
   }
   return versions
     .filter((version) => /^\d+$/.test(version))
@@ -62,7 +65,8 @@ function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
   }
 }

@@ -2,8 +2,9 @@
 import pg from 'pg';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { listens } from '../listens.ts';
+import { etcdHealth } from './etcd.ts';
 import { isUp, statistics } from './haproxy.ts';
-import type { Layout } from './layout.ts';
+import type { Etcd } from './layout.ts';
 import { configurationOf, hasSynchronous, isWell, members, setSynchronous } from './patroni.ts';
 import type { Tier } from './tier.ts';
 
@@ -15,12 +16,10 @@ const POLL_MS = 250;
 const REQUEST_LIMIT_MS = 2_000;
 
 /** Waits for etcd: a Patroni that finds none gives up. */
-export function waitForEtcd(layout: Layout, signal?: AbortSignal): Promise<void> {
+export function waitForEtcd(etcd: Etcd, signal?: AbortSignal): Promise<void> {
   const missing = async () => {
-    const answer = await fetch(`http://${layout.etcd.host}:${layout.etcd.port}/health`, {
-      signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
-    });
-    return answer.ok ? undefined : `etcd answers ${answer.status}`;
+    await etcdHealth(etcd, REQUEST_LIMIT_MS);
+    return undefined;
   };
   return waitFor(ETCD_LIMIT_MS, missing, signal);
 }

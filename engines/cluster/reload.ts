@@ -1,6 +1,7 @@
 /** Takes up changed configuration in a running tier, without refusing or failing a request. */
-import { rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import { serverStatesAtStart } from './configuration.ts';
 import { command, workerPid } from './haproxy.ts';
 import type { Haproxy } from './layout.ts';
 import { reloadPatroni } from './patroni.ts';
@@ -40,7 +41,7 @@ async function newWorker(tier: Tier, haproxy: Haproxy): Promise<void> {
     (await workerPid(haproxy)) === before ? `${haproxy.name} has not reloaded` : undefined,
   );
   // It is true for this moment only.
-  await rm(haproxy.stateFile, { force: true });
+  await writeFile(haproxy.stateFile, serverStatesAtStart(tier.layout));
 }
 
 /** Has every part read its files again: PgBouncer and Patroni first, then HAProxy. */

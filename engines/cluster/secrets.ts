@@ -1,7 +1,8 @@
 /** The passwords of a tier: made once, kept in its data folder (mode 600) or given by the environment. */
 import { randomBytes } from 'node:crypto';
-import { access, readFile, writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readOwnFile } from '#platform/lifecycle/own_files.ts';
 
 const NAMES = [
   'superuser',
@@ -34,14 +35,23 @@ export async function readOrMakeSecrets(folder: string): Promise<Secrets> {
   return secrets;
 }
 
-/** Whether a tier was ever made in `folder`. */
+/** Whether a tier was ever made in `folder`. @throws Error when the folder can't be looked into */
 export const hasSecrets = (folder: string): Promise<boolean> =>
-  access(secretsFile(folder)).then(
+  stat(secretsFile(folder)).then(
     () => true,
-    () => false,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
   );
 
-/** @throws Error (ENOENT) when no tier was ever made in `folder` */
+/** @throws Error (ENOENT) when no tier was ever made in `folder`; another one when its secrets can't be read */
 export async function readSecrets(folder: string): Promise<Secrets> {
-  return JSON.parse(await readFile(secretsFile(folder), 'utf8')) as Secrets;
+  const text = await readOwnFile(secretsFile(folder), { secret: true });
+  try {
+    return JSON.parse(text) as Secrets;
+  } catch {
+    // What JSON.parse says quotes the text, and with it passwords.
+    throw new Error(`${secretsFile(folder)} is damaged: it holds no JSON`);
+  }
 }

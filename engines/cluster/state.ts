@@ -2,10 +2,11 @@
  * What runs, in a file of the data folder: who supervises, which processes, with their start times, so that `down`
  * ends exactly these even when the supervisor was killed.
  */
-import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { renameSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ProcessIdentity } from '#engines/processes.ts';
+import { readOwnFile } from '#platform/lifecycle/own_files.ts';
 
 export interface TierSettings {
   readonly portBase: number | null;
@@ -30,13 +31,16 @@ export interface TierState {
 
 const stateFile = (data: string) => join(data, 'state.json');
 
-/** @returns undefined when no tier runs, or was left running, in `data` */
+/**
+ * @returns undefined when no tier runs, or was left running, in `data`
+ * @throws Error when there is a state that can't be read: whether a tier runs is not known then
+ */
 export async function readState(data: string): Promise<TierState | undefined> {
   try {
-    return JSON.parse(await readFile(stateFile(data), 'utf8')) as TierState;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    return JSON.parse(await readOwnFile(stateFile(data))) as TierState;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new Error(`whether a tier runs in ${data} is not known: its state.json can't be read`, { cause });
   }
 }
 
@@ -48,23 +52,6 @@ export function writeState(data: string, state: TierState): void {
   const draft = `${stateFile(data)}.new`;
   writeFileSync(draft, `${JSON.stringify(state, null, 2)}\n`);
   renameSync(draft, stateFile(data));
-}
-
-/**
- * Writes the first state of a tier that starts.
- * @throws Error when another one has begun to start there since `readState` found none
- */
-export function claimFolder(data: string, state: TierState): void {
-  const draft = `${stateFile(data)}.${process.pid}`;
-  writeFileSync(draft, JSON.stringify(state));
-  try {
-    linkSync(draft, stateFile(data));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw new Error(`another tier starts in ${data} just now`);
-  } finally {
-    rmSync(draft);
-  }
 }
 
 export async function removeState(data: string): Promise<void> {

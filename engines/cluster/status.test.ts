@@ -44,6 +44,14 @@ test('each part that is down is named as a reason', () => {
   }
 });
 
+test('one that has not answered in time is named, and nothing is concluded from that', () => {
+  for (const { name } of whole) {
+    const late = but(name, { state: 'no answer', detail: 'did not answer in time', connections: null });
+    const said = weaknesses(late, false).filter((text) => !/near enough/.test(text));
+    assert.deepEqual(said, [`${name} did not answer in time`]);
+  }
+});
+
 test('a part that is in place but could not carry the others counts as a weakness', () => {
   assert.match(
     weaknesses(

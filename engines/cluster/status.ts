@@ -3,6 +3,8 @@ import pg from 'pg';
 import { isAlive } from '#engines/processes.ts';
 import { BOUNCER_CLIENTS } from './configuration.ts';
 import type { PartProcess } from './control.ts';
+import { etcdHealth } from './etcd.ts';
+import { CAUGHT_UP_BYTES } from './hand_over.ts';
 import { isUp, type ServerRow, statistics } from './haproxy.ts';
 import type { Bouncer, Haproxy, Node } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
@@ -10,15 +12,17 @@ import { configurationOf, hasSynchronous, isWell, type Member, members } from '.
 import { isPaused, poolCounts } from './pgbouncer.ts';
 import type { Tier } from './tier.ts';
 
+/** For the first questions, all asked at once. */
 const ASK_LIMIT_MS = 2_000;
-/** maximum_lag_on_failover in infrastructure/patroni/patroni.yml: a replica further behind is not promoted. */
-const PROMOTABLE_LAG_BYTES = 1_048_576;
+/** For those that are asked once more, on a machine that is busy. */
+const ASK_AGAIN_LIMIT_MS = 10_000;
 
 export interface PartStatus {
   readonly name: string;
   /** primary, replica, sync standby · bouncer to the primary, bouncer to the replicas · door · lease */
   readonly role: string;
-  readonly state: 'up' | 'down' | 'in doubt';
+  /** `no answer`: its process runs and did not answer in time, twice; a busy machine shows no other face. */
+  readonly state: 'up' | 'down' | 'in doubt' | 'no answer';
   /** What is behind the state, in words; '' when all is well. */
   readonly detail: string;
   /** Bytes of WAL behind the primary; replicas only. */
@@ -32,43 +36,81 @@ export interface PartStatus {
 export interface TierStatus {
   readonly parts: readonly PartStatus[];
   readonly synchronous: boolean;
-  /** Whether the tier goes on serving its present clients when any one part is lost now. */
-  readonly holdsNMinusOne: boolean;
+  /** Whether the tier goes on serving its present clients when any one part is lost now; null: that can't be told. */
+  readonly holdsNMinusOne: boolean | null;
   /** Why not. */
   readonly because: readonly string[];
 }
 
-type Views = readonly { readonly haproxy: Haproxy; readonly rows: readonly ServerRow[] | undefined }[];
+type Views = readonly { readonly haproxy: Haproxy; readonly rows: readonly ServerRow[] | None }[];
 
-/** Asks every part; one that does not answer within 2 s is `down`. */
+/**
+ * Asks every part. Where one is not well, or has not answered within 2 s, all are asked once more, with more patience,
+ * before that counts.
+ */
 export async function tierStatus(tier: Tier): Promise<TierStatus> {
+  const first = await look(tier, ASK_LIMIT_MS);
+  return first.holdsNMinusOne ? first : look(tier, ASK_AGAIN_LIMIT_MS);
+}
+
+async function look(tier: Tier, limitMs: number): Promise<TierStatus> {
   const { layout } = tier;
   const processes = await tier.parts();
-  const [views, found, configuration, etcdFault] = await Promise.all([
+  const [views, found, configuration, etcds] = await Promise.all([
     Promise.all(
       layout.haproxies.map(async (haproxy) => {
-        return { haproxy, rows: await statistics(haproxy).catch(() => undefined) };
+        return { haproxy, rows: await answer(statistics(haproxy, { limitMs })) };
       }),
     ),
-    members(layout.nodes),
+    members(layout.nodes, limitMs),
     configurationOf(layout.nodes).catch(() => undefined),
-    etcdFaultOf(tier),
+    Promise.all(
+      layout.etcds.map(async (etcd) => ({ etcd, health: await answer(etcdHealth(etcd, limitMs)) })),
+    ),
   ]);
   const parts = await Promise.all([
     ...views.map((view) => haproxyStatus(view, processes)),
-    ...layout.bouncers.map((bouncer) => bouncerStatus(tier, bouncer, views, processes)),
-    ...layout.nodes.map((node) => nodeStatus(tier, node, found, processes)),
-    part(layout.etcd.name, 'lease', processes, { state: etcdFault ? 'down' : 'up', detail: etcdFault ?? '' }),
+    ...layout.bouncers.map((bouncer) => bouncerStatus(tier, bouncer, views, processes, limitMs)),
+    ...layout.nodes.map((node) => nodeStatus(tier, node, found, processes, limitMs)),
+    ...etcds.map(({ etcd, health }) =>
+      part(etcd.name, 'lease', processes, isNone(health) ? unanswered(health) : { state: 'up', detail: '' }),
+    ),
   ]);
   const synchronous = configuration ? configuration.synchronous_mode === true : hasSynchronous(found);
   const because = weaknesses(parts, synchronous);
   return {
     parts,
     synchronous,
-    holdsNMinusOne: because.length === 0,
+    holdsNMinusOne: holds(parts, because),
     because,
   };
 }
+
+/** Where the only fault is that parts have not answered in time, nothing is known to be wrong. */
+function holds(parts: readonly PartStatus[], because: readonly string[]): boolean | null {
+  if (because.length === 0) return true;
+  const silent = parts.filter(({ state }) => state === 'no answer');
+  return silent.length > 0 && parts.every(({ state }) => state === 'up' || state === 'no answer')
+    ? null
+    : false;
+}
+
+/** Why there is no answer. */
+type None = 'late' | 'refused';
+
+const isNone = (answered: unknown): answered is None => answered === 'late' || answered === 'refused';
+
+/** An answer, or why there is none: one that has not come in time says less than one that was refused. */
+function answer<T>(asked: Promise<T>): Promise<T | None> {
+  return asked.catch((error: Error) =>
+    error.name === 'TimeoutError' || /time-?out/i.test(error.message) ? 'late' : 'refused',
+  );
+}
+
+const unanswered = (none: None): Pick<PartStatus, 'state' | 'detail'> =>
+  none === 'late'
+    ? { state: 'no answer', detail: 'did not answer in time' }
+    : { state: 'down', detail: 'does not answer' };
 
 function part(
   name: string,
@@ -94,7 +136,7 @@ function part(
 
 function haproxyStatus(view: Views[number], processes: Record<string, PartProcess>): PartStatus {
   const { haproxy, rows } = view;
-  if (!rows) return part(haproxy.name, 'door', processes, { state: 'down', detail: 'does not answer' });
+  if (isNone(rows)) return part(haproxy.name, 'door', processes, unanswered(rows));
   const clients = rows
     .filter((row) => row.server === 'FRONTEND' && (row.proxy === 'writes' || row.proxy === 'reads'))
     .reduce((sum, row) => sum + row.sessions, 0);
@@ -121,26 +163,30 @@ async function bouncerStatus(
   bouncer: Bouncer,
   views: Views,
   processes: Record<string, PartProcess>,
+  limitMs: number,
 ): Promise<PartStatus> {
   const role = bouncer.upstream === 'leader' ? 'bouncer to the primary' : 'bouncer to the replicas';
   const proxy = bouncer.upstream === 'leader' ? 'bouncers' : 'read_bouncers';
   const [counts, paused] = await Promise.all([
-    poolCounts(bouncer, tier.secrets).catch(() => undefined),
-    isPaused(bouncer, tier.secrets).catch(() => false),
+    answer(poolCounts(bouncer, tier.secrets, limitMs)),
+    isPaused(bouncer, tier.secrets, limitMs).catch(() => false),
   ]);
   const seen = views.flatMap(({ haproxy, rows }) => {
-    const row = rows?.find((r) => r.proxy === proxy && r.server === bouncer.name);
+    const row = isNone(rows) ? undefined : rows.find((r) => r.proxy === proxy && r.server === bouncer.name);
     return row && !isUp(row) ? [`${haproxy.name} says ${row.status}`] : [];
   });
   const held = paused ? [`holds its clients (PAUSE) until: trunkline cluster undrain ${bouncer.name}`] : [];
-  const doubts = [...(counts ? [] : ['does not answer']), ...held, ...seen];
-  const all = !counts && seen.length === views.length;
+  // Late, and HAProxy finds it well: nothing but this question's time speaks against it.
+  if (counts === 'late' && held.length + seen.length === 0)
+    return part(bouncer.name, role, processes, unanswered(counts));
+  const doubts = [...(isNone(counts) ? [unanswered(counts).detail] : []), ...held, ...seen];
+  const all = isNone(counts) && seen.length === views.length;
   const state = doubts.length === 0 ? 'up' : all ? 'down' : 'in doubt';
-  const waiting = counts && counts.waiting > 0 ? [`${counts.waiting} clients wait`] : [];
+  const waiting = !isNone(counts) && counts.waiting > 0 ? [`${counts.waiting} clients wait`] : [];
   return part(bouncer.name, role, processes, {
     state,
     detail: [...doubts, ...waiting].join('; '),
-    connections: counts?.clients ?? null,
+    connections: isNone(counts) ? null : counts.clients,
   });
 }
 
@@ -149,17 +195,22 @@ async function nodeStatus(
   node: Node,
   found: readonly Member[] | undefined,
   processes: Record<string, PartProcess>,
+  limitMs: number,
 ): Promise<PartStatus> {
   const member = found?.find((m) => m.name === node.name);
-  const connections = await clientsOf(tier, node);
+  const clients = await answer(clientsOf(tier, node, limitMs));
+  const connections = isNone(clients) ? null : clients;
   const words = { leader: 'primary', sync_standby: 'sync standby', replica: 'replica' } as const;
   const well = member !== undefined && isWell(member);
+  const role = member ? words[member.role] : 'unknown';
+  if (clients === 'late' && (well || found === undefined))
+    return part(node.name, role, processes, unanswered(clients));
   const state = well && connections !== null ? 'up' : well || connections !== null ? 'in doubt' : 'down';
   const detail = [
     ...(well ? [] : [`Patroni says ${member?.state ?? 'nothing'}`]),
     ...(connections === null ? ['PostgreSQL does not answer'] : []),
   ].join('; ');
-  return part(node.name, member ? words[member.role] : 'unknown', processes, {
+  return part(node.name, role, processes, {
     state,
     detail,
     lagBytes: typeof member?.lag === 'number' ? member.lag : null,
@@ -168,15 +219,15 @@ async function nodeStatus(
 }
 
 /** Client connections of one PostgreSQL, this question's own left out. */
-async function clientsOf(tier: Tier, node: Node): Promise<number | null> {
+async function clientsOf(tier: Tier, node: Node, limitMs: number): Promise<number> {
   const client = new pg.Client({
     host: node.host,
     port: node.port,
     database: 'trunkline',
     user: 'trunkline',
     password: tier.secrets.app,
-    connectionTimeoutMillis: ASK_LIMIT_MS,
-    query_timeout: ASK_LIMIT_MS,
+    connectionTimeoutMillis: limitMs,
+    query_timeout: limitMs,
   });
   client.on('error', () => {});
   try {
@@ -185,21 +236,8 @@ async function clientsOf(tier: Tier, node: Node): Promise<number | null> {
       "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = 'trunkline' AND pid <> pg_backend_pid()",
     );
     return Number(rows[0]?.n);
-  } catch {
-    return null;
   } finally {
     void client.end().catch(() => undefined);
-  }
-}
-
-async function etcdFaultOf({ layout }: Tier): Promise<string | undefined> {
-  try {
-    const answer = await fetch(`http://${layout.etcd.host}:${layout.etcd.port}/health`, {
-      signal: AbortSignal.timeout(ASK_LIMIT_MS),
-    });
-    return answer.ok ? undefined : `answers ${answer.status}`;
-  } catch {
-    return 'does not answer';
   }
 }
 
@@ -208,8 +246,10 @@ async function etcdFaultOf({ layout }: Tier): Promise<string | undefined> {
  * @param synchronous then Patroni promotes nobody but the replica that confirms commits
  */
 export function weaknesses(parts: readonly PartStatus[], synchronous: boolean): string[] {
-  const found = parts.filter((p) => p.state !== 'up').map((p) => `${p.name} is ${p.state}: ${p.detail}`);
-  const up = (role: string) => parts.filter((p) => p.role === role && p.state === 'up');
+  const found = parts.filter((p) => p.state !== 'up').map(fault);
+  // Nothing is known against one that has not answered in time.
+  const up = (role: string) =>
+    parts.filter((p) => p.role === role && (p.state === 'up' || p.state === 'no answer'));
   const clients = (some: readonly PartStatus[]) => some.reduce((sum, p) => sum + (p.connections ?? 0), 0);
 
   // One in doubt takes clients all the same.
@@ -236,5 +276,8 @@ export function weaknesses(parts: readonly PartStatus[], synchronous: boolean): 
   return found;
 }
 
+const fault = ({ name, state, detail }: PartStatus): string =>
+  state === 'no answer' ? `${name} ${detail}` : `${name} is ${state}: ${detail}`;
+
 const promotable = (replica: PartStatus): boolean =>
-  replica.lagBytes !== null && replica.lagBytes <= PROMOTABLE_LAG_BYTES;
+  replica.lagBytes !== null && replica.lagBytes <= CAUGHT_UP_BYTES;

@@ -4,25 +4,35 @@
  */
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
-import { stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asUser, type EngineUser, identify, type ProcessIdentity } from '#engines/processes.ts';
+import { asUser, type EngineUser, identify, isAlive, type ProcessIdentity } from '#engines/processes.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { rotateLog } from './logs.ts';
 import type { Part } from './parts.ts';
-import { endGroup, endPostgres } from './processes.ts';
+import { endGroup, endPostgres, familyOf, groupMembers, postmasterOf, signal } from './processes.ts';
+import type { SpaceEvent } from './space_keeper.ts';
 
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 15_000;
 /** A part that ran this long is well: its next restart is a first one again. */
 const WELL_AFTER_MS = 30_000;
-/** Logs here are for what an engine says at start and end; the chatty ones rotate logs of their own. */
-const LOG_LIMIT_BYTES = 10_000_000;
 const LOG_CHECK_MS = 600_000;
+/** How often holders are looked at. */
+const HOLDER_CHECK_MS = 1_000;
 const POSTGRES_STOP_MS = 10_000;
 
 export interface PartEvent {
   readonly part: string;
-  readonly what: 'started' | 'ended' | 'restarting';
+  readonly what:
+    | 'started'
+    | 'ended'
+    | 'restarting'
+    | 'hung'
+    | 'released'
+    | 'log kept'
+    | 'clients cut'
+    | 'clients not watched'
+    | SpaceEvent;
   /** In words: exit code or signal, delay. */
   readonly detail: string;
 }
@@ -38,10 +48,20 @@ export interface RunningPart {
 export interface Supervisor {
   /** Starts a part that was not started yet. */
   start(name: string): void;
-  /** From now on a part that ends stays down, until `release`. Drills use it: they end parts on purpose. */
-  hold(name: string): void;
+  /**
+   * From now on a part that ends stays down, until `release`. Drills use it: they end parts on purpose.
+   * @param holder whose end ends the hold too, and wakes what that left frozen
+   */
+  hold(name: string, holder?: ProcessIdentity): void;
   /** Ends the hold, and starts the part if it is down. */
   release(name: string): void;
+  /**
+   * Ends a part in good order, and keeps it down until `release`.
+   * @throws Error when a drill holds it
+   */
+  end(name: string): Promise<void>;
+  /** Kills a part that hangs, with all of its processes; it is started again as any that ends. */
+  kill(name: string): void;
   parts(): ReadonlyMap<string, RunningPart>;
   /** Stops all, last started first. */
   stop(): Promise<void>;
@@ -59,10 +79,13 @@ export interface SupervisorOptions {
 interface Entry {
   readonly part: Part;
   process: ProcessIdentity | undefined;
+  /** Wall-clock milliseconds since 1970, for showing; and monotonic. */
   since: number;
+  startedAt: number;
   restarts: number;
   failures: number;
   held: boolean;
+  holder: ProcessIdentity | undefined;
   wanted: boolean;
   cancelRestart: () => void;
 }
@@ -83,9 +106,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       part,
       process: undefined,
       since: 0,
+      startedAt: 0,
       restarts: 0,
       failures: 0,
       held: false,
+      holder: undefined,
       wanted: false,
       cancelRestart: () => {},
     });
@@ -108,6 +133,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     });
     closeSync(log);
     entry.since = clock.now();
+    entry.startedAt = clock.monotonic();
     entry.process = child.pid === undefined ? undefined : identify(child.pid);
     child.once('error', (error) => ended(entry, error.message));
     child.once('exit', (code, name) => ended(entry, name ? `signal ${name}` : `exit code ${code}`));
@@ -115,7 +141,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   }
 
   function ended(entry: Entry, detail: string): void {
-    const ranMs = clock.now() - entry.since;
+    const ranMs = clock.monotonic() - entry.startedAt;
     entry.process = undefined;
     entry.failures = ranMs > WELL_AFTER_MS ? 1 : entry.failures + 1;
     report({ part: entry.part.name, what: 'ended', detail });
@@ -138,8 +164,37 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (part.postgres) await endPostgres(part.postgres, POSTGRES_STOP_MS);
   }
 
-  const logWatch = setInterval(() => void shortenLogs(options.logs, options.parts), LOG_CHECK_MS);
-  logWatch.unref();
+  function release(name: string): void {
+    const entry = entryOf(name);
+    entry.held = false;
+    entry.holder = undefined;
+    entry.failures = 0;
+    if (entry.wanted && !entry.process && !stopping) {
+      entry.restarts += 1;
+      launch(entry);
+    }
+  }
+
+  /** A drill that was killed can't put back what it broke. */
+  function releaseOrphans(): void {
+    for (const [name, { part, process, holder }] of entries) {
+      if (!holder || isAlive(holder)) continue;
+      report({ part: name, what: 'released', detail: `process ${holder.pid}, which held it, is gone` });
+      const postmaster = part.postgres === undefined ? undefined : postmasterOf(part.postgres);
+      const frozen = [process?.pid, postmaster?.pid].flatMap((pid) => (pid ? familyOf(pid) : []));
+      for (const pid of frozen) signal(pid, 'SIGCONT');
+      release(name);
+    }
+  }
+
+  const rotateLogs = () => {
+    for (const { name } of options.parts)
+      rotateLog(join(options.logs, `${name}.log`)).catch((error: Error) =>
+        report({ part: name, what: 'log kept', detail: `it could not be rotated: ${error.message}` }),
+      );
+  };
+  const watches = [setInterval(rotateLogs, LOG_CHECK_MS), setInterval(releaseOrphans, HOLDER_CHECK_MS)];
+  for (const watch of watches) watch.unref();
 
   return {
     start: (name) => {
@@ -147,24 +202,28 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       entry.wanted = true;
       if (!entry.process) launch(entry);
     },
-    hold: (name) => {
+    hold: (name, holder) => {
       const entry = entryOf(name);
       entry.held = true;
+      entry.holder = holder;
       entry.cancelRestart();
     },
-    release: (name) => {
+    release,
+    end: async (name) => {
       const entry = entryOf(name);
-      entry.held = false;
-      entry.failures = 0;
-      if (entry.wanted && !entry.process && !stopping) {
-        entry.restarts += 1;
-        launch(entry);
-      }
+      if (entry.held) throw new Error(`${name} is held by a drill`);
+      entry.held = true;
+      entry.cancelRestart();
+      await stopPart(entry);
+    },
+    kill: (name) => {
+      const { process } = entryOf(name);
+      if (process) for (const pid of groupMembers(process.pid)) signal(pid, 'SIGKILL');
     },
     parts: () => entries,
     stop: async () => {
       stopping = true;
-      clearInterval(logWatch);
+      for (const watch of watches) clearInterval(watch);
       const reversed = [...entries.values()].reverse();
       for (const entry of reversed) entry.cancelRestart();
       for (const step of stopSteps(reversed.map((entry) => entry.part))) {
@@ -189,16 +248,4 @@ function stopSteps(parts: readonly Part[]): Part[][] {
     nodes.filter((node) => !isReplica(node)),
     of('etcd'),
   ];
-}
-
-/** Files are opened for appending, so that emptying one under its writer is safe. */
-async function shortenLogs(folder: string, parts: readonly Part[]): Promise<void> {
-  for (const part of parts) {
-    const file = join(folder, `${part.name}.log`);
-    const size = await stat(file).then(
-      (found) => found.size,
-      () => 0,
-    );
-    if (size > LOG_LIMIT_BYTES) await truncate(file).catch(() => undefined);
-  }
 }

@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import { isAlive, type ProcessIdentity } from '#engines/processes.ts';
 import { askControl, controlSocket, type PartProcess } from './control.ts';
 import { type Address, type Layout, localLayout } from './layout.ts';
-import { readSecrets, type Secrets } from './secrets.ts';
+import { hasSecrets, readSecrets, type Secrets } from './secrets.ts';
+import type { NodeSpace } from './space.ts';
 import { readState, type TierSettings } from './state.ts';
 
 /** How services reach a tier; both hold the password of the role `trunkline`. */
@@ -22,9 +23,13 @@ export interface Tier extends TierAddresses {
   parts(): Promise<Record<string, PartProcess>>;
   /** The living process of a part; @throws Error when it is down. */
   processOf(part: string): Promise<ProcessIdentity>;
-  /** Keeps a part down once it has ended, until `release`. */
+  /** Keeps a part down once it has ended, and keeps the supervisor from judging it, until `release` or this process ends. */
   hold(part: string): Promise<void>;
   release(part: string): Promise<void>;
+  /** How much room the nodes have, as the supervisor sees it. */
+  space(): Promise<readonly NodeSpace[]>;
+  /** Lets a primary whose disk is full hand over at once, whenever the last one did. */
+  allowHandOver(): Promise<void>;
 }
 
 /** Makes the handle of a tier from what is known of it. */
@@ -44,34 +49,53 @@ export function tierOf(layout: Layout, secrets: Secrets, settings: TierSettings)
     },
     hold: async (part) => void (await askControl(door, 'hold', part)),
     release: async (part) => void (await askControl(door, 'release', part)),
+    space: () => askControl(door, 'space'),
+    allowHandOver: async () => void (await askControl(door, 'allow-hand-over')),
   };
 }
 
 /**
  * The tier that runs in a data folder.
- * @throws Error when none runs there
+ * @throws Error when none runs there, or when that can't be told
  */
 export async function findTier(data: string): Promise<Tier> {
+  const running = await lookForTier(data);
+  if (running) return running;
+  const state = await readState(resolve(data));
+  const left = state
+    ? ', save for what a killed supervisor left; this ends it and starts anew'
+    : '; start one';
+  const ports = state?.settings.portBase ? ` --port-base ${state.settings.portBase}` : '';
+  throw new Error(
+    `no tier runs in ${resolve(data)}${left}: trunkline cluster up --detach --data ${data}${ports}`,
+  );
+}
+
+/**
+ * The tier that runs in a data folder; undefined where none does.
+ * @throws Error when that can't be told, or when its secrets can't be read: a tier that can't be used is not none
+ */
+export async function lookForTier(data: string): Promise<Tier | undefined> {
   const folder = resolve(data);
   const state = await readState(folder);
-  if (!state || !isAlive(state.supervisor)) {
-    const left = state
-      ? ', save for what a killed supervisor left; this ends it and starts anew'
-      : '; start one';
-    const ports = state?.settings.portBase ? ` --port-base ${state.settings.portBase}` : '';
-    throw new Error(`no tier runs in ${folder}${left}: trunkline cluster up --detach --data ${data}${ports}`);
-  }
+  if (!state || !isAlive(state.supervisor)) return undefined;
   const { portBase, haproxies } = state.settings;
   const layout = localLayout({ data: folder, haproxies, portBase: portBase ?? undefined });
   return tierOf(layout, await readSecrets(folder), state.settings);
 }
 
+/** Whether a tier that does not run keeps its data in a folder. @throws Error when that can't be told */
+export const keepsTierData = (data: string): Promise<boolean> => hasSecrets(resolve(data));
+
 /** Where the tier of an installation lies. */
 export const tierFolder = (config: { readonly DATA_DIR: string }): string => join(config.DATA_DIR, 'cluster');
 
-/** The tier of `trunkline cluster up` or `trunkline up --cluster` that runs in DATA_DIR; undefined where none does. */
+/**
+ * The tier of `trunkline cluster up` or `trunkline up --cluster` that runs in DATA_DIR; undefined where none does.
+ * @throws Error when that can't be told
+ */
 export const runningTier = (config: { readonly DATA_DIR: string }): Promise<Tier | undefined> =>
-  findTier(tierFolder(config)).catch(() => undefined);
+  lookForTier(tierFolder(config));
 
 export function tierAddresses(layout: Layout, secrets: Secrets): TierAddresses {
   return { writeUrl: databaseUrl(layout.writes, secrets), readUrl: databaseUrl(layout.reads, secrets) };

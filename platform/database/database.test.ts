@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { MAX_PROBES } from '#platform/resilience/circuit_breaker.ts';
+import { createHeavyWork } from '#platform/resilience/heavy_work.ts';
 import { RETRY_BASE_MS, RETRY_BUDGET_BURST } from '#platform/resilience/retry.ts';
 import { chooseReplica, createDatabase, type Replica, type Ticket } from './database.ts';
 import type { GuardedServer } from './guarded_server.ts';
@@ -90,6 +91,7 @@ function database(
       },
     }) as unknown as GuardedServer;
   const { read } = createDatabase({
+    heavyWork: createHeavyWork({ slots: 1, clock }),
     primary: server('primary'),
     replicas: names.map((name) => ({ server: server(name), lagS: 0 })),
     maxReplicaLagS: 30,

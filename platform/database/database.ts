@@ -1,5 +1,6 @@
 /**
- * How a service reaches its PostgreSQL: every request that needs it comes with a ticket and passes a guard.
+ * How a service reaches its PostgreSQL: every request that needs it comes with a ticket and passes a guard. Where the
+ * ticket says that the work is heavy, it waits for its turn among what is (resilience/heavy_work.ts) before that.
  *
  * Writes go to the primary. Reads go to the replicas where there are any, and then never to the primary: a replica's
  * failure must not move its load onto the server that takes the calls in. Of the replicas, the freshest that answer are
@@ -10,6 +11,7 @@
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { MAX_PROBES } from '#platform/resilience/circuit_breaker.ts';
 import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
+import type { HeavyWork } from '#platform/resilience/heavy_work.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import type { QueueEvent } from '#platform/resilience/request_queue.ts';
 import { CALLS_PER_RETRY, createRetryBudget, RETRY_BUDGET_BURST, retry } from '#platform/resilience/retry.ts';
@@ -64,6 +66,8 @@ export interface DatabaseOptions {
   readonly maxReplicaLagS: number;
   /** Connections to each server. */
   readonly poolSize: number;
+  /** What tickets that say so wait for first. */
+  readonly heavyWork: HeavyWork;
   readonly clock: Clock;
   /** From 0 up to, not including, 1; Math.random in production. */
   readonly random: () => number;
@@ -140,13 +144,20 @@ export function createDatabase(options: DatabaseOptions): Database {
     return { value, position };
   }
 
+  const inTurn = <T>(ticket: Ticket, work: () => Promise<T>): Promise<T> =>
+    ticket.heavy ? options.heavyWork.run(ticket, work) : work();
+
   return {
     read: (ticket, work, after = []) =>
-      hasSome(after) && hasSome(replicas) ? readAfter(ticket, work, after) : readAny(ticket, work),
-    readForWrite: (ticket, work) => primary.run(ticket, work),
+      inTurn(ticket, () =>
+        hasSome(after) && hasSome(replicas) ? readAfter(ticket, work, after) : readAny(ticket, work),
+      ),
+    readForWrite: (ticket, work) => inTurn(ticket, () => primary.run(ticket, work)),
     writeOwn: (ticket, work) =>
-      primary.hold({ ...ticket, signal: NEVER }, async (pool, signal) =>
-        written(await work(pool, signal), pool, signal),
+      inTurn({ ...ticket, signal: NEVER }, () =>
+        primary.hold({ ...ticket, signal: NEVER }, async (pool, signal) =>
+          written(await work(pool, signal), pool, signal),
+        ),
       ),
     readAside: async (share, work) => {
       const replica = choose()?.server;

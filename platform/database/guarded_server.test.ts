@@ -25,7 +25,6 @@ function guardedServer(queryTimeoutMs = 30_000): GuardedServer & { readonly appl
     applicationName,
     poolSize: 2,
     queueOrder: 'fifo',
-    earlyProbe: false,
     queryTimeoutMs,
     connectionLifetimeMs: 300_000,
     random: Math.random,

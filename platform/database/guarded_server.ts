@@ -26,8 +26,7 @@ import { closePool, createPool, type Pool, withSession } from './pool.ts';
 import { createProbe } from './probe.ts';
 import type { Session } from './session.ts';
 
-/** As the reference: a query may take 30 s. PostgreSQL ends it; the client gives up a little later in its place. */
-export const QUERY_TIMEOUT_MS = 30_000;
+/** PostgreSQL ends a statement at its limit; the client gives up so much later in its place. */
 export const CLIENT_TIMEOUT_SLACK_MS = 1_000;
 
 export interface GuardedServerOptions {
@@ -37,7 +36,6 @@ export interface GuardedServerOptions {
   readonly applicationName: string;
   readonly poolSize: number;
   readonly queueOrder: QueueOrder;
-  readonly earlyProbe: boolean;
   readonly queryTimeoutMs: number;
   /** No connection is kept for longer, in milliseconds. */
   readonly connectionLifetimeMs: number;
@@ -89,7 +87,6 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
   const { clock, name } = options;
   const breaker = createCircuitBreaker({
     clock,
-    earlyProbe: options.earlyProbe,
     onTransition: (transition) => {
       const { from, to, reason, by } = transition;
       options.activity.add(`Circuit of ${name}: ${from} to ${to} (${reason}${by ? `: ${by}` : ''})`);
@@ -130,7 +127,7 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     clock,
     breaker,
     check: async (signal) => {
-      await probe.check(signal);
+      await probe.check(signal, breaker.blocked);
       options.activity.add(`Health check of ${name}: PASS`);
     },
     onChange: (change) => {

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { sql } from 'kysely';
 import { until } from '#engines/cluster/processes.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import { migrate, pendingMigrations } from './migrate.ts';
+import { migrate, pendingMigrations, versionBeforeRunsOn } from './migrate.ts';
 import { withSession } from './pool.ts';
 import { valuesReading } from './rows/rows_values.ts';
 import { sqlBuilder } from './statement.ts';
@@ -19,7 +19,7 @@ async function migrationsOf(schema: string, files: Record<string, string>) {
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-migrations-'));
   after(() => rm(folder, { recursive: true }));
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
-  return { schema, folder };
+  return { schema, folder, makesServiceTables: true as const };
 }
 
 const waiting = async (pattern: string) =>
@@ -40,6 +40,28 @@ test('all run in order or none does, and the one that failed is named', async ()
   await writeFile(join(migrations.folder, '0002_column.sql'), 'ALTER TABLE ordered.one ADD COLUMN b int');
   assert.deepEqual(await migrate(pool, migrations), ['0001_table', '0002_column']);
   assert.deepEqual(await migrate(pool, migrations), []);
+});
+
+test('what a later version has run stays, where this one can run with it, and is refused by name where not', async () => {
+  const files = { '0001_table.sql': 'CREATE TABLE gone_back.one (a int)' };
+  const before = await migrationsOf('gone_back', files);
+  const later = await migrationsOf('gone_back', {
+    ...files,
+    '0002_column.sql': 'ALTER TABLE gone_back.one ADD COLUMN b int',
+  });
+  assert.ok(versionBeforeRunsOn(await migrate(pool, later)));
+  assert.deepEqual(await migrate(pool, before), []);
+  assert.deepEqual(await pendingMigrations(pool, before), []);
+  const breaking = 'ALTER TABLE gone_back.one DROP COLUMN a';
+  await writeFile(join(later.folder, '0003_less_breaking.sql'), breaking);
+  assert.ok(!versionBeforeRunsOn(await migrate(pool, later)));
+  for (const work of [migrate, pendingMigrations]) {
+    await assert.rejects(
+      work(pool, before),
+      /belongs to a later version \(gone_back\/0003_less_breaking\), with which this version can't run/,
+    );
+  }
+  assert.deepEqual(await migrate(pool, later), []);
 });
 
 test('a table in use is waited for, and those who come for it do not wait as long', async () => {

@@ -1,4 +1,5 @@
 /** All that the dashboard shows of a service, as one document. */
+import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { BreakerState } from '#platform/resilience/circuit_breaker.ts';
 import type { ServiceDatabase } from './service_database.ts';
 import { shownLag, type WatchedServer } from './watched_server.ts';
@@ -40,17 +41,25 @@ export interface MonitoringReport {
   readonly recent_activity: readonly { readonly at: string; readonly text: string }[];
 }
 
-/** @param startedAt wall-clock milliseconds since 1970; `now` likewise */
+/** When the program started: for showing, and for measuring. */
+export interface Started {
+  /** Wall-clock milliseconds since 1970. */
+  readonly at: number;
+  readonly monotonic: number;
+}
+
+export const startedNow = (clock: Clock): Started => ({ at: clock.now(), monotonic: clock.monotonic() });
+
 export function monitoringReport(
   database: ServiceDatabase,
-  startedAt: number,
-  now: number,
+  started: Started,
+  clock: Clock,
 ): MonitoringReport {
   const servers = database.servers.map(serverReport);
   return {
     status: overall(servers),
-    uptime_s: Math.round((now - startedAt) / 1000),
-    last_restart: new Date(startedAt).toISOString(),
+    uptime_s: Math.round((clock.monotonic() - started.monotonic) / 1000),
+    last_restart: new Date(started.at).toISOString(),
     servers,
     recent_activity: database.activity.recent.map(({ at, text }) => ({
       at: new Date(at).toISOString(),

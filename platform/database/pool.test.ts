@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import dns from 'node:dns';
+import { after, mock, test } from 'node:test';
 import { sql } from 'kysely';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { testDatabase } from '#tests/postgres.ts';
@@ -103,7 +104,7 @@ test('the connection of health checks is renewed too', async () => {
     async (client) => void pids.push(await pidOf({ client } as Session)),
   );
   after(() => probe.close());
-  const check = () => probe.check(new AbortController().signal);
+  const check = (anew = false) => probe.check(new AbortController().signal, anew);
   await check();
   await check();
   await clock.advance(30_000);
@@ -112,4 +113,27 @@ test('the connection of health checks is renewed too', async () => {
   assert.equal(pids[0], pids[1]);
   assert.notEqual(pids[1], pids[2]);
   assert.equal(pids[2], pids[3], 'the old one takes nothing with it when it goes');
+  await check(true);
+  assert.notEqual(pids[3], pids[4], 'a check that is to ask anew does');
+});
+
+test('a name with several addresses: each is tried, so that one dead HAProxy of two closes no door', async () => {
+  const { port } = new URL(database.url);
+  const url = database.url.replace('127.0.0.1', 'haproxy');
+  // Nobody listens at the first one.
+  const addresses = ['127.0.0.2', '127.0.0.1'].map((address) => ({ address, family: 4 }));
+  const lookup = mock.method(dns, 'lookup', (...words: unknown[]) => {
+    const told = words.at(-1) as (error: null, found: typeof addresses) => void;
+    assert.equal(words[0], 'haproxy');
+    told(null, addresses);
+  });
+  const pool = createPool({ url, applicationName: 'two-addresses', size: 1, onIdleError: () => undefined });
+  try {
+    const found = await pool.query('SELECT inet_server_port() AS port');
+    assert.equal(found.rows[0].port, Number(port));
+    assert.ok(lookup.mock.callCount() > 0);
+  } finally {
+    lookup.mock.restore();
+    await pool.end();
+  }
 });

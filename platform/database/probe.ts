@@ -5,8 +5,11 @@ import { type ConnectionLifetime, renewalTime } from './connection_lifetime.ts';
 import { typeParsers } from './types.ts';
 
 export interface Probe {
-  /** Connects where that is needed and asks; rejects when PostgreSQL does not answer or `signal` is aborted. */
-  check(signal: AbortSignal): Promise<void>;
+  /**
+   * Connects where that is needed and asks; rejects when PostgreSQL does not answer or `signal` is aborted.
+   * @param anew on a new connection in any case: what hangs behind an old one tells nothing of those to come
+   */
+  check(signal: AbortSignal, anew: boolean): Promise<void>;
   close(): void;
 }
 
@@ -45,7 +48,8 @@ export function createProbe(
   }
 
   return {
-    check: async (signal) => {
+    check: async (signal, anew) => {
+      if (anew) drop();
       signal.addEventListener('abort', drop, { once: true });
       try {
         await connectAndAsk().catch((error) => {

@@ -25,6 +25,12 @@ import {
 /** How long the server may take to give up a query, before its connection is closed instead. */
 export const CANCEL_LIMIT_MS = 1_000;
 
+/**
+ * What Node reads from a socket at once. Where it is so much, more lies there, and up to 32 such pieces would be read and
+ * worked on before anything else gets its turn.
+ */
+const FULL_PIECE_BYTES = 65_536;
+
 /** SQL and its parameters; Kysely's compiled queries are such. */
 export interface RowQuery {
   readonly sql: string;
@@ -262,12 +268,21 @@ export function streamRows(
   const split = createSplitter(onMessage);
 
   function onData(chunk: Buffer): void {
+    const { length } = chunk; // its memory is freed below
     const rest = split(chunk);
     giveOn();
+    if (length >= FULL_PIECE_BYTES && !ready) restOneTurn();
     // A cancel request that is still on its way would hit the next query.
     if (ready && cancelled) cancelled.then(() => finish(rest));
     else if (ready) finish(rest);
     if (!rest || rest.length === 0) freeMemory(chunk); // no other listener has it, see submit()
+  }
+
+  /** Reads on when the event loop has been around, so that a long answer is no long silence to everybody else. */
+  function restOneTurn(): void {
+    const socket = stream;
+    socket?.pause();
+    setImmediate(() => socket?.resume());
   }
 
   /** @param rest what came behind ReadyForQuery */

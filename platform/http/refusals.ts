@@ -1,7 +1,8 @@
-/** Refusals of a guard as answers. */
+/** Refusals of a guard, and failures of a database, as answers. */
+import { isDiskFull, isOutOfDescriptors, judgeError } from '#platform/resilience/failure_rule.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import type { Refusal } from '#platform/resilience/ticket.ts';
-import { type ApiError, type ErrorKind, errorCatalogue } from './errors.ts';
+import { type ApiError, type ErrorKind, errorCatalogue, httpError } from './errors.ts';
 
 /** Errors of any service that stands on a guarded database. */
 export const REFUSAL_ERRORS = {
@@ -17,6 +18,11 @@ export const REFUSAL_ERRORS = {
     retryable: true,
   },
   client_gone: { status: 499, message: 'The client hung up', retryable: true },
+  disk_full: {
+    status: 503,
+    message: 'The disk of the database is full, so nothing can be stored; reading goes on',
+    retryable: true,
+  },
   shutting_down: { status: 503, message: 'The service is stopping', retryable: true },
 } as const satisfies Record<string, ErrorKind>;
 
@@ -53,4 +59,19 @@ export function translateRefusal(error: Error): ApiError | undefined {
         : OVERLOAD_RETRY_S,
     cause: error,
   });
+}
+
+/** Seconds after which a caller may try again when the database did not answer. */
+const RETRY_AFTER_S = 2;
+/** Somebody has to make room. */
+const DISK_RETRY_S = 30;
+
+/**
+ * A failure of the database, by the rule that breakers go by, or what keeps this process from asking it, as the 503 that it is
+ * to the caller; undefined for anything else.
+ */
+export function translateDatabaseError(error: Error): ApiError | undefined {
+  if (isDiskFull(error)) return refusalError('disk_full', { retryAfterS: DISK_RETRY_S, cause: error });
+  if (judgeError(error) !== 'failure' && !isOutOfDescriptors(error)) return undefined;
+  return httpError('unavailable', { retryAfterS: RETRY_AFTER_S, cause: error });
 }

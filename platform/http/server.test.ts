@@ -13,7 +13,6 @@ const server = await createServer({
   logger: createLogger('test', 'info', { write: (line: string) => void lines.push(line) }),
   registry: new Registry(),
   corsOrigins: [],
-  bodyLimitBytes: 1_000,
 });
 server.get('/refused', () => {
   throw httpError('unavailable', { cause: new Error('the cause') });
@@ -21,6 +20,8 @@ server.get('/refused', () => {
 server.get('/broken', () => {
   throw new Error('a mistake');
 });
+
+server.post('/taken', (request) => ({ body: request.body }));
 
 const NUMBER = '493023125001';
 
@@ -59,4 +60,42 @@ test("a client's request id is used unless it could be a phone number", async ()
     assert.equal(await sent(id), id);
   for (const id of [NUMBER, `a${NUMBER}`, '4930-2312-5001', `call-${NUMBER}`])
     assert.notEqual(await sent(id), id);
+});
+
+test('what is wrong with a body is said', async () => {
+  const sent = async (payload: string, headers: Record<string, string> = {}) => {
+    const all = { 'content-type': 'application/json', ...headers };
+    const answer = await server.inject({ method: 'POST', url: '/taken', payload, headers: all });
+    return [answer.statusCode, answer.json().error];
+  };
+  assert.deepEqual(await sent(''), [400, 'The body is empty; it should be JSON']);
+  for (const body of [
+    '{"a":',
+    '[1,]',
+    '{"__proto__":{"x":1}}',
+    '{"a":{"constructor":{"prototype":1}}}',
+    '\u0000',
+  ]) {
+    const [status, error] = await sent(body);
+    assert.equal(status, 400, body);
+    assert.match(error, /^The body is no JSON/);
+  }
+  for (const encoding of ['gzip', 'x-gzip', 'br', 'deflate', 'zstd', 'GZIP, identity']) {
+    const [status, error] = await sent('{}', { 'content-encoding': encoding });
+    assert.equal(status, 415, encoding);
+    assert.match(error, /Content-Encoding/);
+  }
+  assert.equal((await sent('{}', { 'content-encoding': 'identity' }))[0], 200);
+});
+
+test('a method that no route has is 405 with what the address takes, or 404; nothing behind a route is 404', async () => {
+  const asked = async (method: string, url: string) => {
+    const answer = await server.inject({ method: method as 'GET', url });
+    return [answer.statusCode, answer.headers.allow];
+  };
+  for (const method of ['QUERY', 'PUT', 'PROPFIND', 'TRACE'])
+    assert.deepEqual(await asked(method, '/taken'), [405, 'POST'], method);
+  assert.deepEqual(await asked('QUERY', '/nothing'), [404, undefined]);
+  for (const file of ['..%2f..%2fpackage.json', '%2e%2e/package.json', 'nothing.js', '..%5cpackage.json'])
+    assert.deepEqual(await asked('GET', `/docs/static/${file}`), [404, undefined], file);
 });

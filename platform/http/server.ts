@@ -17,10 +17,23 @@ import {
   fastify,
   LogController,
 } from 'fastify';
-import { isTelling, type Logger, masked, maskNumber } from '#platform/telemetry/logger.ts';
+import type { Network } from '#platform/config/network.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
 import { DURATION_BUCKETS_S, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
-import { ApiError, httpError } from './errors.ts';
-import { validationError, validatorCompiler } from './validation.ts';
+import { isTelling, masked, maskNumber } from '#platform/telemetry/telephone_numbers.ts';
+import { createAllowedMethods } from './allowed_methods.ts';
+import { trustOf } from './client_address.ts';
+import { httpError } from './errors.ts';
+import {
+  answerConnect,
+  answerFailure,
+  answerNoRoute,
+  answerUnreadable,
+  type TranslateError,
+} from './failures.ts';
+import { RATE_HEADERS } from './rate_limit.ts';
+import { DOCS_POLICY, SAFE_HEADERS } from './safe_headers.ts';
+import { validatorCompiler } from './validation.ts';
 
 export interface ServerOptions {
   /** The service's name, for people. */
@@ -33,18 +46,24 @@ export interface ServerOptions {
   readonly corsOrigins: readonly string[];
   /** Headers of answers that pages may read, beside the server's own. */
   readonly exposedHeaders?: readonly string[];
-  readonly bodyLimitBytes: number;
-  /** Turns an error that came up from below (a database driver's, say) into an answer; undefined: not its business. */
-  readonly translateError?: (error: Error) => ApiError | undefined;
+  readonly translateError?: TranslateError;
+  /** Proxies whose `X-Forwarded-For` is believed; none when it is left out. */
+  readonly trustedProxies?: readonly Network[];
 }
 
 /** A request that was sent whole is answered whole; one that trickles in is cut off. */
 export const REQUEST_TIMEOUT_MS = 60_000;
 export const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 
+/** Of a body, unless its route says otherwise. */
+const BODY_LIMIT_BYTES = 64 * 1024;
+
+/** Headers of answers that a page of another origin may read: without this list it sees none of them. */
+const READABLE_HEADERS = ['x-request-id', 'retry-after', 'content-disposition', ...RATE_HEADERS];
+
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 /** Query parameters that hold phone numbers: masked in logs. */
-const NUMBER_PARAMETERS = new Set(['cli', 'cld']);
+const NUMBER_PARAMETERS = new Set(['cli', 'cld', 'number']);
 
 export type Server = Awaited<ReturnType<typeof createServer>>;
 
@@ -58,22 +77,26 @@ export async function createServer(options: ServerOptions) {
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) && !isTelling(given) ? given : randomUUID();
     },
+    // Node would answer without a body; see answerInOneForm.
+    http: { requireHostHeader: false },
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    bodyLimit: options.bodyLimitBytes,
+    bodyLimit: BODY_LIMIT_BYTES,
+    trustProxy: trustOf(options.trustedProxies ?? []),
     // Stopping: requests that still come in on open connections are answered by the service in its own words, not
     // dropped and not in Fastify's.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     // An address that can't be read at all comes to no route and to no handler of errors.
     frameworkErrors: (error, request, reply) => {
-      const { status, message, code } = toApiError(error, request, options);
-      const answer = { success: false, error: message, code, request_id: request.id };
-      (reply as FastifyReply).code(status).header('x-request-id', request.id).send(answer);
+      answerFailure(error, request, reply as FastifyReply, options.translateError);
     },
+    clientErrorHandler: (error, socket) => answerUnreadable(options.logger, error, socket),
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
+  answerInOneForm(server, options);
+  observe(server, options.registry);
   server.setValidatorCompiler(validatorCompiler);
   await server.register(swagger, {
     openapi: {
@@ -87,15 +110,17 @@ export async function createServer(options: ServerOptions) {
       },
     },
   });
-  await server.register(swaggerUi, { routePrefix: '/docs', uiConfig: { tryItOutEnabled: true } });
+  await server.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: { tryItOutEnabled: true },
+    staticCSP: DOCS_POLICY,
+  });
   if (options.corsOrigins.length > 0) {
     await server.register(cors, {
       origin: [...options.corsOrigins],
-      exposedHeaders: ['x-request-id', 'retry-after', ...(options.exposedHeaders ?? [])],
+      exposedHeaders: [...READABLE_HEADERS, ...(options.exposedHeaders ?? [])],
     });
   }
-  answerErrors(server, options);
-  observe(server, options.registry);
 
   server.get('/openapi.json', { schema: { hide: true } }, () => server.swagger());
   server.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
@@ -104,71 +129,54 @@ export async function createServer(options: ServerOptions) {
   return server;
 }
 
-type BareServer = Pick<Server, 'setErrorHandler' | 'setNotFoundHandler' | 'addHook'>;
+type BareServer = Pick<Server, 'addHook' | 'setErrorHandler' | 'setNotFoundHandler' | 'server'>;
 
-function answerErrors(server: BareServer, options: ServerOptions): void {
-  server.setErrorHandler((thrown: FastifyError, request, reply) => {
-    const error = toApiError(thrown, request, options);
-    logFailure(request.log, error, thrown);
-    if (error.retryAfterS !== undefined)
-      reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterS)));
-    if (error.status === 401) reply.header('www-authenticate', 'Bearer');
-    return reply
-      .code(error.status)
-      .type('application/json; charset=utf-8')
-      .send({
-        success: false,
-        error: error.message,
-        code: error.code,
-        request_id: request.id,
-        ...error.fields,
-      });
-  });
-  server.setNotFoundHandler((request, reply) =>
-    reply.code(404).send({
-      success: false,
-      error: `There is no ${request.method} ${request.url.split('?')[0]}; see /docs`,
-      code: 'not_found',
-      request_id: request.id,
-    }),
+/** Whatever goes wrong, wherever: failures.ts. To be called before there are routes. */
+function answerInOneForm(server: BareServer, { logger, translateError }: ServerOptions): void {
+  const allowed = createAllowedMethods();
+  server.addHook('onRoute', ({ url, method }) => allowed.add(url, method));
+  const noRoute = (request: FastifyRequest, reply: FastifyReply) =>
+    answerNoRoute(request, reply, allowed.of(request.url.split('?', 1)[0]!));
+  server.setErrorHandler((thrown: FastifyError, request, reply) =>
+    // Of a method that no route has, Fastify asks more before it looks for one.
+    thrown.code === 'FST_ERR_ROUTE_MISSING_CONTENT_TYPE'
+      ? noRoute(request, reply)
+      : answerFailure(thrown, request, reply, translateError),
   );
+  server.setNotFoundHandler(noRoute);
+  server.server.on('connect', (_request, socket) => answerConnect(logger, socket));
+  // What is expected beside 100-continue comes to the hook below, not to Node's own answer.
+  server.server.on('checkExpectation', (request, response) => {
+    server.server.emit('request', request, response);
+  });
+  server.addHook('onRequest', async (request, reply) => {
+    reply.headers({ ...SAFE_HEADERS, 'x-request-id': request.id });
+    const { expect, host } = request.headers;
+    if (
+      isTwice('host', request.raw.rawHeaders) ||
+      (host === undefined && request.raw.httpVersion !== '1.0')
+    ) {
+      reply.header('connection', 'close');
+      throw httpError('malformed');
+    }
+    if (PACKED.test(request.headers['content-encoding'] ?? '')) {
+      throw httpError('unsupported_media_type', {
+        message: 'The body is packed (Content-Encoding); it must be sent as it is',
+      });
+    }
+    if (expect !== undefined && expect.toLowerCase() !== '100-continue')
+      throw httpError('expectation_failed');
+  });
 }
 
-/** A 503 is foreseen: under overload there are many, and what to do about it is told by the metrics, not by a stack. */
-function logFailure(log: FastifyBaseLogger, error: ApiError, thrown: FastifyError): void {
-  if (error.status === 503) {
-    log.warn({ code: error.code, reason: masked(thrown.message), ...error.fields }, 'request refused');
-  } else if (error.status >= 500) {
-    log.error({ err: thrown }, 'request failed');
-  }
-}
+/** What nobody here unpacks. */
+const PACKED = /^(?:x-)?(?:gzip|deflate|compress|br|zstd)\b/i;
 
-function toApiError(thrown: FastifyError, request: FastifyRequest, options: ServerOptions): ApiError {
-  if (thrown instanceof ApiError) return thrown;
-  if (thrown.validation) {
-    const part = thrown.validationContext ?? 'body';
-    const schema = request.routeOptions.schema?.[part as 'querystring'] as
-      | { properties?: object }
-      | undefined;
-    return validationError(thrown.validation as never, part, Object.keys(schema?.properties ?? {}));
-  }
-  const translated = options.translateError?.(thrown);
-  if (translated) return translated;
-  if (thrown.code === 'FST_ERR_BAD_URL') {
-    return httpError('bad_request', { message: 'The address cannot be read: a % in it is written %25' });
-  }
-  switch (thrown.statusCode) {
-    case 400:
-      return httpError('bad_request', { message: thrown.message });
-    case 413:
-      return httpError('too_large', { message: `The body is larger than ${options.bodyLimitBytes} bytes` });
-    case 415:
-      return httpError('unsupported_media_type', { message: thrown.message });
-    case 503:
-      return httpError('unavailable', { message: 'The service is stopping', retryAfterS: 1 });
-    default:
-      return httpError('internal', { cause: thrown });
-  }
+/** Whether a header was sent more than once; Node gives the first. @param raw names and values in turn */
+function isTwice(name: string, raw: readonly string[]): boolean {
+  let found = 0;
+  for (let at = 0; at < raw.length; at += 2) if (raw[at]!.toLowerCase() === name) found++;
+  return found > 1;
 }
 
 /** One log line and one observation a request. */
@@ -180,7 +188,6 @@ function observe(server: BareServer, registry: Registry): void {
     buckets: DURATION_BUCKETS_S,
     registers: [registry],
   });
-  server.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   server.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
     duration.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
@@ -190,7 +197,7 @@ function observe(server: BareServer, registry: Registry): void {
       query: loggable(request.query as Record<string, unknown>),
       status: reply.statusCode,
       duration_ms: Math.round(reply.elapsedTime * 10) / 10,
-      caller: request.callerName,
+      caller: request.callerName === undefined ? undefined : masked(request.callerName),
     });
   });
 }

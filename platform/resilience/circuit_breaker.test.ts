@@ -40,8 +40,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constantFrom('database down', 'database up', 'open', 'close', 'release') }),
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        ...([
+          'database down',
+          'open',
+          'close',
+          'release',
+          'database up',
+          'database up',
+          'database up',
+        ] as const),
+      ),
+    }),
   },
 );
 
@@ -54,18 +66,11 @@ class PlainBreaker {
   failures = 0;
   successes = 0;
   openUntil = 0;
-  mayProbeEarly = false;
   work: { visit: number; ended: boolean }[] = [];
   transitions: string[] = [];
-  readonly earlyProbe: boolean;
-
-  constructor(earlyProbe: boolean) {
-    this.earlyProbe = earlyProbe;
-  }
 
   go(to: PlainBreaker['name'], reason: string): void {
     this.transitions.push(`${this.name} --> ${to}: ${reason}`);
-    if (to === 'OPEN' && this.name === 'CLOSED') this.mayProbeEarly = true;
     this.name = to;
     this.visit++;
     this.failures = 0;
@@ -107,11 +112,11 @@ class PlainBreaker {
   signal(what: 'database down' | 'database up' | 'open' | 'close' | 'release'): void {
     if (what === 'database down') {
       if (this.name === 'CLOSED' || this.name === 'HALF_OPEN') this.go('OPEN', 'database_down');
-      this.mayProbeEarly = true;
     } else if (what === 'database up') {
-      if (this.name === 'OPEN' && this.earlyProbe && this.mayProbeEarly) {
-        this.go('HALF_OPEN', 'database_up');
-        this.mayProbeEarly = false;
+      if (this.name === 'OPEN') this.go('HALF_OPEN', 'database_up');
+      else if (this.name === 'HALF_OPEN' && this.probes === 0) {
+        this.successes++;
+        if (this.successes === 3) this.go('CLOSED', 'checks_passed');
       }
     } else if (what === 'open') this.go('HELD_OPEN', 'opened_by_hand');
     else if (what === 'close') {
@@ -120,18 +125,17 @@ class PlainBreaker {
   }
 }
 
-async function compare(earlyProbe: boolean, steps: readonly Step[], seen: Set<string>): Promise<void> {
+async function compare(steps: readonly Step[], seen: Set<string>): Promise<void> {
   const clock = createFakeClock();
   const transitions: string[] = [];
   const breaker = createCircuitBreaker({
     clock,
-    earlyProbe,
     onTransition: ({ from, to, reason, at }) => {
       assert.equal(at, clock.now());
       transitions.push(`${from} --> ${to}: ${reason}`);
     },
   });
-  const model = new PlainBreaker(earlyProbe);
+  const model = new PlainBreaker();
   const passes: Pass[] = [];
   for (const next of steps) {
     if (next.do === 'begin') {
@@ -172,19 +176,17 @@ async function compare(earlyProbe: boolean, steps: readonly Step[], seen: Set<st
 
 test('does what a plain model does; its transitions are those of the diagram, all of them and no others', async (t) => {
   const seen = new Set<string>();
-  const property = fc.asyncProperty(
-    fc.boolean(),
-    fc.array(step, { maxLength: 150, size: 'max' }),
-    (early, steps) => compare(early, steps, seen),
+  const property = fc.asyncProperty(fc.array(step, { maxLength: 150, size: 'max' }), (steps) =>
+    compare(steps, seen),
   );
   await fc.assert(property, { numRuns: RUNS, seed: printedSeed(t) });
   assert.deepEqual([...seen].sort(), drawnTransitions().sort());
 });
 
-function setUp(options: { earlyProbe?: boolean } = {}) {
+function setUp() {
   const clock = createFakeClock();
   const transitions: Transition[] = [];
-  const breaker = createCircuitBreaker({ clock, onTransition: (t) => void transitions.push(t), ...options });
+  const breaker = createCircuitBreaker({ clock, onTransition: (t) => void transitions.push(t) });
   const fail = (times: number) => {
     for (let i = 0; i < times; i++) breaker.tryPass()!.settle('failure', new Error(`failure ${i + 1}`));
   };
@@ -230,27 +232,42 @@ test('setting the wall clock changes neither how long it stays open nor when it 
   assert.equal(breaker.state.name, 'HALF_OPEN');
 });
 
-test('an early probe needs a check that began after it opened, and comes once an outage', async () => {
-  const { clock, breaker, fail } = setUp({ earlyProbe: true });
-  const name = () => breaker.state.name;
+test('a check that passes half-opens it at once, each time, where it began after the opening', async () => {
+  const { clock, breaker, fail } = setUp();
   const checkedFrom = clock.monotonic();
   await clock.advance(10);
   fail(5);
   breaker.databaseUp(checkedFrom);
-  assert.equal(name(), 'OPEN');
-  await clock.advance(2_000);
-  breaker.databaseUp(clock.monotonic());
-  assert.equal(name(), 'HALF_OPEN');
-  fail(1);
-  breaker.databaseUp(clock.monotonic());
-  assert.equal(name(), 'OPEN', 'it answers the monitor and nobody else');
-  breaker.databaseDown(new Error('no answer'));
-  breaker.databaseUp(clock.monotonic());
-  assert.equal(name(), 'HALF_OPEN', 'it went down and came back');
+  assert.equal(breaker.state.name, 'OPEN');
+  const name = (): string => breaker.state.name;
+  for (let time = 0; time < 3; time++) {
+    await clock.advance(2_000);
+    breaker.databaseUp(clock.monotonic());
+    assert.equal(name(), 'HALF_OPEN');
+    fail(1);
+    assert.equal(name(), 'OPEN');
+  }
+});
+
+test('without requests, checks that pass close it; while a request is a probe, that one decides', async () => {
+  const { clock, breaker, fail, transitions } = setUp();
+  const pass = async () => {
+    await clock.advance(2_000);
+    breaker.databaseUp(clock.monotonic());
+  };
+  fail(5);
+  await pass();
+  const probe = breaker.tryPass()!;
+  for (let check = 0; check < 5; check++) await pass();
+  assert.equal(breaker.state.name, 'HALF_OPEN');
+  probe.settle('neutral');
+  for (let check = 0; check < 3; check++) await pass();
+  assert.equal(breaker.state.name, 'CLOSED');
+  assert.equal(transitions.at(-1)!.reason, 'checks_passed');
 });
 
 test('held open by hand it bears the name of who did it, and neither time nor the monitor ends that', async () => {
-  const { clock, breaker, transitions } = setUp({ earlyProbe: true });
+  const { clock, breaker, transitions } = setUp();
   breaker.openByHand('ann');
   assert.deepEqual(breaker.state, { name: 'HELD_OPEN', since: clock.now(), heldBy: 'ann' });
   await clock.advance(10 * OPEN_MS);

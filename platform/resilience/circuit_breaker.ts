@@ -39,6 +39,7 @@ export type TransitionReason =
   | 'open_time_over'
   | 'database_up'
   | 'probes_succeeded'
+  | 'checks_passed'
   | 'opened_by_hand'
   | 'closed_by_hand'
   | 'released_by_hand';
@@ -80,10 +81,10 @@ export interface CircuitBreaker extends Gate {
   /** From the health monitor: the database does not answer. Opens a breaker that is CLOSED or HALF_OPEN. */
   databaseDown(cause: unknown): void;
   /**
-   * From the health monitor: a check that began at monotonic time `checkedFrom` succeeded. With `earlyProbe`, an OPEN
-   * breaker goes to HALF_OPEN at once, where the check began after it opened. Each outage gets one such early probe,
-   * and another each time that the monitor sees the database go down; otherwise a database that answers the monitor and
-   * no one else would be probed without end.
+   * From the health monitor: a check that began at monotonic time `checkedFrom`, on a new connection, succeeded. A check
+   * counts that began after the breaker came into its state. An OPEN breaker goes to HALF_OPEN at once. One that is
+   * HALF_OPEN takes the check for a probe while no request is one, so that a service without requests does not stay
+   * HALF_OPEN for ever.
    */
   databaseUp(checkedFrom: number): void;
   /** Opens it until it is closed or released by hand. @param by who does it */
@@ -102,22 +103,20 @@ export interface CircuitBreakerOptions {
   readonly openMs?: number;
   readonly successesToClose?: number;
   readonly maxProbes?: number;
-  /** Probe before openMs are over once the health monitor has seen the database answer; off, as in the reference. */
-  readonly earlyProbe?: boolean;
   /** Told of each transition, after it. Must not throw. */
   readonly onTransition?: (transition: Transition) => void;
 }
 
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
-  const { clock, onTransition, earlyProbe = false } = options;
+  const { clock, onTransition } = options;
   const { failuresToOpen = FAILURES_TO_OPEN, openMs = OPEN_MS } = options;
   const { successesToClose = SUCCESSES_TO_CLOSE, maxProbes = MAX_PROBES } = options;
   const listeners = new Set<() => void>();
   let state: BreakerState = { name: 'CLOSED', since: clock.now(), consecutiveFailures: 0 };
   /** Grows with each transition; a pass of an earlier epoch no longer counts. */
   let epoch = 0;
-  let openedAt = 0;
-  let earlyProbeLeft = false;
+  /** Of the state, monotonic. */
+  let enteredAt = clock.monotonic();
   let cancelTimer = () => {};
 
   function notify(): void {
@@ -134,8 +133,8 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     cancelTimer = () => {};
     state = next;
     epoch++;
+    enteredAt = clock.monotonic();
     if (next.name === 'OPEN') {
-      openedAt = clock.monotonic();
       cancelTimer = clock.after(openMs, () => halfOpen('open_time_over'));
     }
     onTransition?.({ from, to: next.name, reason, at: next.since, ...detail });
@@ -143,8 +142,6 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   }
 
   function open(reason: TransitionReason, cause: unknown): void {
-    // A new outage; one that comes back from HALF_OPEN is still the same.
-    if (state.name === 'CLOSED') earlyProbeLeft = true;
     const since = clock.now();
     enter({ name: 'OPEN', since, nextProbeAt: since + openMs, reason }, reason, { cause });
   }
@@ -195,7 +192,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
       return state.name !== 'CLOSED';
     },
     get nextProbeInMs() {
-      return state.name === 'OPEN' ? Math.max(0, openedAt + openMs - clock.monotonic()) : undefined;
+      return state.name === 'OPEN' ? Math.max(0, enteredAt + openMs - clock.monotonic()) : undefined;
     },
     tryPass() {
       if (state.name === 'CLOSED') return pass(false);
@@ -208,13 +205,16 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
       return () => void listeners.delete(listener);
     },
     databaseDown(cause) {
-      earlyProbeLeft = true;
       if (state.name === 'CLOSED' || state.name === 'HALF_OPEN') open('database_down', cause);
     },
     databaseUp(checkedFrom) {
-      if (!earlyProbe || !earlyProbeLeft || state.name !== 'OPEN' || checkedFrom < openedAt) return;
-      earlyProbeLeft = false;
-      halfOpen('database_up');
+      if (checkedFrom < enteredAt) return;
+      if (state.name === 'OPEN') halfOpen('database_up');
+      else if (state.name === 'HALF_OPEN' && state.probes === 0) {
+        const consecutiveSuccesses = state.consecutiveSuccesses + 1;
+        state = { ...state, consecutiveSuccesses };
+        if (consecutiveSuccesses >= successesToClose) close('checks_passed');
+      }
     },
     openByHand(by) {
       enter({ name: 'HELD_OPEN', since: clock.now(), heldBy: by }, 'opened_by_hand', { by });

@@ -85,13 +85,29 @@ export function isConnectionLost(error: unknown): boolean {
   return LOST_MESSAGES.some((pattern) => pattern.test(cause.message));
 }
 
+const OWN_LACK = ['EMFILE', 'ENFILE'];
+
+/** Whether this process, or this machine, could not open a connection or a file at all: it says nothing of the other side. */
+export const isOutOfDescriptors = (error: unknown): boolean =>
+  causesOf(error).some(({ code }) => OWN_LACK.includes(code ?? ''));
+
+const DISK_FULL = '53100';
+
+/** Whether the database could not write since a disk of its is full. It can read on, as long as it is up. */
+export const isDiskFull = (error: unknown): boolean => causesOf(error).some(({ code }) => code === DISK_FULL);
+
+/** An error and its causes, as far as they are looked at. */
+function causesOf(error: unknown): readonly (Error & { readonly code?: string })[] {
+  const causes: Error[] = [];
+  for (let one = error; one instanceof Error && causes.length < MAX_CAUSES; one = one.cause) causes.push(one);
+  return causes;
+}
+
 /** The error, or the nearest of its causes, that tells something of the database. */
 function firstToTell(error: unknown): { readonly error: Error; readonly outcome: Outcome } | undefined {
-  let current = error;
-  for (let depth = 0; depth < MAX_CAUSES && current instanceof Error; depth++) {
-    const outcome = judgeOne(current);
-    if (outcome) return { error: current, outcome };
-    current = current.cause;
+  for (const cause of causesOf(error)) {
+    const outcome = judgeOne(cause);
+    if (outcome) return { error: cause, outcome };
   }
   return undefined;
 }

@@ -113,7 +113,7 @@ test('a failure and a recovery are told once each', async () => {
   await monitor.stop();
 });
 
-test('a single failure that is no timeout is told, but the breaker hears only of a second', async () => {
+test('a single failure is told, but the breaker hears only of a second', async () => {
   const scripts = [FAILS, PASSES, FAILS, FAILS];
   const { clock, monitor, told } = setUp(() => scripts.shift() ?? PASSES);
   monitor.start();
@@ -129,28 +129,42 @@ test('a single failure that is no timeout is told, but the breaker hears only of
 });
 
 test('the breaker hears of each outage, and with each success when its check began', async () => {
-  const scripts = [HANGS, PASSES, HANGS, PASSES];
+  const scripts = [HANGS, HANGS, PASSES, FAILS, FAILS, PASSES];
   const heard: string[] = [];
   const clock = createFakeClock();
   const start = clock.monotonic();
   const monitor = createHealthMonitor({
     clock,
-    check: (signal) => clock.sleep((scripts.shift() ?? PASSES).takesMs, signal),
+    check: async (signal) => {
+      const { takesMs, fails } = scripts.shift() ?? PASSES;
+      await clock.sleep(takesMs, signal);
+      if (fails) throw new Error('connection refused');
+    },
     breaker: {
       databaseDown: () => void heard.push(`down at ${clock.monotonic() - start}`),
       databaseUp: (checkedFrom) => void heard.push(`up from ${checkedFrom - start}`),
     },
   });
   monitor.start();
-  await clock.advance(12_500);
-  assert.deepEqual(heard, ['down at 5000', 'up from 5000', 'down at 12000', 'up from 12000']);
+  await clock.advance(17_500);
+  assert.deepEqual(heard, ['down at 10000', 'up from 10000', 'down at 14010', 'up from 16000']);
   await monitor.stop();
 });
 
-test('a frozen database opens the breaker within 7 s, and an early probe follows its recovery', async () => {
+test('a check that times out is asked once more, at once, before the breaker hears of it', async () => {
+  const scripts = [HANGS, PASSES, HANGS, PASSES];
+  const { clock, monitor, told } = setUp(() => scripts.shift() ?? PASSES);
+  monitor.start();
+  await clock.advance(30_000);
+  const timedOut = 'down: TimeoutError: health check did not end within 5000 ms';
+  assert.deepEqual(told, [timedOut, 'up after 10', timedOut, 'up after 10']);
+  await monitor.stop();
+});
+
+test('a frozen database opens the breaker within 12 s, and probes follow its recovery at once', async () => {
   let script = PASSES;
   const clock = createFakeClock();
-  const breaker = createCircuitBreaker({ clock, earlyProbe: true });
+  const breaker = createCircuitBreaker({ clock });
   const monitor = createHealthMonitor({
     clock,
     breaker,
@@ -160,13 +174,15 @@ test('a frozen database opens the breaker within 7 s, and an early probe follows
   monitor.start();
   await clock.advance(11);
   script = HANGS;
-  await clock.advance(6_999);
+  await clock.advance(11_999);
   assert.equal(name(), 'OPEN');
   assert.match(monitor.status.lastError ?? '', /health check did not end within 5000 ms/);
   await clock.advance(8_000);
   script = PASSES;
   await clock.advance(5_000);
   assert.equal(name(), 'HALF_OPEN');
+  await clock.advance(6_000);
+  assert.equal(name(), 'CLOSED', 'without a request');
   await monitor.stop();
   breaker.stop();
   assert.equal(clock.pendingTimers, 0);
@@ -178,7 +194,7 @@ test('while a check that was given up on has not ended, no other begins, and eac
   monitor.start();
   await clock.advance(11_999);
   assert.equal(begun(), 1);
-  assert.equal(monitor.status.consecutiveFailures, 5, 'at 5, 5, 7, 9 and 11 s');
+  assert.equal(monitor.status.consecutiveFailures, 6, 'at 5, and at 5.1, 5.1, 7.1, 9.1 and 11.1 s');
   await clock.advance(2_000);
   assert.equal(monitor.status.healthy, true);
   await monitor.stop();
@@ -230,14 +246,20 @@ test('property: counts, uptime and outages are those of a plain list of what the
     monitor.start();
     await clock.advance(60_000);
 
-    const found: { at: number; passed: boolean; timedOut: boolean }[] = [];
-    let time = 0;
-    for (let i = 0; time <= 60_000; i++) {
-      const { takesMs, fails } = scripts[i % scripts.length]!;
-      const timedOut = takesMs > 5_000;
-      const at = time + Math.min(takesMs, 5_000);
-      if (at <= 60_000) found.push({ at, passed: !fails && !timedOut, timedOut });
-      time = Math.max(time + 2_000, at);
+    const found: { at: number; passed: boolean }[] = [];
+    let checks = 0;
+    for (let turn = 0, time = 0; turn <= 60_000; turn = Math.max(turn + 2_000, time)) {
+      time = turn;
+      const check = () => {
+        const { takesMs, fails } = scripts[checks++ % scripts.length]!;
+        const timedOut = takesMs > 5_000;
+        const isFirst = found.at(-1)?.passed ?? true;
+        time += Math.min(takesMs, 5_000);
+        if (time <= 60_000) found.push({ at: time, passed: !fails && !timedOut });
+        return isFirst && timedOut;
+      };
+      // The first failure of an outage that is a time-out is followed by another check at once.
+      if (check()) check();
     }
 
     const { status } = monitor;

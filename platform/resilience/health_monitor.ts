@@ -7,19 +7,22 @@
  * - `uptimePercent`: share of the time since the first check ended in which the database was healthy. The time between
  *   the ends of two checks counts as the earlier one found it, the time since the last check likewise; so an outage is
  *   dated from the check that saw it to the check that saw it over.
- * - The breaker is told at once of a check that timed out: nobody else sees a frozen database before the query timeout.
- *   Of a check that failed in another way it is told at the second in a row: it may have been this one connection, and
- *   if the database is down the queries themselves fail at once and open the breaker.
+ * - The breaker is told at the second failed check in a row: the first may have been its connection's fault alone, as
+ *   where one bouncer of several is frozen. After a check that timed out the second one begins at once: nobody else sees
+ *   a frozen database before the query timeout.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import type { CircuitBreaker } from './circuit_breaker.ts';
 import { TimeoutError } from './deadline.ts';
+import { isOutOfDescriptors } from './failure_rule.ts';
 
 /** As the reference: `SELECT 1` every 2 s, with a 5 s timeout. */
 export const HEALTH_CHECK_INTERVAL_MS = 2_000;
 export const HEALTH_CHECK_TIMEOUT_MS = 5_000;
-/** Failed checks in a row until the breaker is told of a failure that was no timeout. */
+/** How long a check that was given up on may take to end before the next one counts as failed without being asked. */
+const ENDING_GRACE_MS = 100;
+/** Failed checks in a row until the breaker is told. */
 export const FAILED_CHECKS_TO_TELL = 2;
 
 export interface HealthStatus {
@@ -53,7 +56,10 @@ export interface HealthMonitor {
 }
 
 export interface HealthMonitorOptions {
-  /** Resolves when the database answered. Must end soon after its signal is aborted. */
+  /**
+   * Resolves when the database answered. Must end soon after its signal is aborted. After a check that failed the next
+   * one must not ask on the same connection.
+   */
   readonly check: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly intervalMs?: number;
@@ -77,8 +83,11 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
   let downMs = 0;
   let breakerTold = false;
   let inFlight: Promise<HealthStatus> | undefined;
-  /** A check that was given up on has not ended. */
+  /** A check that was given up on has not ended; `lastEnd` resolves when it has. */
   let hanging = false;
+  let lastEnd = Promise.resolve();
+  /** The last check was the first to fail, by its time limit: another one is due at once. */
+  let askAgain = false;
   /** Set while the checks go on. */
   let stopping: AbortController | undefined;
   let ended = Promise.resolve();
@@ -91,6 +100,11 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
   }
 
   function record(startedAt: number, failure: { readonly error: unknown } | undefined): void {
+    if (failure && isOutOfDescriptors(failure.error)) {
+      // It could not be asked: that is not known to be down.
+      lastError = errorText(failure.error);
+      return;
+    }
     const now = clock.monotonic();
     countTime(now);
     const wasDownSince = downSince;
@@ -100,13 +114,15 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
       consecutiveFailures++;
       downSince ??= now;
       lastError = errorText(failure.error);
+      askAgain = consecutiveFailures === 1 && failure.error instanceof TimeoutError;
       if (wasDownSince === undefined) onChange?.({ healthy: false, error: failure.error });
       if (breakerTold) return;
-      breakerTold = failure.error instanceof TimeoutError || consecutiveFailures >= FAILED_CHECKS_TO_TELL;
+      breakerTold = consecutiveFailures >= FAILED_CHECKS_TO_TELL;
       if (breakerTold) breaker?.databaseDown(failure.error);
     } else {
       consecutiveFailures = 0;
       consecutiveSuccesses++;
+      askAgain = false;
       downSince = undefined;
       breakerTold = false;
       if (wasDownSince !== undefined) onChange?.({ healthy: true, downMs: now - wasDownSince });
@@ -128,24 +144,36 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
     });
     let failure: { error: unknown } | undefined;
     hanging = true;
-    const checked = (async () => check(controller.signal))()
+    lastEnd = (async () => check(controller.signal))()
       .catch((error: unknown) => {
         failure = { error };
       })
       .finally(() => {
         hanging = false;
       });
-    await Promise.race([checked, aborted]);
+    await Promise.race([lastEnd, aborted]);
     cancel();
     stop?.removeEventListener('abort', onStop);
     if (stop?.aborted) return;
     record(startedAt, controller.signal.aborted ? { error: controller.signal.reason } : failure);
   }
 
+  /** Waits until the check that was given up on has ended, but not for long. */
+  async function endOfLast(): Promise<void> {
+    const { promise: tooLate, resolve } = Promise.withResolvers<void>();
+    const cancel = clock.after(ENDING_GRACE_MS, resolve);
+    await Promise.race([lastEnd, tooLate]);
+    cancel();
+  }
+
   async function repeat(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       const next = clock.monotonic() + intervalMs;
       await runOnce();
+      if (askAgain && !stop.aborted) {
+        await endOfLast();
+        await runOnce();
+      }
       await clock.sleep(Math.max(0, next - clock.monotonic()), stop).catch(() => {});
     }
   }

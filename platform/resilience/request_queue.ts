@@ -145,7 +145,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
 
   /** Refuses all whose deadline comes before `time`. */
   function turnAwayUntil(time: number): void {
-    for (let seat = room.mostUrgent; seat && seat.deadline <= time; seat = room.mostUrgent) {
+    for (let seat = room.mostUrgent; seat && seat.ticket.deadline <= time; seat = room.mostUrgent) {
       turnAway(seat, gate.blocked ? 'breaker_open' : 'deadline');
     }
   }
@@ -170,7 +170,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
 
   /** One timer for all deadlines. One that is set too early is left to ring for nothing: cheaper than moving it. */
   function setTimer(): void {
-    const at = room.mostUrgent?.deadline;
+    const at = room.mostUrgent?.ticket.deadline;
     if (timer && (at === undefined || at < timer.at)) {
       timer.cancel();
       timer = undefined;

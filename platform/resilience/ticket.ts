@@ -11,6 +11,8 @@ export interface Ticket {
   readonly deadline: number;
   /** Aborted when the client hangs up. */
   readonly signal: AbortSignal;
+  /** It takes long: only few such are at work at once, whoever's they are (heavy_work.ts). */
+  readonly heavy?: boolean;
 }
 
 /**

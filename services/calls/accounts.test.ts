@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { withSession } from '#platform/database/pool.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import { changeAccount, createAccount } from './accounts.ts';
+import { changeAccount, codesAlike, createAccount } from './accounts.ts';
 
 const { pool } = await testDatabase();
 const fields = { name: 'A', currency: 'EUR', timeZone: 'UTC', country: null };
@@ -22,6 +23,12 @@ test('a code is neither blank nor longer than a record may name it', async () =>
     await assert.rejects(createAccount(pool, { ...fields, code }, null), /1 to 200/);
   }
   assert.equal((await createAccount(pool, { ...fields, code: 'x'.repeat(200) }, null)).code.length, 200);
+});
+
+test('codes that differ in case alone are told of', async () => {
+  for (const code of ['Case', 'CASE', 'cases']) await createAccount(pool, { ...fields, code }, null);
+  const alike = await withSession(pool, (session) => codesAlike(session, 'Case'));
+  assert.deepEqual(alike, ['CASE']);
 });
 
 test('an account cannot come to stand below itself', async () => {

@@ -1,6 +1,9 @@
 /** Accounts as the operator keeps them. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
+import { isPrintable, printable } from '#platform/telemetry/printable.ts';
+import { foldedCode, tidyCode } from './account_codes.ts';
+import { findPseudonyms } from './erasure/pseudonyms.ts';
 import {
   deleteUsageDays,
   findAccount,
@@ -9,38 +12,11 @@ import {
   rebuildUsageDays,
   updateAccount,
 } from './store/account_edits.ts';
+import { dropFormerCode, renamedFrom } from './store/account_life.ts';
+import type { AccountEdit, AccountRow, NewAccount } from './store/account_rows.ts';
+import { forgetErasure } from './store/erasures.ts';
+import { perhapsAlike } from './store/intake.ts';
 import { lockZones } from './store/partitions.ts';
-
-export interface AccountRow {
-  readonly i_account: number;
-  readonly code: string;
-  readonly name: string;
-  readonly currency: string;
-  readonly time_zone: string;
-  readonly country: string | null;
-  /** Code of the customer that it belongs to. */
-  readonly parent: string | null;
-  readonly created_at: string;
-}
-
-export interface NewAccount {
-  readonly code: string;
-  readonly name: string;
-  readonly currency: string;
-  readonly timeZone: string;
-  readonly country: string | null;
-  readonly iParent: number | null;
-}
-
-/** What is left out stays as it is. */
-export interface AccountEdit {
-  readonly name?: string | undefined;
-  readonly currency?: string | undefined;
-  readonly timeZone?: string | undefined;
-  readonly country?: string | null | undefined;
-  /** Code of the customer; null takes it out from under one. */
-  readonly parent?: string | null | undefined;
-}
 
 /** As long as a record may name it (api/posted_record.ts). */
 const LONGEST_CODE = 200;
@@ -48,27 +24,32 @@ const LONGEST_CODE = 200;
 const UNIQUE_VIOLATION = '23505';
 
 /**
- * @throws Error when the code is blank, too long or taken, or the parent does not exist
+ * @param account its code is tidied (account_codes.ts)
+ * @throws Error when the code is blank, too long, not printable or taken, or the parent does not exist
  */
 export async function createAccount(
   pool: Pool,
   account: Omit<NewAccount, 'iParent'>,
   parent: string | null,
 ): Promise<AccountRow> {
-  if (account.code.trim() === '' || account.code.length > LONGEST_CODE) {
-    throw new Error(
-      `the account's code has ${account.code.length} characters; it must have 1 to ${LONGEST_CODE}, not all blank`,
-    );
-  }
+  const code = readCode(account.code);
+  requirePrintable({ name: account.name });
   return withTransaction(pool, async (session) => {
     const iParent = parent === null ? null : (await accountWithCode(session, parent)).i_account;
+    // One whose code is not tidy has the calls of the tidied code already.
+    const there = await session.row(findAccount(code));
+    if (there) throw new Error(`there is an account with the code "${there.code}" already`);
+    await session.run(dropFormerCode(code));
+    // Who makes it anew wants its rows.
+    const pseudonyms = await findPseudonyms(session);
+    if (pseudonyms) await session.run(forgetErasure('code', pseudonyms.ofCode(code)));
     try {
-      await session.row(insertAccount({ ...account, iParent }));
+      await session.row(insertAccount({ ...account, code, iParent }));
     } catch (error) {
       if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
-      throw new Error(`there is an account with the code "${account.code}" already`, { cause: error });
+      throw new Error(`there is an account with the code "${code}" already`, { cause: error });
     }
-    return accountWithCode(session, account.code);
+    return accountWithCode(session, code);
   });
 }
 
@@ -76,7 +57,8 @@ export async function createAccount(
  * Changes an account. Another time zone sums its days anew, with every import held for that moment.
  * @throws Error when it or its new parent does not exist, or the parent stands below it
  */
-export function changeAccount(pool: Pool, code: string, edit: AccountEdit): Promise<AccountRow> {
+export async function changeAccount(pool: Pool, code: string, edit: AccountEdit): Promise<AccountRow> {
+  requirePrintable({ name: edit.name ?? '' });
   return withTransaction(pool, async (session) => {
     if (edit.timeZone !== undefined) await session.run(lockZones('exclusive'));
     const account = await accountWithCode(session, code);
@@ -92,6 +74,31 @@ export function changeAccount(pool: Pool, code: string, edit: AccountEdit): Prom
   });
 }
 
+/**
+ * The code that a new account, or one that is renamed, may have: tidied (account_codes.ts).
+ * @throws Error when it is blank, too long or not printable
+ */
+export function readCode(written: string): string {
+  const code = tidyCode(written);
+  if (code === '' || code.length > LONGEST_CODE) {
+    throw new Error(
+      `the account's code has ${written.length} characters; it must have 1 to ${LONGEST_CODE}, not all blank`,
+    );
+  }
+  requirePrintable({ code });
+  return code;
+}
+
+/** @throws Error naming what has characters that nobody sees */
+function requirePrintable(texts: Readonly<Record<string, string>>): void {
+  for (const [what, text] of Object.entries(texts)) {
+    if (!isPrintable(text))
+      throw new Error(
+        `the account's ${what} is "${printable(text)}": it must have no control characters, and none that turn the order of text`,
+      );
+  }
+}
+
 async function newParent(
   session: Session,
   account: AccountRow,
@@ -104,9 +111,17 @@ async function newParent(
   return iParent;
 }
 
+/** Codes of other accounts that differ from this one in case alone. */
+export async function codesAlike(session: Session, code: string): Promise<string[]> {
+  const codes = (await session.rows(perhapsAlike([code]))).map((row) => row.code);
+  return codes.filter((other) => other !== code && foldedCode(other) === foldedCode(code));
+}
+
 /** @throws Error when no account has the code */
 export async function accountWithCode(session: Session, code: string): Promise<AccountRow> {
   const account = await session.row(findAccount(code));
-  if (!account) throw new Error(`no account has the code "${code}"; trunkline accounts list shows them`);
-  return account;
+  if (account) return account;
+  const renamed = await session.row(renamedFrom(code));
+  if (renamed) throw new Error(`the account "${code}" is called "${renamed.code}" by now`);
+  throw new Error(`no account has the code "${code}"; trunkline accounts list shows them`);
 }

@@ -15,6 +15,9 @@ export const CALL_RESULTS = ['answered', 'no_answer', 'busy', 'cancelled', 'fail
 /** How a call ended. `failed` is an error on the way (congestion, unallocated number, rejected …), as Sippy's `errors`. */
 export type CallResult = (typeof CALL_RESULTS)[number];
 
+/** What a word or cause tells. `cleared`: the normal end of a call (Q.850's 16), which says nothing of an answer. */
+export type ToldResult = CallResult | 'cleared';
+
 /** Odd but real things that do not keep a record out. Stored with it. */
 export const CDR_FLAGS = [
   /** billed longer than the call lasted */
@@ -27,21 +30,54 @@ export const CDR_FLAGS = [
   'times_out_of_order',
   /** starts more than a day after it was taken in */
   'in_the_future',
+  /** the source's word for the result says other than its answer time and billed time, which count */
+  'result_contradicted',
+  /** how it ended is not told, or in a word that is not known here; unless something else tells it, no_answer */
+  'result_unknown',
+  /** the source's word for the direction is not known here; the numbers told it, the word is among the attributes */
+  'direction_unknown',
+  /** nothing tells whether it was answered; it lasted, so it was taken for answered */
+  'answer_inferred',
+  /** the source does not tell the billed time; it was taken from the times and the duration */
+  'billed_inferred',
+  /** the source gave the cost -1, which says that it could not be rated */
+  'not_rated',
+  /** starts when its account was closed already, as far as that was known when it came in */
+  'account_closed',
+  /** its answer is the switch's own: a queue's, a menu's or a mailbox's; no other party answered */
+  'answered_by_switch',
 ] as const;
 export type CdrFlag = (typeof CDR_FLAGS)[number];
 
 /** A record as its source tells it: fields named and typed, account and numbers not yet settled. */
 export interface SourceRecord {
-  /** What the switch calls the account; '' where the row names none. */
+  /** What the row calls the account, as written; '' where it names none. Whose it is: intake/account_book.ts. */
   readonly accountCode: string;
   /** The switch's unique id of the call; '' where the source has none. Several legs may share it. */
   readonly callId: string;
   /**
-   * Text that is the same whenever the same record comes again, from whatever file, and differs between legs. Hashed
-   * into `source_key`. Made of the row's own values as written, never of resolved times (a second import with another
-   * time zone must find the first).
+   * What versions before this one knew the record by, so that calls which they stored are recognised; it must stay as it
+   * is. A format that they could not read has ''. Like the two below it is made of the row's own values as written,
+   * never of resolved times: with another time zone or mapping the same row has the same texts.
    */
   readonly identity: string;
+  /**
+   * All that the row says beside `identity`. Where both are the same the row says the same as before, and nobody needs
+   * to compare its values.
+   */
+  readonly alsoSays: string;
+  /**
+   * All that the row says, whatever the writing (formats/normal_values.ts): what a row is known by that bears no call
+   * id, or perhaps only in this reading bears none. '' where the call id is sure.
+   */
+  readonly wholeRow: string;
+  /** `wholeRow` is a name that the source gave the record, and not all that it says. */
+  readonly wholeRowIsName?: true;
+  /**
+   * What the source says of which call the record is a leg, in a field of its own; left out where it has none. What
+   * switches tell in variables of theirs is read from the attributes (intake/linkage.ts).
+   */
+  readonly linkedId?: string;
   /** As dialled or presented; '' for an anonymous caller. */
   readonly cli: string;
   readonly cld: string;
@@ -49,15 +85,25 @@ export interface SourceRecord {
   readonly direction: Direction | null;
   /** Milliseconds since 1970, with the fraction the source gave. */
   readonly startTime: number;
+  /** null: not told, as for a call that nobody answered. */
   readonly connectTime: number | null;
   readonly disconnectTime: number | null;
   /** Whole call, ringing included, in seconds; fractions kept. */
   readonly durationS: number;
-  /** What is charged, in seconds. */
-  readonly billedDurationS: number;
-  readonly result: CallResult;
-  /** The source's own word or number for how it ended: NO ANSWER, USER_BUSY, 16 … */
+  /** The source does not tell the duration; it was taken from the times. */
+  readonly durationInferred?: true;
+  /** What is charged, in seconds; null: not told, a blank field included. Not inferred here: see outcome.ts. */
+  readonly billedDurationS: number | null;
+  /** The source's word for the result, as written: NO ANSWER, busy … null: none. */
+  readonly resultWord: string | null;
+  /** What that word means; null: there is none, or none that is known. */
+  readonly result: ToldResult | null;
+  /** The source's cause for the end, as written: USER_BUSY, 16 … null: none, or its word is all there is. */
   readonly disconnectCause: string | null;
+  /** How a call with that cause ended, if it was not answered; null: not told. */
+  readonly causeResult: ToldResult | null;
+  /** false: the source has no field that could tell of a call that it was answered or was not. */
+  readonly tellsAnswers: boolean;
   /** ISO 3166-1 alpha-2, where the source gives it. */
   readonly country: string | null;
   readonly description: string | null;
@@ -65,6 +111,8 @@ export interface SourceRecord {
   readonly cost: string | null;
   /** ISO 4217; null: the account's. */
   readonly currency: string | null;
+  /** What a sign beside the cost may mean ($), where no currency is told: the account's must be among them. */
+  readonly costCurrencies?: readonly string[];
   readonly remoteIp: string | null;
   readonly userAgent: string | null;
   readonly flags: readonly CdrFlag[];
@@ -78,6 +126,20 @@ export interface Rejection {
   /** A sentence that names what is wrong and what would be right. */
   readonly reason: string;
   readonly field?: string;
+  /** Of a row that contradicts a stored call: that call, and where the two differ. */
+  readonly conflict?: Conflict;
+}
+
+export interface Conflict {
+  readonly i_cdr: number;
+  readonly differences: readonly Difference[];
+}
+
+/** A value that two tellings of a call tell differently, as people read it. */
+export interface Difference {
+  readonly field: string;
+  readonly stored: string;
+  readonly told: string;
 }
 
 export const REJECTION_CODES = [
@@ -90,7 +152,11 @@ export const REJECTION_CODES = [
   'bad_value',
   'no_account',
   'unknown_account',
+  /** its account was erased; of the row nothing is kept */
+  'erased_account',
   'too_large',
+  /** it contradicts a call that is stored */
+  'conflict',
 ] as const;
 export type RejectionCode = (typeof REJECTION_CODES)[number];
 
@@ -107,4 +173,13 @@ export interface RawRow {
   readonly line: number;
   /** Exactly as in the source, without the line end. */
   readonly bytes: Buffer;
+  /** Where they begin in the source, unpacked: how many bytes stand before them. Of a row without a source, 0. */
+  readonly offset: number;
+  /**
+   * False for a row that was given only because its source ended: what is appended to the source may make another row
+   * of it, or join it with rows given beside it.
+   */
+  readonly ended: boolean;
+  /** True where `bytes` are only the first of more: such a row is never read again. */
+  readonly cut?: boolean;
 }

@@ -2,57 +2,102 @@
  * The calls service's API as schemas: requests are checked by them, handlers typed, answers written and the OpenAPI
  * document made.
  */
-import { type Static, type TSchema, Type } from 'typebox';
-import { CALL_TYPES } from './api/call_filter.ts';
+import { type Static, Type } from 'typebox';
+import { answer, closed, oneOf, text } from '#platform/http/answers.ts';
+import { CALL_TYPES, VIEWS } from './api/call_filter.ts';
 import { CALL_RESULTS, CDR_FLAGS, DIRECTIONS } from './cdr.ts';
 import { ORDERS } from './store/calls.ts';
-import { GROUPINGS } from './store/usage.ts';
-import { GRANULARITIES } from './usage/consumption.ts';
 
 export const DEFAULT_LIMIT = 100;
 export const MAX_LIMIT = 1_000;
 export const MAX_BATCH = 10_000;
 
-/** Text of a query: no control characters (PostgreSQL's text has no NUL), and not of any length. */
-const text = (description: string, maxLength = 200) =>
-  Type.String({ minLength: 1, maxLength, pattern: '^\\P{Cc}+$', description });
-/** One of these words. */
-export const oneOf = <T extends string>(values: readonly T[], description: string) =>
-  Type.Unsafe<T>(Type.String({ enum: [...values], description }));
-const nullable = (type: string, description?: string) =>
+export const nullable = (type: string, description?: string) =>
   Type.Unsafe<string | null>({ type: [type, 'null'], ...(description && { description }) });
-const closed = { additionalProperties: false } as const;
 
-const iAccount = Type.Optional(
+export const iAccount = Type.Optional(
   Type.Integer({
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,
     description: "The account. A customer's key may leave it out: its own account then.",
   }),
 );
-const instant = (description: string) => Type.Optional(text(`${description} RFC 3339 with a zone.`, 40));
+const end = (description: string) =>
+  Type.Optional(
+    text(`${description} RFC 3339 with a zone; or a date, which is its beginning in the zone.`, 40),
+  );
+
+/** Of answers that are given as CSV too, for spreadsheets. */
+export const csvParameters = {
+  format: Type.Optional(oneOf(['json', 'csv'], 'csv is the same as `Accept: text/csv`.')),
+  separator: Type.Optional(
+    oneOf([',', ';', 'tab'], 'For text/csv: what stands between cells; a comma unless told.'),
+  ),
+  decimal: Type.Optional(oneOf(['.', ','], 'For text/csv: the decimal sign; a point unless told.')),
+  bom: Type.Optional(
+    Type.Boolean({ description: 'For text/csv: a byte-order mark first, by which Excel knows UTF-8.' }),
+  ),
+  columns: Type.Optional(
+    text('For text/csv: the columns, in the order in which they are wanted, with commas between.', 500),
+  ),
+};
+export type CsvParameters = Static<ReturnType<typeof Type.Object<typeof csvParameters>>>;
+
+export const include = Type.Optional(
+  oneOf(
+    ['children'],
+    'children: with all accounts below it, which are named in `i_account` of what is given.',
+  ),
+);
+
+export const view = Type.Optional(
+  oneOf(
+    VIEWS,
+    'records: each record as the switch wrote it (the standard); calls: all legs of a call as one, counted once.',
+  ),
+);
 
 export const CallsQuery = Type.Object(
   {
     i_account: iAccount,
-    from: instant('Calls that start at this instant or later.'),
-    to: instant('Calls that start before this instant.'),
+    include,
+    view,
+    from: end('Calls that start at this instant or later.'),
+    to: end('Calls that start before this instant.'),
     cli: Type.Optional(
       text(
-        "The caller's number, or a prefix with * behind it: %2B4930*. A star of the number itself is \\*.",
+        "The caller's number in E.164, as the account's country dials it, or as `cli` or `cli_in` show it; or a prefix with * behind it: %2B4930*, 030*. A star of the number itself is \\*.",
       ),
     ),
     cld: Type.Optional(text('The called number, or a prefix with * behind it, as for cli.')),
-    call_id: Type.Optional(text("The switch's id of the call; several legs may share it.", 500)),
+    number: Type.Optional(
+      text(
+        "A number, or a prefix with * behind it, that is the caller's, the called one or both, as for cli.",
+      ),
+    ),
+    call_id: Type.Optional(
+      text(
+        "The switch's id of the call; several legs may share it. Without i_account it is looked up in all accounts that the key sees.",
+        500,
+      ),
+    ),
+    linked_id: Type.Optional(text('What the legs of one call share: its legs, of every source.', 500)),
     direction: Type.Optional(oneOf(DIRECTIONS, 'Seen from the account.')),
     type: Type.Optional(
       oneOf(
         CALL_TYPES,
-        'answered: connected; non_zero: billed for a time; errors: failed on the way. Without it: all.',
+        'answered: result is answered; missed: it is not; non_zero: billed for a time; errors: failed on the way. Without it: all.',
       ),
     ),
     min_duration_s: Type.Optional(
       Type.Number({ minimum: 0, maximum: 1e9, description: 'Whole call, ringing included, in seconds.' }),
+    ),
+    i_import: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 2_147_483_647,
+        description: 'Only calls that this import stored; see GET /imports.',
+      }),
     ),
     order: Type.Optional(oneOf(ORDERS, 'By start: desc, newest first (the standard), or asc.')),
     limit: Type.Optional(
@@ -75,7 +120,13 @@ export const CallsQuery = Type.Object(
           'Without it, `total` is given where it costs no count: for account, time and type alone. true counts whatever the filters are, false leaves it out.',
       }),
     ),
-    time_zone: Type.Optional(text('For text/csv: the zone of its times, an IANA name; UTC unless told.', 64)),
+    time_zone: Type.Optional(
+      text(
+        "The zone of dates in from and to, and of the times of text/csv, an IANA name. Unless told: with dates the account's, else UTC.",
+        64,
+      ),
+    ),
+    ...csvParameters,
   },
   closed,
 );
@@ -93,7 +144,7 @@ const callFields = {
   cld_in: nullable('string', 'As the switch wrote it, where that differs from cld'),
   direction: oneOf(DIRECTIONS, 'Seen from the account'),
   start_time: Type.String({ description: 'RFC 3339, UTC' }),
-  connect_time: nullable('string', 'null: not answered'),
+  connect_time: nullable('string', 'When it was answered; null: not told, or not answered'),
   disconnect_time: nullable('string'),
   duration_s: Type.Number({ description: 'Whole call, ringing included' }),
   billed_duration_s: Type.Number(),
@@ -107,6 +158,10 @@ const callFields = {
   user_agent: nullable('string'),
   flags: Type.Array(oneOf(CDR_FLAGS, 'What is odd about it'), { description: 'Odd but real things' }),
   source: Type.String({ description: 'The switch that told of it' }),
+  linked_id: Type.String({
+    description:
+      "What the legs of one call share, within an account and source: the switch's linkedid or its like, else call_id",
+  }),
 };
 
 export const Call = Type.Object(callFields, { title: 'Call' });
@@ -140,100 +195,21 @@ const replicaLag = Type.Union([Type.Number(), Type.Null()], {
 });
 
 /** What the data in an answer is worth. */
-const freshness = { data_complete_to: dataCompleteTo, replica_lag_s: replicaLag };
-
-/** An answer's common form around its data. */
-export function answer<Data extends TSchema, More extends Record<string, TSchema> = Record<never, TSchema>>(
-  data: Data,
-  more: More = {} as More,
-) {
-  return Type.Object(
-    {
-      success: Type.Literal(true),
-      data,
-      ...more,
-      duration_ms: Type.Number({ description: 'Time that the answer took here, in milliseconds' }),
-    },
-    { description: 'What was asked for' },
-  );
-}
+export const freshness = { data_complete_to: dataCompleteTo, replica_lag_s: replicaLag };
 
 export const CallsAnswer = answer(Type.Array(Call), {
   total: Type.Optional(Type.Integer({ description: 'How many calls match' })),
   next_cursor: nullable('string', 'For the next page; null: this was the last'),
   ...freshness,
 });
-/** GET /cdrs answers in one of two forms. */
-export const CallsForms = {
-  description:
-    'A page, or with `Accept: text/csv` the whole range as a file, with `x-data-complete-to` and `x-replica-lag-s` as they were when it began',
-  content: {
-    'application/json': { schema: CallsAnswer },
-    'text/csv': { schema: Type.String({ description: 'RFC 4180 with a header; times with their offset' }) },
-  },
-};
 export const CallAnswer = answer(CallDetail, freshness);
 
 export const CallParams = Type.Object({
   i_cdr: Type.Integer({
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,
-    description: 'Number of the call record',
+    description: "Number of the call record. By the switch's own id a call is found with /cdrs?call_id=",
   }),
-});
-
-export const ConsumptionQuery = Type.Object(
-  {
-    i_account: iAccount,
-    from: Type.Optional(
-      text(
-        'An instant (RFC 3339 with a zone) or a date: its beginning in the zone. Without it: the month of `to`.',
-        40,
-      ),
-    ),
-    to: Type.Optional(text('As from; not included. Without it: now.', 40)),
-    granularity: Type.Optional(oneOf(GRANULARITIES, 'Size of a bucket by the wall clock; day unless told.')),
-    time_zone: Type.Optional(
-      text("The zone of the wall clock, an IANA name; the account's unless told.", 64),
-    ),
-    group_by: Type.Optional(oneOf(GROUPINGS, 'Splits each bucket; only groups with calls are listed.')),
-  },
-  closed,
-);
-export type ConsumptionQuery = Static<typeof ConsumptionQuery>;
-
-const sums = {
-  calls: Type.Integer(),
-  answered: Type.Integer(),
-  seconds: Type.Number({ description: 'Whole calls, ringing included' }),
-  billed_seconds: Type.Number(),
-  cost: Type.Array(
-    Type.Object({ currency: Type.String(), amount: Type.String({ description: 'Decimal' }) }),
-    {
-      description:
-        'By currency. Empty: none of the calls has a price, which is not the same as free of charge.',
-    },
-  ),
-};
-
-export const Bucket = Type.Object(
-  {
-    from: Type.String({ description: "RFC 3339 with the zone's offset" }),
-    to: Type.String(),
-    direction: Type.Optional(oneOf(DIRECTIONS, 'With group_by=direction')),
-    country: Type.Optional(nullable('string', 'With group_by=country; null where it is not known')),
-    ...sums,
-  },
-  { title: 'ConsumptionBucket' },
-);
-export type Bucket = Static<typeof Bucket>;
-
-export const ConsumptionAnswer = answer(Type.Array(Bucket), {
-  totals: Type.Object(sums),
-  i_account: Type.Integer(),
-  granularity: oneOf(GRANULARITIES, 'As asked'),
-  time_zone: Type.String({ description: 'The zone of the buckets' }),
-  ...freshness,
 });
 
 export const PostQuery = Type.Object(
@@ -245,6 +221,21 @@ export const PostQuery = Type.Object(
       Type.Boolean({
         description: 'Make accounts that do not exist yet, instead of setting their records aside.',
       }),
+    ),
+    credits: Type.Optional(
+      Type.Boolean({ description: 'Costs below nought are money: the records are credit notes.' }),
+    ),
+    on_conflict: Type.Optional(
+      oneOf(
+        ['set-aside', 'replace'],
+        'What becomes of a record that contradicts a stored call: it is kept aside, or takes its place. set-aside unless told.',
+      ),
+    ),
+    call_ids: Type.Optional(
+      oneOf(
+        ['unique', 'reused'],
+        'reused: the switch uses its call ids again; a record of another start is another call. unique unless told.',
+      ),
     ),
     uuid: Type.Optional(text("The call's id, which FreeSWITCH adds to the address; not used.", 200)),
   },
@@ -262,22 +253,27 @@ export const PostedRecord = Type.Object(
     account: posted("The account's code"),
     i_account: Type.Optional(Type.Integer({ description: 'Or its number' })),
     call_id: posted("The switch's id of the call"),
-    source_key: posted('What the record is recognised by when it is sent again; else all that it says'),
+    linked_id: posted('What the legs of one call share; call_id where it is left out'),
+    source_key: posted('What tells the record from others of its call, or names it where it has no call_id'),
     cli: posted('Calling number; empty for an anonymous caller'),
     cld: posted('Called number'),
-    direction: Type.Optional(oneOf(DIRECTIONS, 'Told by the numbers where it is left out')),
+    direction: posted(
+      `${DIRECTIONS.join(', ')}, or another program's word for one; told by the numbers where it is left out or not known`,
+    ),
     start_time: Type.String({ description: 'RFC 3339 with its zone' }),
     connect_time: postedTime('When it was answered'),
     disconnect_time: postedTime('Its end'),
     duration_s: postedNumber('The whole call, ringing included; needed where disconnect_time is left out'),
-    billed_duration_s: postedNumber('From connect_time to disconnect_time where it is left out'),
-    result: Type.Optional(
-      oneOf(CALL_RESULTS, 'Needed for a call that was not answered, unless its cause tells it'),
+    billed_duration_s: postedNumber(
+      'From the answer to the end where it is left out, never longer than duration_s',
+    ),
+    result: posted(
+      `${CALL_RESULTS.join(', ')}, or another program's word for one. Decides where neither connect_time nor billed_duration_s is told`,
     ),
     disconnect_cause: posted("The switch's own word or number for how it ended"),
     country: posted('ISO 3166-1 alpha-2; told by the number where it is left out'),
     description: posted('Of the destination, say'),
-    cost: postedNumber('Decimal, best as a text'),
+    cost: postedNumber('Decimal of at most 40 digits, kept exactly; -1: not rated'),
     currency: posted("ISO 4217; the account's where it is left out"),
     remote_ip: posted('Address of the other side'),
     user_agent: posted('Of the telephone'),
@@ -299,48 +295,28 @@ export const PostOutcome = Type.Object(
   {
     index: Type.Integer({ description: 'Place in the array, from 0' }),
     status: oneOf(
-      ['stored', 'duplicate', 'set_aside'],
-      'set_aside: kept with its reason, see `trunkline import rejected`',
+      ['stored', 'completed', 'duplicate', 'conflict', 'set_aside'],
+      'completed: it filled what a stored call lacked, or replaced it; conflict: it contradicts one; that and set_aside are kept with their reason, see `trunkline import rejected`',
     ),
-    i_cdr: Type.Optional(Type.Integer()),
+    i_cdr: Type.Optional(Type.Integer({ description: 'Of the call that is stored' })),
     code: Type.Optional(Type.String({ description: 'Why it was set aside' })),
     error: Type.Optional(Type.String({ description: 'The same in words' })),
     field: Type.Optional(Type.String({ description: 'The field at fault' })),
+    differences: Type.Optional(
+      Type.Array(Type.Object({ field: Type.String(), stored: Type.String(), told: Type.String() }), {
+        description: 'Where it contradicts the stored call',
+      }),
+    ),
   },
   { title: 'PostOutcome' },
 );
 export type PostOutcome = Static<typeof PostOutcome>;
 
 export const PostAnswer = answer(Type.Array(PostOutcome), {
+  read: Type.Integer({ description: 'The sum of the five below' }),
   stored: Type.Integer(),
+  completed: Type.Integer(),
   duplicates: Type.Integer(),
+  conflicts: Type.Integer(),
   set_aside: Type.Integer(),
 });
-
-export const Failure = Type.Object(
-  {
-    success: Type.Literal(false),
-    error: Type.String({ description: 'In human words' }),
-    code: Type.String({ description: 'For machines' }),
-    request_id: Type.String(),
-  },
-  { title: 'Failure', additionalProperties: true },
-);
-
-/** The failures that a route may answer with, for the OpenAPI document. */
-export function failures<Status extends keyof typeof FAILURE_WORDS>(...statuses: Status[]) {
-  const entries = statuses.map((status) => [status, { ...Failure, description: FAILURE_WORDS[status] }]);
-  return Object.fromEntries(entries) as { [S in Status]: typeof Failure };
-}
-
-const FAILURE_WORDS = {
-  400: 'Something is wrong with the request; the fields are named',
-  401: 'No valid key',
-  403: 'The key may not do this',
-  404: 'No such thing, or not for this key',
-  413: 'The body is too large',
-  415: 'The body is of a type that is not read here',
-  426: 'HTTP/1.1 is needed',
-  429: 'Too many requests with this key',
-  503: 'The database does not answer; try again later',
-} as const;

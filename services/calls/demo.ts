@@ -4,7 +4,7 @@
  */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
-import { parseMapping } from './formats/mapped.ts';
+import { parseMapping } from './formats/mapping.ts';
 import { importSource } from './intake/import_file.ts';
 import { addDemoAccounts, isEmpty } from './store/demo.ts';
 
@@ -45,7 +45,7 @@ export async function importDemo(pool: Pool, now: number): Promise<number> {
   const counts = await importSource(
     pool,
     'demo',
-    { head, chunks: chunks(), bytesRead: () => head.length },
+    { head, chunks: chunks(), isStream: true, bytesRead: () => head.length },
     { format: 'mapped', source: 'demo', read: { timeZone: 'UTC', mapping: COLUMNS }, newAccounts: null },
     { onFormat: () => undefined, onProgress: () => undefined },
   );

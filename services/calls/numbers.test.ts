@@ -78,8 +78,6 @@ describe('all else survives as written', () => {
     ['asterisk', 'DE'],
     ['alice', 'DE'],
     ['sip:alice@example.com', 'DE'],
-    ['sip:+493023125042@example.com', 'DE'],
-    ['+493023125042@example.com', 'DE'],
     ['s', 'DE'],
     ['h', 'DE'],
     ['192.168.1.100', 'US'],
@@ -105,8 +103,6 @@ describe('all else survives as written', () => {
     ['13012345678', null],
     ['03023125042', 'XX'],
     ['03023125042', 'de'],
-    ['٠٣٠٢٣١٢٥', 'DE'],
-    ['０３０２３１２５０４２', 'DE'],
   ];
   for (const [written, country] of kept) {
     test(`${JSON.stringify(written)} for ${country ?? 'no country'}`, () =>
@@ -194,7 +190,12 @@ test('the way of a call', () => {
     ['+493023125042', '116118', 'outbound'],
     ['1001', '110', 'internal'],
     ['anonymous', '+493023125042', 'unknown'],
-    ['', '1001', 'unknown'],
+    ['', '1001', 'inbound'],
+    ['anonymous', '1001', 'inbound'],
+    ['Anonymous', '*97', 'inbound'],
+    ['Restricted', '1001', 'inbound'],
+    ['<unknown>', '1001', 'inbound'],
+    ['anonymous', 's', 'unknown'],
     ['1001', '', 'unknown'],
     ['alice', '1001', 'unknown'],
     ['1001', '*6712025550142', 'unknown'],

@@ -3,8 +3,9 @@
  *
  * A number becomes E.164 (`+4930123456`) only where that is certain, since a wrong guess sends a call to the wrong
  * country's column and can't be found again by its number. Everything else is stored as it stands: extensions, star
- * codes, names of SIP users, SIP URIs (what the part before @ means is for that host to say), `anonymous`, blanks.
- * (The number as dialled is kept beside it in any case.) Certain is, for the account's country:
+ * codes, names of SIP users, `anonymous`, blanks. (The number as dialled is kept beside it in any case.) What stands around
+ * a number (number_text.ts) is no doubt about it, but digits before an @ must have a plus or a prefix in front: others may
+ * be an account's name at that host. Certain is, for the account's country:
  *
  *   1. with a plus: a known country code and a possible length. Fresh number ranges that the metadata does not know
  *      are still international; `country` is null for them where several countries share the code.
@@ -16,7 +17,7 @@
  *   5. another country's code without a plus, at least BARE_MIN_DIGITS, valid, and no number of the own country even
  *      without its trunk prefix: for a French or Spanish account 442079460123 is London. For a German one it may be
  *      that or 04420 79460123 (numbers have many lengths there), for a Russian one 4951234567 may be Moscow or Germany;
- *      those stay. A switch that writes such numbers with a plus or the international prefix leaves no doubt.
+ *      those stay, as does 912025550142 in the US, which may be India or a number behind a line out. A switch that writes such numbers with a plus or the international prefix leaves no doubt.
  *
  * Without a country a bare run of digits stays: 13012345678 is Maryland in one place and a Chinese mobile in another.
  * Numbers of up to EXTENSION_MAX_DIGITS digits without a plus are extensions or short codes, never a subscriber.
@@ -24,6 +25,7 @@
  * The metadata is the `max` set (156 kB): `min` has no rules by number type and takes 1001 for a valid German number;
  * `mobile` knows no fixed lines. A look-up costs 5 to 30 µs, so answers are kept; imports meet the same numbers often.
  */
+import { isIPv4 } from 'node:net';
 import {
   type CountryCode,
   isSupportedCountry,
@@ -32,6 +34,8 @@ import {
   parsePhoneNumberFromString,
 } from 'libphonenumber-js/max';
 import type { Direction } from './cdr.ts';
+import { countryOfErased } from './erased_numbers.ts';
+import { numberText } from './number_text.ts';
 
 /** `number` is what is stored; `country` the ISO 3166-1 alpha-2 code of an E.164 number, where it has one. */
 export interface SettledNumber {
@@ -42,6 +46,8 @@ export interface SettledNumber {
 export interface NumberReader {
   /** Never throws. `country` is the account's, ISO 3166-1 alpha-2; null or an unknown one: not known. */
   read(written: string, country: string | null): SettledNumber;
+  /** How numbers begin in E.164 that are written with `begin` in front; null: nothing tells, or too little. */
+  readBegin(begin: string, country: string | null): string | null;
 }
 
 /** E.164 allows 15 digits; with an international prefix of up to 6 before them. */
@@ -57,7 +63,8 @@ const BARE_MIN_DIGITS = 10;
 const CACHE_GENERATION = 50_000;
 
 const PHONE_TEXT = /^(\+?)([\d ()./-]+)$/;
-const IPV4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
+/** Digits that a program took for a number with decimals: the nought is none of theirs. */
+const FLOAT_END = /^\+?\d+\.0+$/;
 const NOT_DIGITS = /\D+/g;
 
 /** How a country dials. */
@@ -100,9 +107,10 @@ export function createNumberReader(): NumberReader {
     youngCount++;
   };
   return {
+    readBegin: (begin, country) => readBegin(begin.trim(), planOf(country)),
     read(written, country) {
       const text = written.length > MAX_STORED_LENGTH ? cut(written) : written.trim();
-      if (text.length > MAX_WRITTEN_LENGTH || text === '') return { number: text, country: null };
+      if (text === '') return { number: text, country: null };
       const known = young.get(country)?.get(text);
       if (known !== undefined) return known;
       const knownOfOld = old.get(country)?.get(text);
@@ -126,23 +134,47 @@ function dialPlan(country: CountryCode): DialPlan | null {
   const metadata = new Metadata();
   metadata.selectNumberingPlan(country);
   const plan = metadata.numberingPlan as
-    | { callingCode(): string; IDDPrefix(): string | null; nationalPrefix(): string | null }
+    | { callingCode(): string; IDDPrefix(): string | null; nationalPrefix(): string | number | undefined }
     | undefined;
   if (!plan) return null;
+  const trunk = plan.nationalPrefix();
   return {
     country,
     callingCode: plan.callingCode(),
     internationalPrefix: new RegExp(`^(?:${plan.IDDPrefix() || '00'})`),
-    trunkPrefix: plan.nationalPrefix() ?? '',
+    // The metadata has the number 0 where there is none.
+    trunkPrefix: typeof trunk === 'string' ? trunk : '',
   };
 }
 
 /** null: not certainly a phone number. */
-function readNumber(text: string, plan: DialPlan | null): SettledNumber | null {
-  const match = PHONE_TEXT.exec(text.startsWith('tel:+') ? text.slice(4) : text);
-  if (!match || IPV4.test(text)) return null;
+function readNumber(written: string, plan: DialPlan | null): SettledNumber | null {
+  const country = countryOfErased(written);
+  if (country !== undefined) return { number: written, country };
+  if (PHONE_TEXT.test(written) && !FLOAT_END.test(written)) {
+    const bare = readBare(written, plan);
+    if (bare !== null) return bare;
+  }
+  const { text, isUser, isBracketed } = numberText(written, plan?.callingCode);
+  if (isBracketed && INSIDE.test(text)) return { number: text, country: null };
+  if (text === written) return null;
+  if (!isUser && PUBLIC_SHORT_NUMBER.test(text)) return { number: text, country: null };
+  return isUser && !hasPrefix(text, plan) ? null : readBare(text, plan);
+}
+
+/** Whether a number begins as no name of an account does: with a plus, a nought or the country's way abroad. */
+const hasPrefix = (text: string, plan: DialPlan | null): boolean =>
+  text.startsWith('+') ||
+  (plan === null
+    ? text.startsWith('00')
+    : text.startsWith('0') || plan.internationalPrefix.test(text.replace(NOT_DIGITS, '')));
+
+/** A number with nothing around it. */
+function readBare(text: string, plan: DialPlan | null): SettledNumber | null {
+  const match = text.length > MAX_WRITTEN_LENGTH ? null : PHONE_TEXT.exec(text);
+  if (!match || isIPv4(text)) return null;
   const digits = match[2]!.replace(NOT_DIGITS, '');
-  if (digits.length > MAX_DIGITS) return null;
+  if (digits.length > MAX_DIGITS || endsInExtension(text, plan)) return null;
   if (match[1] === '+') return international(match[2]!, true);
   if (digits.length <= EXTENSION_MAX_DIGITS) return null;
   if (plan === null) return digits.startsWith('00') ? international(digits.slice(2), false) : null;
@@ -154,6 +186,37 @@ function readNumber(text: string, plan: DialPlan | null): SettledNumber | null {
   const here = nationalOrBare(digits, plan);
   if (here !== null || afterPrefix === null) return here;
   return international(afterPrefix, true);
+}
+
+const BEHIND_SLASH = /\/ *\d(?:[ .-]?\d){0,3}$/;
+
+/** Whether a number is whole in front of its last slash: what follows may be an extension, or its last digits. */
+function endsInExtension(text: string, plan: DialPlan | null): boolean {
+  const end = BEHIND_SLASH.exec(text);
+  if (end === null) return false;
+  const before = text.slice(0, end.index).trim();
+  if (endsInExtension(before, plan) || typeof readBare(before, plan)?.country === 'string') return true;
+  return plan !== null && isPerhapsBehind(before.replace(NOT_DIGITS, ''), plan);
+}
+
+/** Rules 1 to 4, as far as a beginning follows them. Digits alone may be of a number that is stored as it stands. */
+function readBegin(text: string, plan: DialPlan | null): string | null {
+  const match = text.length > MAX_WRITTEN_LENGTH ? null : PHONE_TEXT.exec(text);
+  if (!match) return null;
+  const digits = match[2]!.replace('(0)', '').replace(NOT_DIGITS, '');
+  if (match[1] === '+') return `+${digits}`;
+  if (plan === null) return digits.startsWith('00') && digits.length > 2 ? `+${digits.slice(2)}` : null;
+  const abroad = plan.internationalPrefix.exec(digits)?.[0];
+  if (abroad !== undefined) return digits.length > abroad.length ? `+${digits.slice(abroad.length)}` : null;
+  const { callingCode, trunkPrefix } = plan;
+  if (trunkPrefix !== '' && digits.startsWith(trunkPrefix)) {
+    const rest = digits.slice(trunkPrefix.length);
+    return rest === '' ? null : `+${callingCode}${rest}`;
+  }
+  // Where no trunk prefix is dialled, as in Spain, or may be left out, as in North America.
+  if (trunkPrefix === '' || trunkPrefix === callingCode)
+    return digits === '' ? null : `+${callingCode}${digits}`;
+  return digits.startsWith(callingCode) && digits.length > callingCode.length ? `+${digits}` : null;
 }
 
 /** Rules 3 to 5. */
@@ -169,9 +232,32 @@ function nationalOrBare(digits: string, plan: DialPlan): SettledNumber | null {
   const isUsual = withoutTrunk && digits === national.formatNational().replace(NOT_DIGITS, '');
   if (isUsual) return isOwnCode ? null : e164(national);
   if (isOwnCode) return bare;
-  if (digits.length < BARE_MIN_DIGITS) return null;
+  if (digits.length < BARE_MIN_DIGITS || isPerhapsBehind(digits, plan)) return null;
   if (withoutTrunk) return bare === null ? e164(national) : null;
   return bare;
+}
+
+/** A line out (9 1 202 555 0142), of one digit or two; in Hong Kong, not to show one's number. */
+const PERHAPS_IN_FRONT = [/^133(?=\d{8}$)/, /^[89]/, /^[89]{2}/];
+
+/** Whether digits may be a number as the country dials it, or one abroad, behind what is dialled in front of it. */
+function isPerhapsBehind(digits: string, plan: DialPlan): boolean {
+  return PERHAPS_IN_FRONT.some((front) => front.test(digits) && isDialled(digits.replace(front, ''), plan));
+}
+
+/** Whether digits are a number as the country dials it, or one abroad. */
+function isDialled(
+  digits: string,
+  { country, callingCode, trunkPrefix, internationalPrefix }: DialPlan,
+): boolean {
+  const abroad = internationalPrefix.exec(digits)?.[0];
+  if (abroad !== undefined && international(digits.slice(abroad.length), false) !== null) return true;
+  const national = parse(digits, country);
+  return (
+    national?.isValid() === true &&
+    national.countryCallingCode === callingCode &&
+    digits === trunkPrefix + national.nationalNumber
+  );
 }
 
 /** `digits` after a plus, separators allowed. */
@@ -180,7 +266,8 @@ function international(digits: string, possibleIsEnough: boolean): SettledNumber
   if (phone === null) return null;
   if (phone.isValid()) return e164(phone);
   if (!possibleIsEnough || !phone.isPossible()) return null;
-  return { number: `+${digits.replace(NOT_DIGITS, '')}`, country: phone.country ?? null };
+  // The (0) of +44 (0)20 is dialled within the country only.
+  return { number: `+${digits.replace('(0)', '').replace(NOT_DIGITS, '')}`, country: phone.country ?? null };
 }
 
 function parse(text: string, defaultCountry: CountryCode | undefined): PhoneNumber | null {
@@ -204,14 +291,24 @@ const PUBLIC_SHORT_NUMBER = /^(?:112|911|999|116\d{3})$/;
 /** Extensions, and the short star codes that the switch itself answers (*97); *67 and a number is neither. */
 const INSIDE = /^(?:\d{1,6}|[*#]{1,2}\d{1,4}[*#]?)$/;
 
+/** What stands for a caller who does not show his number: blank, or a word of switches and telephones for it. */
+const ANONYMOUS =
+  /^(?:|<?unknown>?|anonymous|private|restricted|withheld|unavailable|blocked|asserted|no ?caller ?id|hidden|(?:caller ?)?id ?(?:unavailable|withheld|blocked))$/i;
+
+/** Whether a caller does not show his number. A SIP address without one (sip:anonymous@anonymous.invalid) counts. */
+export function isAnonymous(cli: string): boolean {
+  return ANONYMOUS.test(cli) || /^(?:sips?:)?anonymous@/i.test(cli);
+}
+
 /**
  * Which way a call went, from its two settled numbers: from an extension to the network outbound, the other way
- * inbound, between extensions internal, from network to network outbound (a trunk customer's call). Where either is
- * neither an extension nor E.164 (anonymous, a SIP name, digits that could be anything): unknown.
+ * inbound, between extensions internal, from network to network outbound (a trunk customer's call). A caller who does
+ * not show his number comes from the network when he reaches an extension: telephones of the switch show theirs. Where
+ * either is neither an extension nor E.164 (a SIP name, digits that could be anything): unknown.
  */
 export function directionOf(cli: string, cld: string): Direction {
-  const from = sideOf(cli);
   const to = sideOf(cld);
+  const from = to === 'inside' && isAnonymous(cli) ? 'network' : sideOf(cli);
   if (from === 'unknown' || to === 'unknown') return 'unknown';
   if (to === 'network') return 'outbound';
   return from === 'network' ? 'inbound' : 'internal';
@@ -219,5 +316,6 @@ export function directionOf(cli: string, cld: string): Direction {
 
 function sideOf(number: string): Side {
   if (/^\+\d+$/.test(number) || PUBLIC_SHORT_NUMBER.test(number)) return 'network';
+  if (countryOfErased(number) !== undefined) return 'network';
   return INSIDE.test(number) ? 'inside' : 'unknown';
 }

@@ -7,9 +7,12 @@ import { withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import {
   createMonth,
+  deleteHistoryBefore,
+  deleteTellingsBefore,
   deleteUsageBefore,
   deleteUsageDaysTo,
   dropMonth,
+  limitLockWait,
   listMonths,
   lockPartitions,
   lockZones,
@@ -84,19 +87,29 @@ export function ensureMonthsAhead(pool: Pool, now: number): Promise<Month[]> {
 export const oldestKept = (now: number, keepMonths: number): Month => addMonths(monthOf(now), -keepMonths);
 
 /**
+ * How long removing a month waits for those who read it. All who come for any month wait behind it, so it is short: a
+ * back-up reads for long, and retention comes again.
+ */
+const DROP_LOCK_TIMEOUT_MS = 800;
+
+/**
  * Removes every month that ended more than `keepMonths` months ago, with its usage, each in one transaction, so that
  * lists, totals and consumption go on telling the same.
  * @returns the months that were removed
+ * @throws Error when one of them is read for long
  */
 export async function removeOldMonths(pool: Pool, now: number, keepMonths: number): Promise<Month[]> {
   const oldest = oldestKept(now, keepMonths);
   return withTransaction(pool, async (session) => {
+    await session.run(limitLockWait(DROP_LOCK_TIMEOUT_MS));
     await session.run(lockPartitions());
     const old = [...(await existingMonths(session))].filter((month) => month < oldest).sort();
     if (old.length === 0) return [];
     const cutoff = startOfMonth(oldest);
     await session.run(lockZones('exclusive'));
     for (const month of old) await session.run(dropMonth(month));
+    await session.run(deleteHistoryBefore(cutoff));
+    await session.run(deleteTellingsBefore(oldest, cutoff));
     await session.run(deleteUsageBefore(cutoff));
     await session.run(deleteUsageDaysTo(cutoff));
     await session.run(restoreBoundaryDays(cutoff));

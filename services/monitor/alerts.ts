@@ -4,10 +4,12 @@
  *
  *   ok ──firing──▶ pending ──for──▶ firing ──ok──▶ (history)
  *                                     │
- *          announced, unless silenced, flapping, or caused by another alert that fires
+ *          announced, unless silenced, flapping (for its first half minute), or caused by another alert that is told
  */
+import type { Alert, AlertBook } from './alert_book.ts';
+import { excuseOf, isHeldBack, silencedBy } from './excuses.ts';
 import { evaluate, type Value } from './measure.ts';
-import type { Cause, Rule, Severity } from './rules.ts';
+import type { Rule } from './rule.ts';
 import { type History, type Labels, labelKey } from './samples.ts';
 
 /** So many changes within FLAP_WINDOW_MS are flapping: told once, and then nothing until it is stable. */
@@ -18,56 +20,6 @@ export const FLAP_QUIET_MS = 300_000;
 /** A consequence that outlives its cause by so long is announced after all. */
 export const CONSEQUENCE_GRACE_MS = 30_000;
 const HISTORY_LENGTH = 200;
-
-export interface Alert {
-  /** Tells this occurrence from others of the same key. */
-  readonly id: string;
-  /** Rule and labels: what is wrong. */
-  readonly key: string;
-  readonly rule: string;
-  readonly severity: Severity;
-  readonly labels: Labels;
-  readonly title: string;
-  message: string;
-  /** What is said at its end. */
-  readonly recovery: string;
-  value: number;
-  state: 'pending' | 'firing' | 'resolved';
-  /** Since when it holds. */
-  readonly since: number;
-  resolvedAt?: number;
-  announced: boolean;
-  /** Key of the alert that this one is a consequence of. */
-  cause?: string;
-  acknowledged?: { readonly by: string; readonly at: number; readonly note: string };
-}
-
-export interface Silence {
-  readonly id: string;
-  /** All given must be equal in an alert: its `rule`, its `severity`, its labels. */
-  readonly match: Labels;
-  readonly by: string;
-  readonly reason: string;
-  /** Steady milliseconds. */
-  readonly until: number;
-}
-
-/** All that must survive a restart; plain data. */
-export interface AlertBook {
-  readonly active: Record<string, Alert>;
-  /** The newest first. */
-  history: Alert[];
-  /** When each key last changed, for telling flapping. */
-  readonly changes: Record<string, number[]>;
-  /** Keys that flap, since when. */
-  readonly flapping: Record<string, number>;
-  silences: Silence[];
-  /** When an alert that may have been a cause ended. */
-  readonly ended: Record<string, number>;
-  /** When each rule last held of every part that it watches; only of rules that held of all a moment ago. */
-  readonly ofAll: Record<string, number>;
-  count: number;
-}
 
 export const emptyBook = (): AlertBook => ({
   active: {},
@@ -220,8 +172,9 @@ function onOk(
   alert.resolvedAt = now;
   remember(book, alert);
   book.ended[alert.key] = now;
-  noteChange(book, key, now);
-  if (alert.announced && book.flapping[key] === undefined) {
+  // What another one excused, nobody was told of: that is no change.
+  if (alert.announced || alert.cause === undefined) noteChange(book, key, now);
+  if (alert.announced) {
     events.push({ kind: 'resolved', alert, lastedMs: now - alert.since, ...how });
   }
 }
@@ -287,8 +240,6 @@ function settleFlapping(book: AlertBook, now: number, events: AlertEvent[]): voi
     if (book.flapping[key] === undefined) {
       if (recent.length < FLAP_CHANGES) continue;
       book.flapping[key] = now;
-      const active = book.active[key];
-      if (active) active.announced = true;
       // What this very poll would have said of it is part of the flapping.
       const said = events.findIndex((event) => event.alert.key === key);
       if (said >= 0) events.splice(said, 1);
@@ -297,9 +248,10 @@ function settleFlapping(book: AlertBook, now: number, events: AlertEvent[]): voi
       const lastedMs = now - book.flapping[key];
       delete book.flapping[key];
       delete book.changes[key];
-      if (!silencedBy(book, subject)) events.push({ kind: 'stable', alert: subject, lastedMs });
+      const isTold = !silencedBy(book, subject);
+      if (isTold) events.push({ kind: 'stable', alert: subject, lastedMs });
       // What still holds is told when the silence ends.
-      else if (book.active[key]) book.active[key].announced = false;
+      if (book.active[key]) book.active[key].announced = isTold;
     }
   }
   for (const [key, at] of Object.entries(book.ended)) {
@@ -318,12 +270,11 @@ function announce(
 ): void {
   for (const alert of Object.values(book.active)) {
     if (alert.state !== 'firing' || alert.announced) continue;
-    if (book.flapping[alert.key] !== undefined) {
-      alert.announced = true;
-      continue;
-    }
-    const cause = causeOf(book, rules.get(alert.rule)?.causedBy ?? [], alert.labels);
+    if (isHeldBack(book, alert, now)) continue;
+    const rule = rules.get(alert.rule);
+    const cause = rule && excuseOf(book, rule, alert, now);
     if (cause !== undefined) {
+      if (alert.cause === undefined) book.changes[alert.key]?.pop();
       alert.cause = cause;
       continue;
     }
@@ -334,43 +285,13 @@ function announce(
   }
 }
 
-/** Key of an alert that fires, or ended a moment ago, and that these causes and labels make a cause. */
-function causeOf(book: AlertBook, causes: readonly Cause[], labels: Labels): string | undefined {
-  const known = causes.flatMap((cause) => {
-    if (typeof cause === 'string') return [cause];
-    return book.ofAll[cause.ofAll] === undefined ? [] : [cause.ofAll];
-  });
-  if (known.length === 0) return undefined;
-  const isCause = (past: Alert | undefined) =>
-    past !== undefined && known.includes(past.rule) && agree(past.labels, labels);
-  const active = Object.values(book.active).find((one) => one.state === 'firing' && isCause(one));
-  return (
-    active?.key ??
-    Object.keys(book.ended).find((key) => isCause(book.history.find((past) => past.key === key)))
-  );
-}
-
-/** Whether labels that both have are equal: a service that is DOWN excuses itself alone. */
-const agree = (one: Labels, other: Labels): boolean =>
-  Object.entries(one).every(([label, value]) => (other[label] ?? value) === value);
-
-/** The silence that an alert is under. */
-export function silencedBy(
-  book: AlertBook,
-  { rule, severity, labels }: Pick<Alert, 'rule' | 'severity' | 'labels'>,
-): Silence | undefined {
-  const all: Labels = { ...labels, rule, severity };
-  return book.silences.find(({ match }) =>
-    Object.entries(match).every(([label, value]) => all[label] === value),
-  );
-}
-
 /** Puts labels and value into a rule's words. */
 export function fillIn(words: string, labels: Labels, value: number): string {
   const figures: Record<string, string> = {
     value: readable(value),
     percent: `${readable(value * 100)} %`,
     gigabytes: `${readable(value / 1e9)} GB`,
+    hours: `${readable(value / 3_600)} h`,
   };
   return words.replace(/\{(\w+)\}/g, (_, name: string) => figures[name] ?? labels[name] ?? '');
 }

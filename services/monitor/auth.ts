@@ -4,8 +4,9 @@
  * commands on the same machine take it.
  */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeOwnFolder, readOwnFile } from '#platform/lifecycle/own_files.ts';
 
 const KEY_BYTES = 32;
 
@@ -14,7 +15,7 @@ export const keyFile = (folder: string): string => join(folder, 'key');
 /** Reads the key of this folder, and makes it when there is none. */
 export async function readOrMakeKey(folder: string): Promise<string> {
   const path = keyFile(folder);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeOwnFolder(dirname(path));
   const key = `tlm_${randomBytes(KEY_BYTES).toString('hex')}`;
   try {
     // Of two that start at once, one makes it.
@@ -26,7 +27,7 @@ export async function readOrMakeKey(folder: string): Promise<string> {
       await rm(path, { force: true }).catch(() => undefined);
       throw error;
     }
-    const kept = (await readFile(path, 'utf8')).trim();
+    const kept = (await readOwnFile(path, { secret: true })).trim();
     if (kept === '') throw new Error(`${path} is empty: delete it, or set MONITOR_KEY`);
     return kept;
   }

@@ -1,17 +1,14 @@
 /** The monitor's API as schemas. */
-import { type Static, type TSchema, Type } from 'typebox';
+import { type Static, Type } from 'typebox';
+import { answer, closed, oneOf, text } from '#platform/http/answers.ts';
 import { NOTICE_KINDS } from './notice.ts';
-import { SEVERITIES } from './rules.ts';
-import { PART_STATES, type Topology } from './topology.ts';
+import { SEVERITIES } from './rule.ts';
+import { PART_STATES, type Topology } from './topology_parts.ts';
 
-const oneOf = <T extends string>(values: readonly T[], description: string) =>
-  Type.Unsafe<T>(Type.String({ enum: [...values], description }));
 const nullable = (type: string, description: string) =>
   Type.Unsafe<never>({ type: [type, 'null'], description });
-const words = (maxLength: number, description: string) =>
-  Type.String({ minLength: 1, maxLength, pattern: '^\\P{Cc}+$', description });
+const words = (maxLength: number, description: string) => text(description, maxLength);
 const stamp = (description: string) => Type.String({ description: `${description}, RFC 3339` });
-const closed = { additionalProperties: false } as const;
 
 export const Alert = Type.Object(
   {
@@ -56,14 +53,6 @@ export const Delivery = Type.Object(
   },
   { title: 'Delivery' },
 );
-
-/** An answer's common form around its data. */
-export const answer = <Data extends TSchema>(data: Data) =>
-  Type.Object({
-    success: Type.Literal(true),
-    data,
-    duration_ms: Type.Number({ description: 'Time that the answer took here, in milliseconds' }),
-  });
 
 export const AlertsAnswer = answer(
   Type.Object({
@@ -117,7 +106,10 @@ const Part = Type.Object(
   {
     id: Type.String(),
     name: Type.String(),
-    role: Type.String({ description: 'monitor, service, haproxy, bouncer, primary, replica, postgres' }),
+    role: Type.String({
+      description:
+        'monitor, service, haproxy, bouncer, primary, replica, postgres, source, disk, backup, etcd, supervisor, lease',
+    }),
     state: oneOf(PART_STATES, 'As last seen'),
     since: stamp('Since when'),
     connections: nullable('integer', 'Connections now; null where it is not known'),
@@ -148,30 +140,3 @@ export const TopologyAnswer = answer(
     ),
   ),
 );
-
-export const Words = Type.Object({ success: Type.Literal(true), status: Type.String() });
-
-const FAILURE_WORDS = {
-  400: 'Something is wrong with the request; the fields are named',
-  401: 'No valid key',
-  404: 'No such thing',
-  409: 'Not now',
-  429: 'Too many requests',
-  503: 'Not ready',
-} as const;
-
-const Failure = Type.Object(
-  {
-    success: Type.Literal(false),
-    error: Type.String({ description: 'In human words' }),
-    code: Type.String({ description: 'For machines' }),
-    request_id: Type.String(),
-  },
-  { title: 'Failure', additionalProperties: true },
-);
-
-/** The failures that a route may answer with, for the OpenAPI document. */
-export function failures<Status extends keyof typeof FAILURE_WORDS>(...statuses: Status[]) {
-  const entries = statuses.map((status) => [status, { ...Failure, description: FAILURE_WORDS[status] }]);
-  return Object.fromEntries(entries) as { [S in Status]: typeof Failure };
-}

@@ -1,5 +1,6 @@
 /** Reads one HAProxy's statistics: its page, or its UNIX socket where the page does not answer (HAProxy at maxconn). */
 import { connect } from 'node:net';
+import { askOutside } from '#platform/http/outside.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { splitCredentials } from './credentials.ts';
 import { parseStats, type StatsRow } from './haproxy_csv.ts';
@@ -7,6 +8,10 @@ import { withLimit } from './read_limit.ts';
 
 export const PAGE_TIMEOUT_MS = 2_000;
 export const SOCKET_TIMEOUT_MS = 2_000;
+/** Of a look between two polls: whoever does not answer it is asked properly at once. */
+const GLANCE_TIMEOUT_MS = 1_000;
+/** Some 500 bytes a server. */
+const STATS_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** A HAProxy process to watch; at least one of the two ways in. */
 export interface HaproxySource {
@@ -54,6 +59,16 @@ export async function readHaproxy(source: HaproxySource, clock: Clock): Promise<
   return { source, rows: undefined, pageAnswered: false, fault: faults.join('; ') };
 }
 
+/** What a process says in a moment, by one way in; undefined where it does not. Never rejects. */
+export async function glanceAtHaproxy(
+  { pageUrl, socket }: HaproxySource,
+  clock: Clock,
+): Promise<readonly StatsRow[] | undefined> {
+  const read = (signal: AbortSignal) =>
+    socket === undefined ? page(`${pageUrl};csv`, signal) : showStat(socket, signal);
+  return withLimit(clock, GLANCE_TIMEOUT_MS, 'HAProxy', read).then(parseStats, () => undefined);
+}
+
 const words = (error: unknown): string => {
   const { message, cause } = error as Error;
   return cause instanceof Error ? `${message}: ${cause.message}` : message;
@@ -62,13 +77,14 @@ const words = (error: unknown): string => {
 async function page(address: string, signal: AbortSignal): Promise<string> {
   const { url, headers } = splitCredentials(address);
   // A connection of its own each time: one that is kept open would answer while HAProxy takes no other any more.
-  const answer = await fetch(url, {
+  const answer = await askOutside(url, {
     signal,
-    redirect: 'error',
     headers: { ...headers, connection: 'close' },
+    limitBytes: STATS_LIMIT_BYTES,
+    longer: 'refuse',
   });
   if (!answer.ok) throw new Error(`the statistics page answers ${answer.status}`);
-  return answer.text();
+  return answer.text;
 }
 
 /** `show stat` of the Runtime API; HAProxy closes after its answer. */
@@ -82,6 +98,8 @@ function showStat(path: string, signal: AbortSignal): Promise<string> {
     socket.once('connect', () => socket.write('show stat\n'));
     socket.on('data', (chunk: string) => {
       answer += chunk;
+      if (answer.length > STATS_LIMIT_BYTES)
+        socket.destroy(new Error(`the socket says more than ${STATS_LIMIT_BYTES} bytes`));
     });
     socket.once('end', () => resolve(answer));
     socket.once('error', reject);

@@ -24,6 +24,8 @@ export type Measure =
   | ({ readonly kind: 'rate' } & Windowed)
   /** Of a histogram, by its `_bucket` series. */
   | ({ readonly kind: 'quantile'; readonly quantile: number } & Windowed)
+  /** Change per second, by the line that fits best. */
+  | ({ readonly kind: 'slope' } & Windowed)
   /** Aggregated once more, over the labels that are left out of `by`. */
   | {
       readonly kind: 'fold';
@@ -31,6 +33,8 @@ export type Measure =
       readonly by: readonly string[];
       readonly of: Measure;
     }
+  /** Added up, where all have a value with the same labels. */
+  | { readonly kind: 'total'; readonly of: readonly [Measure, ...Measure[]] }
   | { readonly kind: 'ratio'; readonly of: Measure; readonly to: Measure }
   /** of × times + plus */
   | { readonly kind: 'linear'; readonly of: Measure; readonly times: number; readonly plus: number };
@@ -58,12 +62,27 @@ export function evaluate(measure: Measure, history: History): Value[] {
           'sum',
         ),
       );
+    case 'slope':
+      return grouped(measure, history, (series) =>
+        aggregate(
+          series.map((one) => slopePerS(one, history.now - measure.windowS * 1_000)),
+          'max',
+        ),
+      );
     case 'quantile':
       return grouped({ ...measure, metric: `${measure.metric}_bucket` }, history, (series) =>
         quantile(measure.quantile, series, history.now - measure.windowS * 1_000),
       );
     case 'fold':
       return fold(evaluate(measure.of, history), measure.by, measure.aggregate);
+    case 'total': {
+      const [first, ...rest] = measure.of.map((one) => evaluate(one, history));
+      const others = rest.map((values) => new Map(values.map((v) => [labelKey(v.labels), v.value])));
+      return first!.flatMap(({ labels, value }) => {
+        const more = others.map((values) => values.get(labelKey(labels)));
+        return more.includes(undefined) ? [] : [{ labels, value: sum([value, ...(more as number[])]) }];
+      });
+    }
     case 'ratio': {
       const above = new Map(evaluate(measure.of, history).map((v) => [labelKey(v.labels), v.value]));
       // No series above at all is none of them: a service that never failed has no counter of failures.
@@ -87,6 +106,8 @@ export function promql(measure: Measure): string {
       return `${measure.aggregate} by (${measure.by.join(', ')}) (${selector(measure)})`;
     case 'rate':
       return `sum by (${measure.by.join(', ')}) (rate(${selector(measure)}[${measure.windowS}s]))`;
+    case 'slope':
+      return `max by (${measure.by.join(', ')}) (deriv(${selector(measure)}[${measure.windowS}s]))`;
     case 'quantile': {
       const buckets = selector({ ...measure, metric: `${measure.metric}_bucket` });
       const by = [...measure.by, 'le'].join(', ');
@@ -94,6 +115,8 @@ export function promql(measure: Measure): string {
     }
     case 'fold':
       return `${measure.aggregate} by (${measure.by.join(', ')}) (${promql(measure.of)})`;
+    case 'total':
+      return `(${measure.of.map(promql).join(' + ')})`;
     case 'ratio':
       return `${promql(measure.of)} / ${promql(measure.to)}`;
     case 'linear': {
@@ -109,9 +132,12 @@ export function metricsOf(measure: Measure): string[] {
   switch (measure.kind) {
     case 'last':
     case 'rate':
+    case 'slope':
       return [measure.metric];
     case 'quantile':
       return [`${measure.metric}_bucket`];
+    case 'total':
+      return measure.of.flatMap(metricsOf);
     case 'ratio':
       return [...metricsOf(measure.of), ...metricsOf(measure.to)];
     case 'linear':
@@ -123,6 +149,8 @@ export function metricsOf(measure: Measure): string[] {
 /** Labels that the values of a measure have. */
 export function labelsOf(measure: Measure): readonly string[] {
   switch (measure.kind) {
+    case 'total':
+      return labelsOf(measure.of[0]);
     case 'ratio':
       return labelsOf(measure.to);
     case 'linear':
@@ -202,6 +230,23 @@ function ratePerS({ points }: Series, from: number): number {
     increase += now >= before ? now - before : now;
   }
   return (increase * 1_000) / (last[0] - first[0]);
+}
+
+/** As deriv: least squares. NaN before there are two points. */
+function slopePerS({ points }: Series, from: number): number {
+  const inside = points.filter(([at, value]) => at >= from && !Number.isNaN(value));
+  if (inside.length < 2) return Number.NaN;
+  const [begin, level] = inside[0]!;
+  let [n, ofX, ofY, ofXY, ofXX] = [0, 0, 0, 0, 0];
+  for (const [at, value] of inside) {
+    const [x, y] = [(at - begin) / 1_000, value - level];
+    n += 1;
+    ofX += x;
+    ofY += y;
+    ofXY += x * y;
+    ofXX += x * x;
+  }
+  return (ofXY - (ofX * ofY) / n) / (ofXX - (ofX * ofX) / n);
 }
 
 /** As histogram_quantile: linear within the bucket; beyond the last finite bound that bound is the answer. */

@@ -5,21 +5,31 @@
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { advanceAlerts, noteShortOutage } from './alerts.ts';
+import { type BackupReading, type BackupSource, backupSamples, readBackup } from './backup_reader.ts';
+import { type BouncerReading, type BouncerSource, bouncerSamples, createBouncers } from './bouncer_reader.ts';
 import type { Channel } from './channels/channel.ts';
 import { createDeliveries, type Deliveries } from './deliveries.ts';
+import { createDiskReader, type DiskReading, type DiskSource, diskSamples } from './disk_reader.ts';
+import { FORECAST_HISTORY, fullIn } from './disk_rules.ts';
+import { createDoors, type DoorSource, type DoorsNeeds } from './doors.ts';
+import { excuseOf } from './excuses.ts';
 import { createMetricsParser } from './exposition.ts';
+import { glance } from './glances.ts';
 import { statsSamples } from './haproxy_csv.ts';
-import { type HaproxyReading, type HaproxySource, readHaproxy } from './haproxy_reader.ts';
-import { metricsOf } from './measure.ts';
-import { type Draft, type Notice, noticeOfHappening, noticesOf } from './notice.ts';
-import { compareViews, type HaproxyView } from './outages.ts';
+import { glanceAtHaproxy, type HaproxyReading, type HaproxySource, readHaproxy } from './haproxy_reader.ts';
+import { createKeepers, KEEPER_SILENT_S, type KeepersNeeds, keeperSamples } from './keepers.ts';
+import { evaluate, metricsOf } from './measure.ts';
+import { type Draft, type Notice, noticeOfDoorOutage, noticeOfHappening, noticesOf } from './notice.ts';
+import { compareLeaders, compareViews, type HaproxyView } from './outages.ts';
+import type { Rule } from './rule.ts';
 import { REPLICAS_PROXY } from './rule_measures.ts';
-import { RULES, type Rule } from './rules.ts';
-import { createHistory, type Sample, sample } from './samples.ts';
+import { RULES, runbookAnchor } from './rules.ts';
+import { createHistory, type Labels, labelKey, type Sample, sample } from './samples.ts';
 import { readService, type ServiceReading, type ServiceSource } from './service_reader.ts';
 import { createStateFile, type MonitorState, readStateFile } from './state_file.ts';
 import { createSteadyTime, type SteadyTime } from './steady_time.ts';
-import { createTopology, type Topology } from './topology.ts';
+import { createTopology } from './topology.ts';
+import type { Topology } from './topology_parts.ts';
 import { PICTURE_METRICS } from './topology_services.ts';
 
 export const POLL_INTERVAL_MS = 10_000;
@@ -32,6 +42,15 @@ export const HEARTBEAT_INTERVAL_MS = 86_400_000;
 export interface MonitorNeeds {
   readonly haproxies: readonly HaproxySource[];
   readonly services: readonly ServiceSource[];
+  readonly doors: readonly DoorSource[];
+  readonly bouncers: readonly BouncerSource[];
+  /** What keeps the tier in order; left out: nothing that is known. */
+  readonly keepers?: Pick<KeepersNeeds, 'sources' | 'readLease'> | undefined;
+  readonly disks: readonly DiskSource[];
+  /** undefined: nobody says where back-ups are. */
+  readonly backup?: BackupSource | undefined;
+  /** Asks through a door; askThroughDoor in production. */
+  readonly askDoor: DoorsNeeds['ask'];
   readonly channels: readonly Channel[];
   readonly stateFile: string;
   readonly pollIntervalMs: number;
@@ -63,6 +82,13 @@ export interface Monitor {
 const BOUNCER_RULE = 'PgBouncerDown';
 const POSTGRES_RULE = 'PostgresDown';
 const HAPROXY_RULE = 'HaproxyDown';
+const DOOR_RULE = 'DoorSilent';
+const NO_PRIMARY_RULE = 'NoPrimary';
+const OUTAGES_OF_WRITES: readonly string[] = [NO_PRIMARY_RULE, DOOR_RULE].map(runbookAnchor);
+const isOfWrites = (rule: string, { door }: Labels): boolean =>
+  rule === NO_PRIMARY_RULE || (rule === DOOR_RULE && door === 'writes');
+/** What is to be told when it has held for so short a time is looked at until it is told. */
+const SHORT_FOR_S = 10;
 
 /** Reads the state file; nothing is polled or sent before `run`. */
 export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
@@ -71,7 +97,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   const { state } = read;
   const time = createSteadyTime(clock, read.savedAt);
   const file = createStateFile(needs.stateFile);
-  const history = createHistory(HISTORY_MS);
+  const history = createHistory(HISTORY_MS, FORECAST_HISTORY);
   const keeper = createTopology();
   const wanted = new Set([
     ...rules.flatMap((rule) => [
@@ -83,12 +109,19 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   const services = needs.services.map((source) => {
     return { source, parse: createMetricsParser(wanted, { service: source.name }) };
   });
+  const diskReaders = needs.disks.map((source) => createDiskReader(source, clock));
+  const isShort = new Set(rules.filter(({ forS }) => forS <= SHORT_FOR_S).map(({ name }) => name));
   const ruleNamed = (name: string) => rules.find((rule) => rule.name === name);
   /** Under which rule an outage counts that was over before it was seen. */
   const ruleOfOutage = (proxy: string, server: string) =>
     proxy === REPLICAS_PROXY
       ? { rule: ruleNamed(POSTGRES_RULE), labels: { server } }
       : { rule: ruleNamed(BOUNCER_RULE), labels: { proxy, server } };
+  /** Ends the wait for the next poll. */
+  let wake = () => {};
+  const doors = createDoors({ sources: needs.doors, clock, ask: needs.askDoor, onChange: () => wake() });
+  const pools = createBouncers(needs.bouncers, clock);
+  const keepers = createKeepers({ sources: [], ...needs.keepers, clock, onChange: () => wake() });
   let topology: Topology = { at: null, parts: [], edges: [] };
   let own: Sample[] = [];
   let saved = true;
@@ -131,21 +164,42 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   }
 
   async function poll(): Promise<void> {
-    const [haproxies, readings] = await Promise.all([
+    const [haproxies, readings, disks, backup] = await Promise.all([
       Promise.all(needs.haproxies.map((source) => readHaproxy(source, clock))),
       Promise.all(services.map(({ source, parse }) => readService(source, parse, clock))),
+      Promise.all(diskReaders.map((read) => read())),
+      needs.backup && readBackup(needs.backup, clock),
     ]);
-    judge(haproxies, readings);
+    judge(haproxies, readings, pools.readings(), disks, backup);
     await save();
   }
 
-  function judge(haproxies: readonly HaproxyReading[], services: readonly ServiceReading[]): void {
+  function judge(
+    haproxies: readonly HaproxyReading[],
+    services: readonly ServiceReading[],
+    bouncers: readonly BouncerReading[],
+    disks: readonly DiskReading[],
+    backup: BackupReading | undefined,
+  ): void {
     const now = time.now();
     const views: HaproxyView[] = haproxies.flatMap(({ source, rows }) =>
       rows ? [{ haproxy: source.name, rows }] : [],
     );
-    inDoubt = views.some(({ rows }) => rows.some(({ status }) => /^(?:UP|DOWN) \d+\/\d+$/.test(status)));
-    own = ownSamples(haproxies, services);
+    inDoubt =
+      views.some(({ rows }) => rows.some(({ status }) => /^(?:UP|DOWN) \d+\/\d+$/.test(status))) ||
+      doors.readings().some(({ silentS }) => silentS > 0) ||
+      Object.values(state.alerts.active).some(
+        (alert) => alert.state === 'pending' && isShort.has(alert.rule),
+      ) ||
+      // Until it is told, and no longer: nobody else is waiting for it.
+      keepers.readings().some(({ silentS }) => silentS > 0 && silentS <= KEEPER_SILENT_S);
+    own = [
+      ...ownSamples(haproxies, services),
+      ...bouncers.flatMap(bouncerSamples),
+      ...keeperSamples(keepers),
+      ...disks.flatMap(diskSamples),
+      ...(backup ? backupSamples(backup) : []),
+    ];
     history.add(now, [
       ...own,
       ...views.flatMap(({ haproxy, rows }) => statsSamples(rows, haproxy)),
@@ -153,6 +207,8 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     ]);
     const wasDown = new Set(
       Object.values(state.alerts.active)
+        // An outage that ends before its alert fires has nothing else that tells of it.
+        .filter(({ state: now }) => now === 'firing')
         .filter(({ rule }) => rule === BOUNCER_RULE || rule === POSTGRES_RULE)
         .map(({ labels }) => `${labels.proxy ?? REPLICAS_PROXY}/${labels.server}`),
     );
@@ -167,13 +223,43 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
         return [];
       return [noticeOfHappening(happening)];
     });
+    // The end of one that was told of as an alert is told by that.
+    const doorRule = ruleNamed(DOOR_RULE);
+    const shortDoorOutages = doors
+      .takeOutages()
+      .filter(({ door }) => !isDown(DOOR_RULE, 'door', door))
+      .filter(({ door, lastedMs }) => {
+        const began = { labels: { door }, since: now - lastedMs };
+        return !doorRule || excuseOf(state.alerts, doorRule, began, now) === undefined;
+      })
+      .map(noticeOfDoorOutage);
     const answered = {
       haproxy: views.length > 0,
       services: new Set(services.filter(({ up }) => up).map(({ source }) => source.name)),
     };
     const events = advanceAlerts(state.alerts, rules, history, answered);
-    topology = keeper.update({ haproxies, services, now, stamp: time.stamp });
-    for (const draft of [...drafts, ...noticesOf(events), ...heartbeat(now)]) queue(draft);
+    const fullInS = new Map(evaluate(fullIn, history).map(({ labels, value }) => [labelKey(labels), value]));
+    const kept = { keepers: keepers.readings(), lease: keepers.lease() };
+    const parts = { haproxies, services, disks, backup, fullInS, ...kept };
+    topology = keeper.update({ ...parts, now, stamp: time.stamp });
+    const notices = [...drafts, ...shortDoorOutages, ...noticesOf(events), ...heartbeat(now)];
+    for (const draft of withLeader(notices, views)) queue(draft);
+  }
+
+  /** Who leads after an outage of writes is said at its end; a leader that changed without one, by itself. */
+  function withLeader(notices: readonly Draft[], views: readonly HaproxyView[]): readonly Draft[] {
+    const isOut = Object.values(state.alerts.active).some(
+      ({ rule, state: now, labels }) => now === 'firing' && isOfWrites(rule, labels),
+    );
+    const change = isOut ? undefined : compareLeaders(state.outages, views);
+    if (!change) return notices;
+    const notice = noticeOfHappening(change);
+    const end = notices.findIndex(
+      ({ kind, runbook }) => kind === 'resolved' && OUTAGES_OF_WRITES.includes(runbook),
+    );
+    if (end < 0) return [...notices, notice];
+    const details = [...notices[end]!.details, `${notice.message}; it was ${change.from} before.`];
+    return notices.with(end, { ...notices[end]!, details });
   }
 
   const isDown = (rule: string, label: string, value: string): boolean =>
@@ -189,6 +275,9 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
         sample('up', { job: 'trunkline', service: source.name }, Number(up)),
         sample('monitor_service_ready', { service: source.name }, Number(ready)),
       ]),
+      ...doors
+        .readings()
+        .map(({ door, silentS }) => sample('monitor_door_silent_seconds', { door }, silentS)),
       ...[...deliveries.failures].map(([channel, failures]) =>
         sample('monitor_channel_failures', { channel }, failures),
       ),
@@ -214,8 +303,30 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     ];
   }
 
+  /** A door that falls silent or answers again, or a change that a glance has seen, is worth a look at once. */
+  function watchForChanges(): { sleep(ms: number, signal: AbortSignal): Promise<void> } {
+    let woken = new AbortController();
+    wake = () => woken.abort();
+    return {
+      sleep: async (ms, signal) => {
+        // What changed while a poll was under way ends the sleep that follows it.
+        await clock.sleep(ms, AbortSignal.any([signal, woken.signal])).catch(() => undefined);
+        woken = new AbortController();
+      },
+    };
+  }
+
   async function run(signal: AbortSignal): Promise<void> {
-    const sending = deliveries.run(signal);
+    const look = (source: HaproxySource) => glanceAtHaproxy(source, clock);
+    const glances = { sources: needs.haproxies, clock, look, onChange: () => wake() };
+    const others = Promise.all([
+      deliveries.run(signal),
+      doors.run(signal),
+      pools.run(signal),
+      keepers.run(signal),
+      glance(glances, signal),
+    ]);
+    const { sleep } = watchForChanges();
     while (!signal.aborted) {
       const begun = clock.monotonic();
       try {
@@ -225,9 +336,9 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
       }
       const intervalMs = inDoubt ? Math.min(IN_DOUBT_POLL_MS, needs.pollIntervalMs) : needs.pollIntervalMs;
       const rest = Math.max(0, intervalMs - (clock.monotonic() - begun));
-      await clock.sleep(rest, signal).catch(() => undefined);
+      await sleep(rest, signal);
     }
-    await sending;
+    await others;
     await save();
   }
 

@@ -1,8 +1,10 @@
 /** What is sent: alerts, recoveries and single happenings in words, those of one kind and poll together. */
 import { type AlertEvent, FLAP_WINDOW_MS } from './alerts.ts';
+import type { DoorOutage } from './doors.ts';
 import type { Happening } from './outages.ts';
+import type { Severity } from './rule.ts';
 import { REPLICAS_PROXY } from './rule_measures.ts';
-import { runbookAnchor, type Severity } from './rules.ts';
+import { runbookAnchor } from './rules.ts';
 
 export const NOTICE_KINDS = ['firing', 'resolved', 'acknowledged', 'notice', 'test', 'heartbeat'] as const;
 export type NoticeKind = (typeof NOTICE_KINDS)[number];
@@ -77,6 +79,19 @@ function tell({ kind, alert, lastedMs, gone, instead }: AlertEvent): { message: 
         detail: `${subject} is stable again after ${duration(lastedMs)} of flapping`,
       };
   }
+}
+
+/** An outage at a door that was over before a poll saw it. */
+export function noticeOfDoorOutage({ door, lastedMs }: DoorOutage): Draft {
+  return {
+    kind: 'notice',
+    keys: [],
+    severity: 'warning',
+    title: 'PostgreSQL Alert',
+    message: `${door} were not answered for ${duration(lastedMs)}; they are again`,
+    details: ['Seen at the door of the PostgreSQL tier, as a client comes in.'],
+    runbook: runbookAnchor('DoorSilent'),
+  };
 }
 
 /** A happening that has no end. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type StatsRow, stateOf } from './haproxy_csv.ts';
-import { compareViews, emptyOutageBook } from './outages.ts';
+import { compareLeaders, compareViews as compareServers, emptyOutageBook } from './outages.ts';
 
 const row = (server: string, more: Partial<StatsRow> = {}): StatsRow => ({
   proxy: 'bouncers',
@@ -24,6 +24,12 @@ const row = (server: string, more: Partial<StatsRow> = {}): StatsRow => ({
 const door = (sessionsTotal: number) => row('FRONTEND', { proxy: 'writes', sessionsTotal });
 const NONE = new Set<string>();
 const NOW = 1_000_000_000;
+/** As the monitor asks while writes are served. */
+const compareViews: typeof compareServers = (book, views, now, wasDown) => {
+  const happenings = compareServers(book, views, now, wasDown);
+  const led = compareLeaders(book, views);
+  return led ? [...happenings, led] : happenings;
+};
 
 test('a server that was DOWN between two polls is found by its counter, with how long it was', () => {
   const book = emptyOutageBook();
@@ -123,6 +129,22 @@ test('another leader is told; a moment without one is not another', () => {
   assert.deepEqual(compareViews(book, view('node2'), NOW, NONE), [
     { kind: 'leader_changed', from: 'node1', to: 'node2' },
   ]);
+});
+
+test('a leader that comes while writes are not served is told when it is asked for, once', () => {
+  const book = emptyOutageBook();
+  const view = (leader: string) => [
+    { haproxy: 'h1', rows: [row(leader, { proxy: 'leader', status: 'UP' })] },
+  ];
+  compareViews(book, view('node1'), NOW, NONE);
+  compareServers(book, view('node2'), NOW, NONE);
+  compareServers(book, view('node3'), NOW, NONE);
+  assert.deepEqual(compareLeaders(book, view('node3')), {
+    kind: 'leader_changed',
+    from: 'node1',
+    to: 'node3',
+  });
+  assert.equal(compareLeaders(book, view('node3')), undefined);
 });
 
 test('the words of HAProxy for a state', () => {

@@ -1,6 +1,6 @@
 /**
  * What HAProxy's counters tell about the time between two polls: a server that was DOWN and is UP again (`chkdown`
- * rose), a HAProxy that was restarted (its counters fell), another leader. No I/O; times are steady milliseconds.
+ * rose), a HAProxy that was restarted (its counters fell); and another leader. No I/O; times are steady milliseconds.
  */
 import { isServer, type StatsRow, stateOf } from './haproxy_csv.ts';
 import { LEADER_PROXY, REPLICAS_PROXY } from './rule_measures.ts';
@@ -97,7 +97,7 @@ export function compareViews(
   }
   for (const name of outages.keys()) book.endedAt[name] = now;
   for (const name of wasDown) if (!downNow.has(name)) book.endedAt[name] = now;
-  happenings.push(...outages.values(), ...leaderChange(book, leaders.now));
+  happenings.push(...outages.values());
   return happenings;
 }
 
@@ -137,9 +137,18 @@ export function leaderOf(views: readonly HaproxyView[]): string | undefined {
   return up.size === 1 ? [...up][0] : undefined;
 }
 
-function leaderChange(book: OutageBook, to: string | undefined): Happening[] {
-  if (to === undefined) return [];
+/**
+ * Whether another node leads than when this was asked last. Asked only while writes are served: who leads after an outage is
+ * part of what is said at its end.
+ * @param book changed in place
+ */
+export function compareLeaders(
+  book: OutageBook,
+  views: readonly HaproxyView[],
+): (Happening & { kind: 'leader_changed' }) | undefined {
+  const to = leaderOf(views);
+  if (to === undefined) return undefined;
   const from = book.leader;
   book.leader = to;
-  return from === undefined || from === to ? [] : [{ kind: 'leader_changed', from, to }];
+  return from === undefined || from === to ? undefined : { kind: 'leader_changed', from, to };
 }

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
 import { advanceAlerts, emptyBook } from './alerts.ts';
+import { FORECAST_HISTORY } from './disk_rules.ts';
 import { metricsOf } from './measure.ts';
 import { prometheusRules } from './prometheus_rules.ts';
 import { RULES } from './rules.ts';
@@ -60,6 +61,24 @@ function scene(seed: number): Line[] {
     const values = Array.from({ length: STEPS }, (_, step) => 1e6 + Math.round(perS * STEP_S) * step);
     lines.push({ name, labels, values });
   };
+  for (const door of ['writes', 'reads']) {
+    gauge('monitor_door_silent_seconds', { door }, 0, 2, 9);
+    for (const server of ['b1', 'b2']) {
+      gauge('monitor_bouncer_max_wait_seconds', { door, server }, 0, 0.2, 4);
+      gauge('monitor_bouncer_connections_in_use', { door, server }, 3, 66, 70);
+      gauge('monitor_bouncer_pool_size', { door, server }, 70);
+    }
+  }
+  for (const keeper of ['etcd1', 'etcd2'])
+    gauge('monitor_keeper_silent_seconds', { keeper, kind: 'etcd' }, 0, 4, 12);
+  gauge('monitor_keeper_silent_seconds', { keeper: 'supervisor', kind: 'supervisor' }, 0, 4, 12);
+  gauge('monitor_lease_age_seconds', { lease: 'primary' }, 1, 9, 40);
+  for (const instance of ['node1', 'node2']) {
+    const labels = { job: 'disks', instance, mountpoint: '/data' };
+    gauge('node_filesystem_avail_bytes', labels, 60e9, 55e9, 15e9, 5e9);
+    gauge('node_filesystem_free_bytes', labels, 16e9, 20e9);
+    gauge('node_filesystem_size_bytes', labels, 100e9);
+  }
   for (const instance of INSTANCES) {
     gauge('up', { job: 'haproxy', instance }, 1, 0);
     gauge('monitor_haproxy_page_up', { instance }, 1, 0);
@@ -88,6 +107,13 @@ function scene(seed: number): Line[] {
       gauge('request_queue_oldest_wait_seconds', { service, server }, 0.1, 3);
       states('circuit_breaker_state', { service, server }, 'CLOSED', 'OPEN', 'HALF_OPEN', 'HELD_OPEN');
     }
+    for (const source of ['/var/log/Master.csv', '/srv/drop']) {
+      gauge('source_silence_seconds', { service, source }, 3, 1_000, 5_000);
+      gauge('source_silence_limit_seconds', { service, source }, 900, 3_600);
+      gauge('source_set_aside_recent', { service, source }, 0, 0, 12);
+      gauge('source_refused_recent', { service, source }, 0, 3, 31);
+      states('followed_source_state', { service, source }, 'following', 'failing', 'waiting');
+    }
     const slowPerS = oneOf([0, 3]);
     for (const [status, perS] of [
       ['200', oneOf([0.1, 20])],
@@ -107,13 +133,16 @@ function scene(seed: number): Line[] {
   }
   gauge('monitor_channel_failures', { channel: 'slack' }, 0, 2, 3);
   gauge('monitor_state_saved', { service: 'monitor' }, 1, 0);
+  gauge('monitor_backup_known', { folder: '/backups' }, 1, 0);
+  gauge('monitor_backup_age_seconds', { folder: '/backups' }, 3_600, 93_600, 93_601, 200_000);
+  gauge('monitor_backup_age_limit_seconds', { folder: '/backups' }, 93_600);
   return lines;
 }
 
 /** What the monitor calls firing at each step: `rule{labels}`. */
 function ofMonitor(lines: readonly Line[]): Set<string>[] {
   const book = emptyBook();
-  const history = createHistory(180_000);
+  const history = createHistory(180_000, FORECAST_HISTORY);
   return Array.from({ length: STEPS }, (_, step) => {
     const samples = lines.map(({ name, labels, values }) => ({ name, labels, value: values[step]! }));
     history.add(step * STEP_S * 1_000, samples);

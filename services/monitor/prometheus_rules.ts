@@ -1,8 +1,9 @@
-/** The rules as a Prometheus rule file. Written by scripts/monitoring.ts, held to rules.ts by a test. */
+/** The rules as a Prometheus rule file. Written by scripts/derived.ts, held to rules.ts by a test. */
 import { promql } from './measure.ts';
-import { type Rule, runbookAnchor } from './rules.ts';
+import type { Rule } from './rule.ts';
+import { runbookAnchor } from './rules.ts';
 
-const HEAD = `# Written from services/monitor/rules.ts: node scripts/monitoring.ts > infrastructure/monitoring/rules.yml
+const HEAD = `# Written from services/monitor/rules.ts: node scripts/derived.ts
 # Check: promtool check rules rules.yml && promtool test rules rules_test.yml
 groups:
   - name: trunkline
@@ -34,6 +35,7 @@ const FIGURES: Record<string, string> = {
   value: '{{ $value | humanize }}',
   percent: '{{ $value | humanizePercentage }}',
   gigabytes: '{{ $value | humanize }}B',
+  hours: '{{ $value | humanizeDuration }}',
 };
 
 const inTemplate = (words: string): string =>

@@ -1,27 +1,36 @@
 /** The monitor's API as a client meets it, and `trunkline status` and `trunkline alerts test` with it. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { slackReceiver } from '#engines/alert_receivers.ts';
 import { freePort } from '#engines/postgres.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLifetime } from '#platform/lifecycle/lifetime.ts';
+import { type RunningService, startService } from '#platform/service/service.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { slackReceiver } from '#tests/alert_receivers.ts';
 import { runCommand, startCommand } from '#tests/command.ts';
 import { type HaproxyPage, startHaproxyPage } from '#tests/haproxy_page.ts';
 import { eventually } from '#tests/monitor_tier.ts';
-import { type MonitorService, startMonitor } from './module.ts';
+import { assertAnswer, tryMalformedRequests, tryOddRequests } from '#tests/odd_requests.ts';
+import { requestBytes, sendRaw } from '#tests/raw_http.ts';
+import { REQUESTS_PER_MINUTE, STREAMS_OF_ADDRESS } from './routes.ts';
+import { monitor as definition } from './service.ts';
+import type { MonitorSettings } from './settings.ts';
+import { readStateFile } from './state_file.ts';
 
-suite('the API of the monitor', { timeout: 60_000 }, () => {
+/** For what hangs. The suites start the program some ten times, which a busy machine makes slow. */
+const HANG_LIMIT_MS = 300_000;
+
+suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
   const lifetime = createLifetime(() => undefined);
   let data: string;
   let page: HaproxyPage;
   let slack: Awaited<ReturnType<typeof slackReceiver>>;
-  let service: MonitorService;
+  let service: RunningService;
   let key: string;
 
   // biome-ignore lint/suspicious/noExplicitAny: answers are looked at field by field
@@ -38,17 +47,23 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
   before(async () => {
     data = await mkdtemp(join(tmpdir(), 'trunkline-monitor-api-'));
     [page, slack] = await Promise.all([startHaproxyPage(['pgb1', 'pgb2', 'pgb3']), slackReceiver()]);
-    service = await startMonitor(
+    service = await startService(
+      definition,
       {
         settings: {
           host: '127.0.0.1',
+          corsOrigins: [],
           port: 0,
           folder: join(data, 'monitor'),
           key: undefined,
           haproxies: [{ name: 'haproxy1', pageUrl: page.url, socket: undefined }],
           services: [],
+          doors: [],
+          bouncers: [],
+          disks: [],
           pollIntervalMs: 200,
           heartbeat: false,
+          trustedProxies: [],
           routes: { log: 'info', slack: 'info', webhook: 'info', email: 'info', pagerduty: 'info' },
           slackWebhookUrl: slack.url,
           pagerDutyKey: undefined,
@@ -59,7 +74,7 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
           emailFrom: undefined,
           emailTo: [],
           runbookUrl: undefined,
-        },
+        } satisfies MonitorSettings as MonitorSettings,
         clock: systemClock,
         random: Math.random,
         logger: createLogger('monitor', 'silent'),
@@ -178,12 +193,28 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
     assert.notEqual(first.at, second.at);
   });
 
+  test('one address has so many streams of events at once', async () => {
+    const ends = new AbortController();
+    const headers = { authorization: `Bearer ${key}`, accept: 'text/event-stream' };
+    const open = () => fetch(`${service.url}/topology`, { headers, signal: ends.signal });
+    const opened = await Promise.all(Array.from({ length: STREAMS_OF_ADDRESS + 1 }, open));
+    assert.equal(opened.filter(({ status }) => status === 200).length, STREAMS_OF_ADDRESS);
+    const refused = opened.find(({ status }) => status === 429);
+    assert.ok(Number(refused?.headers.get('retry-after')) >= 1);
+    ends.abort();
+  });
+
   test('trunkline status and trunkline alerts test', async () => {
     const env = { DATA_DIR: data };
     const status = await runCommand(['status', '--url', service.url], env);
     assert.equal(status.code, 0, status.err);
     assert.match(status.out, /^bouncers\/pgb2 +bouncer +UP/m);
     const before = slack.taken.length;
+    const list = await runCommand(['alerts', 'list', '--url', service.url], env);
+    assert.equal(list.code, 0, list.err);
+    assert.match(list.out, /^(?:there was no alert yet|since +state)/);
+    const book = JSON.parse((await runCommand(['alerts', 'list', '--url', service.url, '--json'], env)).out);
+    assert.ok(Array.isArray(book.active) && Array.isArray(book.history));
     const sent = await runCommand(['alerts', 'test', '--url', service.url], env);
     assert.deepEqual([sent.code, slack.taken.length], [0, before + 1], sent.err);
     assert.match(sent.out, /^slack +delivered/m);
@@ -217,9 +248,126 @@ suite('the API of the monitor', { timeout: 60_000 }, () => {
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     assert.match(metrics, /^monitor_haproxy_page_up\{instance="haproxy1",service="monitor"\} 1$/m);
   });
+
+  test('an end that no instant can be, or that is too far away, is refused before anything is stored', async () => {
+    const silence = { match: { rule: 'PostgresDown' }, by: 'ann', reason: 'none' };
+    const before = (await call('GET', '/alerts')).body.data.silences.length;
+    for (const until of [
+      '+275760-09-13T00:00:00Z',
+      '9999-12-31T23:59:59Z',
+      '2030-02-30T00:00:00Z',
+      '2030-01-01',
+    ]) {
+      const { status, body } = await call('POST', '/silences', { ...silence, until });
+      assert.deepEqual([status, body.code], [400, 'bad_silence'], until);
+    }
+    const { status, body } = await call('GET', '/alerts');
+    assert.deepEqual([status, body.data.silences.length], [200, before]);
+  });
+
+  // The last one: what it silences stays so.
+  test('odd requests are answered in the one form, and none is a fault of the monitor', async () => {
+    await tryOddRequests(service.url, key, 500);
+    await tryMalformedRequests(service.url, '/silences');
+    const silence = await sendRaw(
+      service.url,
+      requestBytes('DELETE', `/silences/${'s'.repeat(201)}`, { authorization: `Bearer ${key}` }),
+    );
+    assertAnswer(silence, 'DELETE', 'a long id');
+    assert.equal(silence?.status, 414);
+  });
 });
 
-suite('secrets of the monitor', { timeout: 60_000 }, () => {
+/** A monitor with nothing to watch, and a state file of a version before. */
+async function bareMonitor(state?: object) {
+  const folder = await mkdtemp(join(tmpdir(), 'trunkline-monitor-bare-'));
+  if (state) await writeFile(join(folder, 'state.json'), JSON.stringify(state));
+  const lifetime = createLifetime(() => undefined);
+  const key = 'a-key-of-more-than-twenty-characters';
+  const settings: MonitorSettings = {
+    ...{
+      host: '127.0.0.1',
+      corsOrigins: [],
+      port: 0,
+      folder,
+      key,
+      haproxies: [],
+      services: [],
+      doors: [],
+      bouncers: [],
+      disks: [],
+      heartbeat: false,
+      trustedProxies: [],
+    },
+    routes: { log: 'info', slack: 'info', webhook: 'info', email: 'info', pagerduty: 'info' },
+    ...{ slackWebhookUrl: undefined, pagerDutyKey: undefined, pagerDutyUrl: '', webhookUrl: undefined },
+    ...{ webhookSecret: undefined, smtpUrl: undefined, emailFrom: undefined, emailTo: [] },
+    ...{ runbookUrl: undefined, pollIntervalMs: 60_000 },
+  };
+  let aheadMs = 0;
+  const clock = { ...systemClock, now: () => systemClock.now() + aheadMs };
+  const service = await startService(
+    definition,
+    { settings, clock, random: Math.random, logger: createLogger('test', 'silent') },
+    lifetime,
+  );
+  return {
+    get: (path: string, bearer = key) =>
+      fetch(service.url + path, { headers: { authorization: `Bearer ${bearer}` } }),
+    setClock: (ms: number) => {
+      aheadMs = ms;
+    },
+    stop: async () => {
+      await lifetime.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+test('requests without the key count against the limit of their address, by no wall clock', async () => {
+  const monitor = await bareMonitor();
+  const statuses = new Map<number, number>();
+  let last: Response | undefined;
+  for (let n = 0; n < REQUESTS_PER_MINUTE + 5; n++) {
+    last = await monitor.get('/alerts', 'wrong');
+    await last.arrayBuffer();
+    statuses.set(last.status, (statuses.get(last.status) ?? 0) + 1);
+  }
+  assert.deepEqual(
+    [...statuses],
+    [
+      [401, REQUESTS_PER_MINUTE],
+      [429, 5],
+    ],
+  );
+  assert.equal((await monitor.get('/alerts')).status, 429, 'nobody finds the key by trying');
+  monitor.setClock(-10 * 86_400_000);
+  const refused = await monitor.get('/alerts');
+  assert.ok(Number(refused.headers.get('retry-after')) <= 60, String(refused.headers.get('retry-after')));
+  await monitor.stop();
+});
+
+test('a silence without a sensible end, as versions before took it, is loaded, shown, and can be ended', async () => {
+  const { state } = await readStateFile(join(tmpdir(), 'no such file'), 0);
+  const silence = { match: { rule: 'PostgresDown' }, by: 'ann', reason: 'x' };
+  const untils = [8.64e15, 8.64e15 + 5_000];
+  const silences = untils.map((until, n) => ({ ...silence, id: `s${n}`, until }));
+  const monitor = await bareMonitor({
+    ...state,
+    alerts: { ...state.alerts, silences },
+    saved_at: Date.now(),
+  });
+  const answer = await monitor.get('/alerts');
+  assert.equal(answer.status, 200);
+  const { data } = (await answer.json()) as { data: { silences: { until: string }[] } };
+  assert.deepEqual(
+    data.silences.map(({ until }) => until.slice(0, 11)),
+    ['+275760-09-', '+275760-09-'],
+  );
+  await monitor.stop();
+});
+
+suite('secrets of the monitor', { timeout: HANG_LIMIT_MS }, () => {
   test('none is in the log, the API or a command, whatever fails', async () => {
     const data = await mkdtemp(join(tmpdir(), 'trunkline-monitor-secrets-'));
     const secrets = { page: 'hush-page', path: 'hush-path', hook: 'hush-hook', mail: 'hush-mail' };
@@ -259,10 +407,12 @@ suite('secrets of the monitor', { timeout: 60_000 }, () => {
           const headers = { authorization: `Bearer ${key}` };
           return (await fetch(url + path, { headers })).text();
         }),
-        ...[['status'], ['status', '--json'], ['alerts', 'test', '--json']].map(async (words) => {
-          const { out, err } = await runCommand([...words, '--url', url], env);
-          return out + err;
-        }),
+        ...[['status'], ['status', '--json'], ['alerts', 'list'], ['alerts', 'test', '--json']].map(
+          async (words) => {
+            const { out, err } = await runCommand([...words, '--url', url], env);
+            return out + err;
+          },
+        ),
       ]);
       command.child.kill('SIGTERM');
       const { out, err } = await command.ended;

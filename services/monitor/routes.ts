@@ -1,28 +1,32 @@
 /** The monitor's API: alerts, silences, the picture of the system. All of it wants the monitor's key. */
-import { Readable } from 'node:stream';
-import rateLimit from '@fastify/rate-limit';
-import type { FastifyReply } from 'fastify';
+import { elapsed, failures, NO_QUERY } from '#platform/http/answers.ts';
+import { clientOf } from '#platform/http/client_address.ts';
+import { createEventStreams } from '#platform/http/event_stream.ts';
+import { createRateLimit, tellRate } from '#platform/http/rate_limit.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { type Alert as AlertRecord, type Silence as SilenceRecord, silencedBy } from './alerts.ts';
+import { createShareBound } from '#platform/resilience/share_bound.ts';
+import { isPrintable } from '#platform/telemetry/printable.ts';
+import type { Alert as AlertRecord, Silence as SilenceRecord } from './alert_book.ts';
 import {
   Acknowledgement,
   type Alert,
   AlertAnswer,
   AlertParams,
   AlertsAnswer,
-  failures,
   NewSilence,
   SilenceAnswer,
   SilenceParams,
   TestAnswer,
   TopologyAnswer,
-  Words,
 } from './contract.ts';
 import { monitorError } from './errors.ts';
+import { silencedBy } from './excuses.ts';
 import { labelsOf } from './measure.ts';
 import type { Monitor } from './monitor.ts';
-import { RULES, runbookAnchor, SEVERITIES } from './rules.ts';
+import { SEVERITIES } from './rule.ts';
+import { RULES, runbookAnchor } from './rules.ts';
+import { readSilenceEnd } from './silence_end.ts';
 
 export interface RoutesNeeds {
   readonly monitor: Monitor;
@@ -36,53 +40,29 @@ export interface RoutesNeeds {
 export const EVENT_INTERVAL_MS = 1_000;
 /** How long `alerts test` waits for each channel. */
 export const TEST_LIMIT_MS = 15_000;
-const REQUESTS_PER_MINUTE = 600;
+export const REQUESTS_PER_MINUTE = 600;
 const MINUTE_MS = 60_000;
 /** Silences that hold at once. */
 const SILENCE_LIMIT = 200;
 
-const NOTHING = { type: 'object', additionalProperties: false, properties: {} } as const;
-const secured = { tags: ['monitor'], security: [{ bearer: [] as string[] }], querystring: NOTHING };
+const secured = { tags: ['monitor'], security: [{ bearer: [] as string[] }], querystring: NO_QUERY };
 
 export async function monitorRoutes(server: Server, needs: RoutesNeeds): Promise<void> {
-  healthRoutes(server, needs.monitor);
   await server.register(async (plugin) => {
     const api = plugin as unknown as Server;
-    // By address, before the key is looked at: nobody tries out keys here.
-    await api.register(rateLimit, {
-      max: REQUESTS_PER_MINUTE,
-      timeWindow: MINUTE_MS,
-      errorResponseBuilder: (_request, { ttl }) => monitorError('rate_limited', { retryAfterS: ttl / 1_000 }),
-    });
-    api.addHook('onRequest', async (request) => {
+    const ofAddress = createRateLimit({ max: REQUESTS_PER_MINUTE, windowMs: MINUTE_MS, clock: needs.clock });
+    api.addHook('onRequest', async (request, reply) => {
+      // Before the key is looked at: nobody tries out keys here.
+      const rate = ofAddress(clientOf(request));
+      tellRate(reply, rate);
+      if (!rate.allowed) {
+        const message = 'Too many requests from this address';
+        throw monitorError('rate_limited', { message, retryAfterS: rate.endsInMs / 1_000 });
+      }
       if (!needs.isKey(request.headers.authorization)) throw monitorError('unauthorized');
     });
     alertRoutes(api, needs);
     topologyRoute(api, needs);
-  });
-}
-
-function healthRoutes(server: Server, monitor: Monitor): void {
-  const schema = (summary: string) => ({
-    tags: ['health'],
-    summary,
-    security: [],
-    response: { 200: Words, ...failures(503) },
-  });
-  server.get('/health/live', { schema: schema('The process answers') }, async () => {
-    return { success: true as const, status: 'live' };
-  });
-  server.get('/health/ready', { schema: schema('The system has been looked at') }, async () => {
-    if (monitor.topology.at === null) throw monitorError('unavailable', { message: 'No poll has ended yet' });
-    return { success: true as const, status: 'ready' };
-  });
-  server.get('/health', { schema: schema('The monitor in words') }, async () => {
-    const firing = Object.values(monitor.state.alerts.active).filter((alert) => alert.state === 'firing');
-    const waiting = monitor.state.deliveries.length;
-    return {
-      success: true as const,
-      status: `${firing.length} alerts active, ${waiting} waiting to be sent`,
-    };
   });
 }
 
@@ -142,6 +122,7 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
     },
     async (request, reply) => {
       const { by, note = '' } = request.body;
+      requirePrintable({ by, note });
       const { id } = request.params;
       const alert = Object.values(state.alerts.active).find((one) => one.id === id && one.state === 'firing');
       if (!alert) throw monitorError('no_alert', { message: `No active alert is called ${id}` });
@@ -176,16 +157,14 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
     },
     async (request, reply) => {
       const { match, until, by, reason } = request.body;
-      const leftMs = Date.parse(until) - clock.now();
-      if (!/(?:Z|[+-]\d\d:\d\d)$/i.test(until) || Number.isNaN(leftMs)) {
-        throw monitorError('bad_silence', { message: '`until` must be an instant of RFC 3339 with a zone' });
-      }
-      if (leftMs <= 0) throw monitorError('bad_silence');
+      requirePrintable({ by, reason });
+      const end = readSilenceEnd(until, clock.now());
+      if (end.kind === 'bad') throw monitorError('bad_silence', { message: end.reason });
       const fault = matchFault(match);
       if (fault !== undefined) throw monitorError('bad_silence', { message: fault });
       if (state.alerts.silences.length >= SILENCE_LIMIT) throw monitorError('too_many_silences');
       state.alerts.count++;
-      const silence = { id: `s${state.alerts.count}`, match, by, reason, until: time.now() + leftMs };
+      const silence = { id: `s${state.alerts.count}`, match, by, reason, until: time.now() + end.inMs };
       state.alerts.silences.push(silence);
       await monitor.save();
       return { success: true as const, data: shownSilence(silence), duration_ms: elapsed(reply) };
@@ -230,7 +209,7 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
         message: 'this is a test: alerts reach you this way',
         details: ['Nothing is wrong.'],
         keys: [],
-        runbook: 'heartbeat',
+        runbook: 'test',
       });
       const data = await Promise.all(
         ids.map(async (id) => {
@@ -248,6 +227,14 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
   );
 }
 
+/** @throws ApiError 400 for words that would not be read as they are written; the schema refuses control characters. */
+function requirePrintable(words: Readonly<Record<string, string>>): void {
+  const [field] = Object.entries(words).find(([, text]) => !isPrintable(text)) ?? [];
+  if (field === undefined) return;
+  const message = `Body field \`${field}\` has characters that turn the order of text, or that nobody sees`;
+  throw monitorError('bad_request', { message, fields: { fields: [field] } });
+}
+
 /** Why no alert can ever match: a typing error would keep nothing still, and be noticed at night. */
 function matchFault({ rule: name, severity, ...labels }: Record<string, string>): string | undefined {
   const rules = RULES.filter((rule) => name === undefined || rule.name === name);
@@ -260,7 +247,15 @@ function matchFault({ rule: name, severity, ...labels }: Record<string, string>)
   return unknown && `No such alert has a label ${unknown}: ${['rule', 'severity', ...known].join(', ')}`;
 }
 
+/** The monitor has one key for all who look. */
+export const STREAMS_OF_ADDRESS = 10;
+const STREAMS_IN_ALL = 50;
+const STREAM_RETRY_S = 10;
+
 function topologyRoute(api: Server, { monitor, clock, stopping }: RoutesNeeds): void {
+  const current = () => monitor.topology;
+  const streams = createEventStreams({ intervalMs: EVENT_INTERVAL_MS, current, clock, stopping });
+  const open = createShareBound({ perShare: STREAMS_OF_ADDRESS, inAll: STREAMS_IN_ALL });
   api.get(
     '/topology',
     {
@@ -274,24 +269,15 @@ function topologyRoute(api: Server, { monitor, clock, stopping }: RoutesNeeds): 
     },
     async (request, reply) => {
       if (request.headers.accept?.includes('text/event-stream')) {
-        return reply
-          .type('text/event-stream; charset=utf-8')
-          .header('cache-control', 'no-store')
-          .send(Readable.from(events(request.raw.socket)) as never);
+        const entry = open.enter(clientOf(request));
+        if (!entry.entered) {
+          const message = `At most ${STREAMS_OF_ADDRESS} streams of events from one address at once, ${STREAMS_IN_ALL} in all`;
+          throw monitorError('rate_limited', { message, retryAfterS: STREAM_RETRY_S });
+        }
+        reply.raw.once('close', entry.leave);
+        return streams.open(reply) as never;
       }
       return { success: true as const, data: monitor.topology, duration_ms: elapsed(reply) };
     },
   );
-
-  async function* events(socket: { readonly destroyed: boolean }): AsyncGenerator<string> {
-    let sent: object | undefined;
-    while (!socket.destroyed && !stopping.aborted) {
-      const { topology } = monitor;
-      if (topology !== sent) yield `data: ${JSON.stringify(topology)}\n\n`;
-      sent = topology;
-      await clock.sleep(EVENT_INTERVAL_MS, stopping).catch(() => undefined);
-    }
-  }
 }
-
-const elapsed = (reply: FastifyReply): number => Math.round(reply.elapsedTime * 10) / 10;

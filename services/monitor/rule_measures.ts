@@ -69,3 +69,12 @@ export const highest = (metric: string, by: readonly string[], ...where: Where):
   by,
   where,
 });
+/**
+ * Of the sessions that a HAProxy process takes, the share that it has. All doors together: each may be half empty while
+ * the process is full. A door without a limit of its own has that of the process, so the greatest is the process'.
+ */
+export const haproxyFilled: Measure = {
+  kind: 'ratio',
+  of: { kind: 'last', aggregate: 'sum', metric: 'haproxy_frontend_current_sessions', by: ['instance'] },
+  to: highest('haproxy_frontend_limit_sessions', ['instance']),
+};

@@ -20,6 +20,7 @@ const OTHER_ANCHORS = [
   'statefiledamaged',
   'messagerefused',
   'heartbeat',
+  'test',
 ];
 
 const promtool = await run('promtool', ['--version']).then(
@@ -27,7 +28,7 @@ const promtool = await run('promtool', ['--version']).then(
   () => 'promtool is not installed (scripts/engines installs it with the package prometheus)',
 );
 
-test('the file for Prometheus is what the rules make: node scripts/monitoring.ts', () => {
+test('the file for Prometheus is what the rules make: node scripts/derived.ts', () => {
   assert.equal(readFileSync(`${FOLDER}/rules.yml`, 'utf8'), prometheusRules(RULES));
 });
 
@@ -61,7 +62,7 @@ test('names are used once, causes exist, and the words name labels that the figu
     const labels = labelsOf(rule.measure);
     for (const [, label] of `${rule.message} ${rule.recovery}`.matchAll(/\{(\w+)\}/g)) {
       assert.ok(
-        ['value', 'percent', 'gigabytes'].includes(label!) || labels.includes(label!),
+        ['value', 'percent', 'gigabytes', 'hours'].includes(label!) || labels.includes(label!),
         `${rule.name}: {${label}}`,
       );
     }

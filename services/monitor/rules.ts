@@ -1,67 +1,42 @@
 /**
  * The rules: what is watched, from when on it is an alert, and what is said then. This one table serves the monitor
- * and Prometheus (infrastructure/monitoring/rules.yml is written from it: scripts/monitoring.ts).
+ * and Prometheus (infrastructure/monitoring/rules.yml is written from it: scripts/derived.ts).
  *
- * {label} in a message is the label of the figure; {value} the figure itself, {percent} and {gigabytes} so written.
+ * {label} in a message is the label of the figure; {value} the figure itself, {percent}, {gigabytes} and {hours} so written.
  */
-import type { Measure } from './measure.ts';
+import { BACKUP_RULES } from './backup_rules.ts';
+import { DISK_RULES } from './disk_rules.ts';
+import { keeperRules } from './keeper_rules.ts';
+import { poolRules } from './pool_rules.ts';
+import type { Cause, Rule } from './rule.ts';
 import {
   bouncerSessions,
   bouncerStatus,
   bouncersUp,
+  haproxyFilled,
   highest,
   LEADER_PROXY,
-  OF_CLIENTS,
   postgresUp,
   REPLICAS_PROXY,
   rate,
   takenOut,
 } from './rule_measures.ts';
-
-/** How bad: critical — somebody gets up; warning — somebody looks today; info — good to know. */
-export const SEVERITIES = ['info', 'warning', 'critical'] as const;
-export type Severity = (typeof SEVERITIES)[number];
-
-/**
- * A rule that another is a consequence of, where the labels that both have are equal. `ofAll`: only while it holds of
- * every part that it watches, as one HAProxy of two that is DOWN excuses nothing.
- */
-export type Cause = string | { readonly ofAll: string };
-
-export type Rule = {
-  readonly name: string;
-  readonly severity: Severity;
-  /** Who is spoken of: the first words of the alert. */
-  readonly title: string;
-  readonly message: string;
-  readonly recovery: string;
-  readonly measure: Measure;
-  /** It must hold for so long without a break. */
-  readonly forS: number;
-  /** And only while this is above the given figure, with the same labels. */
-  readonly and?: { readonly measure: Measure; readonly above: number };
-  /** What the figures come from: while that is silent, an alert stays as it is. */
-  readonly source: 'haproxy' | 'service' | 'monitor';
-  /** Rules of which this one is only a consequence: while one of them is an alert, this one is not announced. */
-  readonly causedBy?: readonly Cause[];
-  /** Where this is above 0 at the end, with the same labels, the part did not get well: other words are said. */
-  readonly unless?: { readonly measure: Measure; readonly words: string };
-} & ({ readonly above: number; readonly below?: never } | { readonly below: number; readonly above?: never });
+import { serviceRules } from './service_rules.ts';
+import { sourceRules } from './source_rules.ts';
 
 /** max_client_conn of one PgBouncer, infrastructure/pgbouncer/pgbouncer.ini (a test holds them together). */
 export const BOUNCER_CLIENTS = 6_200;
 const FULL_SHARE = 0.8;
-const WINDOW_S = 120;
 const SHORT_WINDOW_S = 60;
 
-const requests = rate('http_request_duration_seconds_count', ['service'], WINDOW_S, OF_CLIENTS);
 const TIER_GONE: readonly Cause[] = [{ ofAll: 'HaproxyDown' }, 'NoBouncer', 'NoPrimary'];
+/** Of what services see of it: while the part that is gone is not told of, its door is. */
+const DATABASE_GONE: readonly Cause[] = [...TIER_GONE, 'DoorSilent'];
 
 const pgbouncer = { title: 'PgBouncer Alert', source: 'haproxy' } as const;
 const tier = { title: 'PostgreSQL Tier Alert', source: 'haproxy' } as const;
 const haproxy = { title: 'HAProxy Alert', source: 'haproxy' } as const;
 const postgres = { title: 'PostgreSQL Alert', source: 'haproxy' } as const;
-const service = { title: 'Service Alert', source: 'service' } as const;
 const monitor = { title: 'Monitor Alert', source: 'monitor' } as const;
 
 export const RULES: readonly Rule[] = [
@@ -99,6 +74,10 @@ export const RULES: readonly Rule[] = [
     measure: bouncersUp,
     below: 1,
     forS: 0,
+    saidBy: [
+      { of: { proxy: 'bouncers' }, by: 'DoorSilent', where: { door: 'writes' } },
+      { of: { proxy: 'read_bouncers' }, by: 'DoorSilent', where: { door: 'reads' } },
+    ],
   },
   {
     ...tier,
@@ -182,18 +161,7 @@ export const RULES: readonly Rule[] = [
     severity: 'warning',
     message: '{instance} holds {percent} of the sessions that it takes in all',
     recovery: '{instance} has room again',
-    // All doors together: each may be half empty while the process is full. A door without a limit of its own has that
-    // of the process, so the greatest is the process'.
-    measure: {
-      kind: 'ratio',
-      of: {
-        kind: 'last',
-        aggregate: 'sum',
-        metric: 'haproxy_frontend_current_sessions',
-        by: ['instance'],
-      },
-      to: highest('haproxy_frontend_limit_sessions', ['instance']),
-    },
+    measure: haproxyFilled,
     above: FULL_SHARE,
     forS: 10,
   },
@@ -228,6 +196,23 @@ export const RULES: readonly Rule[] = [
     measure: postgresUp(LEADER_PROXY, ['proxy']),
     below: 1,
     forS: 0,
+    // Of a PostgreSQL that hangs, HAProxy learns later than who asks through the door.
+    saidBy: [{ of: {}, by: 'DoorSilent', where: { door: 'writes' } }],
+  },
+  {
+    ...postgres,
+    source: 'monitor',
+    name: 'DoorSilent',
+    severity: 'critical',
+    message: '{door} get no answer, for {value} s now',
+    recovery: '{door} are answered again',
+    measure: highest('monitor_door_silent_seconds', ['door']),
+    // A question is asked every 2 s, and has 1.75 s.
+    above: 4,
+    forS: 0,
+    causedBy: TIER_GONE,
+    // A frozen process takes three of four connections with it, since bouncers go through HAProxy, too, until it is killed.
+    saidBy: [{ of: {}, by: 'HaproxyDown', where: {}, withinS: 20 }],
   },
   {
     ...postgres,
@@ -238,129 +223,26 @@ export const RULES: readonly Rule[] = [
     measure: postgresUp(`${LEADER_PROXY}|${REPLICAS_PROXY}`, ['server']),
     below: 1,
     forS: 10,
+    // Told half a minute after there is a primary again, where the lost one has not come back.
+    causedBy: ['NoPrimary', 'DoorSilent'],
   },
   {
+    ...postgres,
+    source: 'service',
     name: 'ReplicaLag',
     severity: 'warning',
-    title: 'PostgreSQL Alert',
     message: '{server} is {value} s behind its primary, as {service} sees it',
     recovery: '{server} has caught up',
     measure: highest('replica_lag_seconds', ['service', 'server']),
     above: 30,
     forS: 30,
-    source: 'service',
   },
-  // ---- services
-  {
-    name: 'ServiceDown',
-    severity: 'critical',
-    title: 'Service Alert',
-    message: '{service} is DOWN: it does not answer',
-    recovery: '{service} is back UP',
-    measure: highest('up', ['service'], ['job', '=', 'trunkline']),
-    below: 1,
-    forS: 20,
-    source: 'monitor',
-  },
-  {
-    name: 'ServiceNotReady',
-    severity: 'critical',
-    title: 'Service Alert',
-    message: '{service} is not ready: requests are not served',
-    recovery: '{service} is ready again',
-    measure: highest('monitor_service_ready', ['service']),
-    below: 1,
-    forS: 20,
-    source: 'monitor',
-    causedBy: ['ServiceDown', ...TIER_GONE],
-  },
-  {
-    ...service,
-    name: 'ErrorRate',
-    severity: 'critical',
-    message: '{service}: {percent} of the requests end in a 5xx',
-    recovery: '{service}: requests succeed again',
-    measure: {
-      kind: 'ratio',
-      of: rate(
-        'http_request_duration_seconds_count',
-        ['service'],
-        WINDOW_S,
-        ['status', '=~', '5..'],
-        OF_CLIENTS,
-      ),
-      to: requests,
-    },
-    above: 0.05,
-    // One failure among three requests is no rate.
-    and: { measure: requests, above: 0.2 },
-    forS: 60,
-    causedBy: ['ServiceNotReady', 'BreakerOpen', ...TIER_GONE],
-  },
-  {
-    ...service,
-    name: 'SlowAnswers',
-    severity: 'warning',
-    message: '{service}: one request in a hundred takes longer than {value} s',
-    recovery: '{service}: answers are fast again',
-    measure: {
-      kind: 'quantile',
-      quantile: 0.99,
-      metric: 'http_request_duration_seconds',
-      where: [OF_CLIENTS],
-      by: ['service'],
-      windowS: WINDOW_S,
-    },
-    above: 2.5,
-    forS: 120,
-    causedBy: ['ServiceNotReady', 'BreakerOpen', ...TIER_GONE],
-  },
-  {
-    ...service,
-    name: 'QueueWait',
-    severity: 'warning',
-    message: '{service}: a request has waited {value} s for {server}',
-    recovery: '{service}: the queue for {server} is short again',
-    measure: highest('request_queue_oldest_wait_seconds', ['service', 'server']),
-    above: 1,
-    forS: 30,
-    causedBy: ['BreakerOpen', ...TIER_GONE],
-  },
-  {
-    ...service,
-    name: 'BreakerOpen',
-    severity: 'critical',
-    message: '{service}: the circuit breaker of {server} is open',
-    recovery: '{service}: the circuit breaker of {server} lets requests through again',
-    measure: highest(
-      'circuit_breaker_state',
-      ['service', 'server'],
-      ['state', '=~', 'OPEN|HELD_OPEN|HALF_OPEN'],
-    ),
-    above: 0,
-    forS: 0,
-    causedBy: TIER_GONE,
-  },
-  {
-    ...service,
-    name: 'EventLoopDelay',
-    severity: 'warning',
-    message: '{service}: the event loop is held up for {value} s',
-    recovery: '{service}: the event loop is free again',
-    measure: highest('nodejs_eventloop_lag_p99_seconds', ['service']),
-    above: 0.25,
-    forS: 60,
-  },
-  {
-    ...service,
-    name: 'MemoryHigh',
-    severity: 'warning',
-    message: '{service} takes {gigabytes} of memory',
-    recovery: '{service} takes less memory again',
-    measure: highest('process_resident_memory_bytes', ['service']),
-    above: 1_500_000_000,
-    forS: 300,
-  },
+  ...serviceRules(DATABASE_GONE),
+  ...poolRules(DATABASE_GONE),
+  ...keeperRules(TIER_GONE),
+  ...sourceRules(TIER_GONE),
+  ...BACKUP_RULES,
+  ...DISK_RULES,
   // ---- the monitor itself
   {
     ...monitor,

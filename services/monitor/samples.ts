@@ -42,15 +42,19 @@ export function labelKey(labels: Labels): string {
   return key;
 }
 
-/** @param keepMs how far back rates may look */
-export function createHistory(keepMs: number): History {
+/**
+ * @param keepMs how far back rates may look
+ * @param longer metrics that are kept for longer, milliseconds
+ */
+export function createHistory(keepMs: number, longer: ReadonlyMap<string, number> = new Map()): History {
   const metrics = new Map<string, Map<string, Series>>();
   let latest = 0;
 
   function forget(): void {
-    for (const series of metrics.values()) {
+    for (const [metric, series] of metrics) {
+      const from = latest - (longer.get(metric) ?? keepMs);
       for (const [key, { points }] of series) {
-        const kept = points.findIndex(([at]) => at >= latest - keepMs);
+        const kept = points.findIndex(([at]) => at >= from);
         if (kept < 0) series.delete(key);
         else points.splice(0, kept);
       }

@@ -1,4 +1,5 @@
 /** Reads whether a service is ready, and its figures. */
+import { askOutside } from '#platform/http/outside.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { splitCredentials } from './credentials.ts';
 import { withLimit } from './read_limit.ts';
@@ -6,6 +7,9 @@ import type { Sample } from './samples.ts';
 
 /** Time for each of the two answers. */
 export const SERVICE_TIMEOUT_MS = 3_000;
+
+/** Figures of a service; those of the calls service take some 100 kB. */
+const FIGURES_LIMIT_BYTES = 8 * 1024 * 1024;
 
 export interface ServiceSource {
   readonly name: string;
@@ -34,8 +38,8 @@ export async function readService(
   const get = (path: string) =>
     withLimit(clock, SERVICE_TIMEOUT_MS, path, async (signal) => {
       const { url, headers } = splitCredentials(source.url);
-      const answer = await fetch(new URL(path, url), { headers, signal, redirect: 'error' });
-      return { ok: answer.ok, status: answer.status, text: await answer.text() };
+      const address = new URL(path, url);
+      return askOutside(address, { headers, signal, limitBytes: FIGURES_LIMIT_BYTES, longer: 'refuse' });
     });
   const [ready, metrics] = await Promise.allSettled([get('/health/ready'), get('/metrics')]);
   const faults = [ready, metrics].flatMap((answer) =>

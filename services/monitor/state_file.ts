@@ -3,9 +3,11 @@
  * a change of state and the alerts that tell of it are written together, a kill at any moment loses neither; a kill
  * between sending and recording sends once more (see deliveries.ts).
  */
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type AlertBook, emptyBook } from './alerts.ts';
+import { makeOwnFolder, readOwnFile } from '#platform/lifecycle/own_files.ts';
+import type { AlertBook } from './alert_book.ts';
+import { emptyBook } from './alerts.ts';
 import type { Delivery } from './deliveries.ts';
 import { emptyOutageBook, type OutageBook } from './outages.ts';
 import { stateFault } from './state_schema.ts';
@@ -31,6 +33,9 @@ export const emptyState = (): MonitorState => ({
   notices: 0,
 });
 
+/** Alerts, silences and what waits for a channel are bounded: this is more than they can come to. */
+const MAX_STATE_BYTES = 64 * 1024 * 1024;
+
 export interface ReadState {
   readonly state: MonitorState;
   /** When it was written, steady milliseconds; 0: never. */
@@ -46,7 +51,7 @@ export interface ReadState {
  */
 export async function readStateFile(path: string, now: number): Promise<ReadState> {
   try {
-    const read: unknown = JSON.parse(await readFile(path, 'utf8'));
+    const read: unknown = JSON.parse(await readOwnFile(path, { maxBytes: MAX_STATE_BYTES }));
     const fault = stateFault(read);
     if (fault !== undefined) throw new Error(fault);
     const { saved_at, ...state } = read as MonitorState & { saved_at: number };
@@ -77,7 +82,7 @@ export function createStateFile(path: string): StateFile {
 
   async function write(body: string, savedAt: number): Promise<void> {
     if (body === written) return;
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeOwnFolder(dirname(path));
     const draft = `${path}.new`;
     try {
       const file = await open(draft, 'w', 0o600);

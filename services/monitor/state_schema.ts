@@ -5,7 +5,7 @@
 import { Type } from 'typebox';
 import { Errors } from 'typebox/value';
 import { NOTICE_KINDS } from './notice.ts';
-import { SEVERITIES } from './rules.ts';
+import { SEVERITIES } from './rule.ts';
 
 /** The last instant that a Date can be. */
 const LAST_INSTANT_MS = 8.64e15;
@@ -39,7 +39,8 @@ const Silence = Type.Object({
   match: Labels,
   by: Type.String(),
   reason: Type.String(),
-  until: Instant,
+  // Versions before took ends that no Date can be.
+  until: Type.Number(),
 });
 
 const Notice = Type.Object({

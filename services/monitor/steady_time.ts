@@ -12,9 +12,16 @@ export interface SteadyTime {
   stamp(steady: number): string;
 }
 
+/** The first and the last instant that a Date can be. */
+const LAST_INSTANT_MS = 8.64e15;
+
+/** What no Date can be (a silence of a version before may end so late) is shown as the last instant that one can be. */
+const shown = (ms: number): string =>
+  new Date(Math.min(LAST_INSTANT_MS, Math.max(-LAST_INSTANT_MS, ms))).toISOString();
+
 /** @param notBefore the newest time of an earlier run: steady time does not begin before it */
 export function createSteadyTime(clock: Clock, notBefore = 0): SteadyTime {
   const origin = Math.max(clock.now(), notBefore) - clock.monotonic();
   const now = () => Math.round(origin + clock.monotonic());
-  return { now, stamp: (steady) => new Date(clock.now() - (now() - steady)).toISOString() };
+  return { now, stamp: (steady) => shown(clock.now() - (now() - steady)) };
 }

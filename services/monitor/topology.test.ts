@@ -35,11 +35,19 @@ const calls = (done: number, failed: number): ServiceReading => ({
   fault: '',
 });
 const stamp = (steady: number) => new Date(steady).toISOString();
+/** Nobody tells of disks. */
+const NO_DISKS = { disks: [], fullInS: new Map<string, number>(), keepers: [], lease: undefined };
 const START = Date.UTC(2026, 0, 1);
 
 test('roles, states and since when; a node is one part, its role what it serves', () => {
   const picture = createTopology();
-  const { parts } = picture.update({ haproxies: [door('h1', LINES)], services: [], now: START, stamp });
+  const { parts } = picture.update({
+    haproxies: [door('h1', LINES)],
+    services: [],
+    ...NO_DISKS,
+    now: START,
+    stamp,
+  });
   assert.deepEqual(
     parts.map(({ id, role, state, connections }) => [id, role, state, connections]),
     [
@@ -49,6 +57,8 @@ test('roles, states and since when; a node is one part, its role what it serves'
       ['bouncers/pgb2', 'bouncer', 'DOWN', 0],
       ['node1', 'primary', 'UP', 4],
       ['node2', 'replica', 'UP', 3],
+      ['disk/node1', 'disk', 'UNKNOWN', null],
+      ['disk/node2', 'disk', 'UNKNOWN', null],
     ],
   );
   assert.equal(parts.find(({ id }) => id === 'bouncers/pgb2')?.since, stamp(START - 30_000));
@@ -60,6 +70,7 @@ test('roles, states and since when; a node is one part, its role what it serves'
       ),
     ],
     services: [],
+    ...NO_DISKS,
     now: START + 10_000,
     stamp,
   });
@@ -68,26 +79,34 @@ test('roles, states and since when; a node is one part, its role what it serves'
 
 test('while no HAProxy answers, what stands behind it is not known', () => {
   const picture = createTopology();
-  picture.update({ haproxies: [door('h1', LINES)], services: [], now: START, stamp });
+  picture.update({ haproxies: [door('h1', LINES)], services: [], ...NO_DISKS, now: START, stamp });
   const { parts } = picture.update({
     haproxies: [door('h1', undefined)],
     services: [],
+    ...NO_DISKS,
     now: START + 1,
     stamp,
   });
   assert.deepEqual(
     parts.map(({ state }) => state),
-    ['UP', 'DOWN', 'UNKNOWN', 'UNKNOWN', 'UNKNOWN', 'UNKNOWN'],
+    ['UP', 'DOWN', ...Array<string>(6).fill('UNKNOWN')],
   );
 });
 
 test('edges: rates and errors since the poll before; none where nobody counts', () => {
   const picture = createTopology();
   const more = LINES.map((line) => line.replace('pgb1,4,2,10', 'pgb1,4,2,30'));
-  picture.update({ haproxies: [door('h1', LINES)], services: [calls(100, 0)], now: START, stamp });
+  picture.update({
+    haproxies: [door('h1', LINES)],
+    services: [calls(100, 0)],
+    ...NO_DISKS,
+    now: START,
+    stamp,
+  });
   const one = picture.update({
     haproxies: [door('h1', more)],
     services: [calls(150, 5)],
+    ...NO_DISKS,
     now: START + 10_000,
     stamp,
   });
@@ -100,6 +119,7 @@ test('edges: rates and errors since the poll before; none where nobody counts', 
   const two = picture.update({
     haproxies: [door('h1', more), door('h2', more)],
     services: [calls(150, 5)],
+    ...NO_DISKS,
     now: START + 20_000,
     stamp,
   });
@@ -116,6 +136,7 @@ test('without HAProxy, databases are shown as services see them', () => {
   const { parts, edges } = createTopology().update({
     haproxies: [],
     services: [calls(1, 0)],
+    ...NO_DISKS,
     now: START,
     stamp,
   });
@@ -124,7 +145,69 @@ test('without HAProxy, databases are shown as services see them', () => {
     [
       ['calls', 'service', 'UP'],
       ['calls:primary', 'primary', 'UP'],
+      ['disk/primary', 'disk', 'UNKNOWN'],
     ],
   );
   assert.ok(edges.some(({ from, to }) => from === 'calls' && to === 'calls:primary'));
+});
+
+/** A service that follows a source, as its figures tell. */
+const follows = (state: string, behind: number, silentS: number | null, rows: number): ServiceReading => ({
+  ...calls(1, 0),
+  samples: [
+    ...['following', 'waiting', 'failing', 'left'].map((one) =>
+      sample('followed_source_state', { source: '/srv/drop', state: one }, Number(one === state)),
+    ),
+    sample('followed_source_bytes_behind', { source: '/srv/drop' }, behind),
+    sample('followed_source_rows', { source: '/srv/drop' }, rows),
+    ...(silentS === null
+      ? []
+      : [sample('followed_source_silence_seconds', { source: '/srv/drop' }, silentS)]),
+  ],
+});
+
+test('what a service follows is a part each, with its state, its lag and since when nothing came', () => {
+  for (const [state, shown] of [
+    ['following', 'UP'],
+    ['waiting', 'NOT_READY'],
+    ['failing', 'DOWN'],
+    ['left', 'UNKNOWN'],
+    // What a later version may tell.
+    ['resting', 'UNKNOWN'],
+  ] as const) {
+    const service = follows(state, 120, 7.4, 3);
+    if (state === 'resting')
+      (service.samples as unknown[]).push(sample('followed_source_state', { source: '/srv/drop', state }, 1));
+    const { parts } = createTopology().update({
+      haproxies: [],
+      services: [service],
+      ...NO_DISKS,
+      now: START,
+      stamp,
+    });
+    assert.deepEqual(
+      parts
+        .filter(({ role }) => role === 'source')
+        .map(({ id, name, state: is, detail }) => [id, name, is, detail]),
+      [['calls:/srv/drop', '/srv/drop', shown, `${state}, 120 bytes behind, last row 7 s ago`]],
+    );
+  }
+  const quiet = createTopology().update({
+    ...{ haproxies: [], services: [follows('waiting', 0, null, 0)], ...NO_DISKS, now: START, stamp },
+  });
+  assert.match(
+    quiet.parts.find(({ role }) => role === 'source')!.detail,
+    /waiting, 0 bytes behind, no row yet/,
+  );
+});
+
+test('an edge leads from a source to its service, with the rows that came since the poll before', () => {
+  const picture = createTopology();
+  const update = (rows: number, now: number) =>
+    picture
+      .update({ haproxies: [], services: [follows('following', 0, 1, rows)], ...NO_DISKS, now, stamp })
+      .edges.find(({ via }) => via === 'rows')!;
+  const first = update(100, START);
+  assert.deepEqual([first.from, first.to, first.rate_per_s], ['calls:/srv/drop', 'calls', null]);
+  assert.equal(update(350, START + 10_000).rate_per_s, 25);
 });

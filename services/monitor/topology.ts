@@ -1,49 +1,35 @@
 /** Every part of the system and the edges between them, as the last poll saw them: what a live diagram is drawn from. */
+import { type BackupReading, backupPart } from './backup_reader.ts';
+import type { DiskReading } from './disk_reader.ts';
 import { isServer, type StatsRow, stateOf } from './haproxy_csv.ts';
 import type { HaproxyReading } from './haproxy_reader.ts';
+import type { KeeperReading, LeaseReading } from './keepers.ts';
 import { isPool, leaderOf } from './outages.ts';
 import { REPLICAS_PROXY } from './rule_measures.ts';
 import type { ServiceReading } from './service_reader.ts';
-import { databaseParts, serviceEdges, serviceParts } from './topology_services.ts';
-
-export const PART_STATES = ['UP', 'DOWN', 'MAINT', 'DRAIN', 'NOT_READY', 'UNKNOWN'] as const;
-export type PartState = (typeof PART_STATES)[number];
-
-export interface Part {
-  readonly id: string;
-  readonly name: string;
-  readonly role: 'monitor' | 'service' | 'haproxy' | 'bouncer' | 'primary' | 'replica' | 'postgres';
-  readonly state: PartState;
-  /** RFC 3339: since when, as far as the monitor knows. */
-  readonly since: string;
-  /** Connections or sessions now; null where that is not known. */
-  readonly connections: number | null;
-  /** What is behind the state, in words. */
-  readonly detail: string;
-}
-
-export interface Edge {
-  readonly from: string;
-  readonly to: string;
-  /** What goes over it: a proxy of HAProxy, or `health` for the monitor's own questions. */
-  readonly via: string;
-  /** New sessions a second in the last second; null where nobody counts them. */
-  readonly rate_per_s: number | null;
-  /** Failed connects and answers a second since the poll before. */
-  readonly errors_per_s: number | null;
-  readonly connections: number | null;
-}
-
-export interface Topology {
-  /** RFC 3339; null before the first poll. */
-  readonly at: string | null;
-  readonly parts: readonly Part[];
-  readonly edges: readonly Edge[];
-}
+import { diskParts } from './topology_disks.ts';
+import { keeperEdges, keeperParts } from './topology_keepers.ts';
+import type { Edge, Part, PartState, Seen, Topology } from './topology_parts.ts';
+import {
+  databaseParts,
+  serviceEdges,
+  serviceParts,
+  sourceEdges,
+  sourceParts,
+  switchParts,
+} from './topology_services.ts';
 
 export interface TopologyInput {
   readonly haproxies: readonly HaproxyReading[];
   readonly services: readonly ServiceReading[];
+  readonly disks: readonly DiskReading[];
+  /** undefined: nobody says where back-ups are. */
+  readonly backup?: BackupReading | undefined;
+  /** Seconds until a disk is full, by the key of its labels `instance` and `mountpoint`. */
+  readonly fullInS: ReadonlyMap<string, number>;
+  readonly keepers: readonly KeeperReading[];
+  /** undefined: there is none to watch. */
+  readonly lease: LeaseReading | undefined;
   /** Steady milliseconds. */
   readonly now: number;
   readonly stamp: (steady: number) => string;
@@ -53,9 +39,6 @@ export interface TopologyKeeper {
   update(input: TopologyInput): Topology;
 }
 
-/** A part before it is known since when it is so; `changedAt` as its source says, steady milliseconds. */
-export type Seen = Omit<Part, 'since'> & { readonly changedAt?: number };
-
 /** Keeps since when each part is as it is, and the counters that error rates are made of. */
 export function createTopology(): TopologyKeeper {
   const since = new Map<string, { state: PartState; at: number }>();
@@ -64,14 +47,23 @@ export function createTopology(): TopologyKeeper {
   let lastAt = 0;
 
   return {
-    update: ({ haproxies, services, now, stamp }) => {
+    update: ({ haproxies, services, disks, backup, fullInS, keepers, lease, now, stamp }) => {
       const answered = haproxies.some(({ rows }) => rows !== undefined);
       // Nobody tells of them now: they are not gone, they are not known.
       servers = answered
         ? serverParts(haproxies, now)
         : servers.map((part) => ({ ...part, state: 'UNKNOWN', connections: null, detail: '' }));
       const behind = haproxies.length > 0 ? servers : databaseParts(services);
-      const seen = [...serviceParts(services), ...haproxyParts(haproxies), ...behind];
+      const seen = [
+        ...sourceParts(services),
+        ...switchParts(services),
+        ...serviceParts(services),
+        ...haproxyParts(haproxies),
+        ...behind,
+        ...keeperParts(keepers, lease),
+        ...diskParts(disks, fullInS, nodesOf(behind, haproxies.length > 0 || disks.length === 0)),
+        ...(backup ? [backupPart(backup)] : []),
+      ];
       const parts: Part[] = seen.map(({ changedAt, ...part }) => {
         const known = since.get(part.id);
         const at = known?.state === part.state ? known.at : known ? now : (changedAt ?? now);
@@ -91,6 +83,8 @@ export function createTopology(): TopologyKeeper {
           const unknown = { rate_per_s: null, errors_per_s: null, connections: null };
           return { from: 'monitor', to: source.name, via: 'health', ...unknown };
         }),
+        ...keeperEdges(keepers),
+        ...sourceEdges(services, perS),
         ...serviceEdges(services, names, perS),
         ...haproxies.flatMap((reading) => haproxyEdges(reading, perS)),
       ];
@@ -110,6 +104,10 @@ export function createTopology(): TopologyKeeper {
     },
   };
 }
+
+/** Servers that have a disk. Without HAProxy they bear the names that services have for them, not those of the nodes. */
+const nodesOf = (parts: readonly Seen[], areNodes: boolean): string[] =>
+  areNodes ? [...new Set(parts.filter(({ role }) => role !== 'bouncer').map(({ name }) => name))] : [];
 
 /** A node is one part, whatever proxies it stands in; a bouncer is one in each proxy. */
 const partId = (row: StatsRow): string => (isPool(row) ? `${row.proxy}/${row.server}` : row.server);

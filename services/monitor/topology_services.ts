@@ -1,10 +1,16 @@
 /** The services' side of the picture: themselves, the database servers that they name, and what goes between. */
 import type { Sample } from './samples.ts';
 import type { ServiceReading } from './service_reader.ts';
-import type { Edge, Seen } from './topology.ts';
+import type { Edge, PartState, Seen } from './topology_parts.ts';
 
 /** Figures that the picture needs of a service, beside those of the rules. */
-export const PICTURE_METRICS = ['database_healthy', 'database_work_seconds_count', 'request_queue_running'];
+export const PICTURE_METRICS = [
+  ...['database_healthy', 'database_work_seconds_count', 'request_queue_running'],
+  ...['followed_source_state', 'followed_source_bytes_behind', 'followed_source_silence_seconds'],
+  ...['followed_source_rows', 'files_wait_for_room'],
+  ...['source_rows_per_minute', 'source_silence_seconds', 'source_silence_limit_seconds'],
+  ...['source_set_aside_recent', 'source_refused_recent'],
+];
 
 export function serviceParts(services: readonly ServiceReading[]): Seen[] {
   return services.map(({ source, up, ready, fault }) => ({
@@ -16,6 +22,86 @@ export function serviceParts(services: readonly ServiceReading[]): Seen[] {
     detail: fault,
   }));
 }
+
+const SOURCE_STATES: Readonly<Record<string, PartState>> = {
+  following: 'UP',
+  failing: 'DOWN',
+  waiting: 'NOT_READY',
+  left: 'UNKNOWN',
+};
+
+/** Files and folders that services follow, each with its lag. */
+export function sourceParts(services: readonly ServiceReading[]): Seen[] {
+  return services.flatMap((service) =>
+    sourcesOf(service).map(({ source, state }) => {
+      const behind = figure(service, 'followed_source_bytes_behind', { source }) ?? 0;
+      const silentS = figure(service, 'followed_source_silence_seconds', { source });
+      const isFull = state === 'waiting' && figure(service, 'files_wait_for_room', {}) === 1;
+      const how = isFull ? 'waiting for room on the disk of the primary' : state;
+      const heard = silentS === null ? 'no row yet' : `last row ${Math.round(silentS)} s ago`;
+      return {
+        id: sourceId(service, source),
+        name: source,
+        role: 'source',
+        state: SOURCE_STATES[state] ?? 'UNKNOWN',
+        connections: null,
+        detail: `${how}, ${behind} bytes behind, ${heard}`,
+      };
+    }),
+  );
+}
+
+/** Switches that post, or whose files are imported. */
+export function switchParts(services: readonly ServiceReading[]): Seen[] {
+  return services.flatMap((service) =>
+    service.samples
+      .filter(({ name }) => name === 'source_rows_per_minute')
+      .map(({ labels, value }): Seen => {
+        const source = labels.source ?? '';
+        const of = (metric: string) => figure(service, metric, { source });
+        const [silentS, limitS] = [of('source_silence_seconds'), of('source_silence_limit_seconds')];
+        const isSilent = silentS !== null && limitS !== null && silentS > limitS;
+        const [aside, refused] = [of('source_set_aside_recent') ?? 0, of('source_refused_recent') ?? 0];
+        const heard = silentS === null ? 'never heard' : `last row ${Math.round(silentS)} s ago`;
+        const trouble = aside + refused > 0 ? `, ${aside} set aside and ${refused} refused lately` : '';
+        return {
+          id: sourceId(service, source),
+          name: source,
+          role: 'source',
+          state: isSilent ? 'DOWN' : silentS === null ? 'UNKNOWN' : 'UP',
+          connections: null,
+          detail: `${value.toFixed(1)} rows a minute, ${heard}${trouble}`,
+        };
+      }),
+  );
+}
+
+/** Rows that come from them. */
+export function sourceEdges(
+  services: readonly ServiceReading[],
+  perS: (key: string, total: number) => number | null,
+): Edge[] {
+  return services.flatMap((service) =>
+    sourcesOf(service).map(({ source }) => ({
+      from: sourceId(service, source),
+      to: service.source.name,
+      via: 'rows',
+      rate_per_s: perS(
+        `${sourceId(service, source)} rows`,
+        figure(service, 'followed_source_rows', { source }) ?? 0,
+      ),
+      errors_per_s: null,
+      connections: null,
+    })),
+  );
+}
+
+const sourceId = ({ source }: ServiceReading, path: string): string => `${source.name}:${path}`;
+
+const sourcesOf = ({ samples }: ServiceReading): { source: string; state: string }[] =>
+  samples
+    .filter(({ name, value }) => name === 'followed_source_state' && value === 1)
+    .map(({ labels }) => ({ source: labels.source ?? '', state: labels.state ?? '' }));
 
 /** Database servers as services see them, for systems where no HAProxy tells of them. */
 export function databaseParts(services: readonly ServiceReading[]): Seen[] {

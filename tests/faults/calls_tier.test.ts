@@ -9,11 +9,11 @@ import { leaderOf } from '#engines/cluster/patroni.ts';
 import { freezeFamily, postmasterOf, signal, until } from '#engines/cluster/processes.ts';
 import { waitFor, whatIsMissing } from '#engines/cluster/readiness.ts';
 import { findTier } from '#engines/cluster/tier.ts';
-import { migrate } from '#platform/database/migrate.ts';
+import { migrateAll } from '#platform/database/migrate.ts';
 import { createPool } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { importDemo } from '#services/calls/demo.ts';
-import { callsMigrations } from '#services/calls/schema.ts';
+import { SCHEMAS } from '#system';
 import { testApi } from '#tests/calls_api.ts';
 import { clusterSkip, makeTestCluster } from '#tests/cluster.ts';
 import { ask, assertWhole, type Got, summary } from '#tests/load.ts';
@@ -42,12 +42,12 @@ suite('the calls service on the tier', { skip, timeout: 300_000 }, async () => {
   if (skip) return;
   const cluster = await makeTestCluster();
   after(() => cluster.destroy());
-  await cluster.command('cluster', 'up', '--detach', '--port-base', String(cluster.portBase));
+  await cluster.up();
   const tier = await findTier(cluster.data);
   const url = tier.writeUrl;
   const pool = createPool({ url, applicationName: 'test', size: 5, onIdleError: () => undefined });
   after(() => pool.end());
-  await migrate(pool, callsMigrations);
+  await migrateAll(pool, SCHEMAS);
   await importDemo(pool, Date.now());
   const api = await testApi(
     { connectionLifetimeMs: LIFETIME_MS, poolSize: POOL_SIZE },
@@ -167,7 +167,7 @@ suite('the calls service on the tier', { skip, timeout: 300_000 }, async () => {
     const { primary, replicas } = await byRole();
     const [killed, other] = replicas as [Node, Node];
     const isDown = async () => {
-      const rows = (await Promise.all(tier.layout.haproxies.map(statistics))).flat();
+      const rows = (await Promise.all(tier.layout.haproxies.map((haproxy) => statistics(haproxy)))).flat();
       const views = rows.filter(({ proxy, server }) => proxy === 'replicas' && server === killed.name);
       return !views.some(isUp);
     };

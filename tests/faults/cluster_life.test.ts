@@ -58,7 +58,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     cluster = await makeTestCluster();
   });
   after(() => cluster?.destroy());
-  const up = () => cluster.command('cluster', 'up', '--detach', '--port-base', String(cluster.portBase));
+  const up = () => cluster.up();
 
   /** A first start in the foreground, until it has said this. */
   async function starting(said: RegExp) {
@@ -103,7 +103,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     const { child, ended } = startCommand(words, {});
     assert.ok(await until(async () => (await readState(cluster.data)) !== undefined, GONE_LIMIT_MS));
     child.kill('SIGINT');
-    assert.equal((await ended).code, 1);
+    assert.equal((await ended).code, 130);
     assert.deepEqual(processesOf(cluster.data), []);
   });
 

@@ -2,18 +2,31 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { signal } from '#engines/cluster/processes.ts';
+import pg from 'pg';
+import { WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
+import { startSlowClient } from '#engines/cluster/drills/slow_client.ts';
+import { leaderOf } from '#engines/cluster/patroni.ts';
+import { familyOf, postmasterOf, signal } from '#engines/cluster/processes.ts';
+import { waitFor, whatIsMissing } from '#engines/cluster/readiness.ts';
 import { findTier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { pagerDutyChannel } from '#services/monitor/channels/pagerduty.ts';
 import { webhookChannel } from '#services/monitor/channels/webhook.ts';
+import { askThroughDoor } from '#services/monitor/door_question.ts';
 import { createMonitor, type Monitor, POLL_INTERVAL_MS } from '#services/monitor/monitor.ts';
-import { pagerDutyReceiver, ROUTING_KEY, WEBHOOK_SECRET, webhookReceiver } from '#tests/alert_receivers.ts';
+import { pagerDutyReceiver, ROUTING_KEY } from '#tests/alert_receivers.ts';
 import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
 import { eventually } from '#tests/monitor_tier.ts';
 
-suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 240_000 }, () => {
+/** Of infrastructure/pgbouncer/pgbouncer.ini, and how many there are. */
+const POOL_SIZE = 70;
+const READ_BOUNCERS = 2;
+const WHOLE_LIMIT_MS = 90_000;
+/** A rule without a `for`, and ten seconds. */
+const TOLD_LIMIT_MS = 14_000;
+
+suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 360_000 }, () => {
   let cluster: TestCluster;
   let monitor: Monitor;
   let hook: Awaited<ReturnType<typeof webhookReceiver>>;
@@ -24,9 +37,9 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 240_
 
   before(async () => {
     cluster = await makeTestCluster();
-    await cluster.command('cluster', 'up', '--detach', '--port-base', String(cluster.portBase));
+    await cluster.up();
     [hook, pager] = await Promise.all([webhookReceiver(), pagerDutyReceiver()]);
-    const { layout } = await findTier(cluster.data);
+    const { layout, secrets, writeUrl, readUrl } = await findTier(cluster.data);
     const secret = WEBHOOK_SECRET;
     const [from, runbookUrl] = ['info', undefined] as const;
     monitor = await createMonitor({
@@ -34,6 +47,17 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 240_
         return { name, pageUrl: `http://${host}:${statsPort}/stats`, socket };
       }),
       services: [],
+      doors: [
+        { name: 'writes', url: writeUrl },
+        { name: 'reads', url: readUrl },
+      ],
+      bouncers: layout.bouncers.map(({ name, host, port, upstream }) => ({
+        name,
+        door: upstream === 'leader' ? 'writes' : 'reads',
+        url: `postgresql://trunkline_stats:${secrets.bouncerStats}@${host}:${port}/pgbouncer`,
+      })),
+      disks: [],
+      askDoor: askThroughDoor,
       channels: [
         webhookChannel({ url: hook.url, secret, from, runbookUrl, clock: systemClock }),
         pagerDutyChannel({ url: pager.url, routingKey: ROUTING_KEY, from, source: 'test', runbookUrl }),
@@ -61,7 +85,14 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 240_
     assert.deepEqual(named('haproxy'), ['haproxy1', 'haproxy2']);
     assert.deepEqual(named('bouncer').toSorted(), ['pgb1', 'pgb2', 'pgb3', 'pgr1', 'pgr2']);
     assert.deepEqual([named('primary').length, named('replica').length], [1, 2]);
-    assert.deepEqual(new Set(parts.map(({ state }) => state)), new Set(['UP']));
+    const [disks, others] = [true, false].map((isDisk) =>
+      parts.filter(({ role }) => (role === 'disk') === isDisk),
+    );
+    assert.deepEqual(new Set(others!.map(({ state }) => state)), new Set(['UP']));
+    assert.ok(
+      disks!.every(({ state }) => state === 'UNKNOWN'),
+      'nobody tells this monitor of disks',
+    );
     assert.ok(edges.some(({ from, to }) => from === 'haproxy2' && to === 'bouncers/pgb2'));
     assert.deepEqual(hook.taken, []);
   });
@@ -89,5 +120,72 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 240_
       ],
     );
     assert.deepEqual([...hook.rejected, ...pager.rejected], []);
+  });
+
+  test('all connections of the reads held: told that clients wait, and told when they do no more', async () => {
+    const { readUrl } = await findTier(cluster.data);
+    const clients = Array.from({ length: POOL_SIZE * READ_BOUNCERS + 4 }, () => {
+      const client = new pg.Client({ connectionString: readUrl });
+      client.on('error', () => {});
+      return client;
+    });
+    await Promise.all(clients.map((client) => client.connect()));
+    // Longer than the limit, then they go by themselves; what waits behind them is cut off at the end.
+    const held = Promise.allSettled(clients.map((client) => client.query('SELECT pg_sleep(25)')));
+    const told = () => about('reads').map(({ kind, message }) => [kind, /waited/.test(message)]);
+    await eventually('the alert', async () => {
+      await monitor.poll();
+      return told().some(([kind, waited]) => kind === 'firing' && waited);
+    });
+    for (const client of clients) client.connection.stream.destroy();
+    await held;
+    await eventually('its end', async () => {
+      await monitor.poll();
+      return told().some(([kind]) => kind === 'resolved');
+    });
+  });
+
+  test('as many clients that take nothing: told that clients have waited, though they are cut within seconds', async () => {
+    const { readUrl } = await findTier(cluster.data);
+    const before = about('reads').length;
+    const told = () =>
+      about('reads')
+        .slice(before)
+        .filter(({ message }) => /wait/.test(message));
+    const slow = await Promise.all(
+      Array.from({ length: POOL_SIZE * READ_BOUNCERS }, () => startSlowClient(readUrl, 'nothing')),
+    );
+    try {
+      await eventually('the alert', () => told().some(({ kind }) => kind === 'firing'));
+      await eventually('its end', async () => {
+        await monitor.poll();
+        return told().some(({ kind }) => kind === 'resolved');
+      });
+    } finally {
+      for (const client of slow) client.close();
+    }
+  });
+
+  test('PostgreSQL of the primary dead behind a living Patroni: one critical notice that writes are not served', async (t) => {
+    const tier = await findTier(cluster.data);
+    const leader = (await leaderOf(tier.layout.nodes))!;
+    const before = hook.taken.length;
+    const since = () => hook.taken.slice(before);
+    const critical = () => since().filter(({ severity }) => severity === 'critical');
+    const killedAt = systemClock.monotonic();
+    // Patroni starts it again within seconds: it is killed each time, for as long as an outage takes to be told of.
+    const isTold = async () => {
+      const postmaster = postmasterOf(leader.folder);
+      if (postmaster) for (const pid of familyOf(postmaster.pid)) signal(pid, 'SIGKILL');
+      return critical().length > 0;
+    };
+    await eventually('a critical notice', isTold);
+    const toldMs = systemClock.monotonic() - killedAt;
+    t.diagnostic(`told ${(toldMs / 1_000).toFixed(1)} s after the kill`);
+    assert.ok(toldMs <= TOLD_LIMIT_MS, `told after ${toldMs} ms`);
+    await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
+    await eventually('its end', () => since().some(({ kind }) => kind === 'resolved'));
+    assert.equal(critical().filter(({ kind }) => kind === 'firing').length, 1, JSON.stringify(since()));
+    assert.match(critical()[0]!.message, /no node is the primary|writes get no answer/);
   });
 });

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, statfs, truncate, writeFile } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
+import { slackReceiver, WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { createFakeClock, type FakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
@@ -15,14 +16,7 @@ import { slackChannel } from '#services/monitor/channels/slack.ts';
 import { webhookChannel } from '#services/monitor/channels/webhook.ts';
 import { SEND_TIMEOUT_MS } from '#services/monitor/deliveries.ts';
 import { createMonitor, type Monitor } from '#services/monitor/monitor.ts';
-import {
-  mailReceiver,
-  pagerDutyReceiver,
-  ROUTING_KEY,
-  slackReceiver,
-  WEBHOOK_SECRET,
-  webhookReceiver,
-} from '#tests/alert_receivers.ts';
+import { mailReceiver, pagerDutyReceiver, ROUTING_KEY } from '#tests/alert_receivers.ts';
 import { startCommand } from '#tests/command.ts';
 import { type HaproxyPage, startHaproxyPage } from '#tests/haproxy_page.ts';
 import { eventually } from '#tests/monitor_tier.ts';
@@ -65,6 +59,10 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     createMonitor({
       haproxies: [{ name: 'haproxy1', pageUrl: page.url, socket: undefined }],
       services: [],
+      doors: [],
+      bouncers: [],
+      disks: [],
+      askDoor: () => Promise.reject(new Error('there is no door')),
       channels: channels(),
       stateFile: state,
       pollIntervalMs: POLL_MS,
@@ -355,7 +353,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     go(await open());
     await passUntil('what is told', () => hook.taken.length === 2);
     assert.deepEqual(said(), ['the state file was damaged: begun anew', 'pgb2 is DOWN']);
-    assert.match(hook.taken[0]!.details.join(), /EISDIR/);
+    assert.match(hook.taken[0]!.details.join(), /is a directory and no file/);
   });
 
   test('a damaged state file on a disk that is read-only: alerts go out, and both are told', async (t) => {

@@ -5,13 +5,6 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
-import { missingPrograms } from '#engines/cluster/programs.ts';
-import { systemClock } from '#platform/lifecycle/clock.ts';
-import { createLogger } from '#platform/telemetry/logger.ts';
-import type { Channel } from '#services/monitor/channels/channel.ts';
-import { slackChannel } from '#services/monitor/channels/slack.ts';
-import { webhookChannel } from '#services/monitor/channels/webhook.ts';
-import { createMonitor, type Monitor } from '#services/monitor/monitor.ts';
 import {
   type Receiver,
   type SlackMessage,
@@ -19,7 +12,14 @@ import {
   WEBHOOK_SECRET,
   type WebhookMessage,
   webhookReceiver,
-} from '#tests/alert_receivers.ts';
+} from '#engines/alert_receivers.ts';
+import { missingPrograms } from '#engines/cluster/programs.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { createLogger } from '#platform/telemetry/logger.ts';
+import type { Channel } from '#services/monitor/channels/channel.ts';
+import { slackChannel } from '#services/monitor/channels/slack.ts';
+import { webhookChannel } from '#services/monitor/channels/webhook.ts';
+import { createMonitor, type Monitor } from '#services/monitor/monitor.ts';
 import { eventually, type MonitorTier, startMonitorTier } from '#tests/monitor_tier.ts';
 
 const missing = missingPrograms();
@@ -52,6 +52,10 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     return createMonitor({
       haproxies: [tier.source],
       services: [],
+      doors: [],
+      bouncers: [],
+      disks: [],
+      askDoor: () => Promise.reject(new Error('there is no door')),
       channels,
       stateFile: join(folder, 'state.json'),
       pollIntervalMs: 500,

@@ -1,12 +1,21 @@
 /** The figures that the monitor's rules read are figures that a real service has, under those names and labels. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createMetricsParser } from '#services/monitor/exposition.ts';
 import { labelsOf, metricsOf } from '#services/monitor/measure.ts';
 import { RULES } from '#services/monitor/rules.ts';
 import { testApi } from '#tests/calls_api.ts';
+import { testDatabase } from '#tests/postgres.ts';
 
-const api = await testApi();
+const database = await testDatabase();
+// A source that another process follows, for longer than a week.
+await database.pool.query(
+  `INSERT INTO calls.followed_sources (machine, path, time_zone, holder, held_until, state, first_row_at, last_row_at)
+   VALUES ('m', '/var/log/Master.csv', 'UTC', 'host 1 2 3 4', now() + interval '1 hour', 'following',
+           now() - interval '8 days', now())`,
+);
+const api = await testApi({}, { database });
 
 /** Told by what asks, not by the service. */
 const ADDED_LABELS = ['service'];
@@ -15,7 +24,16 @@ test('each figure of a rule about services is in /metrics of the calls service, 
   const rules = RULES.filter(({ source }) => source === 'service');
   const wanted = new Set(rules.flatMap(({ measure }) => metricsOf(measure)));
   await api.get('/cdrs?i_account=1', await api.key('operator'));
-  const { text } = await api.get('/metrics', null);
+  // A switch with a record that is set aside, and then with a wrong key.
+  await api.post([{ account: 'nobody' }], await api.key('ingest'), '/cdrs?source=pbx1');
+  await api.post([], 'tl_wrong', '/cdrs?source=pbx1');
+  let { text } = await api.get('/metrics', null);
+  // Sources are asked for beside the start, and once in a while.
+  const awaited = ['followed_source_state', 'source_set_aside_recent', 'source_refused_recent'];
+  for (let tries = 0; tries < 200 && !awaited.every((name) => text.includes(`${name}{`)); tries++) {
+    await sleep(50);
+    ({ text } = await api.get('/metrics', null));
+  }
   const samples = createMetricsParser(wanted, {})(text);
   for (const { name, measure } of rules) {
     // The embedded database has no replica.

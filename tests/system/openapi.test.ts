@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import * as monitorSchemas from '#services/monitor/contract.ts';
 import { testApi } from '#tests/calls_api.ts';
 
 /** Machines' own routes, which are no part of the API. */
@@ -11,9 +12,11 @@ const api = await testApi();
 const { body: document } = await api.get('/openapi.json', null);
 
 test('every route of the code is in the document, and answers, errors and who may use it are told', () => {
-  const files = [...globSync('services/calls/api/routes_*.ts'), 'platform/http/server.ts'].filter(
-    (f) => !f.endsWith('.test.ts'),
-  );
+  const files = [
+    ...globSync('services/calls/api/routes_*.ts'),
+    ...globSync('platform/service/*.ts'),
+    'platform/http/server.ts',
+  ].filter((f) => !f.endsWith('.test.ts'));
   const routes = files.flatMap((file) =>
     [
       ...readFileSync(file, 'utf8').matchAll(
@@ -45,4 +48,35 @@ test('the document is OpenAPI 3.1, and the page to try it on is served', async (
   const page = await api.get('/docs/', null);
   assert.equal(page.status, 200);
   assert.match(page.text, /swagger-ui/);
+});
+
+/** Every `pattern` and patterned name in a schema, at any depth. */
+function patternsIn(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([name, inner]) => {
+    if (name === 'pattern' && typeof inner === 'string') return [inner];
+    if (name === 'patternProperties') return [...Object.keys(inner), ...patternsIn(inner)];
+    return patternsIn(inner);
+  });
+}
+
+test('patterns of schemas are such that the regular expressions of every language read them', () => {
+  const patterns = [...new Set([...patternsIn(document), ...patternsIn(monitorSchemas)])];
+  assert.ok(patterns.length >= 2);
+  for (const pattern of patterns) {
+    // Of escapes only those that ECMAScript, Python, Java, .NET, Go, Rust and PCRE have alike; no looking around.
+    const escapes = pattern.match(/\\./g) ?? [];
+    assert.deepEqual(
+      escapes.filter((one) => !/^\\[xdwsDWS.\\/*+?()[\]{}^$|-]$/.test(one)),
+      [],
+      pattern,
+    );
+    assert.doesNotMatch(pattern, /\(\?|[^ -~]/);
+    for (const flags of ['', 'u', 'v']) assert.ok(new RegExp(pattern, flags));
+  }
+  const [noControls] = patterns.filter((pattern) => pattern.includes('x00'));
+  for (const text of ['a', 'Z\u00fcrich \u{1f4a9}', '\u00a0', '~'])
+    assert.match(text, new RegExp(noControls!, 'u'));
+  for (const text of ['', 'a\0', '\x1b[2J', '\x7f', '\x85', 'a\nb'])
+    assert.doesNotMatch(text, new RegExp(noControls!, 'u'));
 });

@@ -1,4 +1,5 @@
 /** `trunkline serve calls` as a process: it stops as the reference says, whatever is under way. */
+
 import assert from 'node:assert/strict';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { after, afterEach, test } from 'node:test';
@@ -6,16 +7,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { until } from '#engines/cluster/processes.ts';
 import { STOP_STEP_LIMIT_MS } from '#platform/lifecycle/lifetime.ts';
-import { createKey } from '#services/calls/api/keys.ts';
 import { importDemo } from '#services/calls/demo.ts';
+import { THE_PROGRAM } from '#services/calls/store/audit.ts';
+import { createKey } from '#services/identity/keys.ts';
+import { keyPlaces } from '#system';
 import { type StartedCommand, startCommand } from '#tests/command.ts';
 import { ask, type Got } from '#tests/load.ts';
 import { testDatabase } from '#tests/postgres.ts';
 
 const LIMIT_MS = 30_000;
 const PAGE = '/cdrs?i_account=1&limit=5';
-/** What a shell shows for a process that a signal ended. */
-const ENDED_AT_ONCE = 130;
+/** What a shell shows for a process that SIGTERM ended. */
+const ENDED_AT_ONCE = 128 + 15;
 /** Longer than any of these tests. */
 const LONG_GRACE = { SHUTDOWN_GRACE_MS: '300000' };
 /** Copies of the account's sample, so that an export takes many batches. */
@@ -23,12 +26,16 @@ const COPIES = 40;
 
 const database = await testDatabase();
 await importDemo(database.pool, Date.now());
-const { key } = await createKey(database.pool, {
-  name: 'test',
-  scope: 'operator',
-  iAccount: null,
-  expiresAt: null,
-});
+const { key } = await createKey(
+  keyPlaces(database.pool),
+  {
+    name: 'test',
+    scope: 'operator',
+    iAccount: null,
+    expiresAt: null,
+  },
+  THE_PROGRAM,
+);
 const blocker = new pg.Client({ connectionString: database.url });
 blocker.on('error', () => undefined); // the database is dropped below it
 await blocker.connect();

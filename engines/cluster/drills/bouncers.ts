@@ -38,10 +38,14 @@ export const bouncerFreeze: Drill = {
   purpose: `SIGSTOP of ${VICTIM}: it accepts connections, and never answers`,
   promise: { mayFail: 'underway', writeSilenceMs: 1_000, readSilenceMs: 1_000, losableMs: 0 },
   run: async (context) => {
-    const { pid } = await context.tier.processOf(VICTIM);
+    const { tier } = context;
+    const { pid } = await tier.processOf(VICTIM);
+    // Or the supervisor would kill it as one that hangs.
+    await tier.hold(VICTIM);
     const frozen = freezeFamily(pid);
     return outage(context, `SIGSTOP of ${VICTIM} (pid ${pid})`, FREEZE_NOTICED_MS, async () => {
       for (const member of frozen) signal(member, 'SIGCONT');
+      await tier.release(VICTIM);
       context.say(`${VICTIM} goes on`);
     });
   },

@@ -51,6 +51,8 @@ export interface Drill {
   readonly promise: ClientPromise;
   /** Clients' connections are renewed this often; left out, they last. */
   readonly connectionLifetimeMs?: number;
+  /** Why it can't be rehearsed here; undefined where it can. Left out: it always can. */
+  readonly impossible?: (tier: Tier) => Promise<string | undefined>;
   run(context: DrillContext): Promise<DrillOutcome>;
 }
 

@@ -106,7 +106,10 @@ export async function removeLoad(tier: Tier): Promise<void> {
 }
 
 /** The acknowledged writes that are not in the database. */
-export async function lostWrites(tier: Tier, report: LoadReport): Promise<AcknowledgedWrite[]> {
+export async function lostWrites(
+  tier: Tier,
+  report: Pick<LoadReport, 'acknowledged'>,
+): Promise<AcknowledgedWrite[]> {
   const kept = new Set<string>();
   await onLeader(tier, async (client) => {
     const rows = await client.query<{ writer: number; number: number }>(
@@ -117,7 +120,9 @@ export async function lostWrites(tier: Tier, report: LoadReport): Promise<Acknow
   return report.acknowledged.filter((write) => !kept.has(`${write.writer}/${write.number}`));
 }
 
-const onLeader = <T>(tier: Tier, work: (client: pg.Client) => Promise<T>) => onUrl(tier.writeUrl, work);
+/** By the door for writes. */
+export const onLeader = <T>(tier: Tier, work: (client: pg.Client) => Promise<T>) =>
+  onUrl(tier.writeUrl, work);
 
 async function onUrl<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_LIMIT_MS });
@@ -166,7 +171,7 @@ export function startLoad(options: LoadOptions): Load {
     const connection = createConnection(
       client.kind === 'write' ? tier.writeUrl : tier.readUrl,
       clock,
-      options,
+      options.connectionLifetimeMs,
     );
     for (let number = 0; !stopping; number++) {
       const startedAt = clock.monotonic();
@@ -237,7 +242,8 @@ function createGap(clock: Clock): { note(now: number): void; longestMs(): number
   };
 }
 
-interface Connection {
+/** A client's connection, made where it is needed. */
+export interface Connection {
   /** @throws Error; the connection is thrown away then, and the next request makes a new one */
   ask(sql: string, parameters?: unknown[]): Promise<pg.QueryResult>;
   close(): void;
@@ -248,7 +254,11 @@ interface Connection {
  * once it could meet the second cut: where a replica becomes primary, each HAProxy process ends its connections to it in
  * its own moment, some 20 ms apart.
  */
-async function readWithOneRetry(connection: Connection, clock: Clock, onRetry: () => void): Promise<void> {
+export async function readWithOneRetry(
+  connection: Connection,
+  clock: Clock,
+  onRetry: () => void,
+): Promise<void> {
   const sql = 'SELECT count(*) FROM (SELECT FROM drill.written LIMIT 10) AS few';
   try {
     await connection.ask(sql);
@@ -259,7 +269,8 @@ async function readWithOneRetry(connection: Connection, clock: Clock, onRetry: (
   }
 }
 
-function createConnection(url: string, clock: Clock, options: LoadOptions): Connection {
+/** @param lifetimeMs it is renewed after so long, less up to half of it at random; left out, it lasts */
+export function createConnection(url: string, clock: Clock, lifetimeMs?: number): Connection {
   let client: pg.Client | undefined;
   let renewAt = Number.POSITIVE_INFINITY;
 
@@ -286,8 +297,7 @@ function createConnection(url: string, clock: Clock, options: LoadOptions): Conn
           });
           client.on('error', () => {});
           await client.connect();
-          const lifetime = options.connectionLifetimeMs;
-          if (lifetime) renewAt = clock.monotonic() + lifetime * (0.5 + Math.random() / 2);
+          if (lifetimeMs) renewAt = clock.monotonic() + lifetimeMs * (0.5 + Math.random() / 2);
         }
         return await client.query(sql, parameters);
       } catch (error) {

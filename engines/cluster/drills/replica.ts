@@ -31,6 +31,8 @@ export const replicaLag: Drill = {
     const postmaster = postmasterOf(replica.folder);
     const replayer = postmaster && replayerOf(postmaster);
     if (!replayer) throw new Error(`no process replays WAL in ${replica.folder}`);
+    // Should this process be killed, the supervisor lets it replay again.
+    await tier.hold(replica.name);
     signal(replayer, 'SIGSTOP');
     let outMs = Number.POSITIVE_INFINITY;
     let brokenAt: number;
@@ -42,6 +44,7 @@ export const replicaLag: Drill = {
       await clock.sleep(AWAY_MS);
     } finally {
       signal(replayer, 'SIGCONT');
+      await tier.release(replica.name);
       say(`${replica.name} replays again`);
     }
     const backMs = await wait(() => watch.server('replicas', replica.name) === 'up', BACK_LIMIT_MS);

@@ -5,9 +5,9 @@ import type { AcknowledgedWrite, KindReport, LoadReport } from './load.ts';
 export interface ClientPromise {
   /**
    * Which requests may fail: `none`; those `underway` when the part is lost, until it is routed around; or also
-   * `writes` that come while there is no primary.
+   * `writes` that come while there is no primary; `any`: the drill says itself when none may.
    */
-  readonly mayFail: 'none' | 'underway' | 'writes';
+  readonly mayFail: 'none' | 'underway' | 'writes' | 'any';
   /** The longest time in which no write, no read at all is answered. */
   readonly writeSilenceMs: number;
   readonly readSilenceMs: number;
@@ -18,10 +18,10 @@ export interface ClientPromise {
 /** One thing promised, and what was measured. */
 export interface Finding {
   /**
-   * A missed `time` may be a machine that was busy just then; failed `requests`, lost `writes` and `parts` that were not
-   * touched are not.
+   * A missed `time` may be a machine that was busy just then; failed `requests`, lost `writes`, `parts` that were not
+   * touched and what the monitor did not tell, or told without a reason (`telling`), are not.
    */
-  readonly about: 'time' | 'requests' | 'writes' | 'parts';
+  readonly about: 'time' | 'requests' | 'writes' | 'parts' | 'telling';
   readonly promise: string;
   readonly measured: string;
   readonly kept: boolean;
@@ -41,21 +41,21 @@ const ON_THE_WAY_MS = 200;
 export function judge(evidence: Evidence): Finding[] {
   const { promise, report } = evidence;
   return [
-    failures(evidence),
+    ...(promise.mayFail === 'any' ? [] : [failures(evidence, promise.mayFail)]),
     silence('write', report.write, promise.writeSilenceMs),
     silence('read', report.read, promise.readSilenceMs),
     losses(evidence),
   ];
 }
 
-function failures({ promise, outcome, report }: Evidence): Finding {
+function failures({ outcome, report }: Evidence, mayFail: Exclude<ClientPromise['mayFail'], 'any'>): Finding {
   const reads = report.failures.filter((failure) => failure.kind === 'read');
   const later = report.failures.filter((failure) => failure.startedAt >= outcome.routedAroundAt);
   const [wrong, text] = {
     none: [report.failures, 'no request fails'],
     underway: [later, 'no request fails that starts after the part is routed around'],
     writes: [reads, 'no read fails (after its one retry)'],
-  }[promise.mayFail] as [typeof report.failures, string];
+  }[mayFail] as [typeof report.failures, string];
   const example = wrong[0] ? `, such as: ${wrong[0].message}` : '';
   return {
     about: 'requests',

@@ -1,5 +1,5 @@
 /**
- * Rows as CSV records (RFC 4180: commas, CRLF), written straight from PostgreSQL's bytes. A file's header is its writer's
+ * Rows as CSV records (RFC 4180: commas or another separator, CRLF), written straight from PostgreSQL's bytes. A file's header is its writer's
  * affair, and a large file is many queries.
  *
  * A value is written as the text that PostgreSQL makes of it, by the rules of csv_cell.ts, an instant in binary form as RFC 3339;
@@ -35,6 +35,10 @@ export interface CsvOptions {
   readonly keep?: readonly string[];
   /** Columns with rules of their own, by name. */
   readonly rules?: Readonly<Record<string, CellRules>>;
+  /** Between two cells, of ASCII; a comma unless told. */
+  readonly separator?: string;
+  /** How many columns, from the first, are written: those behind are read for `keep` alone. All unless told. */
+  readonly cells?: number;
 }
 
 export interface CsvFacts {
@@ -52,19 +56,20 @@ export interface CsvFacts {
 export function csvReading(query: RowQuery, out: ByteOutput, options: CsvOptions = {}): Reading<CsvFacts> {
   const begin = out.at;
   const lastRow = createLastRow(options.keep ?? []);
+  const separator = (options.separator ?? ',').charCodeAt(0);
   let columns: readonly RuledColumn[] = [];
   let count = 0;
   return {
     query,
     sink: {
       columns(described) {
-        columns = ruledColumns(described, options.rules);
+        columns = ruledColumns(described, options.rules).slice(0, options.cells);
         lastRow.columns(described);
         out.at = begin;
         count = 0;
       },
       row(view, at, end) {
-        writeRecord(out, columns, view, at, end);
+        writeRecord(out, columns, separator, view, at, end);
         lastRow.row(view, at);
         count++;
       },
@@ -90,13 +95,13 @@ function ruledColumns(
   }));
 }
 
-const COMMA = 0x2c;
 const CR_LF = 0x0d0a;
 
 /** Appends a row, which lies in `from` between `at` and `end` (see RowSink). */
 function writeRecord(
   out: ByteOutput,
   columns: readonly RuledColumn[],
+  separator: number,
   from: DataView<ArrayBuffer>,
   at: number,
   end: number,
@@ -105,7 +110,7 @@ function writeRecord(
   reserve(out, room);
   let valueAt = at + 2;
   for (let i = 0; i < columns.length; i++) {
-    if (i > 0) out.view.setUint8(out.at++, COMMA);
+    if (i > 0) out.view.setUint8(out.at++, separator);
     const length = from.getInt32(valueAt);
     valueAt += 4;
     if (length < 0) continue;

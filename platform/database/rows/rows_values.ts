@@ -3,8 +3,6 @@
 import type { Reading, RowQuery } from '../row_stream.ts';
 import type { Statement } from '../statement.ts';
 import { typeParsers } from '../types.ts';
-import { textAt } from './byte_output.ts';
-import type { Column } from './row_columns.ts';
 
 /**
  * All rows of a statement, as Session.rows gives them.
@@ -14,30 +12,48 @@ export function valuesReading<Row>(
   { sql, parameters }: Statement<Row> | Pick<RowQuery, 'sql' | 'parameters'>,
   everyday = false,
 ): Reading<readonly Row[]> {
-  let columns: readonly Column[] = [];
+  let readers: readonly ColumnReader[] = [];
   let rows: Row[] = [];
+  /** The rows of what has come through the socket lie in one piece of memory. */
+  let piece: DataView<ArrayBuffer> | undefined;
+  let bytes = Buffer.alloc(0);
   return {
     query: { sql, parameters, everyday },
     sink: {
       columns(described) {
-        columns = described;
+        readers = described.map(({ name, type }) => ({ name, read: typeParsers.getTypeParser(type) }));
         rows = [];
       },
       row(view, at) {
-        rows.push(readRow(columns, view, at) as Row);
+        if (view !== piece) {
+          piece = view;
+          bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+        }
+        rows.push(readRow(readers, view, bytes, at) as Row);
       },
     },
     answer: () => rows,
   };
 }
 
-function readRow(columns: readonly Column[], view: DataView<ArrayBuffer>, at: number): object {
+interface ColumnReader {
+  readonly name: string;
+  readonly read: (text: string) => unknown;
+}
+
+/** @param bytes of the view */
+function readRow(
+  readers: readonly ColumnReader[],
+  view: DataView<ArrayBuffer>,
+  bytes: Buffer,
+  at: number,
+): object {
   const row: Record<string, unknown> = {};
   let valueAt = at + 2;
-  for (const { name, type } of columns) {
+  for (const { name, read } of readers) {
     const length = view.getInt32(valueAt);
     valueAt += 4;
-    row[name] = length < 0 ? null : typeParsers.getTypeParser(type)(textAt(view, valueAt, length));
+    row[name] = length < 0 ? null : read(bytes.toString('utf8', valueAt, valueAt + length));
     valueAt += Math.max(0, length);
   }
   return row;

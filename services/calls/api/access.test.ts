@@ -92,9 +92,19 @@ const TABLE: Row[] = [
   { route: 'GET /cdrs', ask: (key, i) => api.get(`/cdrs?i_account=${i}`, key), expect: reading },
   { route: 'GET /cdrs/{i_cdr}', ask: (key, i) => api.get(`/cdrs/${iCdrOf.get(i)}`, key), expect: reading },
   {
+    route: 'GET /cdrs/{i_cdr}/legs',
+    ask: (key, i) => api.get(`/cdrs/${iCdrOf.get(i)}/legs`, key),
+    expect: reading,
+  },
+  {
     route: 'GET /consumption',
     ask: (key, i) => api.get(`/consumption?i_account=${i}`, key),
     expect: reading,
+  },
+  {
+    route: 'GET /accounts',
+    ask: (key) => api.get('/accounts', key),
+    expect: { ...reading, customer: all(200) },
   },
   {
     route: 'POST /cdrs',
@@ -113,6 +123,14 @@ const TABLE: Row[] = [
       ),
     expect: writing,
   },
+  { route: 'GET /imports', ask: (key) => api.get('/imports', key), expect: operating },
+  { route: 'GET /imports/{i_import}', ask: (key) => api.get('/imports/1', key), expect: operating },
+  {
+    route: 'POST /imports/{i_import}/undo',
+    ask: (key) => api.post({ dry_run: true }, key, '/imports/1/undo'),
+    expect: operating,
+  },
+  { route: 'GET /sources', ask: (key) => api.get('/sources', key), expect: operating },
   { route: 'GET /monitoring', ask: (key) => api.get('/monitoring', key), expect: operating },
   {
     route: 'POST /monitoring/breaker',
@@ -235,4 +253,7 @@ test('no browser of another origin is let in unless its origin is configured', a
   assert.notEqual(stranger.headers.get('access-control-allow-origin'), 'https://evil.example');
   const answered = await configured.get('/cdrs', keys.customer, { origin: 'https://console.example.com' });
   assert.equal(answered.headers.get('access-control-allow-origin'), 'https://console.example.com');
+  const readable = answered.headers.get('access-control-expose-headers')!.split(', ');
+  for (const name of ['content-disposition', 'retry-after', 'x-ratelimit-limit', 'x-ratelimit-remaining'])
+    assert.ok(readable.includes(name), name);
 });

@@ -1,20 +1,62 @@
-/** The account of a request, as far as its caller may see it. */
-import type { Session } from '#platform/database/session.ts';
-import { callsError } from '../errors.ts';
-import { type VisibleAccount, visibleAccount } from '../store/accounts.ts';
-import { boundOf, type Caller } from './caller.ts';
+/** The accounts of a request, as far as its caller may see them. */
 
-/** @throws noAccount */
-export async function findAccount(
-  session: Session,
-  iAccount: number,
-  caller: Caller,
-): Promise<VisibleAccount> {
-  const account = await session.row(visibleAccount(iAccount, boundOf(caller)));
-  if (!account) throw noAccount(iAccount);
-  return account;
+import type { Caller } from '#platform/access/caller.ts';
+import type { Session } from '#platform/database/session.ts';
+import type { Statement } from '#platform/database/statement.ts';
+import { callsError } from '../errors.ts';
+import {
+  everyAccount,
+  type TreeAccount,
+  type VisibleAccount,
+  visibleAccount,
+  visibleTree,
+} from '../store/accounts.ts';
+import type { ZoneAccounts } from '../store/usage.ts';
+import { boundOf } from '../visibility.ts';
+
+/** Whose calls are asked for. */
+export interface AccountsAsked {
+  /** null: everybody's, asked for by one who may see them. */
+  readonly iAccount: number | null;
+  /** With all accounts below it. */
+  readonly children: boolean;
 }
 
+export interface FoundAccounts {
+  /** The one that is asked for, whose zone and country count. */
+  readonly account: VisibleAccount;
+  /** It and all below it, where those are asked for; undefined: it alone. */
+  readonly tree?: readonly TreeAccount[];
+}
+
+/** The statement that finds the account that is asked for. */
+export const accountAsked = (iAccount: number | null, caller: Caller): Statement<VisibleAccount> =>
+  iAccount === null ? everyAccount() : visibleAccount(iAccount, boundOf(caller));
+
+/** @throws noAccount */
+export async function findAccounts(
+  session: Session,
+  { iAccount, children }: AccountsAsked,
+  caller: Caller,
+): Promise<FoundAccounts> {
+  if (!children || iAccount === null) {
+    const account = await session.row(accountAsked(iAccount, caller));
+    if (!account) throw noAccount(iAccount);
+    return { account };
+  }
+  const tree = await session.rows(visibleTree(iAccount, boundOf(caller)));
+  const account = tree.find((one) => one.i_account === iAccount);
+  if (!account) throw noAccount(iAccount);
+  return { account, tree };
+}
+
+/** Accounts put together by the zone that their days are of. */
+export const byZone = (accounts: readonly Pick<TreeAccount, 'i_account' | 'time_zone'>[]): ZoneAccounts[] =>
+  [...Map.groupBy(accounts, ({ time_zone }) => time_zone)].map(([timeZone, ofZone]) => ({
+    iAccounts: ofZone.map(({ i_account }) => i_account),
+    timeZone,
+  }));
+
 /** The same for an account of somebody else and one that does not exist. */
-export const noAccount = (iAccount: number) =>
+export const noAccount = (iAccount: number | null) =>
   callsError('not_found', { message: `There is no account ${iAccount}` });

@@ -1,16 +1,20 @@
 /** Keys, tokens and rate limits, as a client meets them. */
+
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
+import { KEY_CACHE_MS } from '#platform/access/authenticator.ts';
+import { readCredentials } from '#platform/access/credentials.ts';
+import { isKeyForm, keyOf } from '#platform/access/key.ts';
+import { FAILURES_PER_MINUTE } from '#platform/access/protected_routes.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
-import { createLifetime } from '#platform/lifecycle/lifetime.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
+import { createFirstKey, createKey, listKeys, revokeKey } from '#services/identity/keys.ts';
+import { keyPlaces } from '#system';
 import { testApi } from '#tests/calls_api.ts';
-import { FAILURES_PER_MINUTE } from './api.ts';
-import { KEY_CACHE_MS, readCredentials } from './auth.ts';
-import { createFirstKey, createKey, isKeyForm, keyOf, listKeys, revokeKey } from './keys.ts';
+import { THE_PROGRAM } from '../store/audit.ts';
 
 /** The system's clock, which a test may set forward. */
 let aheadMs = 0;
@@ -35,6 +39,7 @@ const TOKENS = { jwksUrl, jwtIssuer: ISSUER, jwtAudience: AUDIENCE };
 
 const api = await testApi(TOKENS, { clock });
 const { pool } = api.database;
+const places = keyPlaces(pool);
 const iAcme = await api.account('acme');
 const iOther = await api.account('other');
 
@@ -42,16 +47,20 @@ const statusWith = async (authorization: string | undefined, path = `/cdrs?i_acc
   (await api.send('GET', path, authorization === undefined ? {} : { authorization })).status;
 
 test('a key is random, recognisable, and not in the database', async () => {
-  const created = await createKey(pool, { name: 'one', scope: 'operator', iAccount: null, expiresAt: null });
+  const created = await createKey(
+    keyPlaces(pool),
+    { name: 'one', scope: 'operator', iAccount: null, expiresAt: null },
+    THE_PROGRAM,
+  );
   assert.ok(isKeyForm(created.key));
   assert.match(created.key, /^tl_[0-9A-Za-z]{43}$/);
   assert.ok(created.key.startsWith(created.prefix) && created.prefix.length === 8);
-  const rows = await pool.query("SELECT k.*, encode(hash, 'escape') AS text FROM calls.api_keys k");
+  const rows = await pool.query("SELECT k.*, encode(hash, 'escape') AS text FROM identity.api_keys k");
   assert.ok(!JSON.stringify(rows.rows).includes(created.key.slice(9)));
   assert.equal(keyOf(Buffer.alloc(32)), `tl_${'0'.repeat(43)}`);
   assert.ok(isKeyForm(keyOf(Buffer.alloc(32, 0xff))));
   assert.equal(await statusWith(`Bearer ${created.key}`), 200);
-  assert.ok((await listKeys(pool)).every((key) => !('hash' in key)));
+  assert.ok((await listKeys(places)).every((key) => !('hash' in key)));
 });
 
 test('no key, a wrong one and one in another place are refused', async () => {
@@ -78,31 +87,39 @@ test('no key, a wrong one and one in another place are refused', async () => {
 
 test('a key ends when it expires', async () => {
   const expiresAt = new Date(clock.now() + 60_000).toISOString();
-  const { key } = await createKey(pool, { name: 'short', scope: 'operator', iAccount: null, expiresAt });
+  const { key } = await createKey(
+    keyPlaces(pool),
+    { name: 'short', scope: 'operator', iAccount: null, expiresAt },
+    THE_PROGRAM,
+  );
   assert.equal(await statusWith(`Bearer ${key}`), 200);
   aheadMs += 60_001;
   assert.equal(await statusWith(`Bearer ${key}`), 401);
 });
 
 test('a key that is revoked ends within KEY_CACHE_MS', async () => {
-  const { key, i_key } = await createKey(pool, {
-    name: 'lost',
-    scope: 'operator',
-    iAccount: null,
-    expiresAt: null,
-  });
+  const { key, i_key } = await createKey(
+    keyPlaces(pool),
+    {
+      name: 'lost',
+      scope: 'operator',
+      iAccount: null,
+      expiresAt: null,
+    },
+    THE_PROGRAM,
+  );
   assert.equal(await statusWith(`Bearer ${key}`), 200);
-  const revoked = await revokeKey(pool, i_key);
+  const revoked = await revokeKey(places, i_key, THE_PROGRAM);
   assert.ok(revoked?.revoked_at);
   aheadMs += KEY_CACHE_MS;
   assert.equal(await statusWith(`Bearer ${key}`), 401);
-  assert.equal((await revokeKey(pool, i_key))?.revoked_at, revoked.revoked_at);
-  assert.equal(await revokeKey(pool, 999_999), undefined);
+  assert.equal((await revokeKey(places, i_key, THE_PROGRAM))?.revoked_at, revoked.revoked_at);
+  assert.equal(await revokeKey(places, 999_999, THE_PROGRAM), undefined);
 });
 
 test('the first key is made once, whoever starts at the same time', async () => {
-  await pool.query('DELETE FROM calls.api_keys');
-  const made = await Promise.all(Array.from({ length: 5 }, () => createFirstKey(pool)));
+  await pool.query('DELETE FROM identity.api_keys');
+  const made = await Promise.all(Array.from({ length: 5 }, () => createFirstKey(places)));
   const keys = made.filter((key) => key !== undefined);
   assert.equal(keys.length, 1);
   assert.equal(await statusWith(`Bearer ${keys[0]}`), 200);
@@ -130,6 +147,19 @@ test('a token of the identity provider is a bearer with the same rights as a key
     200,
   );
   assert.equal(await statusWith(`Bearer ${await sign({ scope: 'ingest' })}`), 403);
+});
+
+test("a token's subject is masked in the log, since it may be somebody's number or address", async () => {
+  const lines: string[] = [];
+  const logger = createLogger('calls', 'info', { write: (line: string) => void lines.push(line) });
+  const logging = await testApi(TOKENS, { clock, database: api.database, logger });
+  for (const sub of ['+49 30 23125001', 'alice@example.com', 'auth0|493023125001']) {
+    const authorization = `Bearer ${await sign({ sub, scope: 'operator' })}`;
+    assert.equal((await logging.send('GET', `/cdrs?i_account=${iAcme}`, { authorization })).status, 200);
+  }
+  await logging.stop();
+  const callers = lines.map((line) => JSON.parse(line).caller).filter((caller) => caller !== undefined);
+  assert.deepEqual(callers, ['jwt:+49 …**01', 'jwt:alic….com', 'jwt:auth…**01']);
 });
 
 test('a token that is not for us, not in force, or not signed by the provider is refused', async () => {
@@ -187,16 +217,10 @@ test('a provider that does not answer is no fault of the token', async () => {
 });
 
 test('without the issuer and the audience tokens are not taken at all', async () => {
-  const { startCalls } = await import('../module.ts');
-  const needs = {
-    settings: { jwksUrl, jwtIssuer: undefined, jwtAudience: undefined },
-    databaseUrl: api.database.url,
-    clock,
-    logger: createLogger('test', 'silent'),
-  } as unknown as Parameters<typeof startCalls>[0];
-  const lifetime = createLifetime(() => undefined);
-  await assert.rejects(startCalls(needs, lifetime), /JWKS_URL needs JWT_ISSUER and JWT_AUDIENCE/);
-  await lifetime.stop();
+  await assert.rejects(
+    testApi({ ...TOKENS, jwtIssuer: undefined }, { database: api.database }),
+    /JWKS_URL needs JWT_ISSUER and JWT_AUDIENCE/,
+  );
 });
 
 test('a key that asks too often waits, the others do not', async () => {
@@ -228,4 +252,24 @@ test('an address that guesses keys is told to wait, and valid keys from it go th
   assert.deepEqual([refused.status, refused.body.code], [429, 'too_many_failures']);
   assert.ok(Number(refused.headers.get('retry-after')) > 0);
   assert.equal((await guessed.get(`/cdrs?i_account=${iAcme}`, key)).status, 200);
+});
+
+test('failures behind a trusted proxy count for the client that it names; nobody else is believed', async () => {
+  const behind = await testApi(
+    { trustedProxies: [{ address: '127.0.0.1', prefix: 32 }] },
+    { database: api.database },
+  );
+  const guess = (server: typeof behind, client: string) =>
+    server.get('/cdrs', 'tl_none', { 'x-forwarded-for': client });
+  for (let i = 0; i < FAILURES_PER_MINUTE; i++) {
+    assert.equal((await guess(behind, `198.51.100.${i}, 203.0.113.7`)).status, 401);
+    assert.equal((await guess(behind, `2001:db8:1:2::${i}`)).status, 401);
+  }
+  for (const client of ['203.0.113.7', '203.0.113.7:4711', '2001:db8:1:2:ffff::1'])
+    assert.equal((await guess(behind, client)).status, 429, client);
+  for (const client of ['203.0.113.8', '2001:db8:1:3::1', 'unknown'])
+    assert.equal((await guess(behind, client)).status, 401, client);
+  const open = await testApi({}, { database: api.database });
+  for (let i = 0; i < FAILURES_PER_MINUTE; i++) await guess(open, `198.51.100.${i}`);
+  assert.equal((await guess(open, '203.0.113.8')).status, 429);
 });

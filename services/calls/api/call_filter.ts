@@ -1,27 +1,56 @@
 /** Which calls are asked for. */
 import type { Direction } from '../cdr.ts';
-import type { NumberPattern } from './number_pattern.ts';
+import type { NumberSearch } from './number_pattern.ts';
 
-export const CALL_TYPES = ['all', 'answered', 'non_zero', 'errors'] as const;
-/** `answered`: connected; `non_zero`: charged for a time; `errors`: failed on the way. */
+export const CALL_TYPES = ['all', 'answered', 'non_zero', 'errors', 'missed'] as const;
+/** `answered`: connected; `missed`: not; `non_zero`: charged for a time; `errors`: failed on the way. */
 export type CallType = (typeof CALL_TYPES)[number];
 
+export const VIEWS = ['records', 'calls'] as const;
+/** What a list or a sum is of: records as the switch wrote them, or calls with all their legs. */
+export type View = (typeof VIEWS)[number];
+
+/** Accounts of one country, and what is looked for in them. */
+export interface FilterPart extends NumberSearches {
+  readonly iAccounts: readonly number[];
+}
+
+export interface NumberSearches {
+  readonly cli?: NumberSearch | undefined;
+  readonly cld?: NumberSearch | undefined;
+  /** Either of the two is it. */
+  readonly number?: NumberSearch | undefined;
+}
+
 /** Instants are RFC 3339 in UTC. What is undefined does not narrow the list. */
-export interface CallFilter {
-  readonly iAccount: number;
+export interface CallFilter extends NumberSearches {
+  /** null: everybody's. Only an id finds calls without reading them all, so such a filter has one. */
+  readonly iAccount: number | null;
+  /** Of these accounts instead; in parts, since how a number is looked for depends on the account's country. */
+  readonly among?: readonly FilterPart[] | undefined;
   readonly type: CallType;
   /** start_time, half open: from ≤ start_time < to */
   readonly from?: string | undefined;
   readonly to?: string | undefined;
-  readonly cli?: NumberPattern | undefined;
-  readonly cld?: NumberPattern | undefined;
   readonly callId?: string | undefined;
+  /** Of the legs of one call. */
+  readonly linkedId?: string | undefined;
+  /** For those who see numbers masked: an id that they don't see finds nothing. */
+  readonly numbersHidden?: boolean | undefined;
   readonly direction?: Direction | undefined;
   readonly minDurationS?: number | undefined;
+  /** The import that stored them. */
+  readonly iImport?: number | undefined;
 }
 
 /** Whether the usage tables know how many calls it matches. */
 export function isSummed(filter: CallFilter): boolean {
-  const { cli, cld, callId, direction, minDurationS } = filter;
-  return [cli, cld, callId, direction, minDurationS].every((narrower) => narrower === undefined);
+  const { cli, cld, number, callId, linkedId, direction, minDurationS, iImport, among = [] } = filter;
+  const parts = among.flatMap((part) => [part.cli, part.cld, part.number]);
+  const narrowers = [cli, cld, number, callId, linkedId, direction, minDurationS, iImport, ...parts];
+  return narrowers.every((narrower) => narrower === undefined);
 }
+
+/** The accounts whose calls it asks for; none: everybody's. */
+export const accountsOf = ({ iAccount, among }: CallFilter): readonly number[] =>
+  among ? among.flatMap(({ iAccounts }) => iAccounts) : iAccount === null ? [] : [iAccount];

@@ -1,19 +1,24 @@
 /** A batch of calls as records of a file: what one read of the database gives an export. */
+
+import type { Caller } from '#platform/access/caller.ts';
 import { type ByteOutput, writeText } from '#platform/database/rows/byte_output.ts';
 import { csvReading } from '#platform/database/rows/rows_csv.ts';
 import type { Session } from '#platform/database/session.ts';
+import { inTurns } from '#platform/lifecycle/turns.ts';
 import {
+  callsToMask,
+  type Order,
   type PageAsked,
   PLACE_COLUMNS,
   type Place,
-  pageOfCalls,
   placeOf,
   recordsOfCalls,
+  type Stretch,
 } from '../store/calls.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
-import type { CallsAsked } from './call_query.ts';
-import { type Caller, seesMasked } from './caller.ts';
-import { csvLine, csvRules } from './calls_csv.ts';
+import { seesMasked } from '../visibility.ts';
+import type { CallFilter } from './call_filter.ts';
+import { type CallsForm, csvLine, csvRules } from './calls_csv.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';
 
@@ -39,19 +44,41 @@ export type ReadBatch = (
  * How the batches of an export are read. Like a page, a batch is looked for in the nearest months first; unlike a page it
  * takes what it finds in them and goes on behind it.
  */
-export function batchReader({ filter, order }: CallsAsked, caller: Caller, zone: ZoneClock): ReadBatch {
-  const write = seesMasked(caller) ? writeMasked(zone) : writeBytes(zone);
+export function batchReader(
+  filter: CallFilter,
+  order: Order,
+  caller: Caller,
+  zone: ZoneClock,
+  form: CallsForm,
+): ReadBatch {
+  const write = seesMasked(caller) ? writeMasked(zone, form) : writeBytes(zone, form);
+  /** How much time the last full batch took up. */
+  let lengthMs: number | undefined;
   return async (session, after, out, now) => {
     let place = after;
     let room = BATCH_CALLS;
-    for (const stretch of nearbyMonths(filter, order, after, now)) {
+    const first = filter.among && after && lengthMs !== undefined ? near(after, order, lengthMs) : [];
+    for (const stretch of [...first, ...nearbyMonths(filter, order, after, now)]) {
       const { count, last } = await write(session, [filter, order, place, room, stretch], out);
       place = last ?? place;
       room -= count;
-      if (room === 0) return place;
+      if (room > 0) continue;
+      if (after && place) lengthMs = Math.abs(Date.parse(place.start_time) - Date.parse(after.start_time));
+      return place;
     }
     return undefined;
   };
+}
+
+/**
+ * Where about twice as many calls are expected as a batch takes. Of several accounts each is read for as many calls as the
+ * batch has room for, so a stretch that holds few more than that spares most of the reading.
+ */
+function near(place: Place, order: Order, lengthMs: number): Stretch[] {
+  const end = new Date(Date.parse(place.start_time) + (order === 'desc' ? -2 : 2) * lengthMs);
+  // No way to read an infinity, a year before Christ or beyond 9999.
+  if (Number.isNaN(end.getTime())) return [];
+  return order === 'desc' ? [{ since: end.toISOString() }] : [{ until: end.toISOString() }];
 }
 
 interface Written {
@@ -62,19 +89,21 @@ interface Written {
 type Write = (session: Session, asked: PageAsked, out: ByteOutput) => Promise<Written>;
 
 /** Records that show numbers go from PostgreSQL's bytes to the file's without a stop. */
-function writeBytes(zone: ZoneClock): Write {
-  const options = { keep: PLACE_COLUMNS, rules: csvRules(zone) };
+function writeBytes(zone: ZoneClock, form: CallsForm): Write {
+  const { columns, separator } = form;
+  const options = { keep: PLACE_COLUMNS, rules: csvRules(zone, form), separator, cells: columns.length };
   return async (session, asked, out) => {
-    const [{ count, last }] = await session.together(csvReading(recordsOfCalls(...asked), out, options));
+    const query = recordsOfCalls(columns, ...asked);
+    const [{ count, last }] = await session.together(csvReading(query, out, options));
     return { count, last: placeOf(last) };
   };
 }
 
 /** Numbers are masked in JavaScript: how they are depends on the whole call. */
-function writeMasked(zone: ZoneClock): Write {
+function writeMasked(zone: ZoneClock, form: CallsForm): Write {
   return async (session, asked, out) => {
-    const calls = await session.rows(pageOfCalls(...asked));
-    for (const call of calls) writeText(out, csvLine(maskCall(call), zone));
+    const calls = await session.rows(callsToMask(...asked));
+    await inTurns(calls, (call) => writeText(out, csvLine(maskCall(call), zone, form)));
     return { count: calls.length, last: calls.at(-1) };
   };
 }

@@ -1,44 +1,79 @@
 /**
- * Calls as CSV, for spreadsheets: UTF-8 without a byte-order mark, times as a zone's clocks show them. What a cell may hold
- * is decided by platform/database/rows/csv_cell.ts. Where numbers are shown, rows go from PostgreSQL's bytes to the file's by
- * csvRules; where they are masked, as values by csvLine. Both write the same.
+ * Calls as CSV, for spreadsheets: UTF-8, times as a zone's clocks show them. What a cell may hold is decided by
+ * platform/database/rows/csv_cell.ts. Where numbers are shown, rows go from PostgreSQL's bytes to the file's by csvRules; where
+ * they are masked, as values by csvLine. Both write the same.
  */
-import { csvCell } from '#platform/database/rows/csv_cell.ts';
+import { copyEverydayCell, csvCell } from '#platform/database/rows/csv_cell.ts';
 import { copyDecimalNumber, decimalNumber } from '#platform/database/rows/decimal_number.ts';
 import type { CellRules } from '#platform/database/rows/rows_csv.ts';
-import { CALL_COLUMNS, type CallRow, SECONDS_COLUMNS, TIME_COLUMNS } from '../store/calls.ts';
+import {
+  CALL_COLUMNS,
+  type CallColumn,
+  type CallRow,
+  SECONDS_COLUMNS,
+  TIME_COLUMNS,
+} from '../store/calls.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
+import { type CsvForm, csvDecimal, csvRecord, plainForm } from './csv_form.ts';
 import { timeRules, zonedTime } from './csv_times.ts';
 
-export const CSV_HEADER = `${CALL_COLUMNS.join(',')}\r\n`;
+export type CallsForm = CsvForm<CallColumn>;
+
+/** As a file is unless its client says otherwise. */
+export const PLAIN_CALLS: CallsForm = plainForm(CALL_COLUMNS);
+
+/** The cell of a value that has no form of its own; null is an empty one. */
+export function plainCell(value: string | number | boolean | null): string {
+  return typeof value === 'string' ? csvCell(value) : value === null ? '' : String(value);
+}
 
 /** One call as a line. */
-export function csvLine(call: CallRow, zone: ZoneClock): string {
-  const cells = CALL_COLUMNS.map((column) => {
+export function csvLine(call: CallRow, zone: ZoneClock, form: CallsForm): string {
+  const cells = form.columns.map((column) => {
     switch (column) {
       case 'start_time':
       case 'connect_time':
       case 'disconnect_time':
         return zonedTime(call[column], zone);
+      case 'duration_s':
+      case 'billed_duration_s':
+        return csvDecimal(String(call[column]), form);
+      case 'cost':
+        return csvDecimal(csvCell(call.cost ?? ''), form);
       case 'flags':
         return csvCell(call.flags.join(' '));
-      default: {
-        const value = call[column];
-        return typeof value === 'string' ? csvCell(value) : value === null ? '' : String(value);
-      }
+      default:
+        return plainCell(call[column]);
     }
   });
-  return `${cells.join(',')}\r\n`;
+  return csvRecord(cells, form);
 }
 
 /** For csvReading, of the columns that recordsOfCalls gives. */
-export function csvRules(zone: ZoneClock): Readonly<Record<string, CellRules>> {
+export function csvRules(zone: ZoneClock, form: CallsForm): Readonly<Record<string, CellRules>> {
   const time = timeRules(zone);
-  return Object.fromEntries([
-    ...TIME_COLUMNS.map((column) => [column, time]),
-    ...SECONDS_COLUMNS.map((column) => [column, SECONDS]),
-  ]);
+  const [seconds, cost] = form.decimal === '.' ? [SECONDS, COST] : [withComma(SECONDS), withComma(COST)];
+  const rules = [
+    ...TIME_COLUMNS.map((column) => [column, time] as const),
+    ...SECONDS_COLUMNS.map((column) => [column, seconds] as const),
+    ['cost', cost] as const,
+  ];
+  return Object.fromEntries(rules.filter(([column]) => form.columns.some((asked) => asked === column)));
 }
 
 /** Numerics as pages show them, too. */
 const SECONDS: CellRules = { text: decimalNumber, bytes: copyDecimalNumber };
+const COST: CellRules = { text: csvCell, bytes: copyEverydayCell };
+
+const DOT = 0x2e;
+const COMMA = 0x2c;
+
+/** The same numbers by a decimal comma. */
+const withComma = ({ text, bytes }: CellRules): CellRules => ({
+  text: (value) => text(value).replace('.', ','),
+  bytes: (from, fromAt, to, toAt, length) => {
+    const end = bytes(from, fromAt, to, toAt, length);
+    for (let at = toAt; at < end; at++) if (to.getUint8(at) === DOT) to.setUint8(at, COMMA);
+    return end;
+  },
+});

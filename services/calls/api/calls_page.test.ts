@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Caller } from '#platform/access/caller.ts';
 import { withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { takeIn } from '../intake/intake.ts';
 import { readCallsQuery } from './call_query.ts';
-import type { Caller } from './caller.ts';
 import { readPage } from './calls_page.ts';
 
 const { pool } = await testDatabase();
@@ -35,9 +35,9 @@ await takeIn(
   ),
 );
 
-const operator: Caller = { scope: 'operator', id: 'o', name: 'operator' };
-const support: Caller = { scope: 'support', id: 's', name: 'support' };
-const customer: Caller = { scope: 'customer', id: 'c', name: 'customer', iAccount: acme };
+const operator: Caller = { account: null, scope: 'operator', id: 'o', name: 'operator' };
+const support: Caller = { account: null, scope: 'support', id: 's', name: 'support' };
+const customer: Caller = { scope: 'customer', id: 'c', name: 'customer', account: acme };
 
 /** Reads a page; tells how often PostgreSQL was asked, and of how many statements together each time. */
 async function read(caller: Caller, query: Parameters<typeof readCallsQuery>[0]) {

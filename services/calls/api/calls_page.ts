@@ -1,26 +1,28 @@
 /** A page of calls, its account, and the total beside it. */
+
+import type { Caller } from '#platform/access/caller.ts';
 import type { Reading } from '#platform/database/row_stream.ts';
 import { jsonReading } from '#platform/database/rows/rows_json.ts';
 import { valuesReading } from '#platform/database/rows/rows_values.ts';
 import type { Session } from '#platform/database/session.ts';
-import { type VisibleAccount, visibleAccount } from '../store/accounts.ts';
+import type { VisibleAccount } from '../store/accounts.ts';
 import {
+  callsToMask,
   callsToWrite,
   countCalls,
   type PageAsked,
   PLACE_COLUMNS,
   type Place,
-  pageOfCalls,
   placeOf,
   SECONDS_COLUMNS,
 } from '../store/calls.ts';
 import { totalOfCalls } from '../store/usage.ts';
-import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
-import { coverRange } from '../usage/usage_cover.ts';
-import { findAccount, noAccount } from './account_access.ts';
-import { isSummed } from './call_filter.ts';
-import type { CallsAsked } from './call_query.ts';
-import { boundOf, type Caller, seesMasked } from './caller.ts';
+import { zoneClock } from '../time/zone_clock.ts';
+import { coverRange, type Range } from '../usage/usage_cover.ts';
+import { boundOf, seesMasked } from '../visibility.ts';
+import { accountAsked, byZone, type FoundAccounts, findAccounts, noAccount } from './account_access.ts';
+import { accountsOf, type CallFilter, isSummed } from './call_filter.ts';
+import { type CallsAsked, needsAccount, settle } from './call_query.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';
 
@@ -52,11 +54,15 @@ export async function readPage(
   caller: Caller,
   now: number,
 ): Promise<Page> {
-  const { filter, order, limit, range } = asked;
+  const { order, limit } = asked;
+  const { iAccount } = asked.filter;
   const bound = boundOf(caller);
   // Whose calls may be somebody else's are not even looked for before that is known: the time it takes would tell.
-  const mayBeForeign = bound !== null && bound !== filter.iAccount;
-  let account = mayBeForeign ? await findAccount(session, filter.iAccount, caller) : undefined;
+  const mayBeForeign = bound !== null && bound !== iAccount;
+  const known =
+    mayBeForeign || needsAccount(asked) ? await findAccounts(session, asked.accounts, caller) : undefined;
+  const { filter, range } = settle(asked, known);
+  let account = known?.account;
   const everyday = isSummed(filter) && range.from === null && range.to === null;
 
   let calls: Calls | undefined;
@@ -68,21 +74,24 @@ export async function readPage(
     // The account comes first: up to when data is complete must not be read after the calls. The total comes last, so
     // that it is never less than what the page shows.
     const [accounts, found, totals] = await session.together(
-      account ? undefined : valuesReading(visibleAccount(filter.iAccount, bound), true),
+      account ? undefined : valuesReading(accountAsked(iAccount, caller), true),
       reading([filter, order, after, limit + 1, stretch], limit, everyday),
       first && everyday && asked.total === 'summed'
-        ? valuesReading(totalOfCalls(filter.iAccount, filter.type, coverRange(range, UTC)), true)
+        ? valuesReading(
+            totalOfCalls([{ ...allOf(filter), cover: coverRange(range, UTC) }], filter.type),
+            true,
+          )
         : undefined,
     );
     calls = found;
     account ??= accounts?.[0];
-    if (!account) throw noAccount(filter.iAccount);
+    if (!account) throw noAccount(iAccount);
     total = totals?.[0]?.total;
     if (calls.next) break;
   }
   const { next, count, answer, free } = calls!;
   if (!after && !next) total = asked.total === 'none' ? undefined : count;
-  else total ??= await totalOf(session, asked, account!);
+  else total ??= await totalOf(session, asked.total, filter, range, known ?? { account: account! });
   return { account: account!, next, total, answer, free };
 }
 
@@ -130,7 +139,7 @@ const plainCalls: CallsReading = (asked, limit, everyday) => {
 
 /** Numbers are masked in JavaScript. */
 const maskedCalls: CallsReading = (asked, limit, everyday) => {
-  const { query, sink, answer } = valuesReading(pageOfCalls(...asked), everyday);
+  const { query, sink, answer } = valuesReading(callsToMask(...asked), everyday);
   return {
     query,
     sink,
@@ -151,13 +160,24 @@ const maskedCalls: CallsReading = (asked, limit, everyday) => {
 /** The total beside a page, where it did not come with it: read after it, so never less than what the page shows. */
 async function totalOf(
   session: Session,
-  asked: CallsAsked,
-  account: VisibleAccount,
+  wanted: CallsAsked['total'],
+  filter: CallFilter,
+  range: Range,
+  { account, tree }: FoundAccounts,
 ): Promise<number | undefined> {
-  if (asked.total === 'none') return undefined;
-  if (asked.total === 'counted') return (await session.row(countCalls(asked.filter)))!.total;
-  const total = (zone: ZoneClock | undefined) =>
-    session.row(totalOfCalls(asked.filter.iAccount, asked.filter.type, coverRange(asked.range, zone)));
-  const byDays = (await total(zoneClock(account.time_zone)))!;
-  return byDays.days_confirmed ? byDays.total : (await total(undefined))!.total;
+  if (wanted === 'none') return undefined;
+  if (wanted === 'counted') return (await session.row(countCalls(filter)))!.total;
+  const zones = tree ? byZone(tree) : [{ iAccounts: accountsOf(filter), timeZone: account.time_zone }];
+  const total = (byDays: boolean) => {
+    const parts = zones.map((accounts) => {
+      const days = byDays ? zoneClock(accounts.timeZone) : undefined;
+      return { ...accounts, cover: coverRange(range, days) };
+    });
+    return session.row(totalOfCalls(parts, filter.type));
+  };
+  const byDays = (await total(true))!;
+  return byDays.days_confirmed ? byDays.total : (await total(false))!.total;
 }
+
+/** All there is takes no zone to sum. */
+const allOf = (filter: CallFilter) => ({ iAccounts: accountsOf(filter), timeZone: '' });

@@ -9,8 +9,11 @@ import { ensureMonths } from '../partitions.ts';
 import { type CallRow, pageOfCalls } from '../store/calls.ts';
 import { zoneClock } from '../time/zone_clock.ts';
 import { BATCH_CALLS } from './calls_batch.ts';
-import { CSV_HEADER, csvLine } from './calls_csv.ts';
+import { csvLine, PLAIN_CALLS } from './calls_csv.ts';
+import { csvHeader } from './csv_form.ts';
 import { maskCall } from './masking.ts';
+
+const CSV_HEADER = csvHeader(PLAIN_CALLS);
 
 const CALLS = 2 * BATCH_CALLS + 500;
 /** Calls of these months, the last one far in the past; most lie where zones change their offset. */
@@ -121,7 +124,7 @@ const calls = fc.sample(call, { numRuns: CALLS, seed: seed! });
 await pool.query(
   `INSERT INTO calls.cdrs
    SELECT (jsonb_populate_record(NULL::calls.cdrs, call || jsonb_build_object('i_cdr', 202600000000000 + n, 'i_account',
-     $2::bigint, 'source_key', n::text))).*
+     $2::bigint, 'source_key', 'row ' || n))).*
    FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS t(call, n)`,
   [JSON.stringify(calls), iAccount],
 );
@@ -132,7 +135,7 @@ async function printed(shown: (call: CallRow) => CallRow, zone: string, service 
   const rows = await withSession(service.calls.pool, (session) => session.rows(all));
   assert.equal(rows.length, CALLS);
   const clock = zoneClock(zone)!;
-  return CSV_HEADER + rows.map((row) => csvLine(shown(row), clock)).join('');
+  return CSV_HEADER + rows.map((row) => csvLine(shown(row), clock, PLAIN_CALLS)).join('');
 }
 
 function assertSame(file: string, wanted: string): void {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { isIPv4 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { maskCall, maskDigits } from './masking.ts';
+import { maskCall } from './masking.ts';
+
+const shownText = (description: string) => maskCall({ description }).description;
 
 test('numbers are starred wherever a call shows them', () => {
   const masked = maskCall({
@@ -22,18 +25,22 @@ test('numbers are starred wherever a call shows them', () => {
     cli_in: '03023****01',
     cld_in: null,
     call_id: 'a3f-1772440633.101',
-    description: 'call to 02* **** **23',
-    user_agent: 'Phone/2.1 (+49*********17)',
+    description: 'call to *** **** ****',
+    user_agent: 'Phone/2.1 (+49***********)',
     disconnect_cause: '16',
     source_key: null,
-    attributes: { clid: '"Alice" <+49********01>', channel: 'SIP/+44**********-*****01', codec: 'PCMA' },
+    attributes: { channel: 'SIP/+44**********-*******', clid: '"Alice" <+49**********>', codec: 'PCMA' },
   });
 });
 
 test("a call id is masked when it holds one of the call's numbers, however it is written", () => {
   const masked = maskCall({ cli: '+493023125001', cld: '+442079460123', call_id: '02079460123@10.0.0.1' });
-  assert.equal(masked.call_id, '02*******23@10.0.0.1');
+  assert.equal(masked.call_id, '***********@**.*.*.*');
 });
+
+/** Digits and separators drawn at random may be an IPv4 address, Asterisk's uniqueid or a date, which stay. */
+const isSomethingElse = (written: string): boolean =>
+  isIPv4(written) || /^1\d{9}\.\d{1,9}$/.test(written) || /^(?:19|20)\d\d-\d\d-\d\d/.test(written);
 
 test('of a number in a text, however it is written, at least four digits are hidden', () => {
   const separator = fc.constantFrom('', '', '', ' ', '-', '.', '/', ' (', ') ');
@@ -58,7 +65,8 @@ test('of a number in a text, however it is written, at least four digits are hid
       const written = digits
         .map(([digit, gap], at) => digit + (at === digits.length - 1 ? '' : gap))
         .join('');
-      const masked = maskDigits(`${before}${written}${after}`);
+      fc.pre(!isSomethingElse(written));
+      const masked = shownText(`${before}${written}${after}`);
       const part = masked.slice(before.length, before.length + written.length);
       assert.ok((part.match(/\*/g) ?? []).length >= 4, `${before}${written}${after} gave ${masked}`);
     }),
@@ -68,7 +76,7 @@ test('of a number in a text, however it is written, at least four digits are hid
 
 test('extensions stay', () => {
   assert.equal(maskCall({ cli: '1001', cld: '+442079460123' }).cli, '1001');
-  assert.equal(maskDigits('ext 1001, room 42'), 'ext 1001, room 42');
+  assert.equal(shownText('ext 1001, room 42'), 'ext 1001, room 42');
 });
 
 test('no number is left whole in attributes of any kind', () => {
@@ -93,7 +101,7 @@ test('an address is masked where its number stands', () => {
     ['sip:493023125001@10.0.0.1:5060', 'sip:493023****01@10.0.0.1:5060'],
     ['tel:+493023125001;phone-context=+4930', 'tel:+493023****01;phone-context=+4930'],
     ['493023125001;npdi;rn=4917012345', '493023****01;npdi;rn=4917****45'],
-    ['00493023125001 ext. 12345', '00493023****01 ext. 1**45'],
+    ['00493023125001 ext. 12345', '00493023****01 ext. ***45'],
     ['"Bob" <+493023125001>', '"Bob" <+493023****01>'],
     ['sip:alice@example.com', 'sip:alice@example.com'],
     ['1001', '1001'],
@@ -134,4 +142,50 @@ test('no field of a call shows a number, in whatever writing', () => {
   }
   assert.equal(maskCall({ remote_ip: '192.168.100.200' }).remote_ip, '192.168.100.200');
   assert.equal(maskCall({ remote_ip: '2001:db8::1234' }).remote_ip, '2001:db8::1234');
+});
+
+test("a call's own number is hidden in other signs, escaped, glued to words and by its end alone", () => {
+  const call = { cli: '+493023125001', cld: '+442079460123' };
+  for (const [text, shown] of [
+    ['³⁰²³¹²⁵⁰⁰¹', '**********'],
+    ['⑤⓪⓪① and ➎⓿⓿➊', '**⓪① and **⓿➊'],
+    ['%35%30%30%31', '**%30%31'],
+    ['%2535%2530%2530%2531', '**%2530%2531'],
+    ['&#53;&#x30;&#48;&#49;', '**&#48;&#49;'],
+    ['\\u0035\\u0030\\u0030\\u0031', '**\\u0030\\u0031'],
+    ['foo-5001', 'foo-**01'],
+    ['_5001_', '_**01_'],
+    ['ext25001', 'ext*****'],
+    ['=35=30=30=31', '*'],
+    [Buffer.from('{"orig":{"tn":"493023125001"}}').toString('base64url'), '*'],
+    ['4x9x3x0x2x3x1x2x5x0x0x1', '*x*x*x*x*x*x*x*x*x*x*x*'],
+    // Of something else.
+    [
+      '10.0.0.101 at 12:45:01, 5ef8732a3c4901a3481addd5ce1659',
+      '10.0.0.101 at 12:45:01, 5ef8732a3c4901a3481addd5ce1659',
+    ],
+    ['foo-5002', 'foo-5002'],
+  ] as const)
+    assert.equal(maskCall({ ...call, description: text }).description, shown, text);
+});
+
+test("an id is hidden that holds the end of one of its call's numbers, and no other", () => {
+  const call = { cli: '+493023125001', cld: '+442079460123' };
+  for (const id of [
+    'foo-5001',
+    '_25001_',
+    'a.5001.b',
+    '⁵⁰⁰¹',
+    '%35%30%30%31',
+    '&#53;&#48;&#48;&#49;',
+    'x-001@pbx',
+  ])
+    assert.equal(maskCall({ ...call, call_id: id }).call_id?.match(/[0135\u2070-\u2079]{2}/), null, id);
+  for (const id of [
+    'foo-5002',
+    '1772440633.101',
+    '5ef8732a3c49701a34481addd5ce1659@10.0.0.1:5060',
+    'web1-77',
+  ])
+    assert.equal(maskCall({ ...call, call_id: id }).call_id, id);
 });

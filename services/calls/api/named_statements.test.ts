@@ -58,11 +58,21 @@ describe('no named statements', { skip }, async () => {
       return answer;
     };
     for (const path of ['/health', '/health/live', '/health/ready', '/monitoring']) await get(path);
+    await get('/accounts');
+    const { data: imports } = (await get('/imports')).body;
+    await get('/imports/{i_import}', `/imports/${imports[0].i_import}`);
+    await get('/sources');
+    called.add('POST /imports/{i_import}/undo');
+    const undone = await api.post({ dry_run: true }, operator, `/imports/${imports[0].i_import}/undo`);
+    assert.equal(undone.status, 200, undone.text);
     const page = await get('/cdrs', '/cdrs?i_account=1&limit=20');
     await get('/cdrs', `/cdrs?i_account=1&limit=20&cursor=${page.body.next_cursor}`);
     await get('/cdrs', '/cdrs?i_account=1&limit=20&type=answered&cld=%2B44*&order=asc');
     assert.ok((await get('/cdrs', '/cdrs?i_account=1', { accept: 'text/csv' })).text.length > 10_000);
     await get('/cdrs/{i_cdr}', `/cdrs/${page.body.data[0].i_cdr}`);
+    await get('/cdrs/{i_cdr}/legs', `/cdrs/${page.body.data[0].i_cdr}/legs`);
+    await get('/cdrs', '/cdrs?i_account=1&view=calls');
+    await get('/consumption', '/consumption?i_account=1&view=calls');
     for (const by of ['hour', 'day', 'month'])
       await get('/consumption', `/consumption?i_account=1&granularity=${by}`);
     const record = {

@@ -5,22 +5,36 @@
  *   \*100         the number *100     \*1*     numbers that begin with *1
  *
  * Feature codes have stars of their own, so a star that is meant as one is written \*, and a backslash \\.
+ *
+ * A number finds a call where an answer shows it so, as `cli` or as `cli_in`, and where it is read as the same E.164: by
+ * the reader that stored the call, for the account's country (numbers.ts). 030 23125001, 0049 30 23125001 and
+ * +493023125001 are one for an account of Germany.
  */
+import type { NumberReader } from '../numbers.ts';
 
-export type NumberPattern =
-  | { readonly kind: 'exact'; readonly number: string }
-  /** In the order of bytes (COLLATE "C"): from ≤ number < below. */
-  | { readonly kind: 'prefix'; readonly from: string; readonly below: string };
+export type NumberPattern = { readonly kind: 'exact' | 'prefix'; readonly text: string };
 
 export type ReadPattern = NumberPattern | { readonly kind: 'bad'; readonly reason: string };
+
+/** Texts that begin alike, in the order of bytes (COLLATE "C"): from ≤ number < below. */
+export interface Range {
+  readonly from: string;
+  readonly below: string;
+}
+
+/** What to look for. */
+export type NumberSearch =
+  /** `stored` in cli, `written` in cli_in; or cld. */
+  | { readonly kind: 'exact'; readonly stored: readonly string[]; readonly written: readonly string[] }
+  | { readonly kind: 'prefix'; readonly stored: readonly Range[]; readonly written: readonly Range[] };
+
+const E164 = /^\+\d+$/;
 
 /** Reads the text of a query parameter, after URL decoding. */
 export function readNumberPattern(text: string): ReadPattern {
   let literal = '';
   let star = false;
-  // A + that was not written as %2B arrives as a blank, and no number begins with one.
-  const written = text.startsWith(' ') ? `+${text.slice(1)}` : text;
-  const characters = [...written];
+  const characters = [...text];
   for (let at = 0; at < characters.length; at++) {
     const character = characters[at]!;
     if (character === '\\') {
@@ -37,10 +51,38 @@ export function readNumberPattern(text: string): ReadPattern {
     }
   }
   if (literal === '') return bad('needs at least one character of the number');
-  if (!star) return { kind: 'exact', number: literal };
-  const below = firstBeyond(literal);
-  return below === undefined ? bad('is no number') : { kind: 'prefix', from: literal, below };
+  if (star && firstBeyond(literal) === undefined) return bad('is no number');
+  return { kind: star ? 'prefix' : 'exact', text: literal };
 }
+
+/**
+ * What a pattern means for an account.
+ * @param country the account's, ISO 3166-1 alpha-2; null: not known
+ */
+export function searchFor(
+  pattern: NumberPattern,
+  reader: NumberReader,
+  country: string | null,
+): NumberSearch {
+  const texts = meanings(pattern.text);
+  if (pattern.kind === 'exact') {
+    const stored = texts.flatMap((text) => [reader.read(text, country).number, text]);
+    // What is E.164 already is stored as it is written.
+    const written = texts.filter((text) => !(E164.test(text) && reader.read(text, country).number === text));
+    return { kind: 'exact', stored: [...new Set(stored)], written };
+  }
+  const read = texts.flatMap((text) => reader.readBegin(text, country) ?? []);
+  return {
+    kind: 'prefix',
+    stored: [...new Set([...read, ...texts])].map(rangeOf),
+    written: texts.map(rangeOf),
+  };
+}
+
+/** A + that was not written as %2B arrives as a blank. A number that a switch wrote with one in front is meant as well. */
+const meanings = (text: string): string[] => (text.startsWith(' ') ? [`+${text.slice(1)}`, text] : [text]);
+
+const rangeOf = (from: string): Range => ({ from, below: firstBeyond(from)! });
 
 /** The smallest text, in the order of code points, that is greater than every text that begins with `prefix`. */
 function firstBeyond(prefix: string): string | undefined {

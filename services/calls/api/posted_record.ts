@@ -5,15 +5,25 @@
  *    "cli": "+4930123456", "cld": "+442079460001", "call_id": "…", "cost": "0.042", …}
  *
  * Needed: whose it is (`account`, the code, or `i_account`), `start_time`, `cld` or `cli`, and how long it was
- * (`duration_s` or `disconnect_time`). The rest follows from these where it is left out and can be told.
+ * (`duration_s` or `disconnect_time`). The rest follows from these where it is left out and can be told; whether it was
+ * answered, and its billed time, by the rule of outcome.ts.
  *
- * A record that is posted again is recognised by `call_id` and `source_key`, where it has one; else by all of what it
- * says. So legs of one call may share its id, and a program that may say the same thing in other words gives a key.
+ * A record that is posted again is recognised by `call_id` and, among the legs of that call, by `source_key`, where it
+ * has one, else by what tells legs apart (intake/legs.ts). One with neither is recognised by all that it says.
  */
-import { CALL_RESULTS, type CallResult, DIRECTIONS, type Direction, type SourceRecord } from '../cdr.ts';
-import { namedTime, quoted, rejected, withBillingFlag } from '../formats/field_values.ts';
-import { readAmount, readResult } from '../formats/mapped_values.ts';
-import type { Taken } from '../formats/reader.ts';
+import { given, isNoFigure, isNone } from '../absent.ts';
+import { tidyCode } from '../account_codes.ts';
+import type { Rejection, SourceRecord } from '../cdr.ts';
+import { readResult } from '../formats/causes.ts';
+import { readDirection } from '../formats/direction_words.ts';
+import { isRawNumber, numberText, parseExactJson } from '../formats/exact_json.ts';
+import { namedTime, quoted, rejected } from '../formats/field_values.ts';
+import { bytesToText } from '../formats/freeswitch_post.ts';
+import { readAmount } from '../formats/mapped_values.ts';
+import { normalValue } from '../formats/normal_values.ts';
+import { repeatedName } from '../formats/repeated_names.ts';
+import type { Taken } from '../formats/source_reader.ts';
+import { secondsBetween } from '../outcome.ts';
 import { readStamp } from '../time/stamp_text.ts';
 import { createCallClock } from '../time/stamps.ts';
 
@@ -27,9 +37,12 @@ export type ParsedRecord = Taken['parsed'];
 const TEXT_FIELDS = {
   account: 200,
   call_id: 255,
+  linked_id: 255,
   source_key: 255,
   cli: 128,
   cld: 128,
+  direction: 200,
+  result: 200,
   disconnect_cause: 200,
   description: 1_000,
   remote_ip: 64,
@@ -40,14 +53,22 @@ const TEXT_FIELDS = {
 type TextField = keyof typeof TEXT_FIELDS;
 const TIME_FIELDS = ['start_time', 'connect_time', 'disconnect_time'] as const;
 const SECONDS_FIELDS = ['duration_s', 'billed_duration_s'] as const;
+const FIGURES: ReadonlySet<string> = new Set([
+  ...[...TIME_FIELDS, ...SECONDS_FIELDS],
+  ...['call_id', 'linked_id', 'source_key', 'i_account', 'cost', 'currency', 'remote_ip'],
+]);
 export const POSTABLE_FIELDS = [
   ...Object.keys(TEXT_FIELDS),
   ...TIME_FIELDS,
   ...SECONDS_FIELDS,
-  ...['i_account', 'direction', 'result', 'cost', 'attributes'],
+  ...['i_account', 'cost', 'attributes'],
 ];
 
-const MAX_RECORD_BYTES = 65_536;
+/** Far more than one has; what is larger is set aside unread (posted_body.ts). */
+export const MAX_RECORD_BYTES = 65_536;
+export const MAX_RECORD_KEYS = 1_000;
+/** More than any writing of an instant or an amount. */
+const MAX_VALUE_LENGTH = 100;
 const MAX_ATTRIBUTES = 100;
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -72,10 +93,21 @@ function refuse(
 /** A record's bytes, as they were kept when it was set aside. */
 export function parsePostedRecord(bytes: Buffer): ParsedRecord {
   try {
-    return recordFromFields(JSON.parse(bytes.toString()), new Map());
+    const text = bytesToText(bytes);
+    const value = parseExactJson(text);
+    const rejection = repeatedField(text, value);
+    return rejection ? { kind: 'rejected', rejection } : recordFromFields(value, new Map());
   } catch {
     return { kind: 'rejected', rejection: { code: 'unreadable_row', reason: 'the record is no JSON' } };
   }
+}
+
+/** Why a record in which a name stands twice is set aside: it says two things. */
+export function repeatedField(text: string, value: unknown): Rejection | undefined {
+  const name = repeatedName(text, value, () => true);
+  if (name === undefined) return undefined;
+  const reason = `the name ${quoted(name)} stands twice in the record`;
+  return { code: 'bad_value', field: name.slice(0, 100), reason };
 }
 
 /**
@@ -88,11 +120,6 @@ export function recordFromFields(value: unknown, codes: ReadonlyMap<number, stri
       kind: 'rejected',
       rejection: { code: 'unreadable_row', reason: 'the record is no JSON object' },
     };
-  }
-  const bytes = Buffer.byteLength(JSON.stringify(value));
-  if (bytes > MAX_RECORD_BYTES) {
-    const reason = `the record has ${bytes} bytes; at most ${MAX_RECORD_BYTES} describe a call`;
-    return { kind: 'rejected', rejection: { code: 'too_large', reason } };
   }
   try {
     return { kind: 'record', record: readRecord(value as Fields, codes) };
@@ -120,6 +147,12 @@ function readRecord(fields: Fields, codes: ReadonlyMap<number, string>): SourceR
       `there is no field ${quoted(unknown)}; there are: ${POSTABLE_FIELDS.join(', ')}`,
     );
   }
+  for (const field of [...TIME_FIELDS, ...SECONDS_FIELDS, 'cost']) {
+    const value = fields[field];
+    const { length } = typeof value === 'string' ? value : (numberText(value) ?? '');
+    if (length <= MAX_VALUE_LENGTH) continue;
+    refuse('bad_value', field, `${field} has ${length} characters; at most ${MAX_VALUE_LENGTH} are taken`);
+  }
   const accountCode = readAccount(fields, codes);
   const text = (field: TextField) => readText(fields, field);
   const times = readTimes(fields);
@@ -132,45 +165,57 @@ function readRecord(fields: Fields, codes: ReadonlyMap<number, string>): SourceR
     );
   }
   const { startTime, connectTime, disconnectTime } = times;
-  const between = (from: number, to: number | null) => Math.max(0, ((to ?? from) - from) / 1000);
-  const durationS = told ?? between(startTime, disconnectTime);
-  const billedDurationS =
-    readSeconds(fields, 'billed_duration_s') ??
-    (connectTime === null ? 0 : between(connectTime, disconnectTime));
+  const durationS = told ?? secondsBetween(startTime, disconnectTime!);
   const cli = text('cli') ?? '';
   const cld = text('cld') ?? '';
   if (cli === '' && cld === '')
     refuse('missing_field', 'cld', 'who called whom is not told: neither cli nor cld');
+  const sourceKey = text('source_key');
   const disconnectCause = text('disconnect_cause');
-  const isAnswered = connectTime !== null || billedDurationS > 0;
+  const resultWord = text('result');
+  const directionWord = text('direction');
+  const direction = directionWord === null ? null : readDirection(directionWord);
   return {
     accountCode,
     callId: text('call_id') ?? '',
+    ...(text('linked_id') !== null && { linkedId: text('linked_id')! }),
     identity: identityOf(fields, accountCode),
+    alsoSays: allThatIsSaid(fields, accountCode, false),
+    wholeRow: text('call_id') === null ? (sourceKey ?? allThatIsSaid(fields, accountCode, true)) : '',
+    ...(text('call_id') === null && sourceKey !== null && { wholeRowIsName: true as const }),
     cli,
     cld,
-    direction: readWord<Direction>(fields, 'direction', DIRECTIONS),
+    // A caller who is left out is not told; one who is '' hides his number.
+    direction: direction ?? ((fields.cli ?? null) === null ? 'unknown' : null),
     startTime,
     connectTime,
     disconnectTime,
     durationS,
-    billedDurationS,
-    result: readWord<CallResult>(fields, 'result', CALL_RESULTS) ?? tellResult(isAnswered, disconnectCause),
+    ...(told === null && { durationInferred: true as const }),
+    billedDurationS: readSeconds(fields, 'billed_duration_s'),
+    resultWord,
+    result: resultWord === null ? null : (readResult(resultWord) ?? null),
     disconnectCause,
+    causeResult: disconnectCause === null ? null : (readResult(disconnectCause) ?? null),
+    tellsAnswers: true,
     country: text('country')?.toUpperCase() ?? null,
     description: text('description'),
     cost: readCost(fields),
     currency: text('currency')?.toUpperCase() ?? null,
     remoteIp: text('remote_ip'),
     userAgent: text('user_agent'),
-    flags: withBillingFlag(times.flags, durationS, billedDurationS),
-    attributes: readAttributes(fields),
+    flags: direction === undefined ? [...times.flags, 'direction_unknown'] : times.flags,
+    attributes: {
+      ...readAttributes(fields),
+      ...(direction === undefined && directionWord !== null && { direction: directionWord }),
+      ...(sourceKey !== null && { source_key: sourceKey }),
+    },
   };
 }
 
 function readAccount(fields: Fields, codes: ReadonlyMap<number, string>): string {
   const code = readText(fields, 'account');
-  const iAccount = fields.i_account ?? null;
+  const iAccount = fieldValue(fields, 'i_account');
   if (iAccount === null) return code ?? '';
   if (!isAccountNumber(iAccount)) refuse('bad_value', 'i_account', 'i_account must be a whole number from 1');
   const known = codes.get(iAccount);
@@ -182,7 +227,7 @@ function readAccount(fields: Fields, codes: ReadonlyMap<number, string>): string
     } as const;
     throw new Refused({ kind: 'rejected', rejection });
   }
-  if (code !== null && code !== known) {
+  if (code !== null && !isNone(code) && tidyCode(code) !== tidyCode(known)) {
     refuse(
       'bad_value',
       'i_account',
@@ -192,10 +237,26 @@ function readAccount(fields: Fields, codes: ReadonlyMap<number, string>): string
   return known;
 }
 
-/** null where the field is left out, null or blank. */
-function readText(fields: Fields, field: TextField): string | null {
+/** What a field says; null where it is left out, null, or a text that stands for none. */
+function fieldValue(fields: Fields, field: string): unknown {
   const value = fields[field] ?? null;
+  if (typeof value !== 'string') return value;
+  return (FIGURES.has(field) ? isNoFigure(value) : isNone(value)) ? null : value;
+}
+
+/** null where the field says nothing. An account's code may be any text: whether one bears it is told later. */
+function readText(fields: Fields, field: TextField): string | null {
+  const value = field === 'account' ? (fields.account ?? null) : fieldValue(fields, field);
   if (value === null) return null;
+  // A cause's number is no text where its program writes JSON.
+  if (typeof value === 'number' && (field === 'result' || field === 'disconnect_cause')) return String(value);
+  if (typeof value !== 'string' && (field === 'cli' || field === 'cld')) {
+    refuse(
+      'bad_value',
+      field,
+      `${field} must be a text in quotes: a number has lost its plus and its noughts, and with an exponent its digits`,
+    );
+  }
   if (typeof value !== 'string') refuse('bad_value', field, `${field} must be a text in quotes`);
   if (value.length > TEXT_FIELDS[field]) {
     refuse(
@@ -209,10 +270,10 @@ function readText(fields: Fields, field: TextField): string | null {
 
 function readTimes(fields: Fields) {
   const written = TIME_FIELDS.map((field) => {
-    const value = fields[field] ?? '';
+    const value = fieldValue(fields, field) ?? '';
     if (typeof value !== 'string')
       refuse('bad_time', field, `${field} must be an RFC 3339 instant in quotes`);
-    if (readStamp(value, 'ymd').kind === 'wall') {
+    if (readStamp(value, undefined).kind === 'wall') {
       refuse(
         'bad_time',
         field,
@@ -229,10 +290,11 @@ function readTimes(fields: Fields) {
 }
 
 function readSeconds(fields: Fields, field: (typeof SECONDS_FIELDS)[number]): number | null {
-  const value = fields[field] ?? null;
+  const value = fieldValue(fields, field);
   if (value === null) return null;
   const isDecimal = typeof value === 'string' && /^\d{1,9}(\.\d{1,9})?$/.test(value);
-  const seconds = typeof value === 'number' ? value : isDecimal ? Number(value) : Number.NaN;
+  const isNumber = numberText(value) !== undefined;
+  const seconds = isNumber ? Number(numberText(value)) : isDecimal ? Number(value) : Number.NaN;
   if (!(seconds >= 0 && seconds < Number.POSITIVE_INFINITY)) {
     refuse(
       'bad_number',
@@ -243,38 +305,11 @@ function readSeconds(fields: Fields, field: (typeof SECONDS_FIELDS)[number]): nu
   return seconds + 0; // JSON has a -0
 }
 
-function readWord<Word extends string>(fields: Fields, field: string, words: readonly Word[]): Word | null {
-  const value = fields[field] ?? null;
-  if (value === null) return null;
-  const word = words.find((known) => known === value);
-  if (word === undefined) {
-    refuse(
-      'bad_value',
-      field,
-      `${field} is ${quoted(JSON.stringify(value))}; it should be one of: ${words.join(', ')}`,
-    );
-  }
-  return word;
-}
-
-function tellResult(isAnswered: boolean, cause: string | null): CallResult {
-  if (isAnswered) return 'answered';
-  const told = cause === null ? undefined : readResult(cause);
-  if (told === 'cleared') return 'no_answer';
-  if (told !== undefined) return told;
-  const results = CALL_RESULTS.join(', ');
-  refuse('missing_field', 'result', `the call was not answered, and how it ended is not told: ${results}`);
-}
-
 function readCost(fields: Fields): string | null {
-  const value = fields.cost ?? null;
+  const value = fieldValue(fields, 'cost');
   if (value === null) return null;
-  const amount =
-    typeof value === 'string'
-      ? readAmount(value.trim(), false)
-      : typeof value === 'number'
-        ? decimalOf(value)
-        : undefined;
+  const written = typeof value === 'string' ? value : numberText(value);
+  const amount = written === undefined ? undefined : readAmount(written);
   if (amount === undefined) {
     refuse(
       'bad_number',
@@ -283,13 +318,6 @@ function readCost(fields: Fields): string | null {
     );
   }
   return amount;
-}
-
-/** A number as it was meant: a small one without its exponent. A huge one keeps it, and is refused by its size. */
-function decimalOf(value: number): string {
-  const [, sign, whole, fraction = '', zeros] = /^(-?)(\d)(?:\.(\d+))?e-(\d+)$/.exec(String(value)) ?? [];
-  if (zeros === undefined) return String(value);
-  return `${sign}0.${'0'.repeat(Number(zeros) - 1)}${whole}${fraction}`;
 }
 
 function readAttributes(fields: Fields): Record<string, string> {
@@ -306,20 +334,34 @@ function readAttributes(fields: Fields): Record<string, string> {
   }
   const attributes: [string, string][] = [];
   for (const [name, attribute] of entries) {
-    if (attribute === null || attribute === '') continue;
-    if (typeof attribute === 'object') {
+    if (attribute === null || (typeof attribute === 'string' && isNone(attribute))) continue;
+    if (typeof attribute === 'object' && !isRawNumber(attribute)) {
       refuse(
         'bad_value',
         'attributes',
         `attributes.${name.slice(0, 100)} must be a text, a number or a truth value`,
       );
     }
-    attributes.push([name, String(attribute)]);
+    attributes.push([name, numberText(attribute) ?? String(attribute)]);
   }
   return Object.fromEntries(attributes);
 }
 
-/** The account by its code, so that a record that names it by number is the same. */
+/** The fields by name, without those that say nothing; the account by its code. */
+function allThatIsSaid(fields: Fields, accountCode: string, whateverTheWriting: boolean): string {
+  const said = (object: object): [string, string][] =>
+    Object.entries(object)
+      .map(([name, value]): [string, string] => {
+        const text = typeof value === 'string' ? value : value == null ? '' : JSON.stringify(value);
+        return [name, whateverTheWriting ? given(normalValue(text)) : text];
+      })
+      .filter(([, text]) => text !== '')
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+  const { i_account: _, account: __, attributes, ...rest } = fields;
+  return JSON.stringify([accountCode, said(rest), said((attributes as object | null | undefined) ?? {})]);
+}
+
+/** The account by its code, so that a record that names it by number is the same. Numbers as the version before saw them. */
 function identityOf(fields: Fields, accountCode: string): string {
   const callId = readText(fields, 'call_id');
   const sourceKey = readText(fields, 'source_key');
@@ -328,6 +370,7 @@ function identityOf(fields: Fields, accountCode: string): string {
   const sorted = (object: object) =>
     Object.entries(object)
       .filter(([, value]) => value !== null)
+      .map(([name, value]) => [name, isRawNumber(value) ? Number(value.rawJSON) : value] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1));
   const attributes = sorted((rest.attributes as object | null | undefined) ?? {});
   return JSON.stringify([accountCode, sorted({ ...rest, attributes: null }), attributes]);

@@ -1,32 +1,43 @@
 /** GET /cdrs, as JSON pages or a CSV stream, and GET /cdrs/{i_cdr}. */
+
+import { type AtOnceOptions, createAtOnce } from '#platform/access/at_once.ts';
+import type { Caller } from '#platform/access/caller.ts';
+import type { Cursors } from '#platform/access/cursor.ts';
+import type { Api } from '#platform/access/protected_routes.ts';
+import type { RecentWrites } from '#platform/access/read_your_writes.ts';
+import { ticketOf } from '#platform/access/request_context.ts';
 import type { Database } from '#platform/database/database.ts';
 import type { ReadFrom, Session } from '#platform/database/session.ts';
+import { elapsed, failures, NO_QUERY } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { CallAnswer, CallParams, CallsForms, CallsQuery, failures } from '../contract.ts';
+import { CallAnswer, CallParams, CallsQuery } from '../contract.ts';
 import { callsError } from '../errors.ts';
 import { monthOfICdr } from '../intake/copy_text.ts';
 import { addMonths, startOfMonth } from '../partitions.ts';
-import { visibleAccount } from '../store/accounts.ts';
-import { callByNumber, type Place } from '../store/calls.ts';
-import type { Api } from './api.ts';
-import { badParameter, type CallsAsked, readCallsQuery } from './call_query.ts';
-import { boundOf, type Caller, READERS, viewOf } from './caller.ts';
-import { sendCsv, wantsCsv } from './calls_export.ts';
+import { type Place, visibleCall } from '../store/calls.ts';
+import { boundOf, READERS, viewOf } from '../visibility.ts';
+import { badParameter } from './bad_parameter.ts';
+import { type CallsAsked, hasDates, isHeavyPage, readCallsQuery } from './call_query.ts';
+import { sendCsv } from './calls_export.ts';
 import { readPage } from './calls_page.ts';
-import type { Cursors } from './cursor.ts';
+import { refuseCsvParameters, wantsCsv } from './csv_form.ts';
+import { CallsForms } from './linked_contract.ts';
+import { readLinkedPage } from './linked_page.ts';
 import { shownTo } from './masking.ts';
-import type { RecentWrites } from './read_after.ts';
-import { elapsed, ticketOf } from './ticket.ts';
 
 export interface CdrRoutesNeeds {
   readonly database: Database;
   readonly clock: Clock;
-  readonly cursors: Cursors;
+  readonly cursors: Cursors<Place>;
   readonly recentWrites: RecentWrites;
 }
 
+/** Each keeps some two megabytes, and takes its turns among other heavy work. */
+export const EXPORTS: AtOnceOptions = { what: 'exports', perCaller: 4, inAll: 64, retryAfterS: 5 };
+
 export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
   const { database, clock, cursors, recentWrites } = needs;
+  const exports = createAtOnce(EXPORTS);
 
   api.get(
     '/cdrs',
@@ -38,7 +49,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         tags: ['calls'],
         summary: 'Calls of an account, newest first',
         description:
-          'Pages by `next_cursor`: calls that come in meanwhile neither repeat nor hide others. With `Accept: text/csv` the whole range as a file; if it cannot be finished the connection breaks, so that half a file never looks whole.',
+          'Pages by `next_cursor`: calls that come in meanwhile neither repeat nor hide others. With `Accept: text/csv` the whole range as a file; if it cannot be finished the connection breaks, so that half a file never looks whole. With `view=calls` all legs of a call are one.',
         security: [{ bearer: [] }],
         querystring: CallsQuery,
         response: { 200: CallsForms, ...failures(400, 401, 403, 404, 426, 429, 503) },
@@ -47,19 +58,25 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
     async (request, reply) => {
       const caller = request.caller!;
       const asked = readCallsQuery(request.query, caller);
-      const ticket = ticketOf(request, reply, clock, caller);
-      if (wantsCsv(request)) {
-        return sendCsv(needs, request, reply, asked, ticket);
-      }
-      if (request.query.time_zone !== undefined) {
-        throw badParameter('time_zone', 'is for text/csv; times in JSON are in UTC');
+      const csv = wantsCsv(request);
+      const ticket = ticketOf(request, reply, clock, caller, csv || isHeavyPage(asked) ? 'heavy' : 'light');
+      if (csv) return sendCsv({ ...needs, exports }, request, reply, asked, ticket);
+      refuseCsvParameters(request.query);
+      if (asked.zone && !hasDates(asked)) {
+        throw badParameter('time_zone', 'is for text/csv and for dates; times in JSON are in UTC');
       }
       const after = placeOf(asked, caller);
       const written = recentWrites.before(request);
       const { page, lagS } = await database.read(
         ticket,
         async (session, from) => ({
-          page: await readPage(session, asked, after, caller, clock.now()),
+          page: await (asked.view === 'calls' ? readLinkedPage : readPage)(
+            session,
+            asked,
+            after,
+            caller,
+            clock.now(),
+          ),
           lagS: from.replicaLagS,
         }),
         written,
@@ -67,7 +84,12 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const { account, total, next } = page;
       const answer = page.answer({
         ...(total !== undefined && { total }),
-        next_cursor: next ? cursors.seal(next, { query: asked.cursorQuery, view: viewOf(caller) }) : null,
+        next_cursor: next
+          ? cursors.seal(
+              { start_time: next.start_time, i_cdr: next.i_cdr },
+              { query: asked.cursorQuery, view: viewOf(caller) },
+            )
+          : null,
         data_complete_to: account.data_complete_to,
         replica_lag_s: lagS,
         duration_ms: elapsed(reply),
@@ -87,7 +109,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         description: 'Its fields, the file and line that it came from, and what else the switch gave.',
         security: [{ bearer: [] }],
         params: CallParams,
-        querystring: NoQuery,
+        querystring: NO_QUERY,
         response: { 200: CallAnswer, ...failures(400, 401, 403, 404, 429, 503) },
       },
     },
@@ -99,13 +121,13 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const ticket = ticketOf(request, reply, clock, caller);
       const read = async (session: Session, from: ReadFrom) => {
         const end = startOfMonth(addMonths(month, 1));
-        const call = await session.row(callByNumber(iCdr, startOfMonth(month), end));
-        const account = call && (await session.row(visibleAccount(call.i_account, boundOf(caller))));
-        if (!call || !account) throw noCall(iCdr);
+        const found = await session.row(visibleCall(iCdr, startOfMonth(month), end, boundOf(caller)));
+        if (!found) throw noCall(iCdr);
+        const { data_complete_to, ...call } = found;
         return {
           success: true as const,
           data: shownTo(call, caller),
-          data_complete_to: account.data_complete_to,
+          data_complete_to,
           replica_lag_s: from.replicaLagS,
           duration_ms: elapsed(reply),
         };
@@ -118,8 +140,13 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
     if (asked.cursor === undefined) return undefined;
     const opened = cursors.open(asked.cursor, { query: asked.cursorQuery, view: viewOf(caller) });
     switch (opened.kind) {
-      case 'place':
-        return opened.place;
+      case 'position':
+        return opened.position;
+      case 'former':
+        throw callsError('bad_cursor', {
+          message: 'The cursor is of the version before this one: leave it out to begin anew',
+          fields: { fields: ['cursor'] },
+        });
       case 'forged':
         throw callsError('bad_cursor', { fields: { fields: ['cursor'] } });
       case 'foreign':
@@ -133,9 +160,6 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
   }
 }
 
-/** Answers to queries that take no parameters refuse those that they are given. */
-const NoQuery = { type: 'object', additionalProperties: false, properties: {} } as const;
-
-function noCall(iCdr: number) {
+export function noCall(iCdr: number) {
   return callsError('not_found', { message: `There is no call ${iCdr}` });
 }

@@ -24,7 +24,7 @@ async function newAccount(timeZone: string): Promise<{ code: string; iAccount: n
 
 async function store(calls: readonly Partial<SourceRecord>[]): Promise<void> {
   const rows = calls.map(callRow);
-  const origin = await testOrigin(api.database.pool);
+  const origin = await testOrigin(api.database.pool, { credits: true });
   await takeIn(api.database.pool, origin, rows);
   // The same rows again, and half of them once more: nothing may count twice.
   await takeIn(api.database.pool, origin, rows);
@@ -297,7 +297,8 @@ test('PostgreSQL confirms the days of the zone that the account has, and no othe
   await store([{ accountCode: code, startTime: Date.parse('2026-06-01T12:00:00Z') }]);
   const confirmed = async (zone: string) => {
     const bounds = bucketBounds(1_764_000_000_000_000, 1_794_000_000_000_000, 'day', zoneClock(zone)!)!;
-    const statement = sumUsage(iAccount, spansOfBuckets(bounds, zoneClock(zone)), undefined, 1_000);
+    const part = { iAccounts: [iAccount], timeZone: zone, spans: spansOfBuckets(bounds, zoneClock(zone)) };
+    const statement = sumUsage([part], [], 1_000);
     const rows = await withSession(api.database.pool, (session) => session.rows(statement));
     return rows[0]!.days_confirmed;
   };
@@ -308,10 +309,10 @@ test('PostgreSQL confirms the days of the zone that the account has, and no othe
 test('what is wrong with a query is said, with the name of the parameter', async () => {
   const { iAccount } = await newAccount('UTC');
   const cases: [query: string, words: RegExp, field: string][] = [
-    ['granularity=minute', /`granularity` must be one of: hour, day, month, total/, 'granularity'],
+    ['granularity=minute', /`granularity` must be one of: hour, day, week, month, total/, 'granularity'],
     ['time_zone=Mars/Base', /`time_zone` is not a time zone/, 'time_zone'],
     ['time_zone=%2B01:00', /`time_zone` is not a time zone/, 'time_zone'],
-    ['group_by=cli', /`group_by` must be one of: direction, country/, 'group_by'],
+    ['group_by=cli', /`group_by` must be one or more of.*: account, direction, country/, 'group_by'],
     ['from=2026-11-01T00:00:00', /`from` has no zone.*or a date/, 'from'],
     ['from=2026-11-02&to=2026-11-02', /`from` must be before `to`/, 'from'],
     [

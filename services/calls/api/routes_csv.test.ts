@@ -10,7 +10,10 @@ import { callRow, testOrigin } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { takeIn } from '../intake/intake.ts';
 import { BATCH_CALLS } from './calls_batch.ts';
-import { CSV_HEADER } from './calls_csv.ts';
+import { PLAIN_CALLS } from './calls_csv.ts';
+import { csvHeader } from './csv_form.ts';
+
+const CSV_HEADER = csvHeader(PLAIN_CALLS);
 
 const lines: string[] = [];
 const logger = createLogger('calls', 'info', { write: (line: string) => void lines.push(line) });
@@ -26,7 +29,7 @@ const LARGE = 30_000;
 const LIMIT_MS = 20_000;
 const STANDS_STILL_MS = 300;
 
-const origin = await testOrigin(api.database.pool);
+const origin = await testOrigin(api.database.pool, { credits: true });
 await takeIn(api.database.pool, origin, [
   callRow({
     accountCode: 'acme',
@@ -44,6 +47,7 @@ await takeIn(api.database.pool, origin, [
     startTime: T0 + 14 * 86_400_000,
     callId: 'later',
     connectTime: null,
+    billedDurationS: 0,
     result: 'busy',
   }),
 ]);
@@ -70,7 +74,7 @@ test('a file that a spreadsheet opens without running anything, with times as as
   const times = '2026-11-03T01:00:00+01:00,,2026-11-03T01:01:05+01:00';
   assert.match(
     later!,
-    new RegExp(`,later,outbound,.*,${times.replaceAll('+', '\\+')},65,60,busy,16,GB,,,EUR,,,,test$`),
+    new RegExp(`,later,outbound,.*,${times.replaceAll('+', '\\+')},65,0,busy,16,GB,,,EUR,,,,test,later$`),
   );
   const cells = `"'=cmd|calc",unknown,+493023125001,'@SUM(A1:A9),,,2026-10-20T02:00:00.0005+02:00,`;
   assert.ok(first!.includes(cells), first);

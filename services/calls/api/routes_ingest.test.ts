@@ -16,6 +16,14 @@ const SAMPLE = new URL(
   import.meta.url,
 );
 const DOCUMENT = readFileSync(SAMPLE, 'utf8');
+/** The same call by mod_xml_cdr. */
+const XML_DOCUMENT = readFileSync(
+  new URL(
+    '../../../tests/samples/freeswitch-xml/a_c1e5d0a7-94b2-4b0c-8c11-5b2f0e7a3c01.cdr.xml',
+    import.meta.url,
+  ),
+  'utf8',
+);
 
 let posted = 0;
 const record = (fields: object = {}) => ({
@@ -77,13 +85,69 @@ test('what is sent again is recognised, from another source it is another record
   assert.deepEqual(statuses((await api.post(records, ingest)).body), ['stored', 'stored']);
   assert.deepEqual(statuses((await api.post(records, ingest)).body), ['duplicate', 'duplicate']);
   const corrected = [{ ...records[1], cost: '2' }];
-  assert.deepEqual(statuses((await api.post(corrected, ingest)).body), ['duplicate']);
+  const { body } = await api.post(corrected, ingest);
+  assert.deepEqual(statuses(body), ['conflict']);
+  assert.deepEqual(body.data[0].differences, [{ field: 'cost', stored: '1', told: '2' }]);
   assert.deepEqual(statuses((await api.post(records, ingest, '/cdrs?source=sbc2')).body), [
     'stored',
     'stored',
   ]);
   const { rows } = await pool.query('SELECT count(*) AS n FROM calls.imports WHERE source = $1', ['sbc2']);
   assert.equal(rows[0].n, 1, 'all posts of a switch are one import');
+});
+
+test('one record posted five times in other words is one call: filled, known, or told of as a conflict', async () => {
+  const told = {
+    ...record({ call_id: 'in-other-words', cost: '0.025' }),
+    start_time: '2026-11-20T10:00:00Z',
+  };
+  const words = [
+    [told, 'stored'],
+    [{ ...told, cost: '0.03' }, 'conflict'],
+    [{ ...told, cost: 0.025 }, 'duplicate'],
+    [{ ...told, cost: '0.0250' }, 'duplicate'],
+    [{ ...told, description: 'one more column' }, 'completed'],
+    [{ ...told, start_time: '2026-11-20T11:00:00.000+01:00' }, 'duplicate'],
+  ] as const;
+  const iCdrs = new Set<number>();
+  const statusOf = async (record: object) => {
+    const { body } = await api.post([record], ingest);
+    assert.equal(body.stored + body.completed + body.duplicates + body.conflicts + body.set_aside, 1);
+    if (body.data[0].i_cdr) iCdrs.add(body.data[0].i_cdr);
+    return body.data[0].status;
+  };
+  for (const [record, status] of words) assert.equal(await statusOf(record), status, JSON.stringify(record));
+  // Again, and in one post.
+  const { body } = await api.post(
+    words.map(([record]) => record),
+    ingest,
+  );
+  assert.deepEqual([body.stored, body.completed, body.duplicates, body.conflicts], [0, 0, 5, 1]);
+  const { rows } = await pool.query(
+    `SELECT i_cdr, cost, description FROM calls.cdrs WHERE call_id = 'in-other-words'`,
+  );
+  assert.deepEqual(rows, [{ i_cdr: [...iCdrs][0], cost: '0.025', description: 'one more column' }]);
+});
+
+test('a record in which a name stands twice is set aside, and stays so when it is tried again', async () => {
+  const twice = JSON.stringify(record({ call_id: 'twice', cost: '0.02' })).replace('{', '{"cost":"0.01",');
+  const json = { authorization: `Bearer ${ingest}`, 'content-type': 'application/json' };
+  const response = await api.send('POST', '/cdrs', json, `[${twice},${JSON.stringify(record())}]`);
+  assert.deepEqual(statuses(response.body), ['set_aside', 'stored']);
+  assert.deepEqual(
+    [response.body.data[0].code, response.body.data[0].field],
+    ['bad_value', 'cost'],
+    response.text,
+  );
+  const again = { filter: { code: 'bad_value' }, newAccounts: null, read: {} };
+  const { tried, stillSetAside } = await retryRejected(pool, again, () => undefined);
+  assert.ok(tried > 0 && stillSetAside === tried);
+  const { rows } = await pool.query(`SELECT 1 FROM calls.cdrs WHERE call_id = 'twice'`);
+  assert.equal(rows.length, 0);
+  const document = DOCUMENT.replace(/"variables"\s*:\s*\{/, '"variables":{"billsec":"1",');
+  const refused = await api.send('POST', '/cdrs', json, document);
+  assert.deepEqual([refused.status, refused.body.code], [400, 'bad_batch']);
+  assert.match(refused.body.error, /the name "billsec" twice/);
 });
 
 test('many posts at once store each record once', async () => {
@@ -141,8 +205,17 @@ test('a body that can not be read as a whole is a 400 that says why', async () =
   }
   const large = await api.send('POST', '/cdrs', json, JSON.stringify([{ a: 'x'.repeat(4_000_001) }]));
   assert.deepEqual([large.status, large.body.code], [413, 'too_large']);
-  const xml = await api.send('POST', '/cdrs', { ...json, 'content-type': 'text/xml' }, '<cdr/>');
-  assert.deepEqual([xml.status, xml.body.code], [415, 'unsupported_media_type']);
+  const html = await api.send('POST', '/cdrs', { ...json, 'content-type': 'text/html' }, '<cdr/>');
+  assert.deepEqual([html.status, html.body.code], [415, 'unsupported_media_type']);
+  for (const bad of [
+    '<cdr/>',
+    '<cdr><!DOCTYPE x></cdr>',
+    '<cdr><variables>',
+    `<cdr>${' '.repeat(1_100_000)}</cdr>`,
+  ]) {
+    const xml = await api.send('POST', '/cdrs', { ...json, 'content-type': 'text/xml' }, bad);
+    assert.deepEqual([xml.status, xml.body.code], [400, 'bad_batch'], bad.slice(0, 40));
+  }
   const unknown = await api.post([record()], ingest, '/cdrs?colour=red');
   assert.equal(unknown.status, 400);
   assert.match(unknown.body.error, /Unknown query parameter: `colour`/);
@@ -177,6 +250,12 @@ test('FreeSWITCH: its document in every encoding, with Basic authentication and 
     // disable-100-continue=true replaces the content type by curl's own
     [FORM, DOCUMENT],
     ['application/json; charset=utf-8', DOCUMENT],
+    // The same call by mod_xml_cdr.
+    ['text/xml', XML_DOCUMENT],
+    ['application/x-www-form-plaintext', `cdr=${XML_DOCUMENT}`],
+    [FORM, `cdr=${encodeURIComponent(XML_DOCUMENT)}`],
+    [FORM, `cdr=${XML_DOCUMENT}`],
+    ['application/x-www-form-base64-encoded', `cdr=${Buffer.from(XML_DOCUMENT).toString('base64')}`],
   ];
   for (const [type, body] of encodings) {
     const outcomes = await send(type, body, '?source=sbc');
@@ -197,6 +276,20 @@ test('FreeSWITCH: a call that can not be taken in is kept, and FreeSWITCH told t
     `SELECT bytes FROM calls.rejected_cdrs WHERE reason LIKE '%unknown-to-all%'`,
   );
   assert.deepEqual(JSON.parse(rows[0].bytes.toString()), document);
+});
+
+test('FreeSWITCH: the XML of such a call is kept as it came, and is taken in once its account is there', async () => {
+  const document = XML_DOCUMENT.replaceAll('c1e5d0a7-94b2', 'aaaaaaaa-94b2').replace('>acme<', '>later<');
+  const headers = { authorization: `Bearer ${ingest}`, 'content-type': 'text/xml' };
+  const { body } = await api.send('POST', '/cdrs', headers, document);
+  assert.deepEqual([body.data[0].status, body.data[0].code], ['set_aside', 'unknown_account']);
+  const { rows } = await pool.query(`SELECT bytes FROM calls.rejected_cdrs WHERE reason LIKE '%"later"%'`);
+  assert.equal(rows[0].bytes.toString(), document.trim());
+  const newAccounts = { currency: 'EUR', timeZone: 'UTC', country: null };
+  const counts = await retryRejected(pool, { filter: {}, newAccounts, read: {} }, () => {});
+  assert.ok(counts.stored >= 1);
+  const again = await api.send('POST', '/cdrs', headers, document);
+  assert.equal(again.body.data[0].status, 'duplicate');
 });
 
 test('what is posted is in lists, totals and consumption at once', async () => {
@@ -234,14 +327,33 @@ test('what is nested too deep is refused: a record by itself, a document as a wh
   const array = await send(`[${record1},${record2},${deep}]`);
   assert.equal(array.status, 200);
   assert.deepEqual(statuses(array.body), ['stored', 'set_aside', 'set_aside']);
-  assert.deepEqual([array.body.data[1].field, array.body.data[2].code], ['attributes', 'unreadable_row']);
+  assert.deepEqual([array.body.data[1].code, array.body.data[2].code], ['too_large', 'too_large']);
   const document = await send(`{"variables":{"uuid":"x"},"callflow":${deep}}`);
   assert.deepEqual([document.status, document.body.code], [400, 'bad_batch']);
 });
 
-test('a cost that cannot be kept exactly is set aside with what it is', async () => {
-  const { body } = await api.post([record({ cost: 1e-13 }), record({ cost: 1e300 })], ingest);
-  assert.deepEqual(statuses(body), ['set_aside', 'set_aside']);
-  assert.match(body.data[0].error, /cost is 0\.0000000000001; .*12 after the point/);
-  assert.match(body.data[1].error, /cost is 1e\+300; .*15 digits/);
+test('a cost is kept to its last digit; one that is too long is set aside with what it is', async () => {
+  const costs = ['1e-05', '0.033333333333333333', '1e-13', '"1.2E-05"', '"\u22120.0"'];
+  const post = async (cost: string) =>
+    (
+      await api.send(
+        ...(['POST', '/cdrs'] as const),
+        { authorization: `Bearer ${ingest}`, 'content-type': 'application/json' },
+        JSON.stringify([record({ cost: 'COST' })]).replace('"COST"', cost),
+      )
+    ).body.data[0];
+  const stored = await Promise.all(costs.map(post));
+  const { rows } = await api.database.pool.query(
+    'SELECT cost::text AS cost FROM calls.cdrs WHERE i_cdr = ANY($1) ORDER BY array_position($1, i_cdr)',
+    [stored.map((outcome) => outcome.i_cdr)],
+  );
+  assert.deepEqual(
+    rows.map((row) => row.cost),
+    ['0.00001', '0.033333333333333333', '0.0000000000001', '0.000012', '0.0'],
+  );
+  for (const cost of ['1e300', `"${'1'.repeat(41)}"`, '1e-41']) {
+    const refused = await post(cost);
+    assert.equal(refused.status, 'set_aside', cost);
+    assert.match(refused.error, /^cost is 1.*; it must be a decimal of at most 40 digits/);
+  }
 });

@@ -1,32 +1,41 @@
 /**
  * POST /cdrs: a switch tells its calls. An array of records by the API's field names, or one document as FreeSWITCH's
- * mod_json_cdr sends it.
+ * mod_json_cdr or mod_xml_cdr sends it.
  *
  * The answer is 200 for whatever was kept, stored or set aside: a switch that is told of a failure sends again, and what
  * was set aside is here already. The status of each record says what became of it.
  */
-import type { Database } from '#platform/database/database.ts';
+
+import { type AtOnceOptions, createAtOnce } from '#platform/access/at_once.ts';
+import { shareOf } from '#platform/access/caller.ts';
+import type { Api } from '#platform/access/protected_routes.ts';
+import { READ_AFTER_HEADER, type RecentWrites } from '#platform/access/read_your_writes.ts';
+import { ticketOf } from '#platform/access/request_context.ts';
+import type { ServiceDatabase } from '#platform/database/service_database.ts';
+import { elapsed, failures } from '#platform/http/answers.ts';
 import { validatorCompiler } from '#platform/http/validation.ts';
+import { readWholeBody } from '#platform/http/whole_body.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { failures, MAX_BATCH, PostAnswer, PostBody, type PostOutcome, PostQuery } from '../contract.ts';
-import { callsError } from '../errors.ts';
-import { FORMATS } from '../formats/formats.ts';
-import { parseJsonCdr } from '../formats/freeswitch_json.ts';
-import { bytesToText, decodePostedCdr, faultPlace } from '../formats/freeswitch_post.ts';
-import type { Taken } from '../formats/reader.ts';
+import { Counter, type Registry } from '#platform/telemetry/metrics.ts';
+import { isPrintable } from '#platform/telemetry/printable.ts';
+import { MAX_BATCH, PostAnswer, PostBody, type PostOutcome, PostQuery } from '../contract.ts';
 import type { RowOutcome } from '../intake/intake.ts';
 import { createPostBatches } from '../intake/post_batches.ts';
 import { codesOfAccounts } from '../store/accounts.ts';
-import type { Api } from './api.ts';
-import { WRITERS } from './caller.ts';
-import { namedAccounts, POSTED_FIELDS, POSTED_SOURCE, recordFromFields } from './posted_record.ts';
-import { READ_AFTER_HEADER, type RecentWrites } from './read_after.ts';
-import { elapsed, ticketOf } from './ticket.ts';
+import { WRITERS } from '../visibility.ts';
+import { adviceForPost } from './advice.ts';
+import { badParameter } from './bad_parameter.ts';
+import type { DocumentReader } from './document_reader.ts';
+import { readPostedBody } from './posted_body.ts';
 
 export interface IngestRoutesNeeds {
-  readonly database: Database;
+  readonly database: ServiceDatabase;
   readonly clock: Clock;
+  readonly registry: Registry;
   readonly recentWrites: RecentWrites;
+  readonly documents: DocumentReader;
+  /** Of a body. */
+  readonly bodyLimitBytes: number;
   /** How accounts are made for a post that asks for it. */
   readonly newAccounts: {
     readonly currency: string;
@@ -35,78 +44,116 @@ export interface IngestRoutesNeeds {
   };
 }
 
-const JSON_TYPE = 'application/json';
-/** As mod_json_cdr sends them; see formats/freeswitch_post.ts. */
-const FORM_TYPES = ['application/x-www-form-urlencoded', 'application/x-www-form-base64-encoded'];
+/** Bytes of a body that take long to read and to store: some 1,500 records. */
+const LARGE_POST_BYTES = 256 * 1024;
 
-/** What a body holds. */
-interface Posted {
-  readonly format: string;
-  readonly source: string;
-  readonly rows: Taken[];
-}
+/** A key's posts are stored one after the other, so more of them would only wait here with their bodies. */
+export const LARGE_POSTS: AtOnceOptions = {
+  what: 'posts of more than 256 KiB',
+  perCaller: 4,
+  inAll: 32,
+  retryAfterS: 1,
+};
+
+const JSON_TYPE = 'application/json';
+/** As mod_json_cdr and mod_xml_cdr send them; see formats/freeswitch_post.ts. */
+const FREESWITCH_TYPES = [
+  'application/x-www-form-urlencoded',
+  'application/x-www-form-base64-encoded',
+  'application/x-www-form-plaintext',
+  'text/xml',
+  'application/xml',
+];
 
 export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
   const batches = createPostBatches(needs.database, needs.clock);
+  const records = new Counter({
+    name: 'posted_records_total',
+    help: 'Records of POST /cdrs by what became of them',
+    labelNames: ['outcome'],
+    registers: [needs.registry],
+  });
+  const largePosts = createAtOnce(LARGE_POSTS);
   api.register(async (plugin) => {
     const ingest = plugin as unknown as Api;
     ingest.removeAllContentTypeParsers();
-    ingest.addContentTypeParser(
-      [JSON_TYPE, ...FORM_TYPES],
-      { parseAs: 'buffer' },
-      async (_request: unknown, body: Buffer) => body,
-    );
+    ingest.addContentTypeParser([JSON_TYPE, ...FREESWITCH_TYPES], readWholeBody);
     ingest.post(
       '/cdrs',
       {
         config: { scopes: WRITERS, basicAuth: true },
-        // The body is read by readBody below: it comes in several encodings, and each record is judged by itself.
+        bodyLimit: needs.bodyLimitBytes,
+        // The body is read by readPostedBody: it comes in several encodings, and each record is judged by itself.
         validatorCompiler: (route) => (route.httpPart === 'body' ? () => true : validatorCompiler(route)),
         // FreeSWITCH puts `?uuid=…` behind the address that it is given, even where that has a query already.
         preValidation: async (request) => {
           const query = request.query as Record<string, unknown>;
           for (const [name, value] of Object.entries(query)) {
-            if (typeof value === 'string') query[name] = value.replace(/\?uuid=.*$/, '');
+            if (typeof value === 'string') query[name] = value.split('?uuid=', 1)[0];
           }
+        },
+        // Before the body is read: what is turned away takes no memory.
+        preParsing: async (request, reply, payload) => {
+          if (Number(request.headers['content-length']) > LARGE_POST_BYTES)
+            largePosts.enter(shareOf(request.caller!), reply.raw);
+          return payload;
         },
         schema: {
           tags: ['calls'],
           summary: 'A switch tells its calls',
-          description: `An array of 1 to ${MAX_BATCH} records by the names of the API's fields, each with its \`account\` (the code) or \`i_account\`, instants with their zone; or one document of FreeSWITCH's mod_json_cdr, JSON, URL-encoded or base64. What is sent again is recognised. Each record gets its own answer: one that cannot be taken in is set aside and kept, the others go in. The key may also be the password of Basic authentication.`,
+          description: `An array of 1 to ${MAX_BATCH} records by the names of the API's fields, each with its \`account\` (the code) or \`i_account\`, instants with their zone; or one document of FreeSWITCH's mod_json_cdr or mod_xml_cdr, plain, URL-encoded or base64. What is sent again is recognised. Each record gets its own answer: one that cannot be taken in is set aside and kept, the others go in. The key may also be the password of Basic authentication.`,
           security: [{ bearer: [] }, { basic: [] }],
-          consumes: [JSON_TYPE, ...FORM_TYPES],
+          consumes: [JSON_TYPE, ...FREESWITCH_TYPES],
           querystring: PostQuery,
           body: PostBody,
           response: { 200: PostAnswer, ...failures(400, 401, 403, 413, 415, 429, 503) },
         },
       },
       async (request, reply) => {
-        const ticket = ticketOf(request, reply, needs.clock, request.caller);
+        const body = request.body as unknown as Buffer | undefined;
+        const isLarge = body !== undefined && body.length > LARGE_POST_BYTES;
+        if (isLarge && request.headers['content-length'] === undefined)
+          largePosts.enter(shareOf(request.caller!), reply.raw);
+        const ticket = ticketOf(request, reply, needs.clock, request.caller, isLarge ? 'heavy' : 'light');
         const codes = (iAccounts: readonly number[]) =>
-          needs.database.readForWrite(ticket, (session) => session.rows(codesOfAccounts(iAccounts)));
+          needs.database.readForWrite({ ...ticket, heavy: false }, (session) =>
+            session.rows(codesOfAccounts(iAccounts)),
+          );
+        const { source } = request.query;
+        if (source !== undefined && !isPrintable(source))
+          throw badParameter('source', 'has characters that nobody sees');
         const contentType = request.headers['content-type'] ?? '';
-        const posted = await readBody(request.body as unknown as Buffer | undefined, contentType, codes);
+        const read = () => readPostedBody(body, contentType, needs.documents, codes);
+        const posted = isLarge ? await needs.database.heavyWork.run(ticket, read) : await read();
         const { value: outcomes, position } = await batches.take(
           ticket,
           {
             file: 'POST /cdrs',
             format: posted.format,
-            source: request.query.source || posted.source,
-            readOptions: { timeZone: 'UTC' },
+            source: source || posted.source,
+            readOptions: { timeZone: 'UTC', ...(request.query.credits && { credits: true }) },
             newAccounts: request.query.create_accounts ? needs.newAccounts : null,
+            sameCall: {
+              onConflict: request.query.on_conflict ?? 'set-aside',
+              callIds: request.query.call_ids ?? 'unique',
+            },
           },
           posted.rows,
         );
         if (position !== null) {
           reply.header(READ_AFTER_HEADER, needs.recentWrites.note(request.caller!, position));
         }
+        for (const { kind } of outcomes) records.inc({ outcome: kind });
         const count = (kind: RowOutcome['kind']) =>
           outcomes.filter((outcome) => outcome.kind === kind).length;
         return {
           success: true as const,
           data: outcomes.map(answerOf),
+          read: outcomes.length,
           stored: count('stored'),
+          completed: count('completed'),
           duplicates: count('duplicate'),
+          conflicts: count('conflict'),
           set_aside: count('set_aside'),
           duration_ms: elapsed(reply),
         };
@@ -115,109 +162,24 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
   });
 }
 
-type CodesOfAccounts = (iAccounts: readonly number[]) => Promise<{ i_account: number; code: string }[]>;
-
-/** @throws ApiError 400 for a body that can't be read as a whole */
-async function readBody(
-  body: Buffer | undefined,
-  contentType: string,
-  codes: CodesOfAccounts,
-): Promise<Posted> {
-  if (!body || body.length === 0) {
-    throw callsError('bad_batch', { message: 'The body is empty; it should be an array of records' });
-  }
-  const value = readValue(body, contentType);
-  if (!Array.isArray(value)) return freeswitchDocument(value);
-  if (value.length === 0 || value.length > MAX_BATCH) {
-    throw callsError('bad_batch', {
-      message: `The array has ${value.length} records; a post takes from 1 to ${MAX_BATCH}`,
-    });
-  }
-  return postedRecords(value, codes);
-}
-
-function readValue(body: Buffer, contentType: string): unknown {
-  const text = bytesToText(body);
-  try {
-    return contentType.startsWith(JSON_TYPE) ? JSON.parse(text) : decodePostedCdr(text, contentType);
-  } catch (error) {
-    // JSON.parse quotes the body in what it says, and telephone numbers with it.
-    const reason =
-      error instanceof SyntaxError ? `it is no JSON${faultPlace(error)}` : (error as Error).message;
-    throw callsError('bad_batch', { message: `The body can't be read: ${reason}` });
-  }
-}
-
-function freeswitchDocument(document: unknown): Posted {
-  if (isDeeper(document, MAX_DEPTH)) {
-    throw callsError('bad_batch', {
-      message: `The document is nested too deep: at most ${MAX_DEPTH} levels are read`,
-    });
-  }
-  const parsed = parseJsonCdr(document, { timeZone: 'UTC' });
-  if (parsed.kind === 'skipped' || !isDocument(document)) {
-    throw callsError('bad_batch', {
-      message:
-        'The body is neither an array of records nor a document of mod_json_cdr (which has "variables")',
-    });
-  }
-  const row = { line: 1, bytes: Buffer.from(JSON.stringify(document)) };
-  return { format: 'freeswitch-json', source: FORMATS['freeswitch-json'].source, rows: [{ row, parsed }] };
-}
-
-const isDocument = (value: unknown): boolean =>
-  typeof (value as { variables?: unknown } | null)?.variables === 'object';
-
-/** Levels of objects and arrays in a record or document: far more than either has, far fewer than writing JSON can take. */
-const MAX_DEPTH = 64;
-
-/** Whether a value has more levels. Goes down no further than that. */
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
-}
-
-/** A copy that is cut off below these levels. What remains is refused all the same: no field of a record goes so deep. */
-function cutOff(value: unknown, levels: number): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (levels === 0) return '…';
-  if (Array.isArray(value)) return value.map((inner) => cutOff(inner, levels - 1));
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, cutOff(inner, levels - 1)]));
-}
-
-async function postedRecords(posted: readonly unknown[], codesOf: CodesOfAccounts): Promise<Posted> {
-  const values = posted.map((value) => (isDeeper(value, MAX_DEPTH) ? cutOff(value, MAX_DEPTH) : value));
-  const named = namedAccounts(values);
-  const found = named.length === 0 ? [] : await codesOf(named);
-  const codes = new Map(found.map(({ i_account, code }) => [i_account, code]));
-  const rows = values.map((value, index): Taken => {
-    const kept = withCode(value, codes);
-    return {
-      row: { line: index + 1, bytes: Buffer.from(JSON.stringify(kept)) },
-      parsed: recordFromFields(value, codes),
-    };
-  });
-  return { format: POSTED_FIELDS, source: POSTED_SOURCE, rows };
-}
-
-/** A record that is kept aside is read again alone, where nobody looks accounts up: it keeps the code, not the number. */
-function withCode(value: unknown, codes: ReadonlyMap<number, string>): unknown {
-  const { i_account: iAccount, ...rest } = (value ?? {}) as Record<string, unknown>;
-  const code = codes.get(iAccount as number);
-  return code === undefined || (rest.account !== undefined && rest.account !== code)
-    ? value
-    : { ...rest, account: code };
-}
-
 function answerOf(outcome: RowOutcome, index: number): PostOutcome {
   switch (outcome.kind) {
     case 'stored':
       return { index, status: 'stored', i_cdr: outcome.iCdr };
+    case 'completed':
+      return { index, status: 'completed', i_cdr: outcome.iCdr };
     case 'duplicate':
       return { index, status: 'duplicate' };
+    case 'conflict': {
+      const { code, reason, conflict } = outcome.rejection;
+      const differences = [...conflict!.differences];
+      const error = adviceForPost(reason);
+      return { index, status: 'conflict', i_cdr: outcome.iCdr, code, error, differences };
+    }
     case 'set_aside': {
       const { code, reason, field } = outcome.rejection;
-      return { index, status: 'set_aside', code, error: reason, ...(field !== undefined && { field }) };
+      const error = adviceForPost(reason);
+      return { index, status: 'set_aside', code, error, ...(field !== undefined && { field }) };
     }
   }
 }

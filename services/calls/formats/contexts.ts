@@ -1,5 +1,6 @@
-/** Direction by the dialplan context in which a call entered the switch. */
+/** Direction by the dialplan context in which a call entered the switch, or in which it ended. */
 import type { Direction } from '../cdr.ts';
+import { isAnonymous } from '../numbers.ts';
 
 /**
  * Contexts in which calls from outside arrive: FreePBX's from-trunk, from-pstn, from-did-direct and ext-did,
@@ -8,11 +9,31 @@ import type { Direction } from '../cdr.ts';
 export const INBOUND_CONTEXTS =
   /(?:^|[-_.])(?:from-(?:trunk|pstn|did|external|outside|zaptel|dahdi)|ext-did|inbound|incoming|public(?![a-z]))/i;
 
-/** Tells `inbound` for contexts that match, null (to be told from the numbers) for others. */
+/**
+ * FreePBX's own contexts within the switch: menus, applications, mailboxes, ring groups, queues, opening hours. A call
+ * that ends there has reached the switch, whatever stands for its destination: s, i, t, hang, vmu1001, a digit that was
+ * pressed. (Not ext-trunk, nor macro-dialout-trunk: from these a call leaves.)
+ */
+const INSIDE_CONTEXTS =
+  /^(?:ivr-|app-|ext-(?:local|group|queues|findmefollow|fax|meetme|intercom|paging|cf|dnd|test)|timeconditions|from-queue|findmefollow|vm-)/i;
+
+/** Digits that are no extension, in whatever writing. */
+const TELEPHONE_NUMBER = /^(?:sips?:|tel:)?\+?(?:[ ()./-]*\d){7,}[ ()./-]*(?:@.*)?$/i;
+const EXTENSION = /^[*#]{0,2}\d{1,6}$/;
+
+/**
+ * Tells the direction where the context does, else null: it is to be told from the numbers then.
+ * @param inbound contexts in which calls come in
+ */
 export function directionByContext(
   inbound: RegExp = INBOUND_CONTEXTS,
-): (context: string) => Direction | null {
+): (context: string, cli: string, cld: string) => Direction | null {
   // A global or sticky expression remembers where it stopped, and would miss every other row.
   const stateless = new RegExp(inbound.source, inbound.flags.replace(/[gy]/g, ''));
-  return (context) => (stateless.test(context) ? 'inbound' : null);
+  return (context, cli, cld) => {
+    if (stateless.test(context)) return 'inbound';
+    if (!INSIDE_CONTEXTS.test(context) || TELEPHONE_NUMBER.test(cld)) return null;
+    if (TELEPHONE_NUMBER.test(cli) || isAnonymous(cli)) return 'inbound';
+    return EXTENSION.test(cli) ? 'internal' : null;
+  };
 }

@@ -1,15 +1,17 @@
 /** One CSV record's text to its fields. */
+import { type Fits, type QuoteFault, splitSparseQuotes } from './sparse_quotes.ts';
 
 /**
  * How a quote within a quoted field is written:
  *   doubled    `""`, as RFC 4180, Asterisk and spreadsheets do
  *   backslash  `\"`
  *   bare       `"`, as FreeSWITCH does, which escapes nothing: a field ends at a quote that a separator follows
+ *   sparse     `"` too, and not every field with quotes of its value's own has some around it (sparse_quotes.ts)
  */
-export type QuoteStyle = 'doubled' | 'backslash' | 'bare';
+export type QuoteStyle = 'doubled' | 'backslash' | 'bare' | 'sparse';
 
-/** Why a text is not a whole record. */
-export type QuoteFault = 'unterminated' | 'misplaced';
+/** Styles in which each field tells where it ends. */
+type OneByOne = Exclude<QuoteStyle, 'sparse'>;
 
 const QUOTE = 34;
 const SPACE = 32;
@@ -19,7 +21,7 @@ const SPACE = 32;
  * edges or are written as `style` says.
  * @param separator one character
  */
-export function splitFields(text: string, separator: string, style: QuoteStyle): string[] | QuoteFault {
+export function splitFields(text: string, separator: string, style: OneByOne): string[] | QuoteFault {
   const fields: string[] = [];
   const separatorCode = separator.charCodeAt(0);
   let at = 0;
@@ -50,26 +52,40 @@ export function splitFields(text: string, separator: string, style: QuoteStyle):
 
 /**
  * Splits a record that is written in the style `doubled`, or, where that gives no record that fits, in one of `rescue`.
- * @param fits whether a record of so many fields is expected here
+ * What fits in two styles with different fields is ambiguous.
  */
 export function splitRecord(
   text: string,
   separator: string,
   rescue: readonly QuoteStyle[],
-  fits: (fields: number) => boolean,
+  fits: Fits,
 ): string[] | QuoteFault {
   const fields = splitFields(text, separator, 'doubled');
   if (typeof fields !== 'string' && fits(fields.length)) return fields;
   if (!text.includes('"')) return fields;
+  let told = fields;
+  let found: string[] | null = null;
   for (const style of rescue) {
-    const rescued = splitFields(text, separator, style);
-    if (typeof rescued !== 'string' && fits(rescued.length)) return rescued;
+    // Where all quotes are in order there is nothing to make out, whatever the number of fields.
+    if (style === 'sparse' && typeof fields !== 'string') continue;
+    const rescued =
+      style === 'sparse' ? splitSparseQuotes(text, separator, fits) : splitFields(text, separator, style);
+    if (style === 'sparse') told = rescued;
+    if (typeof rescued === 'string' || !fits(rescued.length, rescued)) continue;
+    if (found !== null && !isSameSplit(found, rescued)) return 'ambiguous';
+    found ??= rescued;
   }
-  return fields;
+  return found ?? told;
+}
+
+/** Whether two readings part the record at the same separators; how they undo escapes is no difference. */
+function isSameSplit(one: readonly string[], other: readonly string[]): boolean {
+  const plain = (field: string | undefined) => field?.replace(/["\\]/g, '');
+  return one.length === other.length && one.every((field, at) => plain(field) === plain(other[at]));
 }
 
 /** Index of the quote that ends the field that begins at `from`, or -1. */
-function closingQuote(text: string, from: number, separatorCode: number, style: QuoteStyle): number {
+function closingQuote(text: string, from: number, separatorCode: number, style: OneByOne): number {
   let quote = text.indexOf('"', from);
   while (quote !== -1) {
     if (style === 'bare') {
@@ -100,7 +116,7 @@ function skipSpaces(text: string, from: number): number {
   return at;
 }
 
-function unescaped(field: string, style: QuoteStyle): string {
+function unescaped(field: string, style: OneByOne): string {
   if (style === 'bare') return field;
   if (style === 'backslash') return field.replace(/\\(["\\])|"(")/g, '$1$2');
   return field.includes('"') ? field.replaceAll('""', '"') : field;

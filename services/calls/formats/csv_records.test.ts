@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
-import type { RejectionCode } from '../cdr.ts';
+import type { RawRow, RejectionCode } from '../cdr.ts';
 import type { QuoteStyle } from './csv_fields.ts';
 import { createRecordReader, MAX_RECORD_BYTES, MAX_RECORD_LINES } from './csv_records.ts';
 
@@ -27,14 +27,14 @@ function readChunks(chunks: Buffer[], rescue: QuoteStyle[] = ['backslash'], colu
   const reader = createRecordReader(
     { separator: ',', rescue, fits: (count) => count === columns },
     {
-      record: ({ line, bytes }, fields, ended) =>
+      record: ({ line, bytes, ended }, fields) =>
         rows.push({ line, bytes: bytes.toString('latin1'), fields, ended }),
       fault: ({ line, bytes }, { code, reason }) =>
         rows.push({ line, bytes: bytes.toString('latin1'), code, reason }),
     },
   );
   for (const chunk of chunks) reader.push(chunk);
-  reader.end();
+  reader.end(false);
   return rows;
 }
 
@@ -136,7 +136,7 @@ describe('lines', () => {
     const chunk = Buffer.from('a,b,c\nd,e');
     reader.push(chunk);
     chunk.fill('x');
-    reader.end();
+    reader.end(false);
     assert.deepEqual(rows, ['a,b,c', 'd,e']);
   });
 });
@@ -244,7 +244,7 @@ describe('what is set aside', () => {
       await setImmediate();
     } while (held() > 10 * 1024 * 1024 && performance.now() < deadline);
     assert.ok(held() < 10 * 1024 * 1024);
-    reader.end();
+    reader.end(false);
     assert.equal(faults.length, 1);
     assert.equal(faults[0]![0], MAX_RECORD_BYTES);
     assert.match(faults[0]![1], /^the line has 209715200 bytes/);
@@ -265,6 +265,18 @@ describe('what is set aside', () => {
     assert.equal(rows[3]!.bytes, '4,\0,6');
   });
 });
+
+/** Rows as the sink was given them. */
+function readRows(bytes: Buffer): { row: RawRow; code?: string }[] {
+  const rows: { row: RawRow; code?: string }[] = [];
+  const reader = createRecordReader(
+    { separator: ',', rescue: ['backslash'], fits: (count) => count === 3 },
+    { record: (row) => rows.push({ row }), fault: (row, { code }) => rows.push({ row, code }) },
+  );
+  reader.push(bytes);
+  reader.end(false);
+  return rows;
+}
 
 /** Pieces that meet in the worst ways; one is over the limit of a record. */
 const piece = fc.constantFrom(
@@ -309,28 +321,110 @@ test('the rows do not depend on where the source is cut, byte by byte', () => {
   }
 });
 
-test('every line is in a row with its own bytes, or is blank', () => {
+test('every byte is in a row that knows its place, or is blank', () => {
   fc.assert(
     fc.property(source, (bytes) => {
-      const lines = bytes
-        .toString('latin1')
-        .split('\n')
-        .map((line) => line.replace(/\r$/, ''));
-      const covered = new Set<number>();
-      for (const row of read(bytes)) {
-        const first = lines[row.line - 1]!;
-        const begins = row.bytes.split('\n', 1)[0]!.replace(/\r$/, '');
-        if (row.bytes.includes('\n')) assert.ok(first.endsWith(begins), `line ${row.line} begins its row`);
-        else assert.ok(first.includes(begins), `line ${row.line} holds the bytes of its row`);
-        for (let line = 0; line < row.bytes.split('\n').length; line++) covered.add(row.line + line);
+      const text = bytes.toString('latin1');
+      const left = Buffer.from(bytes);
+      for (const { row, code } of readRows(bytes)) {
+        const { offset } = row;
+        assert.deepEqual(bytes.subarray(offset, offset + row.bytes.length), row.bytes);
+        const ends = text.slice(0, offset).match(/\r\n|\r|\n/g)?.length ?? 0;
+        const feeds = text.slice(0, offset).match(/\n/g)?.length ?? 0;
+        // A CR alone may be a line's end or a part of the data.
+        assert.ok(row.line > feeds && row.line <= ends + 1, `line ${row.line} of ${ends + 1}`);
+        // Of a line that is too large only its first bytes are kept.
+        const long =
+          code === 'too_large' ? /^[^\r\n]*/.exec(text.slice(offset))![0].length : row.bytes.length;
+        left.fill(32, offset, offset + long);
       }
-      for (const [at, line] of lines.entries()) {
-        const text = Buffer.from(line, 'latin1').toString();
-        if (!covered.has(at + 1)) assert.match(text, /^[\s,"]*$/, `line ${at + 1} was left out`);
-      }
+      assert.match(left.toString(), /^[\s,"\ufeff]*$/);
     }),
     { numRuns: 400 },
   );
+});
+
+describe('as people’s programs save files', () => {
+  const LINES = ['a,b,c', '"d ""x""","e,f",g', 'h,"i\nj",k', 'l,m,'];
+  const expected = fieldsOf(`${LINES.join('\n')}\n`);
+
+  test('lines that end with CR, and with all three in one file', () => {
+    assert.deepEqual(fieldsOf(`${LINES.join('\r')}\r`), expected);
+    assert.deepEqual(fieldsOf(LINES.join('\r')), expected);
+    const ends = fc.array(fc.constantFrom('\r', '\n', '\r\n', '\r\r', '\n\n'), {
+      minLength: 4,
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(ends, fc.array(fc.nat(), { maxLength: 8 }), (each, cuts) => {
+        const bytes = Buffer.from(LINES.map((line, at) => line + each[at]).join(''));
+        const rows = readChunks(cutAt(bytes, cuts));
+        assert.deepEqual(
+          rows.map((row) => row.fields),
+          expected,
+        );
+      }),
+    );
+  });
+
+  test('a CR alone within a value is a part of it', () => {
+    assert.deepEqual(fieldsOf('a,b\rb,c\n"d\r","e",f\r\n'), [
+      ['a', 'b\rb', 'c'],
+      ['d\r', 'e', 'f'],
+    ]);
+    assert.deepEqual(outline(read('a,b,c\r1,2\r"un,2,3\rd,e,f\r')), [
+      [1, 'a|b|c'],
+      [2, '1|2'],
+      [3, 'unterminated_quote'],
+      [4, 'd|e|f'],
+    ]);
+  });
+
+  test('a line over the limit costs itself, whatever its end', () => {
+    const long = 'z'.repeat(MAX_RECORD_BYTES + 5);
+    for (const end of ['\r', '\n', '\r\n']) {
+      const bytes = Buffer.from(`a,b,c${end}${long}${end}d,e,f${end}`);
+      for (const rows of [read(bytes), readChunks(cutAt(bytes, [7, 60_000, 65_549, 65_550, 65_551]))])
+        assert.deepEqual(
+          outline(rows).map(([, what]) => what),
+          ['a|b|c', 'too_large', 'd|e|f'],
+        );
+    }
+  });
+
+  test('any separator, where the format’s own makes no record of the first lines', () => {
+    for (const separator of [';', '\t', '|', '^'])
+      assert.deepEqual(
+        fieldsOf(
+          `# of today\na${separator}"b,${separator}"${separator}c\nd${separator}e${separator}\n`,
+        ).slice(1),
+        [
+          ['a', `b,${separator}`, 'c'],
+          ['d', 'e', ''],
+        ],
+      );
+    assert.deepEqual(fieldsOf('sep=;\r\na;b;c\r\n'), [['a', 'b', 'c']]);
+    assert.deepEqual(fieldsOf('a,b,c\nd;e;f\n'), [['a', 'b', 'c'], ['d;e;f']]);
+  });
+
+  test('lines that are one quoted cell, with the separators of blank cells behind it or without', () => {
+    for (const tail of ['', ';;;', ',,', '\t'])
+      assert.deepEqual(fieldsOf(`"a,b,c"${tail}\n"d,""e, f"",g"${tail}\n`), [
+        ['a', 'b', 'c'],
+        ['d', 'e, f', 'g'],
+      ]);
+  });
+
+  test('Windows-1252 where a line is not UTF-8', () => {
+    const bytes = Buffer.concat([
+      Buffer.from('J\u00fcrgen \u0093B\u0094,\u0080,c\n', 'latin1'),
+      Buffer.from('“ü”,€,c\n'),
+    ]);
+    assert.deepEqual(fieldsOf(bytes), [
+      ['Jürgen “B”', '€', 'c'],
+      ['“ü”', '€', 'c'],
+    ]);
+  });
 });
 
 test('what is written as RFC 4180 says is read back', () => {

@@ -6,12 +6,17 @@
  * itself, the quote was never closed: the one line is set aside, and reading goes on with the next. So a broken row
  * costs a row, not the file.
  *
- * Each record is UTF-8, or else Latin-1; files of old switches hold both. What is given never depends on where the
- * source was cut into chunks.
+ * Lines end with LF, CRLF or CR, in one file too. A CR alone is part of the data where only so a record of the number of
+ * fields expected comes out. A line that is one quoted cell holds a record itself (separators.ts).
+ *
+ * Each record is UTF-8, or else Windows-1252, which is Latin-1 with signs where that has control characters; files of
+ * old switches hold both. What is given never depends on where the source was cut into chunks.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import type { RawRow, Rejection } from '../cdr.ts';
-import { type QuoteFault, type QuoteStyle, splitRecord } from './csv_fields.ts';
+import { type QuoteStyle, splitFields, splitRecord } from './csv_fields.ts';
+import { separatorThatFits, toldSeparator, unwrapped } from './separators.ts';
+import type { QuoteFault } from './sparse_quotes.ts';
 
 /** Asterisk writes rows of at most 1 KiB (cdr_csv) or 2 KiB (cdr_custom), CUCM of a few; nothing real is larger. */
 export const MAX_RECORD_BYTES = 64 * 1024;
@@ -23,30 +28,41 @@ export interface RecordRules {
   readonly separator: string;
   /** How else than by `""` quotes may be written within fields. */
   readonly rescue: readonly QuoteStyle[];
-  /** Whether a record of so many fields is expected here. */
-  fits(fields: number): boolean;
-  /** Told the first line that is not blank before it is split, perhaps more than once. */
+  /** Whether a record of so many fields is expected here; `values` are given where more than their number may tell. */
+  fits(fields: number, values?: readonly string[]): boolean;
+  /** Told each line that is not blank before it is split, perhaps more than once, until the rules have begun. */
   begin?(line: string): void;
+  /** Undefined: with the first record. */
+  readonly begun?: boolean;
 }
 
 export interface RecordSink {
   /**
    * @param row its bytes are a view of a whole chunk: copy what is to be kept
-   * @param ended false for a last line without a line end, which may have been cut off
+   * @param isWindows whether they were read as Windows-1252, and hold what Latin-1 has as control characters
    */
-  record(row: RawRow, fields: string[], ended: boolean): void;
+  record(row: RawRow, fields: string[], isWindows: boolean): void;
   fault(row: RawRow, rejection: Rejection): void;
 }
 
 export interface RecordReader {
+  /** Where the bytes begin of which nothing was given yet. */
+  readonly offset: number;
   push(chunk: Buffer): void;
-  end(): void;
+  /** @param whole nothing can follow, so what is left is as ended as a line with a line end */
+  end(whole: boolean): void;
 }
 
 const LF = 10;
 const CR = 13;
+const QUOTE = 34;
+/** Ctrl-Z: where a text ends for DOS, and for programs that learned from it; also where several were put together. */
+const CTRL_Z = 26;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NOTHING = Buffer.alloc(0);
+const WINDOWS_1252 = new TextDecoder('windows-1252');
+/** A line behind these tells no separator any more: the format's own is kept. */
+const MAX_LINES_TRIED = 100;
 /** Told instead of a position: more bytes are needed to decide. */
 const WAIT = -1;
 
@@ -57,21 +73,54 @@ export function ownBytes(view: Buffer): Buffer {
   return bytes;
 }
 
+/** Not UTF-8, and with bytes that are control characters in Latin-1. */
+function isWindowsText(bytes: Buffer): boolean {
+  return !isUtf8(bytes) && bytes.some((byte) => byte >= 0x80 && byte < 0xa0);
+}
+
 /** A line of blanks, or of nothing but separators, as spreadsheets leave below a table. */
 function isBlank(fields: string[]): boolean {
   return fields[0]!.trim() === '' && fields.every((field) => field.trim() === '');
 }
 
+/**
+ * Where the end of the source has cut a character of UTF-8, the bytes before it; else all. One letter of Latin-1 looks the
+ * same: that it is UTF-8 another one must show.
+ */
+function withoutCutCharacter(bytes: Buffer): Buffer {
+  for (let cut = 1; cut <= 3 && cut < bytes.length; cut++) {
+    const before = bytes.subarray(0, bytes.length - cut);
+    if (bytes[before.length]! >= 0xc0) return isUtf8(before) && !isAscii(before) ? before : bytes;
+  }
+  return bytes;
+}
+
+/** A line over the limit, being read past. `bytes` counts all of it, `lastByte` tells a CR at its end. */
+interface Oversized {
+  readonly head: Buffer;
+  readonly offset: number;
+  bytes: number;
+  lastByte: number;
+}
+
 export function createRecordReader(rules: RecordRules, sink: RecordSink): RecordReader {
   let rest = NOTHING;
+  /** Where `rest` begins in the source. */
+  let base = 0;
   let ended = false;
+  /** Whether rows that are given now can't become others. */
+  let settled = true;
   /** Whether `rest` has none of these bytes, so that most rows need no look of their own. */
   let plainAscii = true;
   let noNuls = true;
   let line = 1;
   let first = true;
-  /** A line over the limit, being read past. `bytes` counts all of it, `lastByte` tells a CR at its end. */
-  let oversized: { head: Buffer; bytes: number; lastByte: number } | null = null;
+  /** The next CR that no LF follows, looked for from `crFrom` on. */
+  let cr = -1;
+  let crFrom = 0;
+  /** For a format that has one separator: the one that the file was saved with, once a line has told it. */
+  let separator: string | undefined;
+  let oversized: Oversized | null = null;
   /** NUL bytes in front of a line, being counted. */
   let nuls = 0;
 
@@ -79,15 +128,17 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     let at = 0;
     plainAscii = isAscii(rest);
     noNuls = !rest.includes(0);
+    cr = -1;
     while (at < rest.length) {
       const next = oversized ? readPast(oversized, at) : readRecord(at);
       if (next === WAIT) break;
       at = next;
     }
     rest = rest.subarray(at);
+    base += at;
     if (!ended) return;
     if (oversized) tellOversized(oversized);
-    tellNuls();
+    tellNuls(base);
   }
 
   /** Reads what begins at `at` and tells where the next begins. */
@@ -96,32 +147,68 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
       nuls++;
       return begin + 1;
     }
-    tellNuls();
+    tellNuls(base + begin);
+    if (rest[begin] === CTRL_Z) return begin + 1;
     // Where files were put together, each may have brought one.
     const hasMark = !plainAscii && rest.subarray(begin, begin + BOM.length).equals(BOM);
     const at = hasMark ? begin + BOM.length : begin;
-    let end = rest.indexOf(LF, at);
+    let end = lineEnd(at);
+    if (isUndecided(end)) end = -1;
     if (end === -1) {
       // One more than the limit may still be a CR.
       if (rest.length - at > MAX_RECORD_BYTES + 1) {
-        oversized = { head: ownBytes(rest.subarray(at, at + MAX_RECORD_BYTES)), bytes: 0, lastByte: 0 };
+        const head = ownBytes(rest.subarray(at, at + MAX_RECORD_BYTES));
+        oversized = { head, offset: base + at, bytes: 0, lastByte: 0 };
         return readPast(oversized, at);
       }
       if (!ended) return WAIT;
       end = rest.length;
     }
-    const stop = withoutCr(at, end);
+    if (rest[end] === CR && end > at) {
+      end = endAfterCr(at, end);
+      if (end === WAIT) return WAIT;
+    }
+    let stop = withoutCr(at, end);
+    while (stop === rest.length && stop > at && rest[stop - 1] === CTRL_Z) stop = withoutCr(at, --end);
     if (stop === at) return nextLine(end);
     if (stop - at > MAX_RECORD_BYTES) {
-      tellTooLarge(rest.subarray(at, at + MAX_RECORD_BYTES), stop - at);
+      tellTooLarge(rest.subarray(at, at + MAX_RECORD_BYTES), base + at, stop - at);
       return nextLine(end);
     }
     return splitLine(at, stop, end);
   }
 
+  /** Where the line ends that `at` is in: an LF, or a CR that no LF follows; -1: behind what is here. */
+  function lineEnd(at: number): number {
+    const lf = rest.indexOf(LF, at);
+    if (cr < at || crFrom > at) {
+      crFrom = at;
+      for (cr = rest.indexOf(CR, at); cr !== -1 && rest[cr + 1] === LF; ) cr = rest.indexOf(CR, cr + 2);
+      if (cr === -1) cr = rest.length;
+    }
+    if (cr === rest.length) return lf;
+    return lf === -1 || cr < lf ? cr : lf;
+  }
+
+  /** A CR behind which the LF may still come. */
+  function isUndecided(end: number): boolean {
+    return end === rest.length - 1 && rest[end] === CR && !ended;
+  }
+
+  /** Where the line ends in which a CR stands alone: there, unless a record comes out only with what is behind it. */
+  function endAfterCr(at: number, end: number): number {
+    if (end - at > MAX_RECORD_BYTES || isRecord(split(decode(at, end)))) return end;
+    const lf = rest.indexOf(LF, end);
+    if (lf === -1 && !ended && rest.length - at <= MAX_RECORD_BYTES + 1) return WAIT;
+    const stop = lf === -1 ? rest.length : withoutCr(at, lf);
+    const isWhole = stop - at <= MAX_RECORD_BYTES && isRecord(split(decode(at, stop)));
+    return isWhole ? (lf === -1 ? rest.length : lf) : end;
+  }
+
   function splitLine(at: number, stop: number, end: number): number {
     const text = decode(at, stop);
-    if (first) rules.begin?.(text);
+    if (!(rules.begun ?? !first)) rules.begin?.(text);
+    if (rules.begin === undefined && separator === undefined && isSeparatorTold(text)) return nextLine(end);
     if (!noNuls && text.includes('\0')) {
       fault(
         at,
@@ -150,7 +237,8 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     for (let lines = 2; lines <= MAX_RECORD_LINES; lines++) {
       const from = end + 1;
       if (from >= rest.length) return ended ? null : WAIT;
-      end = rest.indexOf(LF, from);
+      end = lineEnd(from);
+      if (isUndecided(end)) end = -1;
       if (end === -1) {
         if (rest.length - at > MAX_RECORD_BYTES + 1) return null;
         if (!ended) return WAIT;
@@ -170,38 +258,45 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     return null;
   }
 
-  function readPast(past: { bytes: number; lastByte: number; head: Buffer }, at: number): number {
-    const found = rest.indexOf(LF, at);
+  function readPast(past: Oversized, at: number): number {
+    const found = lineEnd(at);
+    const isOpen = isUndecided(found);
     const end = found === -1 ? rest.length : found;
     past.bytes += end - at;
     if (end > at) past.lastByte = rest[end - 1]!;
+    if (isOpen) return end === at ? WAIT : end;
     if (found === -1) return end;
     tellOversized(past);
     return nextLine(end);
   }
 
-  function tellOversized(past: { bytes: number; lastByte: number; head: Buffer }): void {
+  function tellOversized(past: Oversized): void {
     oversized = null;
-    tellTooLarge(past.head, past.lastByte === CR ? past.bytes - 1 : past.bytes);
+    tellTooLarge(past.head, past.offset, past.lastByte === CR ? past.bytes - 1 : past.bytes);
   }
 
-  function tellTooLarge(head: Buffer, bytes: number): void {
+  function tellTooLarge(head: Buffer, offset: number, bytes: number): void {
     const reason = `the line has ${bytes} bytes, more than ${MAX_RECORD_BYTES}: no call is written so; its first ${MAX_RECORD_BYTES} bytes are kept`;
-    sink.fault({ line, bytes: ownBytes(head) }, { code: 'too_large', reason });
+    sink.fault({ ...rowOf(ownBytes(head), offset), cut: true }, { code: 'too_large', reason });
   }
 
   /** What a file system leaves after a crash; the row behind it is whole. */
-  function tellNuls(): void {
+  function tellNuls(end: number): void {
     if (nuls === 0) return;
     const reason = `${nuls} NUL bytes, as a crash of the machine leaves in a file; what was to stand there is lost`;
-    const bytes = Buffer.alloc(Math.min(nuls, MAX_RECORD_BYTES));
+    const row = rowOf(Buffer.alloc(Math.min(nuls, MAX_RECORD_BYTES)), end - nuls);
+    const cut = nuls > MAX_RECORD_BYTES;
     nuls = 0;
-    sink.fault({ line, bytes }, { code: 'unreadable_row', reason });
+    sink.fault({ ...row, cut }, { code: 'unreadable_row', reason });
   }
 
   function tellQuoteFault(at: number, stop: number, quote: QuoteFault): void {
     if (quote === 'misplaced') {
       const reason = 'a quote stands in the middle of a field; within quotes it is written twice ("")';
+      fault(at, stop, 'unreadable_row', reason);
+    } else if (quote === 'ambiguous') {
+      const reason =
+        'its quotes can be read in more than one way; within quotes a quote is written twice ("")';
       fault(at, stop, 'unreadable_row', reason);
     } else {
       const reason =
@@ -211,20 +306,42 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   }
 
   function fault(at: number, stop: number, code: Rejection['code'], reason: string): void {
-    sink.fault({ line, bytes: ownBytes(rest.subarray(at, stop)) }, { code, reason });
+    sink.fault(rowOf(ownBytes(rest.subarray(at, stop)), base + at), { code, reason });
   }
 
-  function split(text: string): string[] | QuoteFault {
-    return splitRecord(text, rules.separator, rules.rescue, rules.fits);
+  function rowOf(bytes: Buffer, offset: number): RawRow {
+    return { line, bytes, offset, ended: settled };
+  }
+
+  function split(text: string, by = separator ?? rules.separator): string[] | QuoteFault {
+    if (text.charCodeAt(0) !== QUOTE) return splitRecord(text, by, rules.rescue, rules.fits);
+    const fields = splitFields(text, by, 'doubled');
+    // A call has more than one cell that is not blank.
+    if (isRecord(fields) && fields.some((field, at) => at > 0 && field !== '')) return fields;
+    const inner = unwrapped(text);
+    const within = inner === null ? null : splitRecord(inner, by, rules.rescue, rules.fits);
+    if (within !== null && isRecord(within) && within.length > 1) return within;
+    return splitRecord(text, by, rules.rescue, rules.fits);
+  }
+
+  /** Takes the separator from a line, if it tells one; true where the line says nothing else. */
+  function isSeparatorTold(text: string): boolean {
+    const told = first ? toldSeparator(text) : undefined;
+    if (told !== undefined) separator = told;
+    else if (line > MAX_LINES_TRIED) separator = rules.separator;
+    else if (isRecord(split(text, rules.separator))) separator = rules.separator;
+    else separator = separatorThatFits((by) => isRecord(split(text, by)));
+    return told !== undefined;
   }
 
   function isRecord(fields: string[] | QuoteFault): fields is string[] {
-    return typeof fields !== 'string' && rules.fits(fields.length);
+    return typeof fields !== 'string' && rules.fits(fields.length, fields);
   }
 
   function tellRecord(at: number, stop: number, fields: string[]): void {
     first = false;
-    sink.record({ line, bytes: rest.subarray(at, stop) }, fields, stop < rest.length);
+    const bytes = rest.subarray(at, stop);
+    sink.record(rowOf(bytes, base + at), fields, !plainAscii && isWindowsText(bytes));
   }
 
   function nextLine(end: number): number {
@@ -239,17 +356,23 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   function decode(from: number, to: number): string {
     if (plainAscii) return rest.toString('latin1', from, to);
     const bytes = rest.subarray(from, to);
-    return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1');
+    if (isUtf8(bytes)) return bytes.toString('utf8');
+    const whole = to === rest.length && !settled ? withoutCutCharacter(bytes) : bytes;
+    return isUtf8(whole) ? whole.toString('utf8') : WINDOWS_1252.decode(whole);
   }
 
   return {
+    get offset() {
+      return oversized?.offset ?? base - nuls;
+    },
     push(chunk) {
       // A copy, so that the caller may use its chunk again.
       rest = Buffer.concat([rest, chunk]);
       read();
     },
-    end() {
+    end(whole) {
       ended = true;
+      settled = whole;
       read();
     },
   };

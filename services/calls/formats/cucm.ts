@@ -6,21 +6,25 @@
  * One call may have several records (forwarded, transferred, conferences): they share the global call id.
  */
 import { isIP } from 'node:net';
+import { givenValues } from '../absent.ts';
 import type { CallResult, Parsed, SourceRecord } from '../cdr.ts';
 import { type CallClock, createCallClock } from '../time/stamps.ts';
 import { resultOfQ850 } from './causes.ts';
 import type { RowFormat } from './csv_reader.ts';
 import {
   badSeconds,
+  CUT_HEADER,
+  listed,
+  NOT_TOLD,
   namedTime,
   quoted,
   readSeconds,
   rejected,
-  withBillingFlag,
   wrongColumnCount,
 } from './field_values.ts';
-import type { SourceOptions } from './reader.ts';
+import { normalRowText, rowText } from './normal_values.ts';
 import { SourceError } from './source_error.ts';
+import type { SourceOptions } from './source_reader.ts';
 
 const ACCOUNT_FIELD = 'globalCallId_ClusterID';
 /** Without these a row is no call. */
@@ -52,12 +56,21 @@ const IN_RECORD: ReadonlySet<string> = new Set(
     ...['dateTimeConnect', 'dateTimeDisconnect', 'callingPartyNumber', 'originalCalledPartyNumber'],
   ].map((name) => name.toLowerCase()),
 );
+/** Columns of numbers, instants, addresses and ids. */
+const FIGURE =
+  /^(?:cdrRecordType|globalCallID_call(?:ManagerId|Id)|.*(?:LegCallIdentifier|LegIdentifier)|dateTime.*|duration|pkid|.*(?:Cause_value|IpAddr|Ipv4v6Addr))$/i;
 const TYPE =
   /^(INTEGER|BIGINT|SMALLINT|UNIQUEIDENTIFIER|(VAR|N|NVAR)?CHAR ?\(\d+\)|TEXT|DATETIME|BIT|FLOAT)$/i;
 
-const CAUSE = /^\d*$/;
 /** The call went on in another record: 126 split (transfer, conference), 393216 likewise in later releases. */
-const SPLIT_CAUSES: ReadonlySet<number> = new Set([126, 393_216]);
+const SPLIT_CAUSES: ReadonlySet<string> = new Set(['126', '393216']);
+/** Cisco's own beside those of Q.850: precedence, failovers, full conferences, the last party dropped. */
+const CISCO_ERRORS: ReadonlySet<string> = new Set(
+  '129 131 132 133 134 135 136 137 138 139 140 262144 458752'.split(' '),
+);
+const Q850_CODES = 128;
+/** From here on a code stands for a SIP status (CCM_SIP_486_BUSY_HERE …); its last seven bits are Q.850's cause. */
+const SIP_CODES = 1 << 24;
 
 /** Rows of CUCM's CDR files. */
 export function cucmRows(options: SourceOptions): RowFormat {
@@ -68,12 +81,16 @@ export function cucmRows(options: SourceOptions): RowFormat {
     get columns() {
       return header?.columns ?? null;
     },
+    get needsHeader() {
+      return header === null;
+    },
     separator: ',',
     rescue: ['backslash'],
-    fits: (count) => header === null || count === header.columns.length,
-    parse(fields) {
+    fits: (count) => (header === null ? count >= REQUIRED.length : count === header.columns.length),
+    parse(fields, ended) {
       // Files that were put together have a header each, perhaps of another release.
       if (isCucmHeader(fields)) {
+        if (!ended && header !== null) return CUT_HEADER;
         header = readHeader(fields, options);
         return { kind: 'skipped' };
       }
@@ -83,7 +100,7 @@ export function cucmRows(options: SourceOptions): RowFormat {
       if (fields.length !== header.columns.length) {
         return wrongColumnCount(fields.length, `the header names ${header.columns.length}`);
       }
-      return toRecord(fields, header, clock, options.account ?? '');
+      return toRecord(fields, header, clock);
     },
   };
 }
@@ -99,8 +116,10 @@ export function isCucmHeader(fields: readonly string[]): boolean {
 interface Header {
   readonly columns: readonly string[];
   /** Value of the column of that name; '' where the release has none. */
-  value(fields: string[], name: string): string;
+  value(fields: readonly string[], name: string): string;
   readonly accountField: string;
+  /** Places of what is no text. */
+  readonly figures: ReadonlySet<number>;
 }
 
 function readHeader(columns: readonly string[], options: SourceOptions): Header {
@@ -111,12 +130,14 @@ function readHeader(columns: readonly string[], options: SourceOptions): Header 
   const accountField = options.accountField ?? ACCOUNT_FIELD;
   if (options.accountField !== undefined && !places.has(accountField.toLowerCase())) {
     throw new SourceError(
-      `the header has no column "${accountField}" to name the account; it has ${columns.join(', ')}`,
+      `the header has no column "${accountField}" to name the account; it has ${listed(columns)}`,
     );
   }
+  const figures = columns.flatMap((name, place) => (FIGURE.test(name.trim()) ? [place] : []));
   return {
     columns,
     accountField,
+    figures: new Set(figures),
     value(fields, name) {
       const place = places.get(name.toLowerCase());
       return place === undefined ? '' : fields[place]!;
@@ -124,21 +145,23 @@ function readHeader(columns: readonly string[], options: SourceOptions): Header 
   };
 }
 
-function toRecord(fields: string[], header: Header, clock: CallClock, defaultAccount: string): Parsed {
+function toRecord(written: string[], header: Header, clock: CallClock): Parsed {
+  const fields = givenValues(written, header.figures);
   const value = (name: string): string => header.value(fields, name);
   const type = value('cdrRecordType');
   if (type !== '1') {
     return rejected('bad_value', 'cdrRecordType', `cdrRecordType is ${quoted(type)}; 1 is a call's record`);
   }
-  const billedDurationS = readSeconds(value('duration'));
-  if (!(billedDurationS >= 0)) return badSeconds('duration', value('duration'));
-  const written = {
+  const duration = value('duration');
+  const billedDurationS = duration === '' ? null : readSeconds(duration);
+  if (Number.isNaN(billedDurationS)) return badSeconds('duration', duration);
+  const stamps = {
     start: value('dateTimeOrigination'),
     connect: value('dateTimeConnect'),
     disconnect: value('dateTimeDisconnect'),
   };
-  const durationS = wholeDuration(written.start, written.disconnect, billedDurationS);
-  const times = clock.resolve({ ...written, durationS });
+  const durationS = wholeDuration(stamps.start, stamps.disconnect, billedDurationS ?? 0);
+  const times = clock.resolve({ ...stamps, durationS });
   if (times.kind === 'rejected') {
     const names = {
       start: 'dateTimeOrigination',
@@ -148,20 +171,24 @@ function toRecord(fields: string[], header: Header, clock: CallClock, defaultAcc
     return namedTime(times.rejection, names);
   }
   const origCause = value('origCause_value');
-  if (!CAUSE.test(origCause)) return badCause('origCause_value', origCause);
   const destCause = value('destCause_value');
-  if (!CAUSE.test(destCause)) return badCause('destCause_value', destCause);
   const cause = isGiven(origCause) ? origCause : isGiven(destCause) ? destCause : null;
+  const callId = [
+    value('globalCallId_ClusterID'),
+    value('globalCallID_callManagerId'),
+    value('globalCallID_callId'),
+  ]
+    .filter((part) => part !== '')
+    .join('/');
+  const causeResult = unansweredResult(origCause, destCause);
   const record: SourceRecord = {
-    accountCode: value(header.accountField) || defaultAccount,
-    callId: [
-      value('globalCallId_ClusterID'),
-      value('globalCallID_callManagerId'),
-      value('globalCallID_callId'),
-    ]
-      .filter((part) => part !== '')
-      .join('/'),
-    identity: value('pkid').toLowerCase() || IDENTITY.map(value).join('\u001f'),
+    ...NOT_TOLD,
+    accountCode: header.value(written, header.accountField),
+    callId,
+    identity:
+      value('pkid').toLowerCase() || IDENTITY.map((name) => header.value(written, name)).join('\u001f'),
+    alsoSays: rowText(fields),
+    wholeRow: callId === '' ? normalRowText(rowText(fields)) : '',
     cli: value('callingPartyNumber'),
     cld: value('originalCalledPartyNumber') || value('finalCalledPartyNumber'),
     direction: null,
@@ -170,15 +197,14 @@ function toRecord(fields: string[], header: Header, clock: CallClock, defaultAcc
     disconnectTime: times.disconnectTime,
     durationS,
     billedDurationS,
-    result: times.connectTime !== null ? 'answered' : unansweredResult(Number(origCause), Number(destCause)),
+    // A cause that is not known here is a word that is not known.
+    resultWord: causeResult === null ? cause : null,
+    result: null,
     disconnectCause: cause,
-    country: null,
-    description: null,
-    cost: null,
-    currency: null,
+    causeResult,
+    tellsAnswers: true,
     remoteIp: readAddress(value('origIpv4v6Addr')) ?? readAddress(value('origIpAddr')),
-    userAgent: null,
-    flags: withBillingFlag(times.flags, durationS, billedDurationS),
+    flags: times.flags,
     attributes: otherColumns(fields, header.columns),
   };
   return { kind: 'record', record };
@@ -190,11 +216,19 @@ function wholeDuration(origination: string, disconnect: string, fromAnswerS: num
   return Number(origination) > 0 && whole >= fromAnswerS ? whole : fromAnswerS;
 }
 
-/** The side that cleared the call gives the cause, the other 0. Clearing normally before the answer is giving up. */
-function unansweredResult(origCause: number, destCause: number): CallResult {
+/**
+ * The side that cleared the call gives the cause, the other 0. Clearing normally before the answer is giving up. null: a
+ * cause that is not known here.
+ */
+function unansweredResult(origCause: string, destCause: string): CallResult | null {
   if (SPLIT_CAUSES.has(origCause) || SPLIT_CAUSES.has(destCause)) return 'no_answer';
-  if (origCause === 16) return 'cancelled';
-  return resultOfQ850(origCause || destCause || 0);
+  if (origCause === '16') return 'cancelled';
+  const cause = isGiven(origCause) ? origCause : destCause || '0';
+  if (CISCO_ERRORS.has(cause)) return 'failed';
+  if (!/^\d{1,10}$/.test(cause)) return null;
+  const code = Number(cause);
+  if (code < Q850_CODES) return resultOfQ850(code);
+  return code >= SIP_CODES ? resultOfQ850(code % Q850_CODES) : null;
 }
 
 /** An address as text, or as the signed 32-bit number of its bytes in reverse order that IPv4 columns hold; 0 is none. */
@@ -205,19 +239,11 @@ function readAddress(text: string): string | null {
   return [bits & 255, (bits >>> 8) & 255, (bits >>> 16) & 255, bits >>> 24].join('.');
 }
 
-function badCause(field: string, text: string): Parsed {
-  return rejected(
-    'bad_value',
-    field,
-    `${field} is ${quoted(text)}; it should be a cause's number, such as 16`,
-  );
-}
-
 function isGiven(cause: string): boolean {
   return cause !== '' && cause !== '0';
 }
 
-function otherColumns(fields: string[], columns: readonly string[]): Record<string, string> {
+function otherColumns(fields: readonly string[], columns: readonly string[]): Record<string, string> {
   const attributes: Record<string, string> = {};
   for (const [place, name] of columns.entries()) {
     const value = fields[place]!;

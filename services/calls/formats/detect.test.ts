@@ -2,17 +2,26 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { detectFormat } from './detect.ts';
-import type { FormatName } from './formats.ts';
+import { FORMATS, type FormatName } from './formats.ts';
+import { openSource } from './reader.ts';
+import { SourceError } from './source_error.ts';
 
 const sample = (name: string) => readFileSync(new URL(`../../../tests/samples/${name}`, import.meta.url));
 const SAMPLES: [FormatName, string][] = [
   ['asterisk-csv', 'asterisk-master.csv'],
   ['asterisk-custom', 'asterisk-custom-master.csv'],
+  ['asterisk-header', 'freepbx.csv'],
+  ['asterisk-header', 'pbxware.csv'],
+  ['asterisk-header', 'grandstream.csv'],
   ['freeswitch-example', 'freeswitch-example.csv'],
   ['freeswitch-asterisk', 'freeswitch-asterisk.csv'],
   ['freeswitch-default', 'freeswitch-default.csv'],
   ['cisco-cucm', 'cucm.csv'],
+  ['avaya-smdr', 'avaya-smdr.csv'],
+  ['3cx-cdr', '3cx-cdr.log'],
 ];
+/** Told by their header alone. */
+const HEADED: ReadonlySet<FormatName> = new Set(['asterisk-header', 'cisco-cucm']);
 const lines = (name: string) => sample(name).toString().trimEnd().split('\n');
 
 /** Format and how sure. */
@@ -26,7 +35,7 @@ const why = (head: string | Buffer) => detectFormat(typeof head === 'string' ? B
 
 describe('by content', () => {
   for (const [format, name] of SAMPLES) {
-    test(`${format}: whole, its first row alone, with Windows line ends, in Latin-1, behind a byte-order mark`, () => {
+    test(`${format}, ${name}: whole, its first row alone, with Windows line ends, in Latin-1, behind a byte-order mark`, () => {
       const text = sample(name).toString();
       const first = lines(name).slice(0, 3).join('\n');
       for (const head of [
@@ -42,8 +51,8 @@ describe('by content', () => {
       assert.deepEqual(detected(Buffer.from(text, 'latin1')), [format, 'certain']);
     });
 
-    if (format !== 'cisco-cucm') {
-      test(`${format}: among broken rows, and of a row without its line end`, () => {
+    if (!HEADED.has(format)) {
+      test(`${format}, ${name}: among broken rows, and of a row without its line end`, () => {
         const rows = lines(name);
         assert.deepEqual(detected(rows[0]!), [format, 'certain']);
         assert.deepEqual(detected(`"cut off","\n${rows.join('\n')}\n`), [format, 'certain']);
@@ -64,6 +73,18 @@ describe('by content', () => {
     const custom18 = lines('asterisk-custom-master.csv').map((row) => row.replace(/,\d+$/, ''));
     assert.deepEqual(detected(custom18.join('\n')), ['asterisk-custom', 'certain']);
     assert.match(why(custom18.join('\n')), /^18 columns, stamps in columns 9 to 11, disposition in 14/);
+  });
+
+  test('a first call that nobody answered, with a nought or a text that stands for none', () => {
+    const row = lines('asterisk-master.csv')[0]!;
+    const answer = /(?<="2026-[^"]*",)[^,]*(?=,"2026-)/;
+    for (const none of ['"0.000000"', '0', '"0000-00-00 00:00:00"', '"1970-01-01 00:00:00"', 'NULL'])
+      assert.deepEqual(detected(`${row.replace(answer, none)}\n`), detected(`${row}\n`), none);
+    const other = lines('freeswitch-example.csv')[0]!;
+    assert.deepEqual(detected(`${other.replace(/"\d+","\d+",("[A-Z_]+")/, '"20","NULL",$1')}\n`), [
+      'freeswitch-example',
+      'certain',
+    ]);
   });
 
   test('any of the columns that cdr_csv may have', () => {
@@ -112,12 +133,96 @@ describe('by content', () => {
   });
 });
 
+describe('XML', () => {
+  const document = sample('freeswitch-xml/a_c1e5d0a7-94b2-4b0c-8c11-5b2f0e7a3c01.cdr.xml').toString();
+
+  test('as mod_xml_cdr writes and posts it, URL-encoded, in base64, without its declaration', () => {
+    const base64 = Buffer.from(document).toString('base64');
+    for (const head of [
+      ...[document, `\ufeff${document}`, `cdr=${document}`, document.replace(/^.*\n/, '')],
+      ...[encodeURIComponent(document), `cdr=${encodeURIComponent(document)}`, base64, `cdr=${base64}`],
+    ]) {
+      assert.deepEqual(detected(head), ['freeswitch-xml', 'certain'], head.slice(0, 40));
+    }
+  });
+
+  test('of others is told from it', () => {
+    for (const other of [
+      '<?xml version="1.0"?>\n<calls><call/></calls>',
+      '<cdr guid="7821" seq="17" sys="pbx"><event/></cdr>',
+    ])
+      assert.match(why(other), /XML of a form that is not known/);
+  });
+
+  test('JSON that could not be posted is known by its base64 too', () => {
+    const json = sample('freeswitch-json-cdr.json').toString('base64');
+    assert.deepEqual(detected(json), ['freeswitch-json', 'certain']);
+  });
+});
+
+describe('no format is taken for another', () => {
+  /** FreeSWITCH's template "asterisk" has Asterisk's columns in Asterisk's order: told wrongly it is the same calls. */
+  const SAME_COLUMNS = new Set(['asterisk-csv', 'freeswitch-asterisk']);
+  /** Each sample read as each other format, as `--format` may tell wrongly: no call comes out. */
+  const ALL: [FormatName, string][] = [
+    ...SAMPLES,
+    ['freeswitch-json', 'freeswitch-json-cdr.json'],
+    ['freeswitch-xml', 'freeswitch-xml/a_c1e5d0a7-94b2-4b0c-8c11-5b2f0e7a3c01.cdr.xml'],
+  ];
+  for (const [format, name] of ALL) {
+    for (const other of Object.keys(FORMATS) as FormatName[]) {
+      if (other === format || other === 'mapped') continue;
+      if (SAME_COLUMNS.has(format) && SAME_COLUMNS.has(other)) continue;
+      test(`${name} read as ${other}`, () => {
+        const calls = (): number => {
+          const reader = openSource(other, { timeZone: 'UTC' });
+          const taken = [...reader.push(sample(name)), ...reader.end()];
+          return taken.filter(({ parsed }) => parsed.kind === 'record').length;
+        };
+        let found = 0;
+        try {
+          found = calls();
+        } catch (error) {
+          assert.ok(error instanceof SourceError, String(error));
+        }
+        assert.equal(found, 0);
+      });
+    }
+  }
+
+  /** What people do to files; the format stays what it is, or can't be told any more. */
+  const CHANGES: Record<string, (text: string) => string> = {
+    'as it is': (text) => text,
+    'all values in quotes': (text) =>
+      text.replace(/^.*$/gm, (line) =>
+        line.includes('"') || line === '' ? line : `"${line.replaceAll(',', '","')}"`,
+      ),
+    'every other row': (text) => text.replace(/^(.*\n)(.*\n)/gm, '$1'),
+    semicolons: (text) => (text.includes('"') ? text : text.replaceAll(',', ';')),
+    'the last column gone': (text) => text.replace(/,[^,\n]*$/gm, ''),
+    'the first column gone': (text) => text.replace(/^[^,\n]*,/gm, ''),
+    'a column more': (text) => text.replace(/$/gm, ',x').replace(/^,x$/gm, ''),
+    'the word for the end unknown': (text) =>
+      text.replaceAll('ANSWERED', 'GONE').replaceAll('NORMAL_CLEARING', 'GONE'),
+  };
+  for (const [format, name] of SAMPLES) {
+    for (const [change, apply] of Object.entries(CHANGES)) {
+      test(`${name}, ${change}`, () => {
+        const [found] = detected(apply(sample(name).toString()));
+        const family = (of: FormatName) => FORMATS[of].source;
+        // cdr_csv and FreeSWITCH's templates have columns that may be missing: another of the family is no mistake.
+        if (found !== null) assert.equal(family(found), family(format), found);
+      });
+    }
+  }
+});
+
 describe('what it is not', () => {
   test('a header of its own asks for a mapping and names the columns', () => {
     assert.deepEqual(detected(sample('carrier.csv')), [null]);
     assert.match(
       why(sample('carrier.csv')),
-      /a header of its own \(Call ID, Customer, From.*--map column=field, with call_id, account/,
+      /a header of its own \(Call ID, Customer, From.*--map column=field, with call_id, linked_id, account/,
     );
   });
 
@@ -131,8 +236,6 @@ describe('what it is not', () => {
   test('other files are told for what they are', () => {
     assert.match(why(''), /is empty/);
     assert.match(why('\ufeff\n'), /is empty/);
-    assert.match(why(Buffer.from('\ufeff"a","b"\n', 'utf16le')), /UTF-16; save it as UTF-8/);
-    assert.match(why(Buffer.from('PK\u0003\u0004rest of it')), /zip or a spreadsheet/);
     const cmr =
       '"cdrRecordType","globalCallID_callManagerId","globalCallID_callId","nodeId","directoryNum","dateTimeStamp"\n';
     assert.match(why(cmr), /CMRs, which tell of the quality of calls/);

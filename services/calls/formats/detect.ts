@@ -2,9 +2,13 @@
  * Tells a file's format by its first rows. Names tell nothing: two of Asterisk's modules write a Master.csv, in
  * different orders that may have the same number of columns, and so does FreeSWITCH.
  */
-import { type AsteriskFormat, asteriskRows, isAsteriskHeader, isAsteriskRow } from './asterisk.ts';
+import { type AsteriskFormat, asteriskRows, isAsteriskRow } from './asterisk.ts';
+import { isAsteriskHeader } from './asterisk_header.ts';
+import { avayaSmdrRows, SMDR } from './avaya_smdr.ts';
 import { createRecordReader, type RecordRules } from './csv_records.ts';
 import { isCucmHeader } from './cucm.ts';
+import { listed } from './field_values.ts';
+import { type FixedOrder, isInOrder, namesColumns, otherOrder } from './fixed_order.ts';
 import { FORMATS, type FormatName } from './formats.ts';
 import {
   type FreeswitchCsvFormat,
@@ -12,7 +16,11 @@ import {
   isFreeswitchHeader,
   isFreeswitchRow,
 } from './freeswitch_csv.ts';
-import { MAPPED_FIELDS, separatorOf } from './mapped.ts';
+import { percentDecode } from './freeswitch_post.ts';
+import { MAPPED_FIELDS } from './mapping.ts';
+import { binaryKind, textKind } from './not_csv.ts';
+import { separatorOf } from './separators.ts';
+import { THREE_CX, threeCxRows } from './three_cx.ts';
 
 export type Detection =
   | {
@@ -31,53 +39,99 @@ export type Detection =
 /** How much of a file is looked at. */
 const LOOKED_AT_BYTES = 64 * 1024;
 
+const CTRL_Z = 0x1a;
+
 /** No time is read here. */
 const ANY_OPTIONS = { timeZone: 'UTC' };
 
-const UTF16_MARKS = [Buffer.from([0xff, 0xfe]), Buffer.from([0xfe, 0xff])];
-const ZIP_MARK = Buffer.from('PK\u0003\u0004', 'latin1');
-
 /** @param head the first bytes, unpacked: all of a small file, some kilobytes of a large one */
 export function detectFormat(head: Buffer): Detection {
-  const looked = head.subarray(0, LOOKED_AT_BYTES);
+  const looked = beginOf(head);
   const text = looked
     .toString('latin1')
     .replace(/^\u00ef\u00bb\u00bf/, '')
     .trimStart();
   if (text === '') return unknown('the file is empty');
-  if (UTF16_MARKS.some((mark) => looked.subarray(0, 2).equals(mark))) {
-    return unknown('the file is in UTF-16; save it as UTF-8 and import that');
-  }
-  if (looked.subarray(0, 4).equals(ZIP_MARK)) {
-    return unknown('the file is a zip or a spreadsheet; unpack it, or save it as CSV, and import that');
-  }
+  const binary = binaryKind(looked);
+  if (binary !== null) return unknown(binary);
   const lines = wholeLines(looked);
-  return detectJson(text) ?? detectByHeader(lines) ?? detectByRows(lines) ?? undetected(lines);
+  const document = unwrapped(text);
+  return (
+    detectJson(document) ??
+    detectXml(document) ??
+    detectByHeader(lines) ??
+    detectByRows(lines) ??
+    undetected(lines)
+  );
+}
+
+/**
+ * What a file is instead of what it was told to be; null: nothing speaks against it.
+ * @param head as for detectFormat
+ */
+export function instead(head: Buffer, format: FormatName): string | null {
+  const looked = beginOf(head);
+  const isDocument = /json|xml/.test(format);
+  return binaryKind(looked) ?? (isDocument ? null : textKind(looked.toString().replace(/^\ufeff/, '')));
+}
+
+/** Without Ctrl-Z, by which programs of DOS end a text and fill its last block. */
+function beginOf(head: Buffer): Buffer {
+  let end = Math.min(head.length, LOOKED_AT_BYTES);
+  while (end > 0 && head[end - 1] === CTRL_Z) end--;
+  return head.subarray(0, end);
 }
 
 /** Without a last line that the end of `head` may have cut. */
 function wholeLines(head: Buffer): Buffer {
-  const lastEnd = head.lastIndexOf('\n');
+  const lastEnd = Math.max(head.lastIndexOf('\n'), head.lastIndexOf('\r'));
   return lastEnd === -1 ? head : head.subarray(0, lastEnd + 1);
 }
 
 const MOD_JSON_CDR_KEYS = ['core-uuid', 'switchname', 'channel_data', 'callStats', 'variables', 'callflow'];
 
-/** mod_json_cdr's documents, also URL-encoded and as the form field `cdr` in which they are posted. */
+/** A document as FreeSWITCH posts it, or writes it where it could not post it: without what is around it. */
+function unwrapped(text: string): string {
+  const field = text.startsWith('cdr=') ? text.slice('cdr='.length) : text;
+  if (/^(?:eyJ|PD94bW|PGNkc)/.test(field))
+    return Buffer.from(/^[A-Za-z0-9+/]+/.exec(field)![0], 'base64').toString('latin1');
+  return /^%(?:3C|7B|5B)/i.test(field) ? percentDecode(field) : field;
+}
+
+/** mod_json_cdr's documents. */
 function detectJson(text: string): Detection | null {
-  if (!/^(cdr=)?\s*(\{|\[|%7B|%5B)/i.test(text)) return null;
+  if (!/^(?:\{\s*["}]|\[\s*[[{"\]])/.test(text)) return null;
   const words = MOD_JSON_CDR_KEYS.filter((key) => text.includes(key));
   if (words.length > 1) {
     return { format: 'freeswitch-json', sure: 'certain', why: `JSON with ${words.join(', ')}` };
   }
   const format: FormatName = 'freeswitch-json';
   return unknown(
-    `JSON, but not as FreeSWITCH's mod_json_cdr writes it; if it is that, say --format ${format}`,
+    `JSON, but not as FreeSWITCH's mod_json_cdr writes it; if it is that, say --format ${format}; post other records by the names of the API, or export the calls as CSV`,
   );
 }
 
+const MOD_XML_CDR_MARKS = ['core-uuid=', '<channel_data', '<variables', '<callflow'];
+
+/** mod_xml_cdr's documents. Others have `<cdr>` too: innovaphone's, for one. */
+function detectXml(text: string): Detection | null {
+  const marks = /^<(?:\?xml|cdr[\s>])/.test(text)
+    ? MOD_XML_CDR_MARKS.filter((mark) => text.includes(mark))
+    : [];
+  if (!text.includes('<cdr') || marks.length < 2) return null;
+  return { format: 'freeswitch-xml', sure: 'certain', why: `XML of <cdr> with ${marks.join(', ')}` };
+}
+
 function detectByHeader(head: Buffer): Detection | null {
-  const first = readRows(head, { separator: ',', rescue: [], fits: () => true })[0] ?? [];
+  const rows = readRows(head, { separator: separatorOf(firstLine(head)), rescue: [], fits: () => true });
+  const first = (/^sep=/i.test(rows[0]?.[0] ?? '') ? rows[1] : rows[0]) ?? [];
+  if (isAsteriskHeader(first)) {
+    return {
+      format: 'asterisk-header',
+      sure: 'certain',
+      why: `a header of ${first.length} columns that names Asterisk's fields`,
+    };
+  }
   if (isCucmHeader(first)) {
     return {
       format: 'cisco-cucm',
@@ -108,7 +162,7 @@ function candidates(): Candidate[] {
     format,
     rules: asteriskRows(format, ANY_OPTIONS),
     isRow: (fields) => isAsteriskRow(format, fields),
-    isHeader: (fields) => isAsteriskHeader(format, fields),
+    isHeader: isAsteriskHeader,
     told,
   });
   const freeswitch = (format: FreeswitchCsvFormat, told: string): Candidate => ({
@@ -116,6 +170,18 @@ function candidates(): Candidate[] {
     rules: freeswitchCsvRows(format, ANY_OPTIONS),
     isRow: (fields) => isFreeswitchRow(format, fields),
     isHeader: (fields) => isFreeswitchHeader(format, fields),
+    told,
+  });
+  const ordered = (
+    format: FormatName,
+    order: FixedOrder,
+    rows: typeof avayaSmdrRows,
+    told: string,
+  ): Candidate => ({
+    format,
+    rules: rows(ANY_OPTIONS),
+    isRow: (fields) => isInOrder(order, fields),
+    isHeader: (fields) => namesColumns(order, fields),
     told,
   });
   return [
@@ -127,6 +193,8 @@ function candidates(): Candidate[] {
       'stamps in columns 5 to 7, hangup cause in 10, UUID in 11, accountcode last',
     ),
     freeswitch('freeswitch-asterisk', 'stamps in columns 10 to 12, hangup cause in 15, UUID in 17'),
+    ordered('avaya-smdr', SMDR, avayaSmdrRows, 'start in column 1, durations in 2 and 3, I or O in 5'),
+    ordered('3cx-cdr', THREE_CX, threeCxRows, 'duration in column 3, stamps in 4 to 6, the chain in 20'),
   ];
 }
 
@@ -145,15 +213,31 @@ function detectByRows(head: Buffer): Detection | null {
   return { format: candidate.format, sure: inOrder.length * 2 >= rows ? 'certain' : 'likely', why };
 }
 
+/** Without a byte-order mark; not one of blanks. */
+const firstLine = (head: Buffer): string =>
+  /[^\s\u00ef\u00bb\u00bf].*/.exec(head.toString('latin1'))?.[0] ?? '';
+
 function undetected(head: Buffer): Detection {
+  const kind = textKind(head.toString());
+  if (kind !== null) return unknown(kind);
   const names = Object.keys(FORMATS).join(', ');
-  const line = head.toString('latin1').split(/\r?\n/, 1)[0]!;
-  const first = readRows(head, { separator: separatorOf(line), rescue: [], fits: () => true })[0] ?? [];
-  if (first.length > 1 && first.every((field) => /^[^\d]*[a-z]/i.test(field))) {
+  if (head.length >= LOOKED_AT_BYTES && !/[\r\n]/.test(head.toString('latin1').trimStart())) {
     return unknown(
-      `a CSV with a header of its own (${first.join(', ')}); say which column is which field: --map column=field, with ${MAPPED_FIELDS.join(', ')}`,
+      `the first line has more than ${LOOKED_AT_BYTES / 1024} KiB, which tells no format; name it (--format ${names}), and the rows behind it go in`,
     );
   }
+  const first =
+    readRows(head, { separator: separatorOf(firstLine(head)), rescue: [], fits: () => true })[0] ?? [];
+  const begin = firstLine(head);
+  const maker = [SMDR, THREE_CX].find((order) => namesColumns(order, first) || order.looks.test(begin));
+  if (maker) return unknown(otherOrder(maker));
+  if (first.length > 1 && first.every((field) => /^[^\d]*[a-z]/i.test(field))) {
+    return unknown(
+      `a CSV with a header of its own (${listed(first)}); say which column is which field: --map column=field, with ${MAPPED_FIELDS.join(', ')}`,
+    );
+  }
+  if (first.length === 0)
+    return unknown('the first line opens a quote that is not closed, or has one in the middle of a field');
   return unknown(
     `the first row has ${first.length} columns in no known order; name the format (--format ${names}), or put a header above the rows and say which column is which field (--map column=field)`,
   );
@@ -166,7 +250,7 @@ function readRows(head: Buffer, rules: RecordRules): string[][] {
     fault: () => rows.push([]),
   });
   reader.push(head);
-  reader.end();
+  reader.end(false);
   return rows;
 }
 

@@ -1,5 +1,6 @@
 /** Values of a row's fields, and the words in which one is refused. */
-import type { CdrFlag, Parsed, Rejection, RejectionCode } from '../cdr.ts';
+import { isNone } from '../absent.ts';
+import type { Parsed, Rejection, RejectionCode, SourceRecord } from '../cdr.ts';
 
 /** What can't be read is quoted to this length in a reason. */
 const QUOTED_LENGTH = 60;
@@ -7,6 +8,22 @@ const QUOTED_LENGTH = 60;
 export function rejected(code: RejectionCode, field: string, reason: string): Parsed {
   return { kind: 'rejected', rejection: { code, reason, field } };
 }
+
+/** What a switch does not tell that rates no calls, and perhaps knows nobody's address. */
+export const NOT_TOLD = {
+  country: null,
+  description: null,
+  cost: null,
+  currency: null,
+  remoteIp: null,
+  userAgent: null,
+} satisfies Partial<SourceRecord>;
+
+/** A header below rows, as files that were put together have, which the end of the source may have cut. */
+export const CUT_HEADER: Parsed = {
+  kind: 'rejected',
+  rejection: { code: 'unreadable_row', reason: 'the file ends within this row of names' },
+};
 
 export function wrongColumnCount(found: number, expected: string): Parsed {
   const reason = `the row has ${found} columns; ${expected}`;
@@ -16,6 +33,18 @@ export function wrongColumnCount(found: number, expected: string): Parsed {
 /** A value as it is shown in a reason. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > QUOTED_LENGTH ? `${text.slice(0, QUOTED_LENGTH)}…` : text);
+}
+
+/** Names as they are listed in a message, which holds no file: so many of them, and each cut. */
+const LISTED_NAMES = 30;
+
+export function listed(names: readonly string[]): string {
+  const shown = names
+    .slice(0, LISTED_NAMES)
+    .map((name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name));
+  return names.length > LISTED_NAMES
+    ? `${shown.join(', ')} and ${names.length - LISTED_NAMES} more`
+    : shown.join(', ');
 }
 
 /** Seconds, whole or with a decimal fraction; NaN for anything else, blank included. */
@@ -40,17 +69,6 @@ export function badSeconds(field: string, text: string): Parsed {
   );
 }
 
-/** What a spreadsheet makes of a long number: its last digits are gone for good. */
-const SPREADSHEET_NUMBER = /^\d[.,]\d+E\+?\d+$/i;
-
-/** null, or why a telephone number is none. */
-export function refusedNumber(field: string, text: string): Parsed | null {
-  if (!text.includes('+', 3) && !/e\d+$/i.test(text)) return null;
-  if (!SPREADSHEET_NUMBER.test(text)) return null;
-  const reason = `${field} is ${quoted(text)}: a spreadsheet cut the number's digits; import the file as the switch wrote it`;
-  return rejected('bad_value', field, reason);
-}
-
 /** A time's rejection with the source's own name for the field. */
 export function namedTime(
   rejection: Rejection,
@@ -62,36 +80,11 @@ export function namedTime(
   return { kind: 'rejected', rejection: { code: rejection.code, reason, field: name } };
 }
 
-/** The flags of a record: those of its times, and whether more was billed than was called. */
-export function withBillingFlag(flags: CdrFlag[], durationS: number, billedDurationS: number): CdrFlag[] {
-  if (billedDurationS > durationS) flags.push('billed_longer_than_duration');
-  return flags;
-}
-
-/** A caller as Asterisk and FreeSWITCH present one. */
-export interface CallerId {
-  readonly name: string;
-  readonly number: string;
-}
-
-/** Reads `"Name" <number>`; the name or its quotes may be missing. Anything else is a number. */
-export function readCallerId(text: string): CallerId {
-  const trimmed = text.trim();
-  const bracket = trimmed.lastIndexOf('<');
-  if (bracket === -1 || !trimmed.endsWith('>')) return { name: '', number: text };
-  const named = trimmed.slice(0, bracket).trimEnd();
-  let from = 0;
-  let to = named.length;
-  while (named[from] === '"') from++;
-  while (to > from && named[to - 1] === '"') to--;
-  return { name: named.slice(from, to), number: trimmed.slice(bracket + 1, -1) };
-}
-
-/** A set of attributes without the blank ones. */
+/** A set of attributes without those that stand for none. */
 export function attributesOf(
   pairs: readonly (readonly [name: string, value: string])[],
 ): Record<string, string> {
   const attributes: Record<string, string> = {};
-  for (const [name, value] of pairs) if (value !== '') attributes[name] = value;
+  for (const [name, value] of pairs) if (!isNone(value)) attributes[name] = value;
   return attributes;
 }

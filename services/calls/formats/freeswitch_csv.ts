@@ -6,25 +6,24 @@
  * Their common columns make a record's identity: FreeSWITCH can write the same call by one template into Master.csv
  * and by another into the account's file.
  */
+import { givenValues, isNoFigure } from '../absent.ts';
 import type { Parsed, SourceRecord } from '../cdr.ts';
 import { createCallClock } from '../time/stamps.ts';
-import { resultOfHangupCause } from './causes.ts';
+import { readCallerId } from './caller_id.ts';
+import { hangupCauseIn, isHangupName, readHangupCause } from './causes.ts';
 import { directionByContext } from './contexts.ts';
 import type { RowFormat } from './csv_reader.ts';
 import {
   attributesOf,
   badSeconds,
+  NOT_TOLD,
   namedTime,
-  quoted,
-  readCallerId,
   readSeconds,
-  refusedNumber,
-  rejected,
-  withBillingFlag,
   wrongColumnCount,
 } from './field_values.ts';
-import type { SourceOptions } from './reader.ts';
+import { normalRowText, rowText } from './normal_values.ts';
 import { SourceError } from './source_error.ts';
+import type { SourceOptions } from './source_reader.ts';
 
 export type FreeswitchCsvFormat = 'freeswitch-example' | 'freeswitch-asterisk' | 'freeswitch-default';
 
@@ -73,6 +72,7 @@ const IDENTITY = [
   ...['accountcode', 'caller_id_number', 'destination_number', 'context'],
   ...['start_stamp', 'answer_stamp', 'end_stamp', 'duration', 'billsec', 'hangup_cause', 'uuid'],
 ] as const;
+const FIGURES = [...['start_stamp', 'answer_stamp', 'end_stamp', 'duration', 'billsec', 'uuid', 'bleg_uuid']];
 const IN_RECORD: ReadonlySet<string> = new Set([
   ...['accountcode', 'caller_id_number', 'destination_number', 'caller_id', 'start_stamp', 'answer_stamp'],
   ...['end_stamp', 'duration', 'billsec', 'hangup_cause', 'uuid'],
@@ -80,8 +80,6 @@ const IN_RECORD: ReadonlySet<string> = new Set([
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const STAMP = /^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}) /;
-/** Old versions wrote the epoch's first second, in the server's zone, for a call that was not answered. */
-const NO_ANSWER_STAMP = /^(1969-12-31|1970-01-01) /;
 
 /** Rows of one template. @throws SourceError when the account field is none of the template's */
 export function freeswitchCsvRows(format: FreeswitchCsvFormat, options: SourceOptions): RowFormat {
@@ -89,6 +87,7 @@ export function freeswitchCsvRows(format: FreeswitchCsvFormat, options: SourceOp
   const clock = createCallClock(options.timeZone, options.dateOrder);
   const directionOf = directionByContext(options.inboundContexts);
   const at = Object.fromEntries(template.map((name, place) => [name, place])) as Record<string, number>;
+  const figures = new Set(FIGURES.map((name) => at[name]!));
   const identityPlaces = IDENTITY.map((name) => at[name]!);
   const others = [...template.entries()].filter(([, name]) => !IN_RECORD.has(name));
   const accountPlace = at[options.accountField ?? 'accountcode'];
@@ -99,22 +98,20 @@ export function freeswitchCsvRows(format: FreeswitchCsvFormat, options: SourceOp
   }
   let begun = false;
 
-  function toRecord(fields: string[]): Parsed {
+  function toRecord(written: string[]): Parsed {
+    const fields = givenValues(written, figures);
     const field = (name: string): string => fields[at[name]!]!;
     const durationS = readSeconds(field('duration'));
     if (!(durationS >= 0)) return badSeconds('duration', field('duration'));
-    const billedDurationS = readSeconds(field('billsec'));
-    if (!(billedDurationS >= 0)) return badSeconds('billsec', field('billsec'));
+    const billsec = field('billsec');
+    const billedDurationS = billsec === '' ? null : readSeconds(billsec);
+    if (Number.isNaN(billedDurationS)) return badSeconds('billsec', billsec);
     const cli = field('caller_id_number');
     const cld = field('destination_number');
-    const refused = refusedNumber('caller_id_number', cli) ?? refusedNumber('destination_number', cld);
-    if (refused) return refused;
 
-    const answer = field('answer_stamp');
-    const connect = NO_ANSWER_STAMP.test(answer) ? '' : answer;
     const times = clock.resolve({
       start: field('start_stamp'),
-      connect,
+      connect: field('answer_stamp'),
       disconnect: field('end_stamp'),
       durationS,
     });
@@ -122,32 +119,30 @@ export function freeswitchCsvRows(format: FreeswitchCsvFormat, options: SourceOp
       const names = { start: 'start_stamp', connect: 'answer_stamp', disconnect: 'end_stamp' };
       return namedTime(times.rejection, names);
     }
-    const cause = field('hangup_cause');
-    const unanswered = resultOfHangupCause(cause);
-    if (unanswered === null) return badCause(cause);
-
+    const cause = hangupCauseIn(written[at.hangup_cause!]!);
+    const told = readHangupCause(cause);
     const caller = at.caller_id === undefined ? null : readCallerId(field('caller_id'));
     const record: SourceRecord = {
-      accountCode: fields[accountPlace!] || (options.account ?? ''),
+      ...NOT_TOLD,
+      accountCode: written[accountPlace!]!,
       callId: field('uuid'),
-      identity: identityPlaces.map((place) => fields[place]).join('\u001f'),
+      identity: identityPlaces.map((place) => written[place]).join('\u001f'),
+      alsoSays: rowText(others.map(([place]) => fields[place]!)),
+      wholeRow: field('uuid') === '' ? normalRowText(rowText(fields)) : '',
       cli,
       cld,
-      direction: directionOf(field('context')),
+      direction: directionOf(field('context'), cli, cld),
       startTime: times.startTime,
       connectTime: times.connectTime,
       disconnectTime: times.disconnectTime,
       durationS,
       billedDurationS,
-      result: times.connectTime !== null || billedDurationS > 0 ? 'answered' : unanswered,
-      disconnectCause: cause,
-      country: null,
-      description: null,
-      cost: null,
-      currency: null,
-      remoteIp: null,
-      userAgent: null,
-      flags: withBillingFlag(times.flags, durationS, billedDurationS),
+      resultWord: told.resultWord,
+      result: null,
+      disconnectCause: cause || null,
+      causeResult: told.causeResult,
+      tellsAnswers: true,
+      flags: times.flags,
       attributes: attributesOf([
         ['caller_id_name', caller?.name ?? ''],
         ...others.map(([place, name]): [string, string] => [name, fields[place]!]),
@@ -159,7 +154,7 @@ export function freeswitchCsvRows(format: FreeswitchCsvFormat, options: SourceOp
   return {
     columns: null,
     separator: ',',
-    rescue: ['bare'],
+    rescue: ['bare', 'sparse'],
     fits: (count) => count === template.length,
     parse(fields) {
       const isFirst = !begun;
@@ -182,8 +177,8 @@ export function isFreeswitchRow(format: FreeswitchCsvFormat, fields: string[]): 
     STAMP.test(field('start_stamp')) &&
     STAMP.test(field('end_stamp')) &&
     readSeconds(field('duration')) >= 0 &&
-    readSeconds(field('billsec')) >= 0 &&
-    resultOfHangupCause(field('hangup_cause')) !== null &&
+    (readSeconds(field('billsec')) >= 0 || isNoFigure(field('billsec'))) &&
+    isHangupName(field('hangup_cause')) &&
     UUID.test(field('uuid'))
   );
 }
@@ -193,11 +188,4 @@ export function isFreeswitchHeader(format: FreeswitchCsvFormat, fields: string[]
   const template = TEMPLATES[format];
   const named = fields.filter((field, place) => field.trim().toLowerCase() === template[place]).length;
   return fields.length === template.length && named * 2 > template.length;
-}
-
-function badCause(cause: string): Parsed {
-  const known = "FreeSWITCH's name for how the call ended, such as NORMAL_CLEARING";
-  if (cause === '')
-    return rejected('missing_field', 'hangup_cause', `hangup_cause is blank; it should be ${known}`);
-  return rejected('bad_value', 'hangup_cause', `hangup_cause is ${quoted(cause)}; it should be ${known}`);
 }

@@ -103,7 +103,7 @@ describe('encode=true over encode-values, which leaves no JSON', () => {
 describe('what is no document', () => {
   const wrong: [body: string, type: string, message: RegExp][] = [
     ['', JSON_TYPE, /empty/],
-    ['hello', 'text/plain', /text\/plain.*neither a JSON document nor a form/],
+    ['hello', 'text/plain', /text\/plain.*neither an array of records, a JSON document nor a form/],
     ['a=1&b=2', FORM_TYPE, /field cdr/],
     ['cdr=', FORM_TYPE, /neither a URL-encoded nor a base64/],
     ['cdr=!!', BASE64_TYPE, /neither a URL-encoded nor a base64/],

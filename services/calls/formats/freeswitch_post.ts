@@ -16,11 +16,21 @@
  * choose his User-Agent) can't be told from one. encode=false and encode=base64 do not have that weakness.
  */
 import { isUtf8 } from 'node:buffer';
+import { parseExactJson } from './exact_json.ts';
 import { MAX_DOCUMENT_BYTES } from './json_documents.ts';
+import { type NamePath, repeatedName } from './repeated_names.ts';
 
 const FORM_FIELD = 'cdr=';
+const QUOTE = 0x22;
 const PERCENT = 0x25;
-const BASE64 = /^[A-Za-z0-9+/\s]+={0,2}\s*$/;
+const COLON = 0x3a;
+const ARRAY_OPEN = 0x5b;
+const BACKSLASH = 0x5c;
+const ARRAY_CLOSE = 0x5d;
+const OBJECT_OPEN = 0x7b;
+const OBJECT_CLOSE = 0x7d;
+/** Blanks are taken out before: a pattern that allows them at two places takes quadratic time to see that it fails. */
+const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 const ENCODE_ADVICE = 'set encode="false" in json_cdr.conf.xml, or encode-values="false"';
 
 const VARIABLES_BEGIN = '%22variables%22%3A%7B%22';
@@ -29,21 +39,33 @@ const VARIABLES_END = /%22%7D,%22(?:app_log%22%3A%7B|callflow%22%3A%5B)/;
 /** Between a value and the next one: `","name":"`. */
 const VARIABLE_NAME = /(?:^|%22,%22)([^%,\s]{1,100})%22%3A%22/g;
 
+/** FreeSWITCH's documents have some hundreds. */
+const MAX_DOCUMENT_KEYS = 20_000;
+/** FreeSWITCH nests 9 deep. */
+const MAX_DEPTH = 64;
+
+/** A document has more keys than whoever reads it takes; it was not parsed. */
+export class TooManyKeysError extends Error {
+  override name = 'TooManyKeysError';
+}
+
 /**
  * The document in a request's body, or in a line of an error file.
  * @param contentType as in the request's header; only named in errors
- * @throws Error with a sentence for the log of who sent it
+ * @param maxKeys names of objects that it may have, at any depth
+ * @throws TooManyKeysError or Error with a sentence for the log of who sent it
  */
-export function decodePostedCdr(body: string, contentType: string): unknown {
+export function decodePostedCdr(body: string, contentType: string, maxKeys = MAX_DOCUMENT_KEYS): unknown {
   const text = body.trim();
+  const parse = (json: string, what: string) => parseDocument(json, what, maxKeys);
   if (text === '') throw new Error('the body is empty; a mod_json_cdr document was expected');
   const begin = text[0];
-  if (begin === '{' || begin === '[') return parseDocument(text, 'the body');
+  if (begin === '{' || begin === '[') return parse(text, 'the body');
   const field = formField(text, contentType);
-  if (/^(?:%7B|%5B)/i.test(field)) return decodeForm(field);
-  if (/^(?:\{|\[)/.test(field)) return parseDocument(field, 'the field cdr');
-  if (BASE64.test(field))
-    return parseDocument(bytesToText(Buffer.from(field, 'base64')), 'the base64 document');
+  if (/^(?:%7B|%5B)/i.test(field)) return decodeForm(field, maxKeys);
+  if (/^(?:\{|\[)/.test(field)) return parse(field, 'the field cdr');
+  const base64 = field.replace(/\s+/g, '');
+  if (BASE64.test(base64)) return parse(bytesToText(Buffer.from(base64, 'base64')), 'the base64 document');
   throw new Error('the field cdr holds neither a URL-encoded nor a base64-encoded JSON document');
 }
 
@@ -83,29 +105,31 @@ function formField(text: string, contentType: string): string {
   const found = text.split('&').find((field) => field.startsWith(FORM_FIELD));
   if (found !== undefined) return found.slice(FORM_FIELD.length);
   const type = contentType.slice(0, 100) || 'no content type';
-  throw new Error(`the body (${type}) is neither a JSON document nor a form with the field cdr`);
+  throw new Error(
+    `the body (${type}) is neither an array of records, a JSON document nor a form with the field cdr`,
+  );
 }
 
-function decodeForm(field: string): unknown {
+function decodeForm(field: string, maxKeys: number): unknown {
   // FreeSWITCH encodes + and blanks; other senders write a blank as +.
   const encoded = field.replaceAll('+', '%20');
   try {
-    return JSON.parse(checkSize(percentDecode(encoded)));
+    return parseDocumentText(checkBounds(percentDecode(encoded), maxKeys));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return putTogether(encoded);
+    return putTogether(encoded, maxKeys);
   }
 }
 
 /** See the head of the file. Only the variables are affected: nothing else is encoded twice. */
-function putTogether(encoded: string): unknown {
+function putTogether(encoded: string, maxKeys: number): unknown {
   const begin = encoded.indexOf(VARIABLES_BEGIN);
   const from = begin + VARIABLES_BEGIN.length;
   const length = begin === -1 ? -1 : encoded.slice(from).search(VARIABLES_END);
   if (length === -1) throw new Error(`the URL-encoded document is no JSON; ${ENCODE_ADVICE}`);
   const variables = splitVariables(encoded.slice(from, from + length));
   const around = `${encoded.slice(0, from - '%22'.length)}${encoded.slice(from + length + '%22'.length)}`;
-  const document = parseDocument(percentDecode(around), 'the URL-encoded document') as Record<
+  const document = parseDocument(percentDecode(around), 'the URL-encoded document', maxKeys) as Record<
     string,
     unknown
   >;
@@ -126,14 +150,34 @@ function splitVariables(encoded: string): Record<string, string> {
   return Object.fromEntries(variables);
 }
 
-function parseDocument(text: string, what: string): unknown {
-  checkSize(text);
+function parseDocument(text: string, what: string, maxKeys: number): unknown {
+  checkBounds(text, maxKeys);
   try {
-    return JSON.parse(text);
+    return parseDocumentText(text);
   } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
     throw new Error(`${what} is no JSON${faultPlace(error)}`);
   }
 }
+
+/**
+ * A document of mod_json_cdr.
+ * @throws SyntaxError as JSON.parse does; Error for one that tells something of the call twice
+ */
+export function parseDocumentText(text: string): unknown {
+  const document = parseExactJson(text);
+  const name = repeatedName(text, document, tellsCall);
+  if (name !== undefined) throw new Error(`the document has the name "${name.slice(0, 100)}" twice`);
+  return document;
+}
+
+/** Where a record's values stand (freeswitch_json.ts). Elsewhere, as among hold records, a name may come again. */
+const tellsCall = (path: NamePath): boolean => {
+  const [top, inner] = path;
+  if (path.length === 1 || (path.length === 2 && top === 'callflow')) return true;
+  if (path.length === 2) return top === 'variables' || top === 'channel_data';
+  return path.length === 3 && top === 'callflow' && (inner === 'caller_profile' || inner === 'times');
+};
 
 /** Where JSON.parse failed. Its own message quotes the document, and telephone numbers with it. */
 export function faultPlace(error: unknown): string {
@@ -141,7 +185,25 @@ export function faultPlace(error: unknown): string {
   return place ? `:${place[0].replace(' at', ' it breaks at')}` : '';
 }
 
-function checkSize(text: string): string {
-  if (text.length <= MAX_DOCUMENT_BYTES) return text;
-  throw new Error(`the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call is described so`);
+/** Before it is parsed: what is too large is not even begun. */
+function checkBounds(text: string, maxKeys: number): string {
+  if (text.length > MAX_DOCUMENT_BYTES)
+    throw new Error(`the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call is described so`);
+  let keys = 0;
+  let level = 0;
+  let deepest = 0;
+  for (let at = 0, inText = false; at < text.length; at++) {
+    const character = text.charCodeAt(at);
+    if (character === BACKSLASH) at++;
+    else if (character === QUOTE) inText = !inText;
+    else if (inText) continue;
+    else if (character === COLON) keys++;
+    else if (character === OBJECT_OPEN || character === ARRAY_OPEN) deepest = Math.max(deepest, ++level);
+    else if (character === OBJECT_CLOSE || character === ARRAY_CLOSE) level--;
+  }
+  if (keys > maxKeys)
+    throw new TooManyKeysError(`the document has ${keys} names; at most ${maxKeys} are read`);
+  if (deepest > MAX_DEPTH)
+    throw new Error(`the document is nested too deep: at most ${MAX_DEPTH} levels are read`);
+  return text;
 }

@@ -14,15 +14,26 @@
  * chunks.
  */
 import type { RawRow, Rejection } from '../cdr.ts';
+import {
+  ARRAY_CLOSE,
+  ARRAY_OPEN,
+  BACKSLASH,
+  COLON,
+  COMMA,
+  isBlank,
+  OBJECT_CLOSE,
+  OBJECT_OPEN,
+  QUOTE,
+} from './json_bytes.ts';
 
 /** FreeSWITCH's documents have 10 to 60 kB; this leaves room for hundreds of variables. */
 export const MAX_DOCUMENT_BYTES = 1024 * 1024;
 /** URL-encoding makes three bytes of one. */
 export const MAX_ENCODED_BYTES = 3 * MAX_DOCUMENT_BYTES;
 /** What is kept of something larger. */
-const KEPT_BYTES = 64 * 1024;
+export const KEPT_BYTES = 64 * 1024;
 /** FreeSWITCH nests 9 deep. Bounds the work for hostile files, too. */
-const MAX_DEPTH = 64;
+export const MAX_DEPTH = 64;
 
 export interface DocumentSink {
   /** @param row its bytes are a view: copy what is to be kept */
@@ -32,22 +43,15 @@ export interface DocumentSink {
 }
 
 export interface DocumentReader {
+  /** Where the bytes begin of which nothing was given yet. */
+  readonly offset: number;
   push(chunk: Buffer): void;
-  end(): void;
+  /** @param whole nothing can follow */
+  end(whole: boolean): void;
 }
 
 const LF = 0x0a;
 const CR = 0x0d;
-const SPACE = 0x20;
-const TAB = 0x09;
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const ARRAY_OPEN = 0x5b;
-const BACKSLASH = 0x5c;
-const ARRAY_CLOSE = 0x5d;
-const OBJECT_OPEN = 0x7b;
-const OBJECT_CLOSE = 0x7d;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 /** `{"` in base64, `{` URL-encoded, and either as a form's field. */
 const ENCODED_STARTS = ['eyJ', '%7B', '%7b', 'cdr='];
@@ -71,6 +75,8 @@ type ScanResult = 'more' | 'ended' | 'broken';
 /** Bytes being passed over, to be set aside as one row. */
 interface Past {
   readonly line: number;
+  /** Where they begin in the source. */
+  readonly offset: number;
   readonly rejection: Rejection;
   /** `line`: to the line's end. `document`: to the next line that begins with a document. */
   readonly until: 'line' | 'document';
@@ -85,7 +91,11 @@ interface Past {
 
 export function createDocumentReader(sink: DocumentSink): DocumentReader {
   let rest: Buffer = Buffer.alloc(0);
+  /** Where `rest` begins in the source. */
+  let base = 0;
   let ended = false;
+  /** Whether rows that are given now can't become others. */
+  let settled = true;
   let begun = false;
   let line = 1;
   /** Bytes since the line began, outside documents. */
@@ -116,7 +126,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
     const start = rest.toString('latin1', at, at + ENCODED_START_LENGTH);
     if (ENCODED_STARTS.some((encoded) => start.startsWith(encoded))) return readEncoded(at);
     const reason = 'here is neither a JSON document nor an encoded one; a document begins with {';
-    past = beginPast({ code: 'unreadable_row', reason }, 'line', null);
+    past = beginPast(at, { code: 'unreadable_row', reason }, 'line', null);
     return at;
   }
 
@@ -128,8 +138,8 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
       const bytes = rest.subarray(at, end);
       const { lines, lastLine } = countLines(bytes);
       if (bytes.length > MAX_DOCUMENT_BYTES)
-        sink.fault({ line, bytes: bytes.subarray(0, KEPT_BYTES) }, tooLarge());
-      else sink.document({ line, bytes });
+        sink.fault({ ...rowOf(bytes.subarray(0, KEPT_BYTES), base + at), cut: true }, tooLarge());
+      else sink.document(rowOf(bytes, base + at));
       line += lines;
       column = lines === 0 ? column + bytes.length : lastLine;
       return end;
@@ -138,13 +148,13 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
     scan = null;
     const seen = rest.subarray(at, at + current.seen);
     if (result === 'more' && seen.length > MAX_DOCUMENT_BYTES && !hasNextDocument(seen, column)) {
-      past = beginPast(tooLarge(), 'document', { ...current, seen: 0 });
+      past = beginPast(at, tooLarge(), 'document', { ...current, seen: 0 });
       // What was seen is passed over at once: the scan stands behind it.
       keep(past, seen);
       return at + seen.length;
     }
     const reason = 'the document is not closed: it was cut off, or a bracket or a quote is missing';
-    past = beginPast({ code: 'unreadable_row', reason }, 'document', null);
+    past = beginPast(at, { code: 'unreadable_row', reason }, 'document', null);
     return at;
   }
 
@@ -152,17 +162,21 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
     const found = rest.indexOf(LF, at);
     const stop = found === -1 ? rest.length : found;
     if (stop - at > MAX_ENCODED_BYTES) {
-      past = beginPast(tooLarge(), 'line', null);
+      past = beginPast(at, tooLarge(), 'line', null);
       return at;
     }
     if (found === -1 && !ended) return at;
-    sink.encoded({ line, bytes: rest.subarray(at, withoutCr(rest, at, stop)) });
+    sink.encoded(rowOf(rest.subarray(at, withoutCr(rest, at, stop)), base + at));
     return stop;
   }
 
-  function beginPast(rejection: Rejection, until: Past['until'], following: Scan | null): Past {
+  function beginPast(at: number, rejection: Rejection, until: Past['until'], following: Scan | null): Past {
     const state = { kept: [], keptBytes: 0, bytes: 0, indent: following?.lineBegins ? 0 : -1 };
-    return { line, rejection, until, column, scan: following, ...state };
+    return { line, offset: base + at, rejection, until, column, scan: following, ...state };
+  }
+
+  function rowOf(bytes: Buffer, offset: number): RawRow {
+    return { line, bytes, offset, ended: settled };
   }
 
   function passOver(current: Past, at: number): number {
@@ -195,18 +209,19 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
   function tellPast(current: Past): void {
     past = null;
     const { rejection, keptBytes } = current;
-    const bytes = Buffer.concat(current.kept);
+    const row = { ...rowOf(Buffer.concat(current.kept), current.offset), line: current.line };
+    const { bytes } = row;
     if (current.bytes > keptBytes) {
       const kept =
         rejection.code === 'too_large'
           ? ''
           : `; of its ${current.bytes} bytes the first ${keptBytes} are kept`;
-      sink.fault({ line: current.line, bytes }, { ...rejection, reason: rejection.reason + kept });
+      sink.fault({ ...row, cut: true }, { ...rejection, reason: rejection.reason + kept });
       return;
     }
     let stop = bytes.length;
     while (stop > 0 && isBlank(bytes[stop - 1]!)) stop--;
-    sink.fault({ line: current.line, bytes: bytes.subarray(0, stop) }, rejection);
+    sink.fault({ ...row, bytes: bytes.subarray(0, stop) }, rejection);
   }
 
   function read(): void {
@@ -224,17 +239,22 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
       at = next;
     }
     rest = rest.subarray(at);
+    base += at;
     if (ended && past !== null) tellPast(past);
   }
 
   return {
+    get offset() {
+      return past?.offset ?? base;
+    },
     push(chunk) {
       // A copy, so that the caller may use its chunk again.
       rest = Buffer.concat([rest, chunk]);
       read();
     },
-    end() {
+    end(whole) {
       ended = true;
+      settled = whole;
       read();
     },
   };
@@ -321,10 +341,6 @@ function countLines(bytes: Buffer): { lines: number; lastLine: number } {
 
 function withoutCr(bytes: Buffer, from: number, to: number): number {
   return to > from && bytes[to - 1] === CR ? to - 1 : to;
-}
-
-function isBlank(byte: number): boolean {
-  return byte === SPACE || byte === TAB || byte === LF || byte === CR;
 }
 
 function tooLarge(): Rejection {

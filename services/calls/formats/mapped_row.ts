@@ -1,30 +1,56 @@
 /**
  * One row of a mapped CSV to a record.
  *
- * A record's identity is the whole row, by column name: nothing is known about these files that would allow less. So
- * the order of the columns does not matter, nor does a new column that is blank.
+ * A row is known by all that it says, by column name, beside its call id: which column is the call id is the reader's
+ * to say, and a mapping that forgot one must find the rows again. The order of the columns does not matter, nor does a
+ * new column that is blank.
  */
-import type { CallResult, Parsed, RejectionCode, SourceRecord } from '../cdr.ts';
+import { given, givenFigure } from '../absent.ts';
+import type { Parsed, SourceRecord, ToldResult } from '../cdr.ts';
+import { secondsBetween } from '../outcome.ts';
+import type { DateOrder } from '../time/stamp_text.ts';
 import type { CallClock } from '../time/stamps.ts';
-import { attributesOf, namedTime, quoted, refusedNumber, rejected, withBillingFlag } from './field_values.ts';
-import type { MappedField, Mapping } from './mapped.ts';
-import {
-  readAmount,
-  readCountry,
-  readCurrency,
-  readDirection,
-  readDuration,
-  readIp,
-  readResult,
-} from './mapped_values.ts';
+import { readResult } from './causes.ts';
+import type { DecimalRule } from './decimal_marks.ts';
+import { readDirection } from './direction_words.ts';
+import { type DurationUnit, readDuration } from './durations.ts';
+import { attributesOf, listed, namedTime, quoted, rejected } from './field_values.ts';
+import { composeTimes, type TimeUnit } from './mapped_times.ts';
+import { readCountry, readCurrency, readIp } from './mapped_values.ts';
+import { type MappedField, type Mapping, partsOf } from './mapping.ts';
+import { readMoney } from './money.ts';
+import { BETWEEN, normalValue } from './normal_values.ts';
 import { SourceError } from './source_error.ts';
+
+/** Without these a row is not whole. */
+const NEEDED: readonly MappedField[] = [
+  ...([
+    'start_date',
+    'start_time',
+    'disconnect_date',
+    'disconnect_time',
+    'duration_s',
+    'cli',
+    'cld',
+  ] as const),
+];
+
+/** Fields in whose texts a word such as NA may say something. */
+const TEXTS: ReadonlySet<MappedField> = new Set([
+  ...(['account', 'cli', 'cld', 'direction', 'result', 'disconnect_cause'] as const),
+  ...(['country', 'description', 'user_agent'] as const),
+]);
 
 /** The header and where in it things are. */
 export interface Header {
   readonly columns: readonly string[];
   /** Place of each mapped field. */
   readonly places: ReadonlyMap<MappedField, number>;
+  /** Units of those whose values are of another than the field's own. */
+  readonly units: ReadonlyMap<MappedField, string>;
   readonly accountPlace: number | undefined;
+  /** The last place of what a call needs. */
+  readonly needed: number;
   readonly unmapped: readonly (readonly [place: number, name: string])[];
   /** All places, by column name: the identity's order. */
   readonly sorted: readonly number[];
@@ -36,16 +62,27 @@ export function readHeader(
   mapping: Mapping,
   accountField: string | undefined,
 ): Header {
-  const columns = written.map((name) => name.trim());
+  const columns = written.map(cellText);
+  // Some exports put a number sign before the header, as before a comment.
+  const isNamed = (name: string) => name.toLowerCase() === columns[0]!.toLowerCase();
+  if (columns[0]!.startsWith('#') && !Object.keys(mapping.columns).some(isNamed))
+    columns[0] = columns[0]!.slice(1).trim();
   const places = new Map<MappedField, number>();
-  for (const [column, field] of Object.entries(mapping.columns)) places.set(field, placeOf(column, columns));
+  const units = new Map<MappedField, string>();
+  for (const [column, target] of Object.entries(mapping.columns)) {
+    const { field, unit } = partsOf(target) as { field: MappedField; unit: string | undefined };
+    places.set(field, placeOf(column, columns));
+    if (unit !== undefined) units.set(field, unit);
+  }
   const accountPlace = accountField === undefined ? places.get('account') : placeOf(accountField, columns);
   const mapped = new Set(places.values());
   const all = [...columns.keys()];
   return {
     columns,
     places,
+    units,
     accountPlace,
+    needed: Math.max(...NEEDED.map((field) => places.get(field) ?? 0)),
     unmapped: all
       .filter((place) => !mapped.has(place))
       .map((place) => [place, attributeName(columns, place)]),
@@ -54,7 +91,7 @@ export function readHeader(
 }
 
 /** A name of its own for each column, also where the header repeats one or leaves it blank. */
-function attributeName(columns: readonly string[], place: number): string {
+export function attributeName(columns: readonly string[], place: number): string {
   const name = columns[place]!;
   return name !== '' && columns.indexOf(name) === place ? name : `${name || 'column'}_${place + 1}`;
 }
@@ -67,59 +104,81 @@ function placeOf(column: string, columns: readonly string[]): number {
       : columns.flatMap((name, place) => (name.toLowerCase() === column.toLowerCase() ? [place] : []));
   if (found.length === 1) return found[0]!;
   const problem = found.length === 0 ? 'has no column' : 'has more than one column';
-  throw new SourceError(`the header ${problem} "${column}"; it has: ${columns.join(', ')}`);
+  throw new SourceError(`the header ${problem} "${column}"; it has: ${listed(columns)}`);
 }
 
-const SECONDS = 'seconds or H:MM:SS';
-const RESULT =
-  'answered, no_answer, busy, cancelled or failed, a Q.850 cause (1 to 127) or a SIP status (200 to 699)';
+/** How a file's rows are read. */
+export interface RowReading {
+  readonly clock: CallClock;
+  readonly dateOrder: DateOrder | undefined;
+  readonly decimals: DecimalRule;
+  /** Whether semicolons part the columns. */
+  readonly semicolons: boolean;
+}
 
-/** @param decimalComma whether 0,5 is a half: where the separator is a semicolon */
-export function toRecord(
-  fields: string[],
-  header: Header,
-  clock: CallClock,
-  decimalComma: boolean,
-  defaultAccount: string,
-): Parsed {
+/** A cell without what tells a spreadsheet to leave it as it is: ="0049…" and '0049… of numbers, stamps and amounts. */
+function cellText(written: string): string {
+  const text = unguarded(written.trim());
+  return text.charCodeAt(0) === APOSTROPHE && /^'[+\d(*#-]/.test(text) ? text.slice(1) : text;
+}
+
+const [APOSTROPHE, EQUALS] = [39, 61];
+
+const unguarded = (text: string): string =>
+  text.charCodeAt(0) === EQUALS && text.startsWith('="') && text.endsWith('"') && text.length > 2
+    ? text.slice(2, -1)
+    : text;
+
+export function toRecord(fields: string[], header: Header, reading: RowReading): Parsed {
   const text = (field: MappedField): string => {
     const place = header.places.get(field);
-    return place === undefined ? '' : fields[place]!.trim();
+    if (place === undefined) return '';
+    const value = cellText(fields[place]!);
+    return TEXTS.has(field) ? given(value) : givenFigure(value);
   };
   const column = (field: MappedField): string => header.columns[header.places.get(field) ?? -1] ?? field;
   /** null: blank; undefined: can't be read. */
-  const value = <T>(field: MappedField, read: (text: string, decimalComma: boolean) => T | undefined) =>
-    text(field) === '' ? null : read(text(field), decimalComma);
-  const refuse = (field: MappedField, right: string, code: RejectionCode = 'bad_value'): Parsed =>
-    rejected(code, column(field), `${column(field)} is ${quoted(text(field))}; it should be ${right}`);
+  const value = <T>(field: MappedField, read: (text: string) => T | undefined) =>
+    text(field) === '' ? null : read(text(field));
+  const refuse = (field: MappedField, right: string): Parsed =>
+    rejected('bad_value', column(field), `${column(field)} is ${quoted(text(field))}; it should be ${right}`);
+  const badNumber = (field: MappedField, why: string): Parsed =>
+    rejected('bad_number', column(field), `${column(field)} is ${quoted(text(field))}${why}`);
+  const seconds = (field: 'duration_s' | 'billed_duration_s') =>
+    value(field, (written) =>
+      readDuration(written, header.units.get(field) as DurationUnit | undefined, reading.decimals),
+    );
 
-  const refused = refusedNumber(column('cli'), text('cli')) ?? refusedNumber(column('cld'), text('cld'));
-  if (refused) return refused;
-  const duration = value('duration_s', readDuration);
-  if (duration === undefined) return refuse('duration_s', SECONDS, 'bad_number');
-  const billed = value('billed_duration_s', readDuration);
-  if (billed === undefined) return refuse('billed_duration_s', SECONDS, 'bad_number');
-  const cost = value('cost', readAmount);
-  if (cost === undefined)
-    return refuse('cost', 'an amount such as 0.0125, without its currency', 'bad_number');
+  const duration = seconds('duration_s');
+  if (duration?.kind === 'bad') return badNumber('duration_s', duration.why);
+  const billed = seconds('billed_duration_s');
+  if (billed?.kind === 'bad') return badNumber('billed_duration_s', billed.why);
+  const money = value('cost', (written) => readMoney(written, reading.decimals));
+  if (money?.kind === 'bad') return badNumber('cost', money.why);
   const currency = value('currency', readCurrency);
   if (currency === undefined) return refuse('currency', 'a code of ISO 4217, such as EUR');
+  const meant = money?.currencies ?? null;
+  if (meant !== null && currency !== null && !meant.includes(currency))
+    return badNumber('cost', `, and ${column('currency')} is ${currency}`);
   const country = value('country', readCountry);
   if (country === undefined) return refuse('country', 'a code of ISO 3166-1, such as DE, or an English name');
   const direction = value('direction', readDirection);
-  if (direction === undefined) return refuse('direction', 'outbound, inbound, internal or unknown');
   const remoteIp = value('remote_ip', readIp);
   if (remoteIp === undefined) return refuse('remote_ip', 'an IP address');
-  const told = value('result', readResult);
-  if (told === undefined) return refuse('result', RESULT);
+  // A word that is not known, here or for the direction, loses no call: outcome.ts flags the one, this file the other.
+  const told = value('result', readResult) ?? null;
 
-  const times = clock.resolve({
-    start: text('start_time'),
-    connect: text('connect_time'),
-    disconnect: text('disconnect_time'),
+  const composed = composeTimes(
+    {
+      text,
+      has: (field) => header.places.has(field),
+      unit: (field) => header.units.get(field) as TimeUnit | undefined,
+    },
     // NaN agrees and disagrees with no reading of the stamps.
-    durationS: duration ?? Number.NaN,
-  });
+    duration?.seconds ?? Number.NaN,
+    reading.dateOrder,
+  );
+  const times = composed.kind === 'times' ? reading.clock.resolve(composed.times) : composed;
   if (times.kind === 'rejected') {
     const [start, connect, disconnect] = [
       column('start_time'),
@@ -129,7 +188,8 @@ export function toRecord(
     return namedTime(times.rejection, { start, connect, disconnect });
   }
   const { startTime, connectTime, disconnectTime } = times;
-  const durationS = duration ?? secondsBetween(startTime, disconnectTime);
+  const durationS =
+    duration?.seconds ?? (disconnectTime === null ? null : secondsBetween(startTime, disconnectTime));
   if (durationS === null) {
     const missing = column(header.places.has('duration_s') ? 'duration_s' : 'disconnect_time');
     return rejected(
@@ -138,63 +198,50 @@ export function toRecord(
       `${missing} is blank, and nothing else tells how long the call was`,
     );
   }
-  const evidence = connectTime !== null || (billed ?? 0) > 0 || (knowsAnswers(header) ? false : null);
-  const result = resultOf(told, value('disconnect_cause', readResult) ?? null, evidence, durationS > 0);
-  const billedDurationS =
-    billed ?? (result === 'answered' ? (secondsBetween(connectTime, disconnectTime) ?? durationS) : 0);
-
+  const attributes = attributesOf(header.unmapped.map(([place, name]) => [name, cellText(fields[place]!)]));
+  if (direction === undefined) attributes[column('direction')] = text('direction');
   const record: SourceRecord = {
-    accountCode:
-      (header.accountPlace === undefined ? '' : fields[header.accountPlace]!.trim()) || defaultAccount,
+    accountCode: header.accountPlace === undefined ? '' : unguarded(fields[header.accountPlace]!),
     callId: text('call_id'),
+    ...(header.places.has('linked_id') && { linkedId: text('linked_id') }),
     identity: identityOf(fields, header),
+    alsoSays: '',
+    wholeRow: wholeRow(fields, header, reading.semicolons),
     cli: text('cli'),
     cld: text('cld'),
-    direction,
+    // Where no column tells the caller, a blank one is not a caller who hides his number.
+    direction: direction ?? (header.places.has('cli') ? null : 'unknown'),
     startTime,
     connectTime,
     disconnectTime,
     durationS,
-    billedDurationS,
-    result,
-    disconnectCause: text('disconnect_cause') || text('result') || null,
+    ...(duration == null && { durationInferred: true as const }),
+    billedDurationS: billed?.seconds ?? null,
+    resultWord: text('result') || null,
+    result: told,
+    disconnectCause: text('disconnect_cause') || null,
+    causeResult: value('disconnect_cause', readResult) ?? null,
+    tellsAnswers: tellsAnswers(header, told),
     country,
     description: text('description') || null,
-    cost,
-    currency,
+    cost: money?.amount ?? null,
+    currency: currency ?? (meant?.length === 1 ? meant[0]! : null),
+    ...(currency === null && meant !== null && { costCurrencies: meant }),
     remoteIp,
     userAgent: text('user_agent') || null,
-    flags: withBillingFlag(times.flags, durationS, billedDurationS),
-    attributes: attributesOf(header.unmapped.map(([place, name]) => [name, fields[place]!.trim()])),
+    flags: direction === undefined ? [...times.flags, 'direction_unknown'] : times.flags,
+    attributes,
   };
   return { kind: 'record', record };
 }
 
-/** Whether the file tells of each call if it was answered. */
-function knowsAnswers(header: Header): boolean {
-  return header.places.has('connect_time') || header.places.has('billed_duration_s');
-}
-
-/**
- * What the result's column says counts; next what the row proves; then the cause; last, that a call without a duration
- * was not answered.
- * @param answered by an answer time or billed seconds; null where the file tells neither
- */
-function resultOf(
-  told: CallResult | 'cleared' | null,
-  cause: CallResult | 'cleared' | null,
-  answered: boolean | null,
-  hasDuration: boolean,
-): CallResult {
-  if (told !== null && told !== 'cleared') return told;
-  if (answered) return 'answered';
-  if (told === null && cause !== null && cause !== 'cleared') return cause;
-  return (answered ?? hasDuration) ? 'answered' : 'no_answer';
-}
-
-function secondsBetween(fromMs: number | null, toMs: number | null): number | null {
-  if (fromMs === null || toMs === null) return null;
-  return Math.max(0, Math.round((toMs - fromMs) * 1000) / 1_000_000);
+/** Whether the file has a column that tells of each call if it was answered. Q.850's 16 in the result's tells nothing. */
+function tellsAnswers({ places }: Header, told: ToldResult | null): boolean {
+  return (
+    places.has('connect_time') ||
+    places.has('billed_duration_s') ||
+    (places.has('result') && told !== 'cleared')
+  );
 }
 
 function identityOf(fields: string[], header: Header): string {
@@ -203,4 +250,13 @@ function identityOf(fields: string[], header: Header): string {
     if (fields[place] !== '') identity += `${header.columns[place]}=${fields[place]}\u001f`;
   }
   return identity;
+}
+
+function wholeRow(fields: string[], header: Header, decimalComma: boolean): string {
+  let text = '';
+  for (const place of header.sorted) {
+    const value = given(normalValue(cellText(fields[place]!), decimalComma));
+    if (value !== '') text += `${header.columns[place]}=${value}${BETWEEN}`;
+  }
+  return text;
 }

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { type Decided, decided } from '#tests/calls.ts';
 import type { SourceRecord } from '../cdr.ts';
 import { FORMATS, type FormatName } from './formats.ts';
-import { type Mapping, parseMapping } from './mapped.ts';
-import { openSource, type SourceOptions, type Taken } from './reader.ts';
+import { type Mapping, parseMapping } from './mapping.ts';
+import { openSource } from './reader.ts';
+import type { SourceOptions, Taken } from './source_reader.ts';
 
 const sample = (name: string) => readFileSync(new URL(`../../../tests/samples/${name}`, import.meta.url));
 const MAPPING: Mapping = parseMapping(
@@ -32,12 +34,20 @@ const MAPPING: Mapping = parseMapping(
 const SAMPLES: [FormatName, file: string, records: number, Partial<SourceOptions>][] = [
   ['asterisk-csv', 'asterisk-master.csv', 12, {}],
   ['asterisk-custom', 'asterisk-custom-master.csv', 12, {}],
+  ['asterisk-header', 'freepbx.csv', 6, {}],
+  ['asterisk-header', 'pbxware.csv', 6, {}],
+  ['asterisk-header', 'grandstream.csv', 6, {}],
   ['freeswitch-example', 'freeswitch-example.csv', 12, {}],
   ['freeswitch-asterisk', 'freeswitch-asterisk.csv', 12, {}],
   ['freeswitch-default', 'freeswitch-default.csv', 12, {}],
   ['cisco-cucm', 'cucm.csv', 9, {}],
+  ['avaya-smdr', 'avaya-smdr.csv', 5, {}],
+  ['3cx-cdr', '3cx-cdr.log', 4, { accountField: 'from-dn' }],
   ['mapped', 'carrier.csv', 9, { mapping: MAPPING }],
 ];
+
+/** Read by their header. */
+const HEADED: ReadonlySet<FormatName> = new Set(['asterisk-header', 'cisco-cucm', 'mapped']);
 
 function readAll(format: FormatName, chunks: Buffer[], options: Partial<SourceOptions>): Taken[] {
   const reader = openSource(format, { timeZone: 'Europe/Berlin', ...options });
@@ -45,9 +55,9 @@ function readAll(format: FormatName, chunks: Buffer[], options: Partial<SourceOp
 }
 
 const recordsOf = (taken: Taken[]) =>
-  taken.map(({ parsed }): SourceRecord => {
+  taken.map(({ parsed }): Decided => {
     assert.equal(parsed.kind, 'record', JSON.stringify(parsed));
-    return (parsed as { record: SourceRecord }).record;
+    return decided((parsed as { record: SourceRecord }).record);
   });
 
 describe('the samples', () => {
@@ -55,7 +65,7 @@ describe('the samples', () => {
     test(`${file}: every row is a record of an account, told from the others`, () => {
       const records = recordsOf(readAll(format, [sample(file)], options));
       assert.equal(records.length, count);
-      assert.equal(new Set(records.map((record) => record.identity)).size, count);
+      assert.equal(new Set(records.map((record) => record.identity + record.alsoSays)).size, count);
       for (const record of records) {
         assert.ok(record.accountCode !== '' && record.callId !== '' && record.cld !== '');
         assert.equal(record.startTime > Date.UTC(2026, 2, 2), true);
@@ -77,12 +87,30 @@ describe('the samples', () => {
   });
 });
 
+test('rows that only the end of the source gave are not ended; where they begin is told before', () => {
+  for (const [format, file, , options] of SAMPLES) {
+    const whole = sample(file);
+    // A header that is cut is an error.
+    for (let cut = headerEnd(format, whole); cut <= whole.length; cut++) {
+      const reader = openSource(format, { timeZone: 'UTC', ...options });
+      const given = reader.push(whole.subarray(0, cut));
+      const reached = reader.offset;
+      assert.ok(given.every(({ row }) => row.ended && row.offset < reached));
+      assert.ok(reached === 0 || whole[reached - 1] === 0x0a, `${file} at ${cut}`);
+      for (const { row } of reader.end()) assert.deepEqual([row.ended, row.offset], [false, reached]);
+      const all = openSource(format, { timeZone: 'UTC', ...options });
+      all.push(whole.subarray(0, cut));
+      assert.ok(all.end(true).every(({ row }) => row.ended));
+    }
+  }
+});
+
 describe('wherever a source is cut, and whatever is broken in it', () => {
   for (const [format, file, , options] of SAMPLES) {
-    test(`${format}: the same rows come out`, () => {
+    test(`${format}, ${file}: the same rows come out`, () => {
       const whole = sample(file);
       // Breaks may not hit the header, without which there is nothing to read.
-      const bodyStart = format === 'cisco-cucm' || format === 'mapped' ? whole.indexOf('\n') + 1 : 0;
+      const bodyStart = headerEnd(format, whole);
       const broken = fc
         .array(fc.tuple(fc.nat(), fc.constantFrom('"', '\n', '', '\0', '\r\n', ',', '\u00fc', '"\n"')), {
           maxLength: 6,
@@ -93,7 +121,7 @@ describe('wherever a source is cut, and whatever is broken in it', () => {
           const expected = readAll(format, [bytes], options);
           assert.deepEqual(readAll(format, cutAt(bytes, cuts), options), expected);
           for (const { row, parsed } of expected) {
-            assert.ok(bytes.includes(row.bytes));
+            assert.deepEqual(bytes.subarray(row.offset, row.offset + row.bytes.length), row.bytes);
             assert.ok(parsed.kind === 'record' || parsed.rejection.reason !== '');
           }
         }),
@@ -101,7 +129,7 @@ describe('wherever a source is cut, and whatever is broken in it', () => {
       );
     });
 
-    test(`${format}: each row read alone is what it is in its file`, () => {
+    test(`${format}, ${file}: each row read alone is what it is in its file`, () => {
       const reader = openSource(format, { timeZone: 'Europe/Berlin', ...options });
       const taken = [...reader.push(sample(file)), ...reader.end()];
       const columns = reader.columns ?? undefined;
@@ -122,6 +150,9 @@ test('a time zone that is none is an error', () => {
     assert.throws(() => openSource(format, { ...options, timeZone: 'Mars/Olympus' }), RangeError);
   }
 });
+
+const headerEnd = (format: FormatName, whole: Buffer): number =>
+  HEADED.has(format) ? whole.indexOf('\n') + 1 : 0;
 
 /** Overwrites or inserts text at places of the body. */
 function breakAt(whole: Buffer, bodyStart: number, breaks: [place: number, text: string][]): Buffer {

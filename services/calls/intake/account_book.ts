@@ -1,50 +1,143 @@
-/** Whose rows these are: accounts by what the switch calls them, kept for the length of a batch. */
+/**
+ * Whose these rows are: accounts by what the switch calls them, kept for the length of a batch.
+ *
+ * A row's text is looked for as it stands, then tidied (account_codes.ts), then among accounts whose own code is not tidy:
+ * those that were made when codes were taken raw go on having their calls. A text that stands for none (absent.ts), and
+ * that nobody bears as a code, names no account: such rows are the default account's, where there is one.
+ */
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
-import type { Taken } from '../formats/reader.ts';
-import { accountsByCode, createAccounts } from '../store/intake.ts';
+import { isPrintable } from '#platform/telemetry/printable.ts';
+import { isNone } from '../absent.ts';
+import { foldedCode, tidyCode } from '../account_codes.ts';
+import { type Erased, erasedOf, readErased } from '../erasure/erased.ts';
+import type { Taken } from '../formats/source_reader.ts';
+import { accountsByCode, accountsByTidiedCode, createAccounts, perhapsAlike } from '../store/intake.ts';
 import type { Origin } from './intake.ts';
 import type { Account } from './settle.ts';
 import { storable } from './storable.ts';
 
-/** Finds accounts by their codes; those that nobody has are left out. */
-export type FindAccounts = (codes: readonly string[]) => Promise<readonly Account[]>;
-
-export interface AccountBook {
-  /** The accounts that the rows name, and others, by code. */
-  of(rows: readonly Taken[]): Promise<ReadonlyMap<string, Account>>;
-  /** A batch begins: the accounts are asked for anew, so that a change made meanwhile counts from here on. */
-  renew(): void;
+export interface FindAccounts {
+  /**
+   * Accounts by their codes, untidy ones by their tidied code too; those that nobody has are left out.
+   * @param make which of the codes may become accounts
+   */
+  byCode(codes: readonly string[], make: (code: string) => boolean): Promise<readonly Account[]>;
+  /** What was erased. */
+  erased(): Promise<Erased>;
+  /** Codes of accounts that may differ from one of these in case alone. */
+  alike(codes: readonly string[]): Promise<readonly string[]>;
 }
 
-export function createAccountBook(find: FindAccounts): AccountBook {
+/** Accounts by what rows call them. */
+export interface AccountsOfRows {
+  get(text: string): Account | undefined;
+  readonly erased: Erased;
+  /** Of a text that no account answers to: a code that differs from it in case alone. */
+  alike(text: string): string | undefined;
+}
+
+export interface AccountBook {
+  /** The accounts of these rows, and of others. */
+  of(rows: readonly Taken[]): Promise<AccountsOfRows>;
+  /** A batch begins: the accounts are asked for anew, so that a change made meanwhile counts from here on. */
+  renew(): void;
+  /** All codes met so far that differ in case alone, or in their edges, from each other or from an account's; in groups. */
+  alikeCodes(): Promise<string[][]>;
+}
+
+/** @param defaultCode of the account of rows that name none; '' where there is none */
+export function createAccountBook(find: FindAccounts, defaultCode: string): AccountBook {
+  /** By what rows call them. */
   const known = new Map<string, Account>();
   /** Asked for and not there. */
   const unknown = new Set<string>();
-  /** Codes that the batch has named, and so most likely the next one will. */
+  /** Codes of unknown ones that an account has in other case. */
+  const alike = new Map<string, string>();
+  /** Of all batches: codes of accounts, and those that nobody has. */
+  const codes = new Set<string>();
+  /** What the batch's rows have named, and so most likely the next one's will. */
   let named = new Set<string>();
   let ahead: ReadonlySet<string> = new Set();
+  let erased: Erased | undefined;
+
+  /** @param unsure of rows whose end may have cut them: by them accounts are found, and none are made */
+  async function lookUp(sure: readonly string[], unsure: readonly string[], gone: Erased): Promise<void> {
+    const texts = [...sure, ...unsure];
+    const asked = new Set<string>();
+    for (const text of defaultCode === '' ? texts : [...texts, defaultCode]) {
+      const code = storable(text);
+      if (code !== '') asked.add(code);
+      const tidy = tidyCode(code);
+      if (tidy !== '') asked.add(tidy);
+    }
+    const wanted = new Set(sure.map((text) => tidyCode(storable(text))));
+    const usesDefault = sure.some(isNone);
+    const make = (code: string) =>
+      isPrintable(code) &&
+      !gone.isCode(code) &&
+      ((usesDefault && code === tidyCode(defaultCode)) ||
+        (wanted.has(code) && code === tidyCode(code) && !isNone(code)));
+    const found = asked.size === 0 ? [] : await find.byCode([...asked], make);
+    const byCode = new Map(found.map((account) => [account.code, account]));
+    const byTidied = new Map(found.map((account) => [tidyCode(account.code), account]));
+    const accountOf = (text: string) => {
+      const code = storable(text);
+      return byCode.get(code) ?? byCode.get(tidyCode(code)) ?? byTidied.get(tidyCode(code));
+    };
+    for (const text of texts) {
+      // Until it is gone it still has its calls.
+      if (gone.isCode(storable(text))) continue;
+      const account = accountOf(text) ?? (isNone(text) ? accountOf(defaultCode) : undefined);
+      if (account) known.set(text, account);
+    }
+    for (const text of sure) {
+      const code = known.get(text)?.code ?? tidyCode(storable(text));
+      if (!known.has(text)) unknown.add(text);
+      if (code !== '') codes.add(code);
+    }
+    const inVain = texts.filter((text) => !known.has(text) && !isNone(text));
+    if (inVain.length === 0) return;
+    const codesInVain = inVain.map((text) => tidyCode(storable(text)));
+    const others = new Map((await find.alike(codesInVain)).map((code) => [foldedCode(code), code]));
+    for (const text of inVain) {
+      const other = others.get(foldedCode(text));
+      if (other !== undefined) alike.set(text, other);
+    }
+  }
+
   return {
+    async alikeCodes() {
+      const groups = Map.groupBy(new Set([...codes, ...(await find.alike([...codes]))]), foldedCode);
+      return [...groups.values()].filter((group) => group.length > 1);
+    },
     async of(rows) {
       const missing = new Set<string>();
-      for (const { parsed } of rows) {
-        if (parsed.kind === 'rejected' || parsed.record.accountCode === '') continue;
-        const code = storable(parsed.record.accountCode);
-        named.add(code);
-        if (!known.has(code) && !unknown.has(code)) missing.add(code);
+      const unsure = new Set<string>();
+      for (const { parsed, accountMayGoOn } of rows) {
+        if (parsed.kind === 'rejected') continue;
+        const text = parsed.record.accountCode;
+        if (!accountMayGoOn) named.add(text);
+        if (!known.has(text) && !unknown.has(text)) (accountMayGoOn ? unsure : missing).add(text);
       }
-      if (missing.size > 0) {
-        const asked = [...new Set([...missing, ...ahead])];
+      erased ??= await find.erased();
+      if (missing.size + unsure.size > 0) {
+        const sure = new Set([...missing, ...ahead]);
         ahead = new Set();
-        for (const account of await find(asked)) known.set(account.code, account);
-        for (const code of asked) if (!known.has(code)) unknown.add(code);
+        await lookUp(
+          [...sure],
+          [...unsure].filter((text) => !sure.has(text)),
+          erased,
+        );
       }
-      return known;
+      return { get: (text) => known.get(text), alike: (text) => alike.get(text), erased };
     },
     renew() {
       known.clear();
       unknown.clear();
+      alike.clear();
       ahead = named;
+      erased = undefined;
       named = new Set();
     },
   };
@@ -56,28 +149,53 @@ export function storedAccounts(
   newAccounts: Origin['newAccounts'],
   signal?: AbortSignal,
 ): FindAccounts {
-  const find = (codes: readonly string[]) =>
-    withSession(pool, (session) => session.rows(accountsByCode(codes)), { signal });
-  return async (codes) => {
-    const found = await find(codes);
-    if (newAccounts === null || found.length === codes.length) return found;
-    const there = new Set(found.map((account) => account.code));
-    const missing = codes.filter((code) => !there.has(code));
-    // In a transaction of its own: accounts that exist are worth keeping even if their batch is tried again.
-    const making = createAccounts({ ...newAccounts, codes: missing });
-    await withTransaction(pool, (session) => session.run(making), { signal });
-    return [...found, ...(await find(missing))];
+  return {
+    erased: () => erasedOf(pool),
+    alike: (codes) => withSession(pool, (session) => alikeOnes(session, codes), { signal }),
+    byCode: async (codes, make) => {
+      const found = await withSession(pool, (session) => storedOnes(session, codes), { signal });
+      const missing = newAccounts === null ? [] : missingOf(codes, found).filter(make);
+      if (newAccounts === null || missing.length === 0) return found;
+      // In a transaction of its own: accounts that exist are worth keeping even if their batch is tried again.
+      const making = createAccounts({ ...newAccounts, codes: missing });
+      await withTransaction(pool, (session) => session.run(making), { signal });
+      const made = await withSession(pool, (session) => session.rows(accountsByCode(missing)), { signal });
+      return [...found, ...made];
+    },
   };
 }
 
 /** As `storedAccounts`, but making none: that would hold up an import that makes them too. */
 export function pretendedAccounts(session: Session, newAccounts: Origin['newAccounts']): FindAccounts {
-  return async (codes) => {
-    const found = await session.rows(accountsByCode(codes));
-    if (newAccounts === null) return found;
-    const { currency, country } = newAccounts;
-    const there = new Set(found.map((account) => account.code));
-    const made = codes.filter((code) => !there.has(code));
-    return [...found, ...made.map((code) => ({ i_account: 0, code, currency, country }))];
+  return {
+    erased: () => readErased(session),
+    alike: (codes) => alikeOnes(session, codes),
+    byCode: async (codes, make) => {
+      const found = await storedOnes(session, codes);
+      if (newAccounts === null) return found;
+      const { currency, country } = newAccounts;
+      const made = missingOf(codes, found).filter(make);
+      return [
+        ...found,
+        ...made.map((code) => ({ i_account: 0, code, currency, country, closed_from: null })),
+      ];
+    },
   };
+}
+
+async function alikeOnes(session: Session, codes: readonly string[]): Promise<string[]> {
+  return (await session.rows(perhapsAlike(codes))).map(({ code }) => code);
+}
+
+/** Most codes are found as they are; the others are looked for among accounts whose code is not tidy. */
+async function storedOnes(session: Session, codes: readonly string[]): Promise<Account[]> {
+  const found = await session.rows(accountsByCode(codes));
+  const missing = missingOf(codes, found);
+  return missing.length === 0 ? found : [...found, ...(await session.rows(accountsByTidiedCode(missing)))];
+}
+
+/** Codes that none of the accounts has, not even untidied. */
+function missingOf(codes: readonly string[], found: readonly Account[]): string[] {
+  const there = new Set(found.flatMap(({ code }) => [code, tidyCode(code)]));
+  return codes.filter((code) => !there.has(code));
 }

@@ -5,6 +5,7 @@
  * their batch to be stored. Of columns there are few, and they are used again for the next batch.
  */
 import type { Direction } from '../cdr.ts';
+import type { RowsOf } from './batch.ts';
 import { type Cdr, SOURCE_KEY_LENGTH } from './settle.ts';
 
 /** Number of a call within its batch, from 0. */
@@ -15,8 +16,18 @@ export interface CallColumns {
   readonly place: Uint32Array;
   /** Of its row in the source. */
   readonly line: Float64Array;
+  readonly offset: Float64Array;
+  /** 1 or 0; see RawRow. */
+  readonly ended: Uint8Array;
+  readonly of: RowsOf[];
   /** What the record is known by within its source: its source key, and behind it its call id. */
   readonly key: string[];
+  /** Which of its values the source told (told.ts). */
+  readonly told: Int32Array;
+  /** What a version before would know it by; '' where that does not matter. */
+  readonly keyBefore: string[];
+  /** Call ids under which other readings of its row may have stored it; mostly none. */
+  readonly otherIds: (readonly string[])[];
   /** Milliseconds since 1970. */
   readonly startTime: Float64Array;
   readonly endTime: Float64Array;
@@ -43,7 +54,13 @@ export function callColumns(size: number): CallColumns {
   return {
     place: new Uint32Array(size),
     line: new Float64Array(size),
+    offset: new Float64Array(size),
+    ended: new Uint8Array(size),
+    of: [],
     key: [],
+    told: new Int32Array(size),
+    keyBefore: [],
+    otherIds: [],
     startTime: new Float64Array(size),
     endTime: new Float64Array(size),
     rowFrom: new Uint32Array(size),
@@ -66,17 +83,18 @@ const US_PER_S = 1_000_000;
 /** Writes what a record says at a call's number; not where it stands in its batch. */
 export function setCall(columns: CallColumns, call: CallNumber, cdr: Cdr): void {
   const { record } = cdr;
+  columns.told[call] = cdr.told;
   columns.startTime[call] = record.startTime;
   columns.endTime[call] = record.disconnectTime ?? record.startTime + record.durationS * 1000;
   columns.iAccount[call] = cdr.account.i_account;
   columns.direction[call] = cdr.direction;
   columns.country[call] = cdr.country ?? '';
   columns.currency[call] = cdr.currency;
-  columns.answered[call] = record.connectTime === null ? 0 : 1;
-  columns.failed[call] = record.result === 'failed' ? 1 : 0;
+  columns.answered[call] = cdr.result === 'answered' ? 1 : 0;
+  columns.failed[call] = cdr.result === 'failed' ? 1 : 0;
   columns.durationUs[call] = Math.round(record.durationS * US_PER_S);
-  columns.billedUs[call] = Math.round(record.billedDurationS * US_PER_S);
-  columns.cost[call] = record.cost;
+  columns.billedUs[call] = Math.round(cdr.billedDurationS * US_PER_S);
+  columns.cost[call] = cdr.cost;
 }
 
 /** The key of a record. Joined, so that it is a text of its own: V8 would keep a sum as its parts, and they their row. */

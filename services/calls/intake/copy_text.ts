@@ -2,7 +2,6 @@
 import { addMonths, monthOf } from '../partitions.ts';
 import type { Batch } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
-import type { Origin } from './intake.ts';
 import type { Cdr } from './settle.ts';
 import { storable } from './storable.ts';
 import { decimalSeconds } from './usage.ts';
@@ -41,6 +40,8 @@ export const COPY_COLUMNS = [
     'flags',
   ],
   'attributes',
+  'told',
+  'linked_id',
 ];
 
 /** i_cdr is yyyymm of the start times this, plus a number of its own. */
@@ -63,7 +64,11 @@ const NEEDS_ESCAPE = /[\\\n\r\t\0]/;
  * texts on the way.
  * @param line of the row in its source
  */
-export function copyLine(cdr: Cdr, line: number, origin: Origin): string {
+export function copyLine(
+  cdr: Cdr,
+  line: number | null,
+  origin: { readonly iImport: number | null; readonly source: string },
+): string {
   const { record: r, account, cli, cld } = cdr;
   return [
     '',
@@ -72,14 +77,14 @@ export function copyLine(cdr: Cdr, line: number, origin: Origin): string {
     maybeInstant(r.connectTime),
     maybeInstant(r.disconnectTime),
     seconds(r.durationS),
-    seconds(r.billedDurationS),
-    r.cost ?? NULL,
-    origin.iImport,
-    line,
+    seconds(cdr.billedDurationS),
+    cdr.cost ?? NULL,
+    origin.iImport ?? NULL,
+    line ?? NULL,
     cdr.currency,
     cdr.country ?? NULL,
     cdr.direction,
-    r.result,
+    cdr.result,
     text(cli),
     text(cld),
     cli === r.cli ? NULL : text(r.cli),
@@ -87,12 +92,14 @@ export function copyLine(cdr: Cdr, line: number, origin: Origin): string {
     text(cdr.callId),
     text(origin.source),
     cdr.sourceKey,
-    maybeText(r.disconnectCause),
+    maybeText(cdr.disconnectCause),
     maybeText(r.description),
     maybeText(r.remoteIp),
     maybeText(r.userAgent),
     cdr.flags.length === 0 ? NULL : `{${cdr.flags.join(',')}}`,
-    `${attributes(r.attributes)}\n`,
+    attributes(r.attributes),
+    cdr.told,
+    `${maybeText(cdr.linkedId)}\n`,
   ].join('\t');
 }
 
@@ -103,11 +110,13 @@ const I_CDR_BYTES = 16;
 /**
  * What COPY is to read: the calls' lines, cut out of their batch's bytes, each with its i_cdr before it.
  * @param iCdrs of the calls, in the same order
+ * @param others whole lines, to come behind them
  */
 export function* copyChunks(
   batch: Batch,
   calls: readonly CallNumber[],
   iCdrs: readonly number[],
+  others: readonly string[] = [],
 ): Generator<Buffer> {
   const { textFrom, textTo } = batch.columns;
   let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
@@ -123,6 +132,7 @@ export function* copyChunks(
     end += batch.bytes.copy(chunk, end, textFrom[call], textTo[call]);
   }
   yield chunk.subarray(0, end);
+  for (const line of others) yield Buffer.from(line);
 }
 
 const DAY_MS = 86_400_000;

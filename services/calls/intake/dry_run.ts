@@ -1,21 +1,33 @@
 /** What an import would do, without doing it. */
+import { pipeline } from 'node:stream/promises';
+import { from as copyFrom } from 'pg-copy-streams';
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Batch } from './batch.ts';
-import { callIdOf, sourceKeyOf } from './call_columns.ts';
-import { iCdrOf } from './copy_text.ts';
+import { COPY_COLUMNS, copyChunks, copyLine, I_CDR_MONTH, iCdrOf } from './copy_text.ts';
 import type { Origin } from './intake.ts';
-import { newCalls } from './store_batch.ts';
+import { tellOutcomes } from './outcomes.ts';
+import { callsGone } from './provisional.ts';
+import { recognise } from './recognise.ts';
 
-/** Opens a dry run; `work` gets a session whose every effect is undone. */
-export function dryRun<T>(pool: Pool, work: (session: Session) => Promise<T>): Promise<T> {
+/** A dry run under way: a session whose every effect is undone, and what earlier batches of it have changed. */
+export interface DryRun {
+  readonly session: Session;
+  /** Calls that are stored and would be written anew: what they are by now is in the dry run's own table. */
+  readonly superseded: Set<number>;
+  /** Numbers for calls that would be new, counted down from the last there is. */
+  nextNumber: number;
+}
+
+/** Opens a dry run. */
+export function dryRun<T>(pool: Pool, work: (dry: DryRun) => Promise<T>): Promise<T> {
   return withSession(pool, async (session) => {
     await session.client.query('BEGIN');
     try {
-      await session.client.query(
-        'CREATE TEMP TABLE dry_run_keys (call_id text, source_key text, place bigint, PRIMARY KEY (call_id, source_key)) ON COMMIT DROP',
-      );
-      return await work(session);
+      await session.client.query('CREATE TEMP TABLE dry_run_cdrs (LIKE calls.cdrs) ON COMMIT DROP');
+      await session.client.query('CREATE INDEX ON dry_run_cdrs (call_id)');
+      await session.client.query('CREATE INDEX ON dry_run_cdrs (i_cdr)');
+      return await work({ session, superseded: new Set(), nextNumber: I_CDR_MONTH - 1 });
     } finally {
       await session.client.query('ROLLBACK');
     }
@@ -26,21 +38,32 @@ export function dryRun<T>(pool: Pool, work: (session: Session) => Promise<T>): P
  * Tells what would become of the batch's rows, by writing its outcomes. A temporary table remembers what earlier batches
  * of the same dry run would have stored.
  */
-export async function wouldStore(session: Session, origin: Origin, batch: Batch): Promise<void> {
-  const { outcomes, callCount, columns } = batch;
-  for (const { place, rejection } of batch.aside) outcomes[place] = { kind: 'set_aside', rejection };
-  for (const { place } of batch.repeated) outcomes[place] = { kind: 'duplicate' };
-  const calls = [...columns.place.subarray(0, callCount).keys()];
-  for (const call of calls) outcomes[columns.place[call]!] = { kind: 'duplicate' };
-  const fresh = await newCalls(session, origin, batch, calls);
-  const keys = fresh.map((call) => columns.key[call]!);
-  const remembered = await session.client.query(
-    `INSERT INTO dry_run_keys SELECT * FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (call_id, source_key, place)
-     ON CONFLICT DO NOTHING RETURNING place`,
-    [keys.map(callIdOf), keys.map(sourceKeyOf)],
+export async function wouldStore(dry: DryRun, origin: Origin, batch: Batch): Promise<void> {
+  const { session, superseded } = dry;
+  const { callCount, columns } = batch;
+  for (const iCdr of await callsGone(session, origin.source, batch.replacements)) superseded.add(iCdr);
+  const calls = Array.from({ length: callCount }, (_, call) => call);
+  const recognised = await recognise(session, origin, batch, calls, Date.now(), {
+    tables: ['dry_run_cdrs', 'calls.cdrs'],
+    superseded,
+  });
+  const { fresh, rewritten } = recognised;
+  const iCdrs = fresh.map((call) => iCdrOf(columns.startTime[call]!, dry.nextNumber--));
+  const rewrittenICdrs = rewritten.map(
+    ({ before, cdr }) => before?.iCdr ?? iCdrOf(cdr.record.startTime, dry.nextNumber--),
   );
-  for (const { place } of remembered.rows) {
-    const call = fresh[place - 1]!;
-    outcomes[columns.place[call]!] = { kind: 'stored', iCdr: iCdrOf(columns.startTime[call]!, 0) };
-  }
+  for (const { before } of rewritten) if (before) superseded.add(before.iCdr);
+  await session.client.query('DELETE FROM dry_run_cdrs WHERE i_cdr = ANY($1::bigint[])', [
+    rewritten.flatMap(({ before }) => before?.iCdr ?? []),
+  ]);
+  const lines = rewritten.map(
+    (call, index) => `${rewrittenICdrs[index]}${copyLine(call.cdr, call.line, call)}`,
+  );
+  const copy = copyFrom(`COPY dry_run_cdrs (${COPY_COLUMNS.join(', ')}) FROM STDIN`);
+  await pipeline(copyChunks(batch, fresh, iCdrs, lines), session.client.query(copy));
+  tellOutcomes(batch, { calls, aside: batch.aside, repeated: batch.repeated }, recognised, {
+    fresh,
+    iCdrs,
+    rewrittenICdrs,
+  });
 }

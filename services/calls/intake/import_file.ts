@@ -1,23 +1,29 @@
 /**
- * Imports one source: its rows flow through the format's reader into batches. While PostgreSQL stores one batch, the next
- * is being read. Memory holds three batches, whatever the size of the file.
+ * Imports files: their rows flow through the format's reader into batches. While PostgreSQL stores one batch, the next
+ * is being read. Memory holds three batches, whatever the size of a file.
  *
  * There is no place to resume from: a file is read again from its first row, and what is stored already is recognised.
- * That is what makes a killed import, a file that has grown and two overlapping files the same simple case.
+ * That is what makes a killed import, a file that has grown and two overlapping files the same simple case. Only the last
+ * row of a file, which may have been cut, needs more (provisional.ts). A file that is followed (follow/) keeps a place, to
+ * read less; it leans on the same.
  */
-import type { Pool } from '#platform/database/pool.ts';
+import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
-import { detectFormat } from '../formats/detect.ts';
+import { detectFormat, instead } from '../formats/detect.ts';
 import { FORMATS, type FormatName } from '../formats/formats.ts';
-import { openSource, type SourceOptions, type Taken } from '../formats/reader.ts';
+import { openSource } from '../formats/reader.ts';
+import { type Resume, resumedReader } from '../formats/resumed_reader.ts';
+import type { SourceOptions, SourceReader, Taken } from '../formats/source_reader.ts';
 import type { Month } from '../partitions.ts';
-import { finishImport, type NewAccounts } from '../store/intake.ts';
-import { createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
-import { type OpenBatch, openBatch } from './batch.ts';
+import { finishImport, importedMeanwhile, type NewAccounts } from '../store/intake.ts';
+import { type AccountBook, createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
+import { type BatchInFlight, type OpenBatch, openBatch, type RowsOf } from './batch.ts';
 import { I_CDR_MONTH } from './copy_text.ts';
-import { wouldStore } from './dry_run.ts';
+import { type DryRun, wouldStore } from './dry_run.ts';
+import { countOutcomes, type ImportCounts, newCounts } from './import_counts.ts';
 import type { Origin, RowOutcome } from './intake.ts';
-import { openFileOrigin } from './origin.ts';
+import { type KeptOptions, openDryOrigin, openFileOrigin, type SameCallOptions } from './origin.ts';
+import { type EarlierEnds, earlierEnds, watchGrowth } from './provisional.ts';
 import { sideBySide } from './side_by_side.ts';
 import type { OpenedSource } from './source_files.ts';
 import { storeBatch } from './store_batch.ts';
@@ -29,19 +35,33 @@ export interface ImportOptions {
   readonly source: string | undefined;
   readonly read: SourceOptions;
   readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
+  /** Writes more in the transaction of each batch. With it batches are stored one after the other. */
+  readonly also?: ((session: Session, reached: Reached) => Promise<void>) | undefined;
+  /** The source's chunks begin here, not at its first byte; then its format is given. */
+  readonly resume?: Resume | undefined;
   /** The first month that retention keeps (partitions.ts); undefined: it keeps all. */
   readonly keptFrom?: Month | undefined;
+  /** undefined: as usual. */
+  readonly sameCall?: SameCallOptions | undefined;
+  /** Awaited before each chunk is taken in (room.ts); what was read before is stored, also where it rejects. */
+  readonly waitForRoom?: (() => Promise<void>) | undefined;
 }
 
-export interface ImportCounts {
-  read: number;
-  stored: number;
-  duplicates: number;
-  setAside: number;
-  /** Stored calls of months that retention removes next. */
-  olderThanRetention: number;
-  /** How many were set aside for what. */
-  readonly reasons: Map<string, number>;
+/** How far a source is stored once a batch is. */
+export interface Reached {
+  /**
+   * In the source, unpacked: all before it is stored, and a row (or a blank line) begins there. A row that is not ended
+   * stands behind it.
+   */
+  readonly offset: number;
+  /** The header in force there; null where there is none. */
+  readonly columns: readonly string[] | null;
+  /** Where the first row that was read begins: behind the header. */
+  readonly firstRow: number;
+  /** Rows of the batch. */
+  readonly rows: number;
+  /** How many files of a folder are stored to their end, or could not be read. */
+  readonly files: number;
 }
 
 export interface ImportEvents {
@@ -49,8 +69,25 @@ export interface ImportEvents {
   onFormat(format: FormatName, why: string): void;
   /** After every batch that is stored; so they are at hand when the import breaks off later. */
   onProgress(counts: ImportCounts): void;
+  /**
+   * Another import stored rows of the source meanwhile. Where one of the two read the file before it grew, a row that was
+   * cut stands beside the whole one, and gives way when the file is read again.
+   * @param ifGrown only where the file has grown since it was read
+   */
+  onMetOthers?(ifGrown: boolean): void;
 }
 
+export interface FolderEvents extends ImportEvents {
+  /** A file can't be read, or not to its end. */
+  onFailure(file: string, error: unknown): void;
+}
+
+const LINE_END = '\n';
+const NO_LINE_END = 'its only line has no end, so it may be cut: nothing of it was taken in';
+/** The largest row that is kept has 64 KiB, the largest document 1 MiB. */
+const MAX_WITHOUT_ROW_BYTES = 256 * 1024 * 1024;
+const NOTHING_ENDS =
+  'in 256 MiB no row has come to an end: this holds no calls, or its line ends are missing; it is not read on';
 /** Rows a transaction. Large enough that its fixed cost vanishes, small enough that a kill loses little work. */
 export const BATCH_ROWS = 15_000;
 /** The same in bytes: a row of CSV has a few hundred, a mod_json_cdr document tens of thousands. */
@@ -61,17 +98,187 @@ const BATCH_BYTES = 16 * 1024 * 1024;
  */
 const MAX_STORING = 2;
 
-export const newCounts = (): ImportCounts => ({
-  read: 0,
-  stored: 0,
-  duplicates: 0,
-  setAside: 0,
-  olderThanRetention: 0,
-  reasons: new Map(),
-});
+/** One import, of a file or of many files of a folder. */
+interface ImportRun {
+  readonly counts: ImportCounts;
+  /** Whether storing has failed: then nothing more can be read either. */
+  readonly hasFailed: boolean;
+  /** A file was read to its end, or can't be. */
+  nextFile(): void;
+  /** @throws Error when the format can't be told, the file can't be read on, or storing has failed */
+  read(file: string, opened: OpenedSource): Promise<void>;
+  /** Stores what was read until now, also before a failure. @throws what storing threw */
+  store(): Promise<void>;
+  /** All is stored. */
+  finish(): Promise<void>;
+  /** What another import took of the file that was read last, from which it began so. */
+  metOthers(begin: Buffer): Promise<'nothing' | 'an earlier end' | 'perhaps more'>;
+}
+
+/** Rows of one format on their way: what they are read as decides where they come from. */
+interface Line {
+  readonly origin: Origin;
+  readonly book: AccountBook;
+  readonly ends: EarlierEnds;
+  readonly inFlight: Set<BatchInFlight>;
+  readonly emptied: OpenBatch[];
+  batch: OpenBatch;
+}
+
+function openImport(
+  pool: Pool,
+  name: string,
+  options: ImportOptions,
+  events: ImportEvents,
+  dry: DryRun | undefined,
+): ImportRun {
+  const counts = newCounts();
+  const firstKept = (options.keptFrom ?? 0) * I_CDR_MONTH;
+  const lines = new Map<FormatName, Line>();
+  const { also } = options;
+  const storing = sideBySide(also || dry ? 1 : MAX_STORING);
+  let hasFailed = false;
+  /** Of the file that is being read: all before it is in batches. */
+  let reached = 0;
+  let columns: readonly string[] | null = null;
+  let firstRow = -1;
+  let files = 0;
+  /** Of the file that was read last. */
+  let ended: { readonly line: Line; readonly bytes: number; readonly mayGoOn: boolean } | undefined;
+
+  async function lineOf(format: FormatName): Promise<Line> {
+    const there = lines.get(format);
+    if (there) return there;
+    const origin = await openOrigin(pool, name, format, options, dry);
+    const { newAccounts, source } = origin;
+    const inFlight = new Set<BatchInFlight>();
+    const line: Line = {
+      origin,
+      book: createAccountBook(
+        dry ? pretendedAccounts(dry.session, newAccounts) : storedAccounts(pool, newAccounts),
+        origin.account,
+      ),
+      ends: await earlierEnds(pool, source),
+      inFlight,
+      emptied: [],
+      batch: openBatch(origin, BATCH_ROWS, inFlight),
+    };
+    lines.set(format, line);
+    return line;
+  }
+
+  async function orFail<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      hasFailed = true;
+      throw error;
+    }
+  }
+
+  async function store(line: Line): Promise<void> {
+    const { batch, origin, inFlight, emptied } = line;
+    const to: Reached = { offset: reached, columns, firstRow, rows: batch.rows, files };
+    await storing.start(async () => {
+      const { promise: stored, resolve: isStored } = Promise.withResolvers<void>();
+      const flight: BatchInFlight = { callIds: batch.callIds, stored };
+      inFlight.add(flight);
+      try {
+        if (dry) await wouldStore(dry, origin, batch);
+        else await storeBatch(pool, origin, batch, { also: also && ((session) => also(session, to)) });
+      } finally {
+        inFlight.delete(flight);
+        isStored();
+      }
+      countOutcomes(counts, batch.outcomes as RowOutcome[], firstKept);
+      batch.empty();
+      emptied.push(batch);
+      events.onProgress(counts);
+    });
+    line.batch = emptied.pop() ?? openBatch(origin, BATCH_ROWS, inFlight);
+    line.book.renew();
+  }
+
+  async function storeAll(): Promise<void> {
+    for (const line of lines.values())
+      if (line.batch.rows + line.batch.replacements.length > 0) await store(line);
+    await storing.end();
+  }
+
+  async function add(line: Line, rows: readonly Taken[], of: RowsOf, behind: number): Promise<void> {
+    columns = of.columns;
+    if (firstRow === -1 && rows.length > 0) firstRow = rows[0]!.row.offset;
+    for (let from = 0; from < rows.length; ) {
+      const { batch, book } = line;
+      const fitting = rows.slice(from, from + BATCH_ROWS - batch.rows);
+      batch.add(fitting, await book.of(fitting), Date.now(), of);
+      from += fitting.length;
+      reached = Math.min(behind, rows[from]?.row.offset ?? behind);
+      if (batch.rows >= BATCH_ROWS || batch.rowBytes >= BATCH_BYTES) await store(line);
+    }
+  }
+
+  return {
+    counts,
+    get hasFailed() {
+      return hasFailed;
+    },
+    nextFile() {
+      files++;
+    },
+    async read(file, opened) {
+      reached = 0;
+      firstRow = -1;
+      if (opened.head.length === 0) return;
+      const format = chooseFormat(opened.head, options.format, events);
+      const reader = openReader(format, options);
+      const line = await orFail(lineOf(format));
+      const growth = watchGrowth(line.ends, opened.head, options.resume);
+      let withoutRow = 0;
+      for await (const chunk of opened.chunks) {
+        if (opened.mayBeEndless && withoutRow > MAX_WITHOUT_ROW_BYTES) throw new Error(NOTHING_ENDS);
+        withoutRow += chunk.length;
+        if (options.waitForRoom) await orFail(options.waitForRoom());
+        if (chunk.length === 0) await orFail(storeAll());
+        for (const piece of growth.pieces(chunk)) {
+          const rows = reader.push(piece);
+          if (rows.length > 0) withoutRow = 0;
+          for (const replacement of growth.replacedBy(rows)) line.batch.replace(replacement);
+          await orFail(add(line, rows, { file, columns: reader.columns }, reader.offset));
+        }
+      }
+      const behind = reader.offset;
+      const rows = reader.end(opened.isStream);
+      for (const replacement of growth.endedWith(rows)) line.batch.replace(replacement);
+      const end = rows.length > 0 && !opened.isStream ? growth.end() : undefined;
+      await orFail(add(line, rows, { file, columns: reader.columns, end }, behind));
+      ended = { line, bytes: growth.end()?.bytes ?? 0, mayGoOn: end !== undefined };
+    },
+    store: storeAll,
+    async finish() {
+      for (const { origin, book } of lines.values()) {
+        counts.alikeCodes.push(...(await book.alikeCodes()));
+        if (!dry) await pool.query(finishImport(origin.iImport).sql, [origin.iImport]);
+      }
+    },
+    async metOthers(begin) {
+      if (!ended) return 'nothing';
+      const { line, bytes, mayGoOn } = ended;
+      const { iImport, source } = line.origin;
+      const others = await withSession(pool, (session) => session.row(importedMeanwhile(source, iImport)));
+      if (!others) return 'nothing';
+      const known = new Set(line.ends.of(begin).map(({ fingerprint }) => fingerprint));
+      const ends = (await earlierEnds(pool, source)).of(begin);
+      if (ends.some((end) => end.bytes < bytes && !known.has(end.fingerprint))) return 'an earlier end';
+      return mayGoOn ? 'perhaps more' : 'nothing';
+    },
+  };
+}
 
 /**
- * @param dry a session whose effects are undone (see `dryRun`): tells what would happen and stores nothing
+ * @param opened an empty chunk says that nothing more is there for now: what was read until then is stored before the next
+ *   one is asked for
+ * @param dry as `dryRun` opens it: tells what would happen and stores nothing
  * @throws Error when the format can't be told, when the file can't be read on, or when the database fails; what was
  *   stored until then stays
  */
@@ -81,66 +288,81 @@ export async function importSource(
   opened: OpenedSource,
   options: ImportOptions,
   events: ImportEvents,
-  dry?: Session,
+  dry?: DryRun,
 ): Promise<ImportCounts> {
-  const counts = newCounts();
-  if (opened.head.length === 0) return counts;
-  const format = chooseFormat(opened.head, options.format, events);
-  const reader = openSource(format, options.read);
-  const origin = await openOrigin(pool, file, format, options, dry);
-
-  const { newAccounts } = origin;
-  const book = createAccountBook(
-    dry ? pretendedAccounts(dry, newAccounts) : storedAccounts(pool, newAccounts),
-  );
-
-  const firstKept = (options.keptFrom ?? 0) * I_CDR_MONTH;
-  const inFlight = new Set<ReadonlySet<string>>();
-  const storing = sideBySide(MAX_STORING);
-  const store = (batch: OpenBatch): Promise<void> =>
-    storing.start(async () => {
-      inFlight.add(batch.keys);
-      if (dry) await wouldStore(dry, origin, batch);
-      else await storeBatch(pool, origin, batch, reader.columns);
-      inFlight.delete(batch.keys);
-      count(counts, batch.outcomes as RowOutcome[], firstKept);
-      batch.empty();
-      emptied.push(batch);
-      events.onProgress(counts);
-    });
-
-  const emptied: OpenBatch[] = [];
-  const nextBatch = () => emptied.pop() ?? openBatch(origin, BATCH_ROWS, inFlight);
-  let batch = nextBatch();
-  const add = async (rows: readonly Taken[]): Promise<void> => {
-    for (let from = 0; from < rows.length; ) {
-      const fitting = rows.slice(from, from + BATCH_ROWS - batch.rows);
-      batch.add(fitting, await book.of(fitting), Date.now());
-      from += fitting.length;
-      if (batch.rows < BATCH_ROWS && batch.rowBytes < BATCH_BYTES) continue;
-      await store(batch);
-      batch = nextBatch();
-      book.renew();
-    }
-  };
+  const run = openImport(pool, file, options, events, dry);
   try {
-    for await (const chunk of opened.chunks) await add(reader.push(chunk));
-    await add(reader.end());
+    await run.read(file, opened);
   } finally {
-    if (batch.rows > 0) await store(batch);
-    await storing.end();
+    await run.store();
   }
-  if (!dry) await pool.query(finishImport(origin.iImport).sql, [origin.iImport]);
-  return counts;
+  await run.finish();
+  if (events.onMetOthers && !dry && !opened.isStream) {
+    const met = await run.metOthers(opened.head);
+    if (met !== 'nothing') events.onMetOthers(met === 'perhaps more');
+  }
+  return run.counts;
+}
+
+/** A file of a folder. */
+export interface FolderFile {
+  readonly name: string;
+  open(): Promise<OpenedSource>;
+}
+
+/**
+ * Imports the files of a folder as one import: a switch that drops a document a call makes thousands of them, and their
+ * calls go in together. A file that can't be read is told, and the others go in.
+ * @param files null says that there are no more for now: what was read until then is stored before the next is asked for
+ * @param dry as importSource has it
+ * @throws Error when the database fails, and what `files` throws; what was stored until then stays
+ */
+export async function importFolder(
+  pool: Pool,
+  folder: string,
+  files: Iterable<FolderFile> | AsyncIterable<FolderFile | null>,
+  options: ImportOptions,
+  events: FolderEvents,
+  dry?: DryRun,
+): Promise<ImportCounts> {
+  const run = openImport(pool, folder, options, events, dry);
+  try {
+    for await (const file of files) {
+      if (file === null) {
+        await run.store();
+        continue;
+      }
+      try {
+        await run.read(file.name, await file.open());
+      } catch (error) {
+        if (run.hasFailed) throw error;
+        events.onFailure(file.name, error);
+      }
+      run.nextFile();
+    }
+  } finally {
+    await run.store();
+  }
+  await run.finish();
+  return run.counts;
+}
+
+function openReader(format: FormatName, { read, resume }: ImportOptions): SourceReader {
+  const open = (columns: readonly string[] | null) =>
+    openSource(format, columns ? { ...read, columns } : read);
+  return resume ? resumedReader(open, resume) : open(null);
 }
 
 function chooseFormat(head: Buffer, given: FormatName | undefined, events: ImportEvents): FormatName {
   if (given) {
+    const what = instead(head, given);
+    if (what !== null) throw new Error(what);
     events.onFormat(given, 'as told');
     return given;
   }
   const detected = detectFormat(head);
-  if (detected.format === null) throw new Error(detected.why);
+  if (detected.format === null)
+    throw new Error(head.includes(LINE_END) ? detected.why : `${detected.why}; ${NO_LINE_END}`);
   events.onFormat(detected.format, detected.why);
   return detected.format;
 }
@@ -150,36 +372,21 @@ function openOrigin(
   file: string,
   format: FormatName,
   options: ImportOptions,
-  dry: Session | undefined,
+  dry: DryRun | undefined,
 ): Promise<Origin> {
-  const source = options.source ?? options.read.mapping?.name ?? FORMATS[format].source;
-  const { newAccounts } = options;
-  if (dry) return Promise.resolve({ iImport: 0, source, file, newAccounts, hasRejected: false });
-  return openFileOrigin(pool, {
+  const { newAccounts, sameCall } = options;
+  const originOptions = {
     file,
     format,
-    source,
+    source: options.source ?? FORMATS[format].source,
     readOptions: readOptionsToKeep(options.read),
     newAccounts,
-  });
+    sameCall,
+  };
+  return dry ? openDryOrigin(dry.session, originOptions) : openFileOrigin(pool, originOptions);
 }
 
 /** A regular expression has no JSON form; its text has. */
-function readOptionsToKeep(read: SourceOptions): object {
+function readOptionsToKeep(read: SourceOptions): KeptOptions {
   return { ...read, inboundContexts: read.inboundContexts?.source };
-}
-
-/** @param firstKept an i_cdr: calls of lower ones are older than retention keeps */
-function count(counts: ImportCounts, outcomes: readonly RowOutcome[], firstKept: number): void {
-  counts.read += outcomes.length;
-  for (const outcome of outcomes) {
-    if (outcome.kind === 'stored') {
-      counts.stored++;
-      if (outcome.iCdr < firstKept) counts.olderThanRetention++;
-    } else if (outcome.kind === 'duplicate') counts.duplicates++;
-    else {
-      counts.setAside++;
-      counts.reasons.set(outcome.rejection.code, (counts.reasons.get(outcome.rejection.code) ?? 0) + 1);
-    }
-  }
 }

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { withSession } from '#platform/database/pool.ts';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import type { Taken } from '../formats/reader.ts';
+import { assertUsageIsExact } from '#tests/usage.ts';
+import type { Taken } from '../formats/source_reader.ts';
 import { createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
 import { openBatch } from './batch.ts';
 import { dryRun, wouldStore } from './dry_run.ts';
@@ -13,39 +14,11 @@ import { type RowOutcome, takeIn } from './intake.ts';
 import { storeBatch } from './store_batch.ts';
 
 const { pool } = await testDatabase();
+const OF = { file: '/var/log/test.csv', columns: null };
 
 const count = async (table: string): Promise<number> =>
   (await pool.query(`SELECT count(*) AS n FROM calls.${table}`)).rows[0].n;
 const kinds = (outcomes: { kind: string }[]) => outcomes.map((outcome) => outcome.kind);
-
-/** Both usage tables must say what a plain sum over the calls says. */
-async function assertUsageIsExact(): Promise<void> {
-  const sums = `count(*) AS calls, count(connect_time) AS answered, count(*) FILTER (WHERE billed_duration_s > 0) AS non_zero,
-    count(*) FILTER (WHERE result = 'failed') AS errors, sum(duration_s)::text AS seconds,
-    sum(billed_duration_s)::text AS billed_seconds, sum(cost)::text AS cost`;
-  const kept = `sum(calls)::bigint AS calls, sum(answered)::bigint AS answered, sum(non_zero)::bigint AS non_zero,
-    sum(errors)::bigint AS errors, sum(seconds)::text AS seconds, sum(billed_seconds)::text AS billed_seconds, sum(cost)::text AS cost`;
-  const trim = (rows: Record<string, unknown>[]) =>
-    rows.map((row) =>
-      Object.fromEntries(
-        Object.entries(row).map(([k, v]) => [k, /seconds|cost/.test(k) && v !== null ? Number(v) : v]),
-      ),
-    );
-  const plain = await pool.query(`
-    SELECT i_account, date_bin('15 min', start_time, '2000-01-01Z') AS at, direction, coalesce(country, '') AS country, currency, ${sums}
-    FROM calls.cdrs GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`);
-  const quarters = await pool.query(`
-    SELECT i_account, quarter AS at, direction, country, currency, ${kept}
-    FROM calls.usage_quarters GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`);
-  assert.deepEqual(trim(quarters.rows), trim(plain.rows));
-  const plainDays = await pool.query(`
-    SELECT i_account, (start_time AT TIME ZONE time_zone)::date AS at, direction, coalesce(c.country, '') AS country, c.currency, ${sums}
-    FROM calls.cdrs c JOIN calls.accounts USING (i_account) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`);
-  const days = await pool.query(`
-    SELECT i_account, day AS at, direction, country, currency, ${kept}
-    FROM calls.usage_days GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`);
-  assert.deepEqual(trim(days.rows), trim(plainDays.rows));
-}
 
 test('a call is stored with its settled numbers, and again it is a duplicate', async () => {
   const origin = await testOrigin(pool);
@@ -70,13 +43,13 @@ test('a call is stored with its settled numbers, and again it is a duplicate', a
   assert.deepEqual(stored.attributes, { x: 'a\tb\\\ufffd' });
   assert.equal(String(stored.i_cdr).slice(0, 6), '202611');
   assert.equal(stored.i_cdr, first!.kind === 'stored' && first!.iCdr);
-  await assertUsageIsExact();
+  await assertUsageIsExact(pool);
 });
 
 test('several legs with one call id are several calls; one record twice in a batch is one', async () => {
   const origin = await testOrigin(pool);
-  const leg = callRow({ callId: 'legs', identity: 'leg 1' });
-  const rows = [leg, callRow({ callId: 'legs', identity: 'leg 2' }), leg];
+  const leg = callRow({ callId: 'legs', attributes: { sequence: '1' } });
+  const rows = [leg, callRow({ callId: 'legs', attributes: { sequence: '2' } }), leg];
   assert.deepEqual(kinds(await takeIn(pool, origin, rows)), ['stored', 'stored', 'duplicate']);
 });
 
@@ -102,7 +75,7 @@ test('rows without an account are set aside once, with their bytes, and go in wh
     assert.deepEqual(kinds(outcomes), ['set_aside', 'set_aside']);
   }
   const kept = await pool.query(
-    'SELECT line, code, bytes FROM calls.rejected_cdrs WHERE file = $1 ORDER BY line',
+    'SELECT line, code, bytes FROM calls.rejected_cdrs WHERE taken_by IS NULL AND file = $1 ORDER BY line',
     [file],
   );
   assert.deepEqual(
@@ -111,7 +84,8 @@ test('rows without an account are set aside once, with their bytes, and go in wh
   );
   const outcomes = await takeIn(pool, await testOrigin(pool, { file }), rows);
   assert.deepEqual(kinds(outcomes), ['stored', 'set_aside']);
-  assert.equal(await count('rejected_cdrs'), 1);
+  const waiting = await pool.query('SELECT 1 FROM calls.rejected_cdrs WHERE taken_by IS NULL');
+  assert.equal(waiting.rowCount, 1);
 });
 
 test('a value that only PostgreSQL refuses costs its own row, not the batch', async () => {
@@ -158,7 +132,7 @@ test('NUL and lone surrogates, wherever they stand, are replaced; the calls go i
     ...callRow(),
     parsed: { kind: 'rejected', rejection: { code: 'bad_value', field: poison, reason: poison } },
   };
-  assert.deepEqual(kinds(await takeIn(pool, origin, [aside], [poison])), ['set_aside']);
+  assert.deepEqual(kinds(await takeIn(pool, origin, [aside], { columns: [poison] })), ['set_aside']);
 });
 
 test('a call id too long for an index costs its own row', async () => {
@@ -169,8 +143,12 @@ test('a call id too long for an index costs its own row', async () => {
   const rows = [callRow(), callRow({ callId }), callRow()];
   const origin = await testOrigin(pool, { file: '/var/log/too-long.csv' });
   assert.deepEqual(kinds(await takeIn(pool, origin, rows)), ['stored', 'set_aside', 'stored']);
-  const kept = await pool.query('SELECT line, bytes FROM calls.rejected_cdrs WHERE file = $1', [origin.file]);
-  assert.deepEqual(kept.rows, [rows[1]!.row], 'with its own bytes, which are none of its neighbours');
+  const kept = await pool.query(
+    'SELECT line, bytes FROM calls.rejected_cdrs WHERE taken_by IS NULL AND file = $1',
+    [origin.file],
+  );
+  const { line, bytes } = rows[1]!.row;
+  assert.deepEqual(kept.rows, [{ line, bytes }], 'with its own bytes, which are none of its neighbours');
 });
 
 test('calls of any date go in; ones before 1970 or after 2099 are set aside', async () => {
@@ -195,7 +173,7 @@ test('rows of very many months go in some months at a time; cut off, the same ro
   const cut = new AbortController();
   const stored = async (): Promise<number> =>
     (await pool.query(`SELECT count(*) AS n FROM calls.cdrs WHERE source = 'months'`)).rows[0].n;
-  const cutOff = takeIn(pool, origin, [...rows, rows[0]!], null, cut.signal);
+  const cutOff = takeIn(pool, origin, [...rows, rows[0]!], {}, cut.signal);
   while ((await stored()) === 0) await setImmediate();
   cut.abort(new Error('the deadline'));
   await assert.rejects(cutOff);
@@ -205,16 +183,39 @@ test('rows of very many months go in some months at a time; cut off, the same ro
   assert.equal(again.filter((kind) => kind === 'stored').length, 70 - kept);
   assert.equal(again.at(-1), 'duplicate');
   assert.equal(await stored(), 70);
-  await assertUsageIsExact();
+  await assertUsageIsExact(pool);
 });
 
-test('a clock that runs ahead does not raise the watermark beyond now', async () => {
-  const startTime = Date.now() + 10 * 86_400_000;
-  await takeIn(pool, await testOrigin(pool, { source: 'ahead' }), [callRow({ startTime })]);
-  const found = await pool.query(
-    `SELECT last_disconnect <= now() AS sane FROM calls.watermarks WHERE source = 'ahead'`,
-  );
-  assert.deepEqual(found.rows, [{ sane: true }]);
+test('what is written beside a batch happens once, with the last of it, or not at all with it', async () => {
+  const origin = await testOrigin(pool, { source: 'beside' });
+  const first = Date.UTC(1980, 0, 15);
+  const rows = Array.from({ length: 45 }, (_, i) => callRow({ startTime: first + i * 30.44 * 86_400_000 }));
+  const fill = async () => {
+    const batch = openBatch(origin, rows.length);
+    batch.add(
+      rows,
+      await createAccountBook(storedAccounts(pool, origin.newAccounts), origin.account).of(rows),
+      Date.now(),
+      OF,
+    );
+    return batch;
+  };
+  const stored = async (): Promise<number> =>
+    (await pool.query(`SELECT count(*) AS n FROM calls.cdrs WHERE source = 'beside'`)).rows[0].n;
+  const seen: number[] = [];
+  const refused = storeBatch(pool, origin, await fill(), {
+    also: async ({ client }) => {
+      seen.push(
+        (await client.query(`SELECT count(*) AS n FROM calls.cdrs WHERE source = 'beside'`)).rows[0].n,
+      );
+      throw new Error('not written');
+    },
+  });
+  await assert.rejects(refused, /not written/);
+  assert.deepEqual(seen, [45], 'the last of three transactions sees all calls');
+  assert.equal(await stored(), 40, 'the last one is undone');
+  await storeBatch(pool, origin, await fill(), { also: async () => void seen.push(0) });
+  assert.deepEqual([seen, await stored()], [[45, 0], 45]);
 });
 
 let storms = 0;
@@ -244,15 +245,20 @@ test('many imports of overlapping rows at once end in the same tables as one', a
     }),
     { numRuns: 15 },
   );
-  await assertUsageIsExact();
+  await assertUsageIsExact(pool);
 });
 
 test('a batch that was emptied knows nothing of its rows before', async () => {
   const origin = await testOrigin(pool);
   const batch = openBatch(origin, 3);
   const store = async (rows: Taken[]) => {
-    batch.add(rows, await createAccountBook(storedAccounts(pool, origin.newAccounts)).of(rows), Date.now());
-    await storeBatch(pool, origin, batch, null);
+    batch.add(
+      rows,
+      await createAccountBook(storedAccounts(pool, origin.newAccounts), origin.account).of(rows),
+      Date.now(),
+      OF,
+    );
+    await storeBatch(pool, origin, batch);
     const outcomes = kinds(batch.outcomes as RowOutcome[]);
     batch.empty();
     return outcomes;
@@ -264,8 +270,8 @@ test('a batch that was emptied knows nothing of its rows before', async () => {
     'set_aside',
   ]);
   assert.deepEqual(await store([second, first]), ['stored', 'duplicate']);
-  assert.deepEqual([batch.rows, batch.rowBytes, batch.callCount, batch.keys.size], [0, 0, 0, 0]);
-  await assertUsageIsExact();
+  assert.deepEqual([batch.rows, batch.rowBytes, batch.callCount, batch.callIds.size], [0, 0, 0, 0]);
+  await assertUsageIsExact(pool);
 });
 
 test('a dry run tells what would happen, over batches, and stores nothing', async () => {
@@ -273,12 +279,12 @@ test('a dry run tells what would happen, over batches, and stores nothing', asyn
   const before = await Promise.all(tables.map(count));
   const origin = { ...(await testOrigin(pool)), iImport: 0 };
   const row = callRow({ accountCode: 'not-yet' });
-  await dryRun(pool, async (session) => {
-    const book = createAccountBook(pretendedAccounts(session, origin.newAccounts));
+  await dryRun(pool, async (dry) => {
+    const book = createAccountBook(pretendedAccounts(dry.session, origin.newAccounts), origin.account);
     const wouldTakeIn = async (rows: Taken[]) => {
       const batch = openBatch(origin, rows.length);
-      batch.add(rows, await book.of(rows), Date.now());
-      await wouldStore(session, origin, batch);
+      batch.add(rows, await book.of(rows), Date.now(), OF);
+      await wouldStore(dry, origin, batch);
       return batch.outcomes.map((outcome) => outcome?.kind);
     };
     assert.deepEqual(await wouldTakeIn([row, callRow()]), ['stored', 'stored']);

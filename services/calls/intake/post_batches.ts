@@ -8,12 +8,14 @@ import type { Database, Ticket, Written } from '#platform/database/database.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { callAt } from '#platform/resilience/deadline.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
-import type { Taken } from '../formats/reader.ts';
+import type { Taken } from '../formats/source_reader.ts';
 import { type Origin, type RowOutcome, takeIn } from './intake.ts';
 import { type OriginOptions, openPostOrigin } from './origin.ts';
 
-/** Rows a transaction; a post that is larger alone makes one alone. */
+/** Rows of posts that are stored together; a post that is larger alone goes alone. */
 const BATCH_ROWS = 2_000;
+/** Rows a transaction: more of them are heavy work, and take their turns among such. */
+const PIECE_ROWS = 1_000;
 /** Lines that are remembered. */
 const MAX_LINES = 100;
 /** Rows that may wait, of one line: beyond it posts are turned away, and the switch sends them again. */
@@ -37,7 +39,7 @@ interface Post {
   readonly failed: (error: unknown) => void;
 }
 
-/** Posts of one key and one origin: format, source, and how accounts are made. */
+/** Posts of one key and one origin: format, source, how they are read, and how accounts are made. */
 interface Line {
   readonly options: OriginOptions;
   readonly waiting: Post[];
@@ -69,20 +71,30 @@ export function createPostBatches(database: Database, clock: Clock = systemClock
     if (lines.size > MAX_LINES) lines.delete(key);
   }
 
-  function store(line: Line, posts: readonly Post[]): Promise<Written<RowOutcome[]>> {
+  async function store(line: Line, posts: readonly Post[]): Promise<Written<RowOutcome[]>> {
+    const rows = posts.flatMap((post) => post.rows);
     const first = posts[0]!.ticket;
     const deadline = Math.max(...posts.map((post) => post.ticket.deadline));
-    const ticket: Ticket = { ...first, share: `posts:${first.share}`, deadline };
-    return database.writeOwn(ticket, async (pool, signal) => {
-      line.origin ??= await openPostOrigin(pool, line.options, signal);
-      const rows = posts.flatMap((post) => post.rows);
-      return takeIn(pool, line.origin, rows, null, signal);
-    });
+    const heavy = rows.length > PIECE_ROWS;
+    const ticket: Ticket = { ...first, share: `posts:${first.share}`, deadline, heavy };
+    const outcomes: RowOutcome[] = [];
+    let position: Written<unknown>['position'] = null;
+    for (let from = 0; from < rows.length; from += PIECE_ROWS) {
+      const piece = rows.slice(from, from + PIECE_ROWS);
+      const written = await database.writeOwn(ticket, async (pool, signal) => {
+        line.origin ??= await openPostOrigin(pool, line.options, signal);
+        return takeIn(pool, line.origin, piece, {}, signal);
+      });
+      outcomes.push(...written.value);
+      ({ position } = written);
+    }
+    return { value: outcomes, position };
   }
 
   return {
     take: (ticket, options, rows) => {
-      const key = JSON.stringify([ticket.share, options.format, options.source, options.newAccounts]);
+      const { format, source, newAccounts, readOptions, sameCall } = options;
+      const key = JSON.stringify([ticket.share, format, source, newAccounts, readOptions, sameCall]);
       const line = lines.get(key) ?? {
         options,
         waiting: [],

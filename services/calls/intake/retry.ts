@@ -2,26 +2,37 @@
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { POSTED_FIELDS, parsePostedRecord } from '../api/posted_record.ts';
 import type { FormatName } from '../formats/formats.ts';
-import { openSource, type SourceOptions, type Taken } from '../formats/reader.ts';
+import { openSource } from '../formats/reader.ts';
+import type { SourceOptions, Taken } from '../formats/source_reader.ts';
 import type { NewAccounts } from '../store/intake.ts';
-import { dropRejected, listRejected, type Rejected, type RejectedFilter } from '../store/rejected.ts';
-import { takeIn } from './intake.ts';
-import { openFileOrigin } from './origin.ts';
+import { listRejected, type Rejected, type RejectedFilter, takeRejected } from '../store/rejected.ts';
+import { type Origin, type RowOutcome, takeIn } from './intake.ts';
+import { keptSameCall, openFileOrigin, type SameCallOptions } from './origin.ts';
 
 export interface RetryOptions {
   readonly filter: RejectedFilter;
   readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
   /** Replaces how the rows were read the first time (another time zone, an account for rows that name none). */
   readonly read: Partial<SourceOptions>;
+  /** Replaces what becomes of rows that tell a stored call again. */
+  readonly sameCall?: Partial<SameCallOptions> | undefined;
 }
 
 export interface RetryCounts {
   tried: number;
   stored: number;
+  completed: number;
   duplicates: number;
+  /** Still set aside, since they contradict a stored call. */
+  conflicts: number;
+  /** For other reasons. */
   stillSetAside: number;
+  /** Of those: only their first bytes are kept, so they were not read. */
+  keptInPart: number;
 }
 
+const ASIDE: ReadonlySet<RowOutcome['kind']> = new Set(['set_aside', 'conflict'] as const);
+const LINE_END = Buffer.from('\n');
 const PAGE_ROWS = 1_000;
 
 /** @param onProgress after each page */
@@ -30,24 +41,35 @@ export async function retryRejected(
   options: RetryOptions,
   onProgress: (counts: RetryCounts) => void,
 ): Promise<RetryCounts> {
-  const counts: RetryCounts = { tried: 0, stored: 0, duplicates: 0, stillSetAside: 0 };
+  const counts: RetryCounts = {
+    tried: 0,
+    stored: 0,
+    completed: 0,
+    duplicates: 0,
+    conflicts: 0,
+    stillSetAside: 0,
+    keptInPart: 0,
+  };
   for (let after = 0; ; ) {
     const page = await withSession(pool, (session) =>
       session.rows(listRejected(options.filter, after, PAGE_ROWS)),
     );
     if (page.length === 0) return counts;
     after = page.at(-1)!.i_rejected;
-    for (const group of groupByOrigin(page)) await retryGroup(pool, group, options, counts);
+    const whole = page.filter(({ cut }) => !cut);
+    counts.keptInPart += page.length - whole.length;
+    counts.stillSetAside += page.length - whole.length;
+    for (const group of groupByOrigin(whole)) await retryGroup(pool, group, options, counts);
     onProgress(counts);
   }
 }
 
-/** Rows that are read the same way: of one file, format, source, set of options and header. */
-function groupByOrigin(page: readonly Rejected[]): Rejected[][] {
-  const groups = new Map<string, Rejected[]>();
+/** Rows that are read the same way: of one format, source, set of options and header, and of one end of a source. */
+export function groupByOrigin<Row extends Rejected>(page: readonly Row[]): Row[][] {
+  const groups = new Map<string, Row[]>();
   for (const rejected of page) {
     const key = JSON.stringify([
-      rejected.file,
+      rejected.end,
       rejected.format,
       rejected.source,
       rejected.options,
@@ -60,30 +82,52 @@ function groupByOrigin(page: readonly Rejected[]): Rejected[][] {
   return [...groups.values()];
 }
 
+/** Reads rows that are read the same way, and takes them in; what was set aside of them stays so. */
+export async function readGroup(
+  pool: Pool,
+  group: readonly Rejected[],
+  options: Omit<RetryOptions, 'filter'>,
+): Promise<{ origin: Origin; outcomes: RowOutcome[] }> {
+  const { format, source, columns, end } = group[0]!;
+  const files = new Set(group.map(({ file }) => file));
+  const read = { ...readOptions(group[0]!), ...options.read };
+  const rows = group.map((rejected) => readAgain(rejected, read));
+  const origin = await openFileOrigin(pool, {
+    file: files.size === 1 ? group[0]!.file : `${files.size} files, tried again`,
+    format,
+    source,
+    readOptions: { ...group[0]!.options, ...options.read },
+    newAccounts: options.newAccounts,
+    sameCall: { ...keptSameCall(group[0]!.options), ...options.sameCall },
+  });
+  // Whoever calls this takes them by their own numbers.
+  const of = { columns, ...(end && { end }) };
+  const outcomes = await takeIn(pool, { ...origin, asideLengths: new Set() }, rows, of);
+  return { origin, outcomes };
+}
+
 async function retryGroup(
   pool: Pool,
   group: readonly Rejected[],
   options: RetryOptions,
   counts: RetryCounts,
 ): Promise<void> {
-  const { file, format, source, columns } = group[0]!;
-  const read = { ...readOptions(group[0]!), ...options.read };
-  const rows = group.map((rejected) => readAgain(rejected, read));
-  const origin = await openFileOrigin(pool, {
-    file,
-    format,
-    source,
-    readOptions: { ...group[0]!.options, ...options.read },
-    newAccounts: options.newAccounts,
-  });
-  // Rows are dropped by their own ids below: the lines of posts are no names.
-  const outcomes = await takeIn(pool, { ...origin, hasRejected: false }, rows, columns);
-  const settled = group.filter((_, index) => outcomes[index]!.kind !== 'set_aside');
-  await withSession(pool, (session) => session.run(dropRejected(settled.map((r) => r.i_rejected))));
+  const { origin, outcomes } = await readGroup(pool, group, options);
+  const settled = group.filter((_, index) => !ASIDE.has(outcomes[index]!.kind));
+  await withSession(pool, (session) =>
+    session.run(
+      takeRejected(
+        origin.iImport,
+        settled.map((r) => r.i_rejected),
+      ),
+    ),
+  );
   counts.tried += group.length;
   for (const outcome of outcomes) {
     if (outcome.kind === 'stored') counts.stored++;
+    else if (outcome.kind === 'completed') counts.completed++;
     else if (outcome.kind === 'duplicate') counts.duplicates++;
+    else if (outcome.kind === 'conflict') counts.conflicts++;
     else counts.stillSetAside++;
   }
 }
@@ -102,13 +146,19 @@ function readOptions(rejected: Rejected): SourceOptions {
   };
 }
 
+/** What a row says that was set aside, by the options of its import. */
+export const readRejected = (rejected: Rejected): Taken => readAgain(rejected, readOptions(rejected));
+
 /** One row alone through its reader; what is no single row any more stays as it was. */
 function readAgain(rejected: Rejected, read: SourceOptions): Taken {
-  const row = { line: rejected.line, bytes: rejected.bytes };
+  const { line, bytes, end, row_offset: offset } = rejected;
+  // What its source has cut off may still come: it stays provisional.
+  const row = { line, bytes, offset: offset ?? 0, ended: end === null };
   if (rejected.format === POSTED_FIELDS) return { row, parsed: parsePostedRecord(rejected.bytes) };
   const reader = openSource(rejected.format as FormatName, read);
-  const taken = [...reader.push(Buffer.concat([rejected.bytes, Buffer.from('\n')])), ...reader.end()];
-  if (taken.length === 1) return { row, parsed: taken[0]!.parsed };
+  const source = row.ended ? Buffer.concat([bytes, LINE_END]) : bytes;
+  const taken = [...reader.push(source), ...reader.end()];
+  if (taken.length === 1) return { ...taken[0]!, row };
   return {
     row,
     parsed: { kind: 'rejected', rejection: { code: 'unreadable_row', reason: rejected.reason } },

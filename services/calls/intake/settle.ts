@@ -3,30 +3,48 @@
  * called, which key it is known by.
  */
 import { hash } from 'node:crypto';
+import { isPrintable, printable } from '#platform/telemetry/printable.ts';
+import { isNone } from '../absent.ts';
+import { tidyCode } from '../account_codes.ts';
 import type { CdrFlag, Direction, Rejection, SourceRecord } from '../cdr.ts';
+import { MAX_DIGITS, MAX_EXPONENT, plainDecimal } from '../decimal.ts';
+import { quoted } from '../formats/field_values.ts';
+import { BETWEEN } from '../formats/normal_values.ts';
+import { isSpreadsheetPower } from '../number_text.ts';
 import { createNumberReader, directionOf } from '../numbers.ts';
+import { decideOutcome, type Outcome } from '../outcome.ts';
 import { LAST_YEAR } from '../partitions.ts';
+import { isAnsweredBySwitch, linkedIdOf } from './linkage.ts';
 import { storable } from './storable.ts';
+import { toldOf } from './told.ts';
 
 export interface Account {
   readonly i_account: number;
   readonly code: string;
   readonly currency: string;
   readonly country: string | null;
+  /** RFC 3339; null: open. */
+  readonly closed_from: string | null;
 }
 
-/** A record ready to be stored; all but its i_cdr. */
-export interface Cdr {
+/** A record ready to be stored; all but its i_cdr. What is decided here counts, not what the record told of it. */
+export interface Cdr extends Outcome {
   readonly record: SourceRecord;
   readonly account: Account;
   readonly callId: string;
+  /** What joins it with the other legs of its call; '' where only its call id does. */
+  readonly linkedId: string;
+  /** Of all that its row says: another row with the same key and call id says the same. */
   readonly sourceKey: string;
+  /** Which of its values the source told (told.ts). */
+  readonly told: number;
   readonly cli: string;
   readonly cld: string;
   readonly direction: Direction;
   readonly country: string | null;
   readonly currency: string;
-  readonly flags: readonly CdrFlag[];
+  /** Decimal string; null: not rated. */
+  readonly cost: string | null;
 }
 
 export type Settled = { kind: 'cdr'; cdr: Cdr } | { kind: 'rejected'; rejection: Rejection };
@@ -35,44 +53,85 @@ const DAY_MS = 86_400_000;
 const LATEST_START = Date.UTC(LAST_YEAR + 1, 0);
 /** 132 of SHA-256's bits: two of a thousand billion records meet with a chance of 10^-16. */
 export const SOURCE_KEY_LENGTH = 22;
-/** What a numeric with twelve decimals holds; see usage.ts. */
-const COST = /^-?\d{1,15}(\.\d{1,12})?$/;
+/** Kept by any means, and most are so. */
+const SHORT_DECIMAL = /^-?\d{1,15}(\.\d{1,15})?$/;
+const MINUS_ONE = /^-0*1(\.0*)?$/;
+const NOUGHT = /^-[0.]*$/;
 const LONGEST_CALL_S = 100 * 86_400;
 
 const numbers = createNumberReader();
 
 /**
- * @param account whose record it is; undefined when nobody has its account code
+ * @param account whose record it is
  * @param now milliseconds since 1970
+ * @param credits whether a cost below nought is money; else -1 says that the call could not be rated, and others are none
  */
-export function settle(record: SourceRecord, account: Account | undefined, now: number): Settled {
-  if (!account) return { kind: 'rejected', rejection: withoutAccount(record.accountCode) };
-  const fault = outOfRange(record);
+export function settle(record: SourceRecord, account: Account, now: number, credits: boolean): Settled {
+  const isUnrated = !credits && record.cost !== null && MINUS_ONE.test(record.cost);
+  const fault =
+    cutNumber('cli', record.cli) ??
+    cutNumber('cld', record.cld) ??
+    outOfRange(record) ??
+    otherCurrency(record, account) ??
+    (credits || isUnrated ? undefined : negative(record));
   if (fault) return { kind: 'rejected', rejection: fault };
   const cli = numbers.read(record.cli, account.country);
   const cld = numbers.read(record.cld, account.country);
   const direction = record.direction ?? directionOf(cli.number, cld.number);
-  const sourceKey = hash('sha256', record.identity, 'base64url').slice(0, SOURCE_KEY_LENGTH);
+  const outcome = decideOutcome(record);
+  const linkedId = storable(linkedIdOf(record));
+  const flags: CdrFlag[] = [];
+  if (isAnsweredBySwitch(outcome, record.attributes)) flags.push('answered_by_switch');
+  if (isUnrated) flags.push('not_rated');
+  if (record.startTime > now + DAY_MS) flags.push('in_the_future');
+  if (account.closed_from !== null && record.startTime >= Date.parse(account.closed_from))
+    flags.push('account_closed');
+  const rowKey = record.wholeRow === '' ? '' : keyOfText(record.wholeRow);
+  const callId = storable(record.callId);
+  // A row without a call id gets one made of itself; support does not see those, and knows them by this.
+  const sourceKey =
+    rowKey !== '' && (callId === '' || record.alsoSays === '')
+      ? rowKey
+      : keyOfText(`${record.identity}${BETWEEN}${record.alsoSays}`);
   return {
     kind: 'cdr',
     cdr: {
       record,
       account,
-      // A source without call ids gets one made of the record itself.
-      callId: storable(record.callId) || sourceKey,
+      callId: callId || sourceKey,
+      linkedId,
       sourceKey,
+      told: toldOf(
+        record,
+        linkedId,
+        !isNone(record.accountCode) || record.accountCode === account.code,
+        !isUnrated,
+      ),
       cli: cli.number,
       cld: cld.number,
       direction,
       country: record.country ?? (direction === 'inbound' ? cli.country : cld.country),
       currency: record.currency ?? account.currency,
-      flags: record.startTime > now + DAY_MS ? [...record.flags, 'in_the_future'] : record.flags,
+      result: outcome.result,
+      billedDurationS: outcome.billedDurationS,
+      disconnectCause: outcome.disconnectCause,
+      cost: isUnrated ? null : record.cost,
+      flags: flags.length === 0 ? outcome.flags : [...outcome.flags, ...flags],
     },
   };
 }
 
-function withoutAccount(code: string): Rejection {
-  if (code === '') {
+/** A key made of a text. */
+export const keyOfText = (text: string): string =>
+  hash('sha256', text, 'base64url').slice(0, SOURCE_KEY_LENGTH);
+
+/**
+ * Why a row is set aside that no account is known for.
+ * @param written what the row calls the account
+ * @param alike an account's code that differs from it in case alone
+ */
+export function withoutAccount(written: string, alike: string | undefined): Rejection {
+  if (isNone(written)) {
     return {
       code: 'no_account',
       field: 'account',
@@ -80,10 +139,18 @@ function withoutAccount(code: string): Rejection {
         'The row names no account; say whose such rows are with --account CODE, or which field tells it with --account-from FIELD',
     };
   }
+  const code = tidyCode(written);
+  if (!isPrintable(code)) {
+    return {
+      code: 'bad_value',
+      field: 'account',
+      reason: `The account's code is ${quoted(printable(code))}: no account is made with control characters, or such that turn the order of text`,
+    };
+  }
   return {
     code: 'unknown_account',
     field: 'account',
-    reason: `No account has the code "${code}"; add it (trunkline accounts create ${code}) or import with --create-accounts`,
+    reason: `No account has the code ${quoted(code)}${alike === undefined ? '' : ` (one has ${quoted(alike)})`}; add it, or have unknown accounts made with --create-accounts`,
   };
 }
 
@@ -97,16 +164,40 @@ const bad = (field: string, is: unknown, wanted: string): Rejection => ({
   reason: `${field} is ${String(is).slice(0, 60)}; it must be ${wanted}`,
 });
 
+/** A price below nought is mostly a mistake, and would be taken off the sums without anybody's having said so. */
+function negative({ cost }: SourceRecord): Rejection | undefined {
+  if (cost === null || !cost.startsWith('-') || NOUGHT.test(cost)) return undefined;
+  return bad('cost', cost, '0 or more; credit notes are taken in with --credits');
+}
+
+/** A spreadsheet's power is no telephone number, and can't become one again. */
+function cutNumber(field: 'cli' | 'cld', number: string): Rejection | undefined {
+  if (!isSpreadsheetPower(number)) return undefined;
+  const reason = `${field} is ${quoted(number)}: a spreadsheet cut the number's digits; import the file as the switch wrote it`;
+  return { code: 'bad_value', field, reason };
+}
+
+/** A cost in dollars is none of an account in euros. */
+function otherCurrency({ currency, costCurrencies }: SourceRecord, account: Account): Rejection | undefined {
+  if (currency !== null || !costCurrencies || costCurrencies.includes(account.currency)) return undefined;
+  return {
+    code: 'bad_value',
+    field: 'cost',
+    reason: `cost has a sign of another currency than the account's, ${account.currency}; say which with a column for currency`,
+  };
+}
+
 function outOfRange(record: SourceRecord): Rejection | undefined {
   if (!(record.startTime >= 0 && record.startTime < LATEST_START)) {
     return { ...bad('start_time', record.startTime, `from 1970 to ${LAST_YEAR}`), code: 'bad_time' };
   }
   if (!isCallLength(record.durationS)) return bad('duration_s', record.durationS, CALL_LENGTH);
-  if (!isCallLength(record.billedDurationS)) {
+  if (record.billedDurationS !== null && !isCallLength(record.billedDurationS)) {
     return bad('billed_duration_s', record.billedDurationS, CALL_LENGTH);
   }
-  if (record.cost !== null && !COST.test(record.cost)) {
-    return bad('cost', record.cost, 'a decimal with at most 15 digits before and 12 after the point');
+  if (record.cost !== null && !SHORT_DECIMAL.test(record.cost) && plainDecimal(record.cost) !== record.cost) {
+    const kept = `a decimal of at most ${MAX_DIGITS} digits, with an exponent from -${MAX_EXPONENT} to ${MAX_EXPONENT}`;
+    return bad('cost', record.cost, `${kept}, which is kept exactly`);
   }
   if (record.currency !== null && !/^[A-Z]{3}$/.test(record.currency)) {
     return bad('currency', record.currency, 'an ISO 4217 code such as EUR');

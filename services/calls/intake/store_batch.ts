@@ -6,28 +6,42 @@
  * that a transaction touches, with its indexes, and making a month takes a while. One that is cut off keeps the months
  * that it has done, and the same batch again goes on from there.
  *
- * New calls go in by COPY straight into calls.cdrs, after a look-up of which are there already. A unique index stands
- * behind the look-up: when another import stored one of them in between, the batch is rolled back and looked up again.
+ * New calls go in by COPY straight into calls.cdrs, after a look-up of which are there already (recognise.ts). When
+ * another import stored one of them in between (source_turn.ts), the batch is rolled back and looked up again.
  */
-import { pipeline } from 'node:stream/promises';
-import { from as copyFrom } from 'pg-copy-streams';
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Rejection } from '../cdr.ts';
 import { ensureMonths, type Month, monthOf } from '../partitions.ts';
-import { addUsage, countIn, raiseWatermark, storedAlready, takeNumbers } from '../store/intake.ts';
+import { countIn, raiseWatermark } from '../store/intake.ts';
 import { lockZones } from '../store/partitions.ts';
-import { dropResolved, setAside } from '../store/rejected.ts';
-import { type AsideRow, type Batch, type RepeatedRow, rowOf } from './batch.ts';
-import type { CallColumns, CallNumber } from './call_columns.ts';
-import { COPY_COLUMNS, copyChunks, iCdrOf } from './copy_text.ts';
+import { addProvisional, retellProvisional } from '../store/provisional.ts';
+import { type AsideRow, type Batch, rowOf } from './batch.ts';
+import type { CallNumber } from './call_columns.ts';
 import type { Origin } from './intake.ts';
-import { sumByQuarter } from './usage.ts';
+import { type Conflicting, conflictsOf, type PartRows, repeatedConflicts, tellOutcomes } from './outcomes.ts';
+import {
+  provisionalAside,
+  provisionalCalls,
+  replaceProvisional,
+  retoldCalls,
+  versionsBefore,
+} from './provisional.ts';
+import { othersHaveStored, type Recognised, recognise } from './recognise.ts';
+import { dropTaken, keepAside, type Said } from './set_aside.ts';
+import { beginTurn, MetOthersError } from './source_turn.ts';
+import { keepFirstTellings, keepTellings } from './tellings.ts';
+import { type WrittenCalls, writeCalls } from './write_calls.ts';
 
 /** A batch that meets another import's rows is tried again; it can't go on meeting them for ever. */
 const BATCH_TRIES = 10;
 /** Months that one transaction makes or stores into. */
 const MONTHS_A_TRANSACTION = 20;
+/**
+ * How far a switch's clock may be ahead for what it says to tell up to when it has told its calls. A call that ends later
+ * says nothing of that: one bad record must not promise calls that are yet to come.
+ */
+const CLOCK_AHEAD_MS = 15 * 60_000;
 const UNIQUE_VIOLATION = '23505';
 const DEADLOCK = '40P01';
 const NO_PARTITION = '23514';
@@ -35,39 +49,67 @@ const NO_PARTITION = '23514';
 /** Months that this process knows to exist, by pool. */
 const knownMonths = new WeakMap<Pool, Set<Month>>();
 
+export interface Storing {
+  /** Aborted: what is under way is cancelled and undone. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Writes more in the transaction of the batch; in the last one, where the batch is stored in several. Run again where
+   * that transaction is.
+   */
+  readonly also?: ((session: Session) => Promise<void>) | undefined;
+}
+
 /** What is stored in one transaction: a batch, or what is left of it when one of its rows is refused. */
-interface Part {
+interface Part extends PartRows {
+  /** Nothing of the batch is stored before it. */
+  readonly isFirst: boolean;
+  /** Nothing of the batch is stored after it. */
+  readonly isLast: boolean;
   /** In which its calls start; or more. */
   readonly months: ReadonlySet<Month>;
-  readonly calls: readonly CallNumber[];
-  readonly aside: readonly AsideRow[];
-  readonly repeated: readonly RepeatedRow[];
 }
 
 /**
  * Stores the batch, and writes what became of its rows into its outcomes.
- * @param columns the header in force, kept with rows that are set aside
- * @param signal aborted: what is under way is cancelled and undone
  * @throws the database's error when it fails as a whole; nothing of the batch is stored then, or some of its months
  */
 export async function storeBatch(
   pool: Pool,
   origin: Origin,
   batch: Batch,
-  columns: readonly string[] | null,
-  signal?: AbortSignal,
+  { signal, also }: Storing = {},
 ): Promise<void> {
-  for (const part of byMonths(batch)) await store(part);
+  const calls = Array.from({ length: batch.callCount }, (_, call) => call);
+  const [now, later] = [calls.filter((call) => !batch.waiting.has(call)), [...batch.waiting]];
+  const parts = byMonths(batch, now);
+  if (later.length === 0) {
+    for (const part of parts) await store(part);
+    return;
+  }
+  // What repeats a row counts once that is stored.
+  for (const part of parts) await store({ ...part, repeated: [], isLast: false });
+  await batch.othersStored();
+  const last = byMonths(batch, later);
+  for (const part of last) await store({ ...part, aside: [], isFirst: false });
 
   async function store(part: Part): Promise<void> {
+    let metOthers = false;
     for (let attempt = 1; ; attempt++) {
       try {
         await makeMonths(pool, part.months, signal);
-        const work = (session: Session) => storePart(session, origin, batch, part, columns);
+        const work = async (session: Session) => {
+          const stored = await storePart(session, origin, batch, part, metOthers);
+          if (part.isLast) await also?.(session);
+          return stored;
+        };
         const stored = await withTransaction(pool, work, { signal });
-        tellOutcomes(batch, part, stored);
+        tellOutcomes(batch, part, stored.recognised, stored.written, stored.knownAside);
         return;
       } catch (error) {
+        if (error instanceof MetOthersError && attempt < BATCH_TRIES) {
+          metOthers = true;
+          continue;
+        }
         const code = (error as { code?: string }).code ?? '';
         if (code === NO_PARTITION) knownMonths.delete(pool);
         if ([UNIQUE_VIOLATION, DEADLOCK, NO_PARTITION].includes(code) && attempt < BATCH_TRIES) continue;
@@ -81,11 +123,11 @@ export async function storeBatch(
   }
 }
 
-/** The batch, or where it has too many months for one transaction, its calls by some months at a time. */
-function byMonths(batch: Batch): Part[] {
+/** These calls of the batch, or where it has too many months for one transaction, some months at a time. */
+function byMonths(batch: Batch, calls: readonly CallNumber[]): Part[] {
   const { months, columns, aside, repeated } = batch;
-  const calls = Array.from({ length: batch.callCount }, (_, call) => call);
-  if (months.size <= MONTHS_A_TRANSACTION) return [{ months, calls, aside, repeated }];
+  if (months.size <= MONTHS_A_TRANSACTION)
+    return [{ months, calls, aside, repeated, isFirst: true, isLast: true }];
   const inOrder = [...months].sort((a, b) => a - b);
   const places = new Map(inOrder.map((month, index) => [month, Math.floor(index / MONTHS_A_TRANSACTION)]));
   const callsOf = Array.from(
@@ -99,17 +141,19 @@ function byMonths(batch: Batch): Part[] {
     aside: place === 0 ? aside : [],
     // What says a call again counts once that call is stored.
     repeated: place === callsOf.length - 1 ? repeated : [],
+    isFirst: place === 0,
+    isLast: place === callsOf.length - 1,
   }));
 }
 
 /** Halves until the row that the database refuses stands alone, and sets that one aside with those that repeat it. */
 function divide(batch: Batch, part: Part, error: Error): Part[] {
-  const { months, calls, aside, repeated } = part;
+  const { months, calls, aside, repeated, isFirst, isLast } = part;
   if (calls.length > 1) {
     const half = calls.length >> 1;
     return [
-      { months, calls: calls.slice(0, half), aside, repeated: [] },
-      { months, calls: calls.slice(half), aside: [], repeated },
+      { months, calls: calls.slice(0, half), aside, repeated: [], isFirst, isLast: false },
+      { months, calls: calls.slice(half), aside: [], repeated, isFirst: false, isLast },
     ];
   }
   const rejection: Rejection = {
@@ -117,100 +161,141 @@ function divide(batch: Batch, part: Part, error: Error): Part[] {
     reason: `PostgreSQL can't store this row: ${error.message}`,
   };
   const call = calls[0]!;
-  const { key, place } = batch.columns;
-  const refused = { row: rowOf(batch, call), place: place[call]!, rejection };
+  const { key, place, of } = batch.columns;
+  const refused = { row: rowOf(batch, call), of: of[call]!, place: place[call]!, rejection };
   const same = repeated.filter((row) => row.key === key[call]);
   const others = repeated.filter((row) => row.key !== key[call]);
-  const refusedAside = [refused, ...same.map(({ row, place }) => ({ row, place, rejection }))];
-  return [{ months, calls: [], aside: [...aside, ...refusedAside], repeated: others }];
+  const refusedAside = [refused, ...same.map(({ row, of, place }) => ({ row, of, place, rejection }))];
+  return [{ months, calls: [], aside: [...aside, ...refusedAside], repeated: others, isFirst, isLast }];
 }
 
-/** Calls that were new, and beside each its i_cdr. */
+/** What became of the part's calls. */
 interface Stored {
-  readonly calls: readonly CallNumber[];
-  readonly iCdrs: readonly number[];
+  readonly recognised: Recognised;
+  readonly written: WrittenCalls;
+  /** Places of rows that had been set aside before. */
+  readonly knownAside: ReadonlySet<number>;
 }
 
+/** @param alone whether nobody else may store calls of the source meanwhile; see source_turn.ts */
 async function storePart(
   session: Session,
   origin: Origin,
   batch: Batch,
   part: Part,
-  columns: readonly string[] | null,
+  alone: boolean,
 ): Promise<Stored> {
   await session.run(lockZones('shared'));
-  const fresh = await newCalls(session, origin, batch, part.calls);
-  let iCdrs: number[] = [];
-  if (fresh.length > 0) {
-    const { startTime, endTime } = batch.columns;
-    const taken = await session.row(takeNumbers(fresh.length));
-    const numbers = taken!.numbers.split(',');
-    iCdrs = fresh.map((call, index) => iCdrOf(startTime[call]!, Number(numbers[index])));
-    const into = session.client.query(copyFrom(`COPY calls.cdrs (${COPY_COLUMNS.join(', ')}) FROM STDIN`));
-    await pipeline(copyChunks(batch, fresh, iCdrs), into);
-    await session.run(addUsage(sumByQuarter(batch.columns, fresh)));
-    const lastEnd = fresh.reduce((last, call) => Math.max(last, endTime[call]!), 0);
-    await session.run(raiseWatermark(origin.source, lastEnd));
+  const turn = await beginTurn(session, origin, alone);
+  // Before anything is looked up: what is stored provisionally must not be found by the rows that take its place.
+  if (part.isFirst) await replaceProvisional(session, origin.source, batch.replacements);
+  const now = Date.now();
+  const recognised = await recognise(session, origin, batch, part.calls, now);
+  const versions = await versionsBefore(session, recognised);
+  const told = now + CLOCK_AHEAD_MS;
+  await keepFirstTellings(session, recognised);
+  const written = await writeCalls(session, origin, batch, recognised, told);
+  const { fresh, iCdrs, lastRewrittenEnd } = written;
+  await keepTellings(session, origin, batch, recognised, written);
+  const lastEnd = Math.max(lastRewrittenEnd, lastEndOf(batch, part, fresh, told));
+  if (lastEnd > 0) {
+    const iAccounts = accountsOf(batch, written, recognised);
+    await session.run(raiseWatermark({ source: origin.source, iImport: origin.iImport, lastEnd, iAccounts }));
   }
-  await keepAside(session, origin, batch, part, columns);
+  const retold = retoldCalls(recognised, written);
+  if (retold.length > 0) await session.run(retellProvisional(retold));
+  const conflicts = conflictsOf(recognised, written);
+  const aside = asideOf(batch, part, conflicts);
+  const keptAside = aside.length > 0 ? await keepAside(session, origin, aside) : [];
+  const knownAside = new Set(aside.filter((_, index) => keptAside[index]!.isKnown).map(({ place }) => place));
+  await dropTaken(session, origin, takenRows(batch, part, aside));
+  const provisional = [
+    ...provisionalCalls(batch, recognised, written, versions),
+    ...provisionalAside(aside, keptAside),
+  ];
+  if (provisional.length > 0) await session.run(addProvisional(origin.source, provisional));
+  const repeatedAside = repeatedConflicts(batch, part, conflicts).length;
   const taken = part.calls.length + part.repeated.length;
-  await session.run(
+  const stored = fresh.length + recognised.rewritten.filter(({ before }) => before === null).length;
+  const counted = await session.run(
     countIn(origin.iImport, {
       read: taken + part.aside.length,
-      stored: fresh.length,
-      duplicates: taken - fresh.length,
+      stored,
+      completed: recognised.completed.size,
+      duplicates: taken - stored - recognised.completed.size - conflicts.length - repeatedAside,
+      conflicts: conflicts.length + repeatedAside,
       setAside: part.aside.length,
+      // Each post tells of its switch; a file may be read again and again.
+      newAside: origin.file.startsWith('POST ') ? aside.length : aside.length - knownAside.size,
+      lastEnd,
     }),
   );
-  return { calls: fresh, iCdrs };
+  if (counted === 0)
+    throw new Error(`import ${origin.iImport} is being taken back: nothing more of it is stored`);
+  if (fresh.length + recognised.rewritten.length > 0) {
+    await turn.end(async () => {
+      if (recognised.rewritten.length > 0) return false;
+      return !(await othersHaveStored(session, origin, batch, fresh, iCdrs));
+    });
+  }
+  return { recognised, written, knownAside };
 }
 
-/** Those that are not stored yet, in the order in which they are to be. */
-export async function newCalls(
-  session: Session,
-  origin: Origin,
-  batch: Batch,
-  calls: readonly CallNumber[],
-): Promise<CallNumber[]> {
-  if (calls.length === 0) return [];
-  const known = await session.rows(storedAlready(batch.columns, calls, origin.source));
-  const knownPlaces = new Set(known.map(({ place }) => place));
-  return calls.filter((_, index) => !knownPlaces.has(index + 1)).sort(byTime(batch.columns));
+/** Whose calls were stored. */
+function accountsOf({ columns }: Batch, { fresh }: WrittenCalls, { rewritten }: Recognised): number[] {
+  const all = new Set(fresh.map((call) => columns.iAccount[call]!));
+  for (const { cdr } of rewritten) all.add(cdr.account.i_account);
+  return [...all].sort((a, b) => a - b);
+}
+
+/** What is set aside of the part: what can't be taken in, and what contradicts a call. */
+function asideOf(batch: Batch, part: Part, conflicts: readonly Conflicting[]): AsideRow[] {
+  const { place, of } = batch.columns;
+  const contradicting = conflicts.map(({ call, rejection }) => ({
+    ...{ row: rowOf(batch, call), of: of[call]!, place: place[call]!, rejection },
+  }));
+  const repeated = repeatedConflicts(batch, part, conflicts).map(({ conflict, ...row }) => ({
+    ...{ ...row, rejection: conflict.rejection },
+  }));
+  return [...part.aside, ...contradicting, ...repeated];
+}
+
+/** The others. */
+function* takenRows(
+  { bytes, columns }: Batch,
+  { calls, repeated }: Part,
+  aside: readonly AsideRow[],
+): Generator<Said> {
+  const { place, rowFrom, textFrom } = columns;
+  const isAside = new Set(aside.map((row) => row.place));
+  for (const call of calls)
+    if (!isAside.has(place[call]!))
+      yield { bytes: bytes.subarray(rowFrom[call], textFrom[call]), of: columns.of[call]! };
+  for (const { row, of, place } of repeated) if (!isAside.has(place)) yield { bytes: row.bytes, of };
 }
 
 /**
- * The one order in which every import stores: two that meet at the same calls wait for each other instead of each
- * holding what the other wants, and calls of a time lie together on disk.
+ * When the last of them ended, in milliseconds since 1970; 0 where none is sure. A provisional call may have lasted longer,
+ * and a source must not promise more than it told.
+ * @param until calls that end later are not looked at
  */
-function byTime({ startTime, key }: CallColumns): (a: CallNumber, b: CallNumber) => number {
-  return (a, b) => startTime[a]! - startTime[b]! || (key[a]! < key[b]! ? -1 : key[a]! > key[b]! ? 1 : 0);
-}
-
-async function keepAside(
-  session: Session,
-  origin: Origin,
-  batch: Batch,
+function lastEndOf(
+  { columns, replacements }: Batch,
   part: Part,
-  columns: readonly string[] | null,
-): Promise<void> {
-  if (part.aside.length > 0) await session.run(setAside(origin.iImport, origin.file, columns, part.aside));
-  if (!origin.hasRejected) return;
-  const takenLines = [
-    ...part.calls.map((call) => batch.columns.line[call]!),
-    ...part.repeated.map(({ row }) => row.line),
-  ];
-  if (takenLines.length > 0) await session.run(dropResolved(origin.file, takenLines));
+  fresh: readonly CallNumber[],
+  until: number,
+): number {
+  let last = 0;
+  const look = (call: CallNumber) => {
+    const end = columns.endTime[call]!;
+    if (end <= until) last = Math.max(last, end);
+  };
+  for (const call of fresh) if (columns.ended[call]) look(call);
+  const whole = replacements.filter(({ what }) => what === 'whole').map(({ place }) => place);
+  if (whole.length === 0) return last;
+  for (const call of part.calls) if (whole.includes(columns.place[call]!)) look(call);
+  return last;
 }
-
-function tellOutcomes({ outcomes, columns }: Batch, part: Part, stored: Stored): void {
-  for (const { place, rejection } of part.aside) outcomes[place] = { kind: 'set_aside', rejection };
-  for (const { place } of part.repeated) outcomes[place] = DUPLICATE;
-  for (const call of part.calls) outcomes[columns.place[call]!] = DUPLICATE;
-  for (const [index, call] of stored.calls.entries())
-    outcomes[columns.place[call]!] = { kind: 'stored', iCdr: stored.iCdrs[index]! };
-}
-
-const DUPLICATE = { kind: 'duplicate' } as const;
 
 async function makeMonths(
   pool: Pool,

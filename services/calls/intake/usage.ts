@@ -1,4 +1,5 @@
 /** Usage of a batch of calls, summed by account and quarter of an hour before it goes to the database. */
+import { addDecimal, type ExactSum, noSum } from '../decimal.ts';
 import type { CallColumns, CallNumber } from './call_columns.ts';
 
 export const QUARTER_MS = 15 * 60_000;
@@ -18,11 +19,10 @@ export interface QuarterUsage {
   /** Microseconds, which add up exactly where seconds with fractions would not. */
   durationUs: number;
   billedUs: number;
-  /** In 10^-12 of the currency; null while nothing is rated. */
-  cost: bigint | null;
+  /** null while nothing is rated. */
+  cost: ExactSum | null;
 }
 
-const COST_DECIMALS = 12;
 const US_PER_S = 1_000_000;
 
 /** Sums in the order of the table's key, so that two imports that touch the same rows lock them in the same order. */
@@ -50,7 +50,10 @@ export function sumByQuarter(columns: CallColumns, calls: readonly CallNumber[])
     sum.errors += columns.failed[call]!;
     sum.durationUs += columns.durationUs[call]!;
     sum.billedUs += columns.billedUs[call]!;
-    if (cost[call] !== null) sum.cost = (sum.cost ?? 0n) + scaledCost(cost[call]!);
+    if (cost[call] !== null) {
+      sum.cost ??= noSum();
+      addDecimal(sum.cost, cost[call]!);
+    }
   }
   return sums;
 }
@@ -73,19 +76,6 @@ function nothing(columns: CallColumns, call: CallNumber, quarter: number): Quart
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-
-/** "-12.5" as -12500000000000n. */
-export function scaledCost(decimal: string): bigint {
-  const [whole = '', fraction = ''] = decimal.split('.');
-  return BigInt(whole + fraction.padEnd(COST_DECIMALS, '0'));
-}
-
-/** The other way: 12500000000000n as "12.500000000000". */
-export function decimalCost(scaled: bigint): string {
-  const digits = (scaled < 0n ? -scaled : scaled).toString().padStart(COST_DECIMALS + 1, '0');
-  const at = digits.length - COST_DECIMALS;
-  return `${scaled < 0n ? '-' : ''}${digits.slice(0, at)}.${digits.slice(at)}`;
-}
 
 /** Microseconds as a decimal of seconds. */
 export function decimalSeconds(us: number): string {

@@ -1,12 +1,15 @@
 /** Statements by which the operator makes and changes accounts. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { AccountEdit, AccountRow, NewAccount } from '../accounts.ts';
+import { tidyCode } from '../account_codes.ts';
+import type { AccountEdit, AccountRow, NewAccount } from './account_rows.ts';
+import { TIDIED_CODE } from './intake.ts';
 
 const build = sqlBuilder<unknown>();
 
 const COLUMNS = sql.raw(`a.i_account, a.code, a.name, a.currency, a.time_zone, a.country,
-  (SELECT p.code FROM calls.accounts p WHERE p.i_account = a.i_parent) AS parent, a.created_at`);
+  (SELECT p.code FROM calls.accounts p WHERE p.i_account = a.i_parent) AS parent, a.created_at,
+  a.closed_from, ARRAY(SELECT f.code FROM calls.former_codes f WHERE f.i_account = a.i_account ORDER BY 1) AS former_codes`);
 
 export const insertAccount = (account: NewAccount): Statement<{ i_account: number }> =>
   sql<{ i_account: number }>`
@@ -15,8 +18,14 @@ export const insertAccount = (account: NewAccount): Statement<{ i_account: numbe
             ${account.iParent})
     RETURNING i_account`.compile(build);
 
-export const findAccount = (code: string): Statement<AccountRow> =>
-  sql<AccountRow>`SELECT ${COLUMNS} FROM calls.accounts a WHERE a.code = ${code}`.compile(build);
+/** By its code as it is written, or else tidied, or an untidy one that is the same tidied. */
+export const findAccount = (written: string): Statement<AccountRow> => {
+  const code = tidyCode(written);
+  return sql<AccountRow>`
+    SELECT ${COLUMNS} FROM calls.accounts a
+    WHERE code = ${written} OR code = ${code} OR (code <> ${TIDIED_CODE} AND ${TIDIED_CODE} = ${code})
+    ORDER BY code = ${written} DESC, code = ${code} DESC, i_account LIMIT 1`.compile(build);
+};
 
 export const listAccounts = (after: string, limit: number): Statement<AccountRow> =>
   sql<AccountRow>`

@@ -4,9 +4,11 @@ import type { RowQuery } from '#platform/database/row_stream.ts';
 import type { KeptValues } from '#platform/database/rows/last_row.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { RESULT_FORMAT } from '#platform/database/wire_messages.ts';
-import type { CallFilter } from '../api/call_filter.ts';
-import type { NumberPattern } from '../api/number_pattern.ts';
+import type { CallFilter, FilterPart } from '../api/call_filter.ts';
 import type { CallResult, CdrFlag, Direction } from '../cdr.ts';
+import { plainArray } from '../intake/array_text.ts';
+import { dataCompleteTo, isAtOrBelow } from './accounts.ts';
+import { LINKAGE, matches, matchesIn, waysTo } from './call_conditions.ts';
 
 const build = sqlBuilder<unknown>();
 
@@ -35,6 +37,7 @@ export interface CallRow {
   readonly user_agent: string | null;
   readonly flags: CdrFlag[];
   readonly source: string;
+  readonly linked_id: string;
 }
 
 export interface CallDetailRow extends CallRow {
@@ -70,7 +73,10 @@ export const CALL_COLUMNS = [
   'user_agent',
   'flags',
   'source',
+  'linked_id',
 ] as const satisfies readonly (keyof CallRow)[];
+
+export type CallColumn = (typeof CALL_COLUMNS)[number];
 
 /** Numerics that are shown as numbers. */
 export const SECONDS_COLUMNS = ['duration_s', 'billed_duration_s'];
@@ -78,23 +84,37 @@ export const TIME_COLUMNS: readonly string[] = ['start_time', 'connect_time', 'd
 
 const FLAGS = "coalesce(c.flags, '{}')";
 /** As JavaScript's values. */
-const VALUES = listed({
+const AS_VALUES = {
   duration_s: 'c.duration_s::float8',
   billed_duration_s: 'c.billed_duration_s::float8',
   flags: FLAGS,
-});
+  linked_id: LINKAGE,
+};
+const VALUES = listed(AS_VALUES);
+/** A call without an id of its own goes by its record's hash, which would tell a guess at its hidden digits. */
+const SHOWN_CALL_ID = "CASE WHEN c.call_id = c.source_key THEN '' ELSE c.call_id END";
+const SHOWN_LINKED_ID = `CASE WHEN c.linked_id IS NULL AND c.call_id = c.source_key THEN '' ELSE ${LINKAGE} END`;
+const MASKABLE = listed({ ...AS_VALUES, call_id: SHOWN_CALL_ID, linked_id: SHOWN_LINKED_ID });
+/** Columns of a record `c` as JavaScript's values. @param masked for those who see numbers masked */
+export const valueColumns = (masked: boolean): RawBuilder<unknown> => (masked ? MASKABLE : VALUES);
+/** What a record `c` and its call are called. @param masked for those who see numbers masked */
+export const idColumns = (masked: boolean): RawBuilder<unknown> =>
+  sql.raw(
+    `${masked ? SHOWN_LINKED_ID : LINKAGE} AS linked_id, ${masked ? SHOWN_CALL_ID : 'c.call_id'} AS call_id`,
+  );
 // For writers of bytes: a cast of seconds and the texts of times would be nearly half of what a statement costs.
-const PAGE = listed({ flags: FLAGS });
-const RECORD = listed({ flags: "array_to_string(c.flags, ' ')" });
-const FORMATS = CALL_COLUMNS.map(
-  (column) => RESULT_FORMAT[TIME_COLUMNS.includes(column) ? 'binary' : 'text'],
-);
+const PAGE = listed({ flags: FLAGS, linked_id: LINKAGE });
+const RECORD = { flags: "array_to_string(c.flags, ' ')", linked_id: LINKAGE };
+const formatsOf = (columns: readonly CallColumn[]) =>
+  columns.map((column) => RESULT_FORMAT[TIME_COLUMNS.includes(column) ? 'binary' : 'text']);
+const FORMATS = formatsOf(CALL_COLUMNS);
 
 /** The columns as SQL, with the expressions of those that are more than their name. */
-function listed(expressions: Readonly<Record<string, string>>): RawBuilder<unknown> {
-  const terms = CALL_COLUMNS.map((name) =>
-    expressions[name] ? `${expressions[name]} AS ${name}` : `c.${name}`,
-  );
+function listed(
+  expressions: Readonly<Record<string, string>>,
+  columns: readonly CallColumn[] = CALL_COLUMNS,
+): RawBuilder<unknown> {
+  const terms = columns.map((name) => (expressions[name] ? `${expressions[name]} AS ${name}` : `c.${name}`));
   return sql.raw(terms.join(', '));
 }
 
@@ -115,7 +135,7 @@ export function placeOf(kept: KeptValues | undefined): Place | undefined {
 }
 
 /** The columns to keep for it. */
-export const PLACE_COLUMNS = ['start_time', 'i_cdr'];
+export const PLACE_COLUMNS = ['start_time', 'i_cdr'] as const satisfies readonly CallColumn[];
 
 /** Whole months that a list is looked for in: from `since` up to, not including, `until`; instants in RFC 3339. */
 export interface Stretch {
@@ -135,27 +155,77 @@ export type PageAsked = [
 /** A page of calls. */
 export const pageOfCalls = (...asked: PageAsked): Statement<CallRow> => selectPage(VALUES, ...asked);
 
+/** The same for those who see numbers masked; their masks are still to be put on (api/masking.ts). */
+export const callsToMask = (...asked: PageAsked): Statement<CallRow> => selectPage(MASKABLE, ...asked);
+
 /** The same for jsonReading, in which SECONDS_COLUMNS are numbers. */
 export const callsToWrite = (...asked: PageAsked): RowQuery => ({
   ...selectPage(PAGE, ...asked),
   formats: FORMATS,
 });
 
-/** The same as a file's records, for csvReading. */
-export const recordsOfCalls = (...asked: PageAsked): RowQuery => ({
-  ...selectPage(RECORD, ...asked),
-  formats: FORMATS,
-});
+/** The same as a file's records, for csvReading: these columns, and behind them those of the place that are not among them. */
+export function recordsOfCalls(columns: readonly CallColumn[], ...asked: PageAsked): RowQuery {
+  const all = [...columns, ...PLACE_COLUMNS.filter((column) => !columns.includes(column))];
+  return { ...selectPage(listed(RECORD, all), ...asked), formats: formatsOf(all) };
+}
 
 /**
  * Two calls may start in the same microsecond, so i_cdr decides between them. The comparison of pairs alone would walk
  * the index but leave every partition in the plan; the bound on start_time beside it takes them out. Stretch and limit
  * are written out rather than bound: so a plan that is kept knows its few partitions.
  */
-function selectPage(
-  columns: RawBuilder<unknown>,
-  ...[filter, order, after, limit, { since, until } = {}]: PageAsked
-): Statement<CallRow> {
+function selectPage(columns: RawBuilder<unknown>, ...asked: PageAsked): Statement<CallRow> {
+  const [filter, ...order] = asked;
+  if (!filter.among) return walkPage<CallRow>({ columns, from: sql`calls.cdrs c` }, ...asked);
+  const { near, within, ordered } = orderOf(...order);
+  if (filter.callId === undefined) {
+    const places = placesAmong(filter.among, filter, within);
+    return sql<CallRow>`
+      SELECT ${columns} FROM (
+        SELECT c.i_account, c.start_time, c.i_cdr FROM (${sql.join(places, sql` UNION ALL `)}) c ${ordered}) AS page
+      JOIN calls.cdrs c ON c.i_account = page.i_account AND c.start_time = page.start_time AND c.i_cdr = page.i_cdr
+        ${near}
+      ${ordered}`.compile(build);
+  }
+  const ways = filter.among.map((part) => matchesIn(part, filter));
+  if (ways.length === 1)
+    return sql<CallRow>`SELECT ${columns} FROM calls.cdrs c WHERE ${ways[0]} ${within}`.compile(build);
+  const each = ways.map((way) => sql`(SELECT * FROM calls.cdrs c WHERE ${way} ${within})`);
+  return sql<CallRow>`
+    SELECT ${columns} FROM (${sql.join(each, sql` UNION ALL `)}) c ${ordered}`.compile(build);
+}
+
+/** What a page is made of: columns of records `c`, or of what they are joined with, under conditions beside the filter's. */
+export interface PageParts {
+  readonly columns: RawBuilder<unknown>;
+  readonly from: RawBuilder<unknown>;
+  /** Begins with AND. */
+  readonly also?: RawBuilder<unknown>;
+}
+
+/** A page of one account, in the order of its records `c`. */
+export function walkPage<Row>(
+  { columns, from, also = sql`` }: PageParts,
+  ...[filter, ...order]: PageAsked
+): Statement<Row> {
+  const { within, ordered } = orderOf(...order);
+  const ways = waysTo(filter).map(
+    (way) => sql`SELECT ${columns} FROM ${from} WHERE ${way} ${also} ${within}`,
+  );
+  if (ways.length === 1) return sql<Row>`${ways[0]}`.compile(build);
+  const each = ways.map((way) => sql`(${way})`);
+  return sql<Row>`SELECT * FROM (${sql.join(each, sql` UNION ALL `)}) c ${ordered}`.compile(build);
+}
+
+type OrderAsked = PageAsked extends [CallFilter, ...infer Rest] ? Rest : never;
+
+function orderOf(...[order, after, limit, { since, until } = {}]: OrderAsked): {
+  /** Begins with AND, as `within` does. */
+  near: RawBuilder<unknown>;
+  within: RawBuilder<unknown>;
+  ordered: RawBuilder<unknown>;
+} {
   const down = order === 'desc';
   const beyond = after
     ? down
@@ -165,56 +235,55 @@ function selectPage(
             AND (c.start_time, c.i_cdr) > (${after.start_time}::timestamptz, ${after.i_cdr}::bigint)`
     : sql``;
   const direction = sql.raw(down ? 'DESC' : 'ASC');
-  return sql<CallRow>`
-    SELECT ${columns} FROM calls.cdrs c
-    WHERE ${matches(filter)} ${beyond}
+  const near = sql`
       ${since === undefined ? sql`` : sql`AND c.start_time >= ${sql.lit(since)}::timestamptz`}
-      ${until === undefined ? sql`` : sql`AND c.start_time < ${sql.lit(until)}::timestamptz`}
-    ORDER BY c.start_time ${direction}, c.i_cdr ${direction}
-    LIMIT ${sql.lit(limit)}`.compile(build);
+      ${until === undefined ? sql`` : sql`AND c.start_time < ${sql.lit(until)}::timestamptz`}`;
+  const ordered = sql`ORDER BY c.start_time ${direction}, c.i_cdr ${direction} LIMIT ${sql.lit(limit)}`;
+  return { near, within: sql`${beyond} ${near} ${ordered}`, ordered };
+}
+
+/**
+ * Where the calls of several accounts are, as far as a page may reach: no index has them all in order of time, so of each
+ * account as many are found as the page may hold. What is found is places, since an index alone has those.
+ */
+function placesAmong(
+  parts: readonly FilterPart[],
+  filter: CallFilter,
+  within: RawBuilder<unknown>,
+): RawBuilder<unknown>[] {
+  const ofOne = sql`c.i_account = a.i_account`;
+  return parts.flatMap(({ iAccounts, ...searches }) =>
+    waysTo({ ...filter, ...searches }, ofOne).map(
+      (way) => sql`
+        SELECT c.* FROM unnest(${plainArray(iAccounts)}::bigint[]) AS a (i_account) CROSS JOIN LATERAL (
+          SELECT c.i_account, c.start_time, c.i_cdr FROM calls.cdrs c WHERE ${way} ${within}) AS c`,
+    ),
+  );
 }
 
 /** Counts what a filter matches by reading it: only for those that ask for it. */
-export const countCalls = (filter: CallFilter): Statement<{ total: number }> =>
-  sql<{ total: number }>`SELECT count(*) AS total FROM calls.cdrs c WHERE ${matches(filter)}`.compile(build);
+export function countCalls(filter: CallFilter): Statement<{ total: number }> {
+  const parts = filter.among ? filter.among.map((part) => matchesIn(part, filter)) : [matches(filter)];
+  const counts = parts.map((part) => sql`SELECT count(*) AS total FROM calls.cdrs c WHERE ${part}`);
+  if (counts.length === 1) return sql<{ total: number }>`${counts[0]}`.compile(build);
+  return sql<{ total: number }>`
+    SELECT sum(total)::bigint AS total FROM (${sql.join(counts, sql` UNION ALL `)}) AS parts`.compile(build);
+}
 
 /**
- * One call with all that is known of it.
+ * One call with all that is known of it, if it lies at or below `bound`; and up to when data is complete. One statement,
+ * so that a call of somebody else takes no longer than one that does not exist.
  * @param from start of the month that its number names, and `to` its end: they leave one partition to look in
  */
-export const callByNumber = (iCdr: number, from: string, to: string): Statement<CallDetailRow> =>
-  sql<CallDetailRow>`
-    SELECT ${VALUES}, c.source_key, i.file, c.line, c.i_import, coalesce(c.attributes, '{}') AS attributes
+export const visibleCall = (
+  iCdr: number,
+  from: string,
+  to: string,
+  bound: number | null,
+): Statement<CallDetailRow & { readonly data_complete_to: string | null }> =>
+  sql<CallDetailRow & { readonly data_complete_to: string | null }>`
+    SELECT ${VALUES}, c.source_key, i.file, c.line, c.i_import, coalesce(c.attributes, '{}') AS attributes,
+           ${dataCompleteTo(sql`s.i_account = c.i_account`)} AS data_complete_to
     FROM calls.cdrs c LEFT JOIN calls.imports i USING (i_import)
-    WHERE c.i_cdr = ${iCdr}::bigint AND c.start_time >= ${from}::timestamptz AND c.start_time < ${to}::timestamptz`.compile(
-    build,
-  );
-
-function matches(filter: CallFilter): RawBuilder<unknown> {
-  const terms: RawBuilder<unknown>[] = [sql`c.i_account = ${filter.iAccount}::bigint`];
-  if (filter.from !== undefined) terms.push(sql`c.start_time >= ${filter.from}::timestamptz`);
-  if (filter.to !== undefined) terms.push(sql`c.start_time < ${filter.to}::timestamptz`);
-  if (filter.cli) terms.push(numberMatches('cli', filter.cli));
-  if (filter.cld) terms.push(numberMatches('cld', filter.cld));
-  if (filter.callId !== undefined) terms.push(sql`c.call_id = ${filter.callId}`);
-  if (filter.direction) terms.push(sql`c.direction = ${filter.direction}`);
-  if (filter.minDurationS !== undefined)
-    terms.push(sql`c.duration_s >= ${String(filter.minDurationS)}::numeric`);
-  const type = TYPE_TERMS[filter.type];
-  if (type) terms.push(type);
-  return sql.join(terms, sql` AND `);
-}
-
-/** Written out rather than bound: the index of errors serves only a query that says the same as it does. */
-const TYPE_TERMS: Record<CallFilter['type'], RawBuilder<unknown> | null> = {
-  all: null,
-  answered: sql`c.connect_time IS NOT NULL`,
-  non_zero: sql`c.billed_duration_s > 0`,
-  errors: sql`c.result = 'failed'`,
-};
-
-function numberMatches(column: 'cli' | 'cld', pattern: NumberPattern): RawBuilder<unknown> {
-  const name = sql.ref(`c.${column}`);
-  if (pattern.kind === 'exact') return sql`${name} = ${pattern.number}`;
-  return sql`${name} >= ${pattern.from} AND ${name} < ${pattern.below}`;
-}
+    WHERE c.i_cdr = ${iCdr}::bigint AND c.start_time >= ${from}::timestamptz AND c.start_time < ${to}::timestamptz
+      ${bound === null ? sql`` : sql`AND ${isAtOrBelow(sql`c.i_account`, bound)}`}`.compile(build);

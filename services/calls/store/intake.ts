@@ -1,18 +1,44 @@
 /** Statements that take calls in. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { CODE_EDGES } from '../account_codes.ts';
+import { sumText } from '../decimal.ts';
 import { plainArray, textArray } from '../intake/array_text.ts';
-import { type CallColumns, type CallNumber, callIdOf, sourceKeyOf } from '../intake/call_columns.ts';
 import { instant } from '../intake/copy_text.ts';
 import type { Account } from '../intake/settle.ts';
-import { decimalCost, decimalSeconds, type QuarterUsage } from '../intake/usage.ts';
+import { decimalSeconds, type QuarterUsage } from '../intake/usage.ts';
 
 const build = sqlBuilder<unknown>();
 
+/** By the code that they have, or have had: what others are called by now is no former code (dropFormerCode). */
 export const accountsByCode = (codes: readonly string[]): Statement<Account> =>
-  sql<Account>`SELECT i_account, code, currency, country FROM calls.accounts WHERE code = ANY(${codes})`.compile(
+  sql<Account>`
+    SELECT i_account, code, currency, country, closed_from FROM calls.accounts WHERE code = ANY(${codes})
+    UNION ALL
+    SELECT i_account, f.code, currency, country, closed_from
+    FROM calls.former_codes f JOIN calls.accounts USING (i_account) WHERE f.code = ANY(${codes})`.compile(
     build,
   );
+
+const escaped = [...CODE_EDGES].map((edge) => `\\u${edge.charCodeAt(0).toString(16).padStart(4, '0')}`);
+/** What tidyCode makes of a code; the index accounts_untidy says the same. */
+export const TIDIED_CODE = sql.raw(`normalize(btrim(code, E'${escaped.join('')}'), NFC)`);
+
+/** Accounts whose own code is not tidy, by what it would be. */
+export const accountsByTidiedCode = (codes: readonly string[]): Statement<Account> =>
+  sql<Account>`
+    SELECT i_account, code, currency, country, closed_from FROM calls.accounts
+    WHERE code <> ${TIDIED_CODE} AND ${TIDIED_CODE} = ANY(${codes}) ORDER BY i_account DESC`.compile(build);
+
+/** Codes of accounts that may differ from one of these in case alone; letters beyond ASCII all in one case or the other. */
+export const perhapsAlike = (codes: readonly string[]): Statement<{ code: string }> => {
+  const folded = codes.flatMap((code) => [code, code.toLowerCase(), code.toUpperCase()]).map(asciiLower);
+  return sql<{ code: string }>`
+    SELECT code FROM calls.accounts WHERE lower(code) = ANY(${[...new Set(folded)]})`.compile(build);
+};
+
+/** As PostgreSQL's lower() by the C collation. */
+const asciiLower = (code: string) => code.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 
 export interface NewAccounts {
   readonly codes: readonly string[];
@@ -28,38 +54,6 @@ export const createAccounts = (accounts: NewAccounts): Statement<unknown> =>
     SELECT code, code, ${accounts.currency}, ${accounts.timeZone}, ${accounts.country}
     FROM unnest(${accounts.codes}::text[]) AS code ORDER BY code
     ON CONFLICT (code) DO NOTHING`.compile(build);
-
-/** Two zones' clocks are at most 26 hours apart (+14:00 to -12:00). */
-const ZONE_SPREAD_MS = 26 * 3_600_000;
-
-/**
- * Which of these calls are stored already; gives their places in the list, from 1. One index look-up each.
- *
- * The look-up spans 26 hours around the start: a file that was first read with another time zone is the same file.
- * The batch's own bounds stand beside the row's, so that the planner drops the months that none of them can be in.
- */
-export function storedAlready(
-  columns: CallColumns,
-  calls: readonly CallNumber[],
-  source: string,
-): Statement<{ place: number }> {
-  const keys = calls.map((call) => columns.key[call]!);
-  const starts = calls.map((call) => columns.startTime[call]!);
-  const first = starts.reduce((least, start) => Math.min(least, start));
-  const last = starts.reduce((most, start) => Math.max(most, start));
-  return sql<{ place: number }>`
-    SELECT k.place
-    FROM unnest(${textArray(keys.map(callIdOf))}::text[], ${plainArray(keys.map(sourceKeyOf))}::text[],
-                ${plainArray(starts.map(instant))}::timestamptz[])
-         WITH ORDINALITY AS k (call_id, source_key, start_time, place)
-    WHERE EXISTS (
-      SELECT 1 FROM calls.cdrs c
-      WHERE c.call_id = k.call_id AND c.source_key = k.source_key AND c.source = ${source}
-        AND c.start_time >= k.start_time - interval '26 hours' AND c.start_time <= k.start_time + interval '26 hours'
-        AND c.start_time >= ${instant(first - ZONE_SPREAD_MS)} AND c.start_time <= ${instant(last + ZONE_SPREAD_MS)})`.compile(
-    build,
-  );
-}
 
 /** As many numbers as there are calls to store, for their i_cdr: in one text, which costs less than a row each. */
 export const takeNumbers = (count: number): Statement<{ numbers: string }> =>
@@ -82,7 +76,7 @@ export function addUsage(usage: readonly QuarterUsage[]): Statement<unknown> {
         ${list((u) => u.calls)}::bigint[], ${list((u) => u.answered)}::bigint[], ${list((u) => u.nonZero)}::bigint[],
         ${list((u) => u.errors)}::bigint[], ${list((u) => decimalSeconds(u.durationUs))}::numeric[],
         ${list((u) => decimalSeconds(u.billedUs))}::numeric[],
-        ${list((u) => (u.cost === null ? null : decimalCost(u.cost)))}::numeric[])
+        ${list((u) => (u.cost === null ? null : sumText(u.cost)))}::numeric[])
       AS u (i_account, quarter, direction, country, currency, calls, answered, non_zero, errors, seconds,
             billed_seconds, cost)
     ), by_quarter AS (
@@ -99,35 +93,83 @@ export function addUsage(usage: readonly QuarterUsage[]): Statement<unknown> {
   );
 }
 
-const ADDED = `
+/** How sums are added to those of a usage table that is called `was` in the statement. */
+export const ADDED = `
   calls = was.calls + excluded.calls, answered = was.answered + excluded.answered,
   non_zero = was.non_zero + excluded.non_zero, errors = was.errors + excluded.errors,
   seconds = was.seconds + excluded.seconds, billed_seconds = was.billed_seconds + excluded.billed_seconds,
   cost = coalesce(was.cost + excluded.cost, was.cost, excluded.cost)`;
 
-/** A source with a clock that runs ahead must not promise calls that are yet to come. */
-export const raiseWatermark = (source: string, lastDisconnect: number): Statement<unknown> =>
-  sql`
-    INSERT INTO calls.watermarks AS was (source, last_disconnect)
-    VALUES (${source}, least(${instant(lastDisconnect)}::timestamptz, now()))
-    ON CONFLICT (source) DO UPDATE
-    SET last_disconnect = greatest(was.last_disconnect, excluded.last_disconnect), updated_at = now()`.compile(
-    build,
-  );
+/** What a batch tells of up to when its source has told its calls. */
+export interface Told {
+  readonly source: string;
+  readonly iImport: number;
+  /** The end of its last call, in milliseconds since 1970. */
+  readonly lastEnd: number;
+  /** Whose calls it has, in ascending order. */
+  readonly iAccounts: readonly number[];
+}
+
+/**
+ * A source with a clock that runs ahead must not promise calls that are yet to come; what one has promised so, by a version
+ * before or a server whose clock was wrong, gives way. Only what ends later than all before
+ * is heard from it: an archive of its calls is none. An account goes by the import that told furthest among those that
+ * brought its calls, so hardly a batch finds anything to write for it.
+ */
+export const raiseWatermark = ({ source, iImport, lastEnd, iAccounts }: Told): Statement<unknown> => {
+  const toldTo = sql`least(${instant(lastEnd)}::timestamptz, now())`;
+  return sql`
+    WITH mark AS (
+      INSERT INTO calls.watermarks AS was (source, last_disconnect)
+      VALUES (${source}, ${toldTo})
+      ON CONFLICT (source) DO UPDATE
+      SET last_disconnect = excluded.last_disconnect, updated_at = now()
+      WHERE was.last_disconnect < excluded.last_disconnect OR was.last_disconnect > now() + interval '15 min')
+    INSERT INTO calls.account_sources (i_account, source, i_import)
+    SELECT a.i_account, ${source}, ${iImport}::int FROM unnest(${plainArray(iAccounts)}::bigint[]) AS a (i_account)
+    WHERE NOT EXISTS (
+      SELECT FROM calls.account_sources s LEFT JOIN calls.imports i USING (i_import)
+      WHERE s.i_account = a.i_account AND s.source = ${source}
+        AND (s.i_import = ${iImport}::int OR i.told_to >= ${toldTo}))
+    ON CONFLICT (i_account, source) DO UPDATE SET i_import = excluded.i_import`.compile(build);
+};
 
 export interface Counts {
   readonly read: number;
   readonly stored: number;
+  readonly completed: number;
   readonly duplicates: number;
+  readonly conflicts: number;
   readonly setAside: number;
+  /** Of the conflicts and those set aside: what counts as new. */
+  readonly newAside: number;
+  /** The end of the last call that it told, in milliseconds since 1970; 0: none. */
+  readonly lastEnd: number;
 }
 
-export const countIn = (iImport: number, counts: Counts): Statement<unknown> =>
-  sql`
-    UPDATE calls.imports
-    SET read = read + ${counts.read}, stored = stored + ${counts.stored},
-        duplicates = duplicates + ${counts.duplicates}, set_aside = set_aside + ${counts.setAside}
-    WHERE i_import = ${iImport}`.compile(build);
+/**
+ * Counts a batch into its import, and into what came from its source in this hour. Touches no row where the import is being
+ * taken back: the batch must not be stored then.
+ */
+export const countIn = (iImport: number, counts: Counts): Statement<unknown> => {
+  const told = counts.lastEnd > 0 ? instant(counts.lastEnd) : null;
+  return sql`
+    WITH counted AS (
+      UPDATE calls.imports
+      SET read = read + ${counts.read}, stored = stored + ${counts.stored}, completed = completed + ${counts.completed},
+          duplicates = duplicates + ${counts.duplicates}, conflicts = conflicts + ${counts.conflicts},
+          set_aside = set_aside + ${counts.setAside},
+          told_to = greatest(told_to, CASE WHEN told.at < now() THEN told.at WHEN told.at IS NOT NULL THEN now() END),
+          told_at = CASE WHEN told.at > told_to OR told_to IS NULL AND told.at IS NOT NULL THEN now() ELSE told_at END
+      FROM (SELECT ${told}::timestamptz AS at) AS told
+      WHERE i_import = ${iImport} AND undo_began_at IS NULL
+      RETURNING source, file)
+    INSERT INTO calls.source_hours AS was (source, hour, rows, set_aside, last_at, last_file)
+    SELECT source, date_trunc('hour', now(), 'UTC'), ${counts.read}::bigint, ${counts.newAside}::bigint, now(), file FROM counted
+    ON CONFLICT (source, hour) DO UPDATE
+    SET rows = was.rows + excluded.rows, set_aside = was.set_aside + excluded.set_aside, last_at = excluded.last_at,
+        last_file = excluded.last_file`.compile(build);
+};
 
 export const beginImport = (
   file: string,
@@ -136,17 +178,60 @@ export const beginImport = (
   options: object,
 ): Statement<{ i_import: number }> =>
   sql<{ i_import: number }>`
-    INSERT INTO calls.imports (file, format, source, options)
-    VALUES (${file}, ${format}, ${source}, ${JSON.stringify(options)}::jsonb)
+    INSERT INTO calls.imports (file, format, source, options, known_before, noted)
+    VALUES (${file}, ${format}, ${source}, ${JSON.stringify(options)}::jsonb, false, true)
     RETURNING i_import`.compile(build);
 
-/** A switch that posts has one import for all its posts; a file has one for each time it is read. */
-export const findImport = (file: string, format: string, source: string): Statement<{ i_import: number }> =>
+/** A switch that posts has one import for all its posts that are read alike; a file has one for each time it is read. */
+export const findImport = (
+  file: string,
+  format: string,
+  source: string,
+  options: object,
+): Statement<{ i_import: number }> =>
   sql<{ i_import: number }>`
     SELECT i_import FROM calls.imports
-    WHERE file = ${file} AND format = ${format} AND source = ${source} ORDER BY i_import LIMIT 1`.compile(
-    build,
-  );
+    WHERE file = ${file} AND format = ${format} AND source = ${source} AND options = ${JSON.stringify(options)}::jsonb
+      AND NOT known_before
+    ORDER BY i_import LIMIT 1`.compile(build);
+
+export interface SourceFacts {
+  /** What else it was called by versions before. */
+  readonly names_before: string[];
+  /** Versions before have stored calls of it. */
+  readonly known_before: boolean;
+  /** Columns that were taken for the call id. */
+  readonly call_id_columns: string[];
+  /** Imports whose rows are read alike, the newest ones. */
+  readonly alike: number[];
+}
+
+/** What a file that is read each hour has of such imports in a month. Rows of older ones are compared value by value. */
+const MOST_ALIKE = 1_000;
+
+/** @param options how rows are read, as it is kept with an import */
+export const sourceFacts = (source: string, format: string, options: object): Statement<SourceFacts> =>
+  sql<SourceFacts>`
+    WITH names AS (
+      SELECT ${source}::text AS source UNION SELECT source FROM calls.source_names WHERE before = ${source})
+    SELECT array(SELECT before FROM calls.source_names WHERE source = ${source}) AS names_before,
+           EXISTS (SELECT 1 FROM calls.imports JOIN names USING (source) WHERE known_before) AS known_before,
+           array(SELECT i_import FROM calls.imports
+                 WHERE source = ${source} AND format = ${format} AND options = ${JSON.stringify(options)}::jsonb AND noted
+                 ORDER BY i_import DESC LIMIT ${sql.lit(MOST_ALIKE)}) AS alike,
+           CASE WHEN ${format === 'mapped'}::boolean THEN array(
+             SELECT DISTINCT c.key
+             FROM calls.imports JOIN names USING (source), jsonb_each_text(options #> '{mapping,columns}') AS c
+             WHERE format = 'mapped' AND c.value = 'call_id')
+           ELSE '{}' END AS call_id_columns`.compile(build);
+
+/** Another import that stored rows of a source while this one was under way; there is none: no row. */
+export const importedMeanwhile = (source: string, iImport: number): Statement<{ i_import: number }> =>
+  sql<{ i_import: number }>`
+    SELECT other.i_import FROM calls.imports own JOIN calls.imports other ON other.source = ${source}
+    WHERE own.i_import = ${iImport} AND other.i_import <> own.i_import AND other.read > 0
+      AND (other.finished_at IS NULL OR other.finished_at >= own.started_at)
+      AND other.started_at > own.started_at - interval '1 day' LIMIT 1`.compile(build);
 
 export const finishImport = (iImport: number): Statement<unknown> =>
   sql`UPDATE calls.imports SET finished_at = now() WHERE i_import = ${iImport}`.compile(build);

@@ -1,7 +1,7 @@
 /** Statements about remembered mappings of CSV columns. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { Mapping } from '../formats/mapped.ts';
+import type { Mapping } from '../formats/mapping.ts';
 
 const build = sqlBuilder<unknown>();
 

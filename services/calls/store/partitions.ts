@@ -41,8 +41,22 @@ export function createMonth(month: number, from: string, to: string): Statement<
   ];
 }
 
+/** How long a statement of this transaction waits for a lock. */
+export const limitLockWait = (ms: number): Statement<unknown> =>
+  sql`SELECT set_config('lock_timeout', ${`${ms}ms`}, true)`.compile(build);
+
 export const dropMonth = (month: number): Statement<unknown> =>
   sql`DROP TABLE ${sql.id('calls', `cdrs_${month}`)}`.compile(build);
+
+/** What imports told of calls of months before this one. An i_cdr begins with its month. @param start of the month */
+export const deleteTellingsBefore = (month: number, start: string): Statement<unknown> =>
+  sql`
+    WITH again AS (DELETE FROM calls.told_again WHERE told_at < ${start})
+    DELETE FROM calls.tellings WHERE i_cdr < ${month}::bigint * 10000000000`.compile(build);
+
+/** Versions of calls that were replaced. */
+export const deleteHistoryBefore = (cutoff: string): Statement<unknown> =>
+  sql`DELETE FROM calls.cdr_history WHERE start_time < ${cutoff}`.compile(build);
 
 export const deleteUsageBefore = (cutoff: string): Statement<unknown> =>
   sql`DELETE FROM calls.usage_quarters WHERE quarter < ${cutoff}`.compile(build);

@@ -1,50 +1,88 @@
 /** Statements about rows that were set aside. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { RawRow, Rejection } from '../cdr.ts';
+import type { Conflict, RawRow, Rejection } from '../cdr.ts';
+import type { SourceEnd } from '../intake/source_end.ts';
 import { storable } from '../intake/storable.ts';
 
 const build = sqlBuilder<unknown>();
 
+/** It was neither taken in since nor discarded. */
+const WAITS = sql.raw('taken_by IS NULL AND discarded_at IS NULL');
+
 export interface RejectedRow {
+  readonly of: { readonly file: string };
   readonly row: RawRow;
   readonly rejection: Rejection;
+  /** What it is known by (intake/set_aside.ts). */
+  readonly content: Buffer;
 }
 
-/** Keeps rows aside. The same bytes at the same place are kept once, with the newest reason. */
+/** Imports that set a row aside, and are kept: a file with a bad row may be read each hour. */
+const MOST_BEFORE = 50;
+
+/**
+ * Keeps rows aside. One that is there already stays where it was seen first, with the newest reason; one that was taken in,
+ * mended or discarded since stays that.
+ * @param rows each content once
+ * @returns their numbers, with the content in hexadecimal, and whether they were not there
+ */
 export const setAside = (
   iImport: number,
-  file: string,
+  source: string,
   columns: readonly string[] | null,
   rows: readonly RejectedRow[],
-): Statement<unknown> =>
-  sql`
-    INSERT INTO calls.rejected_cdrs AS was (i_import, file, line, code, reason, field, bytes, bytes_hash, columns)
-    SELECT DISTINCT ON (line, bytes) ${iImport}::int, ${file}, line, code, reason, field, bytes, sha256(bytes), ${columns?.map(storable) ?? null}::text[]
-    FROM unnest(${rows.map((r) => r.row.line)}::bigint[], ${rows.map((r) => r.rejection.code)}::text[],
-                ${rows.map((r) => storable(r.rejection.reason))}::text[],
-                ${rows.map((r) => (r.rejection.field === undefined ? null : storable(r.rejection.field)))}::text[], ${rows.map((r) => r.row.bytes)}::bytea[])
-      AS r (line, code, reason, field, bytes)
-    ON CONFLICT (file, line, bytes_hash) DO UPDATE
+): Statement<{ content: string; i_rejected: number; is_new: boolean }> =>
+  sql<{ content: string; i_rejected: number; is_new: boolean }>`
+    INSERT INTO calls.rejected_cdrs AS was
+      (i_import, source, file, line, code, reason, field, bytes, cut, conflict, content, columns)
+    SELECT ${iImport}::int, ${source}, file, line, code, reason, field, bytes, cut, conflict, content,
+           ${columns?.map(storable) ?? null}::text[]
+    FROM unnest(${rows.map((r) => storable(r.of.file))}::text[], ${rows.map((r) => r.row.line)}::bigint[],
+                ${rows.map((r) => r.rejection.code)}::text[], ${rows.map((r) => storable(r.rejection.reason))}::text[],
+                ${rows.map((r) => (r.rejection.field === undefined ? null : storable(r.rejection.field)))}::text[],
+                ${rows.map((r) => r.row.bytes)}::bytea[], ${rows.map((r) => r.row.cut ?? false)}::boolean[],
+                ${rows.map((r) => (r.rejection.conflict ? JSON.stringify(r.rejection.conflict) : null))}::jsonb[],
+                ${rows.map((r) => r.content)}::bytea[])
+      AS r (file, line, code, reason, field, bytes, cut, conflict, content)
+    ON CONFLICT (content) DO UPDATE
     SET code = excluded.code, reason = excluded.reason, field = excluded.field, i_import = excluded.i_import,
-        columns = excluded.columns`.compile(build);
+        conflict = CASE WHEN was.discarded_at IS NULL THEN excluded.conflict END,
+        aside_before = CASE
+          WHEN was.i_import = excluded.i_import THEN was.aside_before
+          ELSE (was.aside_before || was.i_import)[greatest(1, cardinality(was.aside_before) + 2 - ${sql.lit(MOST_BEFORE)}):]
+        END
+    RETURNING encode(was.content, 'hex') AS content, was.i_rejected, was.xmax = 0 AS is_new`.compile(build);
 
-export const hasRejected = (file: string): Statement<{ found: boolean }> =>
-  sql<{
-    found: boolean;
-  }>`SELECT EXISTS (SELECT 1 FROM calls.rejected_cdrs WHERE file = ${file}) AS found`.compile(build);
+/**
+ * How many bytes rows of a source have that are set aside: a row of another length is none of them. One look-up for each
+ * length, however many rows have it.
+ */
+export const rejectedLengths = (source: string): Statement<{ length: number }> =>
+  sql<{ length: number }>`
+    WITH RECURSIVE lengths AS (
+      SELECT min(octet_length(bytes)) AS length FROM calls.rejected_cdrs WHERE source = ${source} AND ${WAITS}
+      UNION ALL
+      SELECT (SELECT min(octet_length(bytes)) FROM calls.rejected_cdrs
+              WHERE source = ${source} AND ${WAITS} AND octet_length(bytes) > lengths.length)
+      FROM lengths WHERE length IS NOT NULL)
+    SELECT length FROM lengths WHERE length IS NOT NULL`.compile(build);
 
-/** Lines of a file that have been taken in after all: the file was mended, or its account exists now. */
-export const dropResolved = (file: string, lines: readonly number[]): Statement<unknown> =>
-  sql`DELETE FROM calls.rejected_cdrs WHERE file = ${file} AND line = ANY(${lines}::bigint[])`.compile(build);
+/** Rows that an import has taken in after all. They are kept for a while: should that be taken back, they wait again. */
+export const takeContents = (iImport: number, contents: readonly Buffer[]): Statement<unknown> =>
+  sql`
+    UPDATE calls.rejected_cdrs SET taken_by = ${iImport}::int, taken_at = now()
+    WHERE content = ANY(${contents}::bytea[]) AND ${WAITS}`.compile(build);
 
 export interface RejectedFilter {
   readonly file?: string | undefined;
   readonly code?: string | undefined;
+  /** Also those that were taken in since, and are kept for an undo, or discarded. */
+  readonly alsoTaken?: boolean | undefined;
 }
 
 const matching = (filter: RejectedFilter) =>
-  sql`(${filter.file ?? null}::text IS NULL OR r.file = ${filter.file ?? null})
+  sql`(r.taken_by IS NULL AND r.discarded_at IS NULL OR ${filter.alsoTaken ?? false}::boolean) AND (${filter.file ?? null}::text IS NULL OR r.file = ${filter.file ?? null})
       AND (${filter.code ?? null}::text IS NULL OR r.code = ${filter.code ?? null})`;
 
 export interface Rejected {
@@ -55,21 +93,39 @@ export interface Rejected {
   readonly reason: string;
   readonly field: string | null;
   readonly bytes: Buffer;
+  /** Only the first bytes are kept: the row is never read again. */
+  readonly cut: boolean;
   readonly columns: string[] | null;
+  /** Of a row that contradicts a stored call. */
+  readonly conflict: Conflict | null;
   readonly created_at: string;
   readonly format: string;
   readonly source: string;
   readonly options: Record<string, unknown>;
+  /** What the row's source held when it ended, of a row that was given only because it did. */
+  readonly end: SourceEnd | null;
+  readonly row_offset: number | null;
 }
+
+const ROWS = sql.raw(`
+    SELECT r.i_rejected, r.file, r.line, r.code, r.reason, r.field, r.bytes, r.cut, r.columns, r.conflict,
+           r.created_at, i.format, r.source, i.options, p.row_offset,
+           CASE WHEN p.i_rejected IS NOT NULL THEN jsonb_build_object('bytes', p.source_bytes,
+             'head', encode(p.head, 'hex'), 'fingerprint', encode(p.fingerprint, 'hex')) END AS end
+    FROM calls.rejected_cdrs r JOIN calls.imports i USING (i_import)
+    LEFT JOIN calls.provisional_rows p USING (i_rejected)`);
 
 /** A page of rejected rows after `after`, oldest first. */
 export const listRejected = (filter: RejectedFilter, after: number, limit: number): Statement<Rejected> =>
-  sql<Rejected>`
-    SELECT r.i_rejected, r.file, r.line, r.code, r.reason, r.field, r.bytes, r.columns, r.created_at,
-           i.format, i.source, i.options
-    FROM calls.rejected_cdrs r JOIN calls.imports i USING (i_import)
+  sql<Rejected>`${ROWS}
     WHERE r.i_rejected > ${after} AND ${matching(filter)}
     ORDER BY r.i_rejected LIMIT ${limit}`.compile(build);
+
+/** Those of these that still wait. */
+export const rejectedByNumber = (iRejecteds: readonly number[]): Statement<Rejected> =>
+  sql<Rejected>`${ROWS}
+    WHERE r.i_rejected = ANY(${iRejecteds}::bigint[]) AND ${matching({})}
+    ORDER BY r.i_rejected`.compile(build);
 
 export interface RejectedCount {
   readonly file: string;
@@ -82,5 +138,24 @@ export const countRejected = (filter: RejectedFilter): Statement<RejectedCount> 
     SELECT r.file, r.code, count(*) AS count FROM calls.rejected_cdrs r
     WHERE ${matching(filter)} GROUP BY 1, 2 ORDER BY 1, 2`.compile(build);
 
-export const dropRejected = (ids: readonly number[]): Statement<unknown> =>
+/** The same by their numbers. */
+export const takeRejected = (iImport: number, ids: readonly number[]): Statement<unknown> =>
+  sql`
+    UPDATE calls.rejected_cdrs SET taken_by = ${iImport}::int, taken_at = now()
+    WHERE i_rejected = ANY(${ids}::bigint[]) AND ${WAITS}`.compile(build);
+
+/** Forgets rows for good. */
+export const deleteRejected = (ids: readonly number[]): Statement<unknown> =>
   sql`DELETE FROM calls.rejected_cdrs WHERE i_rejected = ANY(${ids}::bigint[])`.compile(build);
+
+/** Those that were taken in long ago are forgotten for good. */
+export const forgetTaken = (before: string): Statement<unknown> =>
+  sql`DELETE FROM calls.rejected_cdrs WHERE taken_at < ${before}::timestamptz`.compile(build);
+
+/** All that match: they are known from now on when they are read again, and their bytes are gone. */
+export const discardRejected = (filter: RejectedFilter): Statement<{ count: number }> =>
+  sql<{ count: number }>`
+    WITH gone AS (
+      UPDATE calls.rejected_cdrs r SET discarded_at = now(), bytes = '', columns = NULL, conflict = NULL
+      WHERE ${matching(filter)} RETURNING 1)
+    SELECT count(*) AS count FROM gone`.compile(build);

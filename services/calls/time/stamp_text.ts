@@ -1,19 +1,29 @@
 /**
- * The forms in which switches, databases and spreadsheets write a time. Text to a wall-clock time or an instant; what
- * zone the wall clock hung in is `stamps.ts`'s business.
+ * Text to a wall-clock time or an instant; what zone the wall clock hung in is `stamps.ts`'s business.
  *
- *   2026-10-25 02:30:00[.123456]   2026/10/25 2:30   2026-10-25T02:30:00      wall clock
- *   25/10/2026 2:30[:00]           10/25/2026 …  25.10.2026 …                 wall clock, read in the date order given
- *   2026-10-25T02:30:00Z           2026-10-25 02:30:00+0200                   instant (RFC 3339, PostgreSQL)
- *   1792891800[.123]  1792891800123  1792891800123456                         instant: 9–10 digits s, 13 ms, 16 µs
- *   (blank)  0  0000-00-00 00:00:00                                           absent
+ *   2026-10-25 02:30:00[.123456] and what else stamp_forms.ts names          wall clock, or with an offset an instant
+ *   20261025023000  20261025023000123                                        wall clock: 14 digits, 17 with milliseconds
+ *   1792891800[.123]  1792891800123  1792891800123456  1792891800123456789   instant: 9–10 digits s, 13 ms, 16 µs, 19 ns, before 2038
+ *   (blank)  NULL  0  0000-00-00 00:00:00  0001-01-01T00:00:00Z              absent
  *
- * Other lengths of digits are refused: 20261025 and 20261025023000 are dates to a human and would else be read as
- * instants of the year 1970.
+ * Nothing is guessed. Which of 03/04/2026 is the day, one order tells for all of a file, and a stamp that has no reading
+ * in it is refused, also where it would have one in another. A weekday must be that of the date. Zones by their letters
+ * (CET, EST, IST) mean different offsets in different places and are refused, but for UTC and GMT. Other lengths of
+ * digits are refused, since they can be read in two ways: 202603020904 is 2026-03-02 09:04 or 2020-26-03; so are epochs from
+ * 2038 on, and those that begin as a date does (2026030209).
  */
+import { isNoFigure } from '../absent.ts';
+import {
+  monthNamed,
+  offsetMinutes,
+  plainStamp,
+  type StampParts,
+  stampParts,
+  weekdayNamed,
+} from './stamp_forms.ts';
 
 export const DATE_ORDERS = ['ymd', 'dmy', 'mdy'] as const;
-/** Which part of a date comes first where the year does not: `dmy` 25/10/2026, `mdy` 10/25/2026, `ymd` unknown. */
+/** In what order the parts of a date stand where the year is not first with four digits: `dmy` 25/10/2026 or 25.10.26. */
 export type DateOrder = (typeof DATE_ORDERS)[number];
 
 export type StampText =
@@ -22,38 +32,97 @@ export type StampText =
   | { readonly kind: 'wall' | 'instant'; readonly ms: number }
   | { readonly kind: 'bad'; readonly reason: string };
 
-const MAX_STAMP_LENGTH = 64;
+const MAX_STAMP_LENGTH = 100;
 const DAY_MS = 86_400_000;
 const FORMS = 'YYYY-MM-DD HH:MM:SS, RFC 3339, or an epoch in s (9 or 10 digits), ms (13) or µs (16)';
+/** Years of two digits are of 1970 to 2069, as POSIX reads them from 69 on. */
+const FIRST_YEAR = 1970;
 
-const TIME = String.raw`[T ] *(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)? *(z|[+-]\d{2}(?::?\d{2})?)?$`;
-const YEAR_FIRST = new RegExp(String.raw`^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})${TIME}`, 'i');
-const YEAR_LAST = new RegExp(String.raw`^(\d{1,2})([-/.])(\d{1,2})\2(\d{4})${TIME}`, 'i');
-const EPOCH = /^(?:(\d{13}|\d{16})|(\d{9,10})(?:\.(\d{1,9}))?)$/;
-const NOUGHT = /^0+(\.0+)?$|^0000-00-00/;
+const DIGITS = /^\d+$/;
+const EPOCH = /^(\d{9,10})[.,](\d{1,9})$/;
+/** What databases and programs write for no time: their calendar's first day. */
+const NOUGHT =
+  /^0+(?:\.0+)?$|^0000-00-00|^00?([-/.])00?\1(?:00)?00(?: |$)|^(?:0001-01-01|1899-12-3[01]|1900-01-0[01])[T ]00:00(?::00(?:\.0+)?)?Z?$/;
+const DATE_ALONE = /^(?:\d{1,4}([-/.])\d{1,2}\1\d{1,4}|\d{8}|[^:]*[a-z]{3}[^:]*\d{4})$/i;
+const LETTERS = / [A-Z]{3,5}(?= |$)/g;
+
+/** Europe/Berlin, [Europe/Berlin] behind a stamp without an offset. */
+const ZONE_NAME = / ?(?:\[[\w+/-]+\]|[A-Z][A-Za-z_]+\/[A-Z][\w+/-]+)$/;
+/** A day of 1982 to 2109, as spreadsheets count them, with the time as its part. */
+const SERIAL = /^[3-7]\d{4}(?:[.,]\d+)?$/;
 
 const ABSENT: StampText = { kind: 'absent' };
 
-/** Reads one stamp. Never throws; what can't be read comes back as `bad` with a reason for the one who imports. */
-export function readStamp(written: string, dateOrder: DateOrder): StampText {
+/**
+ * Reads one stamp. Never throws; what can't be read comes back as `bad` with a reason for the one who imports.
+ * @param dateOrder undefined: not told, so that dates which need it are refused
+ */
+export function readStamp(written: string, dateOrder: DateOrder | undefined): StampText {
   const usual = readUsualForm(written);
   if (usual !== null) return usual;
-  const text = written.trim();
+  const text = plainStamp(written.trim());
   if (text === '') return ABSENT;
   if (text.length > MAX_STAMP_LENGTH) return bad(`a time of ${text.length} characters can't be read`);
-  if (NOUGHT.test(text)) return ABSENT;
-
+  if (NOUGHT.test(text) || isNoFigure(text)) return ABSENT;
+  if (DIGITS.test(text)) return readDigits(text);
   const epoch = EPOCH.exec(text);
-  if (epoch) {
-    const [, millisOrMicros, seconds, fraction] = epoch;
-    if (seconds !== undefined) return { kind: 'instant', ms: Number(seconds) * 1000 + fractionMs(fraction) };
-    return { kind: 'instant', ms: Number(millisOrMicros) / (millisOrMicros!.length === 16 ? 1000 : 1) };
+  if (epoch && Number(epoch[1]) < LAST_EPOCH_S)
+    return { kind: 'instant', ms: Number(epoch[1]) * 1000 + fractionMs(epoch[2]) };
+  const parts = stampParts(text);
+  if (parts !== null) return fromParts(text, parts, dateOrder);
+  if (DATE_ALONE.test(text)) return bad(`${quote(text)} has a date and no time of day`);
+  if (ZONE_NAME.test(text) && stampParts(text.replace(ZONE_NAME, '')) !== null)
+    return bad(
+      `${quote(text)} names its zone; leave it out and say the zone with --time-zone, or write an offset such as +01:00`,
+    );
+  if ([...text.matchAll(LETTERS)].some(([letters]) => stampParts(text.replace(letters, ' UTC')) !== null)) {
+    return bad(
+      `${quote(text)} names its zone by letters, which mean different things in different places; leave them out and say the zone with --time-zone, or write an offset such as +01:00`,
+    );
   }
-  const first = YEAR_FIRST.exec(text);
-  if (first) return dated(text, first, Number(first[1]), Number(first[3]), Number(first[4]));
-  const last = YEAR_LAST.exec(text);
-  if (last) return yearLast(text, last, dateOrder);
-  return bad(`${quote(text)} is not a time; known are ${FORMS}`);
+  return notATime(text);
+}
+
+function notATime(text: string): StampText {
+  const perhaps = SERIAL.test(text)
+    ? '; where it is a day as spreadsheets count them, the mapping says so: --map column=start_time:excel'
+    : '';
+  return bad(`${quote(text)} is not a time; known are ${FORMS}${perhaps}`);
+}
+
+/** A date, an hour and perhaps more without separators: YYYYMMDDHH, YYYYMMDDHHMMSScc. */
+const BEGINS_AS_DATE = /^20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])/;
+/** 2038-01-19: what is later as an epoch is YYMMDDHHMM, or counts from 1900 (NTP) or 1904. */
+const LAST_EPOCH_S = 2 ** 31;
+
+/** Whether digits of an epoch's length, 10 and more, may be something else. */
+const isDoubtfulEpoch = (text: string): boolean =>
+  Number(text.slice(0, 10)) >= LAST_EPOCH_S || BEGINS_AS_DATE.test(text);
+
+/** By their number: an epoch in s, ms, µs or ns, or a date and a time of day. */
+function readDigits(text: string): StampText {
+  if ([10, 13, 16, 19].includes(text.length) && isDoubtfulEpoch(text)) {
+    return bad(
+      `${quote(text)} may be a date without separators or count from another year than 1970; an epoch is of a time before 2038, and a date has 14 digits (17 with milliseconds)`,
+    );
+  }
+  switch (text.length) {
+    case 9:
+    case 10:
+      return { kind: 'instant', ms: Number(text) * 1000 };
+    case 13:
+      return { kind: 'instant', ms: Number(text) };
+    case 16:
+    case 19:
+      return { kind: 'instant', ms: Number(`${text.slice(0, 13)}.${text.slice(13)}`) };
+    case 14:
+    case 17:
+      return fromParts(text, stampParts(text)!, undefined);
+    case 8:
+      return bad(`${quote(text)} has a date and no time of day`);
+    default:
+      return notATime(text);
+  }
 }
 
 /** `YYYY-MM-DD HH:MM:SS` and nothing else: what nearly every row holds, so it is read without a regular expression. */
@@ -74,37 +143,74 @@ function readUsualForm(text: string): StampText | null {
   };
 }
 
-function yearLast(text: string, match: RegExpExecArray, dateOrder: DateOrder): StampText {
-  const one = Number(match[1]);
-  const two = Number(match[3]);
-  const year = Number(match[4]);
-  if (dateOrder === 'dmy') return dated(text, match, year, two, one);
-  if (dateOrder === 'mdy') return dated(text, match, year, one, two);
-  if (one === two || one > 12) return dated(text, match, year, two, one);
-  if (two > 12) return dated(text, match, year, one, two);
-  return bad(
-    `${quote(text)} may be day/month or month/day; say which with --date-order dmy or --date-order mdy`,
-  );
-}
+/** A day as a stamp names it, or why it names none. */
+type NamedDay = { readonly year: number; readonly month: number; readonly day: number } | string;
 
-/** The two forms share their groups from the time on: 5 hour, 6 minute, 7 second, 8 fraction, 9 offset. */
-function dated(text: string, match: RegExpExecArray, year: number, month: number, day: number): StampText {
-  const hour = Number(match[5]);
-  const minute = Number(match[6]);
-  const second = Number(match[7] ?? 0);
+function fromParts(text: string, parts: StampParts, dateOrder: DateOrder | undefined): StampText {
+  const named = parts.one === undefined ? dayByName(parts, dateOrder) : dayByOrder(parts, dateOrder);
+  if (typeof named === 'string') return bad(`${quote(text)} ${named}`);
+  const { year, month, day } = named;
   if (!isDate(year, month, day)) {
     return bad(`${quote(text)} names no day from 1970 to 2099 (year ${year}, month ${month}, day ${day})`);
   }
+  const number = dayNumber(year, month, day);
+  // 1970-01-01 was a Thursday.
+  if (parts.weekday !== undefined && weekdayNamed(parts.weekday) !== (number + 4 + 7) % 7) {
+    return bad(`${quote(text)} names a weekday that its date is not`);
+  }
+  const hour = hourOf(Number(parts.hour), parts.half);
+  const minute = Number(parts.minute);
+  const second = Number(parts.second ?? 0);
   // 60: a leap second, which RFC 3339 allows
-  if (hour > 23 || minute > 59 || second > 60) return bad(`${quote(text)} names no time of day`);
-  const dayMs = ((hour * 60 + minute) * 60 + second) * 1000 + fractionMs(match[8]);
-  const ms = dayNumber(year, month, day) * DAY_MS + dayMs;
-  const offset = match[9];
-  if (offset === undefined) return { kind: 'wall', ms };
-  if (offset === 'Z' || offset === 'z') return { kind: 'instant', ms };
-  const offsetMinutes = Number(offset.slice(1, 3)) * 60 + Number(offset.slice(3).replace(':', ''));
-  if (offsetMinutes >= 24 * 60) return bad(`${quote(text)} has an offset of a day or more`);
-  return { kind: 'instant', ms: ms - (offset.startsWith('-') ? -1 : 1) * offsetMinutes * 60_000 };
+  if (!(hour < 24 && minute < 60 && second <= 60)) return bad(`${quote(text)} names no time of day`);
+  const ms = number * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000 + fractionMs(parts.fraction);
+  if (parts.zone === undefined) return { kind: 'wall', ms };
+  const offset = offsetMinutes(parts.zone);
+  if (Number.isNaN(offset)) return bad(`${quote(text)} has an offset that no clock has`);
+  return { kind: 'instant', ms: ms - Math.round(offset * 60) * 1000 };
+}
+
+/** A date that has the year's four digits, or the month's name. */
+function dayByName({ year, month, name, day, weekday, zone }: StampParts, order?: DateOrder): NamedDay {
+  const named = name === undefined ? Number(month) : monthNamed(name);
+  if (named === 0) return 'names a month that is not known; the names of the months are read in English';
+  if (year!.length === 4) return { year: Number(year), month: named, day: Number(day) };
+  // ASN.1 has one order, and a weekday that fits is proof enough.
+  const sure = { year: fullYear(year!), month: named, day: Number(day) };
+  if (month !== undefined && zone !== undefined) return sure;
+  if (order === 'ymd') return { year: fullYear(day!), month: named, day: Number(year) };
+  if (order !== undefined || weekday !== undefined) return sure;
+  return NEEDS_ORDER;
+}
+
+const NEEDS_ORDER =
+  'can be read in more than one order; say which the file has with --date-order dmy, mdy or ymd';
+
+/** A date of numbers alone, in the file's order. */
+function dayByOrder({ one, two, three }: StampParts, order: DateOrder | undefined): NamedDay {
+  if (order === undefined) return NEEDS_ORDER;
+  const years = order === 'ymd' ? one! : three!;
+  const isYear = years.length === 2 || (years.length === 4 && order !== 'ymd');
+  const [month, day] = order === 'mdy' ? [one!, two!] : order === 'dmy' ? [two!, one!] : [two!, three!];
+  const year = years.length === 4 ? Number(years) : fullYear(years);
+  if (isYear && day.length <= 2 && isDate(year, Number(month), Number(day))) {
+    return { year, month: Number(month), day: Number(day) };
+  }
+  return `names no day from 1970 to 2099 in the order ${order}, which --date-order says`;
+}
+
+function fullYear(digits: string): number {
+  const year = 1900 + Number(digits);
+  return year < FIRST_YEAR ? year + 100 : year;
+}
+
+/** By a clock of 24 hours, or of 12 where `half` is told; NaN: it shows no such hour. */
+function hourOf(hour: number, half: string | undefined): number {
+  if (half === undefined) return hour;
+  const isAfternoon = half.toLowerCase() === 'p';
+  // 0:30 am is what some programs make of 12:30 am; 0:30 pm and 13:00 pm contradict themselves.
+  if (hour > 12 || (hour === 0 && isAfternoon)) return Number.NaN;
+  return (hour % 12) + (isAfternoon ? 12 : 0);
 }
 
 /** A day of the years 1970 to 2099, or the day before or after: its instant may still lie within. */

@@ -69,6 +69,8 @@ const STRAY_RUN = 10;
 const STRAY_SHARE = 20;
 /** Stamps to the second beside stamps to the microsecond may seem out of order by less than this. */
 const STAMP_GRAIN_MS = 1000;
+/** Any zone's wall clock, read as any other's, is less than this from its instant. */
+const NEAR_EPOCH_MS = 27 * 3_600_000;
 /** The first instant after the valid range, 1970-01-01 to 2099-12-31 in UTC. */
 const END_OF_RANGE_MS = Date.UTC(2100, 0, 1);
 
@@ -81,7 +83,7 @@ export function isTimeZone(name: string): boolean {
  * A clock for one source, whose zone-less stamps were written in `timeZone`.
  * @throws RangeError when `isTimeZone(timeZone)` is false.
  */
-export function createCallClock(timeZone: string, dateOrder: DateOrder = 'ymd'): CallClock {
+export function createCallClock(timeZone: string, dateOrder?: DateOrder): CallClock {
   const rules = zoneRules(timeZone);
   const order: EndOrder = { latestEnd: Number.NEGATIVE_INFINITY, rows: 0, strays: 0, strayRun: 0 };
   return { resolve: (times) => resolveRow(times, rules, dateOrder, order) };
@@ -112,16 +114,17 @@ interface Span {
 function resolveRow(
   times: WrittenTimes,
   rules: ZoneRules,
-  dateOrder: DateOrder,
+  dateOrder: DateOrder | undefined,
   order: EndOrder,
 ): ResolvedTimes {
   const start = readTime(times.start, 'start', rules, dateOrder);
   if (start === null)
     return refuse({ code: 'missing_field', reason: 'the call has no start time', field: 'start' });
   if ('code' in start) return refuse(start);
-  const connect = readTime(times.connect, 'connect', rules, dateOrder);
+  const mayBeNought = start.first > NEAR_EPOCH_MS;
+  const connect = readTime(times.connect, 'connect', rules, dateOrder, mayBeNought);
   if (connect !== null && 'code' in connect) return refuse(connect);
-  const disconnect = readTime(times.disconnect, 'disconnect', rules, dateOrder);
+  const disconnect = readTime(times.disconnect, 'disconnect', rules, dateOrder, mayBeNought);
   if (disconnect !== null && 'code' in disconnect) return refuse(disconnect);
 
   const flags: CdrFlag[] = [];
@@ -144,18 +147,23 @@ function resolveRow(
   return { kind: 'times', startTime: span.start, connectTime, disconnectTime, flags };
 }
 
-/** null: absent. */
+/**
+ * null: absent.
+ * @param mayBeNought whether a time about the epoch's first second is none: an epoch of 0, as a wall clock shows it
+ */
 function readTime(
   written: string,
   field: 'start' | 'connect' | 'disconnect',
   rules: ZoneRules,
-  dateOrder: DateOrder,
+  dateOrder: DateOrder | undefined,
+  mayBeNought = false,
 ): Reading | Rejection | null {
   if (written === '') return null;
   const stamp = readStamp(written, dateOrder);
   if (stamp.kind === 'absent') return null;
   if (stamp.kind === 'bad') return { code: 'bad_time', reason: `${field}: ${stamp.reason}`, field };
   const reading = stamp.kind === 'instant' ? exactly(stamp.ms) : readWall(stamp.ms, rules);
+  if (mayBeNought && Math.abs(reading.first) <= NEAR_EPOCH_MS) return null;
   // Both readings of a repeated time must be storable; only at the very edges of the range do they differ in that.
   if (reading.first < 0 || (reading.second ?? reading.first) >= END_OF_RANGE_MS) {
     return { code: 'bad_time', reason: `${field}: ${written.trim()} is outside 1970 to 2099 (UTC)`, field };

@@ -63,6 +63,7 @@ function boundsSeen(from: Micros, to: Micros, granularity: Granularity, zone: st
     const begins = {
       hour: shown.hour !== before.hour || shown.offset !== before.offset,
       day: shown.date > latest,
+      week: weekOf(shown.date) > weekOf(latest),
       month: shown.date.slice(0, 7) > latest.slice(0, 7),
       total: false,
     };
@@ -73,11 +74,14 @@ function boundsSeen(from: Micros, to: Micros, granularity: Granularity, zone: st
   return [...bounds, to];
 }
 
+/** Since the week of 1970-01-01, a Thursday. */
+const weekOf = (date: string) => Math.floor((Date.parse(date) / 86_400_000 + 3) / 7);
+
 for (const [zone, around] of ODD_STRETCHES) {
-  test(`hours and days of ${zone} around ${around} are those on the wall`, () => {
-    for (const granularity of ['hour', 'day', 'month'] as const) {
-      const from = at(around) - 40 * 60 * MINUTE;
-      const to = at(around) + 50 * 60 * MINUTE;
+  test(`hours, days and weeks of ${zone} around ${around} are those on the wall`, () => {
+    for (const granularity of ['hour', 'day', 'week', 'month'] as const) {
+      const from = at(around) - 100 * 60 * MINUTE;
+      const to = at(around) + 80 * 60 * MINUTE;
       const found = bucketBounds(from, to, granularity, clock(zone))!.map(utcText);
       assert.deepEqual(found, boundsSeen(from, to, granularity, zone).map(utcText), granularity);
     }

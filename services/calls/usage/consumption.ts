@@ -1,7 +1,7 @@
 /**
  * Consumption: a stretch of time cut into buckets by a zone's wall clock, and the sums of each.
  *
- * Buckets begin where the wall clock shows a full hour, the beginning of a day or of a month, so a day of a change of
+ * Buckets begin where the wall clock shows a full hour, the beginning of a day, of a week or of a month, so a day of a change of
  * clocks has 23 or 25 hours. A change that is no full hour ends an hour before its time: Lord Howe's clocks are set by
  * half an hour, and what they show on either side is not the same hour. The first and the last bucket are cut to `from`
  * and `to`.
@@ -10,7 +10,7 @@ import type { Micros } from '../time/instants.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 import { addDays, coverRange, type DaySpan, type Midnight, type TimeSpan } from './usage_cover.ts';
 
-export const GRANULARITIES = ['hour', 'day', 'month', 'total'] as const;
+export const GRANULARITIES = ['hour', 'day', 'week', 'month', 'total'] as const;
 export type Granularity = (typeof GRANULARITIES)[number];
 
 /** Buckets of one answer; a year by hour has 8,784. */
@@ -41,6 +41,7 @@ export function bucketBounds(
 const NEXT_BOUND: Record<Granularity, (at: Micros, zone: ZoneClock) => Micros> = {
   hour: nextHour,
   day: (at, zone) => nextDay(at, zone, (date) => addDays(date, 1)),
+  week: (at, zone) => nextDay(at, zone, nextMonday),
   month: (at, zone) => nextDay(at, zone, firstOfNextMonth),
   total: () => Number.POSITIVE_INFINITY,
 };
@@ -59,6 +60,12 @@ function nextDay(at: Micros, zone: ZoneClock, following: (date: string) => strin
     const start = zone.startOfDay(date);
     if (start > at) return start;
   }
+}
+
+/** Weeks are those of ISO 8601: they begin on Mondays. */
+function nextMonday(date: string): string {
+  const weekday = new Date(date).getUTCDay(); // Sunday is 0
+  return addDays(date, weekday === 0 ? 1 : 8 - weekday);
 }
 
 function firstOfNextMonth(date: string): string {
@@ -83,14 +90,22 @@ export interface BucketSpans {
   readonly calls: readonly InBucket<TimeSpan>[];
 }
 
-/** @param accountZone undefined: without the sums by day */
-export function spansOfBuckets(bounds: readonly Micros[], accountZone: ZoneClock | undefined): BucketSpans {
+/**
+ * @param accountZone undefined: without the sums by day
+ * @param firstBucket number of the bucket that begins at the first of `bounds`
+ */
+export function spansOfBuckets(
+  bounds: readonly Micros[],
+  accountZone: ZoneClock | undefined,
+  firstBucket = 0,
+): BucketSpans {
   const days: InBucket<DaySpan>[] = [];
   const midnights: Midnight[] = [];
   const quarters: InBucket<TimeSpan>[] = [];
   const calls: InBucket<TimeSpan>[] = [];
-  for (let bucket = 0; bucket < bounds.length - 1; bucket++) {
-    const cover = coverRange({ from: bounds[bucket]!, to: bounds[bucket + 1]! }, accountZone);
+  for (let index = 0; index < bounds.length - 1; index++) {
+    const bucket = firstBucket + index;
+    const cover = coverRange({ from: bounds[index]!, to: bounds[index + 1]! }, accountZone);
     if (cover.days) days.push({ ...cover.days, bucket });
     for (const midnight of cover.midnights) {
       if (midnights.at(-1)?.day !== midnight.day) midnights.push(midnight);
@@ -101,12 +116,28 @@ export function spansOfBuckets(bounds: readonly Micros[], accountZone: ZoneClock
   return { days, midnights, quarters, calls };
 }
 
+/** Spans of buckets that follow each other, as those of all of them. */
+export function joinSpans(parts: readonly BucketSpans[]): BucketSpans {
+  return {
+    days: parts.flatMap(({ days }) => days),
+    // Where one part ends, the next one begins.
+    midnights: parts
+      .flatMap(({ midnights }) => midnights)
+      .filter(({ day }, index, all) => all[index - 1]?.day !== day),
+    quarters: parts.flatMap(({ quarters }) => quarters),
+    calls: parts.flatMap(({ calls }) => calls),
+  };
+}
+
 /** Sums of one bucket, or of one group within it. */
 export interface UsageSums {
   readonly calls: number;
   readonly answered: number;
   readonly seconds: number;
   readonly billed_seconds: number;
+  /** Of calls with all their legs alone. */
+  readonly missed?: number;
+  readonly talk_seconds?: number;
   /** By currency; only those in which something was rated. Amounts are decimal strings. */
   readonly cost: readonly { readonly currency: string; readonly amount: string }[];
 }
@@ -114,7 +145,11 @@ export interface UsageSums {
 /** As the database gives it: `bucket` null holds the sums of all. */
 export interface UsageRow extends UsageSums {
   readonly bucket: number | null;
-  readonly grp: string | null;
+  /** Of the group, where usage is grouped by it; '' is a country that is not known. */
+  readonly i_account?: number | null;
+  readonly direction?: string | null;
+  readonly country?: string | null;
+  readonly currency?: string | null;
 }
 
 export const NO_USAGE: UsageSums = { calls: 0, answered: 0, seconds: 0, billed_seconds: 0, cost: [] };

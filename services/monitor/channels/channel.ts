@@ -1,7 +1,8 @@
 /** What every way out to people has alike. */
+import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
 import { splitCredentials } from '../credentials.ts';
 import type { Notice } from '../notice.ts';
-import type { Severity } from '../rules.ts';
+import type { Severity } from '../rule.ts';
 
 export interface Channel {
   readonly name: string;
@@ -55,14 +56,15 @@ export async function postJson(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const { url, headers: credentials } = splitCredentials(address);
-  const answer = await fetch(url, {
+  const answer = await askOutside(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...credentials, ...headers },
     body,
     signal,
-    redirect: 'manual',
+    limitBytes: FEW_BYTES,
+    longer: 'cut',
   });
-  const words = (await answer.text()).slice(0, QUOTED_CHARACTERS);
+  const words = answer.text.slice(0, QUOTED_CHARACTERS);
   if (answer.ok) return;
   throw new DeliveryError(`answered ${answer.status}: ${words}`, {
     hopeless: HOPELESS_STATUSES.includes(answer.status),

@@ -2,8 +2,9 @@
  * E-mail by SMTP. The Message-ID is that of the delivery, so that a mailbox which removes doubles can tell a repeat. Each
  * recipient is a channel of its own: one whose mailbox refuses neither holds up the others nor makes them get a mail again.
  */
+import { connect, type Socket } from 'node:net';
 import { createTransport } from 'nodemailer';
-import type { Severity } from '../rules.ts';
+import type { Severity } from '../rule.ts';
 import { type Channel, DeliveryError, runbookAddress } from './channel.ts';
 
 export interface EmailSettings {
@@ -36,8 +37,12 @@ function emailChannel(name: string, { smtpUrl, sender, to, from, runbookUrl }: E
     takes: () => true,
     send: async ({ id, notice, mayRepeat, signal }) => {
       // One connection a message: alerts are rare, and a connection kept open would be dead when it is needed.
+      let socket: Socket | undefined;
       const transport = createTransport({
         url: smtpUrl,
+        getSocket: ({ host, port, secure }, done) => {
+          socket = openSocket(host!, Number(port ?? (secure ? 465 : 587)), done);
+        },
         pool: false,
         connectionTimeout: STEP_TIMEOUT_MS,
         greetingTimeout: STEP_TIMEOUT_MS,
@@ -68,6 +73,7 @@ function emailChannel(name: string, { smtpUrl, sender, to, from, runbookUrl }: E
       try {
         await Promise.race([sent, rejection(signal)]);
       } catch (error) {
+        socket?.destroy();
         const { message, responseCode, code } = error as Error & { responseCode?: number; code?: string };
         if (responseCode === undefined) throw error;
         // A recipient or a password that is refused is of the settings, which somebody will mend.
@@ -83,3 +89,25 @@ function emailChannel(name: string, { smtpUrl, sender, to, from, runbookUrl }: E
 
 const rejection = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+
+/** Made here, so that the server's name is looked up each time: nodemailer keeps addresses, and by the wall clock. */
+function openSocket(
+  host: string,
+  port: number,
+  done: (error: Error | null, socket: { connection: Socket }) => void,
+): Socket {
+  const socket = connect({ host, port });
+  const early = setTimeout(
+    () => socket.destroy(new Error(`no connection to ${host}:${port} within ${STEP_TIMEOUT_MS} ms`)),
+    STEP_TIMEOUT_MS,
+  );
+  const onError = (error: Error) => done(error, { connection: socket });
+  socket.once('error', onError);
+  socket.once('close', () => clearTimeout(early));
+  socket.once('connect', () => {
+    clearTimeout(early);
+    socket.off('error', onError);
+    done(null, { connection: socket });
+  });
+  return socket;
+}

@@ -4,10 +4,8 @@
  */
 import { hash } from 'node:crypto';
 import type { Notice } from '../notice.ts';
-import type { Severity } from '../rules.ts';
+import type { Severity } from '../rule.ts';
 import { type Channel, DeliveryError, postJson, runbookAddress, type Sending } from './channel.ts';
-
-export const PAGERDUTY_URL = 'https://events.pagerduty.com/v2/enqueue';
 
 export interface PagerDutySettings {
   readonly url: string;

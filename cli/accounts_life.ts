@@ -1,0 +1,73 @@
+/** `trunkline accounts rename|close|reopen`: what becomes of an account in its life. */
+import { Command } from 'commander';
+import { closeAccount, renameAccount, reopenAccount } from '#services/calls/account_life.ts';
+import { showAccount } from './accounts_table.ts';
+import { withDatabase } from './database.ts';
+import { grouped, note } from './print.ts';
+import { terminalActor } from './terminal_actor.ts';
+
+interface Options {
+  readonly json?: true;
+  readonly from?: string;
+}
+
+export function renameCommand(): Command {
+  return new Command('rename')
+    .description('give an account another code; rows that name it by the old one stay its rows')
+    .argument('<code>', 'its account code')
+    .argument('<new-code>', 'what it is called from now on')
+    .option('--json', 'the account as JSON')
+    .addHelpText('after', '\nExample:\n  trunkline accounts rename acme acme-berlin')
+    .action((code: string, newCode: string, options: Options) =>
+      withDatabase(async ({ pool }) => {
+        const { account, before } = await renameAccount(pool, code, newCode, terminalActor());
+        showAccount(account, options.json);
+        if (before !== account.code) {
+          note(
+            `Rows that name ${JSON.stringify(before)} go on being its rows, until another account gets that code.`,
+          );
+        }
+      }),
+    );
+}
+
+export function closeCommand(): Command {
+  return new Command('close')
+    .description('close an account: its keys are refused, calls that still come in are kept and flagged')
+    .argument('<code>', 'its account code')
+    .option('--from <date>', 'from a date of its time zone, or an instant (default: now)')
+    .option('--json', 'the account as JSON')
+    .addHelpText(
+      'after',
+      `
+Its keys, and tokens for it, are refused from then on; operators and the keys of its customer go on reading it. A call that
+starts later is stored and counted as any other, and bears the flag account_closed. Accounts below it stay as they are.
+
+Examples:
+  trunkline accounts close acme
+  trunkline accounts close acme --from 2026-12-01`,
+    )
+    .action((code: string, options: Options) =>
+      withDatabase(async ({ pool }) => {
+        const { account, calls } = await closeAccount(pool, code, options.from, terminalActor());
+        showAccount(account, options.json);
+        if (calls > 0)
+          note(
+            `${grouped(calls)} calls of later than that are stored already, without the flag account_closed.`,
+          );
+      }),
+    );
+}
+
+export function reopenCommand(): Command {
+  return new Command('reopen')
+    .description('open an account that was closed; its keys are good again')
+    .argument('<code>', 'its account code')
+    .option('--json', 'the account as JSON')
+    .addHelpText('after', '\nExample:\n  trunkline accounts reopen acme')
+    .action((code: string, options: Options) =>
+      withDatabase(async ({ pool }) =>
+        showAccount(await reopenAccount(pool, code, terminalActor()), options.json),
+      ),
+    );
+}

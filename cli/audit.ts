@@ -1,0 +1,60 @@
+/** `trunkline audit`: who changed what. */
+import { Command } from 'commander';
+import type { AuditRow } from '#platform/database/audit.ts';
+import { withSession } from '#platform/database/pool.ts';
+import { AUDIT_TRAILS } from '#system';
+import { withDatabase } from './database.ts';
+import { asCount } from './option_values.ts';
+import { print, printJson, table } from './print.ts';
+
+interface Options {
+  readonly action?: string;
+  readonly subject?: string;
+  readonly limit: number;
+  readonly json?: true;
+}
+
+export function auditCommand(): Command {
+  return new Command('audit')
+    .description('who changed what by a command or the API')
+    .addCommand(listCommand());
+}
+
+function listCommand(): Command {
+  return new Command('list')
+    .description('show the changes, the newest first')
+    .option('--action <action>', 'only this one, such as keys.revoke')
+    .option('--subject <subject>', 'only what was done to this, such as "key 4"')
+    .option('--limit <count>', 'at most so many', asCount, 50)
+    .option('--json', 'as JSON, with all that is noted')
+    .addHelpText('after', '\nExample:\n  trunkline audit list --action keys.revoke')
+    .action((options: Options) =>
+      withDatabase(async ({ pool }) => {
+        const rows = await withSession(pool, async (session) => {
+          const all: AuditRow[] = [];
+          for (const trail of AUDIT_TRAILS)
+            all.push(...(await session.rows(trail.list(options, options.limit))));
+          return all.sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, options.limit);
+        });
+        if (options.json) return printJson(rows);
+        if (rows.length === 0) return print('Nothing is noted.');
+        print(table(['at', 'by', 'action', 'subject', 'detail', 'before', 'after'], rows.map(cells)));
+      }),
+    );
+}
+
+const cells = (row: AuditRow) => [
+  row.at,
+  row.by_name,
+  row.action,
+  row.subject,
+  fields(row.detail),
+  fields(row.before),
+  fields(row.after),
+];
+
+/** `{"calls": 12, "reason": "wrong zone"}` as calls=12 reason="wrong zone". */
+const fields = (values: Readonly<Record<string, unknown>> | null): string =>
+  Object.entries(values ?? {})
+    .map(([name, value]) => `${name}=${JSON.stringify(value)}`)
+    .join(' ');

@@ -1,0 +1,86 @@
+/** `trunkline backup`: everything in the database, into one file. */
+import { join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { backupName, isFolder, writeWholeFile } from '#platform/database/backup/backup_files.ts';
+import type { Differences } from '#platform/database/backup/compare.ts';
+import { type TakeProgress, takeBackup } from '#platform/database/backup/take.ts';
+import { backedUpOf } from '#platform/service/definition.ts';
+import { printable } from '#platform/telemetry/printable.ts';
+import type { Config } from '#system';
+import { SERVICES } from '#system';
+import { withDatabase } from './database.ts';
+import { grouped, note, print, printJson, table } from './print.ts';
+import { megabytes, showRunning } from './running_line.ts';
+
+/** All services whose data is in a back-up. */
+export const BACKED_UP = backedUpOf(SERVICES);
+
+export function backupCommand(version: string): Command {
+  return new Command('backup')
+    .description('write everything in the database into one file, while the program runs')
+    .argument('[path]', 'the file, or a folder in which it gets a name by its time; BACKUP_DIR when left out')
+    .option('--json', 'what was written, as JSON')
+    .addHelpText(
+      'after',
+      `
+The file holds one moment. It is compressed, encrypted where BACKUP_KEY is set, and there only when it is whole.
+\`trunkline restore\` reads it.
+
+Examples:
+  $ trunkline backup /var/backups/trunkline/
+  $ BACKUP_KEY=$(openssl rand -base64 32) trunkline backup before-upgrade.backup`,
+    )
+    .action((path: string | undefined, options: { json?: true }) =>
+      withDatabase(
+        async ({ pool, config, ending }) => {
+          const now = Date.now();
+          const file = await fileFor(path, config, now);
+          const began = performance.now();
+          const progress: TakeProgress = { table: '', rows: 0, share: 0 };
+          let written = 0;
+          const stopShowing = showRunning(process.stderr, () => {
+            const percent = `${Math.floor(progress.share * 100)}%`.padStart(4);
+            return `${percent}  ${printable(progress.table)}  ${grouped(progress.rows)} rows  ${megabytes(written)}`;
+          });
+          const taken = await takeBackup(
+            pool,
+            BACKED_UP,
+            { program: version, secret: config.BACKUP_KEY, progress, signal: ending },
+            (bytes) => writeWholeFile(file, bytes, now, (count) => (written += count)),
+          ).finally(stopShowing);
+          const seconds = (performance.now() - began) / 1000;
+          const { rows, tables, bytes, madeAt } = taken;
+          const encrypted = config.BACKUP_KEY !== undefined;
+          if (options.json)
+            return printJson({ file, made_at: madeAt, tables, rows, bytes, encrypted, seconds });
+          print(
+            `${printable(file)}: ${grouped(rows)} rows of ${tables} tables at ${madeAt}, ${megabytes(bytes)} in ${seconds.toFixed(1)} s`,
+          );
+          if (!encrypted)
+            note('It is not encrypted: BACKUP_KEY is not set. It holds all numbers and hashes of keys.');
+        },
+        { endsItself: true, asItIs: true },
+      ),
+    );
+}
+
+async function fileFor(path: string | undefined, config: Config, now: number): Promise<string> {
+  const given = path ?? config.BACKUP_DIR;
+  if (given === undefined) throw new Error('name a file or a folder, or set BACKUP_DIR');
+  if (await isFolder(given)) return join(resolve(given), backupName(now));
+  if (given.endsWith('/') || path === undefined) throw new Error(`there is no folder ${given}`);
+  return resolve(given);
+}
+
+/** Says what is not as a back-up has it. */
+export function tellDifferences({ first, count }: Differences): void {
+  const rows = first.map(({ what, key, backup, database }) => [what, key, told(backup), told(database)]);
+  note(table(['what', 'of', 'back-up', 'database'], rows));
+  if (count > first.length) note(`and ${grouped(count - first.length)} more`);
+  for (const { name, columns } of BACKED_UP.flatMap(({ sums }) => sums))
+    if (first.some(({ what }) => what === name)) note(`${name}: ${columns.join(', ')}`);
+}
+
+/** As COPY writes them. */
+const told = (sums: string | null): string =>
+  sums === null ? 'not there' : sums.replaceAll('\t', ' ').replaceAll('\\N', '-');

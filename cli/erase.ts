@@ -1,0 +1,178 @@
+/** `trunkline erase` and `trunkline accounts erase`: what has to be forgotten for good. */
+import { createInterface } from 'node:readline/promises';
+import { Command } from 'commander';
+import { printable } from '#platform/telemetry/printable.ts';
+import { type ErasedAccount, eraseAccount } from '#services/calls/erasure/erase_account.ts';
+import { allowNumber, type ErasedNumber, eraseNumber } from '#services/calls/erasure/erase_number.ts';
+import type { TableCounts, WalkProgress } from '#services/calls/erasure/walk.ts';
+import { SCHEMAS } from '#system';
+import { type CommandDatabase, withDatabase } from './database.ts';
+import { grouped, note, print, printJson, table } from './print.ts';
+import { showRunning } from './running_line.ts';
+import { terminalActor } from './terminal_actor.ts';
+
+interface Options {
+  readonly dryRun?: true;
+  readonly yes?: true;
+  readonly json?: true;
+}
+
+const HOW = `
+It first goes through all tables and shows what it would erase; then what was named has to be typed again. With --yes, for scripts, it does neither. It
+works in small steps beside everything else. When it is cut off, the same command goes on with it.`;
+
+const withOptions = (command: Command) =>
+  command
+    .option('--dry-run', 'only show what would be erased, and what is kept')
+    .option('--yes', 'do not ask')
+    .option('--json', 'what was erased as JSON');
+
+export function eraseAccountCommand(): Command {
+  return withOptions(new Command('erase'))
+    .description('erase an account: its calls, usage, keys, and what names it')
+    .argument('<code>', 'its account code')
+    .addHelpText(
+      'after',
+      `${HOW}
+
+Examples:
+  trunkline accounts erase acme --dry-run
+  trunkline accounts erase acme --yes`,
+    )
+    .action((code: string, options: Options) =>
+      erase(code, options, keptOfAccount, (database, how) => eraseAccount(database.pool, code, how)),
+    );
+}
+
+export function eraseCommand(): Command {
+  return withOptions(new Command('erase'))
+    .description('erase a telephone number from the calls of all accounts: a pseudonym takes its place')
+    .requiredOption('--number <number>', 'in E.164, such as +493023125001')
+    .option('--allow', 'take rows of it in again as they are; what was erased stays erased')
+    .addHelpText(
+      'after',
+      `${HOW}
+
+The same number gets the same pseudonym, in every call and every other text in which it stands, however it is written there; sums
+stay. Rows of calls from before are taken in with the pseudonym, too.
+
+Examples:
+  trunkline erase --number +493023125001 --dry-run
+  trunkline erase --number +493023125001 --yes
+  trunkline erase --number +493023125001 --allow`,
+    )
+    .action((options: Options & { number: string; allow?: true }) =>
+      options.allow
+        ? allow(options.number)
+        : erase(options.number, options, keptOfNumber, ({ pool }, how) =>
+            eraseNumber(pool, options.number, how),
+          ),
+    );
+}
+
+type Erased = { readonly pseudonym: string; readonly counts: TableCounts };
+type How = Parameters<typeof eraseNumber>[2];
+
+function erase<Done extends Erased>(
+  named: string,
+  options: Options,
+  kept: (done: Done) => string[],
+  work: (database: CommandDatabase, how: How) => Promise<Done>,
+): Promise<void> {
+  return withDatabase(async (database) => {
+    const run = async (apply: boolean) => {
+      let progress: WalkProgress | undefined;
+      const stop = showRunning(process.stderr, () => (progress ? lineOf(progress) : ''));
+      const onProgress = (now: WalkProgress) => {
+        progress = now;
+      };
+      const how = {
+        by: terminalActor(),
+        schemas: SCHEMAS.map(({ schema }) => schema),
+        apply,
+        signal: database.ending,
+        onProgress,
+      };
+      return work(database, how).finally(stop);
+    };
+    if (options.dryRun || !options.yes) {
+      tell(await run(false), 'would be erased or changed', kept, options);
+      if (options.dryRun) return;
+      if (!(await isTypedAgain(named))) {
+        process.exitCode = 2;
+        return;
+      }
+    }
+    tell(await run(true), 'erased or changed', kept, options);
+  });
+}
+
+function tell<Done extends Erased>(
+  done: Done,
+  what: string,
+  kept: (done: Done) => string[],
+  { json, dryRun }: Options,
+): void {
+  const reasons = kept(done);
+  if (json) {
+    printJson({ ...done, applied: what === 'erased or changed', kept: reasons });
+    return;
+  }
+  const rows = Object.entries(done.counts).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  print(rows.length === 0 ? `Nothing: no rows ${what}.` : table(['table', `rows ${what}`], rows));
+  if (dryRun || what === 'erased or changed')
+    print(['', 'Kept, and why:', ...reasons.map((line) => `  - ${line}`)].join('\n'));
+}
+
+const lineOf = ({ table: name, pages, ofPages }: WalkProgress): string =>
+  ofPages === 0 ? `${name}: ${grouped(pages)} rows` : `${Math.floor((100 * pages) / ofPages)}%  ${name}`;
+
+/** @returns false where it was not, or nobody is there to type */
+async function isTypedAgain(named: string): Promise<boolean> {
+  if (!process.stdin.isTTY) {
+    note('Nothing is erased: give --yes where nobody is there to type it again.');
+    return false;
+  }
+  const asking = createInterface({ input: process.stdin, output: process.stderr });
+  const typed = await asking
+    .question(`Type ${printable(named)} again to erase it for good: `)
+    .finally(() => asking.close());
+  if (typed.trim() === named.trim()) return true;
+  note('Nothing is erased: that is not what was named.');
+  return false;
+}
+
+const KEPT = [
+  'the audit trail: who erased what and when, by number or pseudonym, and the names of keys that were made',
+  'back-ups and copies of the database: restoring one from before brings it back; erase it again then',
+  'the write-ahead log, and space in the data files until VACUUM and new rows take it',
+  'log files of this program, of PostgreSQL, and of the switch',
+  'the files that were imported: they are not touched',
+];
+
+const keptOfAccount = ({ shortCodes, sharedSources }: ErasedAccount): string[] => [
+  ...KEPT,
+  'a pseudonym of its code, so that its rows are left out when a file is imported again; trunkline accounts create takes them in',
+  ...shortCodes.map(
+    (code) =>
+      `"${printable(code)}" as a word in other accounts' texts: it is too short to be told from other words`,
+  ),
+  ...sharedSources.map(
+    (source) => `the name of the source "${printable(source)}", since it brings other accounts' calls`,
+  ),
+];
+
+const keptOfNumber = (_: ErasedNumber): string[] => [
+  ...KEPT,
+  'the pseudonym, and the secret that it is made by, in the database: the number can not be read from it, but who has the secret can test a guess',
+  'what stands beside the number in fields of their own, such as the name of a caller',
+  "each record's own hash (source_key), by which it is known when its file is imported again",
+];
+
+function allow(number: string): Promise<void> {
+  return withDatabase(async ({ pool }) => {
+    const wasErased = await allowNumber(pool, number, terminalActor());
+    if (!wasErased) throw new Error('this number was not erased');
+    print('Its rows are taken in as they are from now on; what was erased stays erased.');
+  });
+}

@@ -1,0 +1,75 @@
+/** `trunkline import cdrs --follow`: reads on until it is ended. */
+import { resolve } from 'node:path';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { printable } from '#platform/telemetry/printable.ts';
+import { followSources, type SourceStatus } from '#services/calls/follow/follow.ts';
+import { addCounts, type ImportCounts, newCounts } from '#services/calls/intake/import_counts.ts';
+import type { ImportOptions } from '#services/calls/intake/import_file.ts';
+import { primaryRoom } from '#system';
+import { type CommandDatabase, withDatabase } from './database.ts';
+import { grouped, note } from './print.ts';
+
+/** How often it is told how far it is, while rows come. */
+const TELL_MS = 10_000;
+
+interface Followed {
+  readonly total: ImportCounts;
+  /** A sentence for each source that can't be read. */
+  readonly failures: readonly string[];
+  readonly statuses: readonly SourceStatus[];
+  readonly seconds: number;
+}
+
+/**
+ * Follows files and folders until a signal asks to end.
+ * @param optionsOf how all of them are read
+ * @param onEnd is waited for while the database is still there
+ */
+export function followFiles(
+  paths: readonly string[],
+  optionsOf: (database: CommandDatabase) => Promise<ImportOptions>,
+  onEnd: (database: CommandDatabase, total: ImportCounts, failures: readonly string[]) => Promise<void>,
+): Promise<Followed> {
+  return withDatabase(
+    async (database) => {
+      const options = await optionsOf(database);
+      const { pool, config, url, ending } = database;
+      const started = performance.now();
+      const whole = [...new Set(paths.map((path) => resolve(path)))];
+      note(`following ${whole.map(printable).join(', ')}; Ctrl-C ends it`);
+      let toldAt = started;
+      const total = () => totalOf(followed.statuses);
+      const followed = followSources(
+        {
+          pool,
+          clock: systemClock,
+          room: primaryRoom(config, url),
+          warn: (path, words) => note(`${printable(path)}: ${words}`),
+          onStored: () => {
+            if (performance.now() - toldAt < TELL_MS) return;
+            toldAt = performance.now();
+            const behind = followed.statuses.reduce((sum, { bytesBehind }) => sum + bytesBehind, 0);
+            note(`${grouped(total().stored)} calls stored, ${grouped(behind)} bytes behind`);
+          },
+        },
+        whole.map((path) => ({ path, after: { kind: 'keep' }, options })),
+        ending,
+      );
+      await followed.done;
+      const seconds = (performance.now() - started) / 1_000;
+      const { statuses } = followed;
+      const failures = statuses.flatMap(({ path, state, detail }) =>
+        state === 'failing' ? [`${printable(path)}: ${detail}`] : [],
+      );
+      await onEnd(database, total(), failures);
+      return { total: total(), failures, statuses, seconds };
+    },
+    { endsItself: true },
+  );
+}
+
+function totalOf(statuses: readonly SourceStatus[]): ImportCounts {
+  const total = newCounts();
+  for (const { counts } of statuses) addCounts(total, counts);
+  return total;
+}

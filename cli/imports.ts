@@ -1,0 +1,167 @@
+/** `trunkline imports`: what was taken in, and how to take it back. */
+import { createInterface } from 'node:readline/promises';
+import { Command } from 'commander';
+import { withSession } from '#platform/database/pool.ts';
+import { dryUndo, type UndoProgress, undoImport } from '#services/calls/intake/undo_import.ts';
+import { type ImportRow, importByNumber, listImports } from '#services/calls/store/imports.ts';
+import { withDatabase } from './database.ts';
+import { asCount } from './option_values.ts';
+import { grouped, note, print, printJson, table } from './print.ts';
+import { terminalActor } from './terminal_actor.ts';
+
+export function importsCommand(): Command {
+  return new Command('imports')
+    .description('what was taken in, from which files and switches')
+    .addCommand(listCommand())
+    .addCommand(showCommand())
+    .addCommand(undoCommand());
+}
+
+interface ListOptions {
+  readonly source?: string;
+  readonly file?: string;
+  readonly limit: number;
+  readonly json?: true;
+}
+
+function listCommand(): Command {
+  return new Command('list')
+    .description('show imports, the newest first; a switch that posts has one')
+    .option('--source <name>', 'only those of this switch')
+    .option('--file <path>', 'only those of this file, by its absolute path')
+    .option('--limit <count>', 'at most so many', asCount, 50)
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  trunkline imports list --file /var/log/asterisk/cdr-csv/Master.csv')
+    .action((options: ListOptions) =>
+      withDatabase(async ({ pool }) => {
+        const rows = await withSession(pool, (session) =>
+          session.rows(listImports(options, undefined, options.limit)),
+        );
+        if (options.json) return printJson(rows);
+        if (rows.length === 0) return print('Nothing was imported.');
+        print(table(COLUMNS, rows.map(cells)));
+      }),
+    );
+}
+
+const COLUMNS = ['i_import', 'started', 'state', 'source', 'stored', 'completed', 'set aside', 'file'];
+
+const cells = (row: ImportRow) => [
+  row.i_import,
+  row.started_at,
+  stateOf(row),
+  row.source,
+  row.stored,
+  row.completed,
+  row.set_aside + row.conflicts,
+  row.file,
+];
+
+function stateOf(row: ImportRow): string {
+  if (row.undone_at !== null) return 'undone';
+  if (row.undo_began_at !== null) return 'undone in part';
+  return row.finished_at === null ? 'open' : 'finished';
+}
+
+function showCommand(): Command {
+  return new Command('show')
+    .description('show one import: what became of its rows, and how they were read')
+    .argument('<i_import>', 'its number, as `imports list` shows it', asCount)
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  trunkline imports show 12')
+    .action((iImport: number, options: { json?: true }) =>
+      withDatabase(async ({ pool }) => {
+        const row = await withSession(pool, (session) => session.row(importByNumber(iImport)));
+        if (!row) throw noImport(iImport);
+        if (options.json) return printJson(row);
+        print(shown(row));
+      }),
+    );
+}
+
+const shown = (row: ImportRow): string =>
+  [
+    `import     ${row.i_import}, ${stateOf(row)}`,
+    `file       ${row.file}`,
+    `source     ${row.source} (${row.format})`,
+    `started    ${row.started_at}`,
+    `finished   ${row.finished_at ?? '-'}`,
+    ...(row.undone_at === null ? [] : [`undone     ${row.undone_at}`]),
+    `told to    ${row.told_to ?? '-'}`,
+    `read       ${grouped(row.read)}`,
+    `stored     ${grouped(row.stored)}`,
+    `completed  ${grouped(row.completed)}`,
+    `duplicates ${grouped(row.duplicates)}`,
+    `conflicts  ${grouped(row.conflicts)}`,
+    `set aside  ${grouped(row.set_aside)}`,
+    `options    ${JSON.stringify(row.options)}`,
+  ].join('\n');
+
+function undoCommand(): Command {
+  return new Command('undo')
+    .description('take an import back, as if it had never been; says first what that means, and asks')
+    .argument('<i_import>', 'its number, as `imports list` shows it', asCount)
+    .option('--dry-run', 'only say what would be taken back')
+    .option('--yes', 'do not ask; for scripts')
+    .option('--json', 'what was taken back, or would be, as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  trunkline imports undo 12 --dry-run\n  trunkline imports undo 12\n\n' +
+        'Cut off, it goes on when it is given again. The same file can be imported again at once.',
+    )
+    .action((iImport: number, options: UndoOptions) =>
+      withDatabase(async ({ pool, ending }) => {
+        const dry = await withSession(pool, (session) => dryUndo(session, iImport));
+        if (!dry) throw noImport(iImport);
+        if (options.dryRun) return tell(dry, options, 'would be');
+        if (!options.yes) await confirm(dry);
+        const undone = await undoImport(
+          pool,
+          iImport,
+          terminalActor(),
+          (so_far) => note(`${grouped(callsOf(so_far))} calls so far`),
+          ending,
+        );
+        tell(undone!, options, 'were');
+      }),
+    );
+}
+
+interface UndoOptions {
+  readonly dryRun?: true;
+  readonly yes?: true;
+  readonly json?: true;
+}
+
+const noImport = (iImport: number) =>
+  new Error(`there is no import ${iImport}; trunkline imports list shows them`);
+
+const callsOf = ({ calls_removed, calls_kept, calls_restored }: UndoProgress): number =>
+  calls_removed + calls_kept + calls_restored;
+
+function tell(progress: UndoProgress, { json }: UndoOptions, verb: string): void {
+  if (json) printJson(progress);
+  else print(undoneText(progress, verb));
+}
+
+const undoneText = (progress: UndoProgress, verb: string): string =>
+  [
+    `calls removed       ${grouped(progress.calls_removed)}`,
+    `calls kept          ${grouped(progress.calls_kept)}: others have told them too`,
+    `calls put back      ${grouped(progress.calls_restored)}: others' calls that it had told more of`,
+    `rows set aside      ${grouped(progress.rows_removed)} ${verb} forgotten`,
+    `rows taken in       ${grouped(progress.rows_returned)} ${verb} set aside again`,
+  ].join('\n');
+
+/** @throws Error unless its number is typed */
+async function confirm(dry: UndoProgress): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new Error(
+      'this is no terminal, so nobody can be asked: say --dry-run to look, --yes to take it back',
+    );
+  note(undoneText(dry, 'would be'));
+  const asking = createInterface({ input: process.stdin, output: process.stderr });
+  const typed = await asking.question(`Type ${dry.i_import} to take import ${dry.i_import} back: `);
+  asking.close();
+  if (typed.trim() !== String(dry.i_import)) throw new Error('nothing was taken back');
+}

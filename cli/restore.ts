@@ -1,0 +1,134 @@
+/** `trunkline restore`: the database as a back-up has it; or whether it is as a back-up has it. */
+import { Command } from 'commander';
+import { isFolder, listBackups } from '#platform/database/backup/backup_files.ts';
+import { type OpenedBackup, openBackup } from '#platform/database/backup/frames.ts';
+import {
+  analyseRestored,
+  type Compared,
+  NotEmptyError,
+  type RestoreProgress,
+  restoreBackup,
+  SumsDifferError,
+  verifyBackup,
+} from '#platform/database/backup/restore.ts';
+import { migrate } from '#platform/database/migrate.ts';
+import { printable } from '#platform/telemetry/printable.ts';
+import type { Config } from '#system';
+import { BACKED_UP, tellDifferences } from './backup.ts';
+import { type CommandDatabase, withDatabase } from './database.ts';
+import { grouped, note, print, printJson } from './print.ts';
+import { megabytes, showRunning } from './running_line.ts';
+
+interface Options {
+  readonly verify?: true;
+  readonly replace?: true;
+  readonly json?: true;
+}
+
+export function restoreCommand(): Command {
+  return new Command('restore')
+    .description('bring a back-up into an empty database, or compare a database with one')
+    .argument('[path]', 'the file, or a folder whose newest is taken; BACKUP_DIR when left out')
+    .option('--replace', 'throw away what is in the database for it')
+    .option('--verify', 'change nothing: read the whole file, and compare its sums with the database')
+    .option('--json', 'what was done, as JSON')
+    .addHelpText(
+      'after',
+      `
+Stop the services before. All of it is restored and compared with the back-up's own sums, or nothing is changed; then the
+tables are brought up to this version.
+
+Exit status: 0 restored, or the same; 1 nothing was restored, or it is not the same.
+
+Examples:
+  $ trunkline restore /var/backups/trunkline/
+  $ trunkline restore before-upgrade.backup --replace
+  $ trunkline restore --verify before-upgrade.backup --json`,
+    )
+    .action((path: string | undefined, options: Options) =>
+      withDatabase((database) => restore(database, path, options), { endsItself: true, asItIs: true }),
+    );
+}
+
+async function restore(database: CommandDatabase, path: string | undefined, options: Options): Promise<void> {
+  const file = await chosenFile(path, database.config);
+  const backup = await openBackup(file);
+  try {
+    const began = performance.now();
+    const read = options.verify ? verify : load;
+    const compared = await showing(file, backup, (progress) =>
+      read(database, backup, progress, options.replace === true),
+    );
+    const seconds = (performance.now() - began) / 1000;
+    const { rows, tables, sums, differences } = compared;
+    const { made_at, program } = backup.header;
+    const same = differences.count === 0;
+    if (!same) process.exitCode = 1;
+    if (options.json) {
+      const words = options.verify ? { same } : { restored: same };
+      return printJson({ file, made_at, program, ...words, tables, rows, sums, differences, seconds });
+    }
+    if (!same) return tellDifferences(differences);
+    const what = options.verify ? 'the database is the same' : 'restored';
+    print(
+      `${printable(file)} of ${made_at}: ${what}: ${grouped(rows)} rows of ${tables} tables, ${grouped(sums)} sums compared, ${seconds.toFixed(1)} s`,
+    );
+  } finally {
+    await backup.close();
+  }
+}
+
+/** The back-up that is meant. */
+export async function chosenFile(path: string | undefined, config: Config): Promise<string> {
+  const given = path ?? config.BACKUP_DIR;
+  if (given === undefined)
+    throw new Error('name the back-up, or the folder that it is in, or set BACKUP_DIR');
+  if (!(await isFolder(given))) return given;
+  const [newest] = await listBackups(given);
+  if (!newest) throw new Error(`there is no back-up in ${given}`);
+  return newest.path;
+}
+
+/** Shows how far reading a back-up is. */
+export async function showing<T>(
+  file: string,
+  backup: OpenedBackup,
+  work: (progress: RestoreProgress) => Promise<T>,
+): Promise<T> {
+  note(`${printable(file)}: made at ${backup.header.made_at} by trunkline ${backup.header.program}`);
+  const progress: RestoreProgress = { table: '', rows: 0, bytes: 0 };
+  const stop = showRunning(process.stderr, () => {
+    const percent = `${Math.floor((100 * progress.bytes) / backup.bytes)}%`.padStart(4);
+    return `${percent}  ${printable(progress.table)}  ${grouped(progress.rows)} rows of ${megabytes(backup.bytes)}`;
+  });
+  return work(progress).finally(stop);
+}
+
+type Reading = (
+  database: CommandDatabase,
+  backup: OpenedBackup,
+  progress: RestoreProgress,
+  replace: boolean,
+) => Promise<Compared>;
+
+const verify: Reading = ({ pool, config, ending }, backup, progress) =>
+  verifyBackup(pool, BACKED_UP, backup, { secret: config.BACKUP_KEY, progress, signal: ending });
+
+const load: Reading = async ({ pool, config, ending }, backup, progress, replace) => {
+  const secret = config.BACKUP_KEY;
+  try {
+    const compared = await restoreBackup(pool, BACKED_UP, backup, {
+      secret,
+      replace,
+      progress,
+      signal: ending,
+    });
+    for (const { migrations } of BACKED_UP) await migrate(pool, migrations);
+    await analyseRestored(pool, BACKED_UP);
+    return compared;
+  } catch (error) {
+    if (error instanceof SumsDifferError) tellDifferences(error.differences);
+    if (!(error instanceof NotEmptyError)) throw error;
+    throw new Error(`${error.message}; --replace throws them away for the back-up`);
+  }
+};

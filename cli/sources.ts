@@ -1,0 +1,49 @@
+/** `trunkline sources`: how each switch does. */
+import { Command } from 'commander';
+import { withSession } from '#platform/database/pool.ts';
+import { activityOf, type SourceActivity } from '#services/calls/source_activity.ts';
+import { listSourceHours } from '#services/calls/store/source_hours.ts';
+import { duration } from './dashboard.ts';
+import { withDatabase } from './database.ts';
+import { print, printJson, table } from './print.ts';
+
+const COLUMNS = [
+  'source',
+  'last heard',
+  'from',
+  'last call',
+  'lag',
+  'rows/min',
+  'set aside today',
+  'refused today',
+];
+
+export function sourcesCommand(): Command {
+  return new Command('sources')
+    .description(
+      'how each switch does: when it was heard from last, what was set aside, how often it was refused',
+    )
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  trunkline sources')
+    .action((options: { json?: true }) =>
+      withDatabase(async ({ pool }) => {
+        const now = Date.now();
+        const rows = await withSession(pool, (session) => session.rows(listSourceHours()));
+        const sources = rows.map((row) => activityOf(row, now));
+        if (options.json) return printJson(sources);
+        if (sources.length === 0) return print('No switch was heard from in four weeks.');
+        print(table(COLUMNS, sources.map(cells)));
+      }),
+    );
+}
+
+const cells = (one: SourceActivity) => [
+  one.source,
+  one.silent_s === null ? '-' : `${duration(one.silent_s)} ago`,
+  one.last_file,
+  one.last_call_at,
+  one.lag_s === null ? '' : duration(one.lag_s),
+  Number(one.rows_per_minute.toFixed(1)),
+  one.set_aside_today,
+  one.refused_today,
+];

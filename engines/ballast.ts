@@ -1,0 +1,92 @@
+/**
+ * Room that is kept for a PostgreSQL which could not start without: a file beside its data that is deleted when its disk is
+ * full and it is down, and made again when there is room. Without it, whoever has to make room on a full disk has a
+ * database that does not even tell what is in it.
+ */
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { saysAbsent } from './processes.ts';
+
+/** Four segments of the write-ahead log: what recovery and the first checkpoint after it write. */
+export const BALLAST_BYTES = 64 * 1024 * 1024;
+/** It is made where so much is free: it must not be what fills the disk. */
+export const ROOM_FOR_BALLAST_BYTES = 4 * BALLAST_BYTES;
+/** A PostgreSQL that does not start where less is free does so for want of space, whether or not it could say so. */
+const WANT_BYTES = 16 * 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
+
+const fileIn = (folder: string) => join(folder, 'ballast');
+/** While it is written; a kill leaves it. */
+const draftIn = (folder: string) => `${fileIn(folder)}.new`;
+
+/** What can still be written on the file system of a folder, by those who are not root, in bytes. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+async function isThere(file: string): Promise<boolean> {
+  try {
+    await stat(file);
+    return true;
+  } catch (error) {
+    if (saysAbsent(error)) return false;
+    throw error;
+  }
+}
+
+/** Whether there is a ballast in a folder, whole. */
+export const hasBallast = (folder: string): Promise<boolean> => isThere(fileIn(folder));
+
+/**
+ * Makes the ballast where there is none and there is room for it.
+ * @returns whether it was made now
+ * @throws Error when it can't be written; then none of it is left
+ */
+export async function makeBallast(folder: string): Promise<boolean> {
+  const file = fileIn(folder);
+  if ((await hasBallast(folder)) || (await freeBytes(folder)) < ROOM_FOR_BALLAST_BYTES) return false;
+  const draft = draftIn(folder);
+  try {
+    // What a file system can pack or leave out takes no room.
+    const chunk = randomBytes(CHUNK_BYTES);
+    const handle = await open(draft, 'w', 0o600);
+    try {
+      for (let written = 0; written < BALLAST_BYTES; written += CHUNK_BYTES) {
+        chunk.writeUInt32LE(written, 0);
+        await handle.write(chunk);
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(draft, file);
+    return true;
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Gives the room of the ballast to a PostgreSQL that did not start.
+ * @param said what it said of why
+ * @returns whether there is room now that was not there before: whether to try again
+ */
+export async function releaseBallast(folder: string, said: string): Promise<boolean> {
+  const wantsSpace = /No space left on device|Disk quota exceeded|ENOSPC|EDQUOT/.test(said);
+  if (!wantsSpace && (await freeBytes(folder)) >= WANT_BYTES) return false;
+  return dropBallast(folder);
+}
+
+/** Deletes the ballast, and what was written of one. @returns whether there was any */
+export async function dropBallast(folder: string): Promise<boolean> {
+  let isReleased = false;
+  for (const file of [fileIn(folder), draftIn(folder)]) {
+    if (!(await isThere(file))) continue;
+    await rm(file);
+    isReleased = true;
+  }
+  return isReleased;
+}

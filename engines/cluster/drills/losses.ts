@@ -1,0 +1,276 @@
+/**
+ * The table of losses: each part of the tier, killed and frozen, with what is promised then. `trunkline drill all` goes
+ * through it, and infrastructure/README.md shows what was measured.
+ *
+ *   killed   kill -9: its connections are cut by the kernel, and new ones are refused
+ *   frozen   SIGSTOP: its connections stay, and the kernel takes new ones for it; nobody answers
+ */
+import { leaderOf } from '../patroni.ts';
+import { familyOf, freezeFamily, postmasterOf, signal } from '../processes.ts';
+import type { Tier } from '../tier.ts';
+
+export type Fault = 'killed' | 'frozen';
+export type PartKind = 'bouncer' | 'haproxy' | 'replica' | 'primary' | 'patroni' | 'postgres' | 'etcd';
+
+/** The longest time without an answer, at the database's doors and at the service alike: GET reads, POST writes. */
+export interface SilenceLimits {
+  readonly readsMs: number;
+  readonly writesMs: number;
+}
+
+/** What the monitor has to tell of a loss. */
+export interface ToldPromise {
+  /** Rules of which one tells it, by their places in the runbook. */
+  readonly by: readonly string[];
+  /** Told at least so; a critical one is told once on every channel. */
+  readonly severity: 'critical' | 'warning';
+  /** From the fault on: the rule's time, and 10 s. */
+  readonly withinMs: number;
+  /** Only an outage of writes this long has to be told; left out, the loss itself has. */
+  readonly ifWritesSilentMs?: number;
+  /** Rules that may tell of its consequences. */
+  readonly alsoBy: readonly string[];
+}
+
+export interface Taken {
+  /** The part that is lost, by its name in the tier. */
+  readonly victim: string;
+  /** Its process, which another one replaces when it is started again. */
+  readonly leader: number;
+  readonly processes: number;
+  /** Wakes what was frozen, and lets the supervisor start again what was killed. */
+  repair(): Promise<void>;
+}
+
+export interface Loss {
+  readonly name: string;
+  /** For people. */
+  readonly part: string;
+  readonly kind: PartKind;
+  readonly fault: Fault;
+  readonly limits: SilenceLimits;
+  /** Without synchronous replication, writes acknowledged this shortly before may be lost. */
+  readonly losableMs: number;
+  /** Not one request fails. */
+  readonly noneFails?: boolean;
+  /** undefined: nobody notices it, so nothing has to be told. */
+  readonly told: ToldPromise | undefined;
+  /**
+   * How long it is away: so many milliseconds; until another node is the primary; until the tier itself has started it
+   * again; until writes are answered again.
+   */
+  readonly away: number | 'failover' | 'restarted' | 'answered';
+  take(tier: Tier): Promise<Taken>;
+}
+
+const KILLED_MS = 6_000;
+/** HAProxy takes some 8 s to find a frozen part. */
+const FROZEN_MS = 14_000;
+/** The alert of a replica waits for 10 s, and HAProxy takes some 5 s to find a frozen one. */
+const REPLICA_MS = 18_000;
+/** Longer than the leader's lease of 20 s: without etcd it would have ended. */
+const WITHOUT_ETCD_MS = 24_000;
+/** A rule's notice comes so long after its time at the latest. */
+const TOLD_MS = 10_000;
+/** `forS` of PostgresDown, and the silence after which DoorSilent speaks. */
+const POSTGRES_DOWN_MS = 10_000;
+const DOOR_SILENT_MS = 4_000;
+/** Replication over loopback or a LAN is behind by far less. */
+const LOSABLE_MS = 1_000;
+
+const bouncerTold: ToldPromise = {
+  by: ['pgbouncerdown'],
+  severity: 'warning',
+  withinMs: TOLD_MS,
+  alsoBy: ['nosparebouncer', 'retriesrising', 'redispatchesrising', 'slowanswers', 'poolwait'],
+};
+const haproxyTold: ToldPromise = {
+  by: ['haproxydown'],
+  severity: 'critical',
+  withinMs: TOLD_MS,
+  // The end of a silence that was not told besides is told as something that is over.
+  alsoBy: ['haproxypagesilent', 'haproxyrestarted', 'slowanswers', 'poolwait', 'doorsilent'],
+};
+const replicaTold: ToldPromise = {
+  by: ['postgresdown'],
+  severity: 'warning',
+  withinMs: POSTGRES_DOWN_MS + TOLD_MS,
+  alsoBy: ['slowanswers', 'replicalag', 'poolwait'],
+};
+const primaryTold: ToldPromise = {
+  // The last one where the others are held back because they flap.
+  by: ['noprimary', 'doorsilent', 'breakeropen'],
+  severity: 'critical',
+  withinMs: DOOR_SILENT_MS + TOLD_MS,
+  alsoBy: [
+    ...['leaderchanged', 'postgresdown', 'replicalag', 'slowanswers', 'errorrate', 'queuewait'],
+    ...['retriesrising', 'redispatchesrising', 'poolwait'],
+  ],
+};
+
+/** Takes a part that the supervisor started. @param held whether the supervisor leaves it alone meanwhile */
+async function takePart(tier: Tier, victim: string, fault: Fault, held: boolean): Promise<Taken> {
+  const { pid } = await tier.processOf(victim);
+  if (held) await tier.hold(victim);
+  // Frozen in any case, so that none escapes.
+  const processes = freezeFamily(pid);
+  if (fault === 'killed') for (const member of processes) signal(member, 'SIGKILL');
+  return {
+    ...{ victim, leader: pid, processes: processes.length },
+    repair: async () => {
+      if (fault === 'frozen') for (const member of processes) signal(member, 'SIGCONT');
+      if (held) await tier.release(victim);
+    },
+  };
+}
+
+/** Which processes of a node are taken. */
+type OfNode = 'both' | 'patroni' | 'postgres';
+
+async function takeNode(
+  tier: Tier,
+  role: 'primary' | 'replica',
+  what: OfNode,
+  fault: Fault,
+  held: boolean,
+): Promise<Taken> {
+  const primary = await leaderOf(tier.layout.nodes);
+  const node =
+    role === 'primary' ? primary : tier.layout.nodes.find(({ name }) => primary && name !== primary.name);
+  if (!node) throw new Error(`there is no ${role} to take`);
+  const patroni = await tier.processOf(node.name);
+  const postmaster = postmasterOf(node.folder);
+  if (!postmaster) throw new Error(`no PostgreSQL runs in ${node.folder}`);
+  if (held) await tier.hold(node.name);
+  // Patroni first, so that it can't start or stop the other.
+  const processes = what === 'both' ? [...freezeFamily(patroni.pid), ...freezeFamily(postmaster.pid)] : [];
+  if (what === 'patroni') {
+    const postgres = familyOf(postmaster.pid);
+    processes.push(...familyOf(patroni.pid).filter((pid) => !postgres.includes(pid)));
+  }
+  if (what === 'postgres') processes.push(...freezeFamily(postmaster.pid));
+  for (const pid of processes) signal(pid, fault === 'killed' ? 'SIGKILL' : 'SIGSTOP');
+  return {
+    ...{ victim: node.name, leader: patroni.pid, processes: processes.length },
+    repair: async () => {
+      if (fault === 'frozen') for (const pid of processes) signal(pid, 'SIGCONT');
+      if (held) await tier.release(node.name);
+    },
+  };
+}
+
+interface Row {
+  readonly name: string;
+  readonly part: string;
+  readonly kind: PartKind;
+  readonly killed: Pick<Loss, 'limits' | 'away' | 'noneFails'>;
+  readonly frozen: Pick<Loss, 'limits' | 'away' | 'noneFails'>;
+  readonly told: ToldPromise | undefined;
+  readonly losableMs?: number;
+  readonly take: (tier: Tier, fault: Fault) => Promise<Taken>;
+}
+
+const silence = (readsS: number, writesS = readsS): SilenceLimits => {
+  return { readsMs: readsS * 1_000, writesMs: writesS * 1_000 };
+};
+const FAILOVER = silence(4, 32);
+const bouncer = {
+  kind: 'bouncer',
+  killed: { limits: silence(3), away: KILLED_MS },
+  frozen: { limits: silence(12), away: FROZEN_MS },
+  told: bouncerTold,
+} as const;
+const readBouncer = (victim: string): Row => ({
+  ...bouncer,
+  name: `read-bouncer-${victim}`,
+  part: `${victim}, a read bouncer`,
+  take: (tier, fault) => takePart(tier, victim, fault, true),
+});
+
+const ROWS: readonly Row[] = [
+  {
+    ...bouncer,
+    name: 'pgbouncer',
+    part: 'pgb2, a write bouncer',
+    take: (tier, fault) => takePart(tier, 'pgb2', fault, true),
+  },
+  {
+    name: 'primary',
+    part: 'the primary and its Patroni',
+    kind: 'primary',
+    killed: { limits: FAILOVER, away: 'failover' },
+    frozen: { limits: FAILOVER, away: 'failover' },
+    told: primaryTold,
+    losableMs: LOSABLE_MS,
+    take: (tier, fault) => takeNode(tier, 'primary', 'both', fault, true),
+  },
+  readBouncer('pgr1'),
+  {
+    name: 'haproxy',
+    part: 'haproxy2, one of two processes',
+    kind: 'haproxy',
+    killed: { limits: silence(3), away: KILLED_MS },
+    // Not held: finding it is the supervisor's work.
+    frozen: { limits: silence(12), away: 'restarted' },
+    told: haproxyTold,
+    take: (tier, fault) => takePart(tier, 'haproxy2', fault, fault === 'killed'),
+  },
+  {
+    name: 'postgres',
+    part: "the primary's PostgreSQL, behind a living Patroni",
+    kind: 'postgres',
+    killed: { limits: FAILOVER, away: 'answered' },
+    frozen: { limits: FAILOVER, away: 'failover' },
+    // Patroni may have started it again before anybody is the worse for it.
+    told: { ...primaryTold, ifWritesSilentMs: DOOR_SILENT_MS },
+    losableMs: LOSABLE_MS,
+    take: (tier, fault) => takeNode(tier, 'primary', 'postgres', fault, fault === 'frozen'),
+  },
+  {
+    name: 'replica',
+    part: 'a replica and its Patroni',
+    kind: 'replica',
+    killed: { limits: silence(2), away: REPLICA_MS },
+    frozen: { limits: silence(12), away: REPLICA_MS },
+    told: replicaTold,
+    take: (tier, fault) => takeNode(tier, 'replica', 'both', fault, true),
+  },
+  {
+    name: 'etcd',
+    part: 'etcd',
+    kind: 'etcd',
+    killed: { limits: silence(2), away: WITHOUT_ETCD_MS, noneFails: true },
+    // Not held: finding it is the supervisor's work.
+    frozen: { limits: silence(2), away: 'restarted' },
+    told: undefined,
+    take: (tier, fault) => takePart(tier, 'etcd', fault, fault === 'killed'),
+  },
+  {
+    name: 'patroni',
+    part: "the primary's Patroni alone",
+    kind: 'patroni',
+    // Not held: the supervisor starts it again, and the lease lasts for so long.
+    killed: { limits: silence(2, 32), away: 'answered' },
+    frozen: { limits: silence(2, 32), away: 'failover' },
+    told: { ...primaryTold, ifWritesSilentMs: DOOR_SILENT_MS },
+    losableMs: LOSABLE_MS,
+    take: (tier, fault) => takeNode(tier, 'primary', 'patroni', fault, fault === 'frozen'),
+  },
+  readBouncer('pgr2'),
+];
+
+/** What a fault is called in the name of its drill. */
+const WORDS = { killed: 'crash', frozen: 'freeze' } as const;
+
+/** All losses: first each part killed, then each part frozen, so that one part's alerts are not taken for flapping. */
+export const LOSSES: readonly Loss[] = (['killed', 'frozen'] as const).flatMap((fault) =>
+  ROWS.map(({ name, part, kind, told, losableMs = 0, take, ...row }): Loss => {
+    const word = name === 'etcd' && fault === 'killed' ? 'loss' : WORDS[fault];
+    return {
+      name: `${name}-${word}`,
+      ...{ part, kind, fault, told, losableMs },
+      ...row[fault],
+      take: (tier) => take(tier, fault),
+    };
+  }),
+);

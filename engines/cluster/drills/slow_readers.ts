@@ -1,0 +1,81 @@
+/** The drill with clients that ask for much and take nothing, as many as there are connections to the replicas. */
+import { poolCounts } from '../pgbouncer.ts';
+import type { Tier } from '../tier.ts';
+import type { Drill, DrillContext, DrillOutcome } from './drill.ts';
+import { startSlowClient } from './slow_client.ts';
+import { type Finding, within } from './verdict.ts';
+
+/** Both read bouncers, with 70 connections each. */
+const CLIENTS = 140;
+/** Some that are only slow. */
+const SLOW = 2;
+/** From the moment on that a client has taken its last byte, with the time to fill what lies on the way. */
+const CUT_LIMIT_MS = 10_000;
+const CUT_POLL_MS = 100;
+const READ_SILENCE_MS = 5_000;
+/** The slow ones are watched for so long. */
+const SLOW_WATCHED_MS = 20_000;
+const READERS_BACK_MS = 2_000;
+
+export const slowReaders: Drill = {
+  name: 'slow-readers',
+  purpose: `${CLIENTS} clients ask the read door for 100 MB each and take nothing of it; ${SLOW} more take 1 kB/s`,
+  promise: { mayFail: 'none', writeSilenceMs: 1_000, readSilenceMs: READ_SILENCE_MS, losableMs: 0 },
+  run: takeNothing,
+};
+
+async function takeNothing(context: DrillContext): Promise<DrillOutcome> {
+  const { tier, load, clock, say } = context;
+  const start = (count: number, takes: 'nothing' | '1 kB/s') =>
+    Promise.all(Array.from({ length: count }, () => startSlowClient(tier.readUrl, takes)));
+  const slow = await start(SLOW, '1 kB/s');
+  const slowSince = clock.monotonic();
+  let stuck: Awaited<ReturnType<typeof start>> = [];
+  try {
+    const brokenAt = context.broken(`${CLIENTS} clients are about to take nothing`);
+    stuck = await start(CLIENTS, 'nothing');
+    const most = await clientsOfReads(tier);
+    const cutMs = await untilCut(context, most - CLIENTS);
+    const left = CLIENTS - (most - (await clientsOfReads(tier)));
+    say(left > 0 ? `${left} of them hold a connection` : 'none of them holds a connection any more');
+    const routedAroundAt = clock.monotonic();
+    const isBack = await load.everyoneAnswered('read', CUT_LIMIT_MS);
+    const backMs = isBack ? clock.monotonic() - routedAroundAt : Number.POSITIVE_INFINITY;
+    if (isBack) say('every reader is answered');
+    await clock.sleep(Math.max(0, SLOW_WATCHED_MS - (clock.monotonic() - slowSince)));
+    const goOn = slow.filter(({ taken, lostAt }) => lostAt === undefined && taken > 0).length;
+    const kept: Finding = {
+      about: 'parts',
+      promise: `a client that takes 1 kB/s is not cut for as long as it was watched`,
+      measured: `${goOn} of ${SLOW} go on after ${Math.round((clock.monotonic() - slowSince) / 1_000)} s`,
+      kept: goOn === SLOW,
+    };
+    return {
+      brokenAt,
+      routedAroundAt,
+      findings: [
+        within('no client that takes nothing is left at a bouncer', cutMs, CUT_LIMIT_MS),
+        within('from then on every reader is answered again', backMs, READERS_BACK_MS),
+        kept,
+      ],
+    };
+  } finally {
+    for (const client of [...slow, ...stuck]) client.close();
+  }
+}
+
+/** What the client itself sees of it comes later: what lies in the kernel for it, it can still read. */
+async function clientsOfReads({ layout, secrets }: Tier): Promise<number> {
+  const bouncers = layout.bouncers.filter(({ upstream }) => upstream === 'replicas');
+  const counts = await Promise.all(bouncers.map((bouncer) => poolCounts(bouncer, secrets)));
+  return counts.reduce((sum, { clients }) => sum + clients, 0);
+}
+
+async function untilCut({ tier, clock }: DrillContext, atMost: number): Promise<number> {
+  const start = clock.monotonic();
+  while ((await clientsOfReads(tier)) > atMost) {
+    if (clock.monotonic() - start > 2 * CUT_LIMIT_MS) return Number.POSITIVE_INFINITY;
+    await clock.sleep(CUT_POLL_MS);
+  }
+  return clock.monotonic() - start;
+}

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { slackMessage } from '#services/monitor/channels/slack.ts';
+import type { Notice } from '#services/monitor/notice.ts';
+import { RULES, runbookAnchor } from '#services/monitor/rules.ts';
+import { LOSSES, type ToldPromise } from './losses.ts';
+import { judgeTelling, judgeWhole, mostInARow, type Told, toldBySlack } from './telling.ts';
+
+const promise: ToldPromise = {
+  by: ['noprimary', 'doorsilent'],
+  severity: 'critical',
+  withinMs: 10_000,
+  alsoBy: ['leaderchanged'],
+};
+const told = (overrides: Partial<Told> = {}): Told[] =>
+  (['slack', 'webhook'] as const).map((channel) => ({
+    ...{ channel, afterMs: 3_000, kind: 'firing', severity: 'critical', message: 'no node is the primary' },
+    ...{ rule: 'noprimary', keys: channel === 'webhook' ? ['NoPrimary{}'] : [] },
+    ...overrides,
+  }));
+const end = (): Told[] => told({ kind: 'resolved', afterMs: 30_000, message: 'there is a primary again' });
+const broken = (evidence: Partial<Parameters<typeof judgeTelling>[0]>) =>
+  judgeTelling({ promise, told: [...told(), ...end()], writesSilentMs: 20_000, rejected: [], ...evidence })
+    .filter(({ kept }) => !kept)
+    .map((finding) => finding.promise);
+
+test('a loss that is told in time on every channel, once, and ended, is as promised', () => {
+  assert.deepEqual(broken({}), []);
+});
+
+test('nothing told, told late, told as a warning alone, or by one channel alone', () => {
+  assert.equal(broken({ told: [] }).length, 2);
+  assert.equal(broken({ told: [...told({ afterMs: 10_001 }), ...end()] }).length, 2);
+  assert.equal(broken({ told: [...told({ severity: 'warning' }), ...end()] }).length, 2);
+  assert.match(broken({ told: [told()[1]!, ...end()] }).join(), /^slack tells of it[^,]*, as critical/);
+});
+
+test('a short silence of writes has to be told only where the promise says so', () => {
+  const short = { ...promise, ifWritesSilentMs: 4_000 };
+  assert.deepEqual(broken({ promise: short, told: [], writesSilentMs: 3_000 }), []);
+  assert.equal(broken({ promise: short, told: [], writesSilentMs: 4_001 }).length, 2);
+});
+
+test('a second critical notice, one that nothing explains, one without an end, one that is refused', () => {
+  assert.deepEqual(broken({ told: [...told(), ...told({ rule: 'doorsilent', keys: [] }), ...end()] }), [
+    'at most one critical notice on each channel',
+  ]);
+  const stray = told({ rule: 'memoryhigh', severity: 'warning', keys: [] });
+  assert.deepEqual(broken({ told: [...told(), ...stray, ...end()] }), [
+    'nothing is told that no fault explains',
+  ]);
+  assert.deepEqual(broken({ told: told() }), ['whatever is told has its end']);
+  assert.deepEqual(broken({ rejected: ['no_text'] }), ['every message is as its receiver wants it']);
+});
+
+test('a loss that nobody notices: nothing may be told of it', () => {
+  assert.deepEqual(broken({ promise: undefined, told: [] }), []);
+  assert.ok(broken({ promise: undefined }).length > 0);
+});
+
+test('every notice that a loss promises is one of a rule, or of a happening', () => {
+  const known = [...RULES.map(({ name }) => runbookAnchor(name)), 'leaderchanged', 'haproxyrestarted'];
+  for (const { name, told } of LOSSES)
+    for (const rule of [...(told?.by ?? []), ...(told?.alsoBy ?? [])])
+      assert.ok(known.includes(rule), `${name}: ${rule}`);
+});
+
+test("the limits of telling are the rules' times and 10 s", () => {
+  for (const { name, told } of LOSSES) {
+    if (!told) continue;
+    const rules = RULES.filter((rule) => told.by.includes(runbookAnchor(rule.name)));
+    const longest = Math.max(
+      ...rules.map((rule) => rule.forS + (rule.name === 'DoorSilent' ? rule.above! : 0)),
+    );
+    assert.equal(told.withinMs, (longest + 10) * 1_000, name);
+  }
+});
+
+test('a message to Slack is read as the monitor writes it', () => {
+  const notice: Notice = {
+    id: 'n1',
+    kind: 'firing',
+    severity: 'critical',
+    title: 'HAProxy Alert',
+    message: 'haproxy2 is DOWN',
+    details: [],
+    at: '2026-11-29T17:00:00Z',
+    keys: [],
+    runbook: 'haproxydown',
+  };
+  for (const address of [undefined, 'https://example.com/RUNBOOK.md']) {
+    const read = toldBySlack(slackMessage({ notice, mayRepeat: false }, address) as never, 5);
+    assert.deepEqual([read.kind, read.severity, read.rule], ['firing', 'critical', 'haproxydown']);
+  }
+  const resolved = slackMessage({ notice: { ...notice, kind: 'resolved' }, mayRepeat: false }, undefined);
+  assert.equal(toldBySlack(resolved as never, 5).kind, 'resolved');
+});
+
+test('too many messages for ten faults in a row, and one that comes while nothing is lost', () => {
+  const kept = (evidence: Partial<Parameters<typeof judgeWhole>[0]>) =>
+    judgeWhole({ slack: [], alerts: [], strays: [], ...evidence }).every((finding) => finding.kept);
+  const counts = (each: number, more: number) => [...Array.from({ length: 18 }, () => each), more];
+  assert.ok(kept({ slack: counts(2, 2), alerts: counts(4, 4) }));
+  assert.ok(!kept({ slack: counts(2, 3) }));
+  assert.ok(!kept({ alerts: counts(4, 5) }));
+  assert.ok(!kept({ strays: ['pgb1 is DOWN'] }));
+  assert.equal(mostInARow([5, 0, 0, 5], 3), 5);
+});

@@ -1,0 +1,163 @@
+/** What the monitor told while parts were lost, held against the losses: each has its notice, and no notice lacks a loss. */
+import type { SlackMessage, WebhookMessage } from '#engines/alert_receivers.ts';
+import type { ToldPromise } from './losses.ts';
+import { type Finding, within } from './verdict.ts';
+
+export const TOLD_CHANNELS = ['slack', 'webhook'] as const;
+
+/** One message as it came in by one channel. */
+export interface Told {
+  readonly channel: (typeof TOLD_CHANNELS)[number];
+  /** Milliseconds since the fault. */
+  readonly afterMs: number;
+  /** resolved: the end of what was told before. */
+  readonly kind: 'firing' | 'notice' | 'resolved';
+  readonly severity: string;
+  readonly message: string;
+  /** Place of its rule in the runbook. */
+  readonly rule: string;
+  /** Of the alerts that it speaks of; only the webhook has them. */
+  readonly keys: readonly string[];
+}
+
+const RESOLVED_COLOUR = '#2e7d32';
+const FOOT = /^(info|warning|critical) · .*#(\w+)/;
+
+/** @throws Error when a message of the monitor's does not look as it should */
+export function toldBySlack({ text, attachments }: SlackMessage, afterMs: number): Told {
+  const foot = JSON.stringify(attachments[0]?.blocks.at(-1)).match(/"text":"([^"]*)"/)?.[1] ?? '';
+  const [, severity, rule] = FOOT.exec(foot) ?? [];
+  if (!severity || !rule) throw new Error(`a message to Slack has no severity or runbook: ${foot}`);
+  const kind = attachments[0]!.color === RESOLVED_COLOUR ? 'resolved' : 'firing';
+  return { channel: 'slack', afterMs, kind, severity, message: text, rule, keys: [] };
+}
+
+export function toldByWebhook(
+  { kind, severity, message, keys, runbook }: WebhookMessage,
+  afterMs: number,
+): Told {
+  const known = kind === 'resolved' || kind === 'notice' ? kind : 'firing';
+  const rule = /#(\w+)$/.exec(runbook)?.[1] ?? '';
+  return { channel: 'webhook', afterMs, kind: known, severity, message, rule, keys };
+}
+
+/** That a part comes and goes often is told beside its outages; it ends when the part has been quiet for minutes. */
+const isFlapping = ({ message }: Told): boolean => / is flapping/.test(message);
+
+const ORDER = ['info', 'warning', 'critical'];
+const isAtLeast = (severity: string, least: string) => ORDER.indexOf(severity) >= ORDER.indexOf(least);
+
+export interface TellingEvidence {
+  readonly promise: ToldPromise | undefined;
+  readonly told: readonly Told[];
+  /** How long nobody who wrote at the door was answered. */
+  readonly writesSilentMs: number;
+  /** What receivers found wrong with messages. */
+  readonly rejected: readonly string[];
+}
+
+/** Judges what was told of one loss, from the fault until all was well again. */
+export function judgeTelling(evidence: TellingEvidence): Finding[] {
+  const { promise, told, rejected } = evidence;
+  const begun = told.filter((one) => one.kind !== 'resolved' && !isFlapping(one));
+  const known = [...(promise?.by ?? []), ...(promise?.alsoBy ?? [])];
+  const without = begun.filter(({ rule }) => !known.includes(rule));
+  return [
+    ...(promise ? TOLD_CHANNELS.map((channel) => firstNotice(promise, begun, channel, evidence)) : []),
+    atMostOneCritical(begun, promise?.severity === 'critical'),
+    finding(
+      'nothing is told that no fault explains',
+      without.map(({ message }) => message),
+    ),
+    finding('whatever is told has its end', unended(told)),
+    finding('every message is as its receiver wants it', rejected),
+  ];
+}
+
+const finding = (promise: string, faults: readonly string[]): Finding => ({
+  about: 'telling',
+  promise,
+  measured: faults.length === 0 ? 'so it was' : [...new Set(faults)].join('; '),
+  kept: faults.length === 0,
+});
+
+function firstNotice(
+  promise: ToldPromise,
+  begun: readonly Told[],
+  channel: Told['channel'],
+  { writesSilentMs }: TellingEvidence,
+): Finding {
+  const of = begun.filter((one) => one.channel === channel && promise.by.includes(one.rule));
+  const enough = promise.ifWritesSilentMs === undefined || writesSilentMs > promise.ifWritesSilentMs;
+  const what = `${channel} tells of it (${promise.by.join(' or ')})`;
+  if (!enough)
+    return { ...finding(`${what}, where writes are silent for ${promise.ifWritesSilentMs! / 1_000} s`, []) };
+  const first = of.find(({ severity }) => isAtLeast(severity, promise.severity));
+  const judged = within(
+    `${what}, as ${promise.severity},`,
+    first?.afterMs ?? Number.POSITIVE_INFINITY,
+    promise.withinMs,
+  );
+  return first ? judged : { ...judged, about: 'telling' };
+}
+
+function atMostOneCritical(begun: readonly Told[], isCritical: boolean): Finding {
+  const most = isCritical ? 1 : 0;
+  const surplus = TOLD_CHANNELS.flatMap((channel) => {
+    const critical = begun.filter((one) => one.channel === channel && one.severity === 'critical');
+    return critical.length > most ? critical.map(({ message }) => `${channel}: ${message}`) : [];
+  });
+  return finding(most === 1 ? 'at most one critical notice on each channel' : 'no critical notice', surplus);
+}
+
+/** Keys that were told and have no end, or none that came later. */
+function unended(told: readonly Told[]): string[] {
+  const open = new Map<string, string>();
+  for (const one of told) {
+    for (const key of one.keys) {
+      if (one.kind === 'resolved' || isFlapping(one)) open.delete(key);
+      else open.set(key, one.message);
+    }
+  }
+  return [...open.values()];
+}
+
+/** Faults of ten minutes, one a minute. */
+export const FAULTS_OF_TEN_MINUTES = 10;
+export const SLACK_IN_TEN_MINUTES = 20;
+export const ALERTS_IN_TEN_MINUTES = 40;
+
+/** What is compared over all losses, in the order in which they came. */
+export interface WholeEvidence {
+  /** How many messages came in Slack for each. */
+  readonly slack: readonly number[];
+  /** How many lines `trunkline alerts list` has for each. */
+  readonly alerts: readonly number[];
+  /** What was told while no part was lost. */
+  readonly strays: readonly string[];
+}
+
+/** Judges all losses together: nobody is flooded, and nothing is told while all is well. */
+export function judgeWhole({ slack, alerts, strays }: WholeEvidence): Finding[] {
+  const atMost = (what: string, counts: readonly number[], limit: number): Finding => {
+    const most = mostInARow(counts, FAULTS_OF_TEN_MINUTES);
+    return {
+      about: 'telling',
+      promise: `ten minutes of faults, one a minute, make at most ${limit} ${what}`,
+      measured: `${most} at most`,
+      kept: most <= limit,
+    };
+  };
+  return [
+    atMost('messages in Slack', slack, SLACK_IN_TEN_MINUTES),
+    atMost('lines in `alerts list`', alerts, ALERTS_IN_TEN_MINUTES),
+    finding('nothing is told while no part is lost', strays),
+  ];
+}
+
+/** The largest sum of so many counts in a row. */
+export const mostInARow = (counts: readonly number[], length: number): number =>
+  Math.max(
+    0,
+    ...counts.map((_, first) => counts.slice(first, first + length).reduce((sum, one) => sum + one, 0)),
+  );

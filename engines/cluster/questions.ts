@@ -1,0 +1,46 @@
+/** What each kind of part is asked, to see whether it hangs: the least that only a process which goes on can answer. */
+import { connect } from 'node:net';
+import type { Layout } from './layout.ts';
+import type { WatchedPart } from './watchdog.ts';
+
+/** PostgreSQL's SSLRequest: any server of the protocol answers it by one byte, before a log-in. */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
+
+/**
+ * Asks a part. Resolves with its first bytes, whatever they say.
+ * @throws Error when it refuses the connection or closes it without a word; the signal's reason when that is aborted
+ */
+export function ask(layout: Layout, part: WatchedPart, signal: AbortSignal): Promise<void> {
+  if (part.kind === 'haproxy') {
+    const { socket } = layout.haproxies.find(({ name }) => name === part.name)!;
+    return firstBytes({ path: socket }, 'show info\n', signal);
+  }
+  if (part.kind === 'etcd') {
+    const { host, port } = layout.etcds.find(({ name }) => name === part.name)!;
+    return firstBytes({ host, port }, `GET /health HTTP/1.0\r\nHost: ${host}\r\n\r\n`, signal);
+  }
+  const { host, port } = layout.bouncers.find(({ name }) => name === part.name)!;
+  return firstBytes({ host, port }, SSL_REQUEST, signal);
+}
+
+function firstBytes(
+  address: { readonly path: string } | { readonly host: string; readonly port: number },
+  question: string | Buffer,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((answered, failed) => {
+    const socket = connect(address);
+    const giveUp = () => socket.destroy(signal.reason as Error);
+    signal.addEventListener('abort', giveUp, { once: true });
+    socket.once('connect', () => socket.write(question));
+    socket.once('data', () => {
+      answered();
+      socket.destroy();
+    });
+    socket.once('error', failed);
+    socket.once('close', () => {
+      signal.removeEventListener('abort', giveUp);
+      failed(new Error('the connection was closed without an answer'));
+    });
+  });
+}

@@ -1,0 +1,76 @@
+/** A small file system of its own (tmpfs) for a node, on which a disk can be filled without harm to the machine's. */
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises';
+import { platform, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { freeBytes } from '#engines/ballast.ts';
+import { engineUser, run } from '#engines/processes.ts';
+import type { Layout, Node } from './layout.ts';
+
+/** Named so in /proc/mounts, by which one is found that a killed drill left. */
+const SOURCE = 'trunkline-drill';
+export const SMALL_DISK_MIB = 400;
+const PIECE_BYTES = 1024 * 1024;
+const LAST_PIECE_BYTES = 1024;
+
+/** Everything of a node lies in here. */
+const folderOf = (node: Pick<Node, 'folder'>): string => dirname(node.folder);
+const filler = (node: Pick<Node, 'folder'>): string => join(folderOf(node), 'drill-filler');
+
+/** Why no file system can be mounted here; undefined where it can. */
+export async function whyNoSmallDisk(): Promise<string | undefined> {
+  if (platform() !== 'linux' || process.getuid?.() !== 0)
+    return 'a small file system can be mounted by root on Linux alone';
+  const probe = await mkdtemp(join(tmpdir(), 'trunkline-mount-'));
+  try {
+    await mount(probe, 1);
+    await run('umount', [probe]);
+    return undefined;
+  } catch (error) {
+    return `no small file system can be mounted here: ${(error as Error).message.trim().split('\n').at(-1)}`;
+  } finally {
+    await rmdir(probe).catch(() => undefined);
+  }
+}
+
+const mount = (path: string, sizeMib: number) => {
+  const { uid = 0, gid = 0 } = engineUser() ?? {};
+  const options = `size=${sizeMib}m,mode=0700,uid=${uid},gid=${gid}`;
+  return run('mount', ['-t', 'tmpfs', '-o', options, SOURCE, path]);
+};
+
+/** Mounts one over a node's folder; what it had is out of sight until it is unmounted. The node must be down. */
+export const mountSmallDisk = async (node: Pick<Node, 'folder'>): Promise<void> =>
+  void (await mount(folderOf(node), SMALL_DISK_MIB));
+
+/** Unmounts what was mounted over a node's folder, if anything was. The node must be down. */
+export async function unmountSmallDisk(node: Pick<Node, 'folder'>): Promise<void> {
+  if (hasSmallDisk(node)) await run('umount', ['--lazy', folderOf(node)]);
+}
+
+/** The nodes that are on a small disk. */
+export const onSmallDisks = ({ nodes }: Pick<Layout, 'nodes'>): Node[] => nodes.filter(hasSmallDisk);
+
+function hasSmallDisk(node: Pick<Node, 'folder'>): boolean {
+  if (platform() !== 'linux') return false;
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  const asWritten = folderOf(node).replaceAll('\\', '\\134').replaceAll(' ', '\\040');
+  return mounts.some((line) => line.startsWith(`${SOURCE} ${asWritten} tmpfs `));
+}
+
+/** Takes all of the room on a node's disk, or all but `leaveBytes`. */
+export async function fillDisk(node: Pick<Node, 'folder'>, leaveBytes = 0): Promise<void> {
+  const pieces = leaveBytes > 0 ? [PIECE_BYTES] : [PIECE_BYTES, LAST_PIECE_BYTES];
+  for (const size of pieces) {
+    const piece = Buffer.alloc(size, 'x');
+    try {
+      while ((await freeBytes(folderOf(node))) > leaveBytes)
+        await writeFile(filler(node), piece, { flag: 'a' });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    }
+  }
+}
+
+/** Gives the room back. */
+export const emptyDisk = (node: Pick<Node, 'folder'>): Promise<void> => rm(filler(node), { force: true });

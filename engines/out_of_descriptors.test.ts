@@ -1,0 +1,94 @@
+/** What can't be read is not known; it must not be taken for what is gone. Linux: /proc, and limits by the shell. */
+import assert from 'node:assert/strict';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { platform, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { postmasterOf } from './cluster/processes.ts';
+import { listens } from './listens.ts';
+import { findPostgres, startPostgres } from './postgres.ts';
+import { keepPostgres, WATCH_INTERVAL_MS } from './postgres_keeper.ts';
+import { identify, isAlive } from './processes.ts';
+
+/** More than this takes too long to use up. */
+const MOST = 100_000;
+const skip = skipReason();
+const folder = await mkdtemp(join(tmpdir(), 'trunkline-descriptors-'));
+after(() => rm(folder, { recursive: true, force: true }));
+const options = { folder: join(folder, 'postgres'), database: 'it' };
+
+function skipReason(): string | false {
+  if (platform() !== 'linux') return 'limits are read from /proc';
+  const limit = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  return Number(limit) <= MOST ? false : `the limit of open files is above ${MOST} (ulimit -n)`;
+}
+
+/** Does `work` while this process can open nothing. */
+async function withoutDescriptors<T>(work: () => Promise<T>): Promise<T> {
+  const held: number[] = [];
+  try {
+    for (;;) held.push(openSync('/dev/null', 'r'));
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'EMFILE');
+  }
+  try {
+    return await work();
+  } finally {
+    for (const descriptor of held) closeSync(descriptor);
+  }
+}
+
+test('an embedded PostgreSQL that runs is neither told dead nor started anew, and nobody else takes it for gone', {
+  skip,
+}, async (t) => {
+  const events: string[] = [];
+  const ballast = Promise.withResolvers<void>();
+  const kept = await keepPostgres(options, systemClock, (event) => {
+    if (event.startsWith('ballast')) ballast.resolve();
+    else events.push(event);
+  });
+  t.after(kept.stop);
+  // While the ballast is written it holds a descriptor, which would be free all at once.
+  await ballast.promise;
+  const joined = await startPostgres(options);
+  const me = identify(process.pid)!;
+  await withoutDescriptors(async () => {
+    assert.ok(isAlive(me));
+    assert.equal(identify(joined.pid)?.pid, joined.pid);
+    await assert.rejects(findPostgres(options.folder, 'it'), /can't be told: EMFILE/);
+    await assert.rejects(startPostgres(options), { code: 'EMFILE' });
+    // Stopping would end a server that others may use: whether they do can't be told.
+    await assert.rejects(joined.stop(), { code: 'EMFILE' });
+    assert.throws(() => postmasterOf(join(options.folder, 'cluster')), { code: 'EMFILE' });
+    await assert.rejects(listens('127.0.0.1', 1), { code: 'EMFILE' });
+    await systemClock.sleep(3 * WATCH_INTERVAL_MS);
+  });
+  assert.deepEqual(events, []);
+  assert.equal(await findPostgres(options.folder, 'it'), kept.url);
+  await joined.stop();
+  assert.equal(await findPostgres(options.folder, 'it'), kept.url, 'the one who keeps it is still in');
+  await kept.stop();
+  assert.equal(await findPostgres(options.folder, 'it'), undefined);
+});
+
+test('a process whose start was not readable is known by its number alone', { skip }, async () => {
+  const unknown = await withoutDescriptors(async () => identify(process.pid)!);
+  assert.equal(unknown.startedAt, '');
+  assert.ok(isAlive(unknown));
+  assert.ok(!isAlive({ ...identify(process.pid)!, startedAt: '1' }));
+});
+
+test('a lock of a process that is gone is taken over at once, one that names nobody after a second', {
+  skip,
+}, async () => {
+  for (const text of ['{"pid":999999999,"startedAt":"1"}', '', 'no JSON']) {
+    await writeFile(join(options.folder, 'lock'), text);
+    const began = performance.now();
+    const running = await startPostgres(options);
+    const tookMs = performance.now() - began;
+    assert.equal(tookMs >= 1_000 || text.startsWith('{'), true, `${text}: ${tookMs} ms`);
+    await running.stop();
+  }
+});

@@ -1,0 +1,113 @@
+/** The routes of a service that need a key: who asks, what its scope may do, and how often it may ask. */
+import type { FastifyRequest } from 'fastify';
+import { clientOf } from '#platform/http/client_address.ts';
+import { createRateLimit, tellRate } from '#platform/http/rate_limit.ts';
+import type { Server } from '#platform/http/server.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { Authenticator } from './authenticator.ts';
+import type { Caller } from './caller.ts';
+import { readCredentials } from './credentials.ts';
+import { accessError } from './errors.ts';
+import { ticketOf } from './request_context.ts';
+
+/** A server whose requests come with a caller. */
+export type Api = Server;
+
+export interface ProtectedRoutesNeeds {
+  readonly clock: Clock;
+  readonly authenticator: Authenticator;
+  /** Of one key. */
+  readonly rateLimitPerMinute: number;
+  /** Told of each request that comes without a valid key, or with one that may not do what it asks. */
+  readonly onRefused?: (request: FastifyRequest) => void;
+}
+
+/** Requests without a valid key that one address may send; beyond it is told to wait. Valid keys are not held up. */
+export const FAILURES_PER_MINUTE = 60;
+
+const WINDOW_MS = 60_000;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may use the route. */
+    scopes?: readonly string[];
+    /** Whether `Authorization: Basic` is taken. */
+    basicAuth?: boolean;
+    /** It must work while the database does not: keys are looked up aside of queue and breaker. */
+    aside?: boolean;
+  }
+  interface FastifyRequest {
+    /** Set on every route of the API. */
+    caller?: Caller;
+  }
+}
+
+/**
+ * Adds routes that answer only whom they name: a route that does not say who may use it can't be added.
+ * @param addRoutes adds the routes; each must say in its config which scopes may use it
+ */
+export async function protectedRoutes(
+  server: Server,
+  needs: ProtectedRoutesNeeds,
+  addRoutes: (api: Api) => void,
+): Promise<void> {
+  await server.register(async (plugin) => {
+    const api = plugin as unknown as Api;
+    const { clock, rateLimitPerMinute } = needs;
+    const ofCaller = createRateLimit({ max: rateLimitPerMinute, windowMs: WINDOW_MS, clock });
+    const ofFailures = createRateLimit({ max: FAILURES_PER_MINUTE, windowMs: WINDOW_MS, clock });
+    api.addHook('onRoute', (route) => {
+      if (!route.config?.scopes)
+        throw new Error(`${String(route.method)} ${route.url} does not say who may use it`);
+    });
+    api.addHook('onRequest', async (request, reply) => {
+      const { scopes, basicAuth, aside } = request.routeOptions.config;
+      const credentials = readCredentials(request.headers.authorization, basicAuth ?? false);
+      const caller = aside
+        ? await needs.authenticator.identifyAside(credentials, `address:${clientOf(request)}`)
+        : await needs.authenticator.identify(
+            credentials,
+            (probably) => ticketOf(request, reply, needs.clock, probably),
+            request.method === 'POST' ? 'write' : 'read',
+          );
+      if (!caller) {
+        needs.onRefused?.(request);
+        throw refusal(request);
+      }
+      request.caller = caller;
+      request.callerName = caller.name;
+      const rate = ofCaller(caller.id);
+      tellRate(reply, rate);
+      if (!rate.allowed) {
+        throw accessError('rate_limited', {
+          message: `Too many requests with this key: it may make ${rate.max} a minute`,
+          retryAfterS: rate.endsInMs / 1_000,
+        });
+      }
+      if (!scopes!.includes(caller.scope)) {
+        needs.onRefused?.(request);
+        throw wrongScope(caller, scopes!, request);
+      }
+    });
+
+    function refusal(request: FastifyRequest): Error {
+      const { allowed, endsInMs } = ofFailures(clientOf(request));
+      if (!allowed) return accessError('too_many_failures', { retryAfterS: endsInMs / 1_000 });
+      return accessError('unauthorized', {
+        message: request.headers.authorization
+          ? 'This key is not valid: unknown, expired or revoked'
+          : 'A key is needed: Authorization: Bearer tl_…',
+      });
+    }
+
+    addRoutes(api);
+  });
+}
+
+/** 403 naming the scopes that may. */
+function wrongScope(caller: Caller, scopes: readonly string[], request: FastifyRequest): Error {
+  const may = scopes.join(', ');
+  return accessError('forbidden', {
+    message: `${request.method} ${request.routeOptions.url} needs a key of scope ${may}; this one has ${caller.scope}`,
+  });
+}

@@ -1,0 +1,79 @@
+/** What a request brings to the database: whose it is, until when an answer is wanted, and whether anybody still waits. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Ticket } from '#platform/database/database.ts';
+import { clientOf } from '#platform/http/client_address.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import {
+  parseRequestTimeout,
+  REQUEST_TIMEOUT_HEADER,
+  RequestTimeoutError,
+} from '#platform/resilience/deadline.ts';
+import { type Caller, laneOf, shareOf } from './caller.ts';
+import { accessError } from './errors.ts';
+
+/** What a request brings beside who asks. Made once a request, when it is first asked for. */
+export interface RequestContext {
+  /** When the answer is due, in milliseconds of the clock's monotonic time. */
+  readonly deadline: number;
+  /** Aborted when the client hangs up. */
+  readonly signal: AbortSignal;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    context?: RequestContext;
+  }
+}
+
+/** @throws ApiError 400 for a `Request-Timeout` that is no number of seconds */
+function contextOf(request: FastifyRequest, reply: FastifyReply, clock: Clock): RequestContext {
+  request.context ??= {
+    deadline: clock.monotonic() - reply.elapsedTime + timeoutMs(request),
+    signal: hangUpSignal(reply),
+  };
+  return request.context;
+}
+
+/**
+ * A request's ticket to the database: its tenant, its priority, until when an answer is wanted, and whether anybody still waits.
+ * @param caller undefined: not known yet; the request then counts against its address
+ * @param weight heavy: what it asks for takes long, so it waits for its turn among such
+ * @throws ApiError 400 for a `Request-Timeout` that is no number of seconds
+ */
+export function ticketOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  clock: Clock,
+  caller: Caller | undefined,
+  weight: 'light' | 'heavy' = 'light',
+): Ticket {
+  return {
+    lane: caller ? laneOf(caller) : 'customer',
+    share: caller ? shareOf(caller) : `address:${clientOf(request)}`,
+    heavy: weight === 'heavy',
+    ...contextOf(request, reply, clock),
+  };
+}
+
+function timeoutMs(request: FastifyRequest): number {
+  try {
+    return parseRequestTimeout(request.headers[REQUEST_TIMEOUT_HEADER]);
+  } catch (error) {
+    if (!(error instanceof RequestTimeoutError)) throw error;
+    throw accessError('bad_request', {
+      message: error.message,
+      fields: { fields: [REQUEST_TIMEOUT_HEADER] },
+    });
+  }
+}
+
+/** Aborted when the connection closes before the answer is through, at once where it has closed already. */
+function hangUpSignal({ raw }: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  const onClose = () => {
+    if (!raw.writableFinished) controller.abort(new Error('the client has hung up'));
+  };
+  if (raw.closed) onClose();
+  else raw.once('close', onClose);
+  return controller.signal;
+}

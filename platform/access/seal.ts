@@ -1,0 +1,75 @@
+/**
+ * Text that a client keeps for a service: nobody but the service's own processes can read it, change it or make it up.
+ *
+ *   base64url(12 bytes of chance, ciphertext, 16 bytes of mark)      AES-256-GCM, its key made of the secret and the purpose
+ *
+ * Up to this release such text was marked and not hidden: base64url(text) "." base64url(first 16 bytes of HMAC-SHA256). For one
+ * release it opens still, so that processes of the version before may run beside this one.
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
+
+/** At least as many as an HMAC-SHA256 gives. */
+export const SECRET_BYTES = 32;
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const MARK_BYTES = 16;
+const LONGEST_SEALED = 2_000;
+
+export interface Seal {
+  seal(text: string): string;
+  /** Undefined: not made here, or changed since. */
+  open(sealed: string): string | undefined;
+}
+
+/** @param purpose what is sealed; one purpose's text does not open as another's */
+export function createSeal(secret: Buffer, purpose: string): Seal {
+  const key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', purpose, KEY_BYTES)));
+  const openFormer = formerSeal(secret, purpose);
+  return {
+    seal: (text) => {
+      const nonce = randomBytes(NONCE_BYTES);
+      const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: MARK_BYTES });
+      const hidden = [cipher.update(text, 'utf8'), cipher.final()];
+      return Buffer.concat([nonce, ...hidden, cipher.getAuthTag()]).toString('base64url');
+    },
+    open: (sealed) => {
+      if (sealed.length > LONGEST_SEALED) return undefined;
+      if (sealed.includes('.')) return openFormer(sealed);
+      const bytes = Buffer.from(sealed, 'base64url');
+      // Base64 has several spellings of the same bytes: only the one that was given out is taken.
+      if (bytes.length < NONCE_BYTES + MARK_BYTES || bytes.toString('base64url') !== sealed) return undefined;
+      const nonce = bytes.subarray(0, NONCE_BYTES);
+      const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: MARK_BYTES });
+      decipher.setAuthTag(bytes.subarray(-MARK_BYTES));
+      const text = decipher.update(bytes.subarray(NONCE_BYTES, -MARK_BYTES));
+      try {
+        return Buffer.concat([text, decipher.final()]).toString();
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}
+
+/** Opens what the version before has sealed. */
+function formerSeal(secret: Buffer, purpose: string): Seal['open'] {
+  const key = createSecretKey(secret);
+  const mark = (body: string) =>
+    createHmac('sha256', key).update(`${purpose} ${body}`).digest().subarray(0, MARK_BYTES);
+  return (sealed) => {
+    const [body, given, ...rest] = sealed.split('.');
+    if (body === undefined || given === undefined || rest.length > 0) return undefined;
+    const got = Buffer.from(given, 'base64url');
+    const isOurs =
+      got.length === MARK_BYTES && timingSafeEqual(got, mark(body)) && got.toString('base64url') === given;
+    return isOurs ? Buffer.from(body, 'base64url').toString() : undefined;
+  };
+}

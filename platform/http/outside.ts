@@ -1,0 +1,121 @@
+/**
+ * Asks a program that is not this one, which may answer anything: a body that never ends, or that comes a byte a minute,
+ * or that is a thousand times as long unpacked. All that this program asks by HTTP it asks this way.
+ */
+
+/** Of answers of which only a few words are wanted. */
+export const FEW_BYTES = 4 * 1024;
+/** How long an answer whose status is all that counts may go on. */
+const REST_LIMIT_MS = 1_000;
+
+export interface Asking {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Must come to an end: it limits the time of all of it. */
+  readonly signal: AbortSignal;
+  /** Of the body, unpacked. */
+  readonly limitBytes: number;
+  /**
+   * What is longer. `refuse`: an error, since half of it is of no use. `cut`: the status is what counts; what comes within a
+   * second is kept up to the limit, and that it can't be unpacked is no matter.
+   */
+  readonly longer: 'refuse' | 'cut';
+}
+
+export interface OutsideAnswer {
+  /** 2xx. A redirect is not followed, and is not ok. */
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/** @throws the network's error, the signal's reason, or that the answer is too long */
+export async function askOutside(url: string | URL, asking: Asking): Promise<OutsideAnswer> {
+  const { method = 'GET', headers = {}, body, signal, limitBytes, longer } = asking;
+  const answer = await fetch(url, {
+    method,
+    headers: { 'accept-encoding': 'identity', ...headers },
+    ...(body !== undefined && { body }),
+    signal,
+    redirect: 'manual',
+  });
+  const text = await (longer === 'refuse' ? whole(answer, limitBytes) : beginning(answer, limitBytes));
+  return { ok: answer.ok, status: answer.status, headers: answer.headers, text };
+}
+
+type Reader = ReadableStreamDefaultReader<Uint8Array>;
+
+/** Reads until the end or the limit; what is left then is cancelled, and its connection closed. */
+async function read(reader: Reader, limitBytes: number, chunks: Uint8Array[]): Promise<'ended' | 'longer'> {
+  for (let left = limitBytes; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return 'ended';
+    chunks.push(value.subarray(0, left));
+    left -= value.length;
+    if (left < 0) {
+      await reader.cancel();
+      return 'longer';
+    }
+  }
+}
+
+async function whole({ body, url }: Response, limitBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  if (body && (await read(body.getReader(), limitBytes, chunks)) === 'longer')
+    throw new Error(`the answer of ${new URL(url).origin} is longer than ${limitBytes} bytes`);
+  return Buffer.concat(chunks).toString();
+}
+
+async function beginning({ body }: Response, limitBytes: number): Promise<string> {
+  if (!body) return '';
+  const chunks: Uint8Array[] = [];
+  const reader = body.getReader();
+  const enough = setTimeout(() => void reader.cancel().catch(() => undefined), REST_LIMIT_MS);
+  try {
+    await read(reader, limitBytes, chunks);
+  } catch {
+    // The status has come; the rest was only to be quoted.
+  } finally {
+    clearTimeout(enough);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** An answer of another status than 2xx where a stream was asked for. */
+export class StatusError extends Error {
+  override name = 'StatusError';
+  readonly status: number;
+  /** The beginning of its body. */
+  readonly text: string;
+  constructor(status: number, text: string) {
+    super(`answered ${status}`);
+    this.status = status;
+    this.text = text;
+  }
+}
+
+/**
+ * The data of server-sent events, one after the other, until the other side ends them.
+ * @throws StatusError, the network's error, the signal's reason, or that an event is longer than limitBytes
+ */
+export async function* eventsOutside(
+  url: string,
+  { headers = {}, signal, limitBytes }: Pick<Asking, 'headers' | 'signal' | 'limitBytes'>,
+): AsyncGenerator<string> {
+  const answer = await fetch(url, {
+    headers: { 'accept-encoding': 'identity', accept: 'text/event-stream', ...headers },
+    signal,
+    redirect: 'manual',
+  });
+  if (!answer.ok) throw new StatusError(answer.status, await beginning(answer, FEW_BYTES));
+  let text = '';
+  for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const events = text.split('\n\n');
+    text = events.pop()!;
+    for (const event of events) yield event.replace(/^data: /, '');
+    if (text.length > limitBytes) throw new Error(`an event of ${url} is longer than ${limitBytes} bytes`);
+  }
+}

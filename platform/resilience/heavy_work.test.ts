@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { printedSeed } from '../../tests/seed.ts';
+import { createHeavyWork, HEAVY_QUEUE_LIMIT, standardHeavySlots } from './heavy_work.ts';
+import { RefusedError } from './refused.ts';
+import type { Ticket } from './ticket.ts';
+
+function setUp(slots: number, isBlocked?: () => boolean) {
+  const clock = createFakeClock();
+  const heavy = createHeavyWork({ slots, clock, ...(isBlocked && { isBlocked }) });
+  const ticketOf = (share: string, timeoutMs = 30_000, signal = new AbortController().signal): Ticket => ({
+    lane: 'customer',
+    share,
+    deadline: clock.monotonic() + timeoutMs,
+    signal,
+  });
+  /** Pieces that end when they are told to; in the order in which they began. */
+  const begun: { share: string; end(): void }[] = [];
+  const start = (share: string, ticket = ticketOf(share)) =>
+    heavy.run(
+      ticket,
+      () =>
+        new Promise<string>((resolve) => {
+          const piece = {
+            share,
+            end: () => {
+              begun.splice(begun.indexOf(piece), 1);
+              resolve(share);
+            },
+          };
+          begun.push(piece);
+        }),
+    );
+  return { clock, heavy, start, ticketOf, begun };
+}
+
+const refusal = (work: Promise<unknown>) =>
+  work.then(
+    () => 'served',
+    (error) => {
+      assert.ok(error instanceof RefusedError);
+      return error.refusal;
+    },
+  );
+
+test('half of the connections at most are for heavy work, a processor is left, and one caller is not in the way of all', () => {
+  const slots = [
+    [1, 64],
+    [2, 64],
+    [10, 1],
+    [10, 2],
+    [10, 4],
+    [10, 64],
+    [100, 8],
+  ].map(([connections, processors]) => standardHeavySlots(connections!, processors!));
+  assert.deepEqual(slots, [1, 1, 2, 2, 3, 5, 7]);
+});
+
+test('however many pieces come, only so many are at work, never all of them of one caller, and each gets its turn', async (t) => {
+  const seed = printedSeed(t);
+  const shares = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 60 });
+  await fc.assert(
+    fc.asyncProperty(
+      shares,
+      fc.integer({ min: 1, max: 4 }),
+      fc.infiniteStream(fc.nat(3)),
+      async (names, slots, ends) => {
+        const { clock, heavy, start, begun } = setUp(slots);
+        const all = names.map((name) => start(name));
+        for (let left = names.length; left > 0; left--) {
+          await clock.settle();
+          assert.ok(begun.length <= slots);
+          for (const share of ['a', 'b', 'c']) {
+            const own = begun.filter((piece) => piece.share === share).length;
+            assert.ok(own <= Math.max(1, slots - 1), `${own} of ${share} at once`);
+          }
+          assert.equal(heavy.running, begun.length);
+          assert.equal(heavy.waiting, left - begun.length);
+          begun[ends.next().value! % begun.length]!.end();
+        }
+        assert.deepEqual(await Promise.all(all), names);
+        assert.deepEqual([heavy.running, heavy.waiting], [0, 0]);
+      },
+    ),
+    { seed, numRuns: 50 },
+  );
+});
+
+test('callers take turns: fifty pieces of one are not in front of the first of another', async () => {
+  const { clock, start, begun } = setUp(2);
+  for (let n = 0; n < 50; n++) void start('many');
+  void start('one');
+  await clock.settle();
+  assert.deepEqual(begun.map(({ share }) => share).sort(), ['many', 'one']);
+});
+
+test('who waits too long, hangs up, or finds too many waiting is refused, and gives its place back', async () => {
+  const { clock, heavy, start, ticketOf, begun } = setUp(1);
+  const first = start('a');
+  await clock.settle();
+  const gone = new AbortController();
+  const waiting = [start('a', ticketOf('a', 1_000)), start('b', ticketOf('b', 1_000))].map(refusal);
+  const hangsUp = refusal(start('c', ticketOf('c', 30_000, gone.signal)));
+  gone.abort();
+  assert.equal(await hangsUp, 'client_gone');
+  await clock.advance(1_000);
+  assert.deepEqual(await Promise.all(waiting), ['deadline', 'deadline']);
+  assert.equal(heavy.waiting, 0);
+  const many = Array.from({ length: HEAVY_QUEUE_LIMIT }, (_, n) => refusal(start(`share ${n}`)));
+  await clock.settle();
+  assert.equal(await refusal(start('too many')), 'queue_overload');
+  begun[0]!.end();
+  await first;
+  await clock.settle();
+  assert.equal(begun.length, 1);
+  const closed = heavy.close();
+  assert.equal(await refusal(start('late')), 'shutting_down');
+  begun[0]!.end();
+  await closed;
+  const ended = await Promise.all(many);
+  assert.equal(ended.filter((how) => how === 'served').length, 1);
+  assert.equal(ended.filter((how) => how === 'shutting_down').length, HEAVY_QUEUE_LIMIT - 1);
+});
+
+test('who waits too long while the database takes nothing is told so', async () => {
+  let blocked = true;
+  const { clock, start, ticketOf } = setUp(1, () => blocked);
+  void start('a');
+  await clock.settle();
+  const waiting = refusal(start('b', ticketOf('b', 500)));
+  await clock.advance(500);
+  assert.equal(await waiting, 'breaker_open');
+  blocked = false;
+  const later = refusal(start('b', ticketOf('b', 500)));
+  await clock.advance(500);
+  assert.equal(await later, 'deadline');
+});
+
+test('what fails gives its place back', async () => {
+  const { heavy, ticketOf } = setUp(1);
+  const failing = heavy.run(ticketOf('a'), async () => {
+    throw new Error('no');
+  });
+  await assert.rejects(failing, /no/);
+  assert.equal(await heavy.run(ticketOf('a'), async () => 'yes'), 'yes');
+});

@@ -1,0 +1,112 @@
+/**
+ * A service as plain data: what the program has to know of it. `system.ts` lists the definitions; migrations, back-ups,
+ * `doctor`, `up`, `serve`, the tests' template and what the monitor watches are derived from that list.
+ *
+ * A definition is light: a large service imports what runs it when it starts.
+ */
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import type { SettingNeed, SettingsTable, ValuesOf } from '#platform/config/settings.ts';
+import type { BackedUpService, Sums } from '#platform/database/backup/take.ts';
+import type { Migrations } from '#platform/database/migrate.ts';
+import type { Pool } from '#platform/database/pool.ts';
+import type {
+  DatabaseSettings,
+  DatabaseTools,
+  ListenSettings,
+  ServiceTools,
+  StartedPlainService,
+  StartedService,
+} from './tools.ts';
+
+interface About<Name extends string, Own extends SettingsTable> {
+  /** As in `trunkline serve NAME`; also the name of its schema. */
+  readonly name: Name;
+  /** What it is for, as a help text says it. */
+  readonly purpose: string;
+  /** What its OpenAPI document says of it. */
+  readonly description: string;
+  /** Where it listens unless `NAME_PORT` is set. A service that has none does not run by itself. */
+  readonly port?: number;
+  /** Its own settings: `greeting` is `NAME_GREETING` in the environment. */
+  readonly settings?: Own;
+  /** Settings of it that are of no use without others. */
+  readonly settingNeeds?: readonly SettingNeed[];
+  /** Headers of its answers that pages may read. */
+  readonly exposedHeaders?: readonly string[];
+  /** Commands of the program that belong to it, by name. */
+  readonly commands?: Readonly<Record<string, (tools: CommandTools) => Promise<Command>>>;
+}
+
+/** What a command of a service works with: the terminal and the choice of a database are the program's business. */
+export interface CommandTools {
+  /** Runs `work` on the program's database, which is brought up to date before. */
+  withDatabase<T>(work: (database: { readonly pool: Pool }) => Promise<T>): Promise<T>;
+  /** Lines of the answer. Whatever controls a terminal is shown, not obeyed. */
+  print(text: string): void;
+  printJson(value: unknown): void;
+  /** Lines beside the answer. */
+  note(text: string): void;
+}
+
+/**
+ * A service that owns tables.
+ * `Given` is what `system.ts` gives it beside what every service is given.
+ */
+export interface DatabaseServiceDefinition<Name extends string, Own extends SettingsTable, Given>
+  extends About<Name, Own> {
+  readonly migrations: Migrations;
+  /** Sums over its tables that must be the same after a restore. */
+  readonly sums?: readonly Sums[];
+  /**
+   * Makes what the service consists of, once its database answers. Left out: nothing of it runs by itself.
+   */
+  start?(tools: DatabaseTools<DatabaseSettings & ValuesOf<Own>> & Given): Promise<StartedService>;
+}
+
+/** A service without tables. */
+export interface PlainServiceDefinition<Name extends string, Own extends SettingsTable, Given>
+  extends About<Name, Own> {
+  readonly migrations?: undefined;
+  readonly sums?: undefined;
+  start(tools: ServiceTools<ListenSettings & ValuesOf<Own>> & Given): Promise<StartedPlainService>;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a list holds services with different settings; each is checked where it is defined
+export type AnyDatabaseService = DatabaseServiceDefinition<string, any, any>;
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export type AnyPlainService = PlainServiceDefinition<string, any, any>;
+export type AnyService = AnyDatabaseService | AnyPlainService;
+
+/** Gives a definition back, with its type checked. */
+export function defineService<
+  const Name extends string,
+  const Own extends SettingsTable = Record<never, never>,
+  Given = unknown,
+>(definition: DatabaseServiceDefinition<Name, Own, Given>): DatabaseServiceDefinition<Name, Own, Given>;
+export function defineService<
+  const Name extends string,
+  const Own extends SettingsTable = Record<never, never>,
+  Given = unknown,
+>(definition: PlainServiceDefinition<Name, Own, Given>): PlainServiceDefinition<Name, Own, Given>;
+export function defineService(definition: AnyService): AnyService {
+  return definition;
+}
+
+/** The migrations in the folder `migrations` beside a service's file. @param url the file's: import.meta.url */
+export const migrationsBeside = (url: string, schema: string): Migrations => ({
+  schema,
+  folder: fileURLToPath(new URL('./migrations', url)),
+});
+
+/** The schemas of services, in the order in which they are brought up to date. */
+export const schemasOf = (services: readonly AnyService[]): Migrations[] =>
+  services.flatMap(({ migrations }) => migrations ?? []);
+
+/** What of services is in a back-up: all their tables. */
+export const backedUpOf = (services: readonly AnyService[]): BackedUpService[] =>
+  services.flatMap(({ migrations, sums }) => (migrations ? { migrations, sums: sums ?? [] } : []));
+
+/** The services that run, each at an address of its own. */
+export const runningOf = (services: readonly AnyService[]): AnyService[] =>
+  services.filter(({ start }) => start !== undefined);

@@ -1,0 +1,106 @@
+/** What a service is given, and what it gives in turn, while it is started (service.ts). */
+import type { FastifyRequest } from 'fastify';
+import type { FindKey } from '#platform/access/authenticator.ts';
+import type { Api } from '#platform/access/protected_routes.ts';
+import type { RecentWrites } from '#platform/access/read_your_writes.ts';
+import type { RightsOfClaims } from '#platform/access/token_verifier.ts';
+import type { Network } from '#platform/config/network.ts';
+import type { ServiceDatabase } from '#platform/database/service_database.ts';
+import type { Server } from '#platform/http/server.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { Job } from '#platform/lifecycle/job.ts';
+import type { Lifetime } from '#platform/lifecycle/lifetime.ts';
+import type { QueueOrder } from '#platform/resilience/request_queue.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+import type { Registry } from '#platform/telemetry/metrics.ts';
+import type { Health } from './health.ts';
+import type { MoreToShow } from './monitoring.ts';
+
+/** What every service is set to that listens. */
+export interface ListenSettings {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** Origins of pages that may call the API; none when empty. */
+  readonly corsOrigins: readonly string[];
+  /** Proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly Network[];
+}
+
+/** What every service is set to that stands on a database. */
+export interface DatabaseSettings extends ListenSettings {
+  /** Connections to each PostgreSQL; as many requests run at once. */
+  readonly poolSize: number;
+  /** Of these, so many that take long; 0: as many as leave room for the others on this machine. */
+  readonly heavySlots: number;
+  readonly queueOrder: QueueOrder;
+  readonly queryTimeoutMs: number;
+  /** No connection to PostgreSQL is kept for longer; renewed between two requests. */
+  readonly connectionLifetimeMs: number;
+  /** A replica further behind is left out while another is not. */
+  readonly maxReplicaLagS: number;
+  /** Requests of one key. */
+  readonly rateLimitPerMinute: number;
+  /** Keys of an identity provider whose tokens are taken; with it goes who issues them, and for whom. */
+  readonly jwksUrl: string | undefined;
+  readonly jwtIssuer: string | undefined;
+  readonly jwtAudience: string | undefined;
+  /** How long running requests may take to end at a stop. */
+  readonly shutdownGraceMs: number;
+}
+
+/** What the program gives every service. */
+export interface ServiceParts<Settings> {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  /** From 0 up to, not including, 1; Math.random in production. */
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+/** What it gives a service with tables, beside that. */
+export interface DatabaseParts {
+  readonly databaseUrl: string;
+  /** Read replicas; all reads go to them where there are any. */
+  readonly replicaUrls: readonly string[];
+  /** Finds keys on that database. */
+  readonly findKey: FindKey;
+  /** What the claims of a token allow. */
+  readonly rightsOf: RightsOfClaims;
+}
+
+/** What a service has to work with while it runs. */
+export interface ServiceTools<Settings> extends ServiceParts<Settings> {
+  readonly registry: Registry;
+  readonly lifetime: Lifetime;
+}
+
+export interface DatabaseTools<Settings> extends ServiceTools<Settings> {
+  readonly database: ServiceDatabase;
+  readonly databaseUrl: string;
+  /** What all processes of the service share, for seals. */
+  readonly secret: Buffer;
+  readonly recentWrites: RecentWrites;
+}
+
+/** What a service of its own does, once its parts are there. */
+export interface StartedService {
+  /** Adds the routes that need a key; each says in its config which scopes may use it. */
+  readonly routes?: (api: Api) => void;
+  /** What the service does by itself, again and again. */
+  readonly jobs?: readonly Job[];
+  /** Work under way, which ends when the service stops. */
+  readonly background?: readonly Promise<unknown>[];
+  /** Told of each request that comes without a valid key, or with one that may not do what it asks. */
+  readonly onRefused?: (request: FastifyRequest) => void;
+  /** What `/monitoring` shows beside the database. */
+  readonly monitoring?: MoreToShow;
+}
+
+/** What a service without a database does. Who may ask is its own business, and so is its health. */
+export interface StartedPlainService {
+  readonly health: Health;
+  readonly addRoutes: (server: Server) => Promise<void>;
+  /** Begins once the service listens; ends when it stops. */
+  readonly run?: (stopping: AbortSignal) => Promise<void>;
+}

@@ -1,0 +1,345 @@
+/**
+ * Erases an account: its calls with their versions, its usage and keys, rows of it that were set aside, and what imports, sources and
+ * other texts call it by. In steps that are small, and of which each can be done again: one that was cut off at any moment goes on when the
+ * same command is given again.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
+import type { Session } from '#platform/database/session.ts';
+import { isNone } from '../absent.ts';
+import { tidyCode } from '../account_codes.ts';
+import { accountWithCode } from '../accounts.ts';
+import { readRejected } from '../intake/retry.ts';
+import { findAccount } from '../store/account_edits.ts';
+import type { AccountRow } from '../store/account_rows.ts';
+import { noteAudit } from '../store/audit.ts';
+import {
+  accountsBelow,
+  beginErasure,
+  callsOfAccount,
+  codesHolding,
+  countRowsOf,
+  deleteAccount,
+  deleteFollowed,
+  deleteJsonRowsOf,
+  deleteRowsOf,
+  deleteRowsOfCalls,
+  deleteSources,
+  type ErasureRow,
+  findErasure,
+  finishErasure,
+  heldSources,
+  hideAccount,
+  hideOption,
+  listFollowed,
+  listTextTables,
+  noteErasure,
+  ownSources,
+  sharedSources,
+  type TextTable,
+} from '../store/erasures.ts';
+import { lockZones } from '../store/partitions.ts';
+import { deleteRejected, listRejected, type Rejected } from '../store/rejected.ts';
+import type { EraseOptions } from './erase_number.ts';
+import { ERASED_HEARD_MS, forgetHeard } from './erased.ts';
+import { findPseudonyms, makePseudonyms } from './pseudonyms.ts';
+import { isTelling, scrubCodes } from './scrub_codes.ts';
+import { countedAs, type TableCounts, type WalkOptions, walkTables } from './walk.ts';
+
+const ROWS_A_STEP = 5_000;
+const PAGE_ROWS = 500;
+/** Tables that go by other means, or stay. */
+const NOT_BY_ACCOUNT = new Set(['accounts', 'audit', 'former_codes']);
+/** Tables of calls' versions, in which an account stands within JSON. */
+const JSON_CALLS: readonly [table: string, column: string][] = [
+  ['cdr_history', 'call'],
+  ['provisional_rows', 'before'],
+  ['tellings', 'call'],
+];
+
+export interface ErasedAccount {
+  readonly iAccount: number;
+  readonly pseudonym: string;
+  /** Rows that were deleted, or changed where only its name stood in them; by table. */
+  readonly counts: TableCounts;
+  /** Codes that are too short to be looked for in texts. */
+  readonly shortCodes: readonly string[];
+  /** Sources that are called by its code and bring other accounts' calls: their names stay. */
+  readonly sharedSources: readonly string[];
+}
+
+/** @throws Error when there is no such account, when others stand below it, or when a source called by its code is being followed */
+export async function eraseAccount(pool: Pool, code: string, options: EraseOptions): Promise<ErasedAccount> {
+  const found = await withSession(pool, (session) => findErased(session, code));
+  await withSession(pool, (session) => refuseWhatStandsInTheWay(session, found));
+  const work = { pool, ...found, ...options };
+  if (!options.apply) return reportOf(work, await countAll(work));
+  const { pseudonym, place } = await register(work, code);
+  forgetHeard(pool);
+  await sleep(options.heardMs ?? ERASED_HEARD_MS + 1_000, undefined, { signal: options.signal });
+  const erasing = { ...work, pseudonym };
+  await withTransaction(pool, (session) => hide(session, erasing));
+  await dropSetAside(erasing);
+  await withTransaction(pool, (session) => forgetSources(session, erasing));
+  for (const table of await tablesOfAccounts(work)) await deleteAll(erasing, table);
+  await walkTables(pool, await walkOf(erasing, place));
+  return reportOf(erasing, await finish(erasing));
+}
+
+interface Found {
+  readonly account: AccountRow;
+  /** What it is and was called by; as it was typed where it is being erased already. */
+  readonly codes: readonly string[];
+}
+
+type Work = Found & EraseOptions & { readonly pool: Pool };
+type Erasing = Work & { readonly pseudonym: string };
+
+/** The account; one whose erasure was cut off has its pseudonym for a code. */
+async function findErased(session: Session, code: string): Promise<Found> {
+  const pseudonyms = await findPseudonyms(session);
+  const pseudonym = pseudonyms?.ofCode(tidyCode(code));
+  const hidden = pseudonym === undefined ? undefined : await session.row(findAccount(pseudonym));
+  if (hidden) return { account: hidden, codes: [tidyCode(code), ...hidden.former_codes] };
+  const erasure = pseudonym === undefined ? undefined : await session.row(findErasure('code', pseudonym));
+  if (erasure?.finished_at && !(await session.row(findAccount(code))))
+    throw new Error(`the account "${code}" was erased on ${erasure.finished_at.slice(0, 10)}`);
+  const account = await accountWithCode(session, code);
+  return { account, codes: [account.code, ...account.former_codes] };
+}
+
+async function refuseWhatStandsInTheWay(session: Session, { account, codes }: Found): Promise<void> {
+  const below = await session.rows(accountsBelow(account.i_account));
+  if (below.length > 0) {
+    const named = below.map(({ code }) => `"${code}"`).join(', ');
+    throw new Error(
+      `accounts stand below it: ${named}; erase them first, or take them out (accounts set --no-parent)`,
+    );
+  }
+  const [held] = await session.rows(heldSources(codes.filter(isTelling)));
+  if (held)
+    throw new Error(`${held.path} is being followed, and is called by its code: stop following it first`);
+}
+
+async function register({ pool, codes, account, by }: Work, code: string): Promise<ErasureRow> {
+  return withTransaction(pool, async (session) => {
+    const pseudonyms = await makePseudonyms(session);
+    for (const one of codes) await session.run(beginErasure('code', pseudonyms.ofCode(tidyCode(one))));
+    // What is typed is its code, or else the one that it had when this began.
+    const main = codes.includes(tidyCode(code)) ? tidyCode(code) : tidyCode(codes[0]!);
+    await session.run(
+      noteAudit(by, { action: 'accounts.erase.begin', subject: `account ${account.i_account}` }),
+    );
+    return (await session.row(beginErasure('code', pseudonyms.ofCode(main))))!;
+  });
+}
+
+/** From now on it is called by its pseudonym, and its keys are refused. */
+async function hide(session: Session, { account, codes, pseudonym }: Erasing): Promise<void> {
+  await session.run(hideAccount(account.i_account, pseudonym));
+  await session.run(hideOption(codes, pseudonym));
+}
+
+/** Rows that were set aside and are of the account: read as such, or in conflict with one of its calls, or perhaps. */
+async function dropSetAside(work: Erasing): Promise<void> {
+  await eachSetAside(work, async (rows) => {
+    const ids = rows.map(({ i_rejected }) => i_rejected);
+    await withTransaction(work.pool, async (session) => {
+      await session.run(deleteRejected(ids));
+      await session.run(noteErasure('code', work.pseudonym, { rejected_cdrs: ids.length }, null));
+    });
+  });
+}
+
+async function eachSetAside(
+  { pool, account, codes, signal }: Work,
+  found: (rows: readonly Rejected[]) => Promise<void>,
+): Promise<void> {
+  const scrub = scrubCodes(codes.filter(isTelling), await othersOf(pool, codes), '');
+  const isOurs = (code: string) => codes.includes(tidyCode(code)) || codes.includes(code);
+  for (let after = 0; ; ) {
+    signal?.throwIfAborted();
+    const page = await withSession(pool, (session) =>
+      session.rows(listRejected({ alsoTaken: true }, after, PAGE_ROWS)),
+    );
+    if (page.length === 0) return;
+    after = page.at(-1)!.i_rejected;
+    const conflicts = page.flatMap(({ conflict }) => conflict?.i_cdr ?? []);
+    const own = callsOfAccount(account.i_account, conflicts);
+    const ofOurs = new Set(
+      (await withSession(pool, (session) => session.rows(own))).map(({ i_cdr }) => i_cdr),
+    );
+    const ours = page.filter((row) => {
+      if (row.conflict) return ofOurs.has(row.conflict.i_cdr);
+      const { parsed } = readRejected(row);
+      if (parsed.kind === 'record') {
+        const { accountCode } = parsed.record;
+        return isNone(accountCode) ? isOurs(String(row.options.account ?? '')) : isOurs(accountCode);
+      }
+      const text = row.bytes.toString();
+      return scrub(text) !== text;
+    });
+    if (ours.length > 0) await found(ours);
+  }
+}
+
+/** Sources that brought its calls alone are forgotten, and so are those that are followed under its code. */
+async function forgetSources(session: Session, work: Erasing): Promise<void> {
+  const own = await session.rows(ownSources(work.account.i_account));
+  const gone = await session.run(deleteSources(own.map(({ source }) => source)));
+  const scrub = scrubCodes(work.codes.filter(isTelling), [], '');
+  const followed = (await session.rows(listFollowed())).filter(({ path }) => scrub(path) !== path);
+  const iSources = followed.map(({ i_source }) => i_source);
+  for (const statement of deleteFollowed(iSources)) await session.run(statement);
+  await session.run(
+    noteErasure('code', work.pseudonym, { watermarks: gone, followed_sources: followed.length }, null),
+  );
+}
+
+interface AccountTable extends TextTable {
+  /** Tables that know its rows by i_cdr, and have no account of their own. */
+  readonly ofCalls: readonly string[];
+}
+
+async function tablesOfAccounts({ pool, schemas }: Work): Promise<AccountTable[]> {
+  const tables = await withSession(pool, (session) => session.rows(listTextTables(schemas)));
+  const has = ({ columns }: TextTable, name: string) => columns.some((column) => column.name === name);
+  const ofCalls = tables.filter(
+    (table) => table.schema === 'calls' && has(table, 'i_cdr') && !has(table, 'i_account'),
+  );
+  return tables
+    .filter((table) => has(table, 'i_account') && !NOT_BY_ACCOUNT.has(table.name))
+    .map((table) => ({ ...table, ofCalls: ofCalls.map(({ name }) => name) }));
+}
+
+async function deleteAll(work: Erasing, table: AccountTable): Promise<void> {
+  const { pool, account, pseudonym, signal, onProgress } = work;
+  const parent = countedAs(table);
+  for (let done = 0, count = 1; count > 0; done += count) {
+    count = await withTransaction(
+      pool,
+      async (session) => {
+        const gone = await session.rows(
+          deleteRowsOf([table.schema, table.name], account.i_account, ROWS_A_STEP),
+        );
+        const counts: TableCounts = { [parent]: gone.length };
+        const iCdrs = gone.flatMap(({ i_cdr }) => i_cdr ?? []);
+        if (iCdrs.length > 0) {
+          for (const other of table.ofCalls)
+            counts[other] = await session.run(deleteRowsOfCalls(['calls', other], iCdrs));
+        }
+        await session.run(noteErasure('code', pseudonym, withoutNoughts(counts), null));
+        return gone.length;
+      },
+      { signal },
+    );
+    onProgress({ table: parent, pages: done + count, ofPages: 0 });
+  }
+}
+
+/** Versions of calls that are another account's by now. */
+async function deleteVersions(session: Session, { account }: Work): Promise<TableCounts> {
+  const counts: TableCounts = {};
+  for (const [table, column] of JSON_CALLS)
+    counts[table] = await session.run(deleteJsonRowsOf(['calls', table], column, account.i_account));
+  return withoutNoughts(counts);
+}
+
+const withoutNoughts = (counts: TableCounts): TableCounts =>
+  Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+
+async function walkOf(
+  work: Work & { readonly pseudonym?: string },
+  place: WalkOptions['place'] = null,
+): Promise<WalkOptions> {
+  const { pool, account, codes, apply, signal, onProgress, pseudonym = '' } = work;
+  const telling = codes.filter(isTelling);
+  const others = await othersOf(pool, codes);
+  const shared = new Set(await withSession(pool, (session) => namesOf(session, work)));
+  const scrub = scrubCodes(telling, others, pseudonym);
+  return {
+    kind: 'code',
+    schemas: work.schemas,
+    pseudonym,
+    near: sql`EXISTS (SELECT FROM unnest(${telling}::text[]) AS code WHERE strpos(held.text, code) > 0)`,
+    scrub: () => (text) => (shared.has(text) ? text : scrub(text)),
+    place,
+    apply,
+    signal,
+    onProgress,
+    leaves: (_, iAccount) => iAccount === account.i_account,
+  };
+}
+
+const othersOf = async (pool: Pool, codes: readonly string[]): Promise<string[]> =>
+  (await withSession(pool, (session) => session.rows(codesHolding(codes)))).map(({ code }) => code);
+
+/** Sources that are called by its code and bring calls of others. */
+async function namesOf(session: Session, { account, codes }: Work): Promise<string[]> {
+  const scrub = scrubCodes(codes.filter(isTelling), [], '');
+  const shared = await session.rows(sharedSources(account.i_account));
+  return shared.map(({ source }) => source).filter((source) => scrub(source) !== source);
+}
+
+/** Whoever stores calls meanwhile is waited for; what he has stored of it goes, too. */
+async function finish(work: Erasing): Promise<TableCounts> {
+  const { pool, account, codes, pseudonym, by } = work;
+  const tables = await tablesOfAccounts(work);
+  return withTransaction(pool, async (session) => {
+    await session.run(lockZones('exclusive'));
+    for (const table of tables) {
+      const rest = await session.rows(
+        deleteRowsOf([table.schema, table.name], account.i_account, ROWS_A_STEP),
+      );
+      const iCdrs = rest.flatMap(({ i_cdr }) => i_cdr ?? []);
+      for (const other of iCdrs.length > 0 ? table.ofCalls : [])
+        await session.run(deleteRowsOfCalls(['calls', other], iCdrs));
+    }
+    await session.run(noteErasure('code', pseudonym, await deleteVersions(session, work), null));
+    await session.run(deleteAccount(account.i_account));
+    const pseudonyms = (await findPseudonyms(session))!;
+    for (const code of codes) await session.run(finishErasure('code', pseudonyms.ofCode(tidyCode(code))));
+    const { counts } = (await session.row(finishErasure('code', pseudonym)))!;
+    const subject = `account ${account.i_account}`;
+    await session.run(noteAudit(by, { action: 'accounts.erase', subject, before: counts }));
+    return counts;
+  });
+}
+
+/** What a dry run tells. */
+async function countAll(work: Work): Promise<TableCounts> {
+  const counts: TableCounts = {};
+  const add = (name: string, count: number) => {
+    if (count > 0) counts[name] = (counts[name] ?? 0) + count;
+  };
+  const setAside = new Set<unknown>();
+  await eachSetAside(work, async (rows) => {
+    for (const { i_rejected } of rows) setAside.add(i_rejected);
+  });
+  add('rejected_cdrs', setAside.size);
+  for (const table of await tablesOfAccounts(work)) {
+    const statement = countRowsOf([table.schema, table.name], work.account.i_account);
+    add(countedAs(table), (await withSession(work.pool, (session) => session.row(statement)))!.count);
+  }
+  const walk = await walkOf(work);
+  const leaves: WalkOptions['leaves'] = (row, iAccount) =>
+    setAside.has(row.i_rejected) || walk.leaves!(row, iAccount);
+  for (const [name, count] of Object.entries(await walkTables(work.pool, { ...walk, leaves })))
+    add(name, count);
+  add('accounts', 1);
+  return counts;
+}
+
+async function reportOf(
+  work: Work & { readonly pseudonym?: string },
+  counts: TableCounts,
+): Promise<ErasedAccount> {
+  return {
+    iAccount: work.account.i_account,
+    pseudonym: work.pseudonym ?? '',
+    counts,
+    shortCodes: work.codes.filter((code) => !isTelling(code)),
+    sharedSources: await withSession(work.pool, (session) => namesOf(session, work)),
+  };
+}

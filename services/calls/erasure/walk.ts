@@ -1,0 +1,209 @@
+/**
+ * Goes through all texts of all tables, some pages at a time, each in a transaction of its own: by PostgreSQL's catalogue, so that a
+ * table or a column that somebody adds is gone through as well. How far it is stands in the database, written with each step.
+ */
+import type { RawBuilder } from 'kysely';
+import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
+import type { Session } from '#platform/database/session.ts';
+import { contentOfKept } from '../intake/set_aside.ts';
+import {
+  changeContent,
+  type ErasureKind,
+  type FoundRow,
+  findRows,
+  fingerprintOf,
+  listCountries,
+  listTextTables,
+  noteErasure,
+  type Place,
+  type TextTable,
+  updateRow,
+} from '../store/erasures.ts';
+import { accountsByNumber } from '../store/told_calls.ts';
+import { scrubBytes, scrubJson } from './scrub_bytes.ts';
+import type { Scrub } from './scrub_numbers.ts';
+
+/** A step reads so many pages of 8 KiB. */
+const PAGES_A_STEP = 512;
+const TEXTS = new Set(['text', 'character varying', 'text[]', 'jsonb', 'json']);
+/** Bytes that are rows of a source; all others are hashes and keys. */
+const BYTES = new Set(['rejected_cdrs.bytes']);
+/** What stays by design (docs/RUNBOOK.md), or holds nothing of anybody. */
+const LEFT = new Set([
+  'audit',
+  'former_codes',
+  'erasures',
+  'secrets',
+  'heartbeat',
+  'migrations',
+  'migrations_lock',
+]);
+
+export interface WalkOptions {
+  readonly kind: ErasureKind;
+  /** Of all services on the server. */
+  readonly schemas: readonly string[];
+  readonly pseudonym: string;
+  /** A condition on `held.text`, true of all rows in which something goes; and cheap. */
+  readonly near: RawBuilder<unknown>;
+  /** @param countries of the row's account, or all where it is nobody's */
+  scrub(countries: readonly (string | null)[]): Scrub;
+  /** Where it was cut off. */
+  readonly place: Place | null;
+  /** false: rows are counted only */
+  readonly apply: boolean;
+  /** Rows that go by other means. */
+  readonly leaves?: (row: FoundRow, iAccount: number | undefined) => boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress: (progress: WalkProgress) => void;
+}
+
+export interface WalkProgress {
+  readonly table: string;
+  readonly pages: number;
+  readonly ofPages: number;
+}
+
+/** Rows by table; partitions count as their parent. */
+export type TableCounts = Record<string, number>;
+
+/** Goes through all tables once. @returns rows that were changed, or would be */
+export async function walkTables(pool: Pool, options: WalkOptions): Promise<TableCounts> {
+  const { tables, countries } = await withSession(pool, async (session) => ({
+    tables: (await session.rows(listTextTables(options.schemas))).filter(({ name }) => !LEFT.has(name)),
+    countries: (await session.rows(listCountries())).map(({ country }) => country),
+  }));
+  const ofPages = tables.reduce((sum, { pages }) => sum + pages, 0);
+  const counts: TableCounts = {};
+  let pages = 0;
+  for (const table of tables) {
+    const { place } = options;
+    const first = place?.table === nameOf(table) ? place.page : 0;
+    const isDone = place !== null && nameOf(table) < place.table;
+    for (let from = isDone ? table.pages : first; from < table.pages; from += PAGES_A_STEP) {
+      options.signal?.throwIfAborted();
+      const step = { table, from, to: from + PAGES_A_STEP, countries };
+      const changed = options.apply
+        ? await withTransaction(pool, (session) => changeRows(session, step, options), {
+            signal: options.signal,
+          })
+        : await withSession(pool, (session) => changeRows(session, step, options), {
+            signal: options.signal,
+          });
+      const name = countedAs(table);
+      if (changed > 0) counts[name] = (counts[name] ?? 0) + changed;
+      options.onProgress({ table: name, pages: pages + Math.min(table.pages, step.to), ofPages });
+    }
+    pages += table.pages;
+  }
+  return counts;
+}
+
+const nameOf = ({ schema, name }: TextTable): string => `${schema}.${name}`;
+
+/** Under which name rows of a table are counted; those of other services with their schema. */
+export const countedAs = ({ schema, name, parent }: TextTable): string =>
+  schema === 'calls' ? (parent ?? name) : `${schema}.${parent ?? name}`;
+
+interface Step {
+  readonly table: TextTable;
+  readonly from: number;
+  readonly to: number;
+  readonly countries: readonly (string | null)[];
+}
+
+async function changeRows(session: Session, step: Step, options: WalkOptions): Promise<number> {
+  const { table, from, to } = step;
+  const parent = table.parent ?? table.name;
+  const columns = table.columns.filter(({ name, type }) => TEXTS.has(type) || BYTES.has(`${parent}.${name}`));
+  if (columns.length === 0) return 0;
+  const at = [table.schema, table.name] as const;
+  const found = await session.rows(findRows(at, [from, to], columns, options.near, options.apply));
+  const countryOf = await countriesOf(session, found);
+  let changed = 0;
+  for (const row of found) {
+    const iAccount = accountOf(row);
+    if (options.leaves?.(row, iAccount)) continue;
+    const country = iAccount === undefined ? undefined : countryOf.get(iAccount);
+    const scrub = options.scrub(country === undefined ? step.countries : [country]);
+    const values = changedValues(row, columns, scrub);
+    if (values.length === 0) continue;
+    changed++;
+    if (!options.apply) continue;
+    await session.run(updateRow(at, row.ctid, values));
+    if (countedAs(table) === 'rejected_cdrs') await renameContent(session, row, values);
+  }
+  if (options.apply)
+    await session.run(
+      noteErasure(options.kind, options.pseudonym, changed > 0 ? { [countedAs(table)]: changed } : {}, {
+        table: nameOf(table),
+        page: to,
+      }),
+    );
+  return changed;
+}
+
+interface ChangedValue {
+  readonly name: string;
+  readonly type: string;
+  readonly value: unknown;
+}
+
+function changedValues(row: FoundRow, columns: TextTable['columns'], scrub: Scrub): ChangedValue[] {
+  const changed = new Map<string, ChangedValue>();
+  for (const { name, type } of columns) {
+    const before = row[name];
+    if (before === null || before === undefined) continue;
+    const value = scrubValue(before, type, scrub);
+    if (value !== before) changed.set(name, { name, type, value });
+  }
+  // A number as written is kept where it differs only.
+  for (const name of ['cli', 'cld']) {
+    const written = changed.get(`${name}_in`);
+    const settled = changed.get(name)?.value ?? row[name];
+    if (written && written.value === settled) changed.set(written.name, { ...written, value: null });
+  }
+  return [...changed.values()];
+}
+
+/** @returns the same value where nothing goes */
+function scrubValue(value: unknown, type: string, scrub: Scrub): unknown {
+  if (type === 'bytea') return scrubBytes(value as Buffer, scrub);
+  if (type === 'text[]') {
+    const clean = (value as (string | null)[]).map((text) => text && scrub(text));
+    return clean.some((text, index) => text !== (value as unknown[])[index]) ? clean : value;
+  }
+  if (type !== 'json' && type !== 'jsonb') return scrub(value as string);
+  const clean = JSON.stringify(scrubJson(value, scrub));
+  return clean === JSON.stringify(value) ? value : clean;
+}
+
+/** Whose a row is: of versions of calls it stands within them. */
+function accountOf(row: FoundRow): number | undefined {
+  const of = (value: unknown) => (value as { i_account?: number } | null | undefined)?.i_account;
+  return of(row) ?? of(row.call) ?? of(row.before) ?? undefined;
+}
+
+async function countriesOf(
+  session: Session,
+  rows: readonly FoundRow[],
+): Promise<ReadonlyMap<number, string | null>> {
+  const iAccounts = [...new Set(rows.flatMap((row) => accountOf(row) ?? []))];
+  if (iAccounts.length === 0) return new Map();
+  const accounts = await session.rows(accountsByNumber(iAccounts));
+  return new Map(accounts.map(({ i_account, country }) => [i_account, country]));
+}
+
+async function renameContent(
+  session: Session,
+  row: FoundRow,
+  values: readonly ChangedValue[],
+): Promise<void> {
+  // What was discarded has no bytes any more to be known by.
+  if (row.discarded_at !== null) return;
+  const iRejected = row.i_rejected as number;
+  const now = { ...row, ...Object.fromEntries(values.map(({ name, value }) => [name, value])) };
+  const fingerprint = (await session.row(fingerprintOf(iRejected)))?.fingerprint ?? null;
+  const content = contentOfKept({ ...(now as unknown as Parameters<typeof contentOfKept>[0]), fingerprint });
+  await session.run(changeContent(iRejected, content));
+}

@@ -1,0 +1,150 @@
+/**
+ * How each followed source goes, for people and for Prometheus: what this process follows as it knows it, so also while the
+ * database is away, and what others follow as they told the database.
+ */
+
+import { type Pool, withSession } from '#platform/database/pool.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { exportBy, Gauge, type Registry } from '#platform/telemetry/metrics.ts';
+import { listSources, type SourceRow } from '../store/followed.ts';
+import type { SourceStatus } from './follow.ts';
+import { holderWords, machineOf } from './machine.ts';
+import { silenceOf } from './silence.ts';
+
+/** How often the database is asked. */
+const REFRESH_MS = 5_000;
+/** A source that its reader has left is shown for so long. */
+const LEFT_SHOWN_MS = 86_400_000;
+
+export const SOURCE_STATES = ['following', 'waiting', 'failing', 'left'] as const;
+
+export interface SourceReport {
+  readonly path: string;
+  /** waiting: there is nothing at the path yet, or no room on PostgreSQL's disk; failing: it can't be read, or nobody reads it; left: its reader has ended. */
+  readonly state: (typeof SOURCE_STATES)[number];
+  /** Why; '' where all is well. */
+  readonly detail: string;
+  /** Who reads it; null: nobody. */
+  readonly reader: string | null;
+  /** Bytes that are written and not stored. */
+  readonly bytes_behind: number;
+  /** Rows that were stored, or set aside, since it was followed first. */
+  readonly rows: number;
+  /** RFC 3339: when the last row was written; null before the first. */
+  readonly last_row_at: string | null;
+  /** Since then, in seconds; 0 while there is more to be read. */
+  readonly silent_s: number | null;
+  /** From how many seconds on that is an alert; null in its first week. */
+  readonly silence_limit_s: number | null;
+}
+
+export interface SourceReports {
+  readonly reports: readonly SourceReport[];
+}
+
+export interface SourceReportNeeds {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  /** What this process follows. */
+  readonly own: () => readonly SourceStatus[];
+}
+
+/** Keeps the reports up to date until the signal. Never fails: what can't be asked stays as it was. */
+export function reportSources(
+  needs: SourceReportNeeds,
+  stopping: AbortSignal,
+): SourceReports & { done: Promise<void> } {
+  const { pool, clock, own } = needs;
+  let rows: readonly SourceRow[] = [];
+  const machines = new Map<string, string>();
+
+  async function refresh(): Promise<void> {
+    for (const { path } of own()) if (!machines.has(path)) machines.set(path, await machineOf(path));
+    rows = await withSession(pool, (session) => session.rows(listSources(clock.now())), {
+      signal: stopping,
+    });
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.aborted) {
+      await refresh().catch(() => undefined);
+      await clock.sleep(REFRESH_MS, stopping).catch(() => undefined);
+    }
+  }
+
+  return {
+    done: run(),
+    get reports() {
+      const now = clock.now();
+      const mine = new Map(own().map((status) => [`${machines.get(status.path)} ${status.path}`, status]));
+      const told = rows
+        .filter((row) => row.holder !== null || now - Date.parse(row.told_at) < LEFT_SHOWN_MS)
+        .map((row) => {
+          const status = mine.get(`${row.machine} ${row.path}`);
+          mine.delete(`${row.machine} ${row.path}`);
+          return reportOf(row, status?.isReader ? status : undefined, now);
+        });
+      return [...told, ...[...mine.values()].map(reportOfNew)];
+    },
+  };
+}
+
+function reportOf(row: SourceRow, own: SourceStatus | undefined, now: number): SourceReport {
+  const { path, rows, holder, last_row_at: lastRowAt, longest_gap_s: longestGapS } = row;
+  const isRead = own !== undefined || row.is_held;
+  const bytesBehind = own?.bytesBehind ?? row.bytes_behind;
+  const time = (stamp: string | null) => (stamp === null ? null : Date.parse(stamp));
+  const heard = { firstRowAt: time(row.first_row_at), lastRowAt: time(lastRowAt), longestGapS };
+  const { silentS, limitS } = silenceOf(heard, now);
+  const died =
+    holder === null ? '' : `${holderWords(holder)} has ended without leaving it, and nobody else reads it`;
+  return {
+    path,
+    state: isRead ? (own?.state ?? row.state) : holder === null ? 'left' : 'failing',
+    detail: isRead ? (own?.detail ?? row.detail) : died,
+    reader: isRead && holder !== null ? holderWords(holder) : null,
+    bytes_behind: bytesBehind,
+    rows,
+    last_row_at: lastRowAt,
+    silent_s: silentS !== null && bytesBehind > 0 ? 0 : silentS,
+    silence_limit_s: isRead || holder !== null ? limitS : null,
+  };
+}
+
+/** One that the database does not know yet. */
+const reportOfNew = ({ path, state, detail, bytesBehind }: SourceStatus): SourceReport => ({
+  ...{ path, state, detail, reader: null, bytes_behind: bytesBehind, rows: 0 },
+  ...{ last_row_at: null, silent_s: null, silence_limit_s: null },
+});
+
+/** What Prometheus sees of them. */
+export function exportSources(registry: Registry, sources: SourceReports): void {
+  const gauge = exportBy<SourceReport>(registry, {
+    label: 'source',
+    nameOf: ({ path }) => path,
+    rowsNow: () => sources.reports,
+  });
+  gauge(
+    'followed_source_bytes_behind',
+    'Bytes of a followed source that are not stored',
+    (r) => r.bytes_behind,
+  );
+  gauge('followed_source_rows', 'Rows of a followed source that were stored or set aside', (r) => r.rows);
+  gauge('followed_source_silence_seconds', 'Since the last row was written', (r) => r.silent_s);
+  gauge(
+    'followed_source_silence_limit_seconds',
+    'From how long a silence on it is an alert; not there in the first week',
+    (r) => r.silence_limit_s,
+  );
+  new Gauge({
+    name: 'followed_source_state',
+    help: '1 for the state that a followed source is in',
+    labelNames: ['source', 'state'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { path, state } of sources.reports)
+        for (const one of SOURCE_STATES) this.set({ source: path, state: one }, Number(one === state));
+    },
+  });
+}

@@ -1,0 +1,59 @@
+/** A source of documents, a call each, as a SourceReader. */
+import type { Parsed, RawRow, Rejection } from '../cdr.ts';
+import type { DocumentReader, DocumentSink } from './json_documents.ts';
+import type { SourceReader, Taken } from './source_reader.ts';
+
+/** What makes a record of a document's bytes. @throws Error whose message is the reason to set it aside */
+export interface DocumentFormat {
+  document(bytes: Buffer): Parsed;
+  /** As a switch writes what it could not post. */
+  encoded(bytes: Buffer): Parsed;
+}
+
+export function createDocumentSource(
+  open: (sink: DocumentSink) => DocumentReader,
+  format: DocumentFormat,
+): SourceReader {
+  let taken: Taken[] = [];
+  const setAside = (row: RawRow, rejection: Rejection): void => {
+    // What is set aside is kept for long: not at the price of the chunk that it stood in.
+    const kept = { ...row, bytes: Buffer.from(row.bytes) };
+    taken.push({ row: kept, parsed: { kind: 'rejected', rejection } });
+  };
+  const take = (row: RawRow, read: (bytes: Buffer) => Parsed): void => {
+    let parsed: Parsed;
+    try {
+      parsed = read(row.bytes);
+    } catch (error) {
+      setAside(row, { code: 'unreadable_row', reason: (error as Error).message });
+      return;
+    }
+    if (parsed.kind === 'rejected') setAside(row, parsed.rejection);
+    // A document that makes a call is whole, also one in a line without its end: what could follow would unmake it.
+    else if (parsed.kind === 'record') taken.push({ row: { ...row, ended: true }, parsed });
+  };
+  const documents = open({
+    document: (row) => take(row, format.document),
+    encoded: (row) => take(row, format.encoded),
+    fault: setAside,
+  });
+  const give = (): Taken[] => {
+    const given = taken;
+    taken = [];
+    return given;
+  };
+  return {
+    columns: null,
+    get offset() {
+      return documents.offset;
+    },
+    push(chunk) {
+      documents.push(chunk);
+      return give();
+    },
+    end(whole = false) {
+      documents.end(whole);
+      return give();
+    },
+  };
+}

@@ -1,0 +1,76 @@
+/** What an import has done, in figures. */
+import type { RowOutcome } from './intake.ts';
+
+export interface ImportCounts {
+  read: number;
+  stored: number;
+  completed: number;
+  duplicates: number;
+  conflicts: number;
+  setAside: number;
+  /** Of the conflicts and those set aside: rows that no import had set aside before. */
+  newAside: number;
+  /** Stored calls of months that retention removes next. */
+  olderThanRetention: number;
+  /** How many were set aside for what. */
+  readonly reasons: Map<string, number>;
+  /** Account codes that were named and differ from others in case alone, in groups; told when the source has ended. */
+  readonly alikeCodes: string[][];
+}
+
+export const newCounts = (): ImportCounts => ({
+  read: 0,
+  stored: 0,
+  completed: 0,
+  duplicates: 0,
+  conflicts: 0,
+  setAside: 0,
+  newAside: 0,
+  olderThanRetention: 0,
+  reasons: new Map(),
+  alikeCodes: [],
+});
+
+/** @param firstKept an i_cdr: calls of lower ones are older than retention keeps */
+export function countOutcomes(
+  counts: ImportCounts,
+  outcomes: readonly RowOutcome[],
+  firstKept: number,
+): void {
+  counts.read += outcomes.length;
+  for (const outcome of outcomes) {
+    if ((outcome.kind === 'conflict' || outcome.kind === 'set_aside') && !outcome.isKnown) counts.newAside++;
+    if (outcome.kind === 'stored') {
+      counts.stored++;
+      if (outcome.iCdr < firstKept) counts.olderThanRetention++;
+    } else if (outcome.kind === 'completed') counts.completed++;
+    else if (outcome.kind === 'duplicate') counts.duplicates++;
+    else if (outcome.kind === 'conflict') counts.conflicts++;
+    else {
+      counts.setAside++;
+      counts.reasons.set(outcome.rejection.code, (counts.reasons.get(outcome.rejection.code) ?? 0) + 1);
+    }
+  }
+}
+
+/**
+ * Adds what another import of the same run has counted.
+ * @param before what of it is in the total already
+ */
+export function addCounts(total: ImportCounts, counts: ImportCounts, before = newCounts()): void {
+  total.read += counts.read - before.read;
+  total.stored += counts.stored - before.stored;
+  total.completed += counts.completed - before.completed;
+  total.duplicates += counts.duplicates - before.duplicates;
+  total.conflicts += counts.conflicts - before.conflicts;
+  total.setAside += counts.setAside - before.setAside;
+  total.newAside += counts.newAside - before.newAside;
+  total.olderThanRetention += counts.olderThanRetention - before.olderThanRetention;
+  for (const group of counts.alikeCodes) {
+    if (!total.alikeCodes.some((known) => known.join() === group.join())) total.alikeCodes.push(group);
+  }
+  for (const [reason, count] of counts.reasons) {
+    const more = count - (before.reasons.get(reason) ?? 0);
+    total.reasons.set(reason, (total.reasons.get(reason) ?? 0) + more);
+  }
+}

@@ -1,0 +1,222 @@
+/** Looks up which of a batch's call ids are known, in a statement or three for all of them. */
+import type { Session } from '#platform/database/session.ts';
+import { addMonths, type Month, monthOf, startOfMonth } from '../partitions.ts';
+import {
+  type CallsTable,
+  findCalls,
+  type LookUp,
+  monthsWithIds,
+  type Reach,
+  type Span,
+} from '../store/told_calls.ts';
+import type { Batch } from './batch.ts';
+import { type CallNumber, callIdOf, sourceKeyOf } from './call_columns.ts';
+import { monthOfICdr } from './copy_text.ts';
+import type { Origin } from './intake.ts';
+import { ZONE_SPREAD_MS } from './same_call.ts';
+import { TOLD } from './told.ts';
+
+/** A call that a row may tell again. */
+export interface Candidate {
+  readonly iCdr: number;
+  /** 0: none that is known. */
+  readonly iImport: number;
+  readonly sourceKey: string;
+  /** Milliseconds since 1970. */
+  readonly start: number;
+  readonly told: number | null;
+}
+
+/** A call, and the import that stored it. */
+export type StoredCall = Pick<Candidate, 'iCdr' | 'iImport'>;
+
+/** Where calls are looked for. */
+export interface Tables {
+  readonly tables: readonly CallsTable[];
+  /** Calls of calls.cdrs that stand in a table before it as what they have become. */
+  readonly superseded: ReadonlySet<number>;
+}
+
+export const STORED: Tables = { tables: ['calls.cdrs'], superseded: new Set() };
+
+export interface LookedUp {
+  /** Groups of one row that was told word for word, in the same reading: which call. */
+  readonly known: ReadonlyMap<number, StoredCall>;
+  /** Of the others, by group: calls that they may tell. */
+  readonly candidates: ReadonlyMap<number, readonly Candidate[]>;
+}
+
+/** Of an id that more rows of a batch bear the tables may hold very many. */
+const CROWD = 50;
+/** So few are looked up in all months within reach at once, each of them limited: that costs no more than to ask where. */
+const FEW = 200;
+/** In a month an entry of the index is looked at in an eighth of the time that an id is looked up in. */
+const ENTRIES_AN_ID = 2;
+/** Rows of one id whose starts are further apart are looked up each by itself. */
+const ONE_LOOK_UP_MS = 3_600_000;
+
+export async function lookUp(
+  session: Session,
+  origin: Origin,
+  batch: Batch,
+  groups: readonly CallNumber[][],
+  tables: Tables,
+): Promise<LookedUp> {
+  const { key, startTime, told, otherIds } = batch.columns;
+  const known = new Map<number, StoredCall>();
+  const candidates = new Map<number, Candidate[]>();
+  const sources = [origin.source, ...origin.namesBefore];
+  const lookUpsOf = (places: Iterable<number>): { lookUps: LookUp[]; groupOf: number[] } => {
+    const lookUps: LookUp[] = [];
+    const groupOf: number[] = [];
+    for (const place of places) {
+      const group = groups[place]!;
+      let start = Number.NaN;
+      for (const call of group) {
+        const isSure = group.length === 1 && !origin.rules.replace && !(told[call]! & TOLD.name);
+        const sourceKey = isSure ? sourceKeyOf(key[call]!) : '';
+        const isNear = Math.abs(startTime[call]! - start) <= ONE_LOOK_UP_MS;
+        if (!isNear) start = startTime[call]!;
+        for (const callId of isNear ? otherIds[call]! : [callIdOf(key[call]!), ...otherIds[call]!]) {
+          lookUps.push({ callId, sourceKey, told: told[call]!, start: startTime[call]! });
+          groupOf.push(place);
+        }
+      }
+    }
+    return { lookUps, groupOf };
+  };
+  const find = async (places: Iterable<number>, reach: Reach): Promise<void> => {
+    const { lookUps, groupOf } = lookUpsOf(places);
+    if (lookUps.length === 0) return;
+    for (const table of tables.tables) {
+      const found = await session.row(findCalls(lookUps, sources, reach, table));
+      const add = (group: number, candidate: Candidate): void => {
+        if (table === 'calls.cdrs' && tables.superseded.has(candidate.iCdr)) return;
+        const list = candidates.get(group) ?? [];
+        candidates.set(group, list);
+        if (!list.some((other) => other.iCdr === candidate.iCdr)) list.push(candidate);
+      };
+      for (const [place, iCdr, iImport] of numbersOf(found!.known)) {
+        const group = groupOf[place! - 1]!;
+        const call = groups[group]![0]!;
+        const stored = { iCdr: iCdr!, iImport: iImport! };
+        // A call that an earlier batch of a dry run has changed counts as that.
+        if (readAlike(origin, stored)) known.set(group, stored);
+        else
+          add(group, {
+            ...{ ...stored, sourceKey: sourceKeyOf(key[call]!), start: startTime[call]!, told: told[call]! },
+          });
+      }
+      for (const candidate of (found!.perhaps ?? '').split(',')) {
+        if (candidate === '') continue;
+        const [place, iCdr, iImport, sourceKey, start, itsTold] = candidate.split(' ');
+        add(groupOf[Number(place) - 1]!, {
+          iCdr: Number(iCdr),
+          iImport: Number(iImport),
+          sourceKey: sourceKey!,
+          start: Number(start),
+          told: itsTold === undefined ? null : Number(itsTold),
+        });
+      }
+    }
+  };
+  const usual = { nearMs: ZONE_SPREAD_MS };
+  if (groups.length <= FEW) await find(groups.keys(), { ...usual, limited: true });
+  else if (batch.sharedIds.size === 0) await find(groups.keys(), usual);
+  else {
+    const isCrowded = (place: number) => groups[place]!.length > CROWD;
+    await find(
+      [...groups.keys()].filter((place) => !isCrowded(place)),
+      usual,
+    );
+    await find([...groups.keys()].filter(isCrowded), { ...usual, limited: true });
+  }
+  if (origin.rules.idsReused) return { known, candidates };
+  const unfound = [...groups.keys()].filter((place) => !known.has(place) && !candidates.has(place));
+  if (unfound.length === 0) return { known, candidates };
+  const within = await farMonths(session, origin, lookUpsOf(unfound).lookUps, sources);
+  if (within !== null) await find(unfound, { nearMs: origin.farMs, within });
+  return { known, candidates };
+}
+
+const numbersOf = (text: string | null): number[][] =>
+  text === null ? [] : text.split(',').map((entry) => entry.split(' ').map(Number));
+
+/** Whether the import that stored a call reads rows as this one does: what both say word for word is one and the same call. */
+export const readAlike = (origin: Origin, { iImport }: StoredCall): boolean =>
+  iImport === origin.iImport || origin.alike.has(iImport);
+
+/** Those of the calls whose key is known: what is left of recognising where a call id names no call. */
+export async function knownByKey(
+  session: Session,
+  origin: Origin,
+  { columns }: Batch,
+  calls: readonly CallNumber[],
+  { tables }: Tables,
+): Promise<Set<CallNumber>> {
+  const { key, keyBefore, startTime } = columns;
+  const known = new Set<CallNumber>();
+  const asked: CallNumber[] = [];
+  const lookUps: LookUp[] = [];
+  for (const call of calls) {
+    for (const sourceKey of [sourceKeyOf(key[call]!), keyBefore[call]!]) {
+      if (sourceKey === '') continue;
+      asked.push(call);
+      lookUps.push({ callId: callIdOf(key[call]!), sourceKey, told: 0, start: startTime[call]! });
+    }
+  }
+  if (lookUps.length === 0) return known;
+  const sources = [origin.source, ...origin.namesBefore];
+  for (const table of tables) {
+    const reach = { nearMs: ZONE_SPREAD_MS, byKey: true } as const;
+    const found = await session.row(findCalls(lookUps, sources, reach, table));
+    for (const place of `${found!.known ?? ''},${found!.perhaps ?? ''}`.split(',')) {
+      if (place !== '') known.add(asked[Number.parseInt(place, 10) - 1]!);
+    }
+  }
+  return known;
+}
+
+/** The stretch of months in which calls with these ids may be, however far from the rows; null: there is none. */
+async function farMonths(
+  session: Session,
+  { farMs }: Origin,
+  lookUps: readonly LookUp[],
+  sources: readonly string[],
+): Promise<Span | null> {
+  let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  let [firstId, lastId] = [lookUps[0]!.callId, lookUps[0]!.callId];
+  for (const { start, callId } of lookUps) {
+    first = Math.min(first, start);
+    last = Math.max(last, start);
+    if (callId < firstId) firstId = callId;
+    if (callId > lastId) lastId = callId;
+  }
+  const months = monthsBetween(Math.max(0, first - farMs), last + farMs);
+  if (lookUps.length <= FEW) return { from: months[0]!.from, to: months.at(-1)!.to };
+  const most = ENTRIES_AN_ID * lookUps.length;
+  const found = await session.rows(monthsWithIds(months, firstId, lastId, sources, most));
+  if (found.length === 0) return null;
+  return { from: months[found[0]!.place - 1]!.from, to: months[found.at(-1)!.place - 1]!.to };
+}
+
+function monthsBetween(from: number, to: number): Span[] {
+  const months: Span[] = [];
+  for (let month: Month = monthOf(from); month <= monthOf(to); month = addMonths(month, 1)) {
+    months.push(spanOf(month));
+  }
+  return months;
+}
+
+const spanOf = (month: Month): Span => ({
+  from: Date.parse(startOfMonth(month)),
+  to: Date.parse(startOfMonth(addMonths(month, 1))),
+});
+
+/** The months that calls of these numbers lie in. */
+export function spanOfNumbers(iCdrs: readonly number[]): Span {
+  const months = iCdrs.map((iCdr) => monthOfICdr(iCdr)!);
+  const first = months.reduce((least, month) => Math.min(least, month));
+  const last = months.reduce((most, month) => Math.max(most, month));
+  return { from: spanOf(first).from, to: spanOf(last).to };
+}

@@ -1,0 +1,105 @@
+/** What became of a batch's rows, once its calls have their numbers. */
+import type { Difference, Rejection } from '../cdr.ts';
+import type { AsideRow, Batch, RepeatedRow } from './batch.ts';
+import type { CallNumber } from './call_columns.ts';
+import type { RowOutcome } from './intake.ts';
+import type { Known, Recognised } from './recognise.ts';
+
+/** Rows of a batch that are stored together. */
+export interface PartRows {
+  readonly calls: readonly CallNumber[];
+  readonly aside: readonly AsideRow[];
+  readonly repeated: readonly RepeatedRow[];
+}
+
+/** The numbers of the calls that were stored, or would be. */
+export interface Numbers {
+  /** In the order in which they were stored, and beside each its i_cdr. */
+  readonly fresh: readonly CallNumber[];
+  readonly iCdrs: readonly number[];
+  /** Of the rewritten ones. */
+  readonly rewrittenICdrs: readonly number[];
+}
+
+/** A row that contradicts a call. */
+export interface Conflicting {
+  readonly call: CallNumber;
+  readonly iCdr: number;
+  readonly rejection: Rejection;
+}
+
+/** What the rows that contradict a call say of it. */
+export function conflictsOf(recognised: Recognised, written: Numbers): Conflicting[] {
+  if (recognised.conflicts.size === 0) return [];
+  const ofRow = new Map<CallNumber, number>();
+  for (const [index, call] of written.fresh.entries()) ofRow.set(call, written.iCdrs[index]!);
+  const ofKnown = new Map<Known, number>();
+  for (const [index, { of }] of recognised.rewritten.entries())
+    ofKnown.set(of, written.rewrittenICdrs[index]!);
+  return [...recognised.conflicts].map(([call, { known, decision }]) => {
+    const iCdr = ofKnown.get(known) ?? known.stored?.iCdr ?? ofRow.get(known.row!)!;
+    return { call, iCdr, rejection: contradiction(iCdr, decision.differences) };
+  });
+}
+
+function contradiction(iCdr: number, differences: readonly Difference[]): Rejection {
+  const said = differences.map(({ field, stored, told }) => `${field} is ${stored}, here ${told}`);
+  return {
+    code: 'conflict',
+    field: differences[0]!.field,
+    reason: `the row contradicts call ${iCdr}: its ${said.join('; ')}. --on-conflict replace takes what the row says; --call-ids reused is for switches that use ids again`,
+    conflict: { i_cdr: iCdr, differences },
+  };
+}
+
+/** Rows that say again what a row says which contradicts a call. */
+export function repeatedConflicts(
+  batch: Batch,
+  part: PartRows,
+  conflicts: readonly Conflicting[],
+): (RepeatedRow & { readonly conflict: Conflicting })[] {
+  if (conflicts.length === 0) return [];
+  const { key } = batch.columns;
+  const byKey = new Map(conflicts.map((conflict) => [key[conflict.call]!, conflict]));
+  return part.repeated.flatMap((row) => {
+    const conflict = byKey.get(row.key);
+    return conflict ? [{ ...row, conflict }] : [];
+  });
+}
+
+/** Writes what became of the rows into their batch. @param knownAside places of rows that had been set aside before */
+export function tellOutcomes(
+  batch: Batch,
+  part: PartRows,
+  recognised: Recognised,
+  written: Numbers,
+  knownAside: ReadonlySet<number> = new Set(),
+): void {
+  const { outcomes, columns } = batch;
+  const tell = (call: CallNumber, outcome: RowOutcome) => {
+    outcomes[columns.place[call]!] = outcome;
+  };
+  const wasAside = (place: number) => knownAside.has(place) && ({ isKnown: true } as const);
+  for (const { place, rejection } of part.aside)
+    outcomes[place] = { kind: 'set_aside', rejection, ...wasAside(place) };
+  for (const { place } of part.repeated) outcomes[place] = DUPLICATE;
+  for (const call of part.calls) tell(call, DUPLICATE);
+  for (const [index, call] of written.fresh.entries())
+    tell(call, { kind: 'stored', iCdr: written.iCdrs[index]! });
+  const numbers = new Map<Known, number>();
+  for (const [index, { row, of }] of recognised.rewritten.entries()) {
+    const iCdr = written.rewrittenICdrs[index]!;
+    numbers.set(of, iCdr);
+    if (row !== null) tell(row, { kind: 'stored', iCdr });
+  }
+  for (const [call, of] of recognised.completed) tell(call, { kind: 'completed', iCdr: numbers.get(of)! });
+  const conflicts = conflictsOf(recognised, written);
+  for (const { call, iCdr, rejection } of conflicts)
+    tell(call, { kind: 'conflict', iCdr, rejection, ...wasAside(columns.place[call]!) });
+  for (const { place, conflict } of repeatedConflicts(batch, part, conflicts)) {
+    const { iCdr, rejection } = conflict;
+    outcomes[place] = { kind: 'conflict', iCdr, rejection, ...wasAside(place) };
+  }
+}
+
+const DUPLICATE = { kind: 'duplicate' } as const;

@@ -1,0 +1,267 @@
+/**
+ * Rows of which the source ended before their line did. Such a row may be whole (many files have no last line end) or
+ * cut: it is stored, or set aside, provisionally. With it stays what the source held then (source_end.ts).
+ *
+ * When a source is read that begins with all of that and goes on, its rows from there on take the place of the
+ * provisional ones, in one transaction with their usage: the calls go and what was set aside goes, before anything of
+ * the batch is looked up. A row that turned out to be whole keeps its call. Where the source ends as it did before, its
+ * call stays and what was set aside of it is judged anew.
+ */
+import { hash } from 'node:crypto';
+import { type Pool, withSession } from '#platform/database/pool.ts';
+import type { Session } from '#platform/database/session.ts';
+import type { RawRow } from '../cdr.ts';
+import type { Resume } from '../formats/resumed_reader.ts';
+import type { Taken } from '../formats/source_reader.ts';
+import {
+  dropProvisionalAside,
+  type EndRow,
+  findProvisional,
+  type ProvisionalRow,
+  provisionalRows,
+  type RetoldCall,
+  type TakenProvisional,
+  takeProvisional,
+} from '../store/provisional.ts';
+import { endTellings } from '../store/tellings.ts';
+import { callsAsJson, putBack, startsOfCalls, takeBack, tidyUsage } from '../store/told_calls.ts';
+import { type AsideRow, type Batch, rowOf } from './batch.ts';
+import type { CallNumber } from './call_columns.ts';
+import { I_CDR_MONTH, iCdrOf } from './copy_text.ts';
+import { spanOfNumbers } from './look_up.ts';
+import type { Numbers } from './outcomes.ts';
+import type { Recognised, Without } from './recognise.ts';
+import type { KeptAside } from './set_aside.ts';
+import { createSourcePrint, headLength, headOf, type SourceEnd } from './source_end.ts';
+import { copyLineAsJson } from './told_call.ts';
+
+/** What a source was seen to end with before. */
+export interface EarlierEnd extends SourceEnd {
+  /** The rows that were given only because it ended, by offset in the source, with the hash of their bytes. */
+  readonly rows: readonly { readonly offset: number; readonly hash: string }[];
+}
+
+/** What becomes of the provisional rows of an end. */
+export interface Replacement {
+  readonly end: EarlierEnd;
+  /**
+   * `all`: the source has gone on, and rows take their place.
+   * `aside`: their calls stay, and stay provisional; the source has ended there again.
+   * `whole`: the one row is whole, and its call stays.
+   */
+  readonly what: 'all' | 'aside' | 'whole';
+  /** Of the batch's first row from there on. */
+  readonly place: number;
+}
+
+export interface EarlierEnds {
+  /**
+   * Those with which a source may have ended that begins so, shortest first.
+   * @param begin its first kilobytes, or all of it
+   */
+  of(begin: Buffer): EarlierEnd[];
+}
+
+export const NO_EARLIER_ENDS: EarlierEnds = { of: () => [] };
+
+/** The ends of a source's files. A query; done once for all the files that an import reads. */
+export async function earlierEnds(pool: Pool, source: string): Promise<EarlierEnds> {
+  return endsOf(await withSession(pool, (session) => session.rows(provisionalRows(source))));
+}
+
+function endsOf(rows: readonly EndRow[]): EarlierEnds {
+  if (rows.length === 0) return NO_EARLIER_ENDS;
+  const ends = new Map<string, EarlierEnd & { rows: { offset: number; hash: string }[] }>();
+  for (const { fingerprint, source_bytes: bytes, head, row_offset: offset, row_hash: hash } of rows) {
+    const end = ends.get(fingerprint) ?? { fingerprint, bytes, head, rows: [] };
+    ends.set(fingerprint, end);
+    end.rows.push({ offset, hash });
+  }
+  const byHead = Map.groupBy(ends.values(), (end) => end.head);
+  /** Mostly one: files are longer than what is hashed of their begin. */
+  const lengths = new Set([...ends.values()].map((end) => headLength(end.bytes)));
+  return {
+    of(begin) {
+      const heads = [...lengths].filter((length) => length <= begin.length);
+      return heads
+        .flatMap((length) => byHead.get(headOf(begin, length)) ?? [])
+        .sort((a, b) => a.bytes - b.bytes);
+    },
+  };
+}
+
+/** Follows a source as it is read, to find the ends that it has grown beyond. */
+export interface Growth {
+  /** The chunk, cut where the source may have ended before. */
+  pieces(chunk: Buffer): Iterable<Buffer>;
+  /** What rows take the place of that a piece has given, before they are added. Asked for after each piece. */
+  replacedBy(rows: readonly Taken[]): NewReplacement[];
+  /** The same for those that the source's end has given; it has none of the ends before it again. */
+  endedWith(rows: readonly Taken[]): NewReplacement[];
+  /** What the source holds; undefined where that is not seen. */
+  end(): SourceEnd | undefined;
+}
+
+const UNSEEN: Growth = {
+  pieces: (chunk) => [chunk],
+  replacedBy: () => [],
+  endedWith: () => [],
+  end: () => undefined,
+};
+
+export type NewReplacement = Omit<Replacement, 'place'>;
+
+/**
+ * @param begin the source's first kilobytes, or all of it
+ * @param resume where it is read from, if not from its begin
+ */
+export function watchGrowth(ends: EarlierEnds, begin: Buffer, resume: Resume | undefined): Growth {
+  const print = createSourcePrint(resume?.stands && { ...resume.stands, offset: resume.offset });
+  const ahead = ends.of(resume?.stands?.head ?? begin).filter(({ bytes }) => bytes > print.bytes);
+  /** Ends that it has grown beyond, of which no row has been taken the place yet. */
+  let passed: EarlierEnd[] = [];
+
+  function* pieces(chunk: Buffer): Generator<Buffer> {
+    let rest = chunk;
+    while (rest.length > 0) {
+      const piece = rest.subarray(0, (ahead[0]?.bytes ?? Number.POSITIVE_INFINITY) - print.bytes);
+      print.add(piece);
+      yield piece;
+      rest = rest.subarray(piece.length);
+      while (ahead[0]?.bytes === print.bytes) {
+        const end = ahead.shift()!;
+        if (end.fingerprint === print.end().fingerprint) passed.push(end);
+      }
+    }
+  }
+
+  /** What is given behind an end stands where its rows stood, or behind them. */
+  function replacedBy(rows: readonly Taken[]): NewReplacement[] {
+    if (rows.length === 0) return [];
+    const replaced = passed;
+    passed = [];
+    return replaced.map((end) => ({ end, what: isSameRow(end, rows[0]!.row) ? 'whole' : 'all' }));
+  }
+
+  // Of a source whose first bytes nobody sees, nothing is known again.
+  if (resume && !resume.stands) return UNSEEN;
+  return {
+    pieces,
+    replacedBy,
+    endedWith(rows) {
+      const again = passed.filter((end) => end.bytes === print.bytes && !rows[0]?.row.ended);
+      passed = passed.filter((end) => !again.includes(end));
+      const gone = rows.length > 0 ? replacedBy(rows) : passed.map((end) => ({ end, what: 'all' as const }));
+      return [...gone, ...again.map((end) => ({ end, what: 'aside' as const }))];
+    },
+    end: () => print.end(),
+  };
+}
+
+export const rowHash = (row: RawRow): string => hash('sha256', row.bytes);
+
+/** Whether the first row that came behind an end is the row that it ended with, whole by now. */
+function isSameRow(end: EarlierEnd, row: RawRow): boolean {
+  const [only, ...others] = end.rows;
+  return others.length === 0 && row.ended && only!.offset === row.offset && only!.hash === rowHash(row);
+}
+
+const endsOfKind = (replacements: readonly Replacement[], ...whats: Replacement['what'][]): string[] =>
+  replacements.filter(({ what }) => whats.includes(what)).map(({ end }) => end.fingerprint);
+
+/** Takes back what became of provisional rows; before the rows that replace them are looked up. */
+export async function replaceProvisional(
+  session: Session,
+  source: string,
+  replacements: readonly Replacement[],
+): Promise<void> {
+  if (replacements.length === 0) return;
+  await session.run(dropProvisionalAside(source, endsOfKind(replacements, 'all', 'aside', 'whole')));
+  const whole = await session.rows(takeProvisional(source, endsOfKind(replacements, 'whole')));
+  await endTold(session, whole, true);
+  const gone = await session.rows(takeProvisional(source, endsOfKind(replacements, 'all')));
+  const iCdrs = gone.flatMap(({ i_cdr: iCdr }) => iCdr ?? []);
+  if (iCdrs.length === 0) return;
+  const span = spanOfNumbers(iCdrs);
+  const places = await session.rows(startsOfCalls(iCdrs, span));
+  await session.run(takeBack(iCdrs, span));
+  const before = gone.flatMap(({ before: call }) => call ?? []);
+  if (before.length > 0) await session.run(putBack(before));
+  await endTold(session, gone, false);
+  for (const statement of tidyUsage(places)) await session.run(statement);
+}
+
+async function endTold(session: Session, rows: readonly TakenProvisional[], isWhole: boolean): Promise<void> {
+  const iCdrs = rows.flatMap(({ i_cdr: iCdr }) => iCdr ?? []);
+  if (iCdrs.length > 0) await session.run(endTellings(iCdrs, isWhole));
+}
+
+/** Calls that `replaceProvisional` would take out. */
+export async function callsGone(
+  session: Session,
+  source: string,
+  replacements: readonly Replacement[],
+): Promise<number[]> {
+  if (replacements.length === 0) return [];
+  const gone = await session.rows(findProvisional(source, endsOfKind(replacements, 'all')));
+  return gone.flatMap(({ i_cdr: iCdr, before }) => (iCdr === null || before !== null ? [] : iCdr));
+}
+
+/** Calls that rows are about to fill or replace whose end was not seen, as they are; by number. */
+export async function versionsBefore(
+  session: Session,
+  { rewritten }: Recognised,
+): Promise<ReadonlyMap<number, string>> {
+  const iCdrs = rewritten.flatMap(({ before, of }) => (before && of.unended.length > 0 ? before.iCdr : []));
+  if (iCdrs.length === 0) return new Map();
+  const rows = await session.rows(callsAsJson(iCdrs, spanOfNumbers(iCdrs)));
+  return new Map(rows.map(({ i_cdr: iCdr, call }) => [iCdr, call]));
+}
+
+/** Calls that rows have made, filled or replaced which were given only because their source ended. */
+export function provisionalCalls(
+  batch: Batch,
+  { rewritten }: Recognised,
+  { fresh, iCdrs, rewrittenICdrs }: Numbers,
+  versions: ReadonlyMap<number, string>,
+): ProvisionalRow[] {
+  const { ended, of } = batch.columns;
+  const rows: ProvisionalRow[] = [];
+  const add = (call: CallNumber, iCdr: number, before: string | null) => {
+    const { end } = of[call]!;
+    const row = rowOf(batch, call);
+    if (end) rows.push({ end, offset: row.offset, hash: rowHash(row), iCdr, before, iRejected: null });
+  };
+  for (const [index, call] of fresh.entries()) if (!ended[call]) add(call, iCdrs[index]!, null);
+  for (const [index, { before, of: known }] of rewritten.entries()) {
+    const iCdr = rewrittenICdrs[index]!;
+    for (const call of known.unended) {
+      const without = known.without!;
+      const isNone = without.call === null;
+      add(call, iCdr, isNone ? null : (jsonOf(without, iCdr) ?? versions.get(before!.iCdr)!));
+    }
+  }
+  return rows;
+}
+
+function jsonOf({ call, line, json }: Without, iCdr: number): string | null {
+  if (line === null) return json;
+  return copyLineAsJson(line, iCdrOf(call!.startTime, iCdr % I_CDR_MONTH));
+}
+
+/** Calls that have something of an earlier row whose end was not seen, and that rows of the batch have told more of. */
+export function retoldCalls({ rewritten }: Recognised, { rewrittenICdrs }: Numbers): RetoldCall[] {
+  return rewritten.flatMap(({ before, of: { without } }, index) => {
+    if (before === null || without === undefined) return [];
+    const now = rewrittenICdrs[index]!;
+    return { was: before.iCdr, now, before: jsonOf(without, now) };
+  });
+}
+
+/** The same of rows that were set aside. @param kept of the rows, in order */
+export function provisionalAside(aside: readonly AsideRow[], kept: readonly KeptAside[]): ProvisionalRow[] {
+  return aside.flatMap(({ row, of: { end } }, index) => {
+    const became = { iCdr: null, before: null, iRejected: kept[index]!.iRejected };
+    return row.ended || !end ? [] : [{ end, offset: row.offset, hash: rowHash(row), ...became }];
+  });
+}

@@ -1,0 +1,379 @@
+/**
+ * Which of a batch's rows are new, and what the others say of calls that are known: stored ones, and earlier rows of the
+ * same batch. Two look-ups for all rows, and one more for those that may be told again; the rest is decided in memory, in
+ * the order of the source, by same_call.ts.
+ */
+import type { Session } from '#platform/database/session.ts';
+import { withoutProvisional } from '../store/provisional.ts';
+import { accountsByNumber, callsByNumber, MAX_OF_ONE_ID } from '../store/told_calls.ts';
+import type { Batch } from './batch.ts';
+import { type CallNumber, callIdOf, sourceKeyOf } from './call_columns.ts';
+import { copyLine } from './copy_text.ts';
+import type { Origin } from './intake.ts';
+import {
+  type Candidate,
+  knownByKey,
+  lookUp,
+  readAlike,
+  STORED,
+  type StoredCall,
+  spanOfNumbers,
+  type Tables,
+} from './look_up.ts';
+import { type AccountOf, toldToo } from './put_together.ts';
+import { type Decision, decide } from './same_call.ts';
+import type { Account, Cdr } from './settle.ts';
+import { TOLD } from './told.ts';
+import { fromCopyLine, fromRow, type ToldCall } from './told_call.ts';
+
+/** A call whose line in calls.cdrs is no row's own, but what several tellings say together. */
+export interface Rewritten {
+  /** As it is stored; null: it is new. */
+  readonly before: ToldCall | null;
+  /** The row that it is the outcome of, where it is new. */
+  readonly row: CallNumber | null;
+  readonly cdr: Cdr;
+  /** The row's own, or that of the row which stored it. */
+  readonly iImport: number | null;
+  readonly line: number | null;
+  readonly source: string;
+  /** A telling took the place of the one before: that one is kept as history. */
+  readonly replaces: boolean;
+  readonly of: Known;
+}
+
+export interface Recognised {
+  /** New, and as their rows are. */
+  readonly fresh: readonly CallNumber[];
+  readonly rewritten: readonly Rewritten[];
+  /** Rows that filled or replaced what was told before: which call. */
+  readonly completed: ReadonlyMap<CallNumber, Known>;
+  readonly conflicts: ReadonlyMap<CallNumber, Contradiction>;
+  /** Stored calls that rows have told word for word. */
+  readonly wordForWord: readonly StoredCall[];
+  /** Rows that have told stored calls in other words, in order. */
+  readonly toldAgain: readonly ToldAgain[];
+}
+
+/** A row that told a stored call in its own words. */
+export interface ToldAgain {
+  readonly call: CallNumber;
+  readonly of: Known;
+  readonly outcome: 'completed' | 'duplicate';
+}
+
+export interface Contradiction {
+  readonly known: Known;
+  readonly decision: Extract<Decision, { kind: 'conflict' }>;
+}
+
+/** A call that is known: stored, or a row of the batch. */
+export interface Known {
+  call: ToldCall;
+  readonly stored: ToldCall | null;
+  /** The row, where it is not stored. */
+  readonly row: CallNumber | null;
+  cdr: Cdr | null;
+  replaces: boolean;
+  /** Rows that have made or rewritten it and are not ended. */
+  readonly unended: CallNumber[];
+  /** What it is without a row that was not ended; undefined where it has nothing of such a row. */
+  without: Without | undefined;
+}
+
+/** A call as it would be had the row not come whose end was not seen: it is put back when that row has grown. */
+export interface Without {
+  /** null: no other row told of it. */
+  readonly call: ToldCall | null;
+  /** Its COPY text without its i_cdr, where a row of the batch told something of it. */
+  readonly line: string | null;
+  /** Else it as JSON; null where it is what is stored. */
+  readonly json: string | null;
+}
+
+export async function recognise(
+  session: Session,
+  origin: Origin,
+  batch: Batch,
+  calls: readonly CallNumber[],
+  now: number,
+  tables: Tables = STORED,
+): Promise<Recognised> {
+  const groups = groupById(batch, calls);
+  const { known, candidates } = await lookUp(session, origin, batch, groups, tables);
+  const fresh: CallNumber[] = [];
+  const open: CallNumber[][] = [];
+  const crowded: CallNumber[] = [];
+  const wordForWord: StoredCall[] = [...known.values()];
+  const toldAgain: ToldAgain[] = [];
+  for (const [place, group] of groups.entries()) {
+    if (known.has(place)) continue;
+    const found = candidates.get(place) ?? [];
+    if (found.length === 0 && group.length === 1) fresh.push(group[0]!);
+    else if (found.length + group.length > MAX_OF_ONE_ID) crowded.push(...group);
+    else {
+      const said = group.map((call) => isKnown(origin, batch, call, found));
+      if (said.some((known) => known === null)) open.push(group);
+      else wordForWord.push(...said.flatMap((known) => known ?? []));
+    }
+  }
+  const knownToo = await knownByKey(session, origin, batch, crowded, tables);
+  fresh.push(...once(batch, crowded).filter((call) => !knownToo.has(call)));
+  const completed = new Map<CallNumber, Known>();
+  const conflicts = new Map<CallNumber, Contradiction>();
+  const rewritten: Rewritten[] = [];
+  if (open.length > 0) {
+    const places = new Map(groups.map((group, place) => [group[0]!, place]));
+    const candidatesOf = (group: CallNumber[]) => candidates.get(places.get(group[0]!)!) ?? [];
+    const stored = await fetchCalls(session, open.flatMap(candidatesOf), tables);
+    const rowsOf = (group: CallNumber[]) => group.map((call) => toldOfRow(batch, call));
+    const accounts = accountBook(session);
+    const without = await fetchWithout(session, origin, stored);
+    for (const group of open) {
+      const rows = rowsOf(group);
+      const itsStored = candidatesOf(group).flatMap(({ iCdr }) => stored.get(iCdr) ?? []);
+      const itsKnown = itsStored.map((call) => knownCall(call, without.get(call.iCdr)));
+      const decided = await decideGroup(origin, batch, group, rows, itsKnown, accounts, now);
+      for (const [call, of] of decided.completed) completed.set(call, of);
+      for (const [call, contradiction] of decided.conflicts) conflicts.set(call, contradiction);
+      toldAgain.push(...decided.toldAgain);
+      for (const of of decided.known) {
+        if (of.cdr !== null) rewritten.push(asRewritten(of, batch, origin));
+        else if (of.row !== null) fresh.push(of.row);
+      }
+    }
+  }
+  return { fresh, rewritten, completed, conflicts, wordForWord, toldAgain };
+}
+
+/** Whether others have stored calls meanwhile that these, which were new, may tell. @param iCdrs of the calls */
+export async function othersHaveStored(
+  session: Session,
+  origin: Origin,
+  batch: Batch,
+  calls: readonly CallNumber[],
+  iCdrs: readonly number[],
+): Promise<boolean> {
+  if (calls.length === 0) return false;
+  const own = new Set(iCdrs);
+  const groups = calls.map((call) => [call]);
+  const anyRules = { ...origin, rules: { ...origin.rules, replace: true } };
+  const { candidates } = await lookUp(session, anyRules, batch, groups, STORED);
+  return [...candidates.values()].some((found) => found.some(({ iCdr }) => !own.has(iCdr)));
+}
+
+/** Calls by their call id, each group in the order of the source. */
+function groupById(batch: Batch, calls: readonly CallNumber[]): CallNumber[][] {
+  const { key } = batch.columns;
+  if (batch.sharedIds.size === 0) return calls.map((call) => [call]);
+  const groups: CallNumber[][] = [];
+  const shared = new Map<string, CallNumber[]>();
+  for (const call of calls) {
+    const id = callIdOf(key[call]!);
+    const group = batch.sharedIds.has(id) ? shared.get(id) : undefined;
+    if (group) group.push(call);
+    else {
+      const begun = [call];
+      groups.push(begun);
+      if (batch.sharedIds.has(id)) shared.set(id, begun);
+    }
+  }
+  return groups;
+}
+
+/** The first of the calls with each key. */
+function once({ columns }: Batch, calls: readonly CallNumber[]): CallNumber[] {
+  const keys = new Set<string>();
+  return calls.filter((call) => {
+    const { size } = keys;
+    return keys.add(columns.key[call]!).size > size;
+  });
+}
+
+/** To the microsecond, of which a double of milliseconds since 1970 holds a quarter. */
+const SAME_START_MS = 0.000_6;
+
+/** The candidate whose row said the same, and was read the same; null where there is none. */
+function isKnown(
+  origin: Origin,
+  batch: Batch,
+  call: CallNumber,
+  found: readonly Candidate[],
+): StoredCall | null {
+  const { key, told, keyBefore, startTime } = batch.columns;
+  if (origin.rules.replace || told[call]! & TOLD.name) return null;
+  const sourceKey = sourceKeyOf(key[call]!);
+  const same = found.find((candidate) =>
+    candidate.told === null
+      ? !origin.readByMapping && candidate.sourceKey === keyBefore[call]
+      : candidate.sourceKey === sourceKey &&
+        candidate.told === told[call] &&
+        Math.abs(candidate.start - startTime[call]!) < SAME_START_MS &&
+        readAlike(origin, candidate),
+  );
+  return same ?? null;
+}
+
+async function fetchCalls(
+  session: Session,
+  candidates: readonly Candidate[],
+  tables: Tables,
+): Promise<Map<number, ToldCall>> {
+  const calls = new Map<number, ToldCall>();
+  const iCdrs = [...new Set(candidates.map(({ iCdr }) => iCdr))];
+  if (iCdrs.length === 0) return calls;
+  // A call of the dry run's own takes the place of the one that is stored.
+  for (const table of tables.tables.toReversed()) {
+    for (const row of await session.rows(callsByNumber(iCdrs, spanOfNumbers(iCdrs), table))) {
+      const call = fromRow(row);
+      calls.set(call.iCdr, call);
+    }
+  }
+  return calls;
+}
+
+const lineOf = ({ bytes, columns }: Batch, call: CallNumber): string =>
+  bytes.toString('utf8', columns.textFrom[call], columns.textTo[call]);
+
+const toldOfRow = (batch: Batch, call: CallNumber): ToldCall => fromCopyLine(lineOf(batch, call));
+
+/** Of the calls that have something of a row which was not ended: what they are without it. */
+async function fetchWithout(
+  session: Session,
+  origin: Origin,
+  stored: ReadonlyMap<number, ToldCall>,
+): Promise<Map<number, Without>> {
+  const without = new Map<number, Without>();
+  if (stored.size === 0) return without;
+  const sources = [origin.source, ...origin.namesBefore];
+  for (const { of, json, ...before } of await session.rows(withoutProvisional(sources, [...stored.keys()])))
+    without.set(Number(of), { call: json === null ? null : fromRow(before), line: null, json: json! });
+  return without;
+}
+
+const NOTHING: Without = { call: null, line: null, json: null };
+
+const knownCall = (stored: ToldCall, without: Without | undefined): Known => ({
+  ...{ call: stored, stored, row: null, cdr: null, replaces: false, unended: [], without },
+});
+
+const knownRow = (call: ToldCall, row: CallNumber, isEnded: boolean): Known => ({
+  ...{ call, stored: null, row, cdr: null, replaces: false, unended: isEnded ? [] : [row] },
+  without: isEnded ? undefined : NOTHING,
+});
+
+type AccountBook = (calls: readonly ToldCall[]) => Promise<AccountOf>;
+
+/** Accounts by number, asked for when a call is put together. */
+function accountBook(session: Session): AccountBook {
+  const known = new Map<number, Account>();
+  return async (calls) => {
+    const missing = [...new Set(calls.map(({ iAccount }) => iAccount))].filter((i) => !known.has(i));
+    if (missing.length > 0) {
+      for (const account of await session.rows(accountsByNumber(missing)))
+        known.set(account.i_account, account);
+    }
+    // A dry run has accounts that are not made.
+    return (i) =>
+      known.get(i) ?? {
+        i_account: i,
+        code: '',
+        currency: calls[0]!.currency,
+        country: null,
+        closed_from: null,
+      };
+  };
+}
+
+async function decideGroup(
+  origin: Origin,
+  batch: Batch,
+  group: readonly CallNumber[],
+  rows: readonly ToldCall[],
+  stored: readonly Known[],
+  accounts: AccountBook,
+  now: number,
+): Promise<{
+  known: Known[];
+  completed: [CallNumber, Known][];
+  conflicts: [CallNumber, Contradiction][];
+  toldAgain: ToldAgain[];
+}> {
+  const known = [...stored];
+  const told = [...rows, ...stored.flatMap(({ call, without }) => [call, without?.call ?? call])];
+  const completed: [CallNumber, Known][] = [];
+  const conflicts: [CallNumber, Contradiction][] = [];
+  const toldAgain: ToldAgain[] = [];
+  for (const [index, call] of group.entries()) {
+    const row = rows[index]!;
+    const keyBefore = batch.columns.keyBefore[call]!;
+    const isEnded = batch.columns.ended[call] === 1;
+    const decision = decide(
+      known.map((of) => of.call),
+      row,
+      origin.rules,
+      keyBefore,
+    );
+    if (decision.kind === 'new') {
+      known.push(knownRow(row, call, isEnded));
+      continue;
+    }
+    const of = known.find((candidate) => candidate.call === decision.of)!;
+    if (decision.kind !== 'conflict' && of.stored !== null)
+      toldAgain.push({ call, of, outcome: decision.kind === 'duplicate' ? 'duplicate' : 'completed' });
+    if (decision.kind === 'duplicate') continue;
+    if (decision.kind === 'conflict') {
+      conflicts.push([call, { known: of, decision }]);
+      continue;
+    }
+    const accountOf = await accounts(told);
+    if (!isEnded) {
+      of.unended.push(call);
+      of.without ??= asItIs(of);
+    } else if (of.without !== undefined)
+      of.without = toldWithout(of.without, call, row, keyBefore, accountOf);
+    const cdr = toldToo(of.call, row, decision, accountOf, of.stored !== null, now);
+    of.cdr = cdr;
+    of.replaces ||= decision.kind === 'replaced';
+    of.call = { ...fromCopyLine(copyLine(cdr, of.call.line, of.call)), iCdr: of.call.iCdr };
+    completed.push([call, of]);
+  }
+  return { known, completed, conflicts, toldAgain };
+
+  function asItIs({ call, stored, row, cdr }: Known): Without {
+    const rowsOwn = stored === null ? lineOf(batch, row!) : null;
+    return { call, line: cdr === null ? rowsOwn : copyLine(cdr, call.line, call), json: null };
+  }
+
+  function toldWithout(
+    without: Without,
+    call: CallNumber,
+    row: ToldCall,
+    keyBefore: string,
+    accountOf: AccountOf,
+  ): Without {
+    if (without.call === null) return { call: row, line: lineOf(batch, call), json: null };
+    const decision = decide([without.call], row, origin.rules, keyBefore);
+    if (decision.kind !== 'completed' && decision.kind !== 'replaced') return without;
+    const line = copyLine(
+      toldToo(without.call, row, decision, accountOf, true, now),
+      without.call.line,
+      without.call,
+    );
+    return { call: { ...fromCopyLine(line), iCdr: without.call.iCdr }, line, json: null };
+  }
+}
+
+function asRewritten(of: Known, batch: Batch, origin: Origin): Rewritten {
+  const { stored, row, cdr, replaces, call } = of;
+  return {
+    of,
+    before: stored,
+    row,
+    cdr: cdr!,
+    iImport: stored === null ? origin.iImport : stored.iImport,
+    line: row === null ? call.line : batch.columns.line[row]!,
+    source: call.source,
+    replaces,
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * What a call is by those of its tellings that are left once an import is taken back: they are put together anew, in the
+ * order in which they were told, by the rules that each import had. No I/O.
+ */
+import { copyLine, I_CDR_MONTH, iCdrOf } from './copy_text.ts';
+import { type AccountOf, toldToo } from './put_together.ts';
+import { decide, type SameCallRules } from './same_call.ts';
+import type { Cdr } from './settle.ts';
+import { copyLineAsJson, fromCopyLine, type ToldCall } from './told_call.ts';
+
+/** What an import told of a call. */
+export interface Telling {
+  readonly iImport: number | null;
+  readonly call: ToldCall;
+  /** The same as JSON, by the columns of calls.cdrs. */
+  readonly json: string;
+  readonly keyBefore: string;
+  readonly ended: boolean;
+  readonly outcome: TellingOutcome;
+  /** RFC 3339. The same for all that one batch told; 1970 where it is not known. */
+  readonly toldAt: string;
+}
+
+export type TellingOutcome = 'stored' | 'completed' | 'duplicate' | 'conflict';
+
+/** A version that a telling has replaced. */
+export interface ReplacedVersion {
+  readonly by: Telling;
+  readonly json: string;
+  /** Milliseconds since 1970. */
+  readonly start: number;
+}
+
+/** A call that some of the tellings make together. */
+export interface Refolded {
+  /** It is the first one told, as it is, or `cdr`. */
+  readonly first: Telling;
+  readonly cdr: Cdr | null;
+  readonly call: ToldCall;
+  readonly told: readonly { readonly telling: Telling; readonly outcome: TellingOutcome }[];
+  readonly replaced: readonly ReplacedVersion[];
+}
+
+interface Folding extends Refolded {
+  cdr: Cdr | null;
+  call: ToldCall;
+  readonly told: { telling: Telling; outcome: TellingOutcome }[];
+  readonly replaced: ReplacedVersion[];
+  /** The batch that told of it last, and what it was before that: of one batch one version is kept. */
+  batch: string;
+  before: Omit<ReplacedVersion, 'by'> | null;
+}
+
+/** Tellings of one batch have one import and one time. */
+const batchOf = ({ iImport, toldAt }: Telling): string => `${iImport} ${toldAt}`;
+
+/** @param rulesOf an import's */
+export function refold(
+  tellings: readonly Telling[],
+  rulesOf: (iImport: number | null) => SameCallRules,
+  accountOf: AccountOf,
+): Refolded[] {
+  const calls: Folding[] = [];
+  for (const telling of tellings) {
+    const { call: row, iImport, keyBefore } = telling;
+    const known = calls.map(({ call }) => call);
+    const decision = decide(known, row, rulesOf(iImport), keyBefore);
+    if (decision.kind === 'new') {
+      const told = [{ telling, outcome: 'stored' as const }];
+      const batch = batchOf(telling);
+      calls.push({ first: telling, cdr: null, call: row, told, replaced: [], batch, before: null });
+      continue;
+    }
+    const of = calls.find(({ call }) => call === decision.of)!;
+    if (decision.kind === 'duplicate' || decision.kind === 'conflict') {
+      of.told.push({ telling, outcome: decision.kind });
+      continue;
+    }
+    of.told.push({ telling, outcome: 'completed' });
+    if (of.batch !== batchOf(telling)) {
+      of.batch = batchOf(telling);
+      of.before = { json: jsonOf(of, of.call.iCdr), start: of.call.startTime };
+    }
+    if (decision.kind === 'replaced' && of.before !== null) {
+      of.replaced.push({ by: telling, ...of.before });
+      of.before = null;
+    }
+    of.cdr = toldToo(of.call, row, decision, accountOf, true, Date.parse(telling.toldAt));
+    of.call = { ...fromCopyLine(copyLine(of.cdr, of.call.line, of.call)), iCdr: of.call.iCdr };
+  }
+  return calls;
+}
+
+/** Its number, by the part of it that it keeps in whatever month. */
+export const numberedAs = ({ call }: Refolded, number: number): number =>
+  iCdrOf(call.startTime, number % I_CDR_MONTH);
+
+/** The call as JSON, by the columns of calls.cdrs. */
+export function jsonOf({ first, cdr, call }: Pick<Refolded, 'first' | 'cdr' | 'call'>, iCdr: number): string {
+  return cdr === null ? first.json : copyLineAsJson(copyLine(cdr, call.line, call), iCdr);
+}
+
+/** When it ended, in milliseconds since 1970. */
+export const endOf = ({ call }: Refolded): number =>
+  call.disconnectTime ?? call.startTime + call.durationS * 1000;

@@ -1,0 +1,73 @@
+/**
+ * Notes who told what of a call, so that an import can be taken back as if it had never been (undo.ts;
+ * docs/decisions/0028). A call that one import alone told is its own note: nothing is written for it.
+ */
+import type { Session } from '#platform/database/session.ts';
+import { addTellings, addToldAgain, keepBases, moveTellings } from '../store/tellings.ts';
+import type { Batch } from './batch.ts';
+import { I_CDR_MONTH, iCdrOf } from './copy_text.ts';
+import type { Origin } from './intake.ts';
+import { type StoredCall, spanOfNumbers } from './look_up.ts';
+import type { Numbers } from './outcomes.ts';
+import type { Known, Recognised } from './recognise.ts';
+import { SEVERAL_TELLINGS } from './told.ts';
+import { copyLineAsJson } from './told_call.ts';
+
+/** Keeps what stored calls are that rows are about to complete or replace for the first time; before those are written. */
+export async function keepFirstTellings(session: Session, { rewritten }: Recognised): Promise<void> {
+  const iCdrs = rewritten.flatMap(({ before }) =>
+    before === null || (before.told ?? 0) & SEVERAL_TELLINGS ? [] : [before.iCdr],
+  );
+  if (iCdrs.length > 0) await session.run(keepBases(iCdrs, spanOfNumbers(iCdrs)));
+}
+
+/** Notes what the rows told of stored calls; after those are written. */
+export async function keepTellings(
+  session: Session,
+  origin: Origin,
+  batch: Batch,
+  { rewritten, wordForWord, toldAgain }: Recognised,
+  { rewrittenICdrs }: Numbers,
+): Promise<void> {
+  const moved = rewritten.flatMap(({ before }, index) =>
+    before !== null && before.iCdr !== rewrittenICdrs[index]
+      ? [{ was: before.iCdr, now: rewrittenICdrs[index]! }]
+      : [],
+  );
+  if (moved.length > 0)
+    await session.run(
+      moveTellings(
+        moved.map(({ was }) => was),
+        moved.map(({ now }) => now),
+      ),
+    );
+  const same: StoredCall[] = wordForWord.filter(({ iImport }) => origin.alike.has(iImport));
+  if (toldAgain.length > 0) {
+    const now = new Map<Known, number>();
+    for (const [index, { of }] of rewritten.entries()) now.set(of, rewrittenICdrs[index]!);
+    const { ended, keyBefore, textFrom, textTo, startTime } = batch.columns;
+    const rows = toldAgain.map(({ call, of, outcome }) => {
+      const iCdr = now.get(of) ?? of.stored!.iCdr;
+      const line = batch.bytes.toString('utf8', textFrom[call], textTo[call]);
+      return {
+        iCdr,
+        ended: ended[call] === 1,
+        keyBefore: keyBefore[call]!,
+        outcome,
+        call: copyLineAsJson(line, iCdrOf(startTime[call]!, iCdr % I_CDR_MONTH)),
+      };
+    });
+    const span = spanOfNumbers(rows.map(({ iCdr }) => iCdr));
+    for (const { place, i_import: iImport } of await session.rows(addTellings(origin.iImport, rows, span)))
+      same.push({ iCdr: rows[place - 1]!.iCdr, iImport });
+  }
+  const others = same.filter(({ iImport }) => iImport !== origin.iImport);
+  if (others.length === 0) return;
+  await session.run(
+    addToldAgain(
+      origin.iImport,
+      others.map(({ iImport }) => iImport),
+      others.map(({ iCdr }) => iCdr % I_CDR_MONTH),
+    ),
+  );
+}

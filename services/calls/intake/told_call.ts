@@ -1,0 +1,229 @@
+/**
+ * A call as one telling of it left it: one that is stored, or a row that is about to be. Two of them are compared where
+ * they may be the same call (same_call.ts), and put together where one completes the other.
+ */
+import type { CallResult, CdrFlag, Direction, SourceRecord } from '../cdr.ts';
+import { secondsBetween } from '../outcome.ts';
+import { COPY_COLUMNS } from './copy_text.ts';
+import { type Leg, legOf } from './legs.ts';
+import { linkedIdOf } from './linkage.ts';
+import { TOLD } from './told.ts';
+
+export interface ToldCall {
+  /** 0: not stored yet. */
+  readonly iCdr: number;
+  readonly iAccount: number;
+  /** Milliseconds since 1970, to the microsecond. */
+  readonly startTime: number;
+  readonly connectTime: number | null;
+  readonly disconnectTime: number | null;
+  readonly durationS: number;
+  readonly billedDurationS: number;
+  readonly cost: string | null;
+  readonly iImport: number | null;
+  readonly line: number | null;
+  readonly currency: string;
+  readonly country: string | null;
+  readonly direction: Direction;
+  readonly result: CallResult;
+  /** E.164 where that is certain. */
+  readonly cli: string;
+  readonly cld: string;
+  /** As written, where that differs. */
+  readonly cliIn: string | null;
+  readonly cldIn: string | null;
+  readonly callId: string;
+  /** '' where its source did not tell it. */
+  readonly linkedId: string;
+  readonly source: string;
+  readonly sourceKey: string;
+  readonly disconnectCause: string | null;
+  readonly description: string | null;
+  readonly remoteIp: string | null;
+  readonly userAgent: string | null;
+  readonly flags: readonly CdrFlag[];
+  readonly attributes: Readonly<Record<string, string>>;
+  /** As calls.cdrs.told; null: a version before stored it. */
+  readonly told: number | null;
+  readonly leg: Leg;
+}
+
+/** A call's columns as texts by their names. */
+type Texts = Readonly<Record<string, string | null>>;
+
+const PLACES = Object.fromEntries(COPY_COLUMNS.map((name, place) => [name, place]));
+const ESCAPE = /\\(.)/g;
+const ESCAPED: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' };
+
+function textsOf(line: string): (column: string) => string | null {
+  const fields = line.slice(0, -1).split('\t');
+  return (name) => {
+    const text = fields[PLACES[name]!]!;
+    if (text === '\\N') return null;
+    return text.includes('\\') ? text.replace(ESCAPE, (_, sign: string) => ESCAPED[sign] ?? sign) : text;
+  };
+}
+
+/** @param line as `copyLine` (copy_text.ts) makes it, without its i_cdr */
+export const fromCopyLine = (line: string): ToldCall => fromTexts(textsOf(line));
+
+/** The call as JSON that `putBack` (store/told_calls.ts) takes: PostgreSQL reads each text as the column's. */
+export function copyLineAsJson(line: string, iCdr: number): string {
+  const text = textsOf(line);
+  const columns = COPY_COLUMNS.map((name) => [name, text(name)] as const);
+  const attributes = JSON.parse(text('attributes') ?? 'null');
+  return JSON.stringify({ ...Object.fromEntries(columns), i_cdr: iCdr, attributes });
+}
+
+/** @param row of `callsByNumber` (store/told_calls.ts): texts, instants as COPY writes them */
+export const fromRow = (row: Texts): ToldCall => fromTexts((name) => row[name] ?? null);
+
+function fromTexts(text: (column: string) => string | null): ToldCall {
+  const number = (column: string) => Number(text(column));
+  const time = (column: string) => {
+    const value = text(column);
+    return value === null ? null : timeOf(value);
+  };
+  const attributes = JSON.parse(text('attributes') ?? '{}') as Record<string, string>;
+  const flags = text('flags')?.slice(1, -1);
+  return {
+    iCdr: number('i_cdr'),
+    iAccount: number('i_account'),
+    startTime: time('start_time')!,
+    connectTime: time('connect_time'),
+    disconnectTime: time('disconnect_time'),
+    durationS: number('duration_s'),
+    billedDurationS: number('billed_duration_s'),
+    cost: text('cost'),
+    iImport: text('i_import') === null ? null : number('i_import'),
+    line: text('line') === null ? null : number('line'),
+    currency: text('currency')!,
+    country: text('country'),
+    direction: text('direction') as Direction,
+    result: text('result') as CallResult,
+    cli: text('cli')!,
+    cld: text('cld')!,
+    cliIn: text('cli_in'),
+    cldIn: text('cld_in'),
+    callId: text('call_id')!,
+    linkedId: text('linked_id') ?? linkedIdOf({ attributes }),
+    source: text('source')!,
+    sourceKey: text('source_key')!,
+    disconnectCause: text('disconnect_cause'),
+    description: text('description'),
+    remoteIp: text('remote_ip'),
+    userAgent: text('user_agent'),
+    flags: (flags ? flags.split(',') : []) as CdrFlag[],
+    attributes,
+    told: text('told') === null ? null : number('told'),
+    leg: legOf(attributes),
+  };
+}
+
+/** `2026-03-02 09:04:54[.123456]Z` */
+function timeOf(text: string): number {
+  const toSecond = Date.parse(`${text.slice(0, 10)}T${text.slice(11, 19)}Z`);
+  return text.length > 20 ? toSecond + Number(text.slice(19, -1)) * 1000 : toSecond;
+}
+
+/** A number as its source wrote it. */
+export const writtenCli = (call: ToldCall): string => call.cliIn ?? call.cli;
+export const writtenCld = (call: ToldCall): string => call.cldIn ?? call.cld;
+
+/**
+ * Which values its source told. Of a call that a version before stored it is not known: what may have been concluded
+ * counts as concluded.
+ */
+export function toldBy(call: ToldCall): number {
+  // Versions before told it among the attributes alone.
+  const linked = call.linkedId === '' ? 0 : TOLD.linked_id;
+  if (call.told !== null) return call.told | linked;
+  const isBilledTold = !call.flags.includes('billed_inferred');
+  return (
+    linked |
+    (call.callId === call.sourceKey ? 0 : TOLD.call_id) |
+    (writtenCli(call) === '' ? 0 : TOLD.cli) |
+    (writtenCld(call) === '' ? 0 : TOLD.cld) |
+    (call.connectTime === null ? 0 : TOLD.connect_time) |
+    (call.disconnectTime === null ? 0 : TOLD.disconnect_time) |
+    TOLD.duration_s |
+    (isBilledTold ? TOLD.billed_duration_s : 0) |
+    TOLD.cause_result |
+    (call.disconnectCause === null ? 0 : TOLD.disconnect_cause) |
+    TOLD.answers |
+    (call.cost === null ? 0 : TOLD.cost) |
+    (call.description === null ? 0 : TOLD.description) |
+    (call.remoteIp === null ? 0 : TOLD.remote_ip) |
+    (call.userAgent === null ? 0 : TOLD.user_agent)
+  );
+}
+
+/** Flags of what can't be told any more from the values. */
+const CARRIED: ReadonlySet<CdrFlag> = new Set([
+  'ambiguous_time',
+  'nonexistent_time',
+  'times_out_of_order',
+  'direction_unknown',
+  'not_rated',
+] as const);
+
+/**
+ * What two tellings of a call say together; what both tell is taken from the first. Its account is chosen by
+ * `accountOfBoth`.
+ * @param sameRow both are readings of one row: what one of them takes for a field is no attribute
+ */
+export function saidByBoth(first: ToldCall, second: ToldCall, sameRow: boolean): SourceRecord {
+  const [one, other] = [toldBy(first), toldBy(second)];
+  /** The value of the telling that counts; null where neither told it. */
+  const pick = <T>(bit: number, of: (call: ToldCall) => T): T | null =>
+    one & bit ? of(first) : other & bit ? of(second) : null;
+  const startTime = first.startTime;
+  const disconnectTime = pick(TOLD.disconnect_time, (call) => call.disconnectTime);
+  const durationS = pick(TOLD.duration_s, (call) => call.durationS);
+  const cost = pick(TOLD.cost, (call) => call.cost);
+  const flags = new Set([...first.flags, ...second.flags].filter((flag) => CARRIED.has(flag)));
+  if (cost !== null) flags.delete('not_rated');
+  const isDirectionOpen = first.direction === 'unknown' && second.direction === 'unknown';
+  return {
+    accountCode: '',
+    callId: pick(TOLD.call_id, (call) => call.callId) ?? '',
+    identity: '',
+    alsoSays: '',
+    wholeRow: '',
+    linkedId: pick(TOLD.linked_id, (call) => call.linkedId) ?? '',
+    cli: pick(TOLD.cli, writtenCli) ?? '',
+    cld: pick(TOLD.cld, writtenCld) ?? '',
+    direction: pick(TOLD.direction, (call) => call.direction) ?? (isDirectionOpen ? 'unknown' : null),
+    startTime,
+    connectTime: pick(TOLD.connect_time, (call) => call.connectTime),
+    disconnectTime,
+    durationS: durationS ?? secondsBetween(startTime, disconnectTime ?? startTime),
+    ...(durationS === null && { durationInferred: true }),
+    billedDurationS: pick(TOLD.billed_duration_s, (call) => call.billedDurationS),
+    resultWord: null,
+    result: pick(TOLD.result, resultOfWord),
+    disconnectCause: pick(TOLD.disconnect_cause, (call) => call.disconnectCause),
+    causeResult: pick(TOLD.cause_result, ({ result }) => (result === 'answered' ? 'cleared' : result)),
+    tellsAnswers: ((one | other) & TOLD.answers) !== 0,
+    country: pick(TOLD.country, (call) => call.country),
+    description: pick(TOLD.description, (call) => call.description),
+    cost,
+    currency: pick(TOLD.currency, (call) => call.currency),
+    remoteIp: pick(TOLD.remote_ip, (call) => call.remoteIp),
+    userAgent: pick(TOLD.user_agent, (call) => call.userAgent),
+    flags: [...flags],
+    attributes: sameRow
+      ? Object.fromEntries(Object.entries(first.attributes).filter(([name]) => name in second.attributes))
+      : { ...second.attributes, ...first.attributes },
+  };
+}
+
+/** What the word said that was decided by or overruled. */
+function resultOfWord({ result, flags }: ToldCall): CallResult {
+  if (!flags.includes('result_contradicted')) return result;
+  return result === 'answered' ? 'no_answer' : 'answered';
+}
+
+/** Whose call it is by two tellings, as `saidByBoth` takes the other values. */
+export const accountOfBoth = (first: ToldCall, second: ToldCall): number =>
+  toldBy(first) & TOLD.account || !(toldBy(second) & TOLD.account) ? first.iAccount : second.iAccount;

@@ -1,0 +1,315 @@
+/** Takes back what an import told of some calls: what is left of each is put together from what others told. */
+import type { Session } from '#platform/database/session.ts';
+import { takeNumbers } from '../store/intake.ts';
+import {
+  accountsByNumber,
+  putBack,
+  startsOfCalls,
+  takeBack,
+  tidyUsage,
+  type UsagePlace,
+} from '../store/told_calls.ts';
+import {
+  type AgainRow,
+  type CountChange,
+  changeCounts,
+  endToldAgain,
+  forgetCalls,
+  giveCalls,
+  importOptions,
+  inheritToldAgain,
+  type KeptTelling,
+  type KeptVersion,
+  provisionalOf,
+  putHistory,
+  putProvisional,
+  putTellings,
+  renumbered,
+  retellAccounts,
+  retellWatermark,
+  type TellingRow,
+  tellingsOf,
+  toldAgainBy,
+  type UndoState,
+} from '../store/undo.ts';
+import { I_CDR_MONTH } from './copy_text.ts';
+import { spanOfNumbers } from './look_up.ts';
+import { rulesOf } from './origin.ts';
+import {
+  endOf,
+  jsonOf,
+  numberedAs,
+  type Refolded,
+  refold,
+  type Telling,
+  type TellingOutcome,
+} from './refold.ts';
+import type { SameCallRules } from './same_call.ts';
+import type { Account } from './settle.ts';
+import { fromRow } from './told_call.ts';
+
+export interface UndoneCalls {
+  /** Nobody else told of them. */
+  readonly removed: number;
+  /** Of its own: others told of them. */
+  readonly kept: number;
+  /** Of others. */
+  readonly restored: number;
+}
+
+/** A telling with its place among all; 0 for what a call is that nothing is noted of. */
+interface Placed extends Telling {
+  readonly place: number;
+}
+
+/** A call of which something is taken back. */
+interface Undone {
+  readonly iCdr: number;
+  readonly isOwn: boolean;
+  /** What is left of it, in order. */
+  readonly left: readonly Placed[];
+  /** How many of `left` told word for word what the import did. */
+  readonly heirs: number;
+}
+
+/** @param iCdrs of calls that the import stored, or told something of */
+export async function undoCalls(
+  session: Session,
+  state: UndoState,
+  iCdrs: readonly number[],
+): Promise<UndoneCalls> {
+  const { i_import: iImport, source } = state;
+  const span = spanOfNumbers(iCdrs);
+  const rows = await session.rows(tellingsOf(iCdrs, span));
+  const numbers = iCdrs.map((iCdr) => iCdr % I_CDR_MONTH);
+  const again = againByNumber(await session.rows(toldAgainBy(iImport, numbers)), numbers);
+  const byCall = Map.groupBy(rows, ({ of }) => of);
+  const undone = iCdrs.map((iCdr) => withoutImport(iCdr, iImport, byCall.get(iCdr) ?? [], again));
+  for (const [heir, its] of heirsOf(again)) await session.run(inheritToldAgain(iImport, heir, its));
+  if (again.size > 0) await session.run(endToldAgain(iImport, numbers));
+  const changes = createChanges();
+  // One telling, of the very calls as they are: they change hands, and no sum changes.
+  const handed = undone.filter(
+    ({ left, heirs, isOwn, iCdr }) =>
+      isOwn && heirs === 1 && left.length === 1 && byCall.get(iCdr)!.length === 1,
+  );
+  if (handed.length > 0) {
+    const heirs = handed.map(({ left }) => left[0]!.iImport!);
+    await session.run(
+      giveCalls(
+        handed.map(({ iCdr }) => iCdr),
+        heirs,
+        span,
+      ),
+    );
+    for (const { left } of handed) changes.told(left[0]!, 'stored', end(left[0]!), left[0]!.call.iAccount);
+  }
+  const others = undone.filter((one) => !handed.includes(one));
+  if (others.length > 0) await putTogetherAnew(session, others, changes);
+  await changes.write(session, source);
+  return {
+    removed: undone.filter(({ isOwn, left }) => isOwn && left.length === 0).length,
+    kept: undone.filter(({ isOwn, left }) => isOwn && left.length > 0).length,
+    restored: undone.filter(({ isOwn }) => !isOwn).length,
+  };
+}
+
+const end = ({ call }: Telling): number => call.disconnectTime ?? call.startTime + call.durationS * 1000;
+
+/** Who told a call, by its number, word for word as the import did. */
+type Again = ReadonlyMap<number, readonly AgainRow[]>;
+
+function againByNumber(rows: readonly AgainRow[], numbers: readonly number[]): Again {
+  const asked = numbers.toSorted((a, b) => a - b);
+  const again = new Map<number, AgainRow[]>();
+  for (const row of rows) {
+    for (const [, from, below] of row.numbers.matchAll(/[[(](\d+),(\d+)[)\]]/g)) {
+      for (const number of asked) {
+        if (number < Number(from)) continue;
+        if (number >= Number(below)) break;
+        const list = again.get(number) ?? [];
+        again.set(number, list);
+        if (!list.some(({ by }) => by === row.by)) list.push(row);
+      }
+    }
+  }
+  return again;
+}
+
+/** Numbers of calls by the first that told them so too: what others told, they told as that one. */
+function heirsOf(again: Again): Map<number, number[]> {
+  const heirs = new Map<number, number[]>();
+  for (const [number, [first]] of again) heirs.set(first!.by, [...(heirs.get(first!.by) ?? []), number]);
+  return heirs;
+}
+
+/** What is left of a call; the first who told word for word as the import stands for it, where that one told it. */
+function withoutImport(iCdr: number, iImport: number, rows: readonly TellingRow[], again: Again): Undone {
+  const placed = rows.map(
+    (row): Placed => ({
+      place: row.place,
+      iImport: row.by,
+      call: fromRow(row as unknown as Record<string, string | null>),
+      json: row.json,
+      keyBefore: row.key_before,
+      ended: row.ended,
+      outcome: row.outcome as TellingOutcome,
+      toldAt: row.told_at,
+    }),
+  );
+  const left = placed.filter((telling) => telling.iImport !== iImport);
+  const own = placed.find((telling) => telling.iImport === iImport);
+  const [first] = again.get(iCdr % I_CDR_MONTH) ?? [];
+  const heir = own &&
+    first && { ...own, place: first.place, iImport: first.by, outcome: 'duplicate' as const, ended: true };
+  const isBase = (telling: Placed) => placed[0] === telling;
+  const all = heir ? [...left, heir] : left;
+  all.sort((a, b) => (isBase(a) ? -1 : isBase(b) ? 1 : a.place - b.place));
+  return { iCdr, isOwn: placed[0]?.iImport === iImport, left: all, heirs: heir ? 1 : 0 };
+}
+
+/** Takes calls out, and stores what others told of them. */
+async function putTogetherAnew(session: Session, undone: readonly Undone[], changes: Changes): Promise<void> {
+  const iCdrs = undone.map(({ iCdr }) => iCdr);
+  const span = spanOfNumbers(iCdrs);
+  const places: UsagePlace[] = await session.rows(startsOfCalls(iCdrs, span));
+  const provisional = new Set((await session.rows(provisionalOf(iCdrs))).map(({ i_cdr: iCdr }) => iCdr));
+  await session.row(takeBack(iCdrs, span));
+  const refolded = await refoldAll(session, undone);
+  const extra = refolded.reduce((sum, { calls }) => sum + Math.max(0, calls.length - 1), 0);
+  const taken = extra === 0 ? undefined : await session.row(takeNumbers(extra));
+  const numbers = taken?.numbers.split(',').map(Number) ?? [];
+  const back: { json: string; iCdr: number; iImport: number | null }[] = [];
+  const tellings: KeptTelling[] = [];
+  const versions: KeptVersion[] = [];
+  const cut: { iCdr: number; was: number; before: string | null }[] = [];
+  for (const { of, calls, withoutCut } of refolded) {
+    for (const [index, call] of calls.entries()) {
+      const number = index === 0 ? of.iCdr : numbers.pop()!;
+      const iCdr = numberedAs(call, number);
+      const json = jsonOf(call, iCdr);
+      back.push({ json, iCdr, iImport: call.first.iImport });
+      places.push({ iAccount: call.call.iAccount, start: call.call.startTime });
+      tellings.push(...keptTellings(call, iCdr));
+      for (const { by, json: version, start } of call.replaced)
+        versions.push({ iCdr, replacedAt: by.toldAt, iImport: by.iImport, start, json: version });
+      for (const { telling, outcome } of call.told)
+        changes.told(
+          telling as Placed,
+          outcome,
+          outcome === 'stored' || outcome === 'completed' ? endOf(call) : 0,
+          call.call.iAccount,
+        );
+      if (index === 0 && provisional.has(of.iCdr) && withoutCut !== undefined)
+        cut.push({ iCdr, was: of.iCdr, before: withoutCut && jsonOf(withoutCut, iCdr) });
+    }
+  }
+  const kept = new Set(cut.map(({ was }) => was));
+  for (const statement of forgetCalls(
+    iCdrs,
+    iCdrs.filter((iCdr) => !kept.has(iCdr)),
+  ))
+    await session.run(statement);
+  if (cut.length > 0) await session.run(putProvisional(cut));
+  if (back.length > 0) {
+    const calls = await session.rows(
+      renumbered(
+        back.map(({ json }) => json),
+        back.map(({ iCdr }) => iCdr),
+        back.map(({ iImport }) => iImport),
+      ),
+    );
+    await session.run(putBack(calls.map(({ call }) => call)));
+  }
+  if (tellings.length > 0) await session.run(putTellings(tellings));
+  if (versions.length > 0) await session.run(putHistory(versions));
+  for (const statement of tidyUsage(places)) await session.run(statement);
+}
+
+interface RefoldedCall {
+  readonly of: Undone;
+  readonly calls: readonly Refolded[];
+  /** The call without rows whose end was not seen: null: there is none; undefined: it has none of such a row. */
+  readonly withoutCut: Refolded | null | undefined;
+}
+
+async function refoldAll(session: Session, undone: readonly Undone[]): Promise<RefoldedCall[]> {
+  const all = undone.flatMap(({ left }) => left);
+  const iAccounts = [...new Set(all.map(({ call }) => call.iAccount))];
+  const accounts = new Map<number, Account>();
+  if (iAccounts.length > 0)
+    for (const account of await session.rows(accountsByNumber(iAccounts)))
+      accounts.set(account.i_account, account);
+  const rules = new Map<number, SameCallRules>();
+  const iImports = [...new Set(all.flatMap(({ iImport }) => iImport ?? []))];
+  if (iImports.length > 0)
+    for (const { i_import: iImport, format, options } of await session.rows(importOptions(iImports)))
+      rules.set(iImport, rulesOf(format, options));
+  const usual = rulesOf('', {});
+  const fold = (tellings: readonly Placed[]) =>
+    refold(
+      tellings,
+      (iImport) => rules.get(iImport ?? 0) ?? usual,
+      (iAccount) => accounts.get(iAccount)!,
+    );
+  return undone.map((of) => ({
+    of,
+    calls: fold(of.left),
+    withoutCut: of.left.every(({ ended }) => ended)
+      ? undefined
+      : (fold(of.left.filter(({ ended }) => ended))[0] ?? null),
+  }));
+}
+
+/** A call that is as its first telling was is the note of that telling itself. */
+function keptTellings({ first, cdr, told }: Refolded, iCdr: number): KeptTelling[] {
+  const noted = cdr === null ? told.filter(({ telling }) => telling !== first) : told;
+  return noted.map(({ telling, outcome }) => ({
+    ...(telling as Placed),
+    iCdr,
+    isBase: telling === first,
+    outcome,
+  }));
+}
+
+interface Changes {
+  /** @param end of what it told first or more, in milliseconds since 1970 */
+  told(telling: Placed, outcome: TellingOutcome, end: number, iAccount: number): void;
+  write(session: Session, source: string): Promise<void>;
+}
+
+const COUNTED = {
+  stored: 'stored',
+  completed: 'completed',
+  duplicate: 'duplicates',
+  conflict: 'conflicts',
+} as const;
+
+/** What other imports count otherwise now, and what they have told first. */
+function createChanges(): Changes {
+  const changes = new Map<number, { -readonly [K in keyof CountChange]: CountChange[K] }>();
+  const iAccounts = new Set<number>();
+  return {
+    told({ iImport, outcome: was }, outcome, end, iAccount) {
+      if (iImport === null || was === outcome) return;
+      const change = changes.get(iImport) ?? {
+        stored: 0,
+        completed: 0,
+        duplicates: 0,
+        conflicts: 0,
+        toldTo: 0,
+      };
+      changes.set(iImport, change);
+      change[COUNTED[was]]--;
+      change[COUNTED[outcome]]++;
+      change.toldTo = Math.max(change.toldTo, end);
+      iAccounts.add(iAccount);
+    },
+    async write(session, source) {
+      for (const [iImport, change] of changes) await session.run(changeCounts(iImport, change));
+      if (iAccounts.size === 0) return;
+      await session.run(retellWatermark(source));
+      await session.run(retellAccounts(source, [...iAccounts]));
+    },
+  };
+}

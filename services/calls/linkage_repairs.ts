@@ -1,0 +1,62 @@
+/**
+ * Notes of calls that an earlier version stored what joins them with other legs, and whether their answer was the switch's
+ * own, as linkage.ts tells it by their attributes, while requests and imports go on. Migration 0015 lists the months; a
+ * step takes some thousand calls of one, in one transaction with the mark of how far it came, so it can be cut off at any
+ * moment and goes on from there, in whichever process.
+ */
+import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
+import { isAnsweredBySwitch, linkedIdOf } from './intake/linkage.ts';
+import { storable } from './intake/storable.ts';
+import { addMonths, type Month, startOfMonth } from './partitions.ts';
+import { type RepairNeeds, stepByStep } from './step_by_step.ts';
+import {
+  legsToRepair,
+  linkageMonthsLeft,
+  nextLinkageRepair,
+  noteLinkage,
+  noteLinkageRepair,
+} from './store/linkage_repairs.ts';
+
+/** Calls of a step: a tenth of a second or so, for which who tells one of them again waits. */
+const STEP_CALLS = 5_000;
+
+/**
+ * Does one step, of the newest month first.
+ * @returns undefined when nothing is left to do, or another process is at the last of it
+ */
+export function linkageRepairStep(
+  pool: Pool,
+  stepCalls = STEP_CALLS,
+): Promise<{ readonly month: Month; readonly finished: boolean } | undefined> {
+  return withTransaction(pool, async (session) => {
+    const open = await session.row(nextLinkageRepair());
+    if (!open) return undefined;
+    const { month } = open;
+    const [since, until] = [startOfMonth(month), startOfMonth(addMonths(month, 1))];
+    const legs = await session.rows(legsToRepair(open, since, until, stepCalls));
+    const repaired = legs
+      .map(({ i_cdr, attributes, ...outcome }) => ({
+        iCdr: i_cdr,
+        linkedId: storable(linkedIdOf({ attributes })),
+        bySwitch: isAnsweredBySwitch(outcome, attributes),
+      }))
+      .filter(({ linkedId, bySwitch }) => linkedId !== '' || bySwitch);
+    if (repaired.length > 0) await session.run(noteLinkage(repaired, since, until));
+    const finished = legs.length < stepCalls;
+    await session.run(noteLinkageRepair(month, finished ? null : legs.at(-1)!.i_cdr));
+    return { month, finished };
+  });
+}
+
+/** Does all steps. */
+export const repairLinkage = (needs: RepairNeeds, stopping: AbortSignal): Promise<void> =>
+  stepByStep(needs, stopping, {
+    step: async () => {
+      const step = await linkageRepairStep(needs.pool);
+      if (step?.finished) needs.logger.info({ month: step.month }, 'legs of an earlier version were joined');
+      return step !== undefined;
+    },
+    isDone: () =>
+      withSession(needs.pool, async (session) => (await session.row(linkageMonthsLeft()))!.months === 0),
+    failed: 'joining legs failed; it is tried again from where it was',
+  });

@@ -1,0 +1,20 @@
+/** The calls service, as the program knows it before it runs. */
+import { defineService, migrationsBeside } from '#platform/service/definition.ts';
+import type { DatabaseTools } from '#platform/service/tools.ts';
+import { FRESHNESS_HEADERS } from './freshness.ts';
+import { CALLS_SETTINGS, type CallsSettings } from './settings.ts';
+import type { CallsGiven } from './start.ts';
+import { CALLS_SUMS } from './sums.ts';
+
+export const calls = defineService({
+  name: 'calls',
+  purpose: 'the API of calls and consumption',
+  description: 'Calls and consumption of accounts, and the way in for switches.',
+  port: 3006,
+  exposedHeaders: FRESHNESS_HEADERS,
+  migrations: { ...migrationsBeside(import.meta.url, 'calls'), makesServiceTables: true },
+  sums: CALLS_SUMS,
+  settings: CALLS_SETTINGS,
+  start: async (tools: DatabaseTools<CallsSettings> & CallsGiven) =>
+    (await import('./start.ts')).startCalls(tools),
+});

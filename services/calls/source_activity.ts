@@ -1,0 +1,190 @@
+/**
+ * How each switch does, for people, Prometheus and the monitor: when it was heard from last, how much it tells, what of it was
+ * set aside, and how often it was refused. What is stored is noted with its batch (store/intake.ts); refusals are counted here
+ * and written now and then, so that nobody without a key makes the database write.
+ */
+import type { FastifyRequest } from 'fastify';
+import { type Pool, withSession } from '#platform/database/pool.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { exportBy, Gauge, type Registry } from '#platform/telemetry/metrics.ts';
+import { silenceOf } from './follow/silence.ts';
+import type { SourceReports } from './follow/source_report.ts';
+import { addRefused, listSourceHours, type SourceHours } from './store/source_hours.ts';
+
+/** How often the database is asked, and told of refusals. */
+const REFRESH_MS = 5_000;
+/** Posts that name no source, or one that nobody has posted for, count as this. */
+export const UNKNOWN_SOURCE = 'unknown';
+
+/** A switch, as `GET /sources` shows it. */
+export interface SourceActivity {
+  readonly source: string;
+  /** When its last rows came, and from which file or route; null: none in four weeks. */
+  readonly last_at: string | null;
+  readonly last_file: string | null;
+  /** The end of the last call that it told, and how long after that it told it, in seconds. */
+  readonly last_call_at: string | null;
+  readonly lag_s: number | null;
+  /** Over this hour and the one before. */
+  readonly rows_per_minute: number;
+  /** Since midnight in UTC. */
+  readonly set_aside_today: number;
+  readonly refused_today: number;
+  /** Since its last rows, in seconds; from how many on that is an alert: null in its first week. */
+  readonly silent_s: number | null;
+  readonly silence_limit_s: number | null;
+}
+
+export interface SourcesActive {
+  readonly activities: readonly SourceActivity[];
+  /** A post was refused. */
+  refused(request: FastifyRequest): void;
+  /** Ends once the signal has come. */
+  readonly done: Promise<void>;
+}
+
+export interface ActivityNeeds {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly followed: SourceReports;
+}
+
+/** What is known now. */
+export function activityOf(row: SourceHours, now: number): SourceActivity {
+  const time = (stamp: string | null) => (stamp === null ? null : Date.parse(stamp));
+  const { silentS, limitS } = silenceOf(
+    { firstRowAt: time(row.first_at), lastRowAt: time(row.last_at), longestGapS: row.longest_gap_s },
+    now,
+  );
+  return {
+    source: row.source,
+    last_at: row.last_at,
+    last_file: row.last_file,
+    last_call_at: row.last_call_at,
+    lag_s: row.lag_s,
+    rows_per_minute: row.rows_per_minute,
+    set_aside_today: row.set_aside_today,
+    refused_today: row.refused_today,
+    silent_s: silentS,
+    silence_limit_s: limitS,
+  };
+}
+
+/** Keeps what is known of switches up to date until the signal. Never fails: what can't be asked stays as it was. */
+export function watchSources(needs: ActivityNeeds, stopping: AbortSignal): SourcesActive {
+  const { pool, clock } = needs;
+  let rows: readonly SourceHours[] = [];
+  const refusals = new Map<string, number>();
+
+  async function refresh(): Promise<void> {
+    await withSession(pool, async (session) => {
+      const counted = [...refusals];
+      if (counted.length > 0) {
+        await session.run(
+          addRefused(
+            counted.map(([source]) => source),
+            counted.map(([, count]) => count),
+          ),
+        );
+        for (const [source, count] of counted) lower(source, count);
+      }
+      rows = await session.rows(listSourceHours());
+    });
+  }
+
+  function lower(source: string, count: number): void {
+    const left = refusals.get(source)! - count;
+    if (left > 0) refusals.set(source, left);
+    else refusals.delete(source);
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.aborted) {
+      await refresh().catch(() => undefined);
+      await clock.sleep(REFRESH_MS, stopping).catch(() => undefined);
+    }
+    if (refusals.size > 0) await refresh().catch(() => undefined);
+  }
+
+  exportActivity(needs, () => rows);
+  return {
+    done: run(),
+    get activities() {
+      const now = clock.now();
+      return rows.map((row) => activityOf(row, now));
+    },
+    refused(request) {
+      if (request.method !== 'POST' || request.routeOptions.url !== '/cdrs') return;
+      const { source: named } = request.query as { source?: unknown };
+      const isKnown = typeof named === 'string' && rows.some(({ source }) => source === named);
+      const source = isKnown ? named : UNKNOWN_SOURCE;
+      refusals.set(source, (refusals.get(source) ?? 0) + 1);
+    },
+  };
+}
+
+type Row = SourceHours & SourceActivity;
+
+/** Labels are bounded: store/source_hours.ts tells of MOST_SOURCES. */
+function exportActivity(
+  { registry, clock, followed }: ActivityNeeds,
+  rowsNow: () => readonly SourceHours[],
+): void {
+  const known = (): Row[] => {
+    const now = clock.now();
+    return rowsNow().map((row) => ({ ...row, ...activityOf(row, now) }));
+  };
+  const gauge = exportBy<Row>(registry, {
+    label: 'source',
+    nameOf: ({ source }) => source,
+    rowsNow: known,
+  });
+  // A file that is followed is watched by its own path.
+  const unlessFollowed = (pick: (row: Row) => number | null) => (row: Row) =>
+    row.is_followed || row.last_at === null ? null : pick(row);
+  gauge(
+    'source_rows_per_minute',
+    'Rows of a switch, over this hour and the one before',
+    unlessFollowed((row) => row.rows_per_minute),
+  );
+  gauge(
+    'source_lag_seconds',
+    'How long after its end the last call was told',
+    unlessFollowed((row) => row.lag_s),
+  );
+  gauge(
+    'source_set_aside_recent',
+    'Rows set aside in this hour and the one before',
+    (row) => row.set_aside_recent,
+  );
+  gauge(
+    'source_refused_recent',
+    'Posts refused in this hour and the one before',
+    (row) => row.refused_recent,
+  );
+  const silence = (name: string, help: string, pick: 'silent_s' | 'silence_limit_s') =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['source'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const row of known())
+          if (!row.is_followed && row[pick] !== null) this.set({ source: row.source }, row[pick]);
+        for (const report of followed.reports)
+          if (report[pick] !== null) this.set({ source: report.path }, report[pick]);
+      },
+    });
+  silence(
+    'source_silence_seconds',
+    'Since the last row of a switch, or of a file that is followed',
+    'silent_s',
+  );
+  silence(
+    'source_silence_limit_seconds',
+    'From how long a silence on it is an alert; not there in the first week',
+    'silence_limit_s',
+  );
+}

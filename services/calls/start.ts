@@ -1,0 +1,134 @@
+/** What the calls service consists of. */
+import { Type } from 'typebox';
+import { createCursors } from '#platform/access/cursor.ts';
+import type { MonitoringReport } from '#platform/database/monitoring.ts';
+import { closePool, createPool } from '#platform/database/pool.ts';
+import type { DatabaseTools, StartedService } from '#platform/service/tools.ts';
+import { Gauge, type Registry } from '#platform/telemetry/metrics.ts';
+import { createDocumentReader } from './api/document_reader.ts';
+import { accountRoutes } from './api/routes_accounts.ts';
+import { cdrRoutes } from './api/routes_cdrs.ts';
+import { consumptionRoutes } from './api/routes_consumption.ts';
+import { importRoutes } from './api/routes_imports.ts';
+import { ingestRoutes } from './api/routes_ingest.ts';
+import { legRoutes } from './api/routes_legs.ts';
+import { sourceRoutes } from './api/routes_sources.ts';
+import type { SourceStatus } from './follow/follow.ts';
+import { exportSources, reportSources, type SourceReport } from './follow/source_report.ts';
+import type { Room } from './intake/room.ts';
+import { repairLinkage } from './linkage_repairs.ts';
+import { runMaintenance } from './maintenance.ts';
+import { indexAllMonths } from './month_indexes.ts';
+import { repairOutcomes } from './outcome_repairs.ts';
+import type { CallsSettings } from './settings.ts';
+import { type SourceActivity, watchSources } from './source_activity.ts';
+import type { Place } from './store/calls.ts';
+
+/** What the calls service is given beside what every service is given. */
+export interface CallsGiven {
+  /** Room on the primary's disks, where it is known; what takes in files waits for it. */
+  readonly room?: Room | undefined;
+}
+
+/** Batches that are stored at once, of whatever sources; and a connection to tell how they go. */
+const FOLLOW_POOL_SIZE = 4;
+
+/** Makes what the service consists of. */
+export async function startCalls(tools: DatabaseTools<CallsSettings> & CallsGiven): Promise<StartedService> {
+  const { settings, clock, logger, registry, lifetime, database, recentWrites, room } = tools;
+  const { pool } = database.primary;
+
+  const own = await follow(tools);
+  const sources = reportSources({ pool, clock, own }, lifetime.stopping);
+  // Its connection is closed with the others.
+  lifetime.onStop('reports of sources', () => sources.done);
+  exportSources(registry, sources);
+  const active = watchSources({ pool, clock, registry, followed: sources }, lifetime.stopping);
+  lifetime.onStop('activity of sources', () => active.done);
+  exportRoom(registry, room);
+
+  const cursors = createCursors<Place>(tools.secret);
+  const documents = createDocumentReader();
+  lifetime.onStop('reader of documents', documents.close);
+  const { defaultCurrency: currency, importTimeZone: timeZone } = settings;
+  const newAccounts = { currency, timeZone, country: null };
+  const { bodyLimitBytes, retentionMonths } = settings;
+  return {
+    routes: (api) => {
+      cdrRoutes(api, { database, clock, cursors, recentWrites });
+      legRoutes(api, { database, clock, recentWrites });
+      accountRoutes(api, { database, clock, recentWrites });
+      importRoutes(api, { database, clock });
+      sourceRoutes(api, { database, clock });
+      consumptionRoutes(api, { database, clock, recentWrites });
+      ingestRoutes(api, { database, clock, registry, recentWrites, documents, bodyLimitBytes, newAccounts });
+    },
+    monitoring: {
+      schema: {
+        sources: Type.Array(Type.Any(), {
+          description: 'Each file or folder that is followed, with its lag; see docs/API.md',
+        }),
+        switches: Type.Array(Type.Any(), { description: 'As GET /sources has them' }),
+      },
+      current: () => ({ sources: sources.reports, switches: active.activities }),
+    },
+    onRefused: active.refused,
+    background: [
+      runMaintenance({ pool, clock, logger, retentionMonths }, lifetime.stopping),
+      repairOutcomes({ pool, clock, logger }, lifetime.stopping),
+      repairLinkage({ pool, clock, logger }, lifetime.stopping),
+      indexAllMonths({ pool, clock, logger }, lifetime.stopping),
+    ],
+  };
+}
+
+/** What `GET /monitoring` shows. */
+export interface CallsReport extends MonitoringReport {
+  readonly sources: readonly SourceReport[];
+  readonly switches: readonly SourceActivity[];
+}
+
+/**
+ * Follows what the settings name, on connections of its own, so that neither readers of the API nor files wait for each
+ * other.
+ * @returns how it goes
+ */
+async function follow({
+  settings,
+  databaseUrl,
+  clock,
+  logger,
+  lifetime,
+  room,
+}: DatabaseTools<CallsSettings> & CallsGiven): Promise<() => readonly SourceStatus[]> {
+  const { defaultCurrency: currency, sources } = settings;
+  if (sources.length === 0) return () => [];
+  const [{ followSources }, { prepareSources }] = await Promise.all([
+    import('./follow/follow.ts'),
+    import('./follow/prepare.ts'),
+  ]);
+  const pool = createPool({
+    url: databaseUrl,
+    applicationName: 'trunkline-follow',
+    size: FOLLOW_POOL_SIZE,
+    onIdleError: (error) => logger.warn({ err: error }, 'a connection of the followers broke while idle'),
+  });
+  lifetime.onStop('connections of the followers', () => closePool(pool, clock));
+  const following = await prepareSources(pool, sources, { currency });
+  const warn = (path: string, words: string) => logger.warn({ path, words }, 'a source that is followed');
+  const followed = followSources({ pool, clock, room, warn }, following, lifetime.stopping);
+  lifetime.onStop('followers', () => followed.done);
+  return () => followed.statuses;
+}
+
+function exportRoom(registry: Registry, room: Room | undefined): void {
+  if (!room) return;
+  new Gauge({
+    name: 'files_wait_for_room',
+    help: '1 while followed files wait, since the disk of the primary is nearly full',
+    registers: [registry],
+    collect() {
+      this.set(Number(room.shortage !== ''));
+    },
+  });
+}

@@ -1,0 +1,106 @@
+/** Which calls are asked for, as conditions of statements over `calls.cdrs c`. */
+import { type RawBuilder, sql } from 'kysely';
+import type { CallFilter, FilterPart } from '../api/call_filter.ts';
+import { idIsShown, linkedIdIsShown } from '../api/call_id_masking.ts';
+import type { NumberSearch } from '../api/number_pattern.ts';
+import { plainArray } from '../intake/array_text.ts';
+
+/** What a call's legs share, within their account and source. As in the index of legs, which serves no other words. */
+export const linkageOf = (call: string) => `coalesce(${call}.linked_id, ${call}.call_id)`;
+export const LINKAGE = linkageOf('c');
+
+/**
+ * What a filter matches, but for the accounts that it is among.
+ * @param whose a condition on the account, instead of the filter's own
+ */
+export function matches(filter: CallFilter, whose?: RawBuilder<unknown>): RawBuilder<unknown> {
+  const terms: RawBuilder<unknown>[] = whose ? [whose] : [];
+  if (!whose && filter.iAccount !== null) terms.push(sql`c.i_account = ${filter.iAccount}::bigint`);
+  if (filter.from !== undefined) terms.push(sql`c.start_time >= ${filter.from}::timestamptz`);
+  if (filter.to !== undefined) terms.push(sql`c.start_time < ${filter.to}::timestamptz`);
+  if (filter.cli) terms.push(numberMatches('cli', filter.cli));
+  if (filter.cld) terms.push(numberMatches('cld', filter.cld));
+  if (filter.number)
+    terms.push(sql`(${numberMatches('cli', filter.number)} OR ${numberMatches('cld', filter.number)})`);
+  if (filter.callId !== undefined) {
+    terms.push(sql`c.call_id = ${filter.callId}`);
+    if (filter.numbersHidden) terms.push(idIsShown(filter.callId));
+  }
+  if (filter.linkedId !== undefined) {
+    terms.push(sql`${sql.raw(LINKAGE)} = ${filter.linkedId}`);
+    if (filter.numbersHidden) terms.push(linkedIdIsShown(filter.linkedId));
+  }
+  if (filter.direction) terms.push(sql`c.direction = ${filter.direction}`);
+  if (filter.minDurationS !== undefined)
+    terms.push(sql`c.duration_s >= ${String(filter.minDurationS)}::numeric`);
+  if (filter.iImport !== undefined) terms.push(sql`c.i_import = ${filter.iImport}::int`);
+  const type = TYPE_TERMS[filter.type];
+  if (type) terms.push(type);
+  return sql.join(terms, sql` AND `);
+}
+
+/** What a filter matches in some of the accounts that it is among. */
+export const matchesIn = ({ iAccounts, ...searches }: FilterPart, filter: CallFilter): RawBuilder<unknown> =>
+  matches({ ...filter, ...searches }, sql`c.i_account = ANY(${plainArray(iAccounts)}::bigint[])`);
+
+/** Written out rather than bound: the index of errors serves only a query that says the same as it does. */
+const TYPE_TERMS: Record<CallFilter['type'], RawBuilder<unknown> | null> = {
+  all: null,
+  answered: sql`c.result = 'answered'`,
+  non_zero: sql`c.billed_duration_s > 0`,
+  errors: sql`c.result = 'failed'`,
+  missed: sql`c.result <> 'answered'`,
+};
+
+/** As in the indexes of numbers as written, which serve only a query that says the same. */
+export const LONGEST_WRITTEN = 128;
+
+const isWritten = (column: NumberColumn): RawBuilder<unknown> =>
+  sql`length(${sql.ref(`c.${column}_in`)}) <= ${sql.lit(LONGEST_WRITTEN)}`;
+
+type NumberColumn = 'cli' | 'cld';
+
+/**
+ * What a filter matches, as conditions of which a call meets one at most, with `whose` as for matches(). A number that is stored in one of several forms
+ * has a condition for each, since only so an index of each gives its calls in order of time.
+ */
+export function waysTo(filter: CallFilter, whose?: RawBuilder<unknown>): RawBuilder<unknown>[] {
+  const { cli, cld, number } = filter;
+  if (cli?.kind === 'exact') return waysOf('cli', cli, matches({ ...filter, cli: undefined }, whose));
+  if (cld?.kind === 'exact') return waysOf('cld', cld, matches({ ...filter, cld: undefined }, whose));
+  if (number?.kind !== 'exact') return [matches(filter, whose)];
+  const others = matches({ ...filter, number: undefined }, whose);
+  // What is found by its caller is not found again by whom it calls.
+  const unfound = sql`${others} AND (${numberMatches('cli', number)}) IS NOT TRUE`;
+  return [...waysOf('cli', number, others), ...waysOf('cld', number, unfound)];
+}
+
+function waysOf(
+  column: NumberColumn,
+  search: NumberSearch & { readonly kind: 'exact' },
+  others: RawBuilder<unknown>,
+): RawBuilder<unknown>[] {
+  const name = sql.ref(`c.${column}`);
+  const stored = search.stored.map((number) => sql`${name} = ${number}`);
+  // In a row whose number is stored so it is found already.
+  const written = search.written.map(
+    (text) => sql`${isWritten(column)} AND ${sql.ref(`c.${column}_in`)} COLLATE "C" = ${text}
+        AND ${name} NOT IN (${sql.join(search.stored)})`,
+  );
+  return [...stored, ...written].map((way) => sql`${others} AND ${way}`);
+}
+
+function numberMatches(column: NumberColumn, search: NumberSearch): RawBuilder<unknown> {
+  const name = sql.ref(`c.${column}`);
+  const asWritten = sql`${sql.ref(`c.${column}_in`)} COLLATE "C"`;
+  if (search.kind === 'exact') {
+    const isStored = sql`${name} IN (${sql.join(search.stored)})`;
+    if (search.written.length === 0) return isStored;
+    return sql`(${isStored} OR (${isWritten(column)} AND ${asWritten} IN (${sql.join(search.written)})))`;
+  }
+  const stored = search.stored.map(({ from, below }) => sql`(${name} >= ${from} AND ${name} < ${below})`);
+  const written = search.written.map(
+    ({ from, below }) => sql`(${isWritten(column)} AND ${asWritten} >= ${from} AND ${asWritten} < ${below})`,
+  );
+  return sql`(${sql.join([...stored, ...written], sql` OR `)})`;
+}

@@ -1,0 +1,248 @@
+/** Statements about what was erased, and those by which it is. */
+import { type RawBuilder, sql } from 'kysely';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+
+const build = sqlBuilder<unknown>();
+
+export type ErasureKind = 'code' | 'number';
+
+export interface ErasureRow {
+  readonly kind: ErasureKind;
+  readonly pseudonym: string;
+  readonly begun_at: string;
+  readonly finished_at: string | null;
+  readonly place: Place | null;
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+/** Up to where tables have been gone through. */
+export interface Place {
+  readonly table: string;
+  readonly page: number;
+}
+
+export const listErasures = (): Statement<ErasureRow> =>
+  sql<ErasureRow>`SELECT * FROM calls.erasures`.compile(build);
+
+export const findErasure = (kind: ErasureKind, pseudonym: string): Statement<ErasureRow> =>
+  sql<ErasureRow>`SELECT * FROM calls.erasures WHERE kind = ${kind} AND pseudonym = ${pseudonym}`.compile(
+    build,
+  );
+
+/** One that was cut off stays as it is; one that was finished begins anew, for what came since. */
+export const beginErasure = (kind: ErasureKind, pseudonym: string): Statement<ErasureRow> =>
+  sql<ErasureRow>`
+    INSERT INTO calls.erasures AS was (kind, pseudonym) VALUES (${kind}, ${pseudonym})
+    ON CONFLICT (kind, pseudonym) DO UPDATE SET
+      begun_at = CASE WHEN was.finished_at IS NULL THEN was.begun_at ELSE now() END,
+      counts = CASE WHEN was.finished_at IS NULL THEN was.counts ELSE '{}' END,
+      place = CASE WHEN was.finished_at IS NULL THEN was.place END,
+      finished_at = NULL
+    RETURNING *`.compile(build);
+
+/** Adds rows to what it has done, and notes how far it is. */
+export const noteErasure = (
+  kind: ErasureKind,
+  pseudonym: string,
+  counts: Readonly<Record<string, number>>,
+  place: Place | null,
+): Statement<unknown> =>
+  sql`
+    UPDATE calls.erasures SET place = ${place && JSON.stringify(place)}::jsonb, counts = counts || (
+      SELECT coalesce(jsonb_object_agg(key, value::bigint + coalesce((counts ->> key)::bigint, 0)), '{}')
+      FROM jsonb_each_text(${JSON.stringify(counts)}::jsonb))
+    WHERE kind = ${kind} AND pseudonym = ${pseudonym}`.compile(build);
+
+export const finishErasure = (kind: ErasureKind, pseudonym: string): Statement<ErasureRow> =>
+  sql<ErasureRow>`
+    UPDATE calls.erasures SET finished_at = now(), place = NULL
+    WHERE kind = ${kind} AND pseudonym = ${pseudonym} RETURNING *`.compile(build);
+
+/** What was erased may come in again. */
+export const forgetErasure = (kind: ErasureKind, pseudonym: string): Statement<unknown> =>
+  sql`DELETE FROM calls.erasures WHERE kind = ${kind} AND pseudonym = ${pseudonym}`.compile(build);
+
+/** Whose national numbers there are; null among them. */
+export const listCountries = (): Statement<{ country: string | null }> =>
+  sql<{ country: string | null }>`
+    SELECT country FROM calls.accounts GROUP BY 1 UNION SELECT NULL`.compile(build);
+
+/** A table with columns that may hold names and numbers. */
+export interface TextTable {
+  readonly schema: string;
+  readonly name: string;
+  /** Of a partition: whose it is. */
+  readonly parent: string | null;
+  readonly pages: number;
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+}
+
+/** All tables of the schemas with their columns, those of other types too; in order of their names. */
+export const listTextTables = (schemas: readonly string[]): Statement<TextTable> =>
+  sql<TextTable>`
+    SELECT n.nspname::text AS schema, c.relname::text AS name, p.relname::text AS parent, (pg_relation_size(c.oid) / 8192)::int AS pages,
+           jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum) AS columns
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_class p ON p.oid = i.inhparent
+    WHERE n.nspname = ANY(${schemas}::text[]) AND c.relkind = 'r'
+    GROUP BY c.oid, n.nspname, p.relname ORDER BY (n.nspname || '.' || c.relname) COLLATE "C"`.compile(build);
+
+/** Rows as the columns' values, with the place of each in its table. */
+export type FoundRow = Readonly<Record<string, unknown>> & { readonly ctid: string };
+
+/**
+ * Rows of some pages of a table that may hold what is looked for.
+ * @param near a condition on `held.text`, all that the columns hold
+ * @param lock so that they are there unchanged until the transaction's end
+ */
+export function findRows(
+  [schema, table]: readonly [schema: string, table: string],
+  [from, to]: readonly [from: number, to: number],
+  columns: TextTable['columns'],
+  near: RawBuilder<unknown>,
+  lock: boolean,
+): Statement<FoundRow> {
+  const texts = columns.map(({ name, type }) => {
+    if (type === 'text[]') return sql`array_to_string(t.${sql.ref(name)}, ' ')`;
+    return type === 'bytea' ? sql`encode(t.${sql.ref(name)}, 'escape')` : sql`t.${sql.ref(name)}::text`;
+  });
+  return sql<FoundRow>`
+    SELECT t.ctid::text AS ctid, t.* FROM ${sql.id(schema, table)} t,
+      LATERAL (SELECT concat_ws(' | ', ${sql.join(texts)}) AS text OFFSET 0) AS held
+    WHERE t.ctid >= ${`(${from},0)`}::tid AND t.ctid < ${`(${to},0)`}::tid AND (${near})
+    ${lock ? sql`FOR UPDATE OF t` : sql``}`.compile(build);
+}
+
+/** @param values by column, as their types take them */
+export const updateRow = (
+  [schema, table]: readonly [schema: string, table: string],
+  ctid: string,
+  values: readonly { readonly name: string; readonly type: string; readonly value: unknown }[],
+): Statement<unknown> =>
+  sql`
+    UPDATE ${sql.id(schema, table)} SET ${sql.join(
+      values.map(({ name, type, value }) => sql`${sql.id(name)} = ${value}::${sql.raw(type)}`),
+    )} WHERE ctid = ${ctid}::tid`.compile(build);
+
+/** A row that was set aside and says something else by now: where that is set aside already, it goes. */
+export const changeContent = (iRejected: number, content: Buffer): Statement<unknown> =>
+  sql`
+    WITH there AS (SELECT FROM calls.rejected_cdrs WHERE content = ${content} AND i_rejected <> ${iRejected}),
+    gone AS (DELETE FROM calls.rejected_cdrs WHERE i_rejected = ${iRejected} AND EXISTS (SELECT FROM there))
+    UPDATE calls.rejected_cdrs SET content = ${content} WHERE i_rejected = ${iRejected} AND NOT EXISTS (SELECT FROM there)`.compile(
+    build,
+  );
+
+/** Whether a source of these names is read now: another row of its would come back. */
+export const heldSources = (codes: readonly string[]): Statement<{ path: string }> =>
+  sql<{ path: string }>`
+    SELECT DISTINCT s.path FROM calls.followed_sources s, unnest(${codes}::text[]) AS code
+    WHERE strpos(s.path, code) > 0 AND s.held_until > now()`.compile(build);
+
+/** At most so many rows of an account, of any table that has them. */
+export const deleteRowsOf = (
+  [schema, table]: readonly [schema: string, table: string],
+  iAccount: number,
+  limit: number,
+): Statement<{ i_cdr: number | null }> =>
+  sql<{ i_cdr: number | null }>`
+    DELETE FROM ${sql.id(schema, table)} t WHERE t.ctid = ANY(ARRAY(
+      SELECT ctid FROM ${sql.id(schema, table)} WHERE i_account = ${iAccount} LIMIT ${sql.lit(limit)}))
+    RETURNING (to_jsonb(t) ->> 'i_cdr')::bigint AS i_cdr`.compile(build);
+
+export const deleteRowsOfCalls = (
+  [schema, table]: readonly [schema: string, table: string],
+  iCdrs: readonly number[],
+): Statement<unknown> =>
+  sql`DELETE FROM ${sql.id(schema, table)} WHERE i_cdr = ANY(${iCdrs}::bigint[])`.compile(build);
+
+export const countRowsOf = (
+  [schema, table]: readonly [schema: string, table: string],
+  iAccount: number,
+): Statement<{ count: number }> =>
+  sql<{ count: number }>`
+    SELECT count(*) AS count FROM ${sql.id(schema, table)} WHERE i_account = ${iAccount}`.compile(build);
+
+export const fingerprintOf = (iRejected: number): Statement<{ fingerprint: string }> =>
+  sql<{ fingerprint: string }>`
+    SELECT encode(fingerprint, 'hex') AS fingerprint FROM calls.provisional_rows WHERE i_rejected = ${iRejected}`.compile(
+    build,
+  );
+
+/** Accounts whose code, or former code, has these digits in a row, whatever is between them. */
+export const codesLike = (digits: string): Statement<{ i_account: number; code: string }> =>
+  sql<{ i_account: number; code: string }>`
+    SELECT i_account, code FROM (SELECT i_account, code FROM calls.accounts UNION ALL SELECT i_account, code FROM calls.former_codes) c
+    WHERE regexp_replace(code, '[^0-9]', '', 'g') LIKE ${`%${digits}%`}`.compile(build);
+
+export const accountsBelow = (iAccount: number): Statement<{ code: string }> =>
+  sql<{ code: string }>`SELECT code FROM calls.accounts WHERE i_parent = ${iAccount} ORDER BY code`.compile(
+    build,
+  );
+
+/** Its keys are refused, and nobody reads its name. */
+export const hideAccount = (iAccount: number, pseudonym: string): Statement<unknown> =>
+  sql`
+    UPDATE calls.accounts SET code = ${pseudonym}, name = ${pseudonym}, closed_from = coalesce(closed_from, now())
+    WHERE i_account = ${iAccount}`.compile(build);
+
+/** `--account CODE`, as imports keep it. */
+export const hideOption = (codes: readonly string[], pseudonym: string): Statement<unknown> =>
+  sql`
+    UPDATE calls.imports SET options = jsonb_set(options, '{account}', to_jsonb(${pseudonym}::text))
+    WHERE options ->> 'account' = ANY(${codes}::text[])`.compile(build);
+
+/** Of these calls, those of the account. */
+export const callsOfAccount = (iAccount: number, iCdrs: readonly number[]): Statement<{ i_cdr: number }> =>
+  sql<{ i_cdr: number }>`
+    SELECT i_cdr FROM calls.cdrs WHERE i_cdr = ANY(${iCdrs}::bigint[]) AND i_account = ${iAccount}`.compile(
+    build,
+  );
+
+/** Codes, present and former, that hold one of these and are none of them. */
+export const codesHolding = (codes: readonly string[]): Statement<{ code: string }> =>
+  sql<{ code: string }>`
+    SELECT code FROM (SELECT code FROM calls.accounts UNION SELECT code FROM calls.former_codes) AS c
+    WHERE code <> ALL(${codes}::text[])
+      AND EXISTS (SELECT FROM unnest(${codes}::text[]) AS one WHERE strpos(c.code, one) > 0)`.compile(build);
+
+/** Sources that bring the account's calls and no others'. */
+export const ownSources = (iAccount: number): Statement<{ source: string }> =>
+  sql<{ source: string }>`
+    SELECT source FROM calls.account_sources GROUP BY 1 HAVING bool_and(i_account = ${iAccount})`.compile(
+    build,
+  );
+
+/** Sources that bring other accounts' calls. */
+export const sharedSources = (iAccount: number): Statement<{ source: string }> =>
+  sql<{ source: string }>`
+    SELECT DISTINCT source FROM calls.account_sources WHERE i_account <> ${iAccount}`.compile(build);
+
+/** What is known of sources beside their imports. */
+export const deleteSources = (sources: readonly string[]): Statement<unknown> =>
+  sql`
+    WITH turns AS (DELETE FROM calls.source_turns WHERE source = ANY(${sources}::text[])),
+    names AS (DELETE FROM calls.source_names WHERE source = ANY(${sources}::text[]))
+    DELETE FROM calls.watermarks WHERE source = ANY(${sources}::text[])`.compile(build);
+
+export const listFollowed = (): Statement<{ i_source: number; path: string }> =>
+  sql<{ i_source: number; path: string }>`SELECT i_source, path FROM calls.followed_sources`.compile(build);
+
+export const deleteFollowed = (iSources: readonly number[]): Statement<unknown>[] =>
+  ['followed_gaps', 'followed_documents', 'followed_files', 'followed_sources'].map((table) =>
+    sql`DELETE FROM ${sql.id('calls', table)} WHERE i_source = ANY(${iSources}::int[])`.compile(build),
+  );
+
+/** Rows that hold a call of the account as JSON. */
+export const deleteJsonRowsOf = (
+  [schema, table]: readonly [schema: string, table: string],
+  column: string,
+  iAccount: number,
+): Statement<unknown> =>
+  sql`
+    DELETE FROM ${sql.id(schema, table)} WHERE (${sql.ref(column)} ->> 'i_account')::bigint = ${iAccount}`.compile(
+    build,
+  );
+
+export const deleteAccount = (iAccount: number): Statement<unknown> =>
+  sql`DELETE FROM calls.accounts WHERE i_account = ${iAccount}`.compile(build);

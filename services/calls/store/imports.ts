@@ -1,0 +1,55 @@
+/** Statements about imports: runs over files and folders, and switches that post. */
+import { sql } from 'kysely';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+
+const build = sqlBuilder<unknown>();
+
+export interface ImportRow {
+  readonly i_import: number;
+  /** Absolute path, 'stdin', or the route that took the rows. */
+  readonly file: string;
+  readonly format: string;
+  readonly source: string;
+  readonly started_at: string;
+  /** null: it goes on, or was cut off; a switch that posts has one import, which never ends. */
+  readonly finished_at: string | null;
+  readonly read: number;
+  readonly stored: number;
+  readonly completed: number;
+  readonly duplicates: number;
+  readonly conflicts: number;
+  readonly set_aside: number;
+  /** The end of the last call that it told. */
+  readonly told_to: string | null;
+  /** Since when it is being taken back, and when all of it was. */
+  readonly undo_began_at: string | null;
+  readonly undone_at: string | null;
+  /** How its rows were read: time zone, date order, mapping and so on. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+const COLUMNS =
+  sql.raw(`i_import, file, format, source, started_at, finished_at, read, stored, completed, duplicates,
+  conflicts, set_aside, told_to, undo_began_at, undone_at, options`);
+
+/** Undefined: any. */
+export interface ImportFilter {
+  readonly source?: string | undefined;
+  readonly file?: string | undefined;
+}
+
+/** The newest first. @param before only those with a smaller number */
+export const listImports = (
+  { source, file }: ImportFilter,
+  before: number | undefined,
+  limit: number,
+): Statement<ImportRow> =>
+  sql<ImportRow>`
+    SELECT ${COLUMNS} FROM calls.imports
+    WHERE (${before ?? null}::int IS NULL OR i_import < ${before ?? null})
+      AND (${source ?? null}::text IS NULL OR source = ${source ?? null})
+      AND (${file ?? null}::text IS NULL OR file = ${file ?? null})
+    ORDER BY i_import DESC LIMIT ${limit}`.compile(build);
+
+export const importByNumber = (iImport: number): Statement<ImportRow> =>
+  sql<ImportRow>`SELECT ${COLUMNS} FROM calls.imports WHERE i_import = ${iImport}`.compile(build);

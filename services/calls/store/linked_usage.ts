@@ -1,0 +1,106 @@
+/**
+ * Sums calls by their legs. Nothing is stored of it: the legs of the range are read by the index of account and time, joined
+ * in memory as linked_calls.ts joins them, and each call is counted where its first leg begins. So it is exact whatever
+ * becomes of records, and costs as much as there are records in the range.
+ *
+ *            from                                     to
+ *   ··· long ··│·· near ··│═══════════ range ══════════│·· later, of calls that go on ··
+ *
+ * A call that begins in the range may have a leg before it only if it does not begin there: what reaches into the range are
+ * records of the hours before it, and long ones of the hundred days before, which have an index of their own. Of calls that
+ * last beyond the range the legs are looked up by what joins them.
+ */
+import { sql } from 'kysely';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { plainArray } from '../intake/array_text.ts';
+import { type Micros, utcText } from '../time/instants.ts';
+import type { UsageRow } from '../usage/consumption.ts';
+import { LINKAGE } from './call_conditions.ts';
+import { answerOf, endOf, isPartys, JOINED_AFTER, LONGEST_REACH } from './linked_calls.ts';
+import type { Dimension } from './usage.ts';
+
+const build = sqlBuilder<unknown>();
+
+/** As in the index of long records, which serves only a query that says the same. */
+const IS_LONG = sql.raw(`c.duration_s > 21600`);
+/** How far before a leg records begin that reach it and are not long. */
+const NEAR = sql.raw(`interval '8 hours'`);
+
+/**
+ * Sums of calls by bucket, and by what else is named within it; the row without a bucket, which is always there and comes
+ * first, holds the sums of all. Direction and country are those of the first leg.
+ * @param bounds the instants between which the buckets lie
+ * @param limit of rows
+ */
+export function sumLinkedUsage(
+  iAccounts: readonly number[],
+  bounds: readonly Micros[],
+  by: readonly Dimension[],
+  limit: number,
+): Statement<UsageRow> {
+  const [from, to] = [utcText(bounds[0]!), utcText(bounds.at(-1)!)];
+  const ofDimensions = (term: (name: Dimension) => string) =>
+    sql.raw(by.map((name) => `, ${term(name)}`).join(''));
+  const dimensions = ofDimensions((name) => `g_${name}`);
+  const leg = sql`c.i_account, ${sql.raw(LINKAGE)} AS linkage, c.source, c.start_time, c.i_cdr, c.call_id, c.source_key,
+    c.duration_s, c.call_id <> ${sql.raw(LINKAGE)} AS is_other, ${endOf('c')} AS ended, ${isPartys('c')} AS party,
+    ${answerOf('c')} AS answer, c.billed_duration_s, c.currency, c.cost
+    ${ofDimensions((name) => `${name === 'country' ? "coalesce(c.country, '')" : `c.${name}`} AS g_${name}`)}`;
+  const whose = sql`c.i_account = ANY(${plainArray(iAccounts)}::bigint[])`;
+  const order = sql`start_time, is_other, -duration_s, call_id, source_key, i_cdr`;
+  const call = sql.raw('i_account, linkage, source');
+  return sql<UsageRow>`
+    WITH reaching AS MATERIALIZED (
+      SELECT ${leg} FROM calls.cdrs c
+      WHERE ${whose} AND c.start_time >= ${from}::timestamptz - ${NEAR} AND c.start_time < ${to}::timestamptz
+      UNION ALL
+      SELECT ${leg} FROM calls.cdrs c
+      WHERE ${whose} AND ${IS_LONG}
+        AND c.start_time >= ${from}::timestamptz - ${LONGEST_REACH} AND c.start_time < ${from}::timestamptz - ${NEAR}
+    ), later AS (
+      SELECT l.* FROM (
+        SELECT DISTINCT ${call} FROM reaching WHERE ended + ${JOINED_AFTER} >= ${to}::timestamptz) AS open
+      CROSS JOIN LATERAL (
+        SELECT ${leg} FROM calls.cdrs c
+        WHERE c.i_account = open.i_account AND ${sql.raw(LINKAGE)} = open.linkage AND c.source = open.source
+          AND c.start_time >= ${to}::timestamptz) AS l
+    ), legs AS (
+      SELECT l.*, count(*) FILTER (WHERE apart) OVER (PARTITION BY ${call} ORDER BY ${order}) AS nth
+      FROM (SELECT l.*, start_time > max(ended + ${JOINED_AFTER})
+                     OVER (PARTITION BY ${call} ORDER BY ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS apart
+            FROM (SELECT * FROM reaching UNION ALL SELECT * FROM later) AS l) AS l
+    ), placed AS MATERIALIZED (
+      SELECT *, width_bucket(began, ${bounds.map((bound) => utcText(bound))}::timestamptz[]) - 1 AS bucket FROM (
+        SELECT ${call}, nth, ended, party, answer, billed_duration_s, currency, cost,
+               first_value(start_time) OVER w AS began ${ofDimensions((name) => `first_value(g_${name}) OVER w AS g_${name}`)}
+        FROM legs WINDOW w AS (PARTITION BY ${call}, nth ORDER BY ${order})) AS l
+      WHERE began >= ${from}::timestamptz AND began < ${to}::timestamptz
+    ), one AS (
+      SELECT bucket ${dimensions}, bool_or(party) AS answered, extract(epoch FROM max(ended) - began) AS seconds,
+             sum(billed_duration_s) AS billed_seconds,
+             CASE count(*) FILTER (WHERE party)
+               WHEN 0 THEN 0
+               WHEN 1 THEN extract(epoch FROM max(ended) FILTER (WHERE party) - min(answer) FILTER (WHERE party))
+               ELSE (SELECT coalesce(sum(extract(epoch FROM upper(spoken) - lower(spoken))), 0)
+                     FROM unnest(range_agg(tstzrange(answer, ended)) FILTER (WHERE party)) AS spoken)
+             END AS talk_seconds
+      FROM placed GROUP BY ${call}, nth, began, bucket ${dimensions}
+    ), sums AS (
+      SELECT bucket ${dimensions}, grouping(bucket) AS overall, count(*)::bigint AS calls,
+             count(*) FILTER (WHERE answered)::bigint AS answered, count(*) FILTER (WHERE NOT answered)::bigint AS missed,
+             coalesce(sum(seconds), 0)::float8 AS seconds, coalesce(sum(talk_seconds), 0)::float8 AS talk_seconds,
+             coalesce(sum(billed_seconds), 0)::float8 AS billed_seconds
+      FROM one GROUP BY GROUPING SETS ((bucket ${dimensions}), ())
+    ), costs AS (
+      SELECT bucket ${dimensions}, overall,
+             jsonb_agg(jsonb_build_object('currency', currency, 'amount', trim_scale(cost)::text) ORDER BY currency) AS cost
+      FROM (SELECT bucket ${dimensions}, currency, grouping(bucket) AS overall, sum(cost) AS cost
+            FROM placed WHERE cost IS NOT NULL GROUP BY GROUPING SETS ((bucket ${dimensions}, currency), (currency))) AS by_currency
+      GROUP BY bucket, overall ${dimensions})
+    SELECT s.bucket ${ofDimensions((name) => `s.g_${name} AS ${name}`)}, s.calls, s.answered, s.missed, s.seconds,
+           s.talk_seconds, s.billed_seconds, coalesce(c.cost, '[]') AS cost
+    FROM sums s LEFT JOIN costs c ON c.overall = s.overall AND c.bucket IS NOT DISTINCT FROM s.bucket
+      ${sql.raw(by.map((name) => `AND c.g_${name} IS NOT DISTINCT FROM s.g_${name}`).join(' '))}
+    ORDER BY s.overall DESC, s.bucket ${ofDimensions((name) => `s.g_${name}`)}
+    LIMIT ${limit}`.compile(build);
+}

@@ -1,0 +1,73 @@
+/** Statements about what came from each switch, by hour. */
+import { sql } from 'kysely';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+
+const build = sqlBuilder<unknown>();
+
+/** How far back it is kept and looked at. */
+export const HOURS_KEPT_DAYS = 28;
+/** Switches that are told of: those that were heard from last. So labels of metrics are bounded. */
+export const MOST_SOURCES = 200;
+
+/** Posts that were refused, by the source that they named. */
+export const addRefused = (sources: readonly string[], counts: readonly number[]): Statement<unknown> =>
+  sql`
+    INSERT INTO calls.source_hours AS was (source, hour, refused)
+    SELECT source, date_trunc('hour', now(), 'UTC'), refused
+    FROM unnest(${sources}::text[], ${counts}::bigint[]) AS r (source, refused) ORDER BY source
+    ON CONFLICT (source, hour) DO UPDATE SET refused = was.refused + excluded.refused`.compile(build);
+
+export const forgetHours = (before: string): Statement<unknown> =>
+  sql`DELETE FROM calls.source_hours WHERE hour < ${before}::timestamptz`.compile(build);
+
+export interface SourceHours {
+  readonly source: string;
+  readonly last_at: string | null;
+  readonly last_file: string | null;
+  readonly is_followed: boolean;
+  /** The end of the last call that it told. */
+  readonly last_call_at: string | null;
+  /** How long after that it was told, in seconds. */
+  readonly lag_s: number | null;
+  readonly rows_per_minute: number;
+  /** Since midnight in UTC. */
+  readonly set_aside_today: number;
+  readonly refused_today: number;
+  /** In this hour and the one before. */
+  readonly set_aside_recent: number;
+  readonly refused_recent: number;
+  readonly first_at: string | null;
+  /** The longest time without rows that reached into this hour of the week, in the weeks before; seconds. */
+  readonly longest_gap_s: number | null;
+}
+
+/** Switches that were heard from, or refused, in four weeks; the last heard first. */
+export const listSourceHours = (): Statement<SourceHours> =>
+  sql<SourceHours>`
+    WITH at AS (
+      SELECT date_trunc('hour', now(), 'UTC') AS hour, date_trunc('day', now(), 'UTC') AS today
+    ), heard AS (
+      SELECT s.source, max(s.last_at) AS last_at, (array_agg(s.last_file ORDER BY s.last_at DESC NULLS LAST))[1] AS last_file,
+             coalesce(sum(s.rows) FILTER (WHERE s.hour >= at.hour - interval '1 hour'), 0)
+               / (extract(epoch FROM now() - min(at.hour) + interval '1 hour') / 60) AS rows_per_minute,
+             coalesce(sum(s.set_aside) FILTER (WHERE s.hour >= at.today), 0)::bigint AS set_aside_today,
+             coalesce(sum(s.refused) FILTER (WHERE s.hour >= at.today), 0)::bigint AS refused_today,
+             coalesce(sum(s.set_aside) FILTER (WHERE s.hour >= at.hour - interval '1 hour'), 0)::bigint AS set_aside_recent,
+             coalesce(sum(s.refused) FILTER (WHERE s.hour >= at.hour - interval '1 hour'), 0)::bigint AS refused_recent,
+             min(s.hour) FILTER (WHERE s.rows > 0) AS first_at
+      FROM calls.source_hours s, at WHERE s.hour > at.hour - ${sql.lit(HOURS_KEPT_DAYS)} * interval '1 day'
+      GROUP BY s.source ORDER BY 2 DESC NULLS LAST LIMIT ${sql.lit(MOST_SOURCES)}
+    )
+    SELECT h.source, h.last_at, h.last_file, h.rows_per_minute::float8 AS rows_per_minute, h.set_aside_today,
+           h.refused_today, h.set_aside_recent, h.refused_recent, h.first_at, w.last_disconnect AS last_call_at,
+           greatest(0, extract(epoch FROM w.updated_at - w.last_disconnect))::float8 AS lag_s,
+           EXISTS (SELECT FROM calls.followed_sources f WHERE f.path = h.last_file) AS is_followed,
+           (SELECT max(extract(epoch FROM next.hour - last.hour - interval '1 hour'))::float8
+            FROM at, generate_series(1, 4) AS week,
+                 LATERAL (SELECT max(s.hour) AS hour FROM calls.source_hours s
+                          WHERE s.source = h.source AND s.rows > 0 AND s.hour <= at.hour - week * interval '7 days') AS last,
+                 LATERAL (SELECT min(s.hour) AS hour FROM calls.source_hours s
+                          WHERE s.source = h.source AND s.rows > 0 AND s.hour > last.hour
+                            AND last.hour < at.hour - week * interval '7 days') AS next) AS longest_gap_s
+    FROM heard h LEFT JOIN calls.watermarks w ON w.source = h.source
+    ORDER BY h.last_at DESC NULLS LAST, h.source`.compile(build);

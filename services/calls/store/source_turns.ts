@@ -1,0 +1,26 @@
+/** Statements by which those who store calls of one source notice each other; see intake/source_turn.ts. */
+import { sql } from 'kysely';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+
+const build = sqlBuilder<unknown>();
+
+/** Advisory locks of sources; of transactions, so that they work through PgBouncer. */
+const LOCK_CLASS = 74_002;
+
+/** Shared: beside others. Exclusive: alone; waits for those who are at it, and others wait. */
+export const lockSource = (source: string, mode: 'shared' | 'exclusive'): Statement<unknown> =>
+  sql`SELECT ${sql.raw(mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock')}
+        (${sql.lit(LOCK_CLASS)}, hashtext(${source}))`.compile(build);
+
+/** The source's last turn. No row: it had none yet. */
+export const lastTurn = (source: string): Statement<{ turn: number }> =>
+  sql<{ turn: number }>`SELECT turn FROM calls.source_turns WHERE source = ${source}`.compile(build);
+
+/** Takes the next turn; whoever wants it too waits until the transaction has ended. Tells since which one they are this writer's. */
+export const takeTurn = (source: string, writer: string): Statement<{ turn: number; since: number }> =>
+  sql<{ turn: number; since: number }>`
+    INSERT INTO calls.source_turns AS was (source, turn, writer, since) VALUES (${source}, 1, ${writer}, 1)
+    ON CONFLICT (source) DO UPDATE
+    SET turn = was.turn + 1, writer = excluded.writer,
+        since = CASE WHEN was.writer = excluded.writer THEN was.since ELSE was.turn + 1 END
+    RETURNING turn, since`.compile(build);

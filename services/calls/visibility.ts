@@ -1,0 +1,34 @@
+/**
+ * What a caller may see and do in this service. All rules of visibility are here.
+ *
+ *   scope      reads                                            posts
+ *   operator   every account                                    yes
+ *   customer   its account and all accounts below it            no
+ *   support    every account, numbers masked                    no
+ *   ingest     nothing                                          yes
+ *
+ * What a caller may not see does not exist for it: another customer's account, call or cursor answers 404 as one that
+ * was never there.
+ */
+import type { Caller } from '#platform/access/caller.ts';
+import type { Scope } from '#services/identity/contract.ts';
+
+export const READERS = ['operator', 'customer', 'support'] as const satisfies readonly Scope[];
+export const WRITERS = ['operator', 'ingest'] as const satisfies readonly Scope[];
+
+/**
+ * The account below which everything lies that the caller may see; null: no bound.
+ * @throws Error for a customer without an account, which nobody may make: without a bound it would see everything
+ */
+export function boundOf({ id, scope, account }: Caller): number | null {
+  if (scope === 'customer' && account === null) throw new Error(`${id} is a customer without an account`);
+  return account;
+}
+
+/** Callers with the same view are interchangeable: one may page on with another's cursor. */
+export function viewOf(caller: Caller): string {
+  return caller.scope === 'customer' ? `customer:${boundOf(caller)}` : caller.scope;
+}
+
+/** Whether numbers are masked. */
+export const seesMasked = (caller: Caller): boolean => caller.scope === 'support';

@@ -1,0 +1,191 @@
+/**
+ * API keys: made, listed, revoked. A key is shown once; the database has its SHA-256.
+ *
+ * Up to this release the calls service kept the keys. For one release both places are read, so that programs of the version
+ * before may run beside this one: a key that one of them has made is taken over before keys are listed or revoked, and a key
+ * that is revoked here is revoked there as well.
+ */
+import { hashKey, KEY_PREFIX, type KeyRecord, randomKey } from '#platform/access/key.ts';
+import { type Actor, THE_PROGRAM } from '#platform/database/audit.ts';
+import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
+import { valuesReading } from '#platform/database/rows/rows_values.ts';
+import type { Session } from '#platform/database/session.ts';
+import type { Statement } from '#platform/database/statement.ts';
+import {
+  anyKey,
+  continueNumbers,
+  type HashedKey,
+  insertKey,
+  type KeyRow,
+  keyByHash,
+  listAllKeys,
+  lockKeys,
+  type NewKey,
+  noteAudit,
+  revokeKeyById,
+  takeOverKey,
+} from './store.ts';
+
+export type { KeyRow, NewKey } from './store.ts';
+
+/** Enough to tell a provider's keys apart, too little to be of use. */
+const SHOWN_CHARACTERS = KEY_PREFIX.length + 5;
+
+export interface CreatedKey extends KeyRow {
+  /** The key itself: it can't be had again. */
+  readonly key: string;
+}
+
+/** Statements about the keys that the calls service has kept. */
+export interface FormerKeys {
+  byHash(hash: Buffer): Statement<KeyRecord>;
+  all(): Statement<HashedKey>;
+  /** A key that is revoked already keeps its time. */
+  revoke(hash: Buffer): Statement<unknown>;
+}
+
+/** What the calls service tells of keys and their accounts. */
+export interface CallsOfKeys {
+  readonly formerKeys: FormerKeys;
+  /** From when on accounts are closed; of those that are open there is no row. */
+  closedFrom(iAccounts: readonly number[]): Statement<ClosedAccount>;
+}
+
+export interface ClosedAccount {
+  readonly i_account: number;
+  /** RFC 3339; may lie ahead. */
+  readonly closed_from: string;
+}
+
+/** Where keys are kept, and where what the calls service tells of them. */
+export interface KeyPlaces {
+  readonly pool: Pool;
+  readonly calls: CallsOfKeys & { readonly pool: Pool };
+}
+
+/** @throws Error when the account is closed; the database's when the account does not go with the scope */
+export async function createKey({ pool, calls }: KeyPlaces, wanted: NewKey, by: Actor): Promise<CreatedKey> {
+  const [closed] = await closedAccounts(calls, wanted.iAccount === null ? [] : [wanted.iAccount]);
+  if (closed && Date.parse(closed.closed_from) <= Date.now())
+    throw new Error('its account is closed, so it gets no new keys; trunkline accounts reopen opens it');
+  return withTransaction(pool, (session) => makeKey(session, wanted, by));
+}
+
+async function closedAccounts(
+  { pool, closedFrom }: KeyPlaces['calls'],
+  iAccounts: readonly number[],
+): Promise<readonly ClosedAccount[]> {
+  if (iAccounts.length === 0) return [];
+  return withSession(pool, (session) => session.rows(closedFrom(iAccounts)));
+}
+
+async function makeKey(session: Session, wanted: NewKey, by: Actor): Promise<CreatedKey> {
+  const key = randomKey();
+  const row = (await session.row(insertKey(wanted, hashKey(key), key.slice(0, SHOWN_CHARACTERS))))!;
+  const { name, prefix, scope, i_account, expires_at } = row;
+  const detail = { name, prefix, scope, i_account, expires_at };
+  await session.run(noteAudit(by, { action: 'keys.create', subject: `key ${row.i_key}`, detail }));
+  return { ...row, key };
+}
+
+/**
+ * An operator's key for a program that has no key at all.
+ * @returns undefined when there is a key already
+ */
+export async function createFirstKey(places: KeyPlaces): Promise<string | undefined> {
+  await takeOverKeys(places);
+  return withTransaction(places.pool, async (session) => {
+    await session.run(lockKeys());
+    if ((await session.row(anyKey()))!.found) return undefined;
+    const wanted: NewKey = { name: 'first operator', scope: 'operator', iAccount: null, expiresAt: null };
+    return (await makeKey(session, wanted, THE_PROGRAM)).key;
+  });
+}
+
+/** A key with the end of its account. */
+export interface ListedKey extends KeyRow {
+  /** From when on its account is closed; null: it is open, or the key has none. */
+  readonly closed_from: string | null;
+}
+
+export async function listKeys(places: KeyPlaces): Promise<ListedKey[]> {
+  await takeOverKeys(places);
+  const keys = await withSession(places.pool, (session) => session.rows(listAllKeys()));
+  const iAccounts = new Set(keys.flatMap(({ i_account }) => i_account ?? []));
+  const closed = new Map(
+    (await closedAccounts(places.calls, [...iAccounts])).map((account) => [
+      account.i_account,
+      account.closed_from,
+    ]),
+  );
+  return keys.map((key) => ({ ...shown(key), closed_from: closed.get(key.i_account ?? 0) ?? null }));
+}
+
+/** @returns the key as it is now; undefined when there is none with this number */
+export async function revokeKey(places: KeyPlaces, iKey: number, by: Actor): Promise<KeyRow | undefined> {
+  await takeOverKeys(places);
+  const { calls, pool } = places;
+  const revoked = await withTransaction(pool, async (session) => {
+    const key = await session.row(revokeKeyById(iKey));
+    if (!key) return undefined;
+    const detail = { name: key.name, revoked_at: key.revoked_at };
+    await session.run(noteAudit(by, { action: 'keys.revoke', subject: `key ${iKey}`, detail }));
+    return key;
+  });
+  if (!revoked) return undefined;
+  await withSession(calls.pool, (session) => session.run(calls.formerKeys.revoke(revoked.hash)));
+  return shown(revoked);
+}
+
+const shown = ({ hash: _, ...key }: HashedKey): KeyRow => key;
+
+/**
+ * Takes over what is new in the place where keys were kept before. To be repeated as often as one likes.
+ * @returns how many keys were new, or newly revoked
+ */
+export async function takeOverKeys({ pool, calls }: KeyPlaces): Promise<number> {
+  const all = await withSession(calls.pool, (session) => session.rows(calls.formerKeys.all()));
+  if (all.length === 0) return 0;
+  return withTransaction(pool, async (session) => {
+    await session.run(lockKeys());
+    const known = new Map((await session.rows(listAllKeys())).map((key) => [key.hash.toString('hex'), key]));
+    let count = 0;
+    for (const key of all) {
+      const own = known.get(key.hash.toString('hex'));
+      if (own && (own.revoked_at !== null || key.revoked_at === null)) continue;
+      if (await session.row(takeOverKey(key))) count++;
+    }
+    if (count > 0) await session.run(continueNumbers());
+    return count;
+  });
+}
+
+/**
+ * The key with a hash, from both places for one way to their server and back. A key counts as revoked where either says so, and
+ * expires when its account is closed.
+ * @param session on the server that holds both, and the accounts
+ */
+export async function findKey(
+  session: Session,
+  { formerKeys, closedFrom }: CallsOfKeys,
+  hash: Buffer,
+): Promise<KeyRecord | undefined> {
+  const [[own], [before]] = await session.together(
+    valuesReading<KeyRecord>(keyByHash(hash)),
+    valuesReading<KeyRecord>(formerKeys.byHash(hash)),
+  );
+  const key = own ?? before;
+  if (!key) return undefined;
+  const closed = key.i_account === null ? undefined : await session.row(closedFrom([key.i_account]));
+  return {
+    ...key,
+    expires_at: earlier(key.expires_at, closed?.closed_from ?? null),
+    revoked_at: earlier(key.revoked_at, before?.revoked_at ?? null),
+  };
+}
+
+/** @param one, other RFC 3339; null: never */
+function earlier(one: string | null, other: string | null): string | null {
+  if (one === null || other === null) return one ?? other;
+  return Date.parse(one) < Date.parse(other) ? one : other;
+}

@@ -1,0 +1,86 @@
+/** Statements about API keys. A key itself is never in a statement, only its hash. */
+import { sql } from 'kysely';
+import { auditTrail } from '#platform/database/audit.ts';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import type { Scope } from './contract.ts';
+
+const build = sqlBuilder<unknown>();
+
+/** A key as it may be shown. */
+export interface KeyRow {
+  readonly i_key: number;
+  readonly name: string;
+  /** The first characters of the key, to recognise it by. */
+  readonly prefix: string;
+  readonly scope: Scope;
+  readonly i_account: number | null;
+  /** RFC 3339, as all times here. */
+  readonly created_at: string;
+  readonly expires_at: string | null;
+  readonly revoked_at: string | null;
+}
+
+/** A key with the hash that it is found by. */
+export interface HashedKey extends KeyRow {
+  readonly hash: Buffer;
+}
+
+export interface NewKey {
+  readonly name: string;
+  readonly scope: Scope;
+  /** Of scope `customer`; null for all others. */
+  readonly iAccount: number | null;
+  /** RFC 3339; null: never. */
+  readonly expiresAt: string | null;
+}
+
+const COLUMNS = sql.raw('i_key, name, prefix, scope, i_account, created_at, expires_at, revoked_at');
+
+export const insertKey = (key: NewKey, hash: Buffer, prefix: string): Statement<KeyRow> =>
+  sql<KeyRow>`
+    INSERT INTO identity.api_keys (name, hash, prefix, scope, i_account, expires_at)
+    VALUES (${key.name}, ${hash}, ${prefix}, ${key.scope}, ${key.iAccount}, ${key.expiresAt})
+    RETURNING ${COLUMNS}`.compile(build);
+
+/** Whether it has expired or was revoked is judged by whoever asks: the answer differs. */
+export const keyByHash = (hash: Buffer): Statement<KeyRow> =>
+  sql<KeyRow>`SELECT ${COLUMNS} FROM identity.api_keys WHERE hash = ${hash}`.compile(build);
+
+export const listAllKeys = (): Statement<HashedKey> =>
+  sql<HashedKey>`SELECT ${COLUMNS}, hash FROM identity.api_keys ORDER BY i_key`.compile(build);
+
+/** A key that is revoked already keeps its time. */
+export const revokeKeyById = (iKey: number): Statement<HashedKey> =>
+  sql<HashedKey>`
+    UPDATE identity.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE i_key = ${iKey}
+    RETURNING ${COLUMNS}, hash`.compile(build);
+
+/** Held to the end of the transaction, so that two programs that start at once make one first key. */
+export const lockKeys = (): Statement<unknown> =>
+  sql`LOCK TABLE identity.api_keys IN SHARE ROW EXCLUSIVE MODE`.compile(build);
+
+export const anyKey = (): Statement<{ found: boolean }> =>
+  sql<{ found: boolean }>`SELECT EXISTS (SELECT 1 FROM identity.api_keys) AS found`.compile(build);
+
+/**
+ * Takes over a key that was kept elsewhere. It keeps its number, unless another key has that; what is here already takes over
+ * that it was revoked. No row where nothing was to be done.
+ */
+export const takeOverKey = (key: HashedKey): Statement<{ i_key: number }> =>
+  sql<{ i_key: number }>`
+    INSERT INTO identity.api_keys AS own (i_key, name, hash, prefix, scope, i_account, created_at, expires_at, revoked_at)
+    SELECT CASE WHEN EXISTS (SELECT FROM identity.api_keys WHERE i_key = ${key.i_key})
+             THEN nextval(pg_get_serial_sequence('identity.api_keys', 'i_key')) ELSE ${key.i_key}::bigint END,
+           ${key.name}, ${key.hash}, ${key.prefix}, ${key.scope}, ${key.i_account}::bigint, ${key.created_at}::timestamptz,
+           ${key.expires_at}::timestamptz, ${key.revoked_at}::timestamptz
+    ON CONFLICT (hash) DO UPDATE SET revoked_at = excluded.revoked_at
+      WHERE own.revoked_at IS NULL AND excluded.revoked_at IS NOT NULL
+    RETURNING i_key`.compile(build);
+
+/** Numbers of new keys come after those of all that are there. */
+export const continueNumbers = (): Statement<unknown> =>
+  sql`
+    SELECT setval(seq, greatest(nextval(seq), (SELECT max(i_key) FROM identity.api_keys)))
+    FROM (SELECT pg_get_serial_sequence('identity.api_keys', 'i_key')::regclass AS seq) AS s`.compile(build);
+
+export const { note: noteAudit, list: listAudit } = auditTrail('identity');

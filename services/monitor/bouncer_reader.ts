@@ -1,0 +1,151 @@
+/** Reads the pools of one PgBouncer: who waits there for a connection to PostgreSQL, and how many are in use. */
+import pg from 'pg';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import type { DoorName } from './doors.ts';
+import { withLimit } from './read_limit.ts';
+import { type Sample, sample } from './samples.ts';
+
+/** One that is busy with clients that take nothing answers late. */
+export const BOUNCER_TIMEOUT_MS = 2_000;
+export const BOUNCER_INTERVAL_MS = 2_000;
+
+/** A PgBouncer to look into. */
+export interface BouncerSource {
+  readonly name: string;
+  /** The door whose clients it serves. */
+  readonly door: DoorName;
+  /** Of its console, as a user of its `stats_users`: postgresql://USER:PASSWORD@HOST:6432/pgbouncer */
+  readonly url: string;
+}
+
+/** Of all pools of a bouncer; NaN: it did not tell. */
+export interface BouncerReading {
+  readonly source: BouncerSource;
+  /** Clients that wait for a connection. */
+  readonly waiting: number;
+  /** Seconds that the first of them has waited; not those that PAUSE holds. */
+  readonly maxWaitS: number;
+  /** Connections to PostgreSQL that clients have, and how many they may have. */
+  readonly inUse: number;
+  readonly size: number;
+}
+
+/** The bouncers of a tier, looked into more often than the monitor polls: clients that take nothing are cut within seconds. */
+interface Bouncers {
+  /** Looks until the signal; resolves then. */
+  run(signal: AbortSignal): Promise<void>;
+  /**
+   * How they were at the last look, for one that is frozen must not hold up what HAProxy tells of it; of `maxWaitS` the
+   * highest since this was asked last.
+   */
+  readings(): BouncerReading[];
+}
+
+/** @param read of one bouncer; readBouncer in production */
+export function createBouncers(
+  sources: readonly BouncerSource[],
+  clock: Clock,
+  read: typeof readBouncer = readBouncer,
+): Bouncers {
+  const last = new Map<BouncerSource, BouncerReading>();
+  const longest = new Map<BouncerSource, number>();
+
+  async function look(source: BouncerSource): Promise<void> {
+    const reading = await read(source, clock);
+    last.set(source, reading);
+    if (!Number.isNaN(reading.maxWaitS))
+      longest.set(source, Math.max(reading.maxWaitS, longest.get(source) ?? 0));
+  }
+
+  async function repeat(source: BouncerSource, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const next = clock.monotonic() + BOUNCER_INTERVAL_MS;
+      await look(source);
+      await clock.sleep(Math.max(0, next - clock.monotonic()), signal).catch(() => undefined);
+    }
+  }
+
+  return {
+    run: async (signal) => {
+      await Promise.all(sources.map((source) => repeat(source, signal)));
+    },
+    readings: () =>
+      [...last.values()].map((reading) => {
+        const maxWaitS = longest.get(reading.source) ?? reading.maxWaitS;
+        longest.delete(reading.source);
+        return { ...reading, maxWaitS };
+      }),
+  };
+}
+
+type Row = Readonly<Record<string, string | null>>;
+
+/** Never rejects. */
+export async function readBouncer(source: BouncerSource, clock: Clock): Promise<BouncerReading> {
+  try {
+    return await withLimit(clock, BOUNCER_TIMEOUT_MS, source.name, async (signal) => {
+      const { pools, databases } = await askConsole(source.url, signal);
+      return { source, ...countPools(pools, databases) };
+    });
+  } catch {
+    // That it is down is HAProxy's to tell.
+    const unknown = Number.NaN;
+    return { source, waiting: unknown, maxWaitS: unknown, inUse: unknown, size: unknown };
+  }
+}
+
+/**
+ * @param pools of SHOW POOLS, one for each database and user
+ * @param databases of SHOW DATABASES
+ */
+export function countPools(pools: readonly Row[], databases: readonly Row[]): Omit<BouncerReading, 'source'> {
+  let [waiting, maxWaitS, inUse, size] = [0, 0, 0, 0];
+  // The console itself is a pool named `pgbouncer`.
+  const own = pools.filter(({ database }) => database !== 'pgbouncer');
+  for (const [name, ofDatabase] of Map.groupBy(own, ({ database }) => database)) {
+    const database = databases.find((one) => one.name === name);
+    const poolSize = number(database?.pool_size);
+    const most = number(database?.max_connections) || Number.POSITIVE_INFINITY;
+    size += Math.min(most, poolSize * ofDatabase.length);
+    const isPaused = number(database?.paused) === 1;
+    for (const pool of ofDatabase) {
+      waiting += number(pool.cl_waiting);
+      inUse += number(pool.sv_active);
+      if (!isPaused)
+        maxWaitS = Math.max(maxWaitS, number(pool.maxwait) + number(pool.maxwait_us) / 1_000_000);
+    }
+  }
+  // Before the first client there is no pool.
+  return { waiting, maxWaitS, inUse, size: size || Number.NaN };
+}
+
+const number = (text: string | null | undefined): number => Number(text ?? 0);
+
+/** The figures of rules, by their names there. */
+export const bouncerSamples = ({ source, waiting, maxWaitS, inUse, size }: BouncerReading): Sample[] => {
+  const labels = { door: source.door, server: source.name };
+  return [
+    sample('monitor_bouncer_clients_waiting', labels, waiting),
+    sample('monitor_bouncer_max_wait_seconds', labels, maxWaitS),
+    sample('monitor_bouncer_connections_in_use', labels, inUse),
+    sample('monitor_bouncer_pool_size', labels, size),
+  ];
+};
+
+/** The console knows the simple protocol only, and no parameters. */
+async function askConsole(url: string, signal: AbortSignal): Promise<{ pools: Row[]; databases: Row[] }> {
+  const client = new pg.Client({ connectionString: url, application_name: 'trunkline-monitor' });
+  // A frozen one would not answer a goodbye.
+  const cut = () => client.connection.stream.destroy();
+  client.on('error', () => {});
+  signal.addEventListener('abort', cut, { once: true });
+  try {
+    await client.connect();
+    const pools = await client.query<Row>('SHOW POOLS');
+    const databases = await client.query<Row>('SHOW DATABASES');
+    return { pools: pools.rows, databases: databases.rows };
+  } finally {
+    signal.removeEventListener('abort', cut);
+    cut();
+  }
+}

@@ -1,0 +1,86 @@
+/** The rules about the file systems of PostgreSQL's data and WAL. */
+import { AVAILABLE, DISKS_JOB, FREE, SIZE } from './disk_reader.ts';
+import type { Measure } from './measure.ts';
+import type { Rule } from './rule.ts';
+import { highest } from './rule_measures.ts';
+
+const disk = { title: 'Disk Alert', source: 'monitor' } as const;
+const BY = ['instance', 'mountpoint'];
+const OF_DISKS = ['job', '=', DISKS_JOB] as const;
+/** From this use on a disk is nearly full, and not called UP. */
+export const NEARLY_FULL = 0.9;
+/** The rate that a forecast goes by is that of so long. */
+const FORECAST_WINDOW_S = 3_600;
+const FORECAST_ALERT_S = 6 * 3_600;
+
+const available = highest(AVAILABLE, BY, OF_DISKS);
+/** As df counts: without what is reserved for root. */
+const size: Measure = {
+  kind: 'total',
+  of: [
+    available,
+    highest(SIZE, BY, OF_DISKS),
+    { kind: 'linear', of: highest(FREE, BY, OF_DISKS), times: -1, plus: 0 },
+  ],
+};
+const diskUse: Measure = {
+  kind: 'linear',
+  of: { kind: 'ratio', of: available, to: size },
+  times: -1,
+  plus: 1,
+};
+/** Bytes a second. */
+const consumption: Measure = {
+  kind: 'linear',
+  of: {
+    kind: 'slope',
+    metric: AVAILABLE,
+    where: [OF_DISKS],
+    by: BY,
+    windowS: FORECAST_WINDOW_S,
+  },
+  times: -1,
+  plus: 0,
+};
+/** Seconds until it is full; not above 0 where it is getting no fuller. */
+export const fullIn: Measure = { kind: 'ratio', of: available, to: consumption };
+/** How long a history must keep its figures, in milliseconds. */
+export const FORECAST_HISTORY: ReadonlyMap<string, number> = new Map([
+  [AVAILABLE, FORECAST_WINDOW_S * 1_000],
+]);
+
+export const DISK_RULES: readonly Rule[] = [
+  {
+    ...disk,
+    name: 'DiskNearlyFull',
+    severity: 'critical',
+    message: '{instance}: {percent} of {mountpoint} is used: PostgreSQL stops when it is full',
+    recovery: '{instance}: {mountpoint} has room again',
+    measure: diskUse,
+    above: NEARLY_FULL,
+    forS: 10,
+  },
+  {
+    ...disk,
+    name: 'DiskFilling',
+    severity: 'warning',
+    message: '{instance}: {percent} of {mountpoint} is used',
+    recovery: '{instance}: {mountpoint} has room again',
+    measure: diskUse,
+    above: 0.8,
+    forS: 60,
+    causedBy: ['DiskNearlyFull'],
+  },
+  {
+    ...disk,
+    name: 'DiskFullSoon',
+    severity: 'warning',
+    message: '{instance}: {mountpoint} is full in {hours} at the rate of the last hour',
+    recovery: '{instance}: {mountpoint} is not about to be full any more',
+    measure: fullIn,
+    below: FORECAST_ALERT_S,
+    and: { measure: consumption, above: 0 },
+    forS: 600,
+    causedBy: ['DiskNearlyFull'],
+  },
+];

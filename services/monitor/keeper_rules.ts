@@ -1,0 +1,39 @@
+/** The rules about what keeps a PostgreSQL tier in order: etcd, the supervisor, the primary's lease. */
+import { KEEPER_SILENT_S, LEASE_OLD_S } from './keepers.ts';
+import type { Measure } from './measure.ts';
+import type { Cause, Rule } from './rule.ts';
+import { highest } from './rule_measures.ts';
+
+const keeper = { title: 'PostgreSQL Tier Alert', source: 'monitor', severity: 'warning', forS: 0 } as const;
+const silent = (kind: string): Measure =>
+  highest('monitor_keeper_silent_seconds', ['keeper'], ['kind', '=', kind]);
+
+/** @param tierGone rules that say that PostgreSQL can't be reached */
+export const keeperRules = (tierGone: readonly Cause[]): readonly Rule[] => [
+  {
+    ...keeper,
+    name: 'EtcdDown',
+    message:
+      '{keeper} has not answered for {value} s: the primary stays only while it reaches all other nodes',
+    recovery: '{keeper} answers again',
+    measure: silent('etcd'),
+    above: KEEPER_SILENT_S,
+  },
+  {
+    ...keeper,
+    name: 'SupervisorGone',
+    message: 'the {keeper} of the tier has not answered for {value} s: what ends is not started again',
+    recovery: 'the {keeper} of the tier answers again',
+    measure: silent('supervisor'),
+    above: KEEPER_SILENT_S,
+  },
+  {
+    ...keeper,
+    name: 'LeaseOld',
+    message: 'the lease of the {lease} has not been renewed for {value} s, and it lasts 20',
+    recovery: 'the lease of the {lease} is renewed again',
+    measure: highest('monitor_lease_age_seconds', ['lease']),
+    above: LEASE_OLD_S,
+    causedBy: [{ ofAll: 'EtcdDown' }, ...tierGone],
+  },
+];

@@ -1,0 +1,194 @@
+/**
+ * Watches what keeps a PostgreSQL tier in order and that no client sees: etcd, the supervisor of a local tier, and the age of
+ * the primary's lease. Everything goes on without them, until the next part is lost: so nobody would miss them.
+ *
+ * Each is asked every 2 s. The lease is renewed when its entry in etcd is another than at the look before; its age is
+ * measured by the clock here.
+ */
+import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { withLimit } from './read_limit.ts';
+import { type Sample, sample } from './samples.ts';
+
+export const KEEPER_INTERVAL_MS = 2_000;
+const KEEPER_LIMIT_MS = 1_500;
+/** Silent for longer, a keeper is down. */
+export const KEEPER_SILENT_S = 8;
+/** Patroni renews the lease each 5 s, and it lasts 20 (infrastructure/patroni/patroni.yml): older, it has run out. */
+export const LEASE_OLD_S = 25;
+/** Patroni's name for the tier in etcd's first API. */
+const LEASE_PATH = '/v2/keys/service/trunkline/leader?quorum=true';
+/** What etcd says of a key that is not there. */
+const NO_SUCH_KEY = 100;
+
+type KeeperKind = 'etcd' | 'supervisor';
+
+interface KeeperSource {
+  readonly name: string;
+  readonly kind: KeeperKind;
+  /** Resolves when it answered that it is well. */
+  readonly ask: (signal: AbortSignal) => Promise<unknown>;
+}
+
+/** The lease of the primary, as etcd has it. */
+export interface Lease {
+  readonly holder: string;
+  /** Another one after each renewal. */
+  readonly version: string;
+}
+
+export interface KeepersNeeds {
+  readonly sources: readonly KeeperSource[];
+  /** null: nobody holds it; rejects where that can't be told. Left out: there is none to watch. */
+  readonly readLease?: ((signal: AbortSignal) => Promise<Lease | null>) | undefined;
+  readonly clock: Clock;
+  /** Told when a keeper falls silent, and when it answers again. */
+  readonly onChange: () => void;
+}
+
+export interface KeeperReading {
+  readonly name: string;
+  readonly kind: KeeperKind;
+  /** Seconds since the last answer, while the last question had none; 0 otherwise; NaN before the first question. */
+  readonly silentS: number;
+  /** Why the last question had no answer; '' when it had one. */
+  readonly fault: string;
+}
+
+export interface LeaseReading {
+  /** '' where nobody holds it, or it was never seen. */
+  readonly holder: string;
+  /** Seconds since a renewal was seen; NaN before the first. */
+  readonly ageS: number;
+}
+
+interface Keepers {
+  /** Asks until the signal; resolves then. */
+  run(signal: AbortSignal): Promise<void>;
+  readings(): KeeperReading[];
+  /** undefined: there is none to watch. */
+  lease(): LeaseReading | undefined;
+}
+
+interface KeeperState {
+  readonly source: KeeperSource;
+  answeredAt: number;
+  asked: boolean;
+  fault: string;
+}
+
+export function createKeepers({ sources, readLease, clock, onChange }: KeepersNeeds): Keepers {
+  const states = sources.map(
+    (source): KeeperState => ({ source, answeredAt: clock.monotonic(), asked: false, fault: '' }),
+  );
+  let seen: Lease | undefined;
+  let renewedAt = Number.NaN;
+
+  async function ask(state: KeeperState): Promise<void> {
+    const { name, ask } = state.source;
+    const before = state.fault;
+    try {
+      await withLimit(clock, KEEPER_LIMIT_MS, name, ask);
+      state.answeredAt = clock.monotonic();
+      state.fault = '';
+    } catch (error) {
+      state.fault = (error as Error).message || 'no answer';
+    }
+    state.asked = true;
+    if ((before === '') !== (state.fault === '')) onChange();
+  }
+
+  async function lookAtLease(read: NonNullable<typeof readLease>): Promise<void> {
+    const found = await withLimit(clock, KEEPER_LIMIT_MS, 'the lease', read).catch(() => undefined);
+    // Where it can't be told, or nobody holds it, nobody has renewed it.
+    if (!found || (found.holder === seen?.holder && found.version === seen.version)) return;
+    seen = found;
+    renewedAt = clock.monotonic();
+  }
+
+  async function every(look: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const next = clock.monotonic() + KEEPER_INTERVAL_MS;
+      await look();
+      await clock.sleep(Math.max(0, next - clock.monotonic()), signal).catch(() => undefined);
+    }
+  }
+
+  return {
+    run: async (signal) => {
+      const looks = states.map((state) => () => ask(state));
+      if (readLease) looks.push(() => lookAtLease(readLease));
+      await Promise.all(looks.map((look) => every(look, signal)));
+    },
+    readings: () =>
+      states.map(({ source, asked, answeredAt, fault }) => ({
+        name: source.name,
+        kind: source.kind,
+        silentS: !asked ? Number.NaN : fault ? (clock.monotonic() - answeredAt) / 1_000 : 0,
+        fault,
+      })),
+    lease: () => readLease && { holder: seen?.holder ?? '', ageS: (clock.monotonic() - renewedAt) / 1_000 },
+  };
+}
+
+/** The figures of rules, by their names there. */
+export const keeperSamples = (keepers: Keepers): Sample[] => [
+  ...keepers
+    .readings()
+    .map(({ name, kind, silentS }) =>
+      sample('monitor_keeper_silent_seconds', { keeper: name, kind }, silentS),
+    ),
+  ...[keepers.lease()].flatMap((lease) =>
+    lease ? [sample('monitor_lease_age_seconds', { lease: 'primary' }, lease.ageS)] : [],
+  ),
+];
+
+/** One etcd, asked whether it is well: whether it has a leader, too. @param url of its clients' port */
+export const etcdKeeper = (name: string, url: string): KeeperSource => ({
+  name,
+  kind: 'etcd',
+  ask: async (signal) => {
+    const { ok, status } = await askOutside(`${url}/health`, {
+      ...{ signal, limitBytes: FEW_BYTES },
+      longer: 'cut',
+    });
+    if (!ok) throw new Error(`etcd answers ${status}`);
+  },
+});
+
+/**
+ * Reads the lease by whichever etcd answers first.
+ * @param urls of their clients' ports; none: there is no lease to watch
+ */
+export function leaseReader(urls: readonly string[]): KeepersNeeds['readLease'] {
+  if (urls.length === 0) return undefined;
+  const readOne = async (url: string, signal: AbortSignal): Promise<Lease | null> => {
+    const { text } = await askOutside(url + LEASE_PATH, {
+      ...{ signal, limitBytes: FEW_BYTES },
+      longer: 'cut',
+    });
+    const { node, errorCode } = JSON.parse(text) as {
+      node?: { value: string; modifiedIndex: number };
+      errorCode?: number;
+    };
+    if (node) return { holder: node.value, version: String(node.modifiedIndex) };
+    if (errorCode === NO_SUCH_KEY) return null;
+    throw new Error(`etcd answers ${text}`);
+  };
+  return (signal) => Promise.any(urls.map((url) => readOne(url, signal)));
+}
+
+/**
+ * All that is watched of a tier.
+ * @param askSupervisor of the tier of this installation; undefined: there is none
+ */
+export const keepersOf = (
+  etcds: readonly { readonly name: string; readonly url: string }[],
+  askSupervisor: (() => Promise<unknown>) | undefined,
+): Pick<KeepersNeeds, 'sources' | 'readLease'> => ({
+  sources: [
+    ...etcds.map(({ name, url }) => etcdKeeper(name, url.replace(/\/$/, ''))),
+    ...(askSupervisor ? [{ name: 'supervisor', kind: 'supervisor' as const, ask: askSupervisor }] : []),
+  ],
+  readLease: leaseReader(etcds.map(({ url }) => url.replace(/\/$/, ''))),
+});

@@ -1,0 +1,43 @@
+/** What a rule says. */
+import type { Measure } from './measure.ts';
+import type { Labels } from './samples.ts';
+
+/** How bad: critical — somebody gets up; warning — somebody looks today; info — good to know. */
+export const SEVERITIES = ['info', 'warning', 'critical'] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+/**
+ * A rule that another is a consequence of, where the labels that both have are equal. `ofAll`: only while it holds of
+ * every part that it watches, as one HAProxy of two that is DOWN excuses nothing.
+ */
+export type Cause = string | { readonly ofAll: string };
+
+export type Rule = {
+  readonly name: string;
+  readonly severity: Severity;
+  /** Who is spoken of: the first words of the alert. */
+  readonly title: string;
+  readonly message: string;
+  readonly recovery: string;
+  readonly measure: Measure;
+  /** It must hold for so long without a break. */
+  readonly forS: number;
+  /** And only while this is above the given figure, with the same labels. */
+  readonly and?: { readonly measure: Measure; readonly above: number };
+  /** What the figures come from: while that is silent, an alert stays as it is. */
+  readonly source: 'haproxy' | 'service' | 'monitor';
+  /** Rules of which this one is only a consequence: while one of them is an alert, this one is not announced. */
+  readonly causedBy?: readonly Cause[];
+  /**
+   * Alerts that say the same to people: while one of them, with these labels, is told and holds, this one is not told
+   * besides; with `withinS`, for so long since that one began, and no longer, whether it holds or not.
+   */
+  readonly saidBy?: readonly {
+    readonly of: Labels;
+    readonly by: string;
+    readonly where: Labels;
+    readonly withinS?: number;
+  }[];
+  /** Where this is above 0 at the end, with the same labels, the part did not get well: other words are said. */
+  readonly unless?: { readonly measure: Measure; readonly words: string };
+} & ({ readonly above: number; readonly below?: never } | { readonly below: number; readonly above?: never });

@@ -1,0 +1,14 @@
+/** The monitor, as the program knows it. It has no database, so that it can tell of one that is down. */
+import { defineService } from '#platform/service/definition.ts';
+import type { ServiceTools } from '#platform/service/tools.ts';
+import { MONITOR_NEEDS, MONITOR_SETTINGS, type MonitorSettings } from './settings.ts';
+
+export const monitor = defineService({
+  name: 'monitor',
+  purpose: 'watches the PostgreSQL tier and the services, and tells people',
+  description: 'What is up, what is not, and who has been told.',
+  port: 3011,
+  settings: MONITOR_SETTINGS,
+  settingNeeds: MONITOR_NEEDS,
+  start: async (tools: ServiceTools<MonitorSettings>) => (await import('./start.ts')).startMonitor(tools),
+});

@@ -1,0 +1,53 @@
+/** A primary without room, on a small file system of its own: another node takes over, and nothing is lost. */
+import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { BALLAST_BYTES } from '#engines/ballast.ts';
+import { diskFullDrill } from '#engines/cluster/drills/disk_full.ts';
+import { runDrill } from '#engines/cluster/drills/drill.ts';
+import { waitFor } from '#engines/cluster/readiness.ts';
+import { onSmallDisks, whyNoSmallDisk } from '#engines/cluster/small_disk.ts';
+import { findTier, type Tier } from '#engines/cluster/tier.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
+
+const BALLAST_LIMIT_MS = 30_000;
+const skip = clusterSkip() || ((await whyNoSmallDisk()) ?? false);
+
+suite('the disk of the primary is full', { skip, timeout: 300_000 }, () => {
+  let cluster: TestCluster;
+  let tier: Tier;
+
+  before(async () => {
+    cluster = await makeTestCluster();
+    await cluster.up();
+    tier = await findTier(cluster.data);
+  });
+  after(() => cluster?.destroy());
+
+  test('each node has a ballast of 64 MiB, and the supervisor tells how much room there is', async () => {
+    await waitFor(BALLAST_LIMIT_MS, async () => {
+      const without = (await tier.space()).filter(({ ballast }) => ballast !== 'kept');
+      return without.length === 0 ? undefined : `${without[0]!.node} has no ballast`;
+    });
+    for (const { folder } of tier.layout.nodes)
+      assert.equal((await stat(join(dirname(folder), 'ballast'))).size, BALLAST_BYTES);
+    for (const { volumes } of await tier.space()) {
+      assert.equal(volumes.length, 1);
+      assert.ok(volumes[0]!.freeBytes > 0 && volumes[0]!.freeBytes < volumes[0]!.sizeBytes);
+    }
+  });
+
+  test('by data, when its PostgreSQL lives, and by WAL, when it can not start: writes are back within 60 s, none is lost', async () => {
+    const lines: string[] = [];
+    const report = await runDrill(diskFullDrill(['data', 'wal']), {
+      tier,
+      clock: systemClock,
+      synchronous: false,
+      onLine: ({ atMs, text }) => lines.push(`${atMs} ${text}`),
+    });
+    assert.ok(report.passed, [...lines, JSON.stringify(report.findings, null, 2)].join('\n'));
+    assert.deepEqual(onSmallDisks(tier.layout), []);
+  });
+});

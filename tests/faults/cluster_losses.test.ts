@@ -1,0 +1,97 @@
+/**
+ * `trunkline drill all` in short form: one part of each kind is killed and frozen, under callers of the doors and of the
+ * service, with the monitor watching. The primary with its Patroni is lost in cluster_drills.test.ts.
+ */
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { LOSSES, type Loss } from '#engines/cluster/drills/losses.ts';
+import { type PartReport, runPartDrill } from '#engines/cluster/drills/part_drill.ts';
+import { drillsFolder } from '#engines/cluster/drills/results.ts';
+import { type DrillServices, startDrillServices } from '#engines/cluster/drills/services.ts';
+import { findTier, type Tier } from '#engines/cluster/tier.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
+import { runCommand } from '#tests/command.ts';
+
+/** Long enough to be told of. */
+const SHORT_MS = { killed: 3_000, frozen: 11_000 } as const;
+const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url));
+
+/** One of each kind and fault; the second of two parts of a kind where it is frozen. */
+function chosen(): Loss[] {
+  const byKind = Map.groupBy(
+    LOSSES.filter(({ kind }) => kind !== 'primary'),
+    ({ kind, fault }) => `${kind} ${fault}`,
+  );
+  return [...byKind.values()].map((losses) => losses.at(losses[0]!.fault === 'killed' ? 0 : -1)!);
+}
+
+const shortened = (loss: Loss): Loss => {
+  // The alert of a replica has its time, and so has the lease.
+  if (typeof loss.away !== 'number' || ['replica', 'etcd'].includes(loss.kind)) return loss;
+  return { ...loss, away: SHORT_MS[loss.fault] };
+};
+
+suite('each kind of part is lost', { skip: clusterSkip(), timeout: 900_000 }, () => {
+  let cluster: TestCluster;
+  let tier: Tier;
+  let services: DrillServices;
+
+  before(async () => {
+    cluster = await makeTestCluster();
+    await cluster.up();
+    tier = await findTier(cluster.data);
+    services = await startDrillServices(tier, [process.execPath, MAIN], drillsFolder(cluster.data));
+  });
+  after(async () => {
+    await services?.stop();
+    await cluster?.destroy();
+  });
+
+  const lose = (loss: Loss): Promise<PartReport> =>
+    runPartDrill(loss, { tier, services, clock: systemClock, synchronous: false, say: () => {} });
+
+  for (const loss of chosen().map(shortened)) {
+    test(`${loss.name}: ${loss.part}, ${loss.fault}`, async (t) => {
+      const report = await lose(loss);
+      t.diagnostic(JSON.stringify({ ...report.silentMs, lost: report.lost, told: report.told.length }));
+      assert.ok(report.passed, story(report));
+    });
+  }
+
+  test('a verdict can be FAIL: a loss of which nobody may notice anything is noticed', async () => {
+    const loss = LOSSES.find(({ name }) => name === 'pgbouncer-crash')!;
+    const report = await lose({ ...shortened(loss), limits: { readsMs: 1, writesMs: 1 }, told: undefined });
+    const broken = report.findings.filter(({ kept }) => !kept).map(({ about }) => about);
+    assert.deepEqual(new Set(broken), new Set(['time', 'telling']), story(report));
+    assert.equal(report.lost, 0);
+  });
+
+  test('drill all keeps what it has measured, and goes on with what is left', async () => {
+    await services.stop();
+    const all = (...words: string[]) => runCommand(['drill', 'all', '--data', cluster.data, ...words], {});
+    const first = await all('--only', 'pgbouncer-crash', '--json');
+    assert.equal(first.code, 0, first.out + first.err);
+    const [report] = JSON.parse(first.out).reports as PartReport[];
+    const again = await all('--only', 'pgbouncer-crash', '--json');
+    assert.deepEqual(JSON.parse(again.out).reports, [report]);
+    const table = await all('--only', 'pgbouncer-crash');
+    assert.match(table.out, /^pgbouncer-crash +[\d.]+ s +.* PASS$/m);
+    assert.match(table.out, /^kept +ten minutes of faults, one a minute, make at most 20 messages in Slack/m);
+    const wrong = await all('--only', 'nothing');
+    assert.notEqual(wrong.code, 0);
+    assert.match(wrong.err, /no drill of a loss is called "nothing"; there are: pgbouncer-crash, /);
+  });
+});
+
+/** What happened, for the message of a failed verdict. */
+function story({ errors, findings, told }: PartReport): string {
+  return [
+    ...Object.entries(errors).map(([message, count]) => `${count} x ${message}`),
+    ...told.map(
+      ({ channel, afterMs, kind, message }) => `${channel} after ${afterMs} ms, ${kind}: ${message}`,
+    ),
+    ...findings.map(({ kept, promise, measured }) => `${kept ? 'kept' : 'BROKEN'} ${promise}: ${measured}`),
+  ].join('\n');
+}

@@ -1,0 +1,31 @@
+/** The floors of platform/: which room may import which. */
+
+/** Lower floors first: a room imports those on the floors below. Rooms of one floor stand beside each other. */
+const FLOORS = [
+  ['config'],
+  ['lifecycle'],
+  ['telemetry'],
+  ['resilience'],
+  ['database', 'messaging', 'cache', 'http'],
+  ['access'],
+  ['service'],
+];
+
+/** An import between two files, as paths from the root. */
+export interface Edge {
+  readonly file: string;
+  readonly to: string;
+}
+
+/** Imports of platform/ that leave it, go up, or cross to a room of the same floor. */
+export function upwardImports(edges: readonly Edge[]): string[] {
+  const roomOf = (path: string) => path.split('/')[1]!;
+  const floorOf = (path: string) => FLOORS.findIndex((floor) => floor.includes(roomOf(path)));
+  return edges
+    .filter(({ file, to }) => {
+      if (!to.startsWith('platform/')) return true;
+      const [here, there] = [floorOf(file), floorOf(to)];
+      return here < 0 || there > here || (there === here && roomOf(file) !== roomOf(to));
+    })
+    .map(({ file, to }) => `${file} imports ${to}`);
+}

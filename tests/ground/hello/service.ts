@@ -1,0 +1,77 @@
+/** A service that greets: all that a service can have, in the fewest lines. tests/ground/ground.test.ts adds it to the program. */
+import { Command } from 'commander';
+import { sql } from 'kysely';
+import { Type } from 'typebox';
+import { ticketOf } from '#platform/access/request_context.ts';
+import { asText } from '#platform/config/readers.ts';
+import { setting } from '#platform/config/settings.ts';
+import { withSession } from '#platform/database/pool.ts';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { answer, closed, elapsed, failures, NO_QUERY, text } from '#platform/http/answers.ts';
+import { defineService, migrationsBeside } from '#platform/service/definition.ts';
+import { Counter } from '#platform/telemetry/metrics.ts';
+
+const build = sqlBuilder<unknown>();
+const greet = (name: string): Statement<{ times: number }> =>
+  sql<{ times: number }>`
+    INSERT INTO hello.greetings (name) VALUES (${name})
+    ON CONFLICT (name) DO UPDATE SET times = greetings.times + 1, at = now() RETURNING times`.compile(build);
+const forgetOld = () => sql`DELETE FROM hello.greetings WHERE at < now() - interval '1 day'`.compile(build);
+const listAll = (): Statement<{ name: string; times: number }> =>
+  sql<{ name: string; times: number }>`SELECT name, times FROM hello.greetings ORDER BY name`.compile(build);
+
+const Greeting = Type.Object({ words: Type.String(), times: Type.Integer() });
+
+export const hello = defineService({
+  name: 'hello',
+  purpose: 'greets',
+  description: 'Greets whoever is named.',
+  port: 3012,
+  migrations: migrationsBeside(import.meta.url, 'hello'),
+  settings: { greeting: setting('Hello', 'What is said to whoever is greeted', asText) },
+  start: async ({ database, settings, registry, clock }) => {
+    const { pool } = database.primary;
+    const registers = [registry];
+    const greetings = new Counter({ name: 'hello_greetings_total', help: 'Greetings', registers });
+    return {
+      routes: (api) =>
+        api.post(
+          '/greetings',
+          {
+            config: { scopes: ['operator'] },
+            schema: {
+              tags: ['hello'],
+              summary: 'Greets somebody',
+              security: [{ bearer: [] }],
+              querystring: NO_QUERY,
+              body: Type.Object({ name: text('Who is greeted') }, closed),
+              response: { 200: answer(Greeting), ...failures(400, 401, 403, 429, 503) },
+            },
+          },
+          async (request, reply) => {
+            const { name } = request.body;
+            const ticket = ticketOf(request, reply, clock, request.caller);
+            const { value } = await database.writeOwn(ticket, (lent, signal) =>
+              withSession(lent, (session) => session.row(greet(name)), { signal }),
+            );
+            greetings.inc();
+            const data = { words: `${settings.greeting}, ${name}`, times: value!.times };
+            return { success: true as const, data, duration_ms: elapsed(reply) };
+          },
+        ),
+      jobs: [{ name: 'old', everyMs: 60_000, runOnce: () => withSession(pool, (on) => on.run(forgetOld())) }],
+    };
+  },
+  commands: {
+    greetings: async ({ withDatabase, print }) =>
+      new Command('greetings')
+        .description('who has been greeted')
+        .addHelpText('after', '\nExample:\n  trunkline greetings')
+        .action(() =>
+          withDatabase(async ({ pool }) => {
+            const rows = await withSession(pool, (session) => session.rows(listAll()));
+            for (const { name, times } of rows) print(`${name} ${times}`);
+          }),
+        ),
+  },
+});

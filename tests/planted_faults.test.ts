@@ -1,0 +1,58 @@
+/** Faults of the code's shape that are planted here are found by the tools that hold it: circles, floors, dead exports. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { upwardImports } from './floors.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const KNIP = join(ROOT, 'node_modules/.bin/knip');
+
+/** A project with this one's rules. */
+function project(files: Record<string, string>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'trunkline-planted-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  for (const file of ['biome.json', '.gitignore', 'knip.json', 'package.json', 'tsconfig.json'])
+    cpSync(join(ROOT, file), join(folder, file));
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  for (const [file, text] of Object.entries(files)) writeFileSync(join(folder, file), text);
+  return folder;
+}
+
+function run(program: string, args: readonly string[], cwd: string): string {
+  const { stdout, stderr } = spawnSync(program, args, { cwd, encoding: 'utf8', timeout: 60_000 });
+  return stdout + stderr;
+}
+
+test('a circle that types alone make', () => {
+  const one = `import type { Two } from './two.ts';\nexport type One = Two | 1;\n`;
+  const two = `import type { One } from './one.ts';\nexport type Two = One | 2;\n`;
+  const lint = (files: Record<string, string>) =>
+    run(join(ROOT, 'node_modules/.bin/biome'), ['lint', '.'], project(files));
+  assert.match(lint({ 'one.ts': one, 'two.ts': two }), /noImportCycles/);
+  assert.doesNotMatch(lint({ 'one.ts': one, 'two.ts': 'export type Two = 2;\n' }), /noImportCycles/);
+});
+
+test('an import that goes up, or out', () => {
+  const up = { file: 'platform/lifecycle/clock.ts', to: 'platform/http/server.ts' };
+  const out = { file: 'platform/http/server.ts', to: 'services/calls/contract.ts' };
+  const across = { file: 'platform/http/server.ts', to: 'platform/database/pool.ts' };
+  const down = { file: 'platform/http/server.ts', to: 'platform/lifecycle/clock.ts' };
+  assert.equal(upwardImports([up, out, across, down]).length, 3);
+  assert.deepEqual(upwardImports([down]), []);
+});
+
+test('an export that nobody imports', { skip: !existsSync(KNIP) && 'knip is not installed: npm ci' }, () => {
+  const knip = (main: string) =>
+    run(
+      KNIP,
+      ['--include', 'exports'],
+      project({ 'main.ts': main, 'one.ts': 'export const dead = 1;\nexport const used = 2;\n' }),
+    );
+  assert.match(knip(`import { used } from './one.ts';\nprocess.exitCode = used;\n`), /dead/);
+  const both = `import { dead, used } from './one.ts';\nprocess.exitCode = used + dead;\n`;
+  assert.doesNotMatch(knip(both), /dead/);
+});
