@@ -45,7 +45,7 @@ test('300 idle connections at 128 descriptors: one warning, the same PostgreSQL,
   });
   let said = '';
   for (const out of [child.stdout, child.stderr]) out.on('data', (bytes) => (said += bytes));
-  const address = () => /^api +(http:\S+)/m.exec(said)?.[1];
+  const address = () => /^calls +(http:\S+)/m.exec(said)?.[1];
   assert.ok(await until(() => address() !== undefined, START_LIMIT_MS), said);
   const url = new URL(address()!);
   const postmaster = async () =>

@@ -160,7 +160,7 @@ test('what an earlier version stored is known by the same sources after the migr
   const before = await pool.query('SELECT * FROM calls.account_sources ORDER BY i_account');
   await pool.query(`DROP TABLE calls.account_sources;
     ALTER TABLE calls.imports DROP COLUMN told_to, DROP COLUMN told_at`);
-  await pool.query(await readFile(`${calls.migrations.folder}/0012_sources_of_accounts.sql`, 'utf8'));
+  await pool.query(await readFile(`${calls.migrations.folder}/0009_sources_of_accounts.sql`, 'utf8'));
   const after = await pool.query(
     'SELECT * FROM calls.account_sources WHERE i_account = ANY($1) ORDER BY i_account',
     [[live.iAccount, past.iAccount]],

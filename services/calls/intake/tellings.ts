@@ -3,11 +3,11 @@
  * docs/decisions/0028). A call that one import alone told is its own note: nothing is written for it.
  */
 import type { Session } from '#platform/database/session.ts';
-import { addTellings, addToldAgain, keepBases, moveTellings } from '../store/tellings.ts';
+import { addTellings, addToldAgain, keepBases, moveTellings, type SaidBefore } from '../store/tellings.ts';
 import type { Batch } from './batch.ts';
 import { I_CDR_MONTH, iCdrOf } from './copy_text.ts';
 import type { Origin } from './intake.ts';
-import { type StoredCall, spanOfNumbers } from './look_up.ts';
+import { spanOfNumbers } from './look_up.ts';
 import type { Numbers } from './outcomes.ts';
 import type { Known, Recognised } from './recognise.ts';
 import { SEVERAL_TELLINGS } from './told.ts';
@@ -41,7 +41,9 @@ export async function keepTellings(
         moved.map(({ now }) => now),
       ),
     );
-  const same: StoredCall[] = wordForWord.filter(({ iImport }) => origin.alike.has(iImport));
+  const same: (SaidBefore & { readonly iCdr: number })[] = wordForWord
+    .filter(({ iImport }) => origin.alike.has(iImport))
+    .map(({ iCdr, iImport }) => ({ iCdr, i_import: iImport, nth: 0 }));
   if (toldAgain.length > 0) {
     const now = new Map<Known, number>();
     for (const [index, { of }] of rewritten.entries()) now.set(of, rewrittenICdrs[index]!);
@@ -58,15 +60,15 @@ export async function keepTellings(
       };
     });
     const span = spanOfNumbers(rows.map(({ iCdr }) => iCdr));
-    for (const { place, i_import: iImport } of await session.rows(addTellings(origin.iImport, rows, span)))
-      same.push({ iCdr: rows[place - 1]!.iCdr, iImport });
+    for (const { place, ...said } of await session.rows(addTellings(origin.iImport, rows, span)))
+      same.push({ iCdr: rows[place - 1]!.iCdr, ...said });
   }
-  const others = same.filter(({ iImport }) => iImport !== origin.iImport);
+  const others = same.filter(({ i_import: by }) => by !== origin.iImport);
   if (others.length === 0) return;
   await session.run(
     addToldAgain(
       origin.iImport,
-      others.map(({ iImport }) => iImport),
+      others,
       others.map(({ iCdr }) => iCdr % I_CDR_MONTH),
     ),
   );

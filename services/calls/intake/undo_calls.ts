@@ -20,6 +20,7 @@ import {
   inheritToldAgain,
   type KeptTelling,
   type KeptVersion,
+  type LeftCall,
   provisionalOf,
   putHistory,
   putProvisional,
@@ -60,6 +61,8 @@ export interface UndoneCalls {
 /** A telling with its place among all; 0 for what a call is that nothing is noted of. */
 interface Placed extends Telling {
   readonly place: number;
+  /** Which of its import's: 0 for the one that stored the call. */
+  readonly nth: number;
 }
 
 /** A call of which something is taken back. */
@@ -68,8 +71,8 @@ interface Undone {
   readonly isOwn: boolean;
   /** What is left of it, in order. */
   readonly left: readonly Placed[];
-  /** How many of `left` told word for word what the import did. */
-  readonly heirs: number;
+  /** Others told word for word what the import did: one of them has the call now, and all others told it as that one did. */
+  readonly heir: number | undefined;
 }
 
 /** @param iCdrs of calls that the import stored, or told something of */
@@ -85,14 +88,12 @@ export async function undoCalls(
   const again = againByNumber(await session.rows(toldAgainBy(iImport, numbers)), numbers);
   const byCall = Map.groupBy(rows, ({ of }) => of);
   const undone = iCdrs.map((iCdr) => withoutImport(iCdr, iImport, byCall.get(iCdr) ?? [], again));
-  for (const [heir, its] of heirsOf(again)) await session.run(inheritToldAgain(iImport, heir, its));
+  for (const [heir, its] of numbersByHeir(undone)) await session.run(inheritToldAgain(iImport, heir, its));
   if (again.size > 0) await session.run(endToldAgain(iImport, numbers));
   const changes = createChanges();
-  // One telling, of the very calls as they are: they change hands, and no sum changes.
-  const handed = undone.filter(
-    ({ left, heirs, isOwn, iCdr }) =>
-      isOwn && heirs === 1 && left.length === 1 && byCall.get(iCdr)!.length === 1,
-  );
+  // Their one telling is the calls themselves: they change hands, and no sum changes.
+  const isItsOwnNote = (rows: readonly TellingRow[]) => rows.length === 1 && rows[0]!.place === 0;
+  const handed = undone.filter(({ heir, iCdr }) => heir !== undefined && isItsOwnNote(byCall.get(iCdr)!));
   if (handed.length > 0) {
     const heirs = handed.map(({ left }) => left[0]!.iImport!);
     await session.run(
@@ -129,26 +130,28 @@ function againByNumber(rows: readonly AgainRow[], numbers: readonly number[]): A
         if (number >= Number(below)) break;
         const list = again.get(number) ?? [];
         again.set(number, list);
-        if (!list.some(({ by }) => by === row.by)) list.push(row);
+        if (!list.some(({ by, same_nth: nth }) => by === row.by && nth === row.same_nth)) list.push(row);
       }
     }
   }
   return again;
 }
 
-/** Numbers of calls by the first that told them so too: what others told, they told as that one. */
-function heirsOf(again: Again): Map<number, number[]> {
-  const heirs = new Map<number, number[]>();
-  for (const [number, [first]] of again) heirs.set(first!.by, [...(heirs.get(first!.by) ?? []), number]);
-  return heirs;
+/** Numbers of calls by who has them now since it told the same. */
+function numbersByHeir(undone: readonly Undone[]): Map<number, number[]> {
+  const numbers = new Map<number, number[]>();
+  for (const { heir, iCdr } of undone)
+    if (heir !== undefined) numbers.set(heir, [...(numbers.get(heir) ?? []), iCdr % I_CDR_MONTH]);
+  return numbers;
 }
 
-/** What is left of a call; the first who told word for word as the import stands for it, where that one told it. */
+/** What is left of a call: what others told in their own words, and what they told word for word as the import did. */
 function withoutImport(iCdr: number, iImport: number, rows: readonly TellingRow[], again: Again): Undone {
   const placed = rows.map(
     (row): Placed => ({
       place: row.place,
       iImport: row.by,
+      nth: row.nth,
       call: fromRow(row as unknown as Record<string, string | null>),
       json: row.json,
       keyBefore: row.key_before,
@@ -158,14 +161,25 @@ function withoutImport(iCdr: number, iImport: number, rows: readonly TellingRow[
     }),
   );
   const left = placed.filter((telling) => telling.iImport !== iImport);
-  const own = placed.find((telling) => telling.iImport === iImport);
-  const [first] = again.get(iCdr % I_CDR_MONTH) ?? [];
-  const heir = own &&
-    first && { ...own, place: first.place, iImport: first.by, outcome: 'duplicate' as const, ended: true };
+  const own = placed.filter((telling) => telling.iImport === iImport);
+  const same = again.get(iCdr % I_CDR_MONTH) ?? [];
+  const isOwn = placed[0]?.iImport === iImport;
+  const [first] = same;
+  const toldAs = ({ place, by, same_nth, told_at }: AgainRow, nth: number): Placed[] =>
+    own
+      .filter((telling) => telling.nth === same_nth)
+      .map((telling) => ({
+        ...telling,
+        ...{ place, iImport: by, nth, toldAt: told_at, outcome: 'duplicate' as const, ended: true },
+      }));
+  // All of them said the same, and nobody else said anything: the first one stands for all.
+  if (first && left.length === 0 && same.every(({ same_nth: nth }) => nth === first.same_nth))
+    return { iCdr, isOwn, left: toldAs(first, 0), heir: first.by };
+  // No other telling of that import has such a number.
+  const all = [...left, ...same.flatMap((row) => toldAs(row, -row.place))];
   const isBase = (telling: Placed) => placed[0] === telling;
-  const all = heir ? [...left, heir] : left;
   all.sort((a, b) => (isBase(a) ? -1 : isBase(b) ? 1 : a.place - b.place));
-  return { iCdr, isOwn: placed[0]?.iImport === iImport, left: all, heirs: heir ? 1 : 0 };
+  return { iCdr, isOwn, left: all, heir: undefined };
 }
 
 /** Takes calls out, and stores what others told of them. */
@@ -179,7 +193,7 @@ async function putTogetherAnew(session: Session, undone: readonly Undone[], chan
   const extra = refolded.reduce((sum, { calls }) => sum + Math.max(0, calls.length - 1), 0);
   const taken = extra === 0 ? undefined : await session.row(takeNumbers(extra));
   const numbers = taken?.numbers.split(',').map(Number) ?? [];
-  const back: { json: string; iCdr: number; iImport: number | null }[] = [];
+  const back: LeftCall[] = [];
   const tellings: KeptTelling[] = [];
   const versions: KeptVersion[] = [];
   const cut: { iCdr: number; was: number; before: string | null }[] = [];
@@ -188,9 +202,10 @@ async function putTogetherAnew(session: Session, undone: readonly Undone[], chan
       const number = index === 0 ? of.iCdr : numbers.pop()!;
       const iCdr = numberedAs(call, number);
       const json = jsonOf(call, iCdr);
-      back.push({ json, iCdr, iImport: call.first.iImport });
+      const kept = keptTellings(call, iCdr);
+      back.push({ json, iCdr, iImport: call.first.iImport, isNoted: kept.some(({ isBase }) => isBase) });
       places.push({ iAccount: call.call.iAccount, start: call.call.startTime });
-      tellings.push(...keptTellings(call, iCdr));
+      tellings.push(...kept);
       for (const { by, json: version, start } of call.replaced)
         versions.push({ iCdr, replacedAt: by.toldAt, iImport: by.iImport, start, json: version });
       for (const { telling, outcome } of call.told)
@@ -212,13 +227,7 @@ async function putTogetherAnew(session: Session, undone: readonly Undone[], chan
     await session.run(statement);
   if (cut.length > 0) await session.run(putProvisional(cut));
   if (back.length > 0) {
-    const calls = await session.rows(
-      renumbered(
-        back.map(({ json }) => json),
-        back.map(({ iCdr }) => iCdr),
-        back.map(({ iImport }) => iImport),
-      ),
-    );
+    const calls = await session.rows(renumbered(back));
     await session.run(putBack(calls.map(({ call }) => call)));
   }
   if (tellings.length > 0) await session.run(putTellings(tellings));
@@ -261,9 +270,10 @@ async function refoldAll(session: Session, undone: readonly Undone[]): Promise<R
   }));
 }
 
-/** A call that is as its first telling was is the note of that telling itself. */
+/** A call that is as its first telling was is the note of that telling itself, where that is its import's first one too. */
 function keptTellings({ first, cdr, told }: Refolded, iCdr: number): KeptTelling[] {
-  const noted = cdr === null ? told.filter(({ telling }) => telling !== first) : told;
+  const isItsOwnNote = cdr === null && (first as Placed).nth === 0;
+  const noted = isItsOwnNote ? told.filter(({ telling }) => telling !== first) : told;
   return noted.map(({ telling, outcome }) => ({
     ...(telling as Placed),
     iCdr,

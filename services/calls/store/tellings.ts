@@ -1,4 +1,4 @@
-/** Statements that note what each import told of a call that several have told (migration 0017). */
+/** Statements that note what each import told of a call that several have told (migration 0016). */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { plainArray, textArray } from '../intake/array_text.ts';
@@ -13,8 +13,8 @@ const OWN = sql.raw(`'{i_cdr,i_import,line}'::text[]`);
 /** Keeps calls as they are, before others tell more of them for the first time. @param span in which all of them start */
 export const keepBases = (iCdrs: readonly number[], span: Span): Statement<unknown> =>
   sql`
-    INSERT INTO calls.tellings (i_cdr, i_import, is_base, ended, key_before, outcome, told_at, call)
-    SELECT c.i_cdr, c.i_import, true,
+    INSERT INTO calls.tellings (i_cdr, i_import, nth, is_base, ended, key_before, outcome, told_at, call)
+    SELECT c.i_cdr, c.i_import, 0, true,
            NOT EXISTS (SELECT FROM calls.provisional_rows p WHERE p.i_cdr = c.i_cdr AND p.before IS NULL), '', 'stored',
            'epoch', to_jsonb(c)
     FROM calls.cdrs c
@@ -39,19 +39,27 @@ export interface NewTelling {
   readonly call: string;
 }
 
+/** What an import said of a call. */
+export interface SaidBefore {
+  readonly i_import: number;
+  /** Which of those that it told of the call: 0 for the one that stored it. */
+  readonly nth: number;
+}
+
 /**
  * Notes what rows said, in order. One that says word for word what is noted of the call, or what the call is, is given
- * back instead: its place from 1, and the import that said so.
+ * back instead: its place from 1, and who said so. Of a call that has several rows all are noted, so that their order is.
  * @param span in which all of the calls start
  */
 export const addTellings = (
   iImport: number,
   rows: readonly NewTelling[],
   span: Span,
-): Statement<{ place: number; i_import: number }> =>
-  sql<{ place: number; i_import: number }>`
+): Statement<SaidBefore & { place: number }> =>
+  sql<SaidBefore & { place: number }>`
     WITH told AS (
-      SELECT place, i_cdr, ended, key_before, outcome, to_jsonb(jsonb_populate_record(NULL::calls.cdrs, call)) AS call
+      SELECT place, i_cdr, ended, key_before, outcome, to_jsonb(jsonb_populate_record(NULL::calls.cdrs, call)) AS call,
+             row_number() OVER (PARTITION BY i_cdr ORDER BY place) AS row, count(*) OVER (PARTITION BY i_cdr) AS rows
       FROM unnest(${plainArray(rows.map(({ iCdr }) => iCdr))}::bigint[],
                   ${plainArray(rows.map(({ ended }) => String(ended)))}::boolean[],
                   ${textArray(rows.map(({ keyBefore }) => keyBefore))}::text[],
@@ -59,33 +67,38 @@ export const addTellings = (
                   ${rows.map(({ call }) => call)}::jsonb[])
            WITH ORDINALITY AS t (i_cdr, ended, key_before, outcome, call, place)
     ), known AS (
-      SELECT t.place, min(same.i_import) AS i_import
+      SELECT DISTINCT ON (t.place) t.place, same.i_import, same.nth
       FROM told t CROSS JOIN LATERAL (
-        SELECT n.i_import FROM calls.tellings n WHERE n.i_cdr = t.i_cdr AND n.call - ${OWN} = t.call - ${OWN}
+        SELECT n.i_import, n.nth FROM calls.tellings n
+        WHERE n.i_cdr = t.i_cdr AND n.ended AND n.call - ${OWN} = t.call - ${OWN}
         UNION ALL
-        SELECT c.i_import FROM calls.cdrs c
+        SELECT c.i_import, 0 FROM calls.cdrs c
         WHERE c.i_cdr = t.i_cdr AND c.start_time >= ${instant(span.from)} AND c.start_time < ${instant(span.to)}
           AND to_jsonb(c) - ${OWN} = t.call - ${OWN}) AS same
-      WHERE t.outcome = 'duplicate' AND t.ended AND same.i_import IS NOT NULL
-      GROUP BY t.place
+      WHERE t.outcome = 'duplicate' AND t.ended AND t.rows = 1 AND same.i_import IS NOT NULL
+      ORDER BY t.place, same.i_import, same.nth
     ), added AS (
-      INSERT INTO calls.tellings (i_cdr, i_import, is_base, ended, key_before, outcome, call)
-      SELECT i_cdr, ${iImport}::int, false, ended, key_before, outcome, call FROM told
-      WHERE place NOT IN (SELECT place FROM known) ORDER BY place
+      INSERT INTO calls.tellings (i_cdr, i_import, nth, is_base, ended, key_before, outcome, call)
+      SELECT i_cdr, ${iImport}::int, t.row + (
+               SELECT coalesce(max(o.nth) FILTER (WHERE o.nth > 0), 0) FROM calls.tellings o
+               WHERE o.i_cdr = t.i_cdr AND o.i_import = ${iImport}::int),
+             false, ended, key_before, outcome, call
+      FROM told t WHERE place NOT IN (SELECT place FROM known) ORDER BY place
     )
-    SELECT place, i_import FROM known`.compile(build);
+    SELECT place, i_import, nth FROM known`.compile(build);
 
 /** Notes of which calls an import said word for word what other imports had said. @param numbers of the calls, without month */
 export const addToldAgain = (
   iImport: number,
-  sameAs: readonly number[],
+  sameAs: readonly SaidBefore[],
   numbers: readonly number[],
 ): Statement<unknown> =>
   sql`
-    INSERT INTO calls.told_again (i_import, same_as, numbers)
-    SELECT ${iImport}::int, same_as, range_agg(int8range(n, n, '[]'))
-    FROM unnest(${plainArray(sameAs)}::int[], ${plainArray(numbers)}::bigint[]) AS t (same_as, n)
-    GROUP BY same_as ORDER BY same_as`.compile(build);
+    INSERT INTO calls.told_again (i_import, same_as, same_nth, numbers)
+    SELECT ${iImport}::int, same_as, same_nth, range_agg(int8range(n, n, '[]'))
+    FROM unnest(${plainArray(sameAs.map(({ i_import: by }) => by))}::int[], ${plainArray(sameAs.map(({ nth }) => nth))}::bigint[],
+                ${plainArray(numbers)}::bigint[]) AS t (same_as, same_nth, n)
+    GROUP BY same_as, same_nth ORDER BY same_as, same_nth`.compile(build);
 
 /**
  * Forgets what rows told whose end was not seen, of calls that are now as they were before; and the first telling of those

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { plainArray } from '../intake/array_text.ts';
 import { instant } from '../intake/copy_text.ts';
+import { SEVERAL_TELLINGS } from '../intake/told.ts';
 import { CALL_AS_TEXT, type Span } from './told_calls.ts';
 
 const build = sqlBuilder<unknown>();
@@ -83,6 +84,7 @@ export interface TellingRow extends Record<string, unknown> {
   readonly of: number;
   readonly place: number;
   readonly by: number | null;
+  readonly nth: number;
   readonly is_base: boolean;
   readonly ended: boolean;
   readonly key_before: string;
@@ -98,9 +100,9 @@ export const tellingsOf = (iCdrs: readonly number[], span: Span): Statement<Tell
     WITH noted AS (
       SELECT * FROM calls.tellings WHERE i_cdr = ANY(${plainArray(iCdrs)}::bigint[])
     ), told AS (
-      SELECT i_cdr, i_telling, i_import, is_base, ended, key_before, outcome, told_at, call FROM noted
+      SELECT i_cdr, i_telling, i_import, nth, is_base, ended, key_before, outcome, told_at, call FROM noted
       UNION ALL
-      SELECT s.i_cdr, 0, s.i_import, true,
+      SELECT s.i_cdr, 0, s.i_import, 0, true,
              NOT EXISTS (SELECT FROM calls.provisional_rows p WHERE p.i_cdr = s.i_cdr AND p.before IS NULL), '', 'stored',
              'epoch', to_jsonb(s)
       FROM calls.cdrs s
@@ -108,14 +110,16 @@ export const tellingsOf = (iCdrs: readonly number[], span: Span): Statement<Tell
         AND s.start_time >= ${instant(span.from)} AND s.start_time < ${instant(span.to)}
         AND NOT EXISTS (SELECT FROM noted n WHERE n.i_cdr = s.i_cdr AND n.is_base)
     )
-    SELECT t.i_cdr AS of, t.i_telling AS place, t.i_import AS by, t.is_base, t.ended, t.key_before, t.outcome, t.told_at,
-           t.call::text AS json, ${sql.raw(CALL_AS_TEXT)}
+    SELECT t.i_cdr AS of, t.i_telling AS place, t.i_import AS by, t.nth, t.is_base, t.ended, t.key_before, t.outcome,
+           t.told_at, t.call::text AS json, ${sql.raw(CALL_AS_TEXT)}
     FROM told t CROSS JOIN LATERAL jsonb_populate_record(NULL::calls.cdrs, t.call) c
     ORDER BY t.i_cdr, NOT t.is_base, t.i_telling`.compile(build);
 
 export interface AgainRow {
   readonly place: number;
   readonly by: number;
+  /** Which telling of the import. */
+  readonly same_nth: number;
   readonly told_at: string;
   /** A multirange: `{[5,8),[10,11)}`. */
   readonly numbers: string;
@@ -125,13 +129,13 @@ export interface AgainRow {
 export const toldAgainBy = (sameAs: number, numbers: readonly number[]): Statement<AgainRow> =>
   sql<AgainRow>`
     WITH asked AS (SELECT ${multirange(numbers)}::int8multirange AS numbers)
-    SELECT i_telling AS place, i_import AS by, told_at, (a.numbers * asked.numbers)::text AS numbers
+    SELECT i_telling AS place, i_import AS by, same_nth, told_at, (a.numbers * asked.numbers)::text AS numbers
     FROM calls.told_again a, asked
     WHERE same_as = ${sameAs} AND a.numbers && asked.numbers ORDER BY i_telling`.compile(build);
 
 const multirange = (numbers: readonly number[]): string => `{${numbers.map((n) => `[${n},${n}]`).join(',')}}`;
 
-/** What others told word for word as the import did, they told so as `heir` did, of these calls. */
+/** What others told word for word as the import did, they told so as `heir` did, which has stored these calls now. */
 export const inheritToldAgain = (
   sameAs: number,
   heir: number,
@@ -139,8 +143,8 @@ export const inheritToldAgain = (
 ): Statement<unknown> =>
   sql`
     WITH asked AS (SELECT ${multirange(numbers)}::int8multirange AS numbers)
-    INSERT INTO calls.told_again (i_telling, i_import, same_as, numbers, told_at)
-    SELECT i_telling, i_import, ${heir}::int, a.numbers * asked.numbers, told_at FROM calls.told_again a, asked
+    INSERT INTO calls.told_again (i_telling, i_import, same_as, same_nth, numbers, told_at)
+    SELECT i_telling, i_import, ${heir}::int, 0, a.numbers * asked.numbers, told_at FROM calls.told_again a, asked
     WHERE same_as = ${sameAs} AND i_import NOT IN (${sameAs}, ${heir}) AND a.numbers && asked.numbers`.compile(
     build,
   );
@@ -169,16 +173,23 @@ export const giveCalls = (
     build,
   );
 
+export interface LeftCall {
+  /** The call as JSON, by the columns of calls.cdrs. */
+  readonly json: string;
+  readonly iCdr: number;
+  readonly iImport: number | null;
+  /** Its tellings are noted, so it is not its own note. */
+  readonly isNoted: boolean;
+}
+
 /** Calls as JSON with another number and import. */
-export const renumbered = (
-  calls: readonly string[],
-  iCdrs: readonly number[],
-  iImports: readonly (number | null)[],
-): Statement<{ call: string }> =>
+export const renumbered = (calls: readonly LeftCall[]): Statement<{ call: string }> =>
   sql<{ call: string }>`
-    SELECT (call || jsonb_build_object('i_cdr', i_cdr, 'i_import', i_import))::text AS call
-    FROM unnest(${calls}::jsonb[], ${plainArray(iCdrs)}::bigint[], ${plainArray(iImports)}::int[])
-         WITH ORDINALITY AS c (call, i_cdr, i_import, place) ORDER BY place`.compile(build);
+    SELECT (call || jsonb_build_object('i_cdr', i_cdr, 'i_import', i_import)
+      || CASE WHEN is_noted THEN jsonb_build_object('told', (call->>'told')::int | ${SEVERAL_TELLINGS}::int) ELSE '{}' END)::text AS call
+    FROM unnest(${calls.map(({ json }) => json)}::jsonb[], ${plainArray(calls.map(({ iCdr }) => iCdr))}::bigint[],
+                ${plainArray(calls.map(({ iImport }) => iImport))}::int[], ${plainArray(calls.map(({ isNoted }) => String(isNoted)))}::boolean[])
+         WITH ORDINALITY AS c (call, i_cdr, i_import, is_noted, place) ORDER BY place`.compile(build);
 
 /** How imports read their rows. */
 export const importOptions = (
@@ -220,6 +231,7 @@ export interface KeptTelling {
   readonly place: number;
   readonly iCdr: number;
   readonly iImport: number | null;
+  readonly nth: number;
   readonly isBase: boolean;
   readonly ended: boolean;
   readonly keyBefore: string;
@@ -231,15 +243,16 @@ export interface KeptTelling {
 /** Notes tellings where they stood. A place of 0 is a new one. */
 export const putTellings = (rows: readonly KeptTelling[]): Statement<unknown> =>
   sql`
-    INSERT INTO calls.tellings (i_telling, i_cdr, i_import, is_base, ended, key_before, outcome, call, told_at)
-    SELECT CASE WHEN place = 0 THEN nextval('calls.telling_numbers') ELSE place END, i_cdr, i_import, is_base, ended,
+    INSERT INTO calls.tellings (i_telling, i_cdr, i_import, nth, is_base, ended, key_before, outcome, call, told_at)
+    SELECT CASE WHEN place = 0 THEN nextval('calls.telling_numbers') ELSE place END, i_cdr, i_import, nth, is_base, ended,
            key_before, outcome, call || jsonb_build_object('i_import', i_import), told_at
     FROM unnest(${plainArray(rows.map(({ place }) => place))}::bigint[], ${plainArray(rows.map(({ iCdr }) => iCdr))}::bigint[],
-                ${plainArray(rows.map(({ iImport }) => iImport))}::int[], ${plainArray(rows.map(({ isBase }) => String(isBase)))}::boolean[],
+                ${plainArray(rows.map(({ iImport }) => iImport))}::int[], ${plainArray(rows.map(({ nth }) => nth))}::bigint[],
+                ${plainArray(rows.map(({ isBase }) => String(isBase)))}::boolean[],
                 ${plainArray(rows.map(({ ended }) => String(ended)))}::boolean[], ${rows.map(({ keyBefore }) => keyBefore)}::text[],
                 ${plainArray(rows.map(({ outcome }) => outcome))}::text[], ${rows.map(({ json }) => json)}::jsonb[],
                 ${rows.map(({ toldAt }) => toldAt)}::timestamptz[])
-      AS t (place, i_cdr, i_import, is_base, ended, key_before, outcome, call, told_at)`.compile(build);
+      AS t (place, i_cdr, i_import, nth, is_base, ended, key_before, outcome, call, told_at)`.compile(build);
 
 export interface KeptVersion {
   readonly iCdr: number;
@@ -312,7 +325,7 @@ export const retellAccounts = (source: string, iAccounts: readonly number[]): St
       LEFT JOIN LATERAL (
         SELECT i.i_import FROM calls.imports i
         WHERE i.source = ${source} AND i.undo_began_at IS NULL AND i.told_to IS NOT NULL AND ${brought}
-        ORDER BY i.told_to DESC, i.i_import LIMIT 1) AS f ON true
+        ORDER BY i.told_to DESC, i.told_at, i.i_import LIMIT 1) AS f ON true
     ), none AS (
       DELETE FROM calls.account_sources s USING told
       WHERE s.source = ${source} AND s.i_account = told.i_account AND told.i_import IS NULL)
