@@ -11,6 +11,7 @@ import { withDatabase } from './database.ts';
 import { eraseAccountCommand } from './erase.ts';
 import { asCountry, asCurrency, asTimeZone } from './option_values.ts';
 import { note, print, printJson } from './print.ts';
+import { terminalActor } from './terminal_actor.ts';
 
 const PAGE = 1_000;
 
@@ -70,7 +71,7 @@ Examples:
           timeZone: fields.timeZone ?? above?.time_zone ?? config.calls.importTimeZone,
           country: fields.country ?? above?.country ?? null,
         };
-        const made = await createAccount(pool, account, parent ?? null);
+        const made = await createAccount(pool, account, parent ?? null, terminalActor());
         showAccount(made, fields.json);
         if (above) noteTakenOver(above, fields);
         const alike = await withSession(pool, (session) => codesAlike(session, made.code));
@@ -116,7 +117,7 @@ function setCommand(): Command {
             country: given(fields.country),
             parent: given(fields.parent),
           };
-          showAccount(await changeAccount(pool, code, edit), fields.json);
+          showAccount(await changeAccount(pool, code, edit, terminalActor()), fields.json);
         }),
     );
 }

@@ -29,7 +29,7 @@ const flagsOf = async (callId: string) =>
   (await pool.query('SELECT flags FROM calls.cdrs WHERE call_id = $1', [callId])).rows[0].flags ?? [];
 
 test('rows that name an account by a code that it had are its rows, and the same call is known again', async () => {
-  const { i_account: id } = await createAccount(pool, { ...NEW, code: 'old' }, null);
+  const { i_account: id } = await createAccount(pool, { ...NEW, code: 'old' }, null, BY);
   await take('old', '2026-10-05T10:00:00Z', 'renamed-1');
   const { account: renamed, before } = await renameAccount(pool, 'old', 'new', BY);
   assert.deepEqual(
@@ -50,8 +50,8 @@ test('rows that name an account by a code that it had are its rows, and the same
 });
 
 test('a code that another account has can not be given; one that it had before is given back or taken over', async () => {
-  await createAccount(pool, { ...NEW, code: 'a' }, null);
-  await createAccount(pool, { ...NEW, code: 'b' }, null);
+  await createAccount(pool, { ...NEW, code: 'a' }, null, BY);
+  await createAccount(pool, { ...NEW, code: 'b' }, null, BY);
   await assert.rejects(renameAccount(pool, 'a', 'b', BY), /there is an account with the code "b" already/);
   await assert.rejects(renameAccount(pool, 'a', ' ', BY), /1 to 200/);
   await assert.rejects(renameAccount(pool, 'nobody', 'c', BY), /no account has the code "nobody"/);
@@ -60,7 +60,7 @@ test('a code that another account has can not be given; one that it had before i
   assert.deepEqual((await renameAccount(pool, 'a', 'a', BY)).account.former_codes, ['c']);
   assert.deepEqual((await renameAccount(pool, 'b', 'c', BY)).account.former_codes, ['b']);
   assert.deepEqual((await account('a')).former_codes, []);
-  await createAccount(pool, { ...NEW, code: 'b' }, null);
+  await createAccount(pool, { ...NEW, code: 'b' }, null, BY);
   assert.deepEqual((await account('c')).former_codes, []);
   const noted = await withSession(pool, (session) =>
     session.rows(listAudit({ action: 'accounts.rename' }, 10)),
@@ -107,7 +107,7 @@ test('keys of a closed account are refused and no new ones are made; operators a
 });
 
 test('calls that start when an account is closed are kept, counted and flagged; those from before are not flagged', async () => {
-  await createAccount(pool, { ...NEW, code: 'late' }, null);
+  await createAccount(pool, { ...NEW, code: 'late' }, null, BY);
   await take('late', '2026-11-01T12:00:00Z', 'late-0');
   const { account: closed, calls } = await closeAccount(pool, 'late', '2026-11-01', BY);
   assert.deepEqual([closed.closed_from, calls], ['2026-10-31T23:00:00Z', 1]);

@@ -14,6 +14,7 @@ import {
 } from './store/account_edits.ts';
 import { dropFormerCode, renamedFrom } from './store/account_life.ts';
 import type { AccountEdit, AccountRow, NewAccount } from './store/account_rows.ts';
+import { type Actor, noteAudit } from './store/audit.ts';
 import { forgetErasure } from './store/erasures.ts';
 import { perhapsAlike } from './store/intake.ts';
 import { lockZones } from './store/partitions.ts';
@@ -25,12 +26,14 @@ const UNIQUE_VIOLATION = '23505';
 
 /**
  * @param account its code is tidied (account_codes.ts)
+ * @param by who makes it, for the audit trail
  * @throws Error when the code is blank, too long, not printable or taken, or the parent does not exist
  */
 export async function createAccount(
   pool: Pool,
   account: Omit<NewAccount, 'iParent'>,
   parent: string | null,
+  by: Actor,
 ): Promise<AccountRow> {
   const code = readCode(account.code);
   requirePrintable({ name: account.name });
@@ -49,15 +52,24 @@ export async function createAccount(
       if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
       throw new Error(`there is an account with the code "${code}" already`, { cause: error });
     }
-    return accountWithCode(session, code);
+    const made = await accountWithCode(session, code);
+    const detail = { ...settingsOf(made), i_parent: iParent };
+    await session.run(noteAudit(by, { action: 'accounts.create', subject: subjectOf(made), detail }));
+    return made;
   });
 }
 
 /**
  * Changes an account. Another time zone sums its days anew, with every import held for that moment.
+ * @param by who changes it, for the audit trail
  * @throws Error when it or its new parent does not exist, or the parent stands below it
  */
-export async function changeAccount(pool: Pool, code: string, edit: AccountEdit): Promise<AccountRow> {
+export async function changeAccount(
+  pool: Pool,
+  code: string,
+  edit: AccountEdit,
+  by: Actor,
+): Promise<AccountRow> {
   requirePrintable({ name: edit.name ?? '' });
   return withTransaction(pool, async (session) => {
     if (edit.timeZone !== undefined) await session.run(lockZones('exclusive'));
@@ -70,9 +82,28 @@ export async function changeAccount(pool: Pool, code: string, edit: AccountEdit)
       await session.run(deleteUsageDays(account.i_account));
       await session.run(rebuildUsageDays(account.i_account));
     }
-    return accountWithCode(session, code);
+    const changed = await accountWithCode(session, code);
+    const detail = {
+      ...differing(settingsOf(account), settingsOf(changed)),
+      ...(account.name !== changed.name && { name: 'changed' }),
+      ...(account.parent !== changed.parent && { i_parent: iParent }),
+    };
+    if (Object.keys(detail).length > 0) {
+      await session.run(noteAudit(by, { action: 'accounts.set', subject: subjectOf(account), detail }));
+    }
+    return changed;
   });
 }
+
+/** What the audit trail says of an account. Its name and code may be a person's, and the trail stays when those are erased. */
+const settingsOf = ({ currency, time_zone, country }: AccountRow) => ({ currency, time_zone, country });
+const subjectOf = ({ i_account }: AccountRow) => `account ${i_account}`;
+
+/** The values of `after` that `before` has otherwise. */
+const differing = <Values extends object>(before: Values, after: Values): Partial<Values> =>
+  Object.fromEntries(
+    Object.entries(after).filter(([name, value]) => before[name as keyof Values] !== value),
+  ) as Partial<Values>;
 
 /**
  * The code that a new account, or one that is renamed, may have: tidied (account_codes.ts).

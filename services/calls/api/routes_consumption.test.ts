@@ -7,6 +7,7 @@ import { type Json, testApi } from '#tests/calls_api.ts';
 import { changeAccount } from '../accounts.ts';
 import type { SourceRecord } from '../cdr.ts';
 import { takeIn } from '../intake/intake.ts';
+import { THE_PROGRAM } from '../store/audit.ts';
 import { sumUsage } from '../store/usage.ts';
 import { zoneClock } from '../time/zone_clock.ts';
 import { bucketBounds, GRANULARITIES, type Granularity, spansOfBuckets } from '../usage/consumption.ts';
@@ -286,7 +287,7 @@ test('another time zone of the account changes the days and no sum', async () =>
       time_zone: timeZone,
     });
   const before = await ask('Asia/Tokyo');
-  await changeAccount(api.database.pool, code, { timeZone: 'Asia/Tokyo' });
+  await changeAccount(api.database.pool, code, { timeZone: 'Asia/Tokyo' }, THE_PROGRAM);
   const after = await ask('Asia/Tokyo');
   assert.deepEqual(after.data, before.data);
   assert.equal((await consumption({ i_account: iAccount })).time_zone, 'Asia/Tokyo');

@@ -148,8 +148,8 @@ const sumsOf = async (pool: Pool) => {
 test('calls of an erased number keep their sums, are one by its pseudonym, and are known when their file is read again', async () => {
   const { pool } = await testDatabase();
   const origin = await testOrigin(pool);
-  await createAccount(pool, { ...NEW, code: 'acme' }, null);
-  await createAccount(pool, { ...NEW, code: 'hu', country: 'HU' }, null);
+  await createAccount(pool, { ...NEW, code: 'acme' }, null, BY);
+  await createAccount(pool, { ...NEW, code: 'hu', country: 'HU' }, null, BY);
   const rowsOf = () => [
     callRow({
       callId: 'n-1',
@@ -266,7 +266,7 @@ test('rows of an erased account are left out when their file is read again, unti
     0,
   );
   assert.deepEqual(await codes(), ['acme-gone-2']);
-  await createAccount(pool, { ...NEW, code: CODE }, null);
+  await createAccount(pool, { ...NEW, code: CODE }, null, BY);
   forgetHeard(pool);
   const [taken] = await takeIn(pool, await testOrigin(pool), rowsOf());
   assert.equal(taken!.kind, 'stored');
@@ -326,14 +326,14 @@ test('an erasure that is cut off at any step goes on when the same is asked for 
 
 test('an account with others below it, or under whose code a file is being followed, is not erased', async () => {
   const { pool } = await testDatabase();
-  await createAccount(pool, { ...NEW, code: 'holding' }, null);
-  await createAccount(pool, { ...NEW, code: 'branch' }, 'holding');
+  await createAccount(pool, { ...NEW, code: 'holding' }, null, BY);
+  await createAccount(pool, { ...NEW, code: 'branch' }, 'holding', BY);
   await assert.rejects(eraseAccount(pool, 'holding', APPLY), /accounts stand below it: "branch"/);
   await pool.query(
     `INSERT INTO calls.followed_sources (machine, path, time_zone, held_until) VALUES ('m', '/var/branch/Master.csv', 'UTC', now() + interval '1 min')`,
   );
   await assert.rejects(eraseAccount(pool, 'branch', APPLY), /\/var\/branch\/Master.csv is being followed/);
-  await createAccount(pool, { ...NEW, code: NUMBER }, null);
+  await createAccount(pool, { ...NEW, code: NUMBER }, null, BY);
   await assert.rejects(eraseNumber(pool, NUMBER, APPLY), /was called by this number/);
   await assert.rejects(eraseNumber(pool, '030 1', APPLY), /no telephone number in E.164/);
 });

@@ -11,6 +11,7 @@ import type { ImportOptions } from './import_file.ts';
 import { retryRejected } from './retry.ts';
 
 const { pool } = await testDatabase();
+const BY = { id: 'terminal:test', name: 'test' };
 const NEW = { currency: 'EUR', timeZone: 'UTC', country: null };
 
 async function addAccount(code: string): Promise<void> {
@@ -51,8 +52,8 @@ test('blanks around a code, and letters in two parts, make no further account', 
     (await withSession(pool, (session) => accountWithCode(session, ' cafe\u0301\u200b'))).code,
     'caf\u00e9',
   );
-  await assert.rejects(createAccount(pool, { code: 'cafe\u0301 ', name: 'x', ...NEW }, null), /already/);
-  const made = await createAccount(pool, { code: '\u00a0made\u200b', name: 'x', ...NEW }, null);
+  await assert.rejects(createAccount(pool, { code: 'cafe\u0301 ', name: 'x', ...NEW }, null, BY), /already/);
+  const made = await createAccount(pool, { code: '\u00a0made\u200b', name: 'x', ...NEW }, null, BY);
   assert.equal(made.code, 'made');
 });
 
