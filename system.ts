@@ -34,7 +34,13 @@ import { formerKeys } from '#services/calls/store/former_keys.ts';
 import { rightsOfClaims } from '#services/identity/contract.ts';
 import { findKey, type KeyPlaces } from '#services/identity/keys.ts';
 import type { BackupSource } from '#services/monitor/backup_reader.ts';
-import { DISK_TIMEOUT_MS, type Disk, type DiskSource, exportedDisks } from '#services/monitor/disk_reader.ts';
+import {
+  DISK_TIMEOUT_MS,
+  type Disk,
+  type DiskSource,
+  disksTogether,
+  exportedDisks,
+} from '#services/monitor/disk_reader.ts';
 import { keepersOf } from '#services/monitor/keepers.ts';
 import type { ServiceSource } from '#services/monitor/service_reader.ts';
 import type { MonitorSettings } from '#services/monitor/settings.ts';
@@ -332,10 +338,10 @@ async function watchedDisks(config: Config, tier: Tier | undefined): Promise<Dis
     return { mountpoint: path, sizeBytes, availableBytes: freeBytes };
   };
   if (tier)
-    return tier.layout.nodes.map(({ name }) => ({
-      node: name,
-      read: async () => (await tier.space()).find(({ node }) => node === name)?.volumes.map(asDisk) ?? [],
-    }));
+    return disksTogether(
+      tier.layout.nodes.map(({ name }) => name),
+      async () => new Map((await tier.space()).map(({ node, volumes }) => [node, volumes.map(asDisk)])),
+    );
   const isElsewhere = config.DATABASE_URL_CALLS ?? config.DATABASE_URL ?? config.monitor.haproxies[0];
   if (isElsewhere || !(await hasCluster(postgresFolder(config)))) return [];
   const folder = join(postgresFolder(config), 'cluster');

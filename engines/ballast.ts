@@ -4,9 +4,9 @@
  * database that does not even tell what is in it.
  */
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { link, open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { saysAbsent } from './processes.ts';
+import { identify, saysAbsent } from './processes.ts';
 
 /** Four segments of the write-ahead log: what recovery and the first checkpoint after it write. */
 export const BALLAST_BYTES = 64 * 1024 * 1024;
@@ -17,8 +17,9 @@ const WANT_BYTES = 16 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 
 const fileIn = (folder: string) => join(folder, 'ballast');
-/** While it is written; a kill leaves it. */
-const draftIn = (folder: string) => `${fileIn(folder)}.new`;
+/** While a process writes it: each has its own, for two may begin at once. A kill leaves it. */
+const draftIn = (folder: string) => `${fileIn(folder)}.new.${process.pid}`;
+const DRAFT = /^ballast\.new(?:\.(\d+))?$/;
 
 /** What can still be written on the file system of a folder, by those who are not root, in bytes. */
 export async function freeBytes(folder: string): Promise<number> {
@@ -26,9 +27,10 @@ export async function freeBytes(folder: string): Promise<number> {
   return bavail * bsize;
 }
 
-async function isThere(file: string): Promise<boolean> {
+/** Whether there is a ballast in a folder, whole. */
+export async function hasBallast(folder: string): Promise<boolean> {
   try {
-    await stat(file);
+    await stat(fileIn(folder));
     return true;
   } catch (error) {
     if (saysAbsent(error)) return false;
@@ -36,16 +38,13 @@ async function isThere(file: string): Promise<boolean> {
   }
 }
 
-/** Whether there is a ballast in a folder, whole. */
-export const hasBallast = (folder: string): Promise<boolean> => isThere(fileIn(folder));
-
 /**
  * Makes the ballast where there is none and there is room for it.
  * @returns whether it was made now
  * @throws Error when it can't be written; then none of it is left
  */
 export async function makeBallast(folder: string): Promise<boolean> {
-  const file = fileIn(folder);
+  for (const { file, pid } of await draftsIn(folder)) if (!isOfAnother(pid)) await rm(file, { force: true });
   if ((await hasBallast(folder)) || (await freeBytes(folder)) < ROOM_FOR_BALLAST_BYTES) return false;
   const draft = draftIn(folder);
   try {
@@ -61,13 +60,38 @@ export async function makeBallast(folder: string): Promise<boolean> {
     } finally {
       await handle.close();
     }
-    await rename(draft, file);
+    return await linkNew(draft, fileIn(folder));
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+/** @returns false where somebody else has made it meanwhile */
+async function linkNew(draft: string, file: string): Promise<boolean> {
+  try {
+    await link(draft, file);
     return true;
   } catch (error) {
-    await rm(draft, { force: true });
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
 }
+
+interface BallastDraft {
+  readonly file: string;
+  /** Of who writes it; NaN: of a version that did not say. */
+  readonly pid: number;
+}
+
+const draftsIn = async (folder: string): Promise<BallastDraft[]> =>
+  (await readdir(folder)).flatMap((name) => {
+    const found = DRAFT.exec(name);
+    return found ? [{ file: join(folder, name), pid: Number(found[1]) }] : [];
+  });
+
+/** Whether another process may be writing a draft now. */
+const isOfAnother = (pid: number): boolean =>
+  !Number.isNaN(pid) && pid !== process.pid && identify(pid) !== undefined;
 
 /**
  * Gives the room of the ballast to a PostgreSQL that did not start.
@@ -82,11 +106,9 @@ export async function releaseBallast(folder: string, said: string): Promise<bool
 
 /** Deletes the ballast, and what was written of one. @returns whether there was any */
 export async function dropBallast(folder: string): Promise<boolean> {
-  let isReleased = false;
-  for (const file of [fileIn(folder), draftIn(folder)]) {
-    if (!(await isThere(file))) continue;
-    await rm(file);
-    isReleased = true;
-  }
-  return isReleased;
+  const drafts = await draftsIn(folder);
+  const all = [...((await hasBallast(folder)) ? [fileIn(folder)] : []), ...drafts.map(({ file }) => file)];
+  // Whoever was writing it may have put it away meanwhile.
+  for (const file of all) await rm(file, { force: true });
+  return all.length > 0;
 }

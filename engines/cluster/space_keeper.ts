@@ -177,9 +177,8 @@ export function keepSpace(options: SpaceKeeperOptions, stopping: AbortSignal): S
   }
 
   const done = Promise.all([
-    every(SPACE_INTERVAL_MS, async () => {
-      for (const one of watched) await look(one);
-    }),
+    // All at once: a file system that does not answer hides no other one.
+    ...watched.map((one) => every(SPACE_INTERVAL_MS, () => look(one))),
     every(SPACE_INTERVAL_MS, () => relieve().catch(() => undefined)),
     every(BALLAST_INTERVAL_MS, async () => {
       for (const one of watched) await ballast(one);

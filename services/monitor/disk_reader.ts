@@ -56,6 +56,24 @@ export function createDiskReader(source: DiskSource, clock: Clock): () => Promis
   };
 }
 
+/**
+ * Nodes that one answer tells of: it is asked for once a round, by whichever of them is read first.
+ * @param ask disks by node; rejects where they can't be told
+ */
+export function disksTogether(
+  nodes: readonly string[],
+  ask: () => Promise<ReadonlyMap<string, readonly Disk[]>>,
+): DiskSource[] {
+  let asking: ReturnType<typeof ask> | undefined;
+  const askOnce = () => {
+    asking ??= ask().finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  };
+  return nodes.map((node) => ({ node, read: async () => (await askOnce()).get(node) ?? [] }));
+}
+
 /** The figures of rules, labelled as Prometheus has them. */
 export const diskSamples = ({ node, disks }: DiskReading): Sample[] =>
   disks.flatMap(({ mountpoint, sizeBytes, availableBytes }) => {

@@ -1,8 +1,9 @@
 /** The rules about the file systems of PostgreSQL's data and WAL. */
 import { AVAILABLE, DISKS_JOB, FREE, SIZE } from './disk_reader.ts';
-import type { Measure } from './measure.ts';
+import { evaluate, type Measure } from './measure.ts';
 import type { Rule } from './rule.ts';
 import { highest } from './rule_measures.ts';
+import { type History, labelKey } from './samples.ts';
 
 const disk = { title: 'Disk Alert', source: 'monitor' } as const;
 const BY = ['instance', 'mountpoint'];
@@ -12,6 +13,8 @@ export const NEARLY_FULL = 0.9;
 /** The rate that a forecast goes by is that of so long. */
 const FORECAST_WINDOW_S = 3_600;
 const FORECAST_ALERT_S = 6 * 3_600;
+/** A line through less says more of the minute than of the day: nobody is shown it. */
+const FORECAST_SPAN_MS = 1_800_000;
 
 const available = highest(AVAILABLE, BY, OF_DISKS);
 /** As df counts: without what is reserved for root. */
@@ -48,6 +51,22 @@ export const fullIn: Measure = { kind: 'ratio', of: available, to: consumption }
 export const FORECAST_HISTORY: ReadonlyMap<string, number> = new Map([
   [AVAILABLE, FORECAST_WINDOW_S * 1_000],
 ]);
+
+/**
+ * What the picture shows of when disks are full: seconds, by the key of their labels; only of those that were measured for
+ * half an hour. (The rule waits by its `for:`, as Prometheus does.)
+ */
+export function forecasts(history: History): Map<string, number> {
+  const spans = new Map<string, number>();
+  for (const { labels, points } of history.of(AVAILABLE)) {
+    const measured = points.filter(([, value]) => !Number.isNaN(value));
+    const spanMs = (measured.at(-1)?.[0] ?? 0) - (measured[0]?.[0] ?? 0);
+    const { instance = '', mountpoint = '' } = labels;
+    spans.set(labelKey({ instance, mountpoint }), spanMs);
+  }
+  const values = evaluate(fullIn, history).map(({ labels, value }) => [labelKey(labels), value] as const);
+  return new Map(values.filter(([key]) => (spans.get(key) ?? 0) >= FORECAST_SPAN_MS));
+}
 
 export const DISK_RULES: readonly Rule[] = [
   {

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { advanceAlerts, emptyBook } from './alerts.ts';
-import { createDiskReader, type Disk, diskSamples, exportedDisks } from './disk_reader.ts';
-import { DISK_RULES, FORECAST_HISTORY, fullIn } from './disk_rules.ts';
+import { createDiskReader, type Disk, diskSamples, disksTogether, exportedDisks } from './disk_reader.ts';
+import { DISK_RULES, FORECAST_HISTORY, forecasts, fullIn } from './disk_rules.ts';
 import { evaluate } from './measure.ts';
 import { createHistory, labelKey } from './samples.ts';
 import { diskParts } from './topology_disks.ts';
@@ -124,4 +124,45 @@ test('one that is full in three hours at the rate of the last hour is told of, w
   const [forecast] = evaluate(fullIn, history);
   assert.ok(Math.abs((forecast?.value ?? 0) / 3_600 - 50 / 20) < 0.05, `${forecast?.value}`);
   assert.deepEqual(forecast?.labels, LABELS);
+});
+
+test('when a disk is full is shown from half an hour of measurements on, whatever a minute said', () => {
+  const { polls, history } = watch();
+  const shown = (): (number | undefined)[] => [...forecasts(history).values()];
+  let free = 70;
+  const filling = () => {
+    free -= 0.01;
+    return free;
+  };
+  polls(2, filling);
+  assert.ok((evaluate(fullIn, history)[0]?.value ?? 0) > 0, 'the figure of the rule is there');
+  assert.deepEqual(shown(), []);
+  polls(100, filling);
+  polls(70, Number.NaN);
+  assert.deepEqual(shown(), [], 'time without measurements is no span of them');
+  polls(15, filling);
+  assert.deepEqual(
+    shown(),
+    evaluate(fullIn, history).map(({ value }) => value),
+  );
+});
+
+test('nodes of which one answer tells ask for it once a round, and again in the next', async () => {
+  let asked = 0;
+  const disk = { mountpoint: '/data', sizeBytes: 100, availableBytes: 50 };
+  const sources = disksTogether(['node1', 'node2', 'node3'], async () => {
+    asked++;
+    if (asked === 2) throw new Error('the supervisor does not answer');
+    return new Map([
+      ['node1', [disk]],
+      ['node2', [disk]],
+    ]);
+  });
+  const readers = sources.map((source) => createDiskReader(source, systemClock));
+  const round = () => Promise.all(readers.map((read) => read()));
+  const faults = async () => (await round()).map(({ fault }) => fault);
+  assert.deepEqual(await faults(), ['', '', 'nobody tells of its disks now']);
+  assert.deepEqual(new Set(await faults()), new Set(['the supervisor does not answer']));
+  assert.deepEqual((await faults()).slice(0, 2), ['', '']);
+  assert.equal(asked, 3);
 });

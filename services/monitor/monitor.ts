@@ -10,7 +10,7 @@ import { type BouncerReading, type BouncerSource, bouncerSamples, createBouncers
 import type { Channel } from './channels/channel.ts';
 import { createDeliveries, type Deliveries } from './deliveries.ts';
 import { createDiskReader, type DiskReading, type DiskSource, diskSamples } from './disk_reader.ts';
-import { FORECAST_HISTORY, fullIn } from './disk_rules.ts';
+import { FORECAST_HISTORY, forecasts } from './disk_rules.ts';
 import { createDoors, type DoorSource, type DoorsNeeds } from './doors.ts';
 import { excuseOf } from './excuses.ts';
 import { createMetricsParser } from './exposition.ts';
@@ -18,13 +18,13 @@ import { glance } from './glances.ts';
 import { statsSamples } from './haproxy_csv.ts';
 import { glanceAtHaproxy, type HaproxyReading, type HaproxySource, readHaproxy } from './haproxy_reader.ts';
 import { createKeepers, KEEPER_SILENT_S, type KeepersNeeds, keeperSamples } from './keepers.ts';
-import { evaluate, metricsOf } from './measure.ts';
+import { metricsOf } from './measure.ts';
 import { type Draft, type Notice, noticeOfDoorOutage, noticeOfHappening, noticesOf } from './notice.ts';
 import { compareLeaders, compareViews, type HaproxyView } from './outages.ts';
 import type { Rule } from './rule.ts';
 import { REPLICAS_PROXY } from './rule_measures.ts';
 import { RULES, runbookAnchor } from './rules.ts';
-import { createHistory, type Labels, labelKey, type Sample, sample } from './samples.ts';
+import { createHistory, type Labels, type Sample, sample } from './samples.ts';
 import { readService, type ServiceReading, type ServiceSource } from './service_reader.ts';
 import { createStateFile, type MonitorState, readStateFile } from './state_file.ts';
 import { createSteadyTime, type SteadyTime } from './steady_time.ts';
@@ -238,9 +238,8 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
       services: new Set(services.filter(({ up }) => up).map(({ source }) => source.name)),
     };
     const events = advanceAlerts(state.alerts, rules, history, answered);
-    const fullInS = new Map(evaluate(fullIn, history).map(({ labels, value }) => [labelKey(labels), value]));
     const kept = { keepers: keepers.readings(), lease: keepers.lease() };
-    const parts = { haproxies, services, disks, backup, fullInS, ...kept };
+    const parts = { haproxies, services, disks, backup, fullInS: forecasts(history), ...kept };
     topology = keeper.update({ ...parts, now, stamp: time.stamp });
     const notices = [...drafts, ...shortDoorOutages, ...noticesOf(events), ...heartbeat(now)];
     for (const draft of withLeader(notices, views)) queue(draft);
