@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { type Config as ConfigOf, readConfig as readConfigOf } from '#config';
 import { type Volume, volumesOf } from '#engines/cluster/space.ts';
 import { runningTier, type Tier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
+import { watchedParts } from '#engines/cluster/watched.ts';
 import { EMBEDDED_DATABASE, hasCluster, postgresFolder } from '#engines/postgres.ts';
 import { type KeeperEvent, keepPostgres } from '#engines/postgres_keeper.ts';
 import { primaryVolumes } from '#engines/primary_volumes.ts';
@@ -299,19 +300,19 @@ function watchedServices(config: Config): ServiceSource[] {
 /** The monitor's settings, with what is known of this installation where they leave it open. */
 async function monitorSettings(config: Config): Promise<MonitorSettings> {
   const running = await runningTier(config);
-  const tier = watchedTier(running);
+  const tier = running && watchedParts(running.layout, running.secrets);
   const { haproxies, doors, bouncers, services } = config.monitor;
-  const given = <T>(list: readonly T[], otherwise: readonly T[]) =>
+  const given = <T>(list: readonly T[], otherwise: readonly T[] = []) =>
     (list.length > 0 ? list : otherwise) as T[];
   return {
     ...config.monitor,
     ...{ host: config.HOST, corsOrigins: [], trustedProxies: config.TRUSTED_PROXIES },
     folder: monitorFolder(config),
-    haproxies: given(haproxies, tier.haproxies),
-    doors: given(doors, tier.doors),
-    bouncers: given(bouncers, tier.bouncers),
+    haproxies: given(haproxies, tier?.haproxies),
+    doors: given(doors, tier?.doors),
+    bouncers: given(bouncers, tier?.bouncers),
     services: given(services, watchedServices(config)),
-    keepers: keepersOf(given(config.monitor.etcd, tier.etcd), running?.parts),
+    keepers: keepersOf(given(config.monitor.etcd, tier?.etcd), running?.parts),
     disks: await watchedDisks(config, running),
     backup: watchedBackups(config),
   };
@@ -370,26 +371,4 @@ export function primaryRoom(config: Config, url: string): Room | undefined {
     return found?.volumes.map((volume) => ({ node: found.node, ...volume })) ?? [];
   };
   return createRoom({ read, pausePercent, clock: systemClock });
-}
-
-/** The HAProxy processes, doors, bouncers and etcd of a tier. */
-function watchedTier(
-  tier: Tier | undefined,
-): Pick<MonitorSettings, 'haproxies' | 'doors' | 'bouncers'> & Pick<Config['monitor'], 'etcd'> {
-  if (!tier) return { haproxies: [], doors: [], bouncers: [], etcd: [] };
-  return {
-    etcd: tier.layout.etcds.map(({ name, host, port }) => ({ name, url: `http://${host}:${port}` })),
-    haproxies: tier.layout.haproxies.map(({ name, host, statsPort, socket }) => {
-      return { name, pageUrl: `http://${host}:${statsPort}/stats`, socket };
-    }),
-    doors: [
-      { name: 'writes', url: tier.writeUrl },
-      { name: 'reads', url: tier.readUrl },
-    ],
-    bouncers: tier.layout.bouncers.map(({ name, host, port, upstream }) => ({
-      name,
-      door: upstream === 'leader' ? 'writes' : 'reads',
-      url: `postgresql://trunkline_stats:${tier.secrets.bouncerStats}@${host}:${port}/pgbouncer`,
-    })),
-  };
 }

@@ -10,6 +10,7 @@ import { configurationOf } from './patroni.ts';
 import { findPrograms, type Programs } from './programs.ts';
 import { hasSecrets, readOrMakeSecrets, type Secrets } from './secrets.ts';
 import { databaseEnvironmentFile, type Tier, tierAddresses, writeDatabaseEnvironment } from './tier.ts';
+import { monitorEnvironmentFile, monitorEnvironmentText, watchedParts } from './watched.ts';
 
 /** ulimits.nofile of compose.yaml. */
 const CONTAINER_OPEN_FILES = 65_536;
@@ -63,7 +64,7 @@ export async function rewriteConfiguration(tier: Tier): Promise<void> {
 
 /**
  * Writes the configuration of the containers in compose.yaml into `folder`, with secrets that are made the first time,
- * and the file with the tier's addresses for services.
+ * and the files with the tier's addresses for services, and with all that the monitor is to look at.
  * @returns the paths of the files
  */
 export async function renderForContainers(folder: string, synchronous: boolean): Promise<string[]> {
@@ -81,7 +82,9 @@ export async function renderForContainers(folder: string, synchronous: boolean):
   }).map((file) => ({ path: join(folder, basename(file.path)), text: file.text }));
   for (const file of files) await writeFile(file.path, file.text, { mode: 0o600 });
   await writeDatabaseEnvironment(folder, tierAddresses(layout, secrets));
-  return [...files.map((file) => file.path), databaseEnvironmentFile(folder)];
+  const watched = monitorEnvironmentFile(folder);
+  await writeFile(watched, monitorEnvironmentText(watchedParts(layout, secrets)), { mode: 0o600 });
+  return [...files.map((file) => file.path), databaseEnvironmentFile(folder), watched];
 }
 
 /** There from before anything of a tier is made until it serves for the first time. */

@@ -14,6 +14,7 @@ import { until } from '#engines/cluster/processes.ts';
 import { findPrograms } from '#engines/cluster/programs.ts';
 import { readOrMakeSecrets } from '#engines/cluster/secrets.ts';
 import { createSupervisor } from '#engines/cluster/supervisor.ts';
+import { watchedParts } from '#engines/cluster/watched.ts';
 import { engineUser } from '#engines/processes.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { readConfig } from '#system';
@@ -168,26 +169,24 @@ async function consoleConfig(port: number, password: string): Promise<Map<string
 
 const noCompose = spawnSync('docker-compose', ['version']).status !== 0;
 
+const composeConfig = () =>
+  execFileSync('docker-compose', ['-f', COMPOSE, 'config'], { encoding: 'utf8', stdio: 'pipe' });
+const sectionOf = (text: string, name: string) =>
+  text.split(new RegExp(`^  ${name}:$`, 'm'))[1]!.split(/^ {2}\w/m)[0]!;
+
 suite('compose.yaml', {
   skip: noCompose && 'docker-compose is not installed (scripts/engines installs it)',
 }, () => {
   test('docker-compose config accepts it, and its parts are those of the layout with the limits of the reference', () => {
-    const text = execFileSync('docker-compose', ['-f', COMPOSE, 'config'], {
-      encoding: 'utf8',
-      stdio: 'pipe',
-    });
+    const text = composeConfig();
     const layout = composeLayout();
     for (const { name } of [...layout.nodes, ...layout.bouncers, ...layout.haproxies, ...layout.etcds]) {
       assert.match(text, new RegExp(`^  ${name}:$`, 'm'), name);
     }
-    const section = (name: string) => text.split(new RegExp(`^  ${name}:$`, 'm'))[1]!.split(/^ {2}\w/m)[0]!;
+    const section = (name: string) => sectionOf(text, name);
     for (const { name } of layout.bouncers) assert.match(section(name), /cpus: 1\.0\n\s+memory: 512M/, name);
     for (const { name } of layout.nodes) assert.match(section(name), /cpus: 2\.0\n\s+memory: 4G/, name);
     assert.doesNotMatch(text, /password|secret/i);
-    assert.match(
-      section('trunkline'),
-      /MONITOR_HAPROXY: haproxy1=http:\/\/haproxy1:8404\/stats,haproxy2=http:\/\/haproxy2:8404\/stats/,
-    );
     for (const { name } of layout.haproxies) assert.match(section(name), /aliases:\n +- haproxy\n/, name);
     const published = [...text.matchAll(/127\.0\.0\.1:(\d+):(\d+)/g)].map(([, here, there]) => [here, there]);
     const { calls, monitor } = readConfig({});
@@ -203,5 +202,35 @@ suite('compose.yaml', {
       published,
       listening.map((ports) => ports.map(String)),
     );
+  });
+
+  test('its monitor looks at all that one of a tier on this machine does: HAProxy, doors, bouncers, etcd', async () => {
+    const words = /- -c\n +- (.*?)\n +environment:/s.exec(sectionOf(composeConfig(), 'trunkline'))?.[1];
+    const program = words?.replaceAll(/\s+/g, ' ') ?? '';
+    const folder = mkdtempSync(join(tmpdir(), 'trunkline-compose-'));
+    try {
+      await renderForContainers(folder, false);
+      assert.match(program, /exec trunkline up$/);
+      const inHere = program.replaceAll('/etc/trunkline', folder).replace('exec trunkline up', 'exec env -0');
+      const told = execFileSync('/bin/sh', ['-c', inHere], { encoding: 'utf8', env: {} });
+      const config = readConfig(
+        Object.fromEntries(
+          told
+            .split('\0')
+            .filter(Boolean)
+            .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+        ),
+      );
+      const { haproxies, doors, bouncers, etcd } = config.monitor;
+      const parts = watchedParts(composeLayout(), await readOrMakeSecrets(folder));
+      assert.deepEqual({ haproxies, doors, bouncers, etcd }, parts);
+      assert.deepEqual(
+        [haproxies, doors, bouncers, etcd].map((each) => each.length),
+        [2, 2, 5, 3],
+      );
+      assert.equal(config.DATABASE_URL, doors[0]!.url);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });

@@ -13,6 +13,7 @@ import { run } from '#engines/processes.ts';
 import { askOutside } from '#platform/http/outside.ts';
 import { waitFor } from '../readiness.ts';
 import type { Tier } from '../tier.ts';
+import { monitorEnvironment, watchedParts } from '../watched.ts';
 import { DRILL_ACCOUNT, type ServiceAddress } from './callers.ts';
 import { onLeader } from './load.ts';
 import { type Told, toldBySlack, toldByWebhook } from './telling.ts';
@@ -74,7 +75,7 @@ export async function startDrillServices(
     RATE_LIMIT_PER_MINUTE: '10000000',
     MONITOR_PORT: String(monitorPort),
     MONITOR_KEY: monitorKey,
-    ...watchedParts(tier),
+    ...environmentOfMonitor(tier),
     SLACK_WEBHOOK_URL: slack.url,
     ALERT_WEBHOOK_URL: hook.url,
     ALERT_WEBHOOK_SECRET: WEBHOOK_SECRET,
@@ -156,19 +157,10 @@ export async function startDrillServices(
 }
 
 /** What the monitor of an installation finds by itself; this one's folder is not the installation's. */
-function watchedParts({ layout, secrets, writeUrl, readUrl }: Tier): Record<string, string> {
-  const haproxies = layout.haproxies.map(
-    ({ name, host, statsPort, socket }) => `${name}=http://${host}:${statsPort}/stats|${socket}`,
-  );
-  const bouncers = layout.bouncers.map(({ name, host, port, upstream }) => {
-    const door = upstream === 'leader' ? 'writes' : 'reads';
-    return `${door}:${name}=postgresql://trunkline_stats:${secrets.bouncerStats}@${host}:${port}/pgbouncer`;
-  });
-  return {
-    MONITOR_HAPROXY: haproxies.join(','),
-    MONITOR_DOORS: `writes=${writeUrl},reads=${readUrl}`,
-    MONITOR_BOUNCERS: bouncers.join(','),
-  };
+function environmentOfMonitor({ layout, secrets }: Tier): Record<string, string> {
+  // Drills compare what they broke with what clients miss and are told; clients do not see etcd.
+  const { MONITOR_ETCD, ...seen } = monitorEnvironment(watchedParts(layout, secrets));
+  return seen;
 }
 
 /** The calls that drills post stay, so they go to no tier that holds anybody's. */
