@@ -522,15 +522,10 @@ test('calls of several legs are walked by account and time, and their legs looke
       assertByIndex(plan, { months: place ? 28 : 8, blocks: 80_000, sorted: 10_000 });
     }
   }
-  const iCdr = rows[0]!.i_cdr;
-  const legs = legsOfCall(iCdr, '2025-05-01T00:00:00Z', '2025-06-01T00:00:00Z', null, false, 1_000);
+  const legs = legsOfCall(rows[0]!.i_cdr, '2025-05-01T00:00:00Z', '2025-06-01T00:00:00Z', null, false, 1_000);
   assertByIndex(await planOf(legs), { months: MONTHS, blocks: 400 });
-  const march = bucketBounds(
-    at('2026-03-01T00:00:00+01:00'),
-    at('2026-04-01T00:00:00+02:00'),
-    'day',
-    berlin,
-  )!;
+  const [from, to] = [at('2026-03-01T00:00:00+01:00'), at('2026-04-01T00:00:00+02:00')];
+  const march = bucketBounds(from, to, 'day', berlin)!;
   const usage = await planOf(sumLinkedUsage([1], march, ['direction'], 100_000));
   assertByIndex(usage, { months: MONTHS, blocks: 20_000, sorted: 4_000 });
   // What is not looked up by what joins it lies in the range, or is long.
@@ -567,6 +562,10 @@ test('a page of a tree reads of each account no more than a page, in the months 
   const stretch = { since: '2025-04-20T00:00:00Z', until: '2025-05-01T00:00:00Z' };
   const records = await planOf(recordsOfCalls(CALL_COLUMNS, tree(), 'desc', undefined, 2_000, stretch));
   assertByIndex(records, { months: 1, blocks: 20_000, sorted: 2_000 });
+  const [near] = nearbyMonths(tree(), 'desc', undefined, now);
+  const calls = await planOf(pageOfLinkedCalls(false, tree(), 'desc', undefined, PAGE, near));
+  // For each record it is looked up whether it is the first, for those of the page their legs, in up to eight months.
+  assertByIndex(calls, { months: 8, blocks: 150_000, sorted: PAGE * TREE.length });
   const byId = await planOf(pageOfCalls(tree({ callId: 'c5000000' }), 'desc', undefined, PAGE));
   assertByIndex(byId, { months: MONTHS, blocks: 400 });
   const counted = await planOf(countCalls(tree({ ...month, direction: 'inbound' })));

@@ -112,15 +112,13 @@ export function readCallsQuery(query: CallsQuery, caller: Caller): CallsAsked {
 }
 
 /** @throws ApiError 400 for what is of records, not of calls */
-function refuseOfRecords({ type, i_import, include }: CallsQuery): void {
+function refuseOfRecords({ type, i_import }: CallsQuery): void {
   if (type === 'non_zero' || type === 'errors')
     throw badParameter(
       'type',
       `is ${type}, which is of records; with view=calls it may be all, answered or missed`,
     );
   if (i_import !== undefined) throw badParameter('i_import', 'is of records: leave out view=calls');
-  if (include !== undefined)
-    throw badParameter('include', 'is for lists of records: leave out view=calls, or ask for one account');
 }
 
 const reader = createNumberReader();
@@ -206,8 +204,7 @@ export function isHeavyPage({ filter, accounts, numbers, limit, total, view }: C
 }
 
 /** Whose calls are asked for. An id without an account is looked up in all that the caller sees. */
-function accountsAsked({ i_account, call_id, include, view }: CallsQuery, caller: Caller): AccountsAsked {
-  if (view === 'calls') return { iAccount: accountOf(i_account, caller), children: false };
+function accountsAsked({ i_account, call_id, include }: CallsQuery, caller: Caller): AccountsAsked {
   const bound = boundOf(caller);
   if (i_account !== undefined || call_id === undefined)
     return { iAccount: accountOf(i_account, caller), children: include === 'children' };

@@ -40,23 +40,32 @@ export type ReadBatch = (
   now: number,
 ) => Promise<Place | undefined>;
 
-/**
- * How the batches of an export are read. Like a page, a batch is looked for in the nearest months first; unlike a page it
- * takes what it finds in them and goes on behind it.
- */
-export function batchReader(
+/** How the batches of an export of records are read. */
+export const batchReader = (
   filter: CallFilter,
   order: Order,
   caller: Caller,
   zone: ZoneClock,
   form: CallsForm,
-): ReadBatch {
-  const write = seesMasked(caller) ? writeMasked(zone, form) : writeBytes(zone, form);
+): ReadBatch =>
+  batchesOf(
+    filter,
+    order,
+    BATCH_CALLS,
+    seesMasked(caller) ? writeMasked(zone, form) : writeBytes(zone, form),
+  );
+
+/**
+ * Like a page, a batch is looked for in the nearest months first; unlike a page it takes what it finds in them and goes on
+ * behind it.
+ * @param most calls of a batch
+ */
+export function batchesOf(filter: CallFilter, order: Order, most: number, write: Write): ReadBatch {
   /** How much time the last full batch took up. */
   let lengthMs: number | undefined;
   return async (session, after, out, now) => {
     let place = after;
-    let room = BATCH_CALLS;
+    let room = most;
     const first = filter.among && after && lengthMs !== undefined ? near(after, order, lengthMs) : [];
     for (const stretch of [...first, ...nearbyMonths(filter, order, after, now)]) {
       const { count, last } = await write(session, [filter, order, place, room, stretch], out);
@@ -86,7 +95,8 @@ interface Written {
   /** The last one's; undefined where there was none. */
   readonly last: Place | undefined;
 }
-type Write = (session: Session, asked: PageAsked, out: ByteOutput) => Promise<Written>;
+/** Appends the records of what is asked for. */
+export type Write = (session: Session, asked: PageAsked, out: ByteOutput) => Promise<Written>;
 
 /** Records that show numbers go from PostgreSQL's bytes to the file's without a stop. */
 function writeBytes(zone: ZoneClock, form: CallsForm): Write {

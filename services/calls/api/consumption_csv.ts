@@ -26,9 +26,23 @@ export const USAGE_COLUMNS = [
   'cost',
   'currency',
 ] as const;
-export type UsageColumn = (typeof USAGE_COLUMNS)[number];
 
-const LEFT_OUT: readonly UsageColumn[] = ['date', 'minutes', 'billed_minutes'];
+/** The same for calls with all their legs. */
+export const LINKED_USAGE_COLUMNS = [
+  ...USAGE_COLUMNS.slice(0, USAGE_COLUMNS.indexOf('seconds')),
+  'missed',
+  'seconds',
+  'talk_seconds',
+  'billed_seconds',
+  'minutes',
+  'talk_minutes',
+  'billed_minutes',
+  'cost',
+  'currency',
+] as const;
+export type UsageColumn = (typeof LINKED_USAGE_COLUMNS)[number];
+
+const LEFT_OUT: readonly UsageColumn[] = ['date', 'minutes', 'talk_minutes', 'billed_minutes'];
 
 const OF_GROUPS: Readonly<Record<Grouping, readonly UsageColumn[]>> = {
   account: ['i_account', 'account'],
@@ -36,10 +50,10 @@ const OF_GROUPS: Readonly<Record<Grouping, readonly UsageColumn[]>> = {
   country: ['country'],
 };
 
-/** @param groups what is grouped by */
-export function standardColumns(groups: readonly Grouping[]): UsageColumn[] {
+/** @param known all columns that there are; `groups` what is grouped by */
+export function standardColumns(known: readonly UsageColumn[], groups: readonly Grouping[]): UsageColumn[] {
   const others = GROUPINGS.filter((group) => !groups.includes(group)).flatMap((group) => OF_GROUPS[group]);
-  return USAGE_COLUMNS.filter((column) => !LEFT_OUT.includes(column) && !others.includes(column));
+  return known.filter((column) => !LEFT_OUT.includes(column) && !others.includes(column));
 }
 
 /** Usage of one currency at most; with `from` and `to` where it is a bucket's, and its groups by their names. */
@@ -55,10 +69,13 @@ export function usageLine(usage: UsageRecord, form: CsvForm): string {
       case 'to':
         return String(usage[column]);
       case 'seconds':
+      case 'talk_seconds':
       case 'billed_seconds':
         return csvDecimal(String(usage[column]), form);
       case 'minutes':
         return csvDecimal(minutes(usage.seconds), form);
+      case 'talk_minutes':
+        return csvDecimal(minutes(usage.talk_seconds!), form);
       case 'billed_minutes':
         return csvDecimal(minutes(usage.billed_seconds), form);
       case 'cost':

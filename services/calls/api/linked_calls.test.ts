@@ -202,7 +202,8 @@ test('whatever post a leg comes in, in whatever order and however often: the sam
       async (drawn, order, [fromMinute, minutes]) => {
         const run = runs++;
         const codes = [`a${run}`, `b${run}`];
-        const iAccounts = await Promise.all(codes.map((code) => api.account(code)));
+        const iTop = await api.account(codes[0]!);
+        const iBelow = await api.account(codes[1]!, { parent: iTop });
         // Some are told before the others, some twice.
         const told = [...order.map(([n]) => drawn[n % drawn.length]!), ...drawn];
         for (let at = 0, size = 1; at < told.length; at += size) {
@@ -218,9 +219,13 @@ test('whatever post a leg comes in, in whatever order and however often: the sam
             assert.equal(posted.body.stored + posted.body.duplicates, batch.length, posted.text);
           }
         }
-        for (const [account, iAccount] of iAccounts.entries()) {
-          const calls = callsOf(drawn.filter((leg) => leg.account === account));
-          const query = `i_account=${iAccount}&view=calls`;
+        for (const [accounts, whose] of [
+          [[0], `i_account=${iTop}`],
+          [[1], `i_account=${iBelow}`],
+          [[0, 1], `i_account=${iTop}&include=children`],
+        ] as const) {
+          const calls = callsOf(drawn.filter((leg) => accounts.some((account) => account === leg.account)));
+          const query = `${whose}&view=calls`;
           const shown = await allPages(query, 2);
           assert.deepEqual(sorted(shown.map(fieldsOf)), sorted(calls.map(expected)));
           assert.deepEqual(shown, (await allPages(`${query}&order=asc`, 3)).reverse());
@@ -246,8 +251,8 @@ test('whatever post a leg comes in, in whatever order and however often: the sam
             shown.map((call) => String(call.i_cdr)),
           );
           const from = BASE + fromMinute * 60_000;
-          await assertConsumption(iAccount, calls, from, from + minutes * 60_000);
-          await assertConsumption(iAccount, calls, BASE - 100 * 86_400_000, BASE + 200 * 86_400_000);
+          await assertConsumption(whose, calls, from, from + minutes * 60_000);
+          await assertConsumption(whose, calls, BASE - 100 * 86_400_000, BASE + 200 * 86_400_000);
         }
       },
     ),
@@ -256,12 +261,12 @@ test('whatever post a leg comes in, in whatever order and however often: the sam
 });
 
 async function assertConsumption(
-  iAccount: number,
+  whose: string,
   calls: readonly Leg[][],
   from: number,
   to: number,
 ): Promise<void> {
-  const range = `i_account=${iAccount}&view=calls&time_zone=UTC&from=${text(from)}&to=${text(to)}`;
+  const range = `${whose}&view=calls&time_zone=UTC&from=${text(from)}&to=${text(to)}`;
   const sumsOf = (of: readonly Leg[][]) => ({
     calls: of.length,
     answered: of.filter((call) => call.some(isPartys)).length,
@@ -290,6 +295,40 @@ async function assertConsumption(
         sumsOf(inBucket.filter(([first]) => group === '' || first!.direction === direction)),
       );
     }
+    await assertFile(`${range}${group && `&group_by=${group}`}`, body, within);
+  }
+}
+
+const COUNTS = ['calls', 'answered', 'missed', 'seconds', 'talk_seconds', 'billed_seconds'] as const;
+
+/** A record that tells no price has its account's currency. */
+const currencyOf = (leg: Leg) => (leg.cost === null ? 'EUR' : leg.currency);
+
+/** In a file each bucket and group has a record a currency: calls are of their first leg's, amounts of their own. */
+async function assertFile(query: string, { data, totals }: Json, within: readonly Leg[][]): Promise<void> {
+  const { status, text: file } = await api.get(`/consumption?${query}`, operator, { accept: 'text/csv' });
+  assert.equal(status, 200, file);
+  const [header, ...lines] = file.trimEnd().split('\r\n');
+  const names = header!.split(',');
+  const records = lines.map((line) =>
+    Object.fromEntries(line.split(',').map((cell, at) => [names[at]!, cell])),
+  );
+  const sum = (of: readonly Json[], name: string) => of.reduce((all, one) => all + Number(one[name]), 0);
+  for (const name of COUNTS) assert.equal(sum(records, name), totals[name], `${name} of ${query}`);
+  for (const currency of ['EUR', 'USD']) {
+    const inIt = records.filter((one) => one.currency === currency);
+    assert.equal(sum(inIt, 'calls'), within.filter(([first]) => currencyOf(first!) === currency).length);
+    const amount = totals.cost.find((one: Json) => one.currency === currency)?.amount ?? '0';
+    assert.equal(Math.round(sum(inIt, 'cost') * 1_000) / 1_000, Number(amount));
+  }
+  for (const bucket of data.filter(({ calls }: Json) => calls > 0)) {
+    const of = records.filter((one) => one.from === bucket.from && one.direction === bucket.direction);
+    for (const name of COUNTS) assert.equal(sum(of, name), bucket[name], `${name} of ${bucket.from}`);
+    const priced = of.filter(({ cost }) => cost !== '');
+    assert.deepEqual(
+      priced.map(({ currency, cost }) => ({ amount: cost, currency })),
+      bucket.cost,
+    );
   }
 }
 

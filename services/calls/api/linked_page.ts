@@ -1,6 +1,6 @@
 /** A page of calls as their legs make them together, and the records of a file of them. */
 import type { Caller } from '#platform/access/caller.ts';
-import { type ByteOutput, writeText } from '#platform/database/rows/byte_output.ts';
+import { writeText } from '#platform/database/rows/byte_output.ts';
 import type { Session } from '#platform/database/session.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
 import type { Order, Place } from '../store/calls.ts';
@@ -15,7 +15,7 @@ import { seesMasked } from '../visibility.ts';
 import { findAccounts } from './account_access.ts';
 import type { CallFilter } from './call_filter.ts';
 import { type CallsAsked, settle } from './call_query.ts';
-import type { ReadBatch } from './calls_batch.ts';
+import { batchesOf, type ReadBatch } from './calls_batch.ts';
 import { plainCell } from './calls_csv.ts';
 import type { Page } from './calls_page.ts';
 import { type CsvForm, csvDecimal, csvRecord } from './csv_form.ts';
@@ -99,26 +99,16 @@ function linkedLine(call: LinkedCallRow, zone: ZoneClock, form: LinkedForm): str
 /** Calls of a batch of an export at most: each is some look-ups. */
 const BATCH_CALLS = 1_000;
 
-/** How the batches of an export are read: as batchReader of calls_batch.ts does it. */
-export function linkedBatchReader(
+/** How the batches of an export are read. */
+export const linkedBatchReader = (
   filter: CallFilter,
   order: Order,
   caller: Caller,
   zone: ZoneClock,
   form: LinkedForm,
-): ReadBatch {
-  return async (session, after, out: ByteOutput, now) => {
-    let place = after;
-    let room = BATCH_CALLS;
-    for (const stretch of nearbyMonths(filter, order, after, now)) {
-      const calls = await session.rows(
-        pageOfLinkedCalls(seesMasked(caller), filter, order, place, room, stretch),
-      );
-      await inTurns(shown(calls, caller), (call) => writeText(out, linkedLine(call, zone, form)));
-      place = calls.at(-1) ?? place;
-      room -= calls.length;
-      if (room === 0) return place;
-    }
-    return undefined;
-  };
-}
+): ReadBatch =>
+  batchesOf(filter, order, BATCH_CALLS, async (session, asked, out) => {
+    const calls = await session.rows(pageOfLinkedCalls(seesMasked(caller), ...asked));
+    await inTurns(shown(calls, caller), (call) => writeText(out, linkedLine(call, zone, form)));
+    return { count: calls.length, last: calls.at(-1) };
+  });

@@ -38,7 +38,7 @@ import { byZone, findAccounts } from './account_access.ts';
 import { badParameter } from './bad_parameter.ts';
 import { accountOf } from './call_query.ts';
 import { type Bucket, ConsumptionForms, ConsumptionQuery } from './consumption_contract.ts';
-import { standardColumns, USAGE_COLUMNS, usageLine } from './consumption_csv.ts';
+import { LINKED_USAGE_COLUMNS, standardColumns, USAGE_COLUMNS, usageLine } from './consumption_csv.ts';
 import {
   csvHeader,
   datesOf,
@@ -94,8 +94,8 @@ export function consumptionRoutes(api: Api, needs: ConsumptionRoutesNeeds): void
         const text = await asJson(await read(query, dimensionsOf(groups), caller, reply), reply);
         return reply.type('application/json; charset=utf-8').send(text as never); // what the schema describes
       }
-      if (query.view === 'calls') throw badParameter('view', 'is calls, whose sums are given as JSON alone');
-      const form = readCsvForm(query, USAGE_COLUMNS, standardColumns(groups));
+      const columns = query.view === 'calls' ? LINKED_USAGE_COLUMNS : USAGE_COLUMNS;
+      const form = readCsvForm(query, columns, standardColumns(columns, groups));
       const used = await read(query, [...dimensionsOf(groups), 'currency'], caller, reply);
       const lines = await texts(bucketsOf(used, groups.length > 0), (bucket) => usageLine(bucket, form));
       tellFreshness(reply, used.account.data_complete_to, used.lagS);

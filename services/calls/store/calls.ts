@@ -175,47 +175,48 @@ export function recordsOfCalls(columns: readonly CallColumn[], ...asked: PageAsk
  * the index but leave every partition in the plan; the bound on start_time beside it takes them out. Stretch and limit
  * are written out rather than bound: so a plan that is kept knows its few partitions.
  */
-function selectPage(columns: RawBuilder<unknown>, ...asked: PageAsked): Statement<CallRow> {
-  const [filter, ...order] = asked;
-  if (!filter.among) return walkPage<CallRow>({ columns, from: sql`calls.cdrs c` }, ...asked);
+const selectPage = (columns: RawBuilder<unknown>, ...asked: PageAsked): Statement<CallRow> =>
+  walkPage<CallRow>({ columns }, ...asked);
+
+/** What a page is made of beside its filter. */
+export interface PageParts {
+  /** Of records `c`, or of what they are joined with. */
+  readonly columns: RawBuilder<unknown>;
+  readonly joined?: RawBuilder<unknown>;
+  /** Conditions beside the filter's. Begins with AND. */
+  readonly also?: RawBuilder<unknown>;
+  /** Whether those are of what the records are joined with, too. */
+  readonly alsoOfJoined?: boolean;
+}
+
+/** A page in the order of its records `c`, of one account or of those that the filter is among. */
+export function walkPage<Row>(parts: PageParts, ...[filter, ...order]: PageAsked): Statement<Row> {
+  const { columns, joined = sql``, also = sql`` } = parts;
   const { near, within, ordered } = orderOf(...order);
+  const condition = (way: RawBuilder<unknown>) => sql`WHERE ${way} ${also} ${within}`;
+  const whole = (way: RawBuilder<unknown>) =>
+    sql`SELECT ${columns} FROM calls.cdrs c ${joined} ${condition(way)}`;
+  if (!filter.among) {
+    const ways = waysTo(filter).map(whole);
+    if (ways.length === 1) return sql<Row>`${ways[0]}`.compile(build);
+    const each = ways.map((way) => sql`(${way})`);
+    return sql<Row>`SELECT * FROM (${sql.join(each, sql` UNION ALL `)}) c ${ordered}`.compile(build);
+  }
+  const from = sql`calls.cdrs c ${parts.alsoOfJoined ? joined : sql``}`;
   if (filter.callId === undefined) {
-    const places = placesAmong(filter.among, filter, within);
-    return sql<CallRow>`
+    const places = placesAmong(filter.among, filter, from, condition);
+    return sql<Row>`
       SELECT ${columns} FROM (
         SELECT c.i_account, c.start_time, c.i_cdr FROM (${sql.join(places, sql` UNION ALL `)}) c ${ordered}) AS page
       JOIN calls.cdrs c ON c.i_account = page.i_account AND c.start_time = page.start_time AND c.i_cdr = page.i_cdr
-        ${near}
+        ${near} ${joined}
       ${ordered}`.compile(build);
   }
   const ways = filter.among.map((part) => matchesIn(part, filter));
-  if (ways.length === 1)
-    return sql<CallRow>`SELECT ${columns} FROM calls.cdrs c WHERE ${ways[0]} ${within}`.compile(build);
-  const each = ways.map((way) => sql`(SELECT * FROM calls.cdrs c WHERE ${way} ${within})`);
-  return sql<CallRow>`
-    SELECT ${columns} FROM (${sql.join(each, sql` UNION ALL `)}) c ${ordered}`.compile(build);
-}
-
-/** What a page is made of: columns of records `c`, or of what they are joined with, under conditions beside the filter's. */
-export interface PageParts {
-  readonly columns: RawBuilder<unknown>;
-  readonly from: RawBuilder<unknown>;
-  /** Begins with AND. */
-  readonly also?: RawBuilder<unknown>;
-}
-
-/** A page of one account, in the order of its records `c`. */
-export function walkPage<Row>(
-  { columns, from, also = sql`` }: PageParts,
-  ...[filter, ...order]: PageAsked
-): Statement<Row> {
-  const { within, ordered } = orderOf(...order);
-  const ways = waysTo(filter).map(
-    (way) => sql`SELECT ${columns} FROM ${from} WHERE ${way} ${also} ${within}`,
-  );
-  if (ways.length === 1) return sql<Row>`${ways[0]}`.compile(build);
-  const each = ways.map((way) => sql`(${way})`);
-  return sql<Row>`SELECT * FROM (${sql.join(each, sql` UNION ALL `)}) c ${ordered}`.compile(build);
+  if (ways.length === 1) return sql<Row>`${whole(ways[0]!)}`.compile(build);
+  const each = ways.map((way) => sql`(SELECT c.* FROM ${from} ${condition(way)})`);
+  return sql<Row>`
+    SELECT ${columns} FROM (${sql.join(each, sql` UNION ALL `)}) c ${joined} ${ordered}`.compile(build);
 }
 
 type OrderAsked = PageAsked extends [CallFilter, ...infer Rest] ? Rest : never;
@@ -249,22 +250,31 @@ function orderOf(...[order, after, limit, { since, until } = {}]: OrderAsked): {
 function placesAmong(
   parts: readonly FilterPart[],
   filter: CallFilter,
-  within: RawBuilder<unknown>,
+  from: RawBuilder<unknown>,
+  condition: (way: RawBuilder<unknown>) => RawBuilder<unknown>,
 ): RawBuilder<unknown>[] {
   const ofOne = sql`c.i_account = a.i_account`;
   return parts.flatMap(({ iAccounts, ...searches }) =>
     waysTo({ ...filter, ...searches }, ofOne).map(
       (way) => sql`
         SELECT c.* FROM unnest(${plainArray(iAccounts)}::bigint[]) AS a (i_account) CROSS JOIN LATERAL (
-          SELECT c.i_account, c.start_time, c.i_cdr FROM calls.cdrs c WHERE ${way} ${within}) AS c`,
+          SELECT c.i_account, c.start_time, c.i_cdr FROM ${from} ${condition(way)}) AS c`,
     ),
   );
 }
 
 /** Counts what a filter matches by reading it: only for those that ask for it. */
-export function countCalls(filter: CallFilter): Statement<{ total: number }> {
+export const countCalls = (filter: CallFilter): Statement<{ total: number }> => countOf({}, filter);
+
+/** The same of a page's parts. */
+export function countOf(
+  { joined = sql``, also = sql`` }: Omit<PageParts, 'columns'>,
+  filter: CallFilter,
+): Statement<{ total: number }> {
   const parts = filter.among ? filter.among.map((part) => matchesIn(part, filter)) : [matches(filter)];
-  const counts = parts.map((part) => sql`SELECT count(*) AS total FROM calls.cdrs c WHERE ${part}`);
+  const counts = parts.map(
+    (part) => sql`SELECT count(*) AS total FROM calls.cdrs c ${joined} WHERE ${part} ${also}`,
+  );
   if (counts.length === 1) return sql<{ total: number }>`${counts[0]}`.compile(build);
   return sql<{ total: number }>`
     SELECT sum(total)::bigint AS total FROM (${sql.join(counts, sql` UNION ALL `)}) AS parts`.compile(build);

@@ -12,8 +12,8 @@ import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { CallFilter } from '../api/call_filter.ts';
 import type { Direction } from '../cdr.ts';
 import { isAtOrBelow } from './accounts.ts';
-import { LINKAGE, linkageOf, matches } from './call_conditions.ts';
-import { type CallRow, idColumns, type PageAsked, valueColumns, walkPage } from './calls.ts';
+import { LINKAGE, linkageOf } from './call_conditions.ts';
+import { type CallRow, countOf, idColumns, type PageAsked, valueColumns, walkPage } from './calls.ts';
 
 const build = sqlBuilder<unknown>();
 
@@ -96,18 +96,30 @@ export const answerOf = (leg: string): RawBuilder<unknown> => sql`
 export const rankOf = (leg: string): string =>
   `(${leg}.call_id <> ${linkageOf(leg)}), -${leg}.duration_s, ${leg}.call_id, ${leg}.source_key, ${leg}.i_cdr`;
 
+/** LONGEST_REACH, and an hour by which a day of the server's zone may be longer. */
+const LONGEST_REACH_MS = (100 * 24 + 2 + 1) * 3_600_000;
+
+/** Before it no record begins that reaches `since`. As a constant: what PostgreSQL would compute it does not plan by. */
+function earliestReaching(since: string): string | undefined {
+  const at = new Date(Date.parse(since) - LONGEST_REACH_MS);
+  // No way to read an infinity, a year before Christ or beyond 9999, nor to write one.
+  return at.getUTCFullYear() >= 1 ? at.toISOString() : undefined;
+}
+
 /** That a record `c` is the first leg of its call. @param since no record looked at begins earlier than its reach before */
 function isFirstLeg(since: string | undefined): RawBuilder<unknown> {
-  const reach =
-    since === undefined ? sql`` : sql`AND e.start_time >= ${sql.lit(since)}::timestamptz - ${LONGEST_REACH}`;
-  // A scalar that is looked up for each record, nearest first: as NOT EXISTS it might be planned as a join over all.
-  return sql`(
-    SELECT true FROM calls.cdrs e
+  const earliest = since === undefined ? undefined : earliestReaching(since);
+  const reach = earliest === undefined ? sql`` : sql`AND e.start_time >= ${sql.lit(earliest)}::timestamptz`;
+  // A scalar that is looked up for each record, nearest first: as NOT EXISTS it might be planned as a join over all. Within
+  // coalesce, which the planner expects to be true of every other record: with IS NULL it expects one of two hundred, so fewer
+  // than a page holds, and reads and sorts all that an account has instead of walking an index to the page's end.
+  return sql`coalesce((
+    SELECT false FROM calls.cdrs e
     WHERE e.i_account = c.i_account AND ${sql.raw(linkageOf('e'))} = ${sql.raw(LINKAGE)} AND e.source = c.source
       AND e.start_time <= c.start_time AND e.start_time >= c.start_time - ${LONGEST_REACH} ${reach}
       AND (e.start_time < c.start_time AND ${endOf('e')} + ${JOINED_AFTER} >= c.start_time
            OR e.start_time = c.start_time AND (${sql.raw(rankOf('e'))}) < (${sql.raw(rankOf('c'))}))
-    ORDER BY e.start_time DESC LIMIT 1) IS NULL`;
+    ORDER BY e.start_time DESC LIMIT 1), true)`;
 }
 
 /** All legs of the call whose first leg is `c`, as what they make together. */
@@ -142,42 +154,37 @@ const columns = (masked: boolean): RawBuilder<unknown> => sql`
   t.cost, c.source`;
 
 /** What a filter says of the call as a whole; all else it says of the first leg. */
-function ofTheWhole({ type, minDurationS }: CallFilter): RawBuilder<unknown> {
+function ofTheWhole({ type, minDurationS }: CallFilter): RawBuilder<unknown>[] {
   const terms: RawBuilder<unknown>[] = [];
   if (type === 'answered') terms.push(sql`t.answered`);
   if (type === 'missed') terms.push(sql`NOT t.answered`);
   if (minDurationS !== undefined) terms.push(sql`t.duration_s >= ${String(minDurationS)}::float8`);
-  return terms.length === 0 ? sql`` : sql`AND ${sql.join(terms, sql` AND `)}`;
+  return terms;
 }
 
 /** The filter of first legs: what is of the whole call is left out. */
 const ofFirstLegs = (filter: CallFilter): CallFilter => ({ ...filter, type: 'all', minDurationS: undefined });
 
+/** What makes first legs, and all the others with them, of a filter's records. @param since as of isFirstLeg */
+function partsOf(filter: CallFilter, since: string | undefined) {
+  const whole = ofTheWhole(filter);
+  return {
+    joined: sql`CROSS JOIN LATERAL (${togetherOf(since)}) AS t`,
+    also: sql`AND ${isFirstLeg(since)} ${whole.length === 0 ? sql`` : sql`AND ${sql.join(whole, sql` AND `)}`}`,
+    alsoOfJoined: whole.length > 0,
+  };
+}
+
 /** A page of calls. @param masked for those who see numbers masked; the masks are still to be put on */
 export function pageOfLinkedCalls(masked: boolean, ...asked: PageAsked): Statement<LinkedCallRow> {
   const [filter, order, after, limit, stretch] = asked;
-  const since = stretch?.since;
-  return walkPage<LinkedCallRow>(
-    {
-      columns: columns(masked),
-      from: sql`calls.cdrs c CROSS JOIN LATERAL (${togetherOf(since)}) AS t`,
-      also: sql`AND ${isFirstLeg(since)} ${ofTheWhole(filter)}`,
-    },
-    ofFirstLegs(filter),
-    order,
-    after,
-    limit,
-    stretch,
-  );
+  const parts = { columns: columns(masked), ...partsOf(filter, stretch?.since) };
+  return walkPage<LinkedCallRow>(parts, ofFirstLegs(filter), order, after, limit, stretch);
 }
 
 /** Counts calls by reading their legs: only for those that ask for it. */
 export const countLinkedCalls = (filter: CallFilter): Statement<{ total: number }> =>
-  sql<{ total: number }>`
-    SELECT count(*) AS total FROM calls.cdrs c CROSS JOIN LATERAL (${togetherOf(filter.from)}) AS t
-    WHERE ${matches(ofFirstLegs(filter))} AND ${isFirstLeg(filter.from)} ${ofTheWhole(filter)}`.compile(
-    build,
-  );
+  countOf(partsOf(filter, filter.from), ofFirstLegs(filter));
 
 /**
  * The legs of the call that a record is of, in order of time: the record's own call, where its switch has used the id for

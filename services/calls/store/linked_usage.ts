@@ -28,7 +28,8 @@ const NEAR = sql.raw(`interval '8 hours'`);
 
 /**
  * Sums of calls by bucket, and by what else is named within it; the row without a bucket, which is always there and comes
- * first, holds the sums of all. Direction and country are those of the first leg.
+ * first, holds the sums of all. Direction and country are those of the first leg. By currency, a call counts for the first
+ * leg's, and what a leg costs for its own: so all columns add up, and a row may hold a cost alone.
  * @param bounds the instants between which the buckets lie
  * @param limit of rows
  */
@@ -42,6 +43,11 @@ export function sumLinkedUsage(
   const ofDimensions = (term: (name: Dimension) => string) =>
     sql.raw(by.map((name) => `, ${term(name)}`).join(''));
   const dimensions = ofDimensions((name) => `g_${name}`);
+  // Of a cost; its currency is a dimension of all that there is.
+  const ofCosts = ofDimensions((name) => (name === 'currency' ? 'currency' : `g_${name}`));
+  const costDimensions = ofDimensions((name) =>
+    name === 'currency' ? 'CASE grouping(bucket) WHEN 0 THEN currency END AS g_currency' : `g_${name}`,
+  );
   const leg = sql`c.i_account, ${sql.raw(LINKAGE)} AS linkage, c.source, c.start_time, c.i_cdr, c.call_id, c.source_key,
     c.duration_s, c.call_id <> ${sql.raw(LINKAGE)} AS is_other, ${endOf('c')} AS ended, ${isPartys('c')} AS party,
     ${answerOf('c')} AS answer, c.billed_duration_s, c.currency, c.cost
@@ -91,16 +97,21 @@ export function sumLinkedUsage(
              coalesce(sum(seconds), 0)::float8 AS seconds, coalesce(sum(talk_seconds), 0)::float8 AS talk_seconds,
              coalesce(sum(billed_seconds), 0)::float8 AS billed_seconds
       FROM one GROUP BY GROUPING SETS ((bucket ${dimensions}), ())
+    ), by_currency AS (
+      SELECT bucket ${costDimensions}, currency, grouping(bucket) AS overall, sum(cost) AS cost
+      FROM placed WHERE cost IS NOT NULL
+      GROUP BY GROUPING SETS ((bucket ${ofCosts} ${by.includes('currency') ? sql`` : sql`, currency`}), (currency))
     ), costs AS (
       SELECT bucket ${dimensions}, overall,
              jsonb_agg(jsonb_build_object('currency', currency, 'amount', trim_scale(cost)::text) ORDER BY currency) AS cost
-      FROM (SELECT bucket ${dimensions}, currency, grouping(bucket) AS overall, sum(cost) AS cost
-            FROM placed WHERE cost IS NOT NULL GROUP BY GROUPING SETS ((bucket ${dimensions}, currency), (currency))) AS by_currency
-      GROUP BY bucket, overall ${dimensions})
-    SELECT s.bucket ${ofDimensions((name) => `s.g_${name} AS ${name}`)}, s.calls, s.answered, s.missed, s.seconds,
-           s.talk_seconds, s.billed_seconds, coalesce(c.cost, '[]') AS cost
-    FROM sums s LEFT JOIN costs c ON c.overall = s.overall AND c.bucket IS NOT DISTINCT FROM s.bucket
-      ${sql.raw(by.map((name) => `AND c.g_${name} IS NOT DISTINCT FROM s.g_${name}`).join(' '))}
-    ORDER BY s.overall DESC, s.bucket ${ofDimensions((name) => `s.g_${name}`)}
+      FROM by_currency GROUP BY bucket, overall ${dimensions}
+    ), together AS (
+      SELECT bucket ${dimensions}, overall, calls, answered, missed, seconds, talk_seconds, billed_seconds, NULL AS cost FROM sums
+      UNION ALL SELECT bucket ${dimensions}, overall, 0, 0, 0, 0, 0, 0, cost FROM costs)
+    SELECT bucket ${ofDimensions((name) => `g_${name} AS ${name}`)}, sum(calls)::bigint AS calls, sum(answered)::bigint AS answered,
+           sum(missed)::bigint AS missed, sum(seconds) AS seconds, sum(talk_seconds) AS talk_seconds,
+           sum(billed_seconds) AS billed_seconds, coalesce((array_agg(cost) FILTER (WHERE cost IS NOT NULL))[1], '[]') AS cost
+    FROM together GROUP BY overall, bucket ${dimensions}
+    ORDER BY overall DESC, bucket ${dimensions}
     LIMIT ${limit}`.compile(build);
 }
