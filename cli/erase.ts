@@ -1,5 +1,4 @@
 /** `trunkline erase` and `trunkline accounts erase`: what has to be forgotten for good. */
-import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { printable } from '#platform/telemetry/printable.ts';
 import { type ErasedAccount, eraseAccount } from '#services/calls/erasure/erase_account.ts';
@@ -10,6 +9,7 @@ import { type CommandDatabase, withDatabase } from './database.ts';
 import { grouped, note, print, printJson, table } from './print.ts';
 import { showRunning } from './running_line.ts';
 import { terminalActor } from './terminal_actor.ts';
+import { typedAgain } from './typed_again.ts';
 
 interface Options {
   readonly dryRun?: true;
@@ -129,17 +129,10 @@ const lineOf = ({ table: name, pages, ofPages }: WalkProgress): string =>
 
 /** @returns false where it was not, or nobody is there to type */
 async function isTypedAgain(named: string): Promise<boolean> {
-  if (!process.stdin.isTTY) {
-    note('Nothing is erased: give --yes where nobody is there to type it again.');
-    return false;
-  }
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  const typed = await asking
-    .question(`Type ${printable(named)} again to erase it for good: `)
-    .finally(() => asking.close());
-  if (typed.trim() === named.trim()) return true;
-  note('Nothing is erased: that is not what was named.');
-  return false;
+  const answer = await typedAgain(named, `Type ${printable(named)} again to erase it for good: `);
+  if (answer === 'nobody') note('Nothing is erased: give --yes where nobody is there to type it again.');
+  if (answer === 'other') note('Nothing is erased: that is not what was named.');
+  return answer === 'typed';
 }
 
 const KEPT = [

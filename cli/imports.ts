@@ -1,5 +1,4 @@
 /** `trunkline imports`: what was taken in, and how to take it back. */
-import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { dryUndo, type UndoProgress, undoImport } from '#services/calls/intake/undo_import.ts';
@@ -8,6 +7,7 @@ import { withDatabase } from './database.ts';
 import { asCount } from './option_values.ts';
 import { grouped, note, print, printJson, table } from './print.ts';
 import { terminalActor } from './terminal_actor.ts';
+import { typedAgain } from './typed_again.ts';
 
 export function importsCommand(): Command {
   return new Command('imports')
@@ -26,7 +26,9 @@ interface ListOptions {
 
 function listCommand(): Command {
   return new Command('list')
-    .description('show imports, the newest first; a switch that posts has one')
+    .description(
+      'show imports, the newest first, and how many of their rows still wait; a switch that posts has one',
+    )
     .option('--source <name>', 'only those of this switch')
     .option('--file <path>', 'only those of this file, by its absolute path')
     .option('--limit <count>', 'at most so many', asCount, 50)
@@ -44,7 +46,7 @@ function listCommand(): Command {
     );
 }
 
-const COLUMNS = ['i_import', 'started', 'state', 'source', 'stored', 'completed', 'set aside', 'file'];
+const COLUMNS = ['i_import', 'started', 'state', 'source', 'stored', 'completed', 'waiting', 'file'];
 
 const cells = (row: ImportRow) => [
   row.i_import,
@@ -53,7 +55,7 @@ const cells = (row: ImportRow) => [
   row.source,
   row.stored,
   row.completed,
-  row.set_aside + row.conflicts,
+  row.waiting,
   row.file,
 ];
 
@@ -94,6 +96,7 @@ const shown = (row: ImportRow): string =>
     `duplicates ${grouped(row.duplicates)}`,
     `conflicts  ${grouped(row.conflicts)}`,
     `set aside  ${grouped(row.set_aside)}`,
+    `waiting    ${grouped(row.waiting)} of those two: neither taken in since nor discarded`,
     `options    ${JSON.stringify(row.options)}`,
   ].join('\n');
 
@@ -155,13 +158,12 @@ const undoneText = (progress: UndoProgress, verb: string): string =>
 
 /** @throws Error unless its number is typed */
 async function confirm(dry: UndoProgress): Promise<void> {
-  if (!process.stdin.isTTY)
+  if (process.stdin.isTTY) note(undoneText(dry, 'would be'));
+  const word = String(dry.i_import);
+  const answer = await typedAgain(word, `Type ${word} to take import ${word} back: `);
+  if (answer === 'nobody')
     throw new Error(
       'this is no terminal, so nobody can be asked: say --dry-run to look, --yes to take it back',
     );
-  note(undoneText(dry, 'would be'));
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  const typed = await asking.question(`Type ${dry.i_import} to take import ${dry.i_import} back: `);
-  asking.close();
-  if (typed.trim() !== String(dry.i_import)) throw new Error('nothing was taken back');
+  if (answer === 'other') throw new Error('nothing was taken back');
 }

@@ -1,10 +1,13 @@
 /** `trunkline restore`: the database as a back-up has it; or whether it is as a back-up has it. */
 import { Command } from 'commander';
+import { RESTORED } from '#platform/database/audit.ts';
 import { isFolder, listBackups } from '#platform/database/backup/backup_files.ts';
 import { type OpenedBackup, openBackup } from '#platform/database/backup/frames.ts';
+import { usersOfDatabase } from '#platform/database/backup/in_use.ts';
 import {
   analyseRestored,
   type Compared,
+  holdsRows,
   NotEmptyError,
   type RestoreProgress,
   restoreBackup,
@@ -12,15 +15,21 @@ import {
   verifyBackup,
 } from '#platform/database/backup/restore.ts';
 import { migrate } from '#platform/database/migrate.ts';
+import { withSession } from '#platform/database/pool.ts';
+import type { Session } from '#platform/database/session.ts';
 import { printable } from '#platform/telemetry/printable.ts';
+import { noteAudit } from '#services/calls/store/audit.ts';
 import type { Config } from '#system';
 import { BACKED_UP, tellDifferences } from './backup.ts';
 import { type CommandDatabase, withDatabase } from './database.ts';
 import { grouped, note, print, printJson } from './print.ts';
 import { megabytes, showRunning } from './running_line.ts';
+import { terminalActor } from './terminal_actor.ts';
+import { typedAgain } from './typed_again.ts';
 
 interface Options {
   readonly verify?: true;
+  readonly yes?: true;
   readonly replace?: true;
   readonly json?: true;
 }
@@ -30,19 +39,21 @@ export function restoreCommand(): Command {
     .description('bring a back-up into an empty database, or compare a database with one')
     .argument('[path]', 'the file, or a folder whose newest is taken; BACKUP_DIR when left out')
     .option('--replace', 'throw away what is in the database for it')
+    .option('--yes', 'do not ask, and restore also while services run')
     .option('--verify', 'change nothing: read the whole file, and compare its sums with the database')
     .option('--json', 'what was done, as JSON')
     .addHelpText(
       'after',
       `
-Stop the services before. All of it is restored and compared with the back-up's own sums, or nothing is changed; then the
-tables are brought up to this version.
+Stop the services before: while some run, it names them and restores nothing, unless the database's name is typed or --yes
+says so. So it is before rows are thrown away. All of it is restored and compared with the back-up's own sums, or nothing is
+changed; then the tables are brought up to this version. The audit trail tells who restored what.
 
-Exit status: 0 restored, or the same; 1 nothing was restored, or it is not the same.
+Exit status: 0 restored, or the same; 1 nothing was restored, or it is not the same; 2 it was not confirmed.
 
 Examples:
   $ trunkline restore /var/backups/trunkline/
-  $ trunkline restore before-upgrade.backup --replace
+  $ trunkline restore before-upgrade.backup --replace --yes
   $ trunkline restore --verify before-upgrade.backup --json`,
     )
     .action((path: string | undefined, options: Options) =>
@@ -54,6 +65,10 @@ async function restore(database: CommandDatabase, path: string | undefined, opti
   const file = await chosenFile(path, database.config);
   const backup = await openBackup(file);
   try {
+    if (!options.verify && !options.yes && !(await isConfirmed(database, backup, options))) {
+      process.exitCode = 2;
+      return;
+    }
     const began = performance.now();
     const read = options.verify ? verify : load;
     const compared = await showing(file, backup, (progress) =>
@@ -76,6 +91,35 @@ async function restore(database: CommandDatabase, path: string | undefined, opti
   } finally {
     await backup.close();
   }
+}
+
+/** Asks where others would notice, or rows are lost. */
+async function isConfirmed(
+  { pool }: CommandDatabase,
+  { header }: OpenedBackup,
+  { replace = false }: { readonly replace?: boolean },
+): Promise<boolean> {
+  const { name, users, loses } = await withSession(pool, async (session) => ({
+    name: (await session.client.query('SELECT current_database() AS name')).rows[0].name as string,
+    users: await session.rows(usersOfDatabase()),
+    loses: replace && (await holdsRows(session, BACKED_UP)),
+  }));
+  if (users.length === 0 && !loses) return true;
+  for (const user of users)
+    note(
+      `${printable(user.name)} runs on the database${user.address === null ? '' : `, from ${user.address}`}`,
+    );
+  if (loses)
+    note(`What is in the database ${printable(name)} is thrown away for the back-up of ${header.made_at}.`);
+  const answer = await typedAgain(name, `Type ${printable(name)} to restore it all the same: `);
+  if (answer === 'other') note('Nothing is restored: that is not the name of the database.');
+  if (answer === 'nobody')
+    note(
+      users.length > 0
+        ? 'Nothing is restored: stop what runs, or give --yes.'
+        : 'Nothing is restored: give --yes where nobody is there to type its name.',
+    );
+  return answer === 'typed';
 }
 
 /** The back-up that is meant. */
@@ -116,14 +160,32 @@ const verify: Reading = ({ pool, config, ending }, backup, progress) =>
 
 const load: Reading = async ({ pool, config, ending }, backup, progress, replace) => {
   const secret = config.BACKUP_KEY;
+  let isNoted = false;
+  const noteIn = async (session: Session, { tables, rows }: Compared) => {
+    const { header } = backup;
+    const detail = { made_at: header.made_at, by_version: header.program, replaced: replace };
+    const subject = `back-up of ${header.made_at}`;
+    await session.run(
+      noteAudit(terminalActor(), { action: RESTORED, subject, detail, after: { tables, rows } }),
+    );
+  };
+  const atEnd = async (session: Session, compared: Compared) => {
+    const { rows } = await session.client.query(`SELECT to_regclass('calls.audit') IS NOT NULL AS there`);
+    if (!rows[0].there) return;
+    await noteIn(session, compared);
+    isNoted = true;
+  };
   try {
     const compared = await restoreBackup(pool, BACKED_UP, backup, {
       secret,
       replace,
       progress,
       signal: ending,
+      atEnd,
     });
     for (const { migrations } of BACKED_UP) await migrate(pool, migrations);
+    // A back-up of a version that had no trail yet.
+    if (!isNoted) await withSession(pool, (session) => noteIn(session, compared));
     await analyseRestored(pool, BACKED_UP);
     return compared;
   } catch (error) {

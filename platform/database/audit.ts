@@ -61,6 +61,9 @@ export interface AuditTrail {
   list(filter: AuditFilter, limit: number): Statement<AuditRow>;
 }
 
+/** What is noted in a database that was restored; its detail names the back-up by `made_at`. */
+export const RESTORED = 'database.restore';
+
 export function auditTrail(schema: string): AuditTrail {
   const table = sql.id(schema, 'audit');
   return {

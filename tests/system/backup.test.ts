@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createPool } from '#platform/database/pool.ts';
 import { importDemo } from '#services/calls/demo.ts';
 import { runCommand, startCommand } from '#tests/command.ts';
 import { testDatabase } from '#tests/postgres.ts';
@@ -104,7 +105,7 @@ test('a restore that is killed leaves the database as it was, and the next one i
   const restoreEnv = { ...env, DATABASE_URL: target.url };
   let during = 0;
   for (let kill = 1; kill <= 3; kill++) {
-    const command = startCommand(['restore', whole, '--replace'], restoreEnv);
+    const command = startCommand(['restore', whole, '--replace', '--yes'], restoreEnv);
     await Promise.race([command.said(/% {2}calls/), command.ended]);
     await sleep(kill * 100);
     command.child.kill('SIGKILL');
@@ -113,11 +114,15 @@ test('a restore that is killed leaves the database as it was, and the next one i
     assert.equal(await calls(target.pool), before);
   }
   assert.ok(during > 0, 'no restore was cut off: nothing was tried');
-  const restored = await runCommand(['restore', whole, '--replace'], restoreEnv);
+  const restored = await runCommand(['restore', whole, '--replace', '--yes'], restoreEnv);
   assert.equal(restored.code, 0, restored.err);
   assert.equal(await calls(target.pool), await calls());
   const verified = await runCommand(['restore', '--verify', whole], restoreEnv);
   assert.equal(verified.code, 0, verified.err);
+  const trail = await runCommand(['audit', 'list', '--action', 'database.restore', '--json'], restoreEnv);
+  const [entry, ...more] = JSON.parse(trail.out);
+  assert.deepEqual([more, entry.detail.replaced, entry.after.rows], [[], true, JSON.parse(made.out).rows]);
+  assert.match(entry.by_id, /^terminal:/);
   // It was filled beside the usage tables.
   await target.pool.query(`DELETE FROM calls.cdrs WHERE source = 'bulk'`);
   await assertUsageIsExact(target.pool);
@@ -127,6 +132,36 @@ test('a database with rows is not restored over unasked, and the message says ho
   const refused = await runCommand(['restore', whole], env);
   assert.equal(refused.code, 1);
   assert.match(refused.err, /not empty.*--replace/s);
+});
+
+test('while a service runs on it, or where rows would go, nothing is restored unconfirmed, and it is said what runs', async () => {
+  const target = await testDatabase();
+  await importDemo(target.pool, Date.parse('2026-11-20T12:00:00Z'));
+  const targetEnv = { ...env, DATABASE_URL: target.url };
+  const before = await calls(target.pool);
+  const loses = await runCommand(['restore', whole, '--replace'], targetEnv);
+  assert.deepEqual([loses.code, await calls(target.pool)], [2, before]);
+  assert.match(loses.err, /is thrown away for the back-up of 2[\s\S]*give --yes/);
+  const service = createPool({
+    url: target.url,
+    applicationName: 'trunkline-calls',
+    size: 1,
+    onIdleError: () => undefined,
+  });
+  after(() => service.end());
+  await service.query('SELECT 1');
+  for (const more of [[], ['--replace']]) {
+    const refused = await runCommand(['restore', whole, ...more], targetEnv);
+    assert.deepEqual([refused.code, await calls(target.pool)], [2, before]);
+    assert.match(
+      refused.err,
+      /^calls runs on the database, from [\d.:]+$[\s\S]*stop what runs, or give --yes/m,
+    );
+  }
+  const verified = await runCommand(['restore', '--verify', whole], targetEnv);
+  assert.equal(verified.code, 1, 'it only compares');
+  const restored = await runCommand(['restore', whole, '--replace', '--yes'], targetEnv);
+  assert.equal(restored.code, 0, restored.err);
 });
 
 test('drill restore judges the newest back-up in a server of its own: PASS with times, or FAIL with the reason', async () => {

@@ -5,6 +5,7 @@
 import { pipeline } from 'node:stream/promises';
 import { sql } from 'kysely';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { RESTORED } from '../audit.ts';
 import {
   availableMigrations,
   type MigrateTo,
@@ -34,6 +35,8 @@ export interface RestoreOptions {
   readonly replace: boolean;
   readonly progress: RestoreProgress;
   readonly signal?: AbortSignal;
+  /** Work within the transaction, once all is in and the same. */
+  readonly atEnd?: (session: Session, compared: Compared) => Promise<void>;
 }
 
 /** How far it is. */
@@ -104,6 +107,7 @@ export function restoreBackup(
       });
       const compared = await readFrames(session, services, frames, options.progress, loading(session));
       if (compared.differences.count > 0) throw new SumsDifferError(compared.differences);
+      await options.atEnd?.(session, compared);
       return compared;
     });
   return withSession(pool, restore, { signal: options.signal });
@@ -114,7 +118,7 @@ export function verifyBackup(
   pool: Pool,
   services: readonly BackedUpService[],
   backup: OpenedBackup,
-  options: Omit<RestoreOptions, 'replace'>,
+  options: Omit<RestoreOptions, 'replace' | 'atEnd'>,
 ): Promise<Compared> {
   const verify = async (session: Session) => {
     await session.client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
@@ -123,7 +127,13 @@ export function verifyBackup(
       const frames = backup.frames(options.secret, (count) => {
         options.progress.bytes += count;
       });
-      return await readFrames(session, services, frames, options.progress, counting(session));
+      return await readFrames(
+        session,
+        services,
+        frames,
+        options.progress,
+        counting(session, backup.header.made_at),
+      );
     } finally {
       await session.client.query('ROLLBACK');
     }
@@ -159,7 +169,8 @@ async function requireKnown(own: Migrations, ran: readonly string[], program: st
   );
 }
 
-async function requireEmpty(session: Session, { schema }: Migrations): Promise<void> {
+/** Tables of a schema that hold rows. */
+async function filledTables(session: Session, { schema }: Migrations): Promise<string[]> {
   const filled: string[] = [];
   for (const { name } of await session.rows(listTables(schema))) {
     if (MIGRATORS.includes(name)) continue;
@@ -168,6 +179,18 @@ async function requireEmpty(session: Session, { schema }: Migrations): Promise<v
     );
     if (found?.any) filled.push(`${schema}.${name}`);
   }
+  return filled;
+}
+
+/** Whether a restore throws rows away. */
+export async function holdsRows(session: Session, services: readonly BackedUpService[]): Promise<boolean> {
+  for (const { migrations } of services)
+    if ((await filledTables(session, migrations)).length > 0) return true;
+  return false;
+}
+
+async function requireEmpty(session: Session, own: Migrations): Promise<void> {
+  const filled = await filledTables(session, own);
   if (filled.length === 0) return;
   const names =
     filled.length > 4 ? `${filled.slice(0, 4).join(', ')} and ${filled.length - 4} more` : filled.join(', ');
@@ -240,7 +263,8 @@ function loading(session: Session): Reader {
   };
 }
 
-function counting(session: Session): Reader {
+/** @param madeAt of the back-up: what was noted of restoring it can't stand in it */
+function counting(session: Session, madeAt: string): Reader {
   return {
     table: async ({ schema, name }, bytes) => {
       // To the last one: so the file is known to be whole.
@@ -249,7 +273,9 @@ function counting(session: Session): Reader {
         oid: number | null;
       }>`SELECT to_regclass(format('%I.%I', ${schema}::text, ${name}::text))::oid AS oid`;
       if (!(await session.row(is.compile(build)))?.oid) return 0;
-      const count = sql<{ rows: number }>`SELECT count(*) AS rows FROM ${sql.id(schema, name)}`;
+      const others =
+        name === 'audit' ? sql`WHERE NOT (action = ${RESTORED} AND detail->>'made_at' = ${madeAt})` : sql``;
+      const count = sql<{ rows: number }>`SELECT count(*) AS rows FROM ${sql.id(schema, name)} ${others}`;
       return (await session.row(count.compile(build)))!.rows;
     },
     sequences: async () => undefined,
