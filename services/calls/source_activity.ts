@@ -27,7 +27,7 @@ export interface SourceActivity {
   readonly lag_s: number | null;
   /** Over this hour and the one before. */
   readonly rows_per_minute: number;
-  /** Since midnight in UTC. */
+  /** Since midnight in UTC; of rows set aside those that still wait. */
   readonly set_aside_today: number;
   readonly refused_today: number;
   /** Since its last rows, in seconds; from how many on that is an alert: null in its first week. */
@@ -155,7 +155,7 @@ function exportActivity(
   );
   gauge(
     'source_set_aside_recent',
-    'Rows set aside in this hour and the one before',
+    'Rows set aside in this hour and the one before that still wait',
     (row) => row.set_aside_recent,
   );
   gauge(

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { withSession } from '#platform/database/pool.ts';
 import { type Json, testApi } from '#tests/calls_api.ts';
 import { activityOf } from '../source_activity.ts';
+import { discardRejected, listRejected, takeRejected } from '../store/rejected.ts';
 import { listSourceHours } from '../store/source_hours.ts';
 
 const api = await testApi();
@@ -70,6 +71,34 @@ test('posts with a bad record each, and with a wrong key, are told by the switch
   assert.doesNotMatch(text, /xxxxx/, 'what strangers send is no label');
   const { switches } = (await api.get('/monitoring', operator)).body.data;
   assert.equal(switches.find(({ source }: Json) => source === 'switch 1').refused_today, 7);
+});
+
+test('what was mended or discarded is no longer told as set aside, in figures of switches and of imports', async () => {
+  const bad = { ...record(50), account: undefined, call_id: 'mended' };
+  const waits = async () => {
+    const { set_aside_today, source } = await sourceNamed('switch 3');
+    const { data } = (await api.get(`/imports?source=${encodeURIComponent(source)}`, operator)).body;
+    return [set_aside_today, data[0].waiting, data[0].set_aside];
+  };
+  const post = () => api.post([bad, { ...bad, call_id: 'other' }], ingest, '/cdrs?source=switch%203');
+  await post();
+  assert.deepEqual(await waits(), [2, 2, 2]);
+  // One that comes each minute is told as long as it comes, however long ago it came first.
+  await pool.query(
+    `UPDATE calls.rejected_cdrs SET created_at = now() - interval '3 days' WHERE source = 'switch 3'`,
+  );
+  assert.deepEqual(await waits(), [0, 2, 2]);
+  await post();
+  assert.deepEqual(await waits(), [2, 2, 4]);
+  const [first] = await withSession(pool, (session) =>
+    session.rows(listRejected({ file: 'POST /cdrs' }, 0, 100)),
+  ).then((rows) => rows.filter(({ source }) => source === 'switch 3'));
+  await withSession(pool, (session) => session.run(takeRejected(1, [first!.i_rejected])));
+  assert.deepEqual(await waits(), [1, 1, 4]);
+  await withSession(pool, (session) => session.run(discardRejected({})));
+  assert.deepEqual(await waits(), [0, 0, 4]);
+  await post();
+  assert.deepEqual(await waits(), [0, 0, 6], 'they are known');
 });
 
 test('only operators see switches', async () => {

@@ -75,9 +75,11 @@ export async function keepAside(
   // What says the same is kept once, with the newest reason.
   const byName = new Map(rows.map((row, index) => [names[index]!, { ...row, content: contents[index]! }]));
   const kept = new Map<string, KeptAside>();
+  // Each post tells of its switch; a file may be read again and again.
+  const isPost = origin.file.startsWith('POST ');
   for (const [columns, its] of Map.groupBy(byName.values(), ({ of }) => of.columns)) {
     for (const { content, i_rejected: iRejected, is_new: isNew } of await session.rows(
-      setAside(origin.iImport, origin.source, columns, its),
+      setAside(origin.iImport, origin.source, columns, isPost, its),
     ))
       kept.set(content, { iRejected, isKnown: !isNew });
   }

@@ -225,8 +225,6 @@ async function storePart(
       duplicates: taken - stored - recognised.completed.size - conflicts.length - repeatedAside,
       conflicts: conflicts.length + repeatedAside,
       setAside: part.aside.length,
-      // Each post tells of its switch; a file may be read again and again.
-      newAside: origin.file.startsWith('POST ') ? aside.length : aside.length - knownAside.size,
       lastEnd,
     }),
   );

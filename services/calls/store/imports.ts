@@ -19,6 +19,8 @@ export interface ImportRow {
   readonly duplicates: number;
   readonly conflicts: number;
   readonly set_aside: number;
+  /** Of the conflicts and those set aside: what was neither taken in since nor discarded. */
+  readonly waiting: number;
   /** The end of the last call that it told. */
   readonly told_to: string | null;
   /** Since when it is being taken back, and when all of it was. */
@@ -30,7 +32,8 @@ export interface ImportRow {
 
 const COLUMNS =
   sql.raw(`i_import, file, format, source, started_at, finished_at, read, stored, completed, duplicates,
-  conflicts, set_aside, told_to, undo_began_at, undone_at, options`);
+  conflicts, set_aside, told_to, undo_began_at, undone_at, options,
+  (SELECT count(*) FROM calls.rejected_cdrs r WHERE r.i_import = i.i_import AND r.taken_by IS NULL AND r.discarded_at IS NULL) AS waiting`);
 
 /** Undefined: any. */
 export interface ImportFilter {
@@ -45,11 +48,11 @@ export const listImports = (
   limit: number,
 ): Statement<ImportRow> =>
   sql<ImportRow>`
-    SELECT ${COLUMNS} FROM calls.imports
+    SELECT ${COLUMNS} FROM calls.imports i
     WHERE (${before ?? null}::int IS NULL OR i_import < ${before ?? null})
       AND (${source ?? null}::text IS NULL OR source = ${source ?? null})
       AND (${file ?? null}::text IS NULL OR file = ${file ?? null})
     ORDER BY i_import DESC LIMIT ${limit}`.compile(build);
 
 export const importByNumber = (iImport: number): Statement<ImportRow> =>
-  sql<ImportRow>`SELECT ${COLUMNS} FROM calls.imports WHERE i_import = ${iImport}`.compile(build);
+  sql<ImportRow>`SELECT ${COLUMNS} FROM calls.imports i WHERE i_import = ${iImport}`.compile(build);

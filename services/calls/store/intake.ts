@@ -141,8 +141,6 @@ export interface Counts {
   readonly duplicates: number;
   readonly conflicts: number;
   readonly setAside: number;
-  /** Of the conflicts and those set aside: what counts as new. */
-  readonly newAside: number;
   /** The end of the last call that it told, in milliseconds since 1970; 0: none. */
   readonly lastEnd: number;
 }
@@ -164,11 +162,12 @@ export const countIn = (iImport: number, counts: Counts): Statement<unknown> => 
       FROM (SELECT ${told}::timestamptz AS at) AS told
       WHERE i_import = ${iImport} AND undo_began_at IS NULL
       RETURNING source, file)
-    INSERT INTO calls.source_hours AS was (source, hour, rows, set_aside, last_at, last_file)
-    SELECT source, date_trunc('hour', now(), 'UTC'), ${counts.read}::bigint, ${counts.newAside}::bigint, now(), file FROM counted
+    INSERT INTO calls.source_hours AS was (source, hour, rows, last_at, last_file)
+    SELECT source, date_trunc('hour', now(), 'UTC'), ${counts.read}::bigint, now(), file FROM counted
     ON CONFLICT (source, hour) DO UPDATE
-    SET rows = was.rows + excluded.rows, set_aside = was.set_aside + excluded.set_aside, last_at = excluded.last_at,
-        last_file = excluded.last_file`.compile(build);
+    SET rows = was.rows + excluded.rows, last_at = excluded.last_at, last_file = excluded.last_file`.compile(
+    build,
+  );
 };
 
 export const beginImport = (

@@ -7,8 +7,8 @@ import { storable } from '../intake/storable.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** It was neither taken in since nor discarded. */
-const WAITS = sql.raw('taken_by IS NULL AND discarded_at IS NULL');
+/** It was neither taken in since nor discarded. As in the index of those that wait. */
+export const WAITS = sql.raw('taken_by IS NULL AND discarded_at IS NULL');
 
 export interface RejectedRow {
   readonly of: { readonly file: string };
@@ -24,6 +24,7 @@ const MOST_BEFORE = 50;
 /**
  * Keeps rows aside. One that is there already stays where it was seen first, with the newest reason; one that was taken in,
  * mended or discarded since stays that.
+ * @param isNews that a row comes again says that its switch still fails
  * @param rows each content once
  * @returns their numbers, with the content in hexadecimal, and whether they were not there
  */
@@ -31,6 +32,7 @@ export const setAside = (
   iImport: number,
   source: string,
   columns: readonly string[] | null,
+  isNews: boolean,
   rows: readonly RejectedRow[],
 ): Statement<{ content: string; i_rejected: number; is_new: boolean }> =>
   sql<{ content: string; i_rejected: number; is_new: boolean }>`
@@ -48,6 +50,7 @@ export const setAside = (
     ON CONFLICT (content) DO UPDATE
     SET code = excluded.code, reason = excluded.reason, field = excluded.field, i_import = excluded.i_import,
         conflict = CASE WHEN was.discarded_at IS NULL THEN excluded.conflict END,
+        seen_again_at = CASE WHEN ${isNews} THEN now() ELSE was.seen_again_at END,
         aside_before = CASE
           WHEN was.i_import = excluded.i_import THEN was.aside_before
           ELSE (was.aside_before || was.i_import)[greatest(1, cardinality(was.aside_before) + 2 - ${sql.lit(MOST_BEFORE)}):]

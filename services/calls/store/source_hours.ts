@@ -1,8 +1,12 @@
 /** Statements about what came from each switch, by hour. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { WAITS } from './rejected.ts';
 
 const build = sqlBuilder<unknown>();
+
+/** When a row came that was set aside. As in the index of those that wait. */
+const SEEN = sql.raw('coalesce(seen_again_at, created_at)');
 
 /** How far back it is kept and looked at. */
 export const HOURS_KEPT_DAYS = 28;
@@ -30,7 +34,7 @@ export interface SourceHours {
   /** How long after that it was told, in seconds. */
   readonly lag_s: number | null;
   readonly rows_per_minute: number;
-  /** Since midnight in UTC. */
+  /** Since midnight in UTC; of rows set aside those that still wait. */
   readonly set_aside_today: number;
   readonly refused_today: number;
   /** In this hour and the one before. */
@@ -50,16 +54,14 @@ export const listSourceHours = (): Statement<SourceHours> =>
       SELECT s.source, max(s.last_at) AS last_at, (array_agg(s.last_file ORDER BY s.last_at DESC NULLS LAST))[1] AS last_file,
              coalesce(sum(s.rows) FILTER (WHERE s.hour >= at.hour - interval '1 hour'), 0)
                / (extract(epoch FROM now() - min(at.hour) + interval '1 hour') / 60) AS rows_per_minute,
-             coalesce(sum(s.set_aside) FILTER (WHERE s.hour >= at.today), 0)::bigint AS set_aside_today,
              coalesce(sum(s.refused) FILTER (WHERE s.hour >= at.today), 0)::bigint AS refused_today,
-             coalesce(sum(s.set_aside) FILTER (WHERE s.hour >= at.hour - interval '1 hour'), 0)::bigint AS set_aside_recent,
              coalesce(sum(s.refused) FILTER (WHERE s.hour >= at.hour - interval '1 hour'), 0)::bigint AS refused_recent,
              min(s.hour) FILTER (WHERE s.rows > 0) AS first_at
       FROM calls.source_hours s, at WHERE s.hour > at.hour - ${sql.lit(HOURS_KEPT_DAYS)} * interval '1 day'
       GROUP BY s.source ORDER BY 2 DESC NULLS LAST LIMIT ${sql.lit(MOST_SOURCES)}
     )
-    SELECT h.source, h.last_at, h.last_file, h.rows_per_minute::float8 AS rows_per_minute, h.set_aside_today,
-           h.refused_today, h.set_aside_recent, h.refused_recent, h.first_at, w.last_disconnect AS last_call_at,
+    SELECT h.source, h.last_at, h.last_file, h.rows_per_minute::float8 AS rows_per_minute, a.set_aside_today,
+           h.refused_today, a.set_aside_recent, h.refused_recent, h.first_at, w.last_disconnect AS last_call_at,
            greatest(0, extract(epoch FROM w.updated_at - w.last_disconnect))::float8 AS lag_s,
            EXISTS (SELECT FROM calls.followed_sources f WHERE f.path = h.last_file) AS is_followed,
            (SELECT max(extract(epoch FROM next.hour - last.hour - interval '1 hour'))::float8
@@ -70,4 +72,10 @@ export const listSourceHours = (): Statement<SourceHours> =>
                           WHERE s.source = h.source AND s.rows > 0 AND s.hour > last.hour
                             AND last.hour < at.hour - week * interval '7 days') AS next) AS longest_gap_s
     FROM heard h LEFT JOIN calls.watermarks w ON w.source = h.source
+      CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE seen >= at.today) AS set_aside_today,
+               count(*) FILTER (WHERE seen >= at.hour - interval '1 hour') AS set_aside_recent
+        FROM at, LATERAL (SELECT ${SEEN} AS seen FROM calls.rejected_cdrs
+                          WHERE source = h.source AND ${WAITS} AND ${SEEN} >= least(at.today, at.hour - interval '1 hour')) AS r
+      ) AS a
     ORDER BY h.last_at DESC NULLS LAST, h.source`.compile(build);
