@@ -245,6 +245,16 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
       'get /topology',
     ])
       assert.ok(routes.includes(route), `${route} is not in ${routes}`);
+    const security = await readFile(new URL('../../docs/SECURITY.md', import.meta.url), 'utf8');
+    const told = [...security.matchAll(/^\| `(\S+) (\S+)` \| (key|open) \|$/gm)].map(
+      ([, method, path, who]) => `${method!.toLowerCase()} ${path} ${who}`,
+    );
+    const isOpen = (route: string) => route.startsWith('get /health');
+    assert.deepEqual(
+      told.sort(),
+      routes.map((route) => `${route} ${isOpen(route) ? 'open' : 'key'}`).sort(),
+      'docs/SECURITY.md',
+    );
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     assert.match(metrics, /^monitor_haproxy_page_up\{instance="haproxy1",service="monitor"\} 1$/m);
   });

@@ -1,5 +1,6 @@
 /** Every scope against every route. A route that is not in the table below fails the first test. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { type Answer, testApi } from '#tests/calls_api.ts';
@@ -158,6 +159,28 @@ test('every route of the OpenAPI document is in the table, and says what it is a
     }
   }
   assert.deepEqual(routes.sort(), TABLE.map((row) => row.route).sort());
+});
+
+test('docs/SECURITY.md tells of each route the same', () => {
+  const told = readFileSync(new URL('../../../docs/SECURITY.md', import.meta.url), 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      const [, route, ...cells] = line.split('|').map((cell) => cell.trim());
+      return cells.length === 6 && route!.startsWith('`')
+        ? [[route!.slice(1, -1), ...cells.slice(0, 5)]]
+        : [];
+    });
+  const rows = TABLE.map(({ route, expect }) => [
+    route,
+    ...(Object.keys(keys) as Who[]).map((who) => {
+      const statuses = new Set(Object.values(expect[who]));
+      if (expect === open) return 'open';
+      if (!statuses.has(200)) return [...statuses].join();
+      if (who === 'customer') return 'own';
+      return who === 'support' ? 'masked' : 'all';
+    }),
+  ]);
+  assert.deepEqual(told.sort(), rows.sort());
 });
 
 for (const { route, ask, expect } of TABLE) {
