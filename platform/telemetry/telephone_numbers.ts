@@ -102,6 +102,35 @@ export function shortRunsIn(reading: Reading): Digit[][] {
   );
 }
 
+const GROUP = new RegExp(`${DIGIT}+`, 'gu');
+const IS_GAP = new RegExp(`^${SEPARATOR}{1,5}$`, 'u');
+const SHORTEST_END = 3;
+const LONGEST_END = 6;
+
+/**
+ * All that may be the end of a number where digits are spaced, and others stand beside it (5 0 0 1 16): three to six digits
+ * side by side, of whole groups. More than `shortRunsIn` finds, which takes what is spaced for one run.
+ */
+export function perhapsEndsIn(reading: Reading): Digit[][] {
+  const text = reading.text.replace(NO_END, (found) => 'x'.repeat(found.length));
+  const groups = spansOf(GROUP, text).map((span) => ({
+    ...span,
+    digits: digitsIn(reading, span.from, span.to),
+  }));
+  return groups.flatMap((_, first) => {
+    const found: Digit[][] = [];
+    let digits: Digit[] = [];
+    for (let at = first; at < groups.length; at++) {
+      const group = groups[at]!;
+      if (at > first && !IS_GAP.test(text.slice(groups[at - 1]!.to, group.from))) break;
+      digits = [...digits, ...group.digits];
+      if (digits.length > LONGEST_END) break;
+      if (digits.length >= SHORTEST_END) found.push(digits);
+    }
+    return found;
+  });
+}
+
 /**
  * A phone number that can be recognised but not dialled: the country and area stay, the end is starred,
  * two last digits excepted: +4930123456 gives +4930****56. What is shorter than 5 digits is an extension and stays.

@@ -7,7 +7,7 @@
  * since an id that is shown and not found, or found and not shown, would tell of the hidden digits.
  */
 import { type RawBuilder, sql } from 'kysely';
-import { holdsInternational, shortRunsIn } from '#platform/telemetry/telephone_numbers.ts';
+import { holdsInternational, perhapsEndsIn } from '#platform/telemetry/telephone_numbers.ts';
 import {
   DIGITS_IN_BASE64,
   type Digit,
@@ -35,7 +35,7 @@ export const SHOWN_DIGITS = 2;
  * alone: whether the starred ones agree is what must not be seen.
  */
 const shortEnds = (id: string): string[] => [
-  ...new Set(shortRunsIn(readPlainly(id)).map((run) => textOf(run.slice(-SHOWN_DIGITS)))),
+  ...new Set(perhapsEndsIn(readPlainly(id)).map((run) => textOf(run.slice(-SHOWN_DIGITS)))),
 ];
 
 export const textOf = (digits: readonly Digit[]): string => digits.map(({ value }) => value).join('');
@@ -46,14 +46,18 @@ const ESCAPES = new RegExp(ESCAPE, 'g');
 /**
  * What PostgreSQL can't read as JavaScript does: where one of the call's numbers is written so, its id is hidden whatever it is.
  */
-const HARD_TO_READ = String.raw`[%=](?:25)*(?:3[0-9]|[eEfF]|[dD][9bBfF]|[cC]2)|&#|\\|U[+]|${DIGITS_IN_BASE64.source}|${ODD_DIGIT}`;
+const HARD_TO_READ = String.raw`[%=](?:25)*(?:3[0-9]|[eEfF]|[dD][9bBfF]|[cC]2)|%(?:25)*(?:2[36]|[014-9A-Fa-f][0-9A-Fa-f])|&|\\|U[+]|${DIGITS_IN_BASE64.source}|${ODD_DIGIT}`;
 const HARD = new RegExp(HARD_TO_READ, 'u');
 
-/** A number's digits: as they stand, and without those of %20 and the like. */
+/** What may stand behind a number: a host with its port, parameters, an extension. */
+const BEHIND_NUMBER = '[@;].*$|(?<=[0-9][ ().,/-]{0,5})[A-Za-z].*$';
+const BEHIND = new RegExp(BEHIND_NUMBER, 's');
+
+/** A number's digits: as they stand, without those of %20 and the like, and without those behind it. */
 function digitReadings(text: string): readonly string[] {
   const digits = (written: string) =>
     (written.match(/\p{Nd}/gu) ?? []).map((digit) => digitValue(digit)).join('');
-  return text.includes('%') ? [digits(text), digits(text.replace(ESCAPES, ''))] : [digits(text)];
+  return [...new Set([text, text.replace(ESCAPES, ''), text.replace(BEHIND, '')])].map(digits);
 }
 
 const digitsOfId = (id: string): string => textOf(digitsIn(readPlainly(id)));
@@ -112,7 +116,8 @@ export function idIsShown(
     NOT ${holdsInternational(id)}::boolean AND ${isSwitchs}
     AND NOT EXISTS (
       SELECT FROM unnest(ARRAY[c.cli, c.cld, c.cli_in, c.cld_in]) AS number (written),
-        LATERAL (VALUES (written COLLATE "C"), (regexp_replace(written COLLATE "C", ${ESCAPE}, '', 'g'))) AS reading (text),
+        LATERAL (VALUES (written COLLATE "C"), (regexp_replace(written COLLATE "C", ${ESCAPE}, '', 'g')),
+          (regexp_replace(written COLLATE "C", ${BEHIND_NUMBER}, ''))) AS reading (text),
         LATERAL (SELECT regexp_replace(
           CASE WHEN reading.text ~ '^[ -~]*$' THEN reading.text ELSE translate(reading.text, ${from}, ${to}) END,
           '[^0-9]', '', 'g') OFFSET 0) AS own (digits)

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { isIPv4 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { maskCall } from './masking.ts';
+import { callsThatDifferInAMaskedDigit } from '#tests/masked_calls.ts';
+import { createNumberReader } from '../numbers.ts';
+import { type Maskable, maskCall } from './masking.ts';
 
 const shownText = (description: string) => maskCall({ description }).description;
 
@@ -179,8 +181,12 @@ test("an id is hidden that holds the end of one of its call's numbers, and no ot
     '%35%30%30%31',
     '&#53;&#48;&#48;&#49;',
     'x-001@pbx',
+    '0 0 1  16',
+    '7 5001 2',
+    '1-50-01-16',
+    'U+0968 U+0966 U+0966 U+0967  16',
   ])
-    assert.equal(maskCall({ ...call, call_id: id }).call_id?.match(/[0135\u2070-\u2079]{2}/), null, id);
+    assert.equal(maskCall({ ...call, call_id: id }).call_id?.match(/[0-9\u2070-\u2079]{2}/), null, id);
   for (const id of [
     'foo-5002',
     '1772440633.101',
@@ -188,4 +194,36 @@ test("an id is hidden that holds the end of one of its call's numbers, and no ot
     'web1-77',
   ])
     assert.equal(maskCall({ ...call, call_id: id }).call_id, id);
+});
+
+test("an id is hidden that holds the end of its call's number, whatever stands behind that", () => {
+  for (const cli of [
+    'sip:03023125001@10.0.0.1:5060',
+    '03023125001;ext=12',
+    '030 23125001 ext. 12',
+    '03023125001',
+  ])
+    assert.equal(maskCall({ cli, cld: '1001', call_id: 'x-5001' }).call_id, 'x-****', cli);
+});
+
+test('of two calls that differ in a masked digit, the same is shown', () => {
+  const numbers = createNumberReader();
+  const country = fc.constantFrom(null, 'DE', 'GB', 'US');
+  fc.assert(
+    fc.property(callsThatDifferInAMaskedDigit, country, (calls, country) => {
+      const [one, other] = calls.map(({ record, source }) => {
+        const { call_id: id, linked_id: linked, ...rest } = record;
+        const settled = {
+          cli: numbers.read(record.cli, country).number,
+          cld: numbers.read(record.cld, country).number,
+          cli_in: record.cli,
+          cld_in: record.cld,
+        };
+        const ids = { ...(id !== null && { call_id: id }), ...(linked !== null && { linked_id: linked }) };
+        return JSON.stringify(maskCall({ ...rest, ...ids, ...settled, source } as Maskable));
+      });
+      assert.equal(one, other);
+    }),
+    { numRuns: 2_000, endOnFailure: true },
+  );
 });
