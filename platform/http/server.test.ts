@@ -34,6 +34,28 @@ test('an address that cannot be read is answered in the form of every error', as
   assert.equal(answer.headers['x-request-id'], request_id);
 });
 
+test('a body of JSON that is not UTF-8 is refused by the place of its fault', async () => {
+  const post = (payload: Buffer) =>
+    server.inject({
+      method: 'POST',
+      url: '/taken',
+      payload,
+      headers: { 'content-type': 'application/json' },
+    });
+  for (const [body, fault] of [
+    [Buffer.from('{"a":"\xfc"}', 'latin1'), 'the byte 0xFC at position 6'],
+    [Buffer.from('{"a":"\xc3\xbc \xed\xa0\x80"}', 'latin1'), 'the byte 0xED at position 9'],
+    [Buffer.from('{"a":1}\xef\xbf', 'latin1'), 'it ends within a character at position 9'],
+  ] as const) {
+    const answer = await post(body);
+    assert.equal(answer.statusCode, 400);
+    assert.match(answer.json().error, new RegExp(`not UTF-8, as JSON must be: ${fault}$`));
+  }
+  assert.deepEqual((await post(Buffer.from('{"a":"\u00fc\ufffd"}'))).json(), { body: { a: '\u00fc\ufffd' } });
+  for (const odd of ['', '{', '{"__proto__":1}'])
+    assert.equal((await post(Buffer.from(odd))).json().code, 'bad_request', odd);
+});
+
 test('a refusal is a warning without a stack, a mistake is an error with one', async () => {
   lines.length = 0;
   assert.equal((await server.inject('/refused')).statusCode, 503);

@@ -33,6 +33,7 @@ import {
 } from './failures.ts';
 import { RATE_HEADERS } from './rate_limit.ts';
 import { DOCS_POLICY, SAFE_HEADERS } from './safe_headers.ts';
+import { utf8Fault } from './utf8.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface ServerOptions {
@@ -96,6 +97,7 @@ export async function createServer(options: ServerOptions) {
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   answerInOneForm(server, options);
+  readJsonStrictly(server);
   observe(server, options.registry);
   server.setValidatorCompiler(validatorCompiler);
   await server.register(swagger, {
@@ -127,6 +129,18 @@ export async function createServer(options: ServerOptions) {
     reply.type(options.registry.contentType).send(await options.registry.metrics()),
   );
   return server;
+}
+
+type JsonReader = Pick<Server, 'addContentTypeParser' | 'getDefaultJsonParser'>;
+
+/** Fastify itself would read what is no UTF-8, and put U+FFFD in its place. */
+function readJsonStrictly(server: JsonReader): void {
+  const parse = server.getDefaultJsonParser('error', 'error');
+  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    const fault = utf8Fault(body as Buffer);
+    if (fault) done(httpError('bad_request', { message: `The body can't be read: ${fault}` }));
+    else return parse(request, body.toString(), done);
+  });
 }
 
 type BareServer = Pick<Server, 'addHook' | 'setErrorHandler' | 'setNotFoundHandler' | 'server'>;

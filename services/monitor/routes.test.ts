@@ -275,6 +275,17 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     assert.deepEqual([status, body.data.silences.length], [200, before]);
   });
 
+  test('a body that is not UTF-8 is refused, and told where', async () => {
+    const answer = await fetch(`${service.url}/silences`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: Buffer.from('{"match":{"rule":"PostgresDown"},"by":"J\xfcrgen","reason":"x"}', 'latin1'),
+    });
+    const { code, error } = (await answer.json()) as { code: string; error: string };
+    assert.deepEqual([answer.status, code], [400, 'bad_request']);
+    assert.match(error, /not UTF-8, as JSON must be: the byte 0xFC at position 40/);
+  });
+
   // The last one: what it silences stays so.
   test('odd requests are answered in the one form, and none is a fault of the monitor', async () => {
     await tryOddRequests(service.url, key, 500);

@@ -177,22 +177,28 @@ test('what was too large is kept aside by its first bytes, the records beside it
   assert.equal(rows[0].bytes, 65_536);
 });
 
-test('a record in Latin-1 is read beside one in UTF-8', async () => {
-  const body = Buffer.concat([
-    Buffer.from(`[${JSON.stringify({ ...record, call_id: 'l1', description: 'M\u00fcnchen' })},`, 'latin1'),
-    Buffer.from(`${JSON.stringify({ ...record, call_id: 'u8', description: 'M\u00fcnchen' })}]`),
-  ]);
-  const answer = await api.send(
-    'POST',
-    '/cdrs',
-    { authorization: `Bearer ${ingest}`, 'content-type': JSON_TYPE },
-    body,
-  );
-  assert.equal(answer.body.stored, 2, answer.text);
-  const { rows } = await api.database.pool.query(
-    "SELECT DISTINCT description FROM calls.cdrs WHERE call_id IN ('l1', 'u8')",
-  );
-  assert.deepEqual(rows, [{ description: 'M\u00fcnchen' }]);
+test('an array with a record that is not UTF-8 is refused, and told where', async () => {
+  const { rows: before } = await api.database.pool.query('SELECT count(*) FROM calls.cdrs');
+  const good = JSON.stringify({ ...record, call_id: 'u8', description: 'M\u00fcnchen \ufffd' });
+  const cut = Buffer.from('"description":"M\u00fcnchen"').subarray(0, 17);
+  for (const [bad, byte, at] of [
+    [Buffer.from('{"description":"M\u00fcnchen"}', 'latin1'), 'FC', 17],
+    [Buffer.concat([Buffer.from('{'), cut, Buffer.from('"}')]), 'C3', 17],
+    [Buffer.from('{"a":"\xed\xa0\x80"}', 'latin1'), 'ED', 6],
+    [Buffer.from('{"a":"\xc0\xaf"}', 'latin1'), 'C0', 6],
+    [Buffer.from('{"a":"\xef\xbf"}', 'latin1'), '22', 8],
+    [Buffer.from('{"a\x80":""}', 'latin1'), '80', 3],
+  ] as const) {
+    const body = Buffer.concat([Buffer.from(`[${good},`), bad, Buffer.from(']')]);
+    const headers = { authorization: `Bearer ${ingest}`, 'content-type': JSON_TYPE };
+    const answer = await api.send('POST', '/cdrs', headers, body);
+    assert.deepEqual([answer.status, answer.body.code], [400, 'bad_batch'], answer.text);
+    const place = Buffer.byteLength(`[${good},`) + at;
+    assert.ok(answer.body.error.includes(`of record 1, it is not UTF-8`), answer.text);
+    assert.ok(answer.body.error.endsWith(`the byte 0x${byte} at position ${place}`), answer.text);
+  }
+  const { rows: after } = await api.database.pool.query('SELECT count(*) FROM calls.cdrs');
+  assert.deepEqual(after, before);
 });
 
 test('a document of many elements or names is not read where others wait, whichever of the two it is', () => {

@@ -4,13 +4,14 @@
  * numbers of a record are read from their text (formats/exact_json.ts).
  */
 
+import { utf8Fault } from '#platform/http/utf8.ts';
 import { BYTES_A_TURN, createTurns, type Turns } from '#platform/lifecycle/turns.ts';
 import type { RawRow, Rejection } from '../cdr.ts';
 import { MAX_BATCH } from '../contract.ts';
 import { callsError } from '../errors.ts';
 import { parseExactJson } from '../formats/exact_json.ts';
 import { FORMATS } from '../formats/formats.ts';
-import { bytesToText, faultPlace } from '../formats/freeswitch_post.ts';
+import { faultPlace } from '../formats/freeswitch_post.ts';
 import { isJsonArray, type JsonElement, scanJsonArray } from '../formats/json_array.ts';
 import { rowOfDocument } from '../formats/posted_document.ts';
 import type { Taken } from '../formats/source_reader.ts';
@@ -58,9 +59,9 @@ async function readRecords(body: Buffer, codesOf: CodesOfAccounts): Promise<Post
   const turns = createTurns();
   const elements = await elementsOf(body, turns);
   const parsed: Element[] = [];
-  for (const element of elements) {
+  for (const [index, element] of elements.entries()) {
     await turns.take(element.to - element.from, element.keys);
-    parsed.push(parseElement(body, element));
+    parsed.push(parseElement(body, element, index));
   }
   const named = namedAccounts(parsed.map(({ value }) => value));
   const found = named.length === 0 ? [] : await codesOf(named);
@@ -90,11 +91,15 @@ interface Element {
   readonly rejection?: Rejection | undefined;
 }
 
-function parseElement(body: Buffer, element: JsonElement): Element {
+function parseElement(body: Buffer, element: JsonElement, index: number): Element {
   const { from, to } = element;
   const rejection = tooLarge(element);
   if (rejection) return { rejection };
-  const text = bytesToText(body.subarray(from, to));
+  const bytes = body.subarray(from, to);
+  const fault = utf8Fault(bytes, from);
+  // FreeSWITCH's own documents may be in Latin-1 (freeswitch_post.ts); who makes an array knows what JSON is.
+  if (fault) throw unreadable(`The body can't be read: of record ${index}, ${fault}`);
+  const text = bytes.toString();
   try {
     const value = parseExactJson(text);
     const repeated = repeatedField(text, value);
