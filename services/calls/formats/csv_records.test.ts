@@ -188,8 +188,44 @@ describe('what is set aside', () => {
     );
     const tooLong = read(spanning(MAX_RECORD_LINES + 1));
     assert.deepEqual(
-      [tooLong[0]!.code, tooLong[0]!.bytes, tooLong.at(-1)!.fields],
-      ['unterminated_quote', '"a","b', ['1', '2', '3']],
+      tooLong.map(({ code, fields }) => code ?? fields),
+      ['unterminated_quote', ['1', '2', '3']],
+    );
+  });
+
+  test('an open quote is set aside with the text behind it, in rows of at most 64 KiB that name its line', () => {
+    const text = Array.from({ length: 30_000 }, (_, at) => `line ${at} of a trace`).join('\r\n\n');
+    const source = `1,2,3\n4,"${text}",6\n7,8,9\nx,y\n`;
+    const rows = read(source);
+    const aside = rows.filter(({ code }) => code === 'unterminated_quote');
+    assert.ok(aside.length < 1 + source.length / 60_000, `${aside.length} rows`);
+    assert.deepEqual(
+      aside
+        .map(({ bytes }) => bytes)
+        .join('')
+        .replace(/\s/g, ''),
+      `4,"${text}",6`.replace(/\s/g, ''),
+    );
+    for (const { bytes, reason } of aside) {
+      assert.ok(bytes.length <= MAX_RECORD_BYTES);
+      assert.match(reason!, /opens with a quote in line 2 that is not closed/);
+    }
+    assert.deepEqual(
+      rows.filter(({ code }) => code === undefined).map(({ fields }) => fields!.join('')),
+      ['123', '789', 'xy'],
+    );
+  });
+
+  test('a row behind an open quote that is broken itself is a row of its own', () => {
+    const rows = read('4,"5,6\nx\n1,2"x,3\n1,"2,3\n\ny\n\n7,8,9\n');
+    assert.deepEqual(
+      rows.map(({ line, bytes, code }) => [line, bytes, code]),
+      [
+        [1, '4,"5,6\nx', 'unterminated_quote'],
+        [3, '1,2"x,3', 'unreadable_row'],
+        [4, '1,"2,3\n\ny', 'unterminated_quote'],
+        [8, '7,8,9', undefined],
+      ],
     );
   });
 
@@ -298,7 +334,7 @@ const piece = fc.constantFrom(
     '"a","b","c"\n',
     '1,2,3\r\n',
   ],
-  ...['\ufeff', 'ü', '"x\ny","2","3"\n', '"unclosed,1,2\n', 'z'.repeat(MAX_RECORD_BYTES - 1)],
+  ...['\ufeff', 'ü', '\x1a', '"x\ny","2","3"\n', '"unclosed,1,2\n', 'z'.repeat(MAX_RECORD_BYTES - 1)],
 );
 const source = fc.array(piece, { maxLength: 40 }).map((pieces) => Buffer.from(pieces.join('')));
 
@@ -338,7 +374,7 @@ test('every byte is in a row that knows its place, or is blank', () => {
           code === 'too_large' ? /^[^\r\n]*/.exec(text.slice(offset))![0].length : row.bytes.length;
         left.fill(32, offset, offset + long);
       }
-      assert.match(left.toString(), /^[\s,"\ufeff]*$/);
+      assert.match(left.toString().replaceAll('\x1a', ''), /^[\s,"\ufeff]*$/);
     }),
     { numRuns: 400 },
   );

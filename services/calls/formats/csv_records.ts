@@ -4,7 +4,7 @@
  * A line is a record, unless it ends within quotes: then the next lines belong to it, up to MAX_RECORD_LINES and
  * MAX_RECORD_BYTES. Where that makes no record of the number of fields expected, or where the next line is one by
  * itself, the quote was never closed: the one line is set aside, and reading goes on with the next. So a broken row
- * costs a row, not the file.
+ * costs a row, not the file (open_quote.ts).
  *
  * Lines end with LF, CRLF or CR, in one file too. A CR alone is part of the data where only so a record of the number of
  * fields expected comes out. A line that is one quoted cell holds a record itself (separators.ts).
@@ -15,6 +15,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import type { RawRow, Rejection } from '../cdr.ts';
 import { type QuoteStyle, splitFields, splitRecord } from './csv_fields.ts';
+import { createOpenQuote, mayBeRow, type PlacedLine } from './open_quote.ts';
 import { separatorThatFits, toldSeparator, unwrapped } from './separators.ts';
 import type { QuoteFault } from './sparse_quotes.ts';
 
@@ -61,6 +62,10 @@ const CTRL_Z = 26;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NOTHING = Buffer.alloc(0);
 const WINDOWS_1252 = new TextDecoder('windows-1252');
+const QUOTE_FAULTS = {
+  misplaced: 'a quote stands in the middle of a field; within quotes it is written twice ("")',
+  ambiguous: 'its quotes can be read in more than one way; within quotes a quote is written twice ("")',
+} as const;
 /** A line behind these tells no separator any more: the format's own is kept. */
 const MAX_LINES_TRIED = 100;
 /** Told instead of a position: more bytes are needed to decide. */
@@ -121,6 +126,9 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   /** For a format that has one separator: the one that the file was saved with, once a line has told it. */
   let separator: string | undefined;
   let oversized: Oversized | null = null;
+  const quote = createOpenQuote(MAX_RECORD_BYTES, (row, rejection) =>
+    sink.fault({ ...row, ended: settled }, rejection),
+  );
   /** NUL bytes in front of a line, being counted. */
   let nuls = 0;
 
@@ -139,6 +147,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     if (!ended) return;
     if (oversized) tellOversized(oversized);
     tellNuls(base);
+    quote.tell();
   }
 
   /** Reads what begins at `at` and tells where the next begins. */
@@ -148,9 +157,13 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
       return begin + 1;
     }
     tellNuls(base + begin);
-    if (rest[begin] === CTRL_Z) return begin + 1;
+    if (rest[begin] === CTRL_Z) {
+      quote.tell();
+      return begin + 1;
+    }
     // Where files were put together, each may have brought one.
     const hasMark = !plainAscii && rest.subarray(begin, begin + BOM.length).equals(BOM);
+    if (hasMark) quote.tell();
     const at = hasMark ? begin + BOM.length : begin;
     let end = lineEnd(at);
     if (isUndecided(end)) end = -1;
@@ -170,7 +183,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     }
     let stop = withoutCr(at, end);
     while (stop === rest.length && stop > at && rest[stop - 1] === CTRL_Z) stop = withoutCr(at, --end);
-    if (stop === at) return nextLine(end);
+    if (stop === at) return blankLine(at, end);
     if (stop - at > MAX_RECORD_BYTES) {
       tellTooLarge(rest.subarray(at, at + MAX_RECORD_BYTES), base + at, stop - at);
       return nextLine(end);
@@ -210,25 +223,40 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     if (!(rules.begun ?? !first)) rules.begin?.(text);
     if (rules.begin === undefined && separator === undefined && isSeparatorTold(text)) return nextLine(end);
     if (!noNuls && text.includes('\0')) {
-      fault(
-        at,
-        stop,
-        'unreadable_row',
-        'the row holds NUL bytes, as a crash of the machine leaves in a file',
-      );
+      const reason = 'the row holds NUL bytes, as a crash of the machine leaves in a file';
+      tellFault(at, stop, 'unreadable_row', reason);
       return nextLine(end);
     }
     const fields = split(text);
     if (typeof fields !== 'string') {
-      if (!isBlank(fields)) tellRecord(at, stop, fields);
+      if (isBlank(fields)) return blankLine(at, end);
+      if (isRecord(fields) || !isText(text)) tellRecord(at, stop, fields);
+      else quote.hold(placed(at, stop, end));
       return nextLine(end);
     }
     if (fields === 'unterminated') {
       const next = readSpanning(at, end);
       if (next !== null) return next;
     }
-    tellQuoteFault(at, stop, fields);
+    if (fields === 'unterminated') quote.open(placed(at, stop, end));
+    else if (isText(text)) quote.hold(placed(at, stop, end));
+    else tellFault(at, stop, 'unreadable_row', QUOTE_FAULTS[fields]);
     return nextLine(end);
+  }
+
+  /** Whether a line that is no record belongs to an open quote. */
+  function isText(text: string): boolean {
+    return quote.isOpen && !mayBeRow(text, separator ?? rules.separator, rules.fits);
+  }
+
+  function blankLine(at: number, end: number): number {
+    if (quote.isOpen) quote.holdBlank(ownBytes(rest.subarray(at, end + 1)));
+    return nextLine(end);
+  }
+
+  function placed(at: number, stop: number, end: number): PlacedLine {
+    const bytes = ownBytes(rest.subarray(at, end + 1));
+    return { line, offset: base + at, bytes, length: stop - at };
   }
 
   /** A record over several lines; null where the first of them is broken. */
@@ -276,6 +304,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   }
 
   function tellTooLarge(head: Buffer, offset: number, bytes: number): void {
+    quote.tell();
     const reason = `the line has ${bytes} bytes, more than ${MAX_RECORD_BYTES}: no call is written so; its first ${MAX_RECORD_BYTES} bytes are kept`;
     sink.fault({ ...rowOf(ownBytes(head), offset), cut: true }, { code: 'too_large', reason });
   }
@@ -283,6 +312,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   /** What a file system leaves after a crash; the row behind it is whole. */
   function tellNuls(end: number): void {
     if (nuls === 0) return;
+    quote.tell();
     const reason = `${nuls} NUL bytes, as a crash of the machine leaves in a file; what was to stand there is lost`;
     const row = rowOf(Buffer.alloc(Math.min(nuls, MAX_RECORD_BYTES)), end - nuls);
     const cut = nuls > MAX_RECORD_BYTES;
@@ -290,22 +320,8 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     sink.fault({ ...row, cut }, { code: 'unreadable_row', reason });
   }
 
-  function tellQuoteFault(at: number, stop: number, quote: QuoteFault): void {
-    if (quote === 'misplaced') {
-      const reason = 'a quote stands in the middle of a field; within quotes it is written twice ("")';
-      fault(at, stop, 'unreadable_row', reason);
-    } else if (quote === 'ambiguous') {
-      const reason =
-        'its quotes can be read in more than one way; within quotes a quote is written twice ("")';
-      fault(at, stop, 'unreadable_row', reason);
-    } else {
-      const reason =
-        'a field opens with a quote that is not closed, neither in this line nor sensibly in the next';
-      fault(at, stop, 'unterminated_quote', reason);
-    }
-  }
-
-  function fault(at: number, stop: number, code: Rejection['code'], reason: string): void {
+  function tellFault(at: number, stop: number, code: Rejection['code'], reason: string): void {
+    quote.tell();
     sink.fault(rowOf(ownBytes(rest.subarray(at, stop)), base + at), { code, reason });
   }
 
@@ -339,6 +355,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   }
 
   function tellRecord(at: number, stop: number, fields: string[]): void {
+    quote.tell();
     first = false;
     const bytes = rest.subarray(at, stop);
     sink.record(rowOf(bytes, base + at), fields, !plainAscii && isWindowsText(bytes));
@@ -363,7 +380,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
 
   return {
     get offset() {
-      return oversized?.offset ?? base - nuls;
+      return quote.offset ?? oversized?.offset ?? base - nuls;
     },
     push(chunk) {
       // A copy, so that the caller may use its chunk again.
