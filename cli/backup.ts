@@ -4,6 +4,8 @@ import { Command } from 'commander';
 import { backupName, isFolder, writeWholeFile } from '#platform/database/backup/backup_files.ts';
 import type { Differences } from '#platform/database/backup/compare.ts';
 import { type TakeProgress, takeBackup } from '#platform/database/backup/take.ts';
+import { ranMigrations } from '#platform/database/migrate.ts';
+import type { Pool } from '#platform/database/pool.ts';
 import { backedUpOf } from '#platform/service/definition.ts';
 import { printable } from '#platform/telemetry/printable.ts';
 import type { Config } from '#system';
@@ -33,6 +35,7 @@ Examples:
     .action((path: string | undefined, options: { json?: true }) =>
       withDatabase(
         async ({ pool, config, ending }) => {
+          await requireTables(pool);
           const now = Date.now();
           const file = await fileFor(path, config, now);
           const began = performance.now();
@@ -62,6 +65,17 @@ Examples:
         { endsItself: true, asItIs: true },
       ),
     );
+}
+
+/** @throws Error where a service has no tables yet */
+async function requireTables(pool: Pool): Promise<void> {
+  for (const { migrations } of BACKED_UP) {
+    if ((await ranMigrations(pool, migrations)).length > 0) continue;
+    throw new Error(
+      `the database has no tables of ${migrations.schema}: they are those of an earlier version, or none were made yet. ` +
+        'Make the back-up with the version that made them, or run `trunkline migrate` first',
+    );
+  }
 }
 
 async function fileFor(path: string | undefined, config: Config, now: number): Promise<string> {

@@ -31,20 +31,18 @@ export function migrateCommand(): Command {
         onIdleError: () => undefined,
       });
       try {
+        const runsOn = await versionBeforeRunsOn(pool, SCHEMAS);
         const names = options.dryRun ? await pendingInAll(pool, SCHEMAS) : await migrateAll(pool, SCHEMAS);
-        const runsOn = versionBeforeRunsOn(names);
         if (options.json)
           return printJson({ [options.dryRun ? 'pending' : 'ran']: names, version_before_runs_on: runsOn });
         const verb = options.dryRun ? 'would run' : 'ran';
         const months = options.dryRun ? 0 : await monthsLeft(pool);
         print(names.length === 0 ? 'up to date' : names.map((name) => `${verb} ${name}`).join('\n'));
-        if (names.length > 0) {
-          note(
-            runsOn
-              ? 'the version before runs with these tables: it can be gone back to'
-              : 'the version before does not run with these tables: the way back to it is a back-up (docs/DEPLOY.md)',
-          );
-        }
+        note(
+          runsOn
+            ? 'the version that made these tables so far runs on with them: it can be gone back to'
+            : 'the version that made these tables so far does not run with the new ones: the way back to it is a back-up made before, by that version (docs/DEPLOY.md)',
+        );
         if (months > 0) {
           note(
             `a running service puts the results of ${months} months of calls right (docs/RUNBOOK.md, Upgrade)`,

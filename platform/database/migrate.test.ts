@@ -49,12 +49,17 @@ test('what a later version has run stays, where this one can run with it, and is
     ...files,
     '0002_column.sql': 'ALTER TABLE gone_back.one ADD COLUMN b int',
   });
-  assert.ok(versionBeforeRunsOn(await migrate(pool, later)));
+  await migrate(pool, before);
+  assert.ok(await versionBeforeRunsOn(pool, [later]));
+  assert.ok(!(await versionBeforeRunsOn(pool, [{ ...later, runsWithLaterFrom: '0002_column' }])));
+  await migrate(pool, later);
   assert.deepEqual(await migrate(pool, before), []);
   assert.deepEqual(await pendingMigrations(pool, before), []);
   const breaking = 'ALTER TABLE gone_back.one DROP COLUMN a';
   await writeFile(join(later.folder, '0003_less_breaking.sql'), breaking);
-  assert.ok(!versionBeforeRunsOn(await migrate(pool, later)));
+  assert.ok(!(await versionBeforeRunsOn(pool, [later])));
+  await migrate(pool, later);
+  assert.ok(await versionBeforeRunsOn(pool, [later]), 'nothing is left to be run');
   for (const work of [migrate, pendingMigrations]) {
     await assert.rejects(
       work(pool, before),

@@ -20,6 +20,8 @@ export interface Migrations {
   readonly folder: string;
   /** The tables that every service has are made by the service's own files; else by service_tables.sql, before them. */
   readonly makesServiceTables?: true;
+  /** Versions of the program that have this migration run with tables of later ones; earlier versions refuse them. All do, where it is left out. */
+  readonly runsWithLaterFrom?: string;
 }
 
 /**
@@ -63,9 +65,21 @@ export async function migrate(
 
 const BREAKING = '_breaking';
 
-/** Whether the version of the program before these migrations can still run when they have run. */
-export const versionBeforeRunsOn = (names: readonly string[]): boolean =>
-  !names.some((name) => name.endsWith(BREAKING));
+/** The migrations with which no version runs that does not have them. */
+const breakingOf = (names: readonly string[]): string[] => names.filter((name) => name.endsWith(BREAKING));
+
+/** Whether the version of the program that has made these tables so far can still run when all that is pending has run. */
+export async function versionBeforeRunsOn(pool: Pool, schemas: readonly Migrations[]): Promise<boolean> {
+  for (const migrations of schemas) {
+    const pending = await pendingMigrations(pool, migrations);
+    if (breakingOf(pending).length > 0) return false;
+    const ran = await ranMigrations(pool, migrations);
+    const from = migrations.runsWithLaterFrom;
+    // A schema that is new is none that the version before looks into.
+    if (pending.length > 0 && ran.length > 0 && from !== undefined && !ran.includes(from)) return false;
+  }
+  return true;
+}
 
 /**
  * What a later version of the program has run in this database.
@@ -73,18 +87,23 @@ export const versionBeforeRunsOn = (names: readonly string[]): boolean =>
  */
 async function laterMigrations(pool: Pool, migrations: Migrations): Promise<string[]> {
   const { schema } = migrations;
+  const own = new Set(await availableMigrations(migrations));
+  const later = (await ranMigrations(pool, migrations)).filter((name) => !own.has(name));
+  const breaking = breakingOf(later);
+  if (breaking.length === 0) return later;
+  throw new Error(
+    `the database belongs to a later version (${schema}/${breaking.join(', ')}), with which this version can't run: start that version, or restore a back-up that was made before the upgrade`,
+  );
+}
+
+/** Names of the migrations that have run, of whatever version, in order. */
+export async function ranMigrations(pool: Pool, { schema }: Migrations): Promise<string[]> {
   const { rows } = await pool.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
     `${schema}.migrations`,
   ]);
   if (!rows[0]!.there) return [];
   const ran = await pool.query<{ name: string }>(`SELECT name FROM ${schema}.migrations ORDER BY name`);
-  const own = new Set(await availableMigrations(migrations));
-  const later = ran.rows.map(({ name }) => name).filter((name) => !own.has(name));
-  const breaking = later.filter((name) => !versionBeforeRunsOn([name]));
-  if (breaking.length === 0) return later;
-  throw new Error(
-    `the database belongs to a later version (${schema}/${breaking.join(', ')}), with which this version can't run: start that version, or restore a back-up that was made before the upgrade`,
-  );
+  return ran.rows.map(({ name }) => name);
 }
 
 /**

@@ -12,7 +12,11 @@ export const calls = defineService({
   description: 'Calls and consumption of accounts, and the way in for switches.',
   port: 3006,
   exposedHeaders: FRESHNESS_HEADERS,
-  migrations: { ...migrationsBeside(import.meta.url, 'calls'), makesServiceTables: true },
+  migrations: {
+    ...migrationsBeside(import.meta.url, 'calls'),
+    makesServiceTables: true,
+    runsWithLaterFrom: '0004_outcomes_by_one_rule',
+  },
   sums: CALLS_SUMS,
   settings: CALLS_SETTINGS,
   start: async (tools: DatabaseTools<CallsSettings> & CallsGiven) =>
