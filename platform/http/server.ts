@@ -22,7 +22,7 @@ import type { Logger } from '#platform/telemetry/logger.ts';
 import { DURATION_BUCKETS_S, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
 import { isTelling, masked, maskNumber } from '#platform/telemetry/telephone_numbers.ts';
 import { createAllowedMethods } from './allowed_methods.ts';
-import { trustOf } from './client_address.ts';
+import { clientOf, trustOf } from './client_address.ts';
 import { httpError } from './errors.ts';
 import {
   answerConnect,
@@ -193,6 +193,9 @@ function isTwice(name: string, raw: readonly string[]): boolean {
   return found > 1;
 }
 
+/** No valid key, one that may not do this, too many requests. */
+const REFUSED = new Set([401, 403, 429]);
+
 /** One log line and one observation a request. */
 function observe(server: BareServer, registry: Registry): void {
   const duration = new Histogram({
@@ -212,6 +215,8 @@ function observe(server: BareServer, registry: Registry): void {
       status: reply.statusCode,
       duration_ms: Math.round(reply.elapsedTime * 10) / 10,
       caller: request.callerName === undefined ? undefined : masked(request.callerName),
+      // Who guesses keys, or uses an old one, is found by its address.
+      client: REFUSED.has(reply.statusCode) ? clientOf(request) : undefined,
     });
   });
 }

@@ -57,6 +57,12 @@ function draftOf(events: readonly AlertEvent[]): Draft {
   };
 }
 
+/** What an alert is of, with what that is of: the name of a server says nothing without its service. */
+const whole = ({ labels, rule }: AlertEvent['alert']): string =>
+  [labels.server ?? labels.instance, labels.service ?? labels.proxy]
+    .filter((label) => label !== undefined)
+    .join(' of ') || rule;
+
 function tell({ kind, alert, lastedMs, gone, instead }: AlertEvent): { message: string; detail: string } {
   const subject =
     alert.labels.server ?? alert.labels.service ?? alert.labels.instance ?? alert.labels.proxy ?? alert.rule;
@@ -71,7 +77,9 @@ function tell({ kind, alert, lastedMs, gone, instead }: AlertEvent): { message: 
     case 'flapping':
       return {
         message: `${subject} is flapping`,
-        detail: `${subject} changed many times within ${duration(FLAP_WINDOW_MS)}; nothing more is told of it until it is stable`,
+        detail:
+          `${whole(alert)} changed many times within ${duration(FLAP_WINDOW_MS)}; at the moment it is ` +
+          `${alert.state === 'resolved' ? 'well' : 'not'}. Until it is stable only a fault that lasts is told`,
       };
     case 'stable':
       return {

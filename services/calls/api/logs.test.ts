@@ -14,9 +14,13 @@ const iAcme = await api.account('acme');
 const NUMBER = '493023125001';
 const KEY = keyOf(Buffer.alloc(32, 7));
 
-async function logged(path: string, headers: Record<string, string> = {}): Promise<Json[]> {
+async function logged(
+  path: string,
+  headers: Record<string, string> = {},
+  key: string | null = operator,
+): Promise<Json[]> {
   lines.length = 0;
-  await api.get(path, operator, headers);
+  await api.get(path, key, headers);
   const deadline = Date.now() + 5_000;
   // The line is written after the answer is through.
   while (!lines.some((line) => line.includes('"route"'))) {
@@ -36,6 +40,16 @@ test('a request is logged with its id, route, caller, status and time', async ()
   );
   assert.ok(JSON.stringify(line).includes('follow-me'));
   assert.equal(typeof line.duration_ms, 'number');
+});
+
+test('who is refused is found by the address; who is not leaves none', async () => {
+  const lineOf = async (key: string | null) =>
+    (await logged('/cdrs', {}, key)).find((one) => one.route !== undefined);
+  for (const key of [null, KEY]) {
+    const refused = await lineOf(key);
+    assert.deepEqual([refused.status, refused.client], [401, '127.0.0.1']);
+  }
+  assert.ok(!('client' in (await lineOf(operator))));
 });
 
 test('no number and no key is logged whole, wherever it stands', async () => {
