@@ -236,7 +236,7 @@ test('a flapping part is told as flapping, once, and as stable when it is', () =
 test('short outages between polls make a part flap as well', () => {
   const { book, now, said } = watch();
   const told = Array.from({ length: 10 }, () =>
-    noteShortOutage(book, down(), { server: 'pgb2' }, now(), 1_000),
+    noteShortOutage(book, down(), { server: 'pgb2' }, now(), { from: now() - 1_000, to: now() }),
   );
   assert.equal(told.filter(Boolean).length, FLAP_CHANGES / 2 - 1);
   assert.deepEqual(said({ pgb2: 0 }), ['flapping: pgb2 is DOWN']);

@@ -48,6 +48,8 @@ export interface AlertEvent {
 export interface Answered {
   readonly haproxy: boolean;
   readonly services: ReadonlySet<string>;
+  /** When the state of an alert began or ended, where somebody knows better than by this poll; steady milliseconds. */
+  readonly changedAt?: (rule: Rule, labels: Labels, holds: boolean) => number | undefined;
 }
 
 /**
@@ -72,8 +74,10 @@ export function advanceAlerts(
       const key = alertKey(rule, value.labels);
       seen.add(key);
       if (Number.isNaN(value.value)) continue;
-      if (holds(rule, value)) onFiring(book, rule, key, value, now);
-      else onOk(book, key, now, events, insteadOf(value.labels));
+      const isFiring = holds(rule, value);
+      const at = Math.min(now, answered.changedAt?.(rule, value.labels, isFiring) ?? now);
+      if (isFiring) onFiring(book, rule, key, value, { now, since: at });
+      else onOk(book, key, now, events, { ...insteadOf(value.labels), at });
     }
     if (values.length > 0 && values.every((value) => holds(rule, value))) book.ofAll[rule.name] = now;
     // Not in what was read: gone from it, or not known because its source is silent.
@@ -129,7 +133,13 @@ function isSilent(rule: Rule, labels: Labels, answered: Answered): boolean {
   return false;
 }
 
-function onFiring(book: AlertBook, rule: Rule, key: string, { labels, value }: Value, now: number): void {
+function onFiring(
+  book: AlertBook,
+  rule: Rule,
+  key: string,
+  { labels, value }: Value,
+  { now, since }: { readonly now: number; readonly since: number },
+): void {
   let alert = book.active[key];
   if (!alert) {
     book.count++;
@@ -144,7 +154,7 @@ function onFiring(book: AlertBook, rule: Rule, key: string, { labels, value }: V
       recovery: fillIn(rule.recovery, labels, value),
       value,
       state: 'pending',
-      since: now,
+      since,
       announced: false,
     };
     book.active[key] = alert;
@@ -162,20 +172,20 @@ function onOk(
   key: string,
   now: number,
   events: AlertEvent[],
-  how: Pick<AlertEvent, 'gone' | 'instead'>,
+  { at = now, ...how }: Pick<AlertEvent, 'gone' | 'instead'> & { readonly at?: number },
 ): void {
   const alert = book.active[key];
   if (!alert) return;
   delete book.active[key];
   if (alert.state === 'pending') return;
   alert.state = 'resolved';
-  alert.resolvedAt = now;
+  alert.resolvedAt = Math.max(alert.since, at);
   remember(book, alert);
   book.ended[alert.key] = now;
   // What another one excused, nobody was told of: that is no change.
   if (alert.announced || alert.cause === undefined) noteChange(book, key, now);
   if (alert.announced) {
-    events.push({ kind: 'resolved', alert, lastedMs: now - alert.since, ...how });
+    events.push({ kind: 'resolved', alert, lastedMs: alert.resolvedAt - alert.since, ...how });
   }
 }
 
@@ -198,7 +208,7 @@ export function noteShortOutage(
   rule: Rule,
   labels: Labels,
   now: number,
-  lastedMs: number,
+  { from, to }: { readonly from: number; readonly to: number },
 ): boolean {
   const key = alertKey(rule, labels);
   book.count++;
@@ -213,8 +223,8 @@ export function noteShortOutage(
     recovery: fillIn(rule.recovery, labels, 1),
     value: 1,
     state: 'resolved',
-    since: now - lastedMs,
-    resolvedAt: now,
+    since: from,
+    resolvedAt: to,
     announced: true,
   };
   remember(book, alert);

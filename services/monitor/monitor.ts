@@ -27,6 +27,7 @@ import { RULES, runbookAnchor } from './rules.ts';
 import { createHistory, type Labels, type Sample, sample } from './samples.ts';
 import { readService, type ServiceReading, type ServiceSource } from './service_reader.ts';
 import { createStateFile, type MonitorState, readStateFile } from './state_file.ts';
+import { changedAt } from './state_times.ts';
 import { createSteadyTime, type SteadyTime } from './steady_time.ts';
 import { createTopology } from './topology.ts';
 import type { Topology } from './topology_parts.ts';
@@ -214,9 +215,9 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     );
     const drafts = compareViews(state.outages, views, now, wasDown).flatMap((happening) => {
       if (happening.kind === 'short_outage') {
-        const { proxy, server, seconds } = happening;
+        const { proxy, server, span, isAlerted } = happening;
         const { rule, labels } = ruleOfOutage(proxy, server);
-        if (rule && !noteShortOutage(state.alerts, rule, labels, now, seconds * 1_000)) return [];
+        if (rule && !isAlerted && !noteShortOutage(state.alerts, rule, labels, now, span)) return [];
       }
       // Its recovery is told by the alert.
       if (happening.kind === 'haproxy_restarted' && isDown(HAPROXY_RULE, 'instance', happening.haproxy))
@@ -236,6 +237,8 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     const answered = {
       haproxy: views.length > 0,
       services: new Set(services.filter(({ up }) => up).map(({ source }) => source.name)),
+      changedAt: ({ timedBy }: Rule, labels: Labels, holds: boolean) =>
+        timedBy && changedAt(timedBy, labels, holds, views, now),
     };
     const events = advanceAlerts(state.alerts, rules, history, answered);
     const kept = { keepers: keepers.readings(), lease: keepers.lease() };

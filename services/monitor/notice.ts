@@ -107,14 +107,17 @@ export function noticeOfHappening(happening: Happening): Draft {
   const rest = { kind: 'notice', keys: [] } as const;
   switch (happening.kind) {
     case 'short_outage': {
-      const { server, proxy, times, seconds } = happening;
+      const { server, proxy, span } = happening;
+      const { times, downMs } = span;
       const often = times === 1 ? '' : ` ${times} times`;
       return {
         ...rest,
         severity: 'warning',
         title: proxy === REPLICAS_PROXY ? 'PostgreSQL Alert' : 'PgBouncer Alert',
         message: `${server} was DOWN${often} for a short time and is UP again`,
-        details: [`${server} of ${proxy}: about ${duration(seconds * 1_000)}, between two polls`],
+        details: [
+          `${server} of ${proxy}: about ${duration(downMs)}${times === 1 ? '' : ' in all'}, between two polls`,
+        ],
         runbook: runbookAnchor(proxy === REPLICAS_PROXY ? 'PostgresDown' : 'PgBouncerDown'),
       };
     }

@@ -24,11 +24,16 @@ const row = (server: string, more: Partial<StatsRow> = {}): StatsRow => ({
 const door = (sessionsTotal: number) => row('FRONTEND', { proxy: 'writes', sessionsTotal });
 const NONE = new Set<string>();
 const NOW = 1_000_000_000;
-/** As the monitor asks while writes are served. */
-const compareViews: typeof compareServers = (book, views, now, wasDown) => {
-  const happenings = compareServers(book, views, now, wasDown);
+/** As the monitor asks while writes are served; of outages, what is told of them. */
+const compareViews = (...asked: Parameters<typeof compareServers>) => {
+  const [book, views] = asked;
+  const happenings = compareServers(...asked);
   const led = compareLeaders(book, views);
-  return led ? [...happenings, led] : happenings;
+  return [...happenings, ...(led ? [led] : [])].map((happening) => {
+    if (happening.kind !== 'short_outage') return happening;
+    const { kind, proxy, server, span } = happening;
+    return { kind, proxy, server, times: span.times, seconds: span.downMs / 1_000 };
+  });
 };
 
 test('a server that was DOWN between two polls is found by its counter, with how long it was', () => {
@@ -91,6 +96,40 @@ test('two HAProxy processes that see one outage, in one poll or in two, make one
   compareViews(book, [view('h1', 0, 99), view('h2', 0, 99)], NOW, NONE);
   assert.equal(compareViews(book, [view('h1', 1, 1), view('h2', 0, 109)], NOW + 10_000, NONE).length, 1);
   assert.deepEqual(compareViews(book, [view('h1', 1, 11), view('h2', 1, 10)], NOW + 20_000, NONE), []);
+});
+
+test('a second outage that begins seconds after the end of the first is told, too', () => {
+  const book = emptyOutageBook();
+  const view = (timesDown: number, downtimeS: number, lastChangeS: number) => [
+    { haproxy: 'h1', rows: [row('pgb2', { timesDown, downtimeS, lastChangeS })] },
+  ];
+  compareViews(book, view(0, 0, 99), NOW, NONE);
+  assert.equal(compareViews(book, view(1, 3, 2), NOW + 10_000, NONE).length, 1);
+  const [second, ...more] = compareViews(book, view(2, 6, 1), NOW + 16_000, NONE);
+  assert.deepEqual(second, {
+    kind: 'short_outage',
+    proxy: 'bouncers',
+    server: 'pgb2',
+    times: 1,
+    seconds: 3,
+  });
+  assert.deepEqual(more, []);
+});
+
+test('while one HAProxy calls a server DOWN nothing is told of what another one saw end', () => {
+  const book = emptyOutageBook();
+  const view = (haproxy: string, more: Partial<StatsRow>) => ({ haproxy, rows: [row('pgb2', more)] });
+  compareViews(book, [view('h1', {}), view('h2', {})], NOW, NONE);
+  const over = { timesDown: 1, downtimeS: 3, lastChangeS: 2 };
+  const still = { status: 'DOWN', timesDown: 1, downtimeS: 5, lastChangeS: 5 };
+  assert.deepEqual(compareViews(book, [view('h1', over), view('h2', still)], NOW + 10_000, NONE), []);
+  const [told] = compareViews(
+    book,
+    [view('h1', { ...over, lastChangeS: 7 }), view('h2', { ...over, downtimeS: 8, lastChangeS: 2 })],
+    NOW + 15_000,
+    NONE,
+  );
+  assert.equal(told?.kind === 'short_outage' && told.seconds, 8);
 });
 
 test('an outage that an alert tells of is no short one', () => {

@@ -1,40 +1,46 @@
 /**
- * What HAProxy's counters tell about the time between two polls: a server that was DOWN and is UP again (`chkdown`
- * rose), a HAProxy that was restarted (its counters fell); and another leader. No I/O; times are steady milliseconds.
+ * What HAProxy's counters tell about the time between two polls: a server that was DOWN and is UP again, a HAProxy that was
+ * restarted (its counters fell); and another leader. No I/O; times are steady milliseconds.
  */
 import { isServer, type StatsRow, stateOf } from './haproxy_csv.ts';
+import {
+  compareServer,
+  outagesOf,
+  type SeenSpan,
+  type ServerMemory,
+  type Span,
+  type ToldSpan,
+} from './outage_spans.ts';
 import { LEADER_PROXY, REPLICAS_PROXY } from './rule_measures.ts';
-
-/** Two HAProxy processes see the ends of one outage within so long of each other. */
-const SAME_OUTAGE_MS = 15_000;
-
-interface ServerCounters {
-  readonly timesDown: number;
-  readonly downtimeS: number;
-}
 
 /** What one HAProxy process said last; plain data, kept over restarts of the monitor. */
 interface ProcessMemory {
   readonly sessionsTotal: number;
-  readonly servers: Record<string, ServerCounters>;
+  /** When it was asked; a version before did not keep that. */
+  readonly at?: number;
+  readonly servers: Record<string, ServerMemory>;
 }
 
 export interface OutageBook {
   readonly processes: Record<string, ProcessMemory>;
-  /** When the last outage of each server ended, as far as it is known. */
-  readonly endedAt: Record<string, number>;
+  /** By proxy/server: outages that one process calls over, while another one calls the server DOWN. */
+  readonly ended: Record<string, SeenSpan[]>;
+  /** By proxy/server: those that were told of. */
+  readonly told: Record<string, ToldSpan[]>;
   leader?: string;
 }
 
-export const emptyOutageBook = (): OutageBook => ({ processes: {}, endedAt: {} });
+export const emptyOutageBook = (): OutageBook => ({ processes: {}, ended: {}, told: {} });
 
 export type Happening =
   | {
       readonly kind: 'short_outage';
       readonly proxy: string;
       readonly server: string;
-      readonly times: number;
-      readonly seconds: number;
+      /** Between the first and the last of several. */
+      readonly span: Span;
+      /** An alert tells of the first of several; this, that there were more. */
+      readonly isAlerted: boolean;
     }
   | { readonly kind: 'haproxy_restarted'; readonly haproxy: string }
   | { readonly kind: 'leader_changed'; readonly from: string; readonly to: string };
@@ -59,58 +65,53 @@ export function compareViews(
   wasDown: ReadonlySet<string>,
 ): Happening[] {
   const happenings: Happening[] = [];
-  const outages = new Map<string, Happening & { kind: 'short_outage' }>();
-  const downNow = new Set(
-    views.flatMap(({ rows }) => rows.filter((row) => stateOf(row) === 'DOWN').map(nameOf)),
-  );
+  if (views.length === 0) return happenings;
   const leaders = { before: book.leader, now: leaderOf(views) };
   for (const { haproxy, rows } of views) {
     const before = book.processes[haproxy];
-    const after = memoryOf(rows);
-    book.processes[haproxy] = after;
-    if (!before) continue;
-    // One that is DOWN now keeps its count until it is UP: its alert may not have begun by then (`for:`).
-    for (const row of rows.filter((row) => downNow.has(nameOf(row)) && isOutage(row, leaders))) {
-      const base = before.servers[nameOf(row)];
-      if (base) after.servers[nameOf(row)] = base;
-    }
-    const restarted = after.sessionsTotal < before.sessionsTotal;
+    const sessionsTotal = rows
+      .filter((row) => row.server === 'FRONTEND')
+      .reduce((sum, row) => sum + row.sessionsTotal, 0);
+    const restarted = before !== undefined && sessionsTotal < before.sessionsTotal;
     if (restarted) happenings.push({ kind: 'haproxy_restarted', haproxy });
+    const servers: Record<string, ServerMemory> = {};
     for (const row of rows.filter(isServer)) {
       const name = nameOf(row);
-      const base = restarted ? undefined : before.servers[name];
-      const times = row.timesDown - (base?.timesDown ?? 0);
-      if (times <= 0 || (!restarted && !base) || !isOutage(row, leaders)) continue;
-      if (downNow.has(name) || wasDown.has(name)) continue;
-      const endedAt = now - row.lastChangeS * 1_000;
-      if (Math.abs(endedAt - (book.endedAt[name] ?? Number.NEGATIVE_INFINITY)) < SAME_OUTAGE_MS) continue;
-      const seconds = row.downtimeS - (base?.downtimeS ?? 0);
-      const known = outages.get(name);
-      outages.set(name, {
-        kind: 'short_outage',
-        proxy: row.proxy,
-        server: row.server,
-        times: Math.max(times, known?.times ?? 0),
-        seconds: Math.max(seconds, known?.seconds ?? 0),
-      });
+      const known = before?.servers[name];
+      // Of a node that is seen for the first time nobody knows who led when it went DOWN.
+      const isFault = known ? isOutage(row, leaders) : isPool(row);
+      const { memory, ended } = compareServer(known, { row, now, before: before?.at, isFault, restarted });
+      servers[name] = memory;
+      if (ended) book.ended[name] = [...(book.ended[name] ?? []), { ...ended, haproxy }].slice(-SPANS_KEPT);
     }
+    book.processes[haproxy] = { sessionsTotal, at: now, servers };
   }
-  for (const name of outages.keys()) book.endedAt[name] = now;
-  for (const name of wasDown) if (!downNow.has(name)) book.endedAt[name] = now;
-  happenings.push(...outages.values());
+  const downNow = new Set(
+    views.flatMap(({ rows }) => rows.filter((row) => stateOf(row) === 'DOWN').map(nameOf)),
+  );
+  for (const [name, spans] of Object.entries(book.ended)) {
+    if (downNow.has(name)) continue;
+    delete book.ended[name];
+    const { outages, told } = outagesOf(spans, book.told[name] ?? [], now);
+    book.told[name] = told;
+    const [proxy = '', server = ''] = name.split('/');
+    const isAlerted = wasDown.has(name);
+    const tell = (span: Span) => happenings.push({ kind: 'short_outage', proxy, server, span, isAlerted });
+    if (!isAlerted) for (const span of outages) tell(span);
+    else if (outages.reduce((sum, { times }) => sum + times, 0) > 1) tell(sumOf(outages));
+  }
   return happenings;
 }
 
-function memoryOf(rows: readonly StatsRow[]): ProcessMemory {
-  const servers = rows.filter(isServer).map((row) => {
-    return [nameOf(row), { timesDown: row.timesDown, downtimeS: row.downtimeS }] as const;
-  });
-  const frontends = rows.filter((row) => row.server === 'FRONTEND');
-  return {
-    sessionsTotal: frontends.reduce((sum, row) => sum + row.sessionsTotal, 0),
-    servers: Object.fromEntries(servers),
-  };
-}
+/** A process whose server goes DOWN and UP while another one calls it DOWN all the time. */
+const SPANS_KEPT = 100;
+
+const sumOf = (spans: readonly Span[]): Span => ({
+  from: Math.min(...spans.map(({ from }) => from)),
+  to: Math.max(...spans.map(({ to }) => to)),
+  times: spans.reduce((sum, { times }) => sum + times, 0),
+  downMs: spans.reduce((sum, { downMs }) => sum + downMs, 0),
+});
 
 /** In the others a server is DOWN by design: all but one in `leader`, and that one in `replicas`. */
 export const isPool = (row: StatsRow): boolean => row.proxy !== LEADER_PROXY && row.proxy !== REPLICAS_PROXY;

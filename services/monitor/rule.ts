@@ -12,6 +12,12 @@ export type Severity = (typeof SEVERITIES)[number];
  */
 export type Cause = string | { readonly ofAll: string };
 
+/** The servers of HAProxy whose times tell since when a rule holds: those with the alert's labels, of these proxies or of all. */
+export interface TimedBy {
+  readonly holds: 'any is DOWN' | 'none is UP';
+  readonly proxies?: readonly string[];
+}
+
 export type Rule = {
   readonly name: string;
   readonly severity: Severity;
@@ -26,6 +32,8 @@ export type Rule = {
   readonly and?: { readonly measure: Measure; readonly above: number };
   /** What the figures come from: while that is silent, an alert stays as it is. */
   readonly source: 'haproxy' | 'service' | 'monitor';
+  /** Left out: it begins and ends when a poll sees that. */
+  readonly timedBy?: TimedBy;
   /** Rules of which this one is only a consequence: while one of them is an alert, this one is not announced. */
   readonly causedBy?: readonly Cause[];
   /**

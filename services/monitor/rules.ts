@@ -50,6 +50,7 @@ export const RULES: readonly Rule[] = [
     measure: bouncerStatus('DOWN', ['proxy', 'server'], 'max'),
     above: 0,
     forS: 0,
+    timedBy: { holds: 'any is DOWN' },
     unless: {
       measure: takenOut,
       words: '{server} is not called DOWN any more, but taken out (MAINT or DRAIN)',
@@ -74,6 +75,7 @@ export const RULES: readonly Rule[] = [
     measure: bouncersUp,
     below: 1,
     forS: 0,
+    timedBy: { holds: 'none is UP' },
     saidBy: [
       { of: { proxy: 'bouncers' }, by: 'DoorSilent', where: { door: 'writes' } },
       { of: { proxy: 'read_bouncers' }, by: 'DoorSilent', where: { door: 'reads' } },
@@ -196,6 +198,7 @@ export const RULES: readonly Rule[] = [
     measure: postgresUp(LEADER_PROXY, ['proxy']),
     below: 1,
     forS: 0,
+    timedBy: { holds: 'none is UP' },
     // Of a PostgreSQL that hangs, HAProxy learns later than who asks through the door.
     saidBy: [{ of: {}, by: 'DoorSilent', where: { door: 'writes' } }],
   },
@@ -223,6 +226,7 @@ export const RULES: readonly Rule[] = [
     measure: postgresUp(`${LEADER_PROXY}|${REPLICAS_PROXY}`, ['server']),
     below: 1,
     forS: 10,
+    timedBy: { holds: 'none is UP', proxies: [LEADER_PROXY, REPLICAS_PROXY] },
     // Told half a minute after there is a primary again, where the lost one has not come back.
     causedBy: ['NoPrimary', 'DoorSilent'],
   },

@@ -55,7 +55,9 @@ export async function readStateFile(path: string, now: number): Promise<ReadStat
     const fault = stateFault(read);
     if (fault !== undefined) throw new Error(fault);
     const { saved_at, ...state } = read as MonitorState & { saved_at: number };
-    return { state, savedAt: saved_at };
+    const { processes, leader, ended = {}, told = {} } = state.outages;
+    const outages = { processes, ended, told, ...(leader !== undefined && { leader }) };
+    return { state: { ...state, outages }, savedAt: saved_at };
   } catch (error) {
     const begun = { state: emptyState(), savedAt: 0 };
     const { code, message } = error as NodeJS.ErrnoException;

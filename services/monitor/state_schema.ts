@@ -56,6 +56,9 @@ const Notice = Type.Object({
   runbook: Type.String(),
 });
 
+const Amount = { times: Count, downMs: Type.Number() };
+const Span = { from: Instant, to: Instant, ...Amount };
+
 const StateFile = Type.Object({
   version: Type.Literal(1),
   saved_at: Instant,
@@ -74,13 +77,27 @@ const StateFile = Type.Object({
       Type.String(),
       Type.Object({
         sessionsTotal: Type.Number(),
+        at: Type.Optional(Instant),
         servers: Type.Record(
           Type.String(),
-          Type.Object({ timesDown: Type.Number(), downtimeS: Type.Number() }),
+          Type.Object({
+            timesDown: Type.Number(),
+            downtimeS: Type.Number(),
+            openFrom: Type.Optional(Instant),
+          }),
         ),
       }),
     ),
-    endedAt: Type.Record(Type.String(), Instant),
+    // The version before had other fields here.
+    ended: Type.Optional(
+      Type.Record(Type.String(), Type.Array(Type.Object({ ...Span, haproxy: Type.String() }))),
+    ),
+    told: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Array(Type.Object({ ...Span, by: Type.Record(Type.String(), Type.Object(Amount)) })),
+      ),
+    ),
     leader: Type.Optional(Type.String()),
   }),
   deliveries: Type.Array(

@@ -131,6 +131,39 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     assert.match(hook.taken[0]?.details[0] ?? '', /about [2-9] s, between two polls$/);
   });
 
+  test('how long an outage was is told by HAProxy, not by polls; one that begins seconds after another is told, too', async () => {
+    const downS = async () => {
+      let seen = 0;
+      await tier.until('pgb2', ({ downtimeS }) => {
+        seen = downtimeS;
+        return true;
+      });
+      return seen;
+    };
+    const before = await downS();
+    await monitor.poll();
+    await tier.kill('pgb2');
+    await tier.until('pgb2', (row) => row.status === 'DOWN' && row.lastChangeS >= 2);
+    await monitor.poll();
+    tier.start('pgb2');
+    await tier.until('pgb2', (row) => row.status === 'UP' && row.lastChangeS >= 4);
+    await monitor.poll();
+    const after = await downS();
+    await tier.kill('pgb2');
+    await tier.until('pgb2', (row) => row.status === 'DOWN');
+    tier.start('pgb2');
+    await tier.until('pgb2', (row) => row.status === 'UP');
+    go();
+    await toldSo(3);
+    assert.deepEqual(said(), [
+      'pgb2 is DOWN',
+      'pgb2 is back UP',
+      'pgb2 was DOWN for a short time and is UP again',
+    ]);
+    const told = Number(/^pgb2: after (\d+) s$/.exec(hook.taken[1]?.details[0] ?? '')?.[1]);
+    assert.ok(Math.abs(told - (after - before)) <= 1, `${told} s of ${after - before}`);
+  });
+
   test('taken out by an administrator while it is DOWN: told so, and never called back UP', async () => {
     go();
     await eventually('a first poll', () => monitor.topology.at !== null);
