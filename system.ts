@@ -10,7 +10,7 @@ import { type Config as ConfigOf, readConfig as readConfigOf } from '#config';
 import { type Volume, volumesOf } from '#engines/cluster/space.ts';
 import { runningTier, type Tier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
 import { watchedParts } from '#engines/cluster/watched.ts';
-import { EMBEDDED_DATABASE, hasCluster, postgresFolder } from '#engines/postgres.ts';
+import { EMBEDDED_DATABASE, hasCluster, postgresFolder, startOfPostgres } from '#engines/postgres.ts';
 import { type KeeperEvent, keepPostgres } from '#engines/postgres_keeper.ts';
 import { primaryVolumes } from '#engines/primary_volumes.ts';
 import type { FindKey } from '#platform/access/authenticator.ts';
@@ -43,6 +43,7 @@ import {
   exportedDisks,
 } from '#services/monitor/disk_reader.ts';
 import { keepersOf } from '#services/monitor/keepers.ts';
+import type { ServerSource } from '#services/monitor/server_watch.ts';
 import type { ServiceSource } from '#services/monitor/service_reader.ts';
 import type { MonitorSettings } from '#services/monitor/settings.ts';
 
@@ -314,6 +315,7 @@ async function monitorSettings(config: Config): Promise<MonitorSettings> {
     services: given(services, watchedServices(config)),
     keepers: keepersOf(given(config.monitor.etcd, tier?.etcd), running?.parts),
     disks: await watchedDisks(config, running),
+    server: running || isElsewhere(config) ? undefined : embeddedServer(config),
     backup: watchedBackups(config),
   };
 }
@@ -329,6 +331,17 @@ function watchedBackups({
   return { folder, maxAgeS: BACKUP_MAX_AGE_H * 3_600, times, newest };
 }
 
+const EMBEDDED_NODE = 'primary';
+
+/** Whether PostgreSQL is known to be another one than the embedded one. */
+const isElsewhere = ({ DATABASE_URL_CALLS, DATABASE_URL, monitor }: Config): boolean =>
+  (DATABASE_URL_CALLS ?? DATABASE_URL) !== undefined || monitor.haproxies.length > 0;
+
+const embeddedServer = (config: Config): ServerSource => ({
+  name: EMBEDDED_NODE,
+  read: () => startOfPostgres(postgresFolder(config)),
+});
+
 /** Who tells how full the disks of PostgreSQL are; where it is not of this installation, only the node_exporters named. */
 async function watchedDisks(config: Config, tier: Tier | undefined): Promise<DiskSource[]> {
   if (config.monitor.databaseDisks.length > 0)
@@ -343,10 +356,9 @@ async function watchedDisks(config: Config, tier: Tier | undefined): Promise<Dis
       tier.layout.nodes.map(({ name }) => name),
       async () => new Map((await tier.space()).map(({ node, volumes }) => [node, volumes.map(asDisk)])),
     );
-  const isElsewhere = config.DATABASE_URL_CALLS ?? config.DATABASE_URL ?? config.monitor.haproxies[0];
-  if (isElsewhere || !(await hasCluster(postgresFolder(config)))) return [];
+  if (isElsewhere(config) || !(await hasCluster(postgresFolder(config)))) return [];
   const folder = join(postgresFolder(config), 'cluster');
-  return [{ node: 'primary', read: async () => (await volumesOf({ folder })).map(asDisk) }];
+  return [{ node: EMBEDDED_NODE, read: async () => (await volumesOf({ folder })).map(asDisk) }];
 }
 
 /**

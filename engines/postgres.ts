@@ -114,6 +114,16 @@ export async function findPostgres(folder: string, database: string): Promise<st
   return `postgresql://${SUPERUSER}:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`;
 }
 
+/**
+ * A text that tells starts of the server in `folder` apart: its process and the time of its start.
+ * @returns undefined while none serves
+ * @throws Error when that can't be told
+ */
+export async function startOfPostgres(folder: string): Promise<string | undefined> {
+  const { pid, startedAt, isReady } = await readPidFile(resolve(folder));
+  return isReady ? `${pid} ${startedAt}` : undefined;
+}
+
 /** Whether a server was ever made in `folder`. @throws Error when the folder can't be looked into */
 export const hasCluster = (folder: string): Promise<boolean> =>
   exists(join(resolve(folder), 'cluster', 'PG_VERSION'));
@@ -176,7 +186,6 @@ interface Server {
 }
 
 /**
- * What postmaster.pid tells: line 1 the pid, 4 the port, 8 the state.
  * @returns undefined when none runs
  * @throws Error when that can't be told: one that runs must not be taken for one that is gone
  */
@@ -191,14 +200,18 @@ async function runningServer(folder: string): Promise<Server | undefined> {
 }
 
 async function readServer(folder: string): Promise<Server | undefined> {
+  const { pid, port, isReady } = await readPidFile(folder);
+  return isReady && (await listens('127.0.0.1', port)) ? { pid, port } : undefined;
+}
+
+/** What postmaster.pid tells: line 1 the pid, 3 the time of the start, 4 the port, 8 the state. */
+async function readPidFile(folder: string): Promise<Server & { startedAt: string; isReady: boolean }> {
   const text = await readOrNothing(join(folder, 'cluster', 'postmaster.pid'));
   const lines = text.split('\n').map((line) => line.trim());
   const pid = Number(lines[0]);
-  const port = Number(lines[3]);
   // It outlives a killed server, and its pid may be another process's by now.
-  const isReady = pid && identify(pid) && lines[7] === 'ready' && (await listens('127.0.0.1', port));
-  if (!isReady) return undefined;
-  return { pid, port };
+  const isReady = pid > 0 && identify(pid) !== undefined && lines[7] === 'ready';
+  return { pid, startedAt: lines[2] ?? '', port: Number(lines[3]), isReady };
 }
 
 /** Starts the server; where its disk is full, once more with the room that the ballast took. */

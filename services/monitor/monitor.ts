@@ -25,6 +25,7 @@ import type { Rule } from './rule.ts';
 import { REPLICAS_PROXY } from './rule_measures.ts';
 import { RULES, runbookAnchor } from './rules.ts';
 import { createHistory, type Labels, type Sample, sample } from './samples.ts';
+import { createServerWatch, type ServerSource } from './server_watch.ts';
 import { readService, type ServiceReading, type ServiceSource } from './service_reader.ts';
 import { createStateFile, type MonitorState, readStateFile } from './state_file.ts';
 import { changedAt } from './state_times.ts';
@@ -47,6 +48,8 @@ export interface MonitorNeeds {
   readonly bouncers: readonly BouncerSource[];
   /** What keeps the tier in order; left out: nothing that is known. */
   readonly keepers?: Pick<KeepersNeeds, 'sources' | 'readLease'> | undefined;
+  /** A PostgreSQL alone on this machine; undefined: there is none. */
+  readonly server?: ServerSource | undefined;
   readonly disks: readonly DiskSource[];
   /** undefined: nobody says where back-ups are. */
   readonly backup?: BackupSource | undefined;
@@ -123,6 +126,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   const doors = createDoors({ sources: needs.doors, clock, ask: needs.askDoor, onChange: () => wake() });
   const pools = createBouncers(needs.bouncers, clock);
   const keepers = createKeepers({ sources: [], ...needs.keepers, clock, onChange: () => wake() });
+  const server = createServerWatch(needs.server, clock, () => wake());
   let topology: Topology = { at: null, parts: [], edges: [] };
   let own: Sample[] = [];
   let saved = true;
@@ -224,6 +228,12 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
         return [];
       return [noticeOfHappening(happening)];
     });
+    const restarts = server.takeOutages().flatMap((outage) => {
+      const rule = ruleNamed(POSTGRES_RULE);
+      const span = { from: now - outage.lastedMs, to: now };
+      const isTold = !rule || noteShortOutage(state.alerts, rule, { server: outage.server }, now, span);
+      return isTold ? [noticeOfHappening({ kind: 'server_restarted', ...outage })] : [];
+    });
     // The end of one that was told of as an alert is told by that.
     const doorRule = ruleNamed(DOOR_RULE);
     const shortDoorOutages = doors
@@ -244,7 +254,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     const kept = { keepers: keepers.readings(), lease: keepers.lease() };
     const parts = { haproxies, services, disks, backup, fullInS: forecasts(history), ...kept };
     topology = keeper.update({ ...parts, now, stamp: time.stamp });
-    const notices = [...drafts, ...shortDoorOutages, ...noticesOf(events), ...heartbeat(now)];
+    const notices = [...drafts, ...restarts, ...shortDoorOutages, ...noticesOf(events), ...heartbeat(now)];
     for (const draft of withLeader(notices, views)) queue(draft);
   }
 
@@ -326,6 +336,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
       doors.run(signal),
       pools.run(signal),
       keepers.run(signal),
+      server.run(signal),
       glance(glances, signal),
     ]);
     const { sleep } = watchForChanges();

@@ -121,6 +121,15 @@ export function noticeOfHappening(happening: Happening): Draft {
         runbook: runbookAnchor(proxy === REPLICAS_PROXY ? 'PostgresDown' : 'PgBouncerDown'),
       };
     }
+    case 'server_restarted':
+      return {
+        ...rest,
+        severity: 'warning',
+        title: 'PostgreSQL Alert',
+        message: `PostgreSQL was DOWN for ${duration(happening.lastedMs)} and is UP again`,
+        details: ['Its server process had ended, and another one serves now.'],
+        runbook: runbookAnchor('PostgresDown'),
+      };
     case 'haproxy_restarted':
       return {
         ...rest,

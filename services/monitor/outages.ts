@@ -12,6 +12,7 @@ import {
   type ToldSpan,
 } from './outage_spans.ts';
 import { LEADER_PROXY, REPLICAS_PROXY } from './rule_measures.ts';
+import type { ServerOutage } from './server_watch.ts';
 
 /** What one HAProxy process said last; plain data, kept over restarts of the monitor. */
 interface ProcessMemory {
@@ -42,6 +43,7 @@ export type Happening =
       /** An alert tells of the first of several; this, that there were more. */
       readonly isAlerted: boolean;
     }
+  | ({ readonly kind: 'server_restarted' } & ServerOutage)
   | { readonly kind: 'haproxy_restarted'; readonly haproxy: string }
   | { readonly kind: 'leader_changed'; readonly from: string; readonly to: string };
 

@@ -5,6 +5,7 @@ import type { ListenSettings } from '#platform/service/tools.ts';
 import type { BackupSource } from './backup_reader.ts';
 import type { DiskSource } from './disk_reader.ts';
 import type { KeepersNeeds } from './keepers.ts';
+import type { ServerSource } from './server_watch.ts';
 
 const DOORS = ['writes', 'reads'] as const;
 
@@ -193,6 +194,8 @@ export interface MonitorSettings
   /** What keeps the tier in order. */
   readonly keepers?: Pick<KeepersNeeds, 'sources' | 'readLease'> | undefined;
   readonly disks: readonly DiskSource[];
+  /** A PostgreSQL alone on this machine; undefined: there is none. */
+  readonly server?: ServerSource | undefined;
   /** Where back-ups are looked for; undefined: nowhere. */
   readonly backup?: BackupSource | undefined;
 }

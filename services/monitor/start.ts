@@ -50,7 +50,7 @@ const healthOf = (monitor: Monitor): Health => ({
 });
 
 function monitorNeeds({ settings, clock, random, logger }: ServiceTools<MonitorSettings>): MonitorNeeds {
-  const { haproxies, services, doors, bouncers, keepers, disks, backup, pollIntervalMs, heartbeat } =
+  const { haproxies, services, doors, bouncers, keepers, disks, server, backup, pollIntervalMs, heartbeat } =
     settings;
   return {
     ...{
@@ -60,6 +60,7 @@ function monitorNeeds({ settings, clock, random, logger }: ServiceTools<MonitorS
       bouncers,
       keepers,
       disks,
+      server,
       backup,
       pollIntervalMs,
       heartbeat,
