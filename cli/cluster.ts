@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { type ClusterOptions, startCluster } from '#engines/cluster/cluster.ts';
 import { destroyCluster, stopCluster } from '#engines/cluster/ending.ts';
 import { renderForContainers, rewriteConfiguration } from '#engines/cluster/folders.ts';
+import { keepingLines } from '#engines/cluster/keeping.ts';
 import type { Bouncer, Layout } from '#engines/cluster/layout.ts';
 import { CLIENTS_DEFAULT, HAPROXIES_DEFAULT } from '#engines/cluster/limits.ts';
 import { handOver, letIn, proxyOf, sessionsOf, setEverywhere } from '#engines/cluster/maintenance.ts';
@@ -299,5 +300,5 @@ function statusText(status: TierStatus): string {
   const verdict = status.holdsNMinusOne
     ? 'N-1 holds: any one part may be lost now.'
     : [`${not}:`, ...status.because.map((text) => `  - ${text}`)].join('\n');
-  return `${table(head, rows)}\n\nreplication: ${status.synchronous ? 'synchronous' : 'asynchronous'}\n${verdict}`;
+  return `${table(head, rows)}\n\n${keepingLines(status.keeping).join('\n')}\nreplication: ${status.synchronous ? 'synchronous' : 'asynchronous'}\n${verdict}`;
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CallsReport } from '#services/calls/start.ts';
+import type { Part } from '#services/monitor/topology_parts.ts';
 import { duration, renderDashboard } from './dashboard.ts';
 
 const report: CallsReport = {
@@ -182,4 +183,36 @@ test('a screen too low for all has two lines for each server, the bar among them
   }
   const endless = renderDashboard({ ...report, servers }, { columns: 100, rows: undefined, colour: false });
   assert.equal(endless.filter((line) => line.includes('Queue Length')).length, 3);
+});
+
+test('disks and what keeps the tier in order are told in a few lines, what is not well with why', () => {
+  const part = (id: string, role: Part['role'], state: Part['state'], detail: string): Part => {
+    return { id, name: id.replace('disk/', ''), role, state, detail, connections: null, since: '' };
+  };
+  const parts = [
+    part('calls', 'service', 'UP', ''),
+    part(
+      'disk/node1',
+      'disk',
+      'NOT_READY',
+      '91 % of /srv/a/long/path/node1/pgdata used, 5.0 GiB free, full in 3 h',
+    ),
+    part('disk/node2', 'disk', 'UP', '45 % of /srv/a/long/path/node2/pgdata used, 55.0 GiB free'),
+    part('etcd', 'etcd', 'UP', ''),
+    part('supervisor', 'supervisor', 'DOWN', 'connect ECONNREFUSED'),
+    part('lease', 'lease', 'UP', 'held by node1, renewed 3 s ago'),
+  ];
+  const lines = renderDashboard(report, { columns: 80, rows: 40, colour: false }, parts);
+  const from = lines.findIndex((line) => line.includes('Disks and Keepers'));
+  assert.deepEqual(
+    lines.slice(from, from + 5).map((line) => line.slice(2, -2).trimEnd()),
+    [
+      'Disks and Keepers',
+      '  ❌ disk/node1: 91 % used, 5.0 GiB free, full in 3 h',
+      '  ✅ disk/node2: 45 % used, 55.0 GiB free',
+      '  ✅ etcd, lease held by node1, renewed 3 s ago',
+      '  ❌ supervisor: DOWN, connect ECONNREFUSED',
+    ],
+  );
+  assert.ok(!renderDashboard(report, { columns: 80, rows: 40, colour: false }).join().includes('Keepers'));
 });

@@ -4,6 +4,7 @@ import { printable } from '#platform/telemetry/printable.ts';
 import type { SourceReport } from '#services/calls/follow/source_report.ts';
 import type { SourceActivity } from '#services/calls/source_activity.ts';
 import type { CallsReport } from '#services/calls/start.ts';
+import type { Part, PartState } from '#services/monitor/topology_parts.ts';
 
 export interface Screen {
   readonly columns: number;
@@ -26,8 +27,9 @@ type Colour = keyof typeof COLOURS;
 /**
  * The whole screen but its last line, where the cursor is; lines fit its width, the activity takes what rows are left.
  * Where the screen is too low for all, each server is told in two lines.
+ * @param parts what the monitor says of disks and of what keeps the tier in order; none: it was not to be asked
  */
-export function renderDashboard(given: CallsReport, screen: Screen): string[] {
+export function renderDashboard(given: CallsReport, screen: Screen, parts: readonly Part[] = []): string[] {
   const report = printableTexts(given);
   const width = Math.max(MIN_COLUMNS, Math.min(MAX_COLUMNS, screen.columns));
   const paint = (colour: Colour, text: string) =>
@@ -47,7 +49,11 @@ export function renderDashboard(given: CallsReport, screen: Screen): string[] {
     line(`Uptime: ${duration(report.uptime_s)}`),
     line(`Last Restart: ${stamp(report.last_restart)}`),
   ];
-  const followed = [...sourceLines(report.sources, paint), ...switchLines(report.switches, paint)];
+  const followed = [
+    ...keptLines(printableTexts(parts), paint),
+    ...sourceLines(report.sources, paint),
+    ...switchLines(report.switches, paint),
+  ];
   const sources = followed.length === 0 ? [] : [rule('├', '┤'), ...followed.map(line)];
   const whole = report.servers.map((server) => serverLines(server, report.servers.length > 1, paint));
   const servers = fits(whole, top.length + sources.length, screen.rows)
@@ -113,6 +119,30 @@ function serverLines(server: ServerReport, named: boolean, paint: Paint): string
 function health({ healthy, lastCheck }: ServerReport, paint: Paint): string {
   if (lastCheck === null) return 'Not checked yet';
   return healthy ? `✅ ${paint('green', 'Healthy')}` : `❌ ${paint('red', 'Down')}`;
+}
+
+const KEEPERS: readonly Part['role'][] = ['etcd', 'supervisor', 'lease'];
+const PART_MARKS: Partial<Record<PartState, string>> = { UP: '✅', UNKNOWN: '… ' };
+
+/** "Disks and Keepers": of each disk how full it is, and in one line what keeps the tier in order; what is not UP with why. */
+function keptLines(parts: readonly Part[], paint: Paint): string[] {
+  const mark = ({ state }: Part) => PART_MARKS[state] ?? '❌';
+  const toldOf = (part: Part, words: string) => {
+    const line = `  ${mark(part)} ${words}`;
+    return part.state === 'UP' || part.state === 'UNKNOWN' ? line : paint('yellow', line);
+  };
+  const disks = parts.filter(({ role }) => role === 'disk');
+  const keepers = parts.filter(({ role }) => KEEPERS.includes(role));
+  if (disks.length + keepers.length === 0) return [];
+  const well = keepers.filter(({ state }) => state === 'UP');
+  const others = keepers.filter(({ state }) => state !== 'UP');
+  const lease = ({ name, role, detail }: Part) => (role === 'lease' ? `${name} ${detail}` : name);
+  return [
+    'Disks and Keepers',
+    ...disks.map((one) => toldOf(one, `${one.id}: ${one.detail.replace(/ of \S+ used,/, ' used,')}`)),
+    ...(well.length > 0 ? [`  ✅ ${well.map(lease).join(', ')}`] : []),
+    ...others.map((one) => toldOf(one, `${one.name}: ${one.state}, ${one.detail}`)),
+  ];
 }
 
 const SOURCE_MARKS = { following: '✅', waiting: '… ', failing: '❌', left: '… ' } as const;

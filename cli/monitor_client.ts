@@ -26,13 +26,14 @@ export async function askMonitor(
   method: 'GET' | 'POST',
   path: string,
   options: MonitorOptions,
+  limitMs = ANSWER_TIMEOUT_MS,
 ): Promise<unknown> {
   const config = readConfig(process.env);
   const monitor = options.url ?? listeningAt(config.HOST, config.monitor.port);
   const url = new URL(path, monitor).href;
   const key = options.key ?? config.monitor.key ?? (await keptKey(keyFile(monitorFolder(config))));
   const headers = { authorization: `Bearer ${key}` };
-  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  const signal = AbortSignal.timeout(limitMs);
   const asking = { method, headers, signal, limitBytes: ANSWER_LIMIT_BYTES, longer: 'refuse' } as const;
   const answer = await askOutside(url, asking).catch((cause: unknown) => {
     throw new Error(`no monitor answers at ${monitor}: start it (trunkline serve monitor), or give --url`, {

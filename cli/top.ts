@@ -5,10 +5,12 @@ import { askOutside, eventsOutside, StatusError } from '#platform/http/outside.t
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { printable } from '#platform/telemetry/printable.ts';
 import type { CallsReport } from '#services/calls/start.ts';
+import type { Part, Topology } from '#services/monitor/topology_parts.ts';
 import { readConfig } from '#system';
 import { renderDashboard } from './dashboard.ts';
 import { onEndingSignal } from './ending_signals.ts';
 import { explainFailure } from './failure.ts';
+import { askMonitor } from './monitor_client.ts';
 import { draw, printJson } from './print.ts';
 
 const RETRY_MS = 1_000;
@@ -23,6 +25,9 @@ const QUIT_KEYS = ['q', 'Q', '\x03'];
 const STANDARD_COLUMNS = 80;
 /** The service sends a report each second. */
 const SILENCE_LIMIT_MS = 5_000;
+/** The monitor looks each 10 s, and at once when something has changed. */
+const PARTS_INTERVAL_MS = 2_000;
+const PARTS_LIMIT_MS = 2_000;
 const REPORT_LIMIT_BYTES = 8 * 1024 * 1024;
 
 interface Options {
@@ -52,9 +57,9 @@ export function topCommand(): Command {
       if (options.json) printJson(await reportOf(address, key));
       else if (options.once || !process.stdout.isTTY)
         draw(
-          `${renderDashboard(await reportOf(address, key), { ...screen(), rows: undefined }).join('\n')}\n`,
+          `${renderDashboard(await reportOf(address, key), { ...screen(), rows: undefined }, await partsHere(options)).join('\n')}\n`,
         );
-      else await live(address, key);
+      else await live(address, key, () => partsHere(options));
     });
 }
 
@@ -64,6 +69,19 @@ const screen = () => ({
   rows: process.stdout.rows || undefined,
   colour: process.stdout.isTTY === true && !process.env.NO_COLOR,
 });
+
+/**
+ * What the monitor of this installation sees; nothing where a service elsewhere is shown, or no monitor answers. Never
+ * rejects.
+ */
+async function partsHere({ url }: Pick<Options, 'url'>): Promise<readonly Part[]> {
+  if (url !== undefined) return [];
+  const asked = askMonitor('GET', '/topology', {}, PARTS_LIMIT_MS);
+  return asked.then(
+    (topology) => (topology as Topology).parts,
+    () => [],
+  );
+}
 
 /** The service answers, and says no: asking again would not help. */
 class AnsweredNoError extends Error {}
@@ -93,15 +111,22 @@ function answeredNo(address: string, status: number, text: string): Error {
 }
 
 /** Draws each report as it comes, until a key or a signal quits. A service that goes away is waited for. */
-async function live(address: string, key: string): Promise<void> {
+async function live(address: string, key: string, askParts: () => Promise<readonly Part[]>): Promise<void> {
   const quit = new AbortController();
   const end = () => quit.abort();
   let last: CallsReport | undefined;
+  let parts: readonly Part[] = [];
+  const lookAtParts = async () => {
+    while (!quit.signal.aborted) {
+      parts = await askParts();
+      await systemClock.sleep(PARTS_INTERVAL_MS, quit.signal).catch(() => undefined);
+    }
+  };
   let trouble: string | undefined = `waiting for ${address}`;
   const redraw = () => {
     const { rows, ...rest } = screen();
     const said = trouble?.split('\n') ?? [];
-    const lines = last ? renderDashboard(last, { ...rest, rows: rows && rows - said.length }) : [];
+    const lines = last ? renderDashboard(last, { ...rest, rows: rows && rows - said.length }, parts) : [];
     const shown = [...lines, ...said.map((line) => printable(line).slice(0, rest.columns))];
     draw(HOME + shown.map((line) => `${line}${CLEAR_LINE_END}\n`).join('') + CLEAR_BELOW);
   };
@@ -116,6 +141,7 @@ async function live(address: string, key: string): Promise<void> {
   process.stdout.on('resize', redraw);
   const stopListening = onEndingSignal(end);
   redraw();
+  const looking = lookAtParts();
   try {
     while (!quit.signal.aborted) {
       try {
@@ -138,6 +164,8 @@ async function live(address: string, key: string): Promise<void> {
     process.stdout.off('resize', redraw);
     process.stdin.setRawMode?.(false).off('data', onKey).pause();
     draw(LEAVE);
+    quit.abort();
+    await looking;
   }
 }
 

@@ -6,6 +6,7 @@ import type { PartProcess } from './control.ts';
 import { etcdHealth } from './etcd.ts';
 import { CAUGHT_UP_BYTES } from './hand_over.ts';
 import { isUp, type ServerRow, statistics } from './haproxy.ts';
+import { type Keeping, keepingOf } from './keeping.ts';
 import type { Bouncer, Haproxy, Node } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
 import { configurationOf, hasSynchronous, isWell, type Member, members } from './patroni.ts';
@@ -36,6 +37,7 @@ export interface PartStatus {
 export interface TierStatus {
   readonly parts: readonly PartStatus[];
   readonly synchronous: boolean;
+  readonly keeping: Keeping;
   /** Whether the tier goes on serving its present clients when any one part is lost now; null: that can't be told. */
   readonly holdsNMinusOne: boolean | null;
   /** Why not. */
@@ -56,7 +58,7 @@ export async function tierStatus(tier: Tier): Promise<TierStatus> {
 async function look(tier: Tier, limitMs: number): Promise<TierStatus> {
   const { layout } = tier;
   const processes = await tier.parts();
-  const [views, found, configuration, etcds] = await Promise.all([
+  const [views, found, configuration, etcds, keeping] = await Promise.all([
     Promise.all(
       layout.haproxies.map(async (haproxy) => {
         return { haproxy, rows: await answer(statistics(haproxy, { limitMs })) };
@@ -67,6 +69,7 @@ async function look(tier: Tier, limitMs: number): Promise<TierStatus> {
     Promise.all(
       layout.etcds.map(async (etcd) => ({ etcd, health: await answer(etcdHealth(etcd, limitMs)) })),
     ),
+    keepingOf(tier, limitMs),
   ]);
   const parts = await Promise.all([
     ...views.map((view) => haproxyStatus(view, processes)),
@@ -81,6 +84,7 @@ async function look(tier: Tier, limitMs: number): Promise<TierStatus> {
   return {
     parts,
     synchronous,
+    keeping,
     holdsNMinusOne: holds(parts, because),
     because,
   };
