@@ -98,6 +98,8 @@ function describe(fault: ErrorObject, noun: string): string {
       return `${subject} must be one of: ${(fault.params.allowedValues as unknown[]).join(', ')}`;
     case 'const':
       return `${subject} must be ${JSON.stringify(fault.params.allowedValue)}`;
+    case 'type':
+      return `${subject} must be ${TYPE_NAMES[fault.params.type as string] ?? fault.params.type}`;
     case 'pattern':
     case 'format':
       return `${subject} is not of the right form${wantedOf(fault)}`;
@@ -105,6 +107,16 @@ function describe(fault: ErrorObject, noun: string): string {
       return `${subject} ${fault.message ?? 'is wrong'}${noun === PART_NAMES.params ? wantedOf(fault) : ''}`;
   }
 }
+
+/** Types as people call them. */
+const TYPE_NAMES: Record<string, string> = {
+  boolean: 'true or false',
+  integer: 'a whole number',
+  number: 'a number',
+  string: 'a text',
+  array: 'a list',
+  object: 'an object',
+};
 
 /** What the schema says that the field is, as the end of a sentence. */
 function wantedOf(fault: ErrorObject): string {

@@ -242,7 +242,7 @@ test('what is wrong with the form of a file is said, with the name of the parame
     ['columns=calls,cli,nothing&format=csv', /`columns` must name, with commas between: /, 'columns'],
     ['columns=from,from&format=csv', /`columns` names a column twice|`columns` must name/, 'columns'],
     ['format=xlsx', /`format` must be one of: json, csv/, 'format'],
-    ['bom=yes&format=csv', /`bom` must be boolean/, 'bom'],
+    ['bom=yes&format=csv', /`bom` must be true or false/, 'bom'],
     ['separator=;', /`separator` is for text\/csv/, 'separator'],
     ['format=json&decimal=,', /`decimal` is for text\/csv/, 'decimal'],
     ['bom=false', /`bom` is for text\/csv/, 'bom'],

@@ -206,7 +206,7 @@ test('what is wrong with a query is said, with the name of the parameter', async
     ['limit=1&limit=2', /`limit`/, 'limit'],
     ['order=up', /`order` must be one of: desc, asc/, 'order'],
     ['min_duration_s=-1', /`min_duration_s`/, 'min_duration_s'],
-    ['with_total=maybe', /`with_total` must be boolean/, 'with_total'],
+    ['with_total=maybe', /`with_total` must be true or false/, 'with_total'],
     ['time_zone=Europe/Berlin', /`time_zone` is for text\/csv/, 'time_zone'],
   ];
   for (const [query, words, field] of cases) {
