@@ -362,22 +362,27 @@ async function watchedDisks(config: Config, tier: Tier | undefined): Promise<Dis
 }
 
 /**
- * The room on the disks of the primary that an address leads to, for what takes in files; undefined where nothing is to wait
- * for it.
+ * The room on the disks of the primary that an address leads to, or of all nodes that DATABASE_DISKS names, for what takes in
+ * files; undefined where nothing is to wait for it.
  */
 export function primaryRoom(config: Config, url: string): Room | undefined {
   const { diskPausePercent: pausePercent } = config.calls;
   const { databaseDisks: exported } = config.monitor;
   if (pausePercent === 100) return undefined;
-  const [only, ...others] = exported;
+  const exporters = exported.map(({ name, url: exporter, mountpoints }) => {
+    const readOne = exportedDisks(name, exporter, mountpoints);
+    return async () =>
+      (await readOne(AbortSignal.timeout(DISK_TIMEOUT_MS))).map(
+        ({ mountpoint, sizeBytes, availableBytes }): PrimaryDisk => {
+          return { node: name, path: mountpoint, sizeBytes, freeBytes: availableBytes };
+        },
+      );
+  });
   const read = async (): Promise<PrimaryDisk[]> => {
-    // Of several, nobody says which one is primary.
-    if (only && others.length === 0) {
-      const { name, url: exporter, mountpoints } = only;
-      const disks = await exportedDisks(name, exporter, mountpoints)(AbortSignal.timeout(DISK_TIMEOUT_MS));
-      return disks.map(({ mountpoint, sizeBytes, availableBytes }) => {
-        return { node: name, path: mountpoint, sizeBytes, freeBytes: availableBytes };
-      });
+    // Of several, nobody says which one is primary; a replica without room soon holds up the WAL of the others.
+    if (exporters.length > 0) {
+      const answers = await Promise.allSettled(exporters.map((readOne) => readOne()));
+      return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
     }
     const found = await primaryVolumes(config, url);
     return found?.volumes.map((volume) => ({ node: found.node, ...volume })) ?? [];

@@ -59,7 +59,7 @@ export function createRoom({ read, pausePercent, clock }: RoomNeeds): Room {
     const limit = isBack ? pausePercent - BACK_PERCENT : pausePercent;
     const full = disks.find((disk) => usedPercent(disk) >= limit);
     shortage = full
-      ? `${full.node}: ${Math.floor(usedPercent(full))} % of ${full.path} is used, the disk of PostgreSQL's primary; ` +
+      ? `${full.node}: ${Math.floor(usedPercent(full))} % of ${full.path} is used, a disk of PostgreSQL; ` +
         `files wait until it is less than ${pausePercent - BACK_PERCENT} % (DISK_PAUSE_PERCENT)`
       : '';
   }
