@@ -1,10 +1,10 @@
 /** A small file system of its own (tmpfs) for a node, on which a disk can be filled without harm to the machine's. */
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { platform, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { freeBytes } from '#engines/ballast.ts';
-import { engineUser, run } from '#engines/processes.ts';
+import { engineUser, identify, isAlive, run } from '#engines/processes.ts';
 import type { Layout, Node } from './layout.ts';
 
 /** Named so in /proc/mounts, by which one is found that a killed drill left. */
@@ -15,7 +15,8 @@ const LAST_PIECE_BYTES = 1024;
 
 /** Everything of a node lies in here. */
 const folderOf = (node: Pick<Node, 'folder'>): string => dirname(node.folder);
-const filler = (node: Pick<Node, 'folder'>): string => join(folderOf(node), 'drill-filler');
+/** What takes the room; its name has the process that wrote it, which may be killed before it gives the room back. */
+const FILLER = /^drill-filler\.(\d+)\.(\d*)$/;
 
 /** Why no file system can be mounted here; undefined where it can. */
 export async function whyNoSmallDisk(): Promise<string | undefined> {
@@ -60,17 +61,32 @@ function hasSmallDisk(node: Pick<Node, 'folder'>): boolean {
 
 /** Takes all of the room on a node's disk, or all but `leaveBytes`. */
 export async function fillDisk(node: Pick<Node, 'folder'>, leaveBytes = 0): Promise<void> {
+  const { pid, startedAt } = identify(process.pid)!;
+  const filler = join(folderOf(node), `drill-filler.${pid}.${startedAt}`);
   const pieces = leaveBytes > 0 ? [PIECE_BYTES] : [PIECE_BYTES, LAST_PIECE_BYTES];
   for (const size of pieces) {
     const piece = Buffer.alloc(size, 'x');
     try {
-      while ((await freeBytes(folderOf(node))) > leaveBytes)
-        await writeFile(filler(node), piece, { flag: 'a' });
+      while ((await freeBytes(folderOf(node))) > leaveBytes) await writeFile(filler, piece, { flag: 'a' });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
     }
   }
 }
 
-/** Gives the room back. */
-export const emptyDisk = (node: Pick<Node, 'folder'>): Promise<void> => rm(filler(node), { force: true });
+/** Gives the room back, whoever took it. */
+export const emptyDisk = (node: Pick<Node, 'folder'>): Promise<void> => dropFillers(node, () => true);
+
+/** Gives the room back that a process took which is gone: a full disk would outlast a drill that was killed. */
+export const dropAbandoned = (node: Pick<Node, 'folder'>): Promise<void> =>
+  dropFillers(node, (pid, startedAt) => !isAlive({ pid, startedAt }));
+
+async function dropFillers(
+  node: Pick<Node, 'folder'>,
+  which: (pid: number, startedAt: string) => boolean,
+): Promise<void> {
+  for (const name of await readdir(folderOf(node))) {
+    const [, pid, startedAt = ''] = FILLER.exec(name) ?? [];
+    if (pid && which(Number(pid), startedAt)) await rm(join(folderOf(node), name), { force: true });
+  }
+}

@@ -4,6 +4,7 @@ import { handOver } from './maintenance.ts';
 import { configurationOf, members, switchover } from './patroni.ts';
 import { postmasterOf } from './processes.ts';
 import { waitFor } from './readiness.ts';
+import { dropAbandoned } from './small_disk.ts';
 import { volumesOf } from './space.ts';
 import { keepSpace, type SpaceKeeper } from './space_keeper.ts';
 import type { PartEvent, Supervisor } from './supervisor.ts';
@@ -25,7 +26,10 @@ export function watchSpace(
     {
       nodes,
       clock,
-      volumesOf,
+      volumesOf: async (node) => {
+        await dropAbandoned(node);
+        return volumesOf(node);
+      },
       members: () => members(nodes),
       isSynchronous: async () => (await configurationOf(nodes)).synchronous_mode === true,
       isOwn: (node) => {
