@@ -25,6 +25,8 @@ export async function stopCluster(data: string): Promise<boolean> {
   const state = await readState(folder);
   if (state && isAlive(state.supervisor)) {
     signal(state.supervisor.pid, 'SIGTERM');
+    // One that is frozen is woken, or it could not obey.
+    signal(state.supervisor.pid, 'SIGCONT');
     await until(() => !isAlive(state.supervisor), SUPERVISOR_STOP_LIMIT_MS);
     if (isAlive(state.supervisor)) signal(state.supervisor.pid, 'SIGKILL');
   }

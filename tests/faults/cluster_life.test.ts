@@ -25,6 +25,8 @@ import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.t
 import { runCommand, startCommand } from '#tests/command.ts';
 
 const GONE_LIMIT_MS = 10_000;
+/** A supervisor that does not obey is killed after 150 s. */
+const DOWN_LIMIT_MS = 90_000;
 
 /** Processes that name the folder in their command line; this test's own commands have ended by then. */
 function processesOf(folder: string): string[] {
@@ -156,8 +158,12 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     await assert.rejects(query(url.href, 'SELECT 1'), { code: /^(28P01|08P01)$/ });
   });
 
-  test('down leaves no process; up again finds the data', async () => {
+  test('down leaves no process, also where the supervisor was frozen; up again finds the data', async () => {
+    signal((await readState(cluster.data))!.supervisor.pid, 'SIGSTOP');
+    const askedAt = performance.now();
     await cluster.command('cluster', 'down');
+    const tookMs = performance.now() - askedAt;
+    assert.ok(tookMs < DOWN_LIMIT_MS, `it was woken, not waited for: ${tookMs} ms`);
     assert.deepEqual(processesOf(cluster.data), []);
     assert.equal(existsSync(`${cluster.data}/state.json`), false);
     assert.equal(existsSync(`${cluster.data}/run`), false, 'no socket is left');
