@@ -2,9 +2,12 @@
  * The primary crashes again and again, under load, with synchronous replication: no acknowledged write may be lost,
  * and writes must be back each time. The drill `primary-crash`, repeated on a tier of its own.
  */
+import { fileURLToPath } from 'node:url';
 import { startCluster } from '#engines/cluster/cluster.ts';
-import { runDrill } from '#engines/cluster/drills/drill.ts';
-import { primaryCrash } from '#engines/cluster/drills/primary.ts';
+import { LOSSES } from '#engines/cluster/drills/losses.ts';
+import { runPartDrill } from '#engines/cluster/drills/part_drill.ts';
+import { drillsFolder } from '#engines/cluster/drills/results.ts';
+import { startDrillServices } from '#engines/cluster/drills/services.ts';
 import { missingPrograms } from '#engines/cluster/programs.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
@@ -28,29 +31,35 @@ await runBench(async (atEnd) => {
   const up = stoppedAtEnd(atEnd, starting);
   atEnd(() => giveUp.abort(new Error('the benchmark ends')));
   const tier = await up;
+  const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+  const services = await startDrillServices(
+    tier,
+    [process.execPath, main],
+    drillsFolder(tier.layout.folders.data),
+  );
+  atEnd(() => services.stop());
+  const primaryCrash = LOSSES.find(({ name }) => name === 'primary-crash')!;
   const rows: Row[] = [['crash', 'acknowledged', 'lost', 'writes silent', 'reads silent', 'verdict']];
   let lost = 0;
   let acknowledged = 0;
   let longestWriteMs = 0;
   let longestReadMs = 0;
   for (let crash = 1; crash <= crashes; crash++) {
-    const report = await runDrill(primaryCrash, {
-      tier,
-      clock: systemClock,
-      synchronous: true,
-      onLine: () => {},
+    const report = await runPartDrill(primaryCrash, {
+      ...{ tier, services, clock: systemClock, synchronous: true },
+      say: () => {},
     });
-    const silent = report.longestWithoutAnswerMs;
-    lost += report.acknowledgedWritesLost;
-    acknowledged += report.acknowledgedWrites;
-    longestWriteMs = Math.max(longestWriteMs, silent.write);
-    longestReadMs = Math.max(longestReadMs, silent.read);
+    const { silentMs: silent } = report;
+    lost += report.lost;
+    acknowledged += report.acknowledged;
+    longestWriteMs = Math.max(longestWriteMs, silent.writes);
+    longestReadMs = Math.max(longestReadMs, silent.reads);
     rows.push([
       crash,
-      report.acknowledgedWrites,
-      report.acknowledgedWritesLost,
-      `${(silent.write / 1_000).toFixed(1)} s`,
-      `${(silent.read / 1_000).toFixed(2)} s`,
+      report.acknowledged,
+      report.lost,
+      `${(silent.writes / 1_000).toFixed(1)} s`,
+      `${(silent.reads / 1_000).toFixed(2)} s`,
       report.passed ? 'PASS' : 'FAIL',
     ]);
     process.stderr.write(`crash ${crash} of ${crashes}\n`);

@@ -9,7 +9,7 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
 import { drillAllCommand, lossCommand } from './drill_all.ts';
 import { drillRestoreCommand } from './drill_restore.ts';
-import { tierForDrill } from './drill_tier.ts';
+import { servicesForDrill, tierForDrill } from './drill_tier.ts';
 import { untilInterrupted } from './ending_signals.ts';
 import { print, printJson } from './print.ts';
 
@@ -28,8 +28,8 @@ export function drillCommand(): Command {
     .addHelpText(
       'after',
       `
-restore needs no tier. All others break a part of a running one on purpose, under load. It serves its other clients
-meanwhile, but they see the outage too: not on a tier that customers use, unless that is what you want to know.
+restore needs no tier. All others break a part of a running one on purpose, under callers of its doors and of the services that they
+start on it, with a monitor watching. They post calls that stay, so they take a tier without customers.
 Exit code 0: PASS, 1: FAIL, 2: it can't be rehearsed here (disk-full mounts a small file system, as root).
 
 Examples:
@@ -39,9 +39,7 @@ Examples:
     .addCommand(drillAllCommand())
     .addCommand(drillRestoreCommand());
   for (const chosen of drills) command.addCommand(tierDrillCommand(chosen));
-  // Where both have the name, that of the doors alone has it: `all --only` runs the other.
-  for (const loss of LOSSES)
-    if (!drills.some(({ name }) => name === loss.name)) command.addCommand(lossCommand(loss));
+  for (const loss of LOSSES) command.addCommand(lossCommand(loss));
   return command;
 }
 
@@ -80,11 +78,13 @@ async function drill(chosen: Drill, options: DrillOptions): Promise<DrillReport 
   const before = (await configurationOf(tier.layout.nodes)).synchronous_mode === true;
   const synchronous = options.sync ?? before;
   if (!options.json) print(`${chosen.name}: ${chosen.purpose}${synchronous ? ', synchronous' : ''}\n`);
-  await applySynchronous(tier, synchronous);
+  const services = await servicesForDrill(tier);
   try {
     givenUp.throwIfAborted();
+    await applySynchronous(tier, synchronous);
     return await runDrill(chosen, {
       tier,
+      services,
       clock: systemClock,
       synchronous,
       signal: givenUp,
@@ -96,18 +96,20 @@ async function drill(chosen: Drill, options: DrillOptions): Promise<DrillReport 
     if (!givenUp.aborted) throw error;
     throw new Error(`${chosen.name} was given up, and what it broke is put back (trunkline cluster status)`);
   } finally {
+    await services.stop();
     if (before !== synchronous) await applySynchronous(tier, before);
   }
 }
 
 function summary(report: DrillReport): string {
   const seconds = (ms: number) => `${(ms / 1_000).toFixed(2)} s`;
+  const silent = report.longestWithoutAnswerMs;
   const errors = Object.entries(report.errors).map(([message, count]) => `    ${count} x ${message}`);
   return [
     '',
     `requests failed:                ${report.requests.failed} of ${report.requests.answered + report.requests.failed} (${report.requests.readsRetried} reads answered at the second try)`,
     ...errors,
-    `longest time without an answer: writes ${seconds(report.longestWithoutAnswerMs.write)}, reads ${seconds(report.longestWithoutAnswerMs.read)}`,
+    `longest time without an answer: writes ${seconds(silent.write)}, reads ${seconds(silent.read)}; of the service POST ${seconds(silent.POST)}, GET ${seconds(silent.GET)}`,
     `acknowledged writes lost:       ${report.acknowledgedWritesLost} of ${report.acknowledgedWrites}`,
     '',
     ...report.findings.map(

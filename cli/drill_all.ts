@@ -1,16 +1,14 @@
 /** `trunkline drill all`, and the drills of single losses: each part of the tier killed and frozen, under callers, watched. */
-import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { LOSSES, type Loss } from '#engines/cluster/drills/losses.ts';
 import { type PartReport, runPartDrill } from '#engines/cluster/drills/part_drill.ts';
-import { drillsFolder, forgetResults, keepResult, keptResults } from '#engines/cluster/drills/results.ts';
-import { startDrillServices } from '#engines/cluster/drills/services.ts';
+import { forgetResults, keepResult, keptResults } from '#engines/cluster/drills/results.ts';
 import { judgeWhole } from '#engines/cluster/drills/telling.ts';
 import type { Finding } from '#engines/cluster/drills/verdict.ts';
 import { configurationOf } from '#engines/cluster/patroni.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
-import { tierForDrill } from './drill_tier.ts';
+import { servicesForDrill, tierForDrill } from './drill_tier.ts';
 import { untilInterrupted } from './ending_signals.ts';
 import { note, print, printJson, table } from './print.ts';
 
@@ -32,10 +30,9 @@ export function drillAllCommand(): Command {
       'after',
       `
 It starts the calls service and a monitor on the tier, and calls both while a part is lost: by a connection of each request's
-own, and by connections that are kept. It posts calls that stay, so it takes a tier without customers. It takes some 20 minutes.
+own, and by connections that are kept. It posts calls that stay, so it takes a tier without customers. It takes some ten minutes.
 What was measured is kept in the tier's folder as each part ends: cut off, it goes on where it was.
-pgbouncer-crash, pgbouncer-freeze, primary-crash and primary-freeze by themselves measure at the doors alone, with more clients;
---only picks them here. Exit code 0: all passed, 1: one failed.
+Exit code 0: all passed, 1: one failed.
 
 Drills: ${LOSSES.map(({ name }) => name).join(', ')}
 
@@ -67,8 +64,7 @@ async function drillAll(chosen: readonly Loss[], { data, anew, json }: AllOption
   const synchronous = (await configurationOf(tier.layout.nodes)).synchronous_mode === true;
   const strays: string[] = [];
   if (left.length > 0) {
-    const main = fileURLToPath(new URL('../main.ts', import.meta.url));
-    const services = await startDrillServices(tier, [process.execPath, main], drillsFolder(folder));
+    const services = await servicesForDrill(tier);
     try {
       // What held when the monitor was last ended has its end now.
       await services.quiet(givenUp);

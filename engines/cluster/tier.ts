@@ -1,5 +1,5 @@
 /** A running tier as its users, drills and `status` see it: addresses, secrets, and the supervisor's door. */
-import { writeFile } from 'node:fs/promises';
+import { realpath, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isAlive, type ProcessIdentity } from '#engines/processes.ts';
 import { askControl, controlSocket, type PartProcess } from './control.ts';
@@ -76,9 +76,10 @@ export async function findTier(data: string): Promise<Tier> {
  * @throws Error when that can't be told, or when its secrets can't be read: a tier that can't be used is not none
  */
 export async function lookForTier(data: string): Promise<Tier | undefined> {
-  const folder = resolve(data);
-  const state = await readState(folder);
+  const state = await readState(resolve(data));
   if (!state || !isAlive(state.supervisor)) return undefined;
+  // By a link it is the same tier, with sockets in the folder itself.
+  const folder = await realpath(data);
   const { portBase, haproxies } = state.settings;
   const layout = localLayout({ data: folder, haproxies, portBase: portBase ?? undefined });
   return tierOf(layout, await readSecrets(folder), state.settings);

@@ -3,7 +3,11 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { DRILL_ACCOUNT } from '#engines/cluster/drills/callers.ts';
 import { runDrill } from '#engines/cluster/drills/drill.ts';
+import { drillsFolder } from '#engines/cluster/drills/results.ts';
+import { startDrillServices } from '#engines/cluster/drills/services.ts';
 import { startSlowClient } from '#engines/cluster/drills/slow_client.ts';
 import { slowReaders } from '#engines/cluster/drills/slow_readers.ts';
 import { poolCounts } from '#engines/cluster/pgbouncer.ts';
@@ -18,6 +22,7 @@ import { clusterSkip, makeTestCluster } from '#tests/cluster.ts';
 import { followedRow } from '#tests/followed_file.ts';
 import { importBytes } from '#tests/import_bytes.ts';
 
+const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url));
 const CUT_LIMIT_MS = 10_000;
 const SLOW_MS = 20_000;
 const PIECE_BYTES = 1_024;
@@ -41,12 +46,14 @@ suite('clients that take little or nothing', { skip, timeout: 300_000 }, async (
 
   test('140 that take nothing are cut, readers are answered within 5 s, and those that take 1 kB/s go on', async () => {
     const lines: string[] = [];
+    const services = await startDrillServices(tier, [process.execPath, MAIN], drillsFolder(cluster.data));
     const report = await runDrill(slowReaders, {
       tier,
+      services,
       clock: systemClock,
       synchronous: false,
       onLine: ({ atMs, text }) => lines.push(`${atMs} ${text}`),
-    });
+    }).finally(() => services.stop());
     assert.ok(report.passed, [...lines, JSON.stringify(report.findings, null, 2)].join('\n'));
   });
 
@@ -72,7 +79,9 @@ suite('clients that take little or nothing', { skip, timeout: 300_000 }, async (
     // All of one account: followedRow has seven.
     const calls = Array.from({ length: CALLS }, (_, n) => followedRow(7 * n)).join('');
     await importBytes(pool, Buffer.from(calls));
-    const [account] = (await pool.query('SELECT i_account FROM calls.accounts')).rows;
+    const [account] = (
+      await pool.query('SELECT i_account FROM calls.accounts WHERE code <> $1', [DRILL_ACCOUNT])
+    ).rows;
     const api = await testApi({}, { database: { url: tier.writeUrl, pool }, replicaUrls: [tier.readUrl] });
     const key = await api.key('operator');
     const path = `/cdrs?i_account=${account.i_account}&from=2026-09-30&to=2026-11-30`;

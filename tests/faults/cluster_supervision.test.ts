@@ -68,7 +68,7 @@ suite('the supervisor of a tier', { skip: clusterSkip(), timeout: 600_000 }, () 
 
   test('what a killed drill held is let go, and what it froze is woken', async () => {
     const drill = startCommand(['drill', 'pgbouncer-freeze', '--data', cluster.data], {});
-    await drill.said(/SIGSTOP of pgb2/);
+    await drill.said(/pgb2 frozen/);
     drill.child.kill('SIGKILL');
     await drill.ended;
     await whole();
@@ -78,7 +78,7 @@ suite('the supervisor of a tier', { skip: clusterSkip(), timeout: 600_000 }, () 
 
   test('two drills at once: the second one is refused', async () => {
     const first = startCommand(['drill', 'pgbouncer-freeze', '--data', cluster.data], {});
-    await first.said(/SIGSTOP of pgb2/);
+    await first.said(/pgb2 frozen/);
     const { code, err } = await runCommand(['drill', 'pgbouncer-crash', '--data', cluster.data], {});
     assert.deepEqual([code, /another drill runs on the tier/.test(err)], [1, true], err);
     first.child.kill('SIGINT');

@@ -24,13 +24,21 @@ export interface ServiceAddress {
   readonly account: number;
 }
 
+/** A request that failed. */
+export interface CallFailure {
+  readonly asked: Asked;
+  /** Monotonic. */
+  readonly startedAt: number;
+  readonly message: string;
+}
+
 export interface CallersReport {
+  /** Part of the ids of the calls that were posted. */
+  readonly run: string;
   readonly answered: number;
-  readonly failed: number;
-  /** The longest time without an answer at each place: of the callers with connections of their own, or of the others. */
+  readonly failures: readonly CallFailure[];
+  /** The longest time without an answer at each place that was asked: of the callers with connections of their own, or of the others. */
   readonly silentMs: Readonly<Record<Asked, number>>;
-  /** How often each error message came, with the place. */
-  readonly errors: Readonly<Record<string, number>>;
   /** Rows that the database acknowledged. */
   readonly rows: readonly AcknowledgedWrite[];
   /** Call ids that the service answered to be stored, and when. */
@@ -44,6 +52,7 @@ export interface Callers {
   everyoneAnswered(asked: readonly Asked[], limitMs: number, signal?: AbortSignal): Promise<boolean>;
   /** What went wrong so far, and where nobody was answered at all. */
   faults(): string[];
+  failures(): readonly CallFailure[];
   /** Lets requests under way end, and tells what happened. */
   stop(): Promise<CallersReport>;
 }
@@ -59,15 +68,21 @@ interface Group {
 
 /**
  * Starts the callers; they go on until `stop`. The table of the load must be there (prepareLoad).
- * @param run part of the ids of the calls that are posted
+ * @param places where they ask
  */
-export function startCallers(tier: Tier, service: ServiceAddress, run: string, clock: Clock): Callers {
+export function startCallers(
+  tier: Tier,
+  service: ServiceAddress,
+  clock: Clock,
+  places: readonly Asked[] = ASKED,
+): Callers {
+  const run = clock.now().toString(36);
   const rows: AcknowledgedWrite[] = [];
   const calls: { callId: string; acknowledgedAt: number }[] = [];
-  const errors: Record<string, number> = {};
-  let [answered, failed, stopping] = [0, 0, false];
+  const failures: CallFailure[] = [];
+  let [answered, stopping] = [0, false];
 
-  const groups = [true, false].flatMap((kept): Group[] => {
+  const everywhere = [true, false].flatMap((kept): Group[] => {
     const first = kept ? 0 : CALLERS;
     const door = (
       url: string,
@@ -126,6 +141,7 @@ export function startCallers(tier: Tier, service: ServiceAddress, run: string, c
       },
     ];
   });
+  const groups = everywhere.filter(({ asked }) => places.includes(asked));
 
   function noteAnswer(group: Group): void {
     const now = clock.monotonic();
@@ -138,13 +154,13 @@ export function startCallers(tier: Tier, service: ServiceAddress, run: string, c
   async function keepAsking(group: Group, index: number): Promise<void> {
     const caller = group.caller(index);
     for (let number = 0; !stopping; number++) {
+      const startedAt = clock.monotonic();
       try {
         await caller.ask(number);
         if (!stopping) noteAnswer(group);
       } catch (error) {
-        failed += 1;
-        const text = `${group.asked}: ${error instanceof Error ? error.message : String(error)}`;
-        errors[text] = (errors[text] ?? 0) + 1;
+        const message = error instanceof Error ? error.message : String(error);
+        failures.push({ asked: group.asked, startedAt, message });
       }
       await clock.sleep(PAUSE_MS);
     }
@@ -170,20 +186,21 @@ export function startCallers(tier: Tier, service: ServiceAddress, run: string, c
     },
     faults: () => [
       ...groups.filter(({ answers }) => answers === 0).map(({ asked }) => `${asked}: nobody was answered`),
-      ...Object.keys(errors),
+      ...new Set(failures.map(({ asked, message }) => `${asked}: ${message}`)),
     ],
+    failures: () => failures,
     stop: async () => {
       stopping = true;
       const now = clock.monotonic();
       // One that is not answered still counts up to now.
       const silentMs = Object.fromEntries(
-        ASKED.map((asked) => {
+        places.map((asked) => {
           const of = groups.filter((group) => group.asked === asked);
           return [asked, Math.round(Math.max(...of.map((g) => Math.max(g.longestMs, now - g.lastAnswerAt))))];
         }),
       ) as Record<Asked, number>;
       await Promise.all(running);
-      return { answered, failed, silentMs, errors, rows, calls };
+      return { run, answered, failures, silentMs, rows, calls };
     },
   };
 }

@@ -21,6 +21,7 @@ import {
 } from '../small_disk.ts';
 import type { Tier } from '../tier.ts';
 import type { Drill, DrillContext, DrillOutcome } from './drill.ts';
+import { TOLD_CHANNELS } from './telling.ts';
 import { type Finding, within } from './verdict.ts';
 
 type DiskCase = 'data' | 'wal' | 'all';
@@ -32,8 +33,12 @@ const GIVE_UP_MS = 120_000;
 const STOP_LIMIT_MS = 30_000;
 const CONNECT_LIMIT_MS = 5_000;
 const READ_LIMIT_MS = 5_000;
+/** DiskNearlyFull speaks after 10 s, and 10 s later at the latest. */
+const TOLD_MS = 20_000;
+/** In each case the disk, and that nobody can write. */
+const CRITICALS = 6;
 /** All disks stay full for so long. */
-const ALL_FULL_MS = 15_000;
+const ALL_FULL_MS = TOLD_MS + 5_000;
 /** More than the data of a tier that was just made, and what is written during the drill. */
 const DATA_LIMIT_MIB = 120;
 /** More than what counts as full, so that WAL is what fills the disk. */
@@ -46,6 +51,19 @@ export const diskFullDrill = (cases: readonly DiskCase[]): Drill => ({
   name: 'disk-full',
   purpose: 'the disk of the primary is full, by data and by WAL; then the disks of all nodes',
   promise: { mayFail: 'any', writeSilenceMs: WRITES_BACK_MS, readSilenceMs: READ_SILENCE_MS, losableMs: 0 },
+  service: {
+    mayFail: 'any',
+    limits: { readsMs: READ_SILENCE_MS, writesMs: WRITES_BACK_MS },
+    // When which disk is full is known below.
+    told: {
+      ...{ by: [], severity: 'critical', withinMs: 0, criticals: CRITICALS },
+      alsoBy: [
+        ...['disknearlyfull', 'diskfilling', 'noprimary', 'doorsilent', 'breakeropen', 'postgresdown'],
+        ...['leaderchanged', 'leaseold', 'replicalag', 'slowanswers', 'errorrate', 'queuewait', 'poolwait'],
+        ...['retriesrising', 'redispatchesrising'],
+      ],
+    },
+  },
   impossible: whyNot,
   run: (context) => fillDisks(context, cases),
 });
@@ -132,9 +150,10 @@ async function fillOne(context: DrillContext, node: Node, how: 'data' | 'wal'): 
   return findings;
 }
 
-async function fillAll({ tier, load, clock, say }: DrillContext): Promise<Finding[]> {
+async function fillAll({ tier, load, serviceFailures, told, clock, say }: DrillContext): Promise<Finding[]> {
   const before = (await leaderOf(tier.layout.nodes))?.name;
   const { nodes } = tier.layout;
+  const begunAt = clock.monotonic();
   // The replicas first: they must not be what the primary hands over to.
   for (const node of nodes.toSorted((a, b) => Number(a.name === before) - Number(b.name === before)))
     await fillDisk(node);
@@ -153,6 +172,10 @@ async function fillAll({ tier, load, clock, say }: DrillContext): Promise<Findin
     say('all nodes have room again');
   }
   const refused = load.failures().filter(({ kind, startedAt }) => kind === 'write' && startedAt >= filledAt);
+  const ofService = serviceFailures().filter(({ startedAt }) => startedAt >= filledAt);
+  const posts = ofService.filter(({ asked }) => asked === 'POST').map(({ message }) => message);
+  const others = posts.filter((message) => message !== '503 disk_full');
+  const gets = ofService.filter(({ asked }) => asked === 'GET').map(({ message }) => message);
   const emptiedAt = clock.monotonic();
   const everyone = await load.everyoneAnswered('write', GIVE_UP_MS);
   const backMs = everyone ? clock.monotonic() - emptiedAt : Number.POSITIVE_INFINITY;
@@ -175,6 +198,23 @@ async function fillAll({ tier, load, clock, say }: DrillContext): Promise<Findin
       measured: `${refused.length}${refused[0] ? `, such as: ${refused[0].message}` : ''}`,
       kept: refused.length > 0,
     },
+    {
+      about: 'requests',
+      promise: 'all full: POST /cdrs is answered 503 disk_full',
+      measured: `${posts.length - others.length} times${others[0] ? `, and ${others.length} others, such as: ${others[0]}` : ''}`,
+      kept: posts.length > 0 && others.length === 0,
+    },
+    {
+      about: 'requests',
+      promise: 'all full: every GET /cdrs is answered',
+      measured: `${gets.length} failed${gets[0] ? `, such as: ${gets[0]}` : ''}`,
+      kept: gets.length === 0,
+    },
+    ...TOLD_CHANNELS.map((channel) => {
+      const first = told(begunAt).find((one) => one.channel === channel && one.rule === 'disknearlyfull');
+      const tookMs = first ? first.afterMs - (filledAt - begunAt) : Number.POSITIVE_INFINITY;
+      return { ...within(`all full: ${channel} tells of it`, tookMs, TOLD_MS), about: 'telling' } as const;
+    }),
     within('once there is room every writer is answered', backMs, WRITES_BACK_MS),
   ];
 }

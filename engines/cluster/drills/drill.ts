@@ -1,12 +1,18 @@
 /**
- * A drill: load runs, a part is broken on purpose, the sequence is told as it happens, the part is put back, and a
- * verdict compares what clients saw with what infrastructure/README.md promises.
+ * A drill of what is no loss of a part (losses.ts has those): load runs at the doors and at the service, something is done
+ * on purpose, the sequence is told as it happens, all is put back, and a verdict compares what clients saw, and what the
+ * monitor told, with what infrastructure/README.md promises.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { waitFor, whatIsMissing } from '../readiness.ts';
 import type { Tier } from '../tier.ts';
+import { type CallersReport, type CallFailure, startCallers } from './callers.ts';
 import { type Load, type LoadReport, lostWrites, prepareLoad, removeLoad, startLoad } from './load.ts';
-import { type ClientPromise, type Finding, judge } from './verdict.ts';
+import type { SilenceLimits, ToldPromise } from './losses.ts';
+import { judgeFailures, judgeLost, judgeSilence, lostCalls } from './part_drill.ts';
+import type { DrillServices } from './services.ts';
+import { judgeTelling, type Told } from './telling.ts';
+import { type ClientPromise, countBy, type Finding, judge, type MayFail } from './verdict.ts';
 import { startWatch, type Watch } from './watch.ts';
 
 /** Six clients of each bouncer and HAProxy process: enough that each process notices a dead one by its clients. */
@@ -23,6 +29,10 @@ export interface DrillContext {
   readonly tier: Tier;
   readonly load: Load;
   readonly watch: Watch;
+  /** What callers of the service were answered wrong so far. */
+  serviceFailures(): readonly CallFailure[];
+  /** What the monitor has told since a moment (monotonic). */
+  told(from: number): Told[];
   /** Its `sleep` rejects once the drill is given up, and so does `wait`: what was broken is put back by `finally`. */
   readonly clock: Clock;
   /** Adds a line to the sequence. */
@@ -45,10 +55,18 @@ export interface DrillOutcome {
   readonly routedAroundAt: number;
 }
 
+/** What callers of the service on the tier may see, and who is told. */
+export interface ServicePromise {
+  readonly mayFail: Extract<MayFail, 'none' | 'any'>;
+  readonly limits: SilenceLimits;
+  readonly told: ToldPromise;
+}
+
 export interface Drill {
   readonly name: string;
   readonly purpose: string;
   readonly promise: ClientPromise;
+  readonly service: ServicePromise;
   /** Clients' connections are renewed this often; left out, they last. */
   readonly connectionLifetimeMs?: number;
   /** Why it can't be rehearsed here; undefined where it can. Left out: it always can. */
@@ -67,7 +85,7 @@ export interface DrillReport {
   readonly synchronous: boolean;
   readonly sequence: readonly SequenceLine[];
   readonly requests: { readonly answered: number; readonly failed: number; readonly readsRetried: number };
-  readonly longestWithoutAnswerMs: { readonly write: number; readonly read: number };
+  readonly longestWithoutAnswerMs: Readonly<Record<'write' | 'read' | 'POST' | 'GET', number>>;
   readonly acknowledgedWrites: number;
   readonly acknowledgedWritesLost: number;
   /** How often each error message came. */
@@ -78,6 +96,7 @@ export interface DrillReport {
 
 export interface DrillRunOptions {
   readonly tier: Tier;
+  readonly services: DrillServices;
   readonly clock: Clock;
   /** Whether the tier replicates synchronously during this run; decides what may be lost. */
   readonly synchronous: boolean;
@@ -92,10 +111,12 @@ export interface DrillRunOptions {
  * @throws Error when the tier is not whole before, or does not become so again, or the drill is given up
  */
 export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<DrillReport> {
-  const { tier, clock, signal } = options;
+  const { tier, services, clock, signal } = options;
   const impatient: Clock = { ...clock, sleep: (ms) => clock.sleep(ms, signal) };
   const whole = () => waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier), signal);
   await whole();
+  await services.quiet(signal);
+  await services.forget();
   await prepareLoad(tier);
 
   const sequence: SequenceLine[] = [];
@@ -113,18 +134,25 @@ export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<
     readers: READERS,
     connectionLifetimeMs: drill.connectionLifetimeMs,
   });
+  const callers = startCallers(tier, services.api, clock, ['POST', 'GET']);
   const watch = startWatch(tier.layout, clock, say);
   let finished = false;
   let report: LoadReport;
+  let called: CallersReport;
   let outcome: DrillOutcome;
   try {
     if (!(await load.everyoneAnswered('write', STEADY_LIMIT_MS, signal)))
       throw new Error('the load does not get through');
+    if (!(await callers.everyoneAnswered(['POST', 'GET'], STEADY_LIMIT_MS, signal)))
+      throw new Error(`the service does not answer: ${callers.faults().join('; ')}`);
+    callers.begin();
     await impatient.sleep(BEFORE_MS);
     outcome = await drill.run({
       tier,
       load: { ...load, everyoneAnswered: (kind, limitMs) => load.everyoneAnswered(kind, limitMs, signal) },
       watch,
+      serviceFailures: callers.failures,
+      told: services.told,
       clock: impatient,
       say,
       broken: (text) => {
@@ -139,38 +167,51 @@ export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<
     await impatient.sleep(AFTER_MS);
     finished = true;
   } finally {
+    called = await callers.stop();
     report = await load.stop();
     await watch.stop();
     if (!finished) await removeLoad(tier).catch(() => undefined);
   }
   const lost = await lostWrites(tier, report);
+  const lostOfService = await lostCalls(tier, called);
   await removeLoad(tier);
+  await services.quiet(signal);
+  const { service } = drill;
   const findings = [
     ...outcome.findings,
     ...judge({ promise: drill.promise, outcome, report, lost, synchronous: options.synchronous }),
+    ...judgeSilence(service, called),
+    ...judgeFailures(service, called.failures, outcome.brokenAt),
+    judgeLost(lostOfService, called.calls.length, { at: outcome.brokenAt, losable: 0 }),
+    ...judgeTelling({
+      promise: service.told,
+      told: services.told(outcome.brokenAt),
+      ...{ writesSilentMs: called.silentMs.POST, awayMs: Number.POSITIVE_INFINITY },
+      rejected: services.rejected(),
+    }),
   ];
   return {
     drill: drill.name,
     synchronous: options.synchronous,
     sequence,
     requests: {
-      answered: report.write.answered + report.read.answered,
-      failed: report.write.failed + report.read.failed,
+      answered: report.write.answered + report.read.answered + called.answered,
+      failed: report.write.failed + report.read.failed + called.failures.length,
       readsRetried: report.read.retried,
     },
-    longestWithoutAnswerMs: { write: report.write.longestSilenceMs, read: report.read.longestSilenceMs },
-    acknowledgedWrites: report.acknowledged.length,
-    acknowledgedWritesLost: lost.length,
-    errors: countBy(report.failures.map((failure) => `${failure.kind}: ${failure.message}`)),
+    longestWithoutAnswerMs: {
+      ...{ write: report.write.longestSilenceMs, read: report.read.longestSilenceMs },
+      ...{ POST: called.silentMs.POST, GET: called.silentMs.GET },
+    },
+    acknowledgedWrites: report.acknowledged.length + called.calls.length,
+    acknowledgedWritesLost: lost.length + lostOfService.length,
+    errors: countBy([
+      ...report.failures.map((failure) => `${failure.kind}: ${failure.message}`),
+      ...called.failures.map(({ asked, message }) => `${asked}: ${message}`),
+    ]),
     findings,
     passed: findings.every((finding) => finding.kept),
   };
-}
-
-function countBy(texts: readonly string[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const text of texts) counts[text] = (counts[text] ?? 0) + 1;
-  return counts;
 }
 
 async function waitUntil(clock: Clock, holds: () => boolean, limitMs: number): Promise<number> {

@@ -8,6 +8,7 @@
 import { leaderOf } from '../patroni.ts';
 import { familyOf, freezeFamily, postmasterOf, signal } from '../processes.ts';
 import type { Tier } from '../tier.ts';
+import type { MayFail } from './verdict.ts';
 
 export type Fault = 'killed' | 'frozen';
 export type PartKind = 'bouncer' | 'haproxy' | 'replica' | 'primary' | 'patroni' | 'postgres' | 'etcd';
@@ -20,7 +21,7 @@ export interface SilenceLimits {
 
 /** What the monitor has to tell of a loss. */
 export interface ToldPromise {
-  /** Rules of which one tells it, by their places in the runbook. */
+  /** Rules of which one tells it, by their places in the runbook; none: nobody has to. */
   readonly by: readonly string[];
   /** Told at least so; a critical one is told once on every channel. */
   readonly severity: 'critical' | 'warning';
@@ -28,6 +29,10 @@ export interface ToldPromise {
   readonly withinMs: number;
   /** Only an outage of writes this long has to be told; left out, the loss itself has. */
   readonly ifWritesSilentMs?: number;
+  /** Only a part that the tier itself has started again later than this has to be told of. */
+  readonly ifAwayMs?: number;
+  /** At most so many critical notices on each channel; left out: one where it is critical itself, or none. */
+  readonly criticals?: number;
   /** Rules that may tell of its consequences. */
   readonly alsoBy: readonly string[];
 }
@@ -51,10 +56,9 @@ export interface Loss {
   readonly limits: SilenceLimits;
   /** Without synchronous replication, writes acknowledged this shortly before may be lost. */
   readonly losableMs: number;
-  /** Not one request fails. */
-  readonly noneFails?: boolean;
-  /** undefined: nobody notices it, so nothing has to be told. */
-  readonly told: ToldPromise | undefined;
+  /** `underway`: none that begins after the time without an answer that is promised. */
+  readonly mayFail: MayFail;
+  readonly told: ToldPromise;
   /**
    * How long it is away: so many milliseconds; until another node is the primary; until the tier itself has started it
    * again; until writes are answered again.
@@ -75,6 +79,9 @@ const TOLD_MS = 10_000;
 /** `forS` of PostgresDown, and the silence after which DoorSilent speaks. */
 const POSTGRES_DOWN_MS = 10_000;
 const DOOR_SILENT_MS = 4_000;
+/** The silence after which EtcdDown speaks, and what passes from one question to the end of the next. */
+const ETCD_SILENT_MS = 8_000;
+const KEEPER_ASKED_MS = 3_500;
 /** Replication over loopback or a LAN is behind by far less. */
 const LOSABLE_MS = 1_000;
 
@@ -103,9 +110,17 @@ const primaryTold: ToldPromise = {
   severity: 'critical',
   withinMs: DOOR_SILENT_MS + TOLD_MS,
   alsoBy: [
-    ...['leaderchanged', 'postgresdown', 'replicalag', 'slowanswers', 'errorrate', 'queuewait'],
+    ...['leaderchanged', 'leaseold', 'postgresdown', 'replicalag', 'slowanswers', 'errorrate', 'queuewait'],
     ...['retriesrising', 'redispatchesrising', 'poolwait'],
   ],
+};
+
+const etcdTold: ToldPromise = {
+  by: ['etcddown'],
+  severity: 'warning',
+  withinMs: ETCD_SILENT_MS + TOLD_MS,
+  ifAwayMs: ETCD_SILENT_MS + KEEPER_ASKED_MS,
+  alsoBy: ['slowanswers'],
 };
 
 /** Takes a part that the supervisor started. @param held whether the supervisor leaves it alone meanwhile */
@@ -159,13 +174,16 @@ async function takeNode(
   };
 }
 
+/** Left out, any request may fail. */
+type Course = Pick<Loss, 'limits' | 'away'> & { readonly mayFail?: MayFail };
+
 interface Row {
   readonly name: string;
   readonly part: string;
   readonly kind: PartKind;
-  readonly killed: Pick<Loss, 'limits' | 'away' | 'noneFails'>;
-  readonly frozen: Pick<Loss, 'limits' | 'away' | 'noneFails'>;
-  readonly told: ToldPromise | undefined;
+  readonly killed: Course;
+  readonly frozen: Course;
+  readonly told: ToldPromise;
   readonly losableMs?: number;
   readonly take: (tier: Tier, fault: Fault) => Promise<Taken>;
 }
@@ -176,8 +194,8 @@ const silence = (readsS: number, writesS = readsS): SilenceLimits => {
 const FAILOVER = silence(4, 32);
 const bouncer = {
   kind: 'bouncer',
-  killed: { limits: silence(3), away: KILLED_MS },
-  frozen: { limits: silence(12), away: FROZEN_MS },
+  killed: { limits: silence(3), away: KILLED_MS, mayFail: 'underway' },
+  frozen: { limits: silence(12), away: FROZEN_MS, mayFail: 'underway' },
   told: bouncerTold,
 } as const;
 const readBouncer = (victim: string): Row => ({
@@ -198,8 +216,8 @@ const ROWS: readonly Row[] = [
     name: 'primary',
     part: 'the primary and its Patroni',
     kind: 'primary',
-    killed: { limits: FAILOVER, away: 'failover' },
-    frozen: { limits: FAILOVER, away: 'failover' },
+    killed: { limits: FAILOVER, away: 'failover', mayFail: 'writes' },
+    frozen: { limits: FAILOVER, away: 'failover', mayFail: 'writes' },
     told: primaryTold,
     losableMs: LOSABLE_MS,
     take: (tier, fault) => takeNode(tier, 'primary', 'both', fault, true),
@@ -239,10 +257,10 @@ const ROWS: readonly Row[] = [
     name: 'etcd',
     part: 'etcd',
     kind: 'etcd',
-    killed: { limits: silence(2), away: WITHOUT_ETCD_MS, noneFails: true },
+    killed: { limits: silence(2), away: WITHOUT_ETCD_MS, mayFail: 'none' },
     // Not held: finding it is the supervisor's work.
     frozen: { limits: silence(2), away: 'restarted' },
-    told: undefined,
+    told: etcdTold,
     take: (tier, fault) => takePart(tier, 'etcd', fault, fault === 'killed'),
   },
   {
@@ -269,7 +287,7 @@ export const LOSSES: readonly Loss[] = (['killed', 'frozen'] as const).flatMap((
     return {
       name: `${name}-${word}`,
       ...{ part, kind, fault, told, losableMs },
-      ...row[fault],
+      ...{ mayFail: 'any', ...row[fault] },
       take: (tier) => take(tier, fault),
     };
   }),

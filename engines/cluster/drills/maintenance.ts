@@ -6,23 +6,34 @@ import { tell } from '../pgbouncer.ts';
 import { postmasterOf, signal, until } from '../processes.ts';
 import { reloadHaproxies } from '../reload.ts';
 import type { Tier } from '../tier.ts';
-import type { Drill, DrillContext } from './drill.ts';
+import type { Drill, DrillContext, ServicePromise } from './drill.ts';
 import { within } from './verdict.ts';
 
 const UP_LIMIT_MS = 30_000;
-const DRAIN_LIMIT_MS = 20_000;
+/** Clients that keep their connections for longer lose them between two transactions. */
+const DRAIN_LIMIT_MS = 8_000;
 const PAUSE_LIMIT_MS = 10_000;
 const AFTER_RELOAD_MS = 2_000;
 /** Long enough for work, short enough that a drained bouncer is empty soon. */
 const LIFETIME_MS = 3_000;
 /** Held for longer, health checks of services (5 s) would fail, and their circuit breakers open for 60 s. */
 const SWITCHOVER_PAUSE_MS = 5_000;
+/** A dozen callers of a service share two CPUs with the whole tier and its work. */
+const SILENT_MS = 2_000;
+
+/** Nobody has to be told of planned work; some of it may be. @param writesMs the longest time in which no post is answered */
+const planned = (writesMs: number, criticals: number, alsoBy: readonly string[]): ServicePromise => ({
+  mayFail: 'none',
+  limits: { readsMs: SILENT_MS, writesMs },
+  told: { by: [], severity: 'warning', criticals, withinMs: 0, alsoBy },
+});
 
 export const haproxyReload: Drill = {
   name: 'haproxy-reload',
   purpose: 'HAProxy takes up a new configuration, one process after the other',
   connectionLifetimeMs: LIFETIME_MS,
   promise: { mayFail: 'none', writeSilenceMs: 1_000, readSilenceMs: 1_000, losableMs: 0 },
+  service: planned(SILENT_MS, 0, ['haproxyrestarted']),
   run: async (context) => {
     const { tier, clock, say, watch, wait } = context;
     const brokenAt = context.broken('the reload begins');
@@ -44,6 +55,11 @@ export const rollingRestart: Drill = {
   purpose: 'every bouncer, both replicas and the primary are restarted, one after the other',
   connectionLifetimeMs: LIFETIME_MS,
   promise: { mayFail: 'none', writeSilenceMs: SWITCHOVER_PAUSE_MS, readSilenceMs: 1_000, losableMs: 0 },
+  // For the seconds of the switchover there is no primary indeed.
+  service: planned(SWITCHOVER_PAUSE_MS + SILENT_MS, 1, [
+    ...['noprimary', 'leaderchanged', 'pgbouncertakenout', 'pgbouncerdown', 'nosparebouncer'],
+    ...['postgresdown', 'replicalag', 'poolwait', 'slowanswers'],
+  ]),
   run: async (context) => {
     const { tier } = context;
     const before = await startsOf(tier);

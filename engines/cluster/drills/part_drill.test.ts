@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ASKED } from './callers.ts';
+import { ASKED, type Asked } from './callers.ts';
 import { LOSSES } from './losses.ts';
 import { judgeFailures, judgeLost, judgeSilence } from './part_drill.ts';
+import type { MayFail } from './verdict.ts';
 
 const quiet = { writes: 100, reads: 100, POST: 100, GET: 100 };
 const at = 1_000_000;
@@ -30,9 +31,18 @@ test('a lost write breaks the promise, save where replication is behind and it w
   assert.ok(!judgeLost([], 0, { at, losable: 0 }).kept, 'nothing was written');
 });
 
-test('where nobody may notice, one failed request is one too many', () => {
-  assert.ok(judgeFailures({ failed: 0, errors: {} }).kept);
-  assert.ok(!judgeFailures({ failed: 1, errors: { 'GET: 503': 1 } }).kept);
+test('which requests may fail: none, none that begins once the part is led around, no read', () => {
+  const limits = { readsMs: 3_000, writesMs: 3_000 };
+  const fault = (asked: Asked, startedAt: number) => [{ asked, startedAt, message: '503' }];
+  const broken = (mayFail: MayFail, failures: ReturnType<typeof fault>) =>
+    judgeFailures({ mayFail, limits }, failures, at).filter(({ kept }) => !kept).length;
+  for (const mayFail of ['none', 'underway', 'writes', 'any'] as const) assert.equal(broken(mayFail, []), 0);
+  assert.equal(broken('none', fault('GET', at + 1)), 1);
+  assert.equal(broken('underway', fault('POST', at + 3_000)), 0);
+  assert.equal(broken('underway', fault('POST', at + 3_001)), 1);
+  assert.equal(broken('writes', fault('writes', at + 9_000)), 0);
+  assert.equal(broken('writes', fault('reads', at + 1)), 1);
+  assert.equal(broken('any', fault('reads', at + 9_000)), 0);
 });
 
 test('each part is killed and frozen', () => {

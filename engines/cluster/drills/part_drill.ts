@@ -6,12 +6,19 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import { leaderOf } from '../patroni.ts';
 import { waitFor, whatIsMissing } from '../readiness.ts';
 import type { Tier } from '../tier.ts';
-import { ASKED, type Asked, type Callers, type CallersReport, startCallers } from './callers.ts';
+import {
+  ASKED,
+  type Asked,
+  type Callers,
+  type CallersReport,
+  type CallFailure,
+  startCallers,
+} from './callers.ts';
 import { lostWrites, onLeader, prepareLoad, removeLoad } from './load.ts';
 import type { Fault, Loss, PartKind, Taken } from './losses.ts';
 import type { DrillServices } from './services.ts';
 import { judgeTelling, type Told } from './telling.ts';
-import { type Finding, within } from './verdict.ts';
+import { countBy, type Finding, within } from './verdict.ts';
 
 const WHOLE_LIMIT_MS = 120_000;
 const STEADY_LIMIT_MS = 20_000;
@@ -69,8 +76,7 @@ export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promi
   await services.quiet(signal);
   await services.forget();
   await prepareLoad(tier);
-  const run = clock.now().toString(36);
-  const callers = startCallers(tier, services.api, run, clock);
+  const callers = startCallers(tier, services.api, clock);
   let report: CallersReport | undefined;
   let broken: { taken: Taken; at: number; from: string };
   let repairedMs: number | undefined;
@@ -100,7 +106,7 @@ export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promi
   const { at, from, taken } = broken;
   const lost = [
     ...(await lostWrites(tier, { acknowledged: report.rows })),
-    ...(await lostCalls(tier, run, report)),
+    ...(await lostCalls(tier, report)),
   ];
   await removeLoad(tier);
   await services.quiet(signal);
@@ -111,7 +117,7 @@ export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promi
   const losable = options.synchronous ? 0 : loss.losableMs;
   const findings = [
     ...judgeSilence(loss, report),
-    ...(loss.noneFails ? [judgeFailures(report)] : []),
+    ...judgeFailures(loss, report.failures, at),
     judgeLost(lost, report.rows.length + report.calls.length, { at, losable }),
     ...(repairedMs === undefined
       ? []
@@ -120,6 +126,7 @@ export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promi
       promise: loss.told,
       told,
       writesSilentMs: report.silentMs.writes,
+      awayMs: repairedMs ?? Number.POSITIVE_INFINITY,
       rejected: services.rejected(),
     }),
   ];
@@ -128,8 +135,8 @@ export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promi
     ...{ part: loss.part, kind: loss.kind, fault: loss.fault, victim: taken.victim, from },
     to: new Date(clock.now()).toISOString(),
     silentMs: report.silentMs,
-    requests: { answered: report.answered, failed: report.failed },
-    errors: report.errors,
+    requests: { answered: report.answered, failed: report.failures.length },
+    errors: countBy(report.failures.map(({ asked, message }) => `${asked}: ${message}`)),
     acknowledged: report.rows.length + report.calls.length,
     lost: lost.length,
     ...{ told, alerts, findings },
@@ -174,10 +181,9 @@ async function untilOver(
 }
 
 /** The calls that the service acknowledged and that are not in the database. */
-async function lostCalls(
+export async function lostCalls(
   tier: Tier,
-  run: string,
-  { calls }: CallersReport,
+  { run, calls }: CallersReport,
 ): Promise<{ acknowledgedAt: number }[]> {
   const sql = 'SELECT call_id FROM calls.cdrs WHERE call_id LIKE $1';
   const stored = await onLeader(tier, (client) => client.query<{ call_id: string }>(sql, [`drill-${run}-%`]));
@@ -190,7 +196,7 @@ export function judgeSilence(
   { limits }: Pick<Loss, 'limits'>,
   { silentMs, answered }: Pick<CallersReport, 'silentMs' | 'answered'>,
 ): Finding[] {
-  return ASKED.map((asked) => {
+  return (Object.keys(silentMs) as Asked[]).map((asked) => {
     const isWrite = asked === 'writes' || asked === 'POST';
     const limitMs = isWrite ? limits.writesMs : limits.readsMs;
     const where = asked === 'writes' || asked === 'reads' ? `${asked} at the door` : `${asked} /cdrs`;
@@ -203,15 +209,29 @@ export function judgeSilence(
   });
 }
 
-/** For what nobody notices. */
-export function judgeFailures({ failed, errors }: Pick<CallersReport, 'failed' | 'errors'>): Finding {
-  const example = Object.keys(errors)[0];
-  return {
-    about: 'requests',
-    promise: 'no request fails',
-    measured: `${failed} failed${example === undefined ? '' : `, such as: ${example}`}`,
-    kept: failed === 0,
-  };
+/** @param at the moment of the break, monotonic */
+export function judgeFailures(
+  { mayFail, limits }: Pick<Loss, 'mayFail' | 'limits'>,
+  failures: readonly CallFailure[],
+  at: number,
+): Finding[] {
+  if (mayFail === 'any') return [];
+  const ledAroundMs = Math.max(limits.readsMs, limits.writesMs);
+  const [wrong, promise] = {
+    none: [failures, 'no request fails'],
+    underway: [
+      failures.filter(({ startedAt }) => startedAt > at + ledAroundMs),
+      `no request fails that begins later than ${ledAroundMs / 1_000} s after the break`,
+    ],
+    writes: [
+      failures.filter(({ asked }) => asked === 'reads'),
+      'no read at the door fails (after its one retry)',
+    ],
+  }[mayFail] as [readonly CallFailure[], string];
+  const example = wrong[0] ? `, such as: ${wrong[0].asked}: ${wrong[0].message}` : '';
+  return [
+    { about: 'requests', promise, measured: `${wrong.length} failed${example}`, kept: wrong.length === 0 },
+  ];
 }
 
 /** @param losable milliseconds before the break in which what was acknowledged may be lost */

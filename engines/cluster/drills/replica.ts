@@ -23,6 +23,14 @@ export const replicaLag: Drill = {
   name: 'replica-lag',
   purpose: `a replica falls more than ${REPLICA_LAG_LIMIT} of WAL behind and must not be read from`,
   promise: { mayFail: 'none', writeSilenceMs: 2_000, readSilenceMs: 2_000, losableMs: 0 },
+  service: {
+    mayFail: 'none',
+    limits: { readsMs: 2_000, writesMs: 2_000 },
+    told: {
+      ...{ by: [], severity: 'warning', withinMs: 0 },
+      alsoBy: ['postgresdown', 'replicalag', 'poolwait', 'slowanswers'],
+    },
+  },
   run: async (context) => {
     const { tier, watch, clock, say, wait } = context;
     const name = (await members(tier.layout.nodes))?.find((member) => member.role !== 'leader')?.name;

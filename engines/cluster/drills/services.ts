@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { slackReceiver, WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
 import { freePort } from '#engines/postgres.ts';
@@ -13,13 +13,12 @@ import { run } from '#engines/processes.ts';
 import { askOutside } from '#platform/http/outside.ts';
 import { waitFor } from '../readiness.ts';
 import type { Tier } from '../tier.ts';
-import { monitorEnvironment, watchedParts } from '../watched.ts';
 import { DRILL_ACCOUNT, type ServiceAddress } from './callers.ts';
 import { onLeader } from './load.ts';
 import { type Told, toldBySlack, toldByWebhook } from './telling.ts';
 
 const READY_LIMIT_MS = 60_000;
-/** SlowAnswers looks back over two minutes. */
+/** SlowAnswers and ErrorRate look back over two minutes. */
 const QUIET_LIMIT_MS = 180_000;
 const STOP_LIMIT_MS = 10_000;
 const ANSWER_LIMIT_MS = 5_000;
@@ -43,7 +42,7 @@ export interface DrillServices {
   alerts(): Promise<Alert[]>;
   /** Starts the monitor anew, without what it remembers: faults that follow each other so closely would be flapping. */
   forget(): Promise<void>;
-  /** Resolves once no alert holds and nothing waits to be sent. @throws Error with the alerts that hold */
+  /** Resolves once no alert that was told holds and nothing waits to be sent. @throws Error with those that do */
   quiet(signal?: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 }
@@ -61,6 +60,9 @@ export async function startDrillServices(
 ): Promise<DrillServices> {
   await refuseOthersCalls(tier);
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  // The folder is an installation's with this tier in it: the monitor finds all that it finds of one.
+  await rm(join(folder, 'cluster'), { force: true });
+  await symlink(tier.layout.folders.data, join(folder, 'cluster'));
   const [slack, hook] = await Promise.all([slackReceiver(), webhookReceiver()]);
   const [callsPort, monitorPort] = [await freePort(), await freePort()];
   const monitorKey = randomBytes(24).toString('hex');
@@ -75,7 +77,6 @@ export async function startDrillServices(
     RATE_LIMIT_PER_MINUTE: '10000000',
     MONITOR_PORT: String(monitorPort),
     MONITOR_KEY: monitorKey,
-    ...environmentOfMonitor(tier),
     SLACK_WEBHOOK_URL: slack.url,
     ALERT_WEBHOOK_URL: hook.url,
     ALERT_WEBHOOK_SECRET: WEBHOOK_SECRET,
@@ -147,20 +148,15 @@ export async function startDrillServices(
         QUIET_LIMIT_MS,
         async () => {
           const { active, undelivered } = await book();
-          const left = [...active, ...undelivered].map(({ message }) => message);
+          // What has not lasted for as long as its rule wants, nobody was told: it may take minutes to be forgotten.
+          const holding = active.filter(({ state }) => state === 'firing');
+          const left = [...holding, ...undelivered].map(({ message }) => message);
           return left.length === 0 ? undefined : `told or to be told still: ${left.join(', ')}`;
         },
         signal,
       ),
     stop,
   };
-}
-
-/** What the monitor of an installation finds by itself; this one's folder is not the installation's. */
-function environmentOfMonitor({ layout, secrets }: Tier): Record<string, string> {
-  // Drills compare what they broke with what clients miss and are told; clients do not see etcd.
-  const { MONITOR_ETCD, ...seen } = monitorEnvironment(watchedParts(layout, secrets));
-  return seen;
 }
 
 /** The calls that drills post stay, so they go to no tier that holds anybody's. */

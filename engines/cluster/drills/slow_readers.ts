@@ -16,11 +16,23 @@ const READ_SILENCE_MS = 5_000;
 /** The slow ones are watched for so long. */
 const SLOW_WATCHED_MS = 20_000;
 const READERS_BACK_MS = 2_000;
+/** DoorSilent speaks after 4 s, and 10 s later at the latest. */
+const TOLD_MS = 14_000;
 
 export const slowReaders: Drill = {
   name: 'slow-readers',
   purpose: `${CLIENTS} clients ask the read door for 100 MB each and take nothing of it; ${SLOW} more take 1 kB/s`,
   promise: { mayFail: 'none', writeSilenceMs: 1_000, readSilenceMs: READ_SILENCE_MS, losableMs: 0 },
+  service: {
+    mayFail: 'any',
+    limits: { readsMs: READ_SILENCE_MS, writesMs: READ_SILENCE_MS },
+    told: {
+      // The one that says more excuses the other.
+      by: ['poolwait', 'doorsilent'],
+      ...{ severity: 'warning', criticals: 1, withinMs: TOLD_MS },
+      alsoBy: ['poolnearlyfull', 'slowanswers', 'queuewait', 'breakeropen'],
+    },
+  },
   run: takeNothing,
 };
 

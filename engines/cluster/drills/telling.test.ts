@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { slackMessage } from '#services/monitor/channels/slack.ts';
 import type { Notice } from '#services/monitor/notice.ts';
 import { RULES, runbookAnchor } from '#services/monitor/rules.ts';
+import { drills } from './drills.ts';
 import { LOSSES, type ToldPromise } from './losses.ts';
 import { judgeTelling, judgeWhole, mostInARow, type Told, toldBySlack } from './telling.ts';
 
@@ -20,7 +21,10 @@ const told = (overrides: Partial<Told> = {}): Told[] =>
   }));
 const end = (): Told[] => told({ kind: 'resolved', afterMs: 30_000, message: 'there is a primary again' });
 const broken = (evidence: Partial<Parameters<typeof judgeTelling>[0]>) =>
-  judgeTelling({ promise, told: [...told(), ...end()], writesSilentMs: 20_000, rejected: [], ...evidence })
+  judgeTelling({
+    ...{ promise, told: [...told(), ...end()], writesSilentMs: 20_000, awayMs: 20_000, rejected: [] },
+    ...evidence,
+  })
     .filter(({ kept }) => !kept)
     .map((finding) => finding.promise);
 
@@ -53,24 +57,47 @@ test('a second critical notice, one that nothing explains, one without an end, o
   assert.deepEqual(broken({ rejected: ['no_text'] }), ['every message is as its receiver wants it']);
 });
 
-test('a loss that nobody notices: nothing may be told of it', () => {
-  assert.deepEqual(broken({ promise: undefined, told: [] }), []);
-  assert.ok(broken({ promise: undefined }).length > 0);
+test('a part that is away for a short while has to be told only where the promise says so', () => {
+  const short = { ...promise, ifAwayMs: 11_500 };
+  assert.deepEqual(broken({ promise: short, told: [], awayMs: 11_500 }), []);
+  assert.equal(broken({ promise: short, told: [], awayMs: 11_501 }).length, 2);
+  assert.equal(broken({ promise: short, told: [], awayMs: Number.POSITIVE_INFINITY }).length, 2);
+});
+
+test('what nobody has to be told of: nothing may be told, save of its consequences', () => {
+  const nothing = { ...promise, by: [], severity: 'warning' } as const;
+  assert.deepEqual(broken({ promise: nothing, told: [] }), []);
+  assert.deepEqual(broken({ promise: nothing }), [
+    'no critical notice',
+    'nothing is told that no fault explains',
+  ]);
+});
+
+test('several losses in one drill have as many critical notices as it says', () => {
+  const twice = { told: [...told(), ...told({ rule: 'doorsilent', keys: [] }), ...end()] };
+  assert.deepEqual(broken({ ...twice, promise: { ...promise, criticals: 2 } }), []);
+  assert.equal(broken({ ...twice, promise: { ...promise, criticals: 1 } }).length, 1);
 });
 
 test('every notice that a loss promises is one of a rule, or of a happening', () => {
   const known = [...RULES.map(({ name }) => runbookAnchor(name)), 'leaderchanged', 'haproxyrestarted'];
-  for (const { name, told } of LOSSES)
-    for (const rule of [...(told?.by ?? []), ...(told?.alsoBy ?? [])])
-      assert.ok(known.includes(rule), `${name}: ${rule}`);
+  const promises = [...LOSSES, ...drills.map(({ name, service: { told } }) => ({ name, told }))];
+  for (const { name, told } of promises)
+    for (const rule of [...told.by, ...told.alsoBy]) assert.ok(known.includes(rule), `${name}: ${rule}`);
 });
+
+test('each loss has to be told', () => {
+  for (const { name, told } of LOSSES) assert.ok(told.by.length > 0, name);
+});
+
+/** Rules whose measure is a silence: the one after which they speak is a part of their time. */
+const OF_SILENCE = ['DoorSilent', 'EtcdDown'];
 
 test("the limits of telling are the rules' times and 10 s", () => {
   for (const { name, told } of LOSSES) {
-    if (!told) continue;
     const rules = RULES.filter((rule) => told.by.includes(runbookAnchor(rule.name)));
     const longest = Math.max(
-      ...rules.map((rule) => rule.forS + (rule.name === 'DoorSilent' ? rule.above! : 0)),
+      ...rules.map((rule) => rule.forS + (OF_SILENCE.includes(rule.name) ? rule.above! : 0)),
     );
     assert.equal(told.withinMs, (longest + 10) * 1_000, name);
   }

@@ -48,10 +48,12 @@ const ORDER = ['info', 'warning', 'critical'];
 const isAtLeast = (severity: string, least: string) => ORDER.indexOf(severity) >= ORDER.indexOf(least);
 
 export interface TellingEvidence {
-  readonly promise: ToldPromise | undefined;
+  readonly promise: ToldPromise;
   readonly told: readonly Told[];
   /** How long nobody who wrote at the door was answered. */
   readonly writesSilentMs: number;
+  /** After how long the tier itself had started the part again; Infinity where it was not to. */
+  readonly awayMs: number;
   /** What receivers found wrong with messages. */
   readonly rejected: readonly string[];
 }
@@ -60,11 +62,11 @@ export interface TellingEvidence {
 export function judgeTelling(evidence: TellingEvidence): Finding[] {
   const { promise, told, rejected } = evidence;
   const begun = told.filter((one) => one.kind !== 'resolved' && !isFlapping(one));
-  const known = [...(promise?.by ?? []), ...(promise?.alsoBy ?? [])];
+  const known = [...promise.by, ...promise.alsoBy];
   const without = begun.filter(({ rule }) => !known.includes(rule));
   return [
-    ...(promise ? TOLD_CHANNELS.map((channel) => firstNotice(promise, begun, channel, evidence)) : []),
-    atMostOneCritical(begun, promise?.severity === 'critical'),
+    ...(promise.by.length > 0 ? TOLD_CHANNELS.map((channel) => firstNotice(begun, channel, evidence)) : []),
+    atMostCritical(begun, promise.criticals ?? Number(promise.severity === 'critical')),
     finding(
       'nothing is told that no fault explains',
       without.map(({ message }) => message),
@@ -82,16 +84,16 @@ const finding = (promise: string, faults: readonly string[]): Finding => ({
 });
 
 function firstNotice(
-  promise: ToldPromise,
   begun: readonly Told[],
   channel: Told['channel'],
-  { writesSilentMs }: TellingEvidence,
+  { promise, writesSilentMs, awayMs }: TellingEvidence,
 ): Finding {
+  const { ifWritesSilentMs = 0, ifAwayMs = 0 } = promise;
   const of = begun.filter((one) => one.channel === channel && promise.by.includes(one.rule));
-  const enough = promise.ifWritesSilentMs === undefined || writesSilentMs > promise.ifWritesSilentMs;
   const what = `${channel} tells of it (${promise.by.join(' or ')})`;
-  if (!enough)
-    return { ...finding(`${what}, where writes are silent for ${promise.ifWritesSilentMs! / 1_000} s`, []) };
+  if (writesSilentMs <= ifWritesSilentMs && ifWritesSilentMs > 0)
+    return finding(`${what}, where writes are silent for ${ifWritesSilentMs / 1_000} s`, []);
+  if (awayMs <= ifAwayMs) return finding(`${what}, where it is away for ${ifAwayMs / 1_000} s`, []);
   const first = of.find(({ severity }) => isAtLeast(severity, promise.severity));
   const judged = within(
     `${what}, as ${promise.severity},`,
@@ -101,13 +103,13 @@ function firstNotice(
   return first ? judged : { ...judged, about: 'telling' };
 }
 
-function atMostOneCritical(begun: readonly Told[], isCritical: boolean): Finding {
-  const most = isCritical ? 1 : 0;
+function atMostCritical(begun: readonly Told[], most: number): Finding {
   const surplus = TOLD_CHANNELS.flatMap((channel) => {
     const critical = begun.filter((one) => one.channel === channel && one.severity === 'critical');
     return critical.length > most ? critical.map(({ message }) => `${channel}: ${message}`) : [];
   });
-  return finding(most === 1 ? 'at most one critical notice on each channel' : 'no critical notice', surplus);
+  const notices = most === 1 ? 'at most one critical notice' : `at most ${most} critical notices`;
+  return finding(most === 0 ? 'no critical notice' : `${notices} on each channel`, surplus);
 }
 
 /** Keys that were told and have no end, or none that came later. */

@@ -1,13 +1,15 @@
 /** What clients may see while a part is lost, and whether they saw more than that. */
 import type { AcknowledgedWrite, KindReport, LoadReport } from './load.ts';
 
+/**
+ * Which requests may fail: `none`; those `underway` when the part is lost, until it is routed around; or also `writes` that
+ * come while there is no primary; `any`: it is said elsewhere when none may.
+ */
+export type MayFail = 'none' | 'underway' | 'writes' | 'any';
+
 /** What clients may see; infrastructure/README.md says the same in words. */
 export interface ClientPromise {
-  /**
-   * Which requests may fail: `none`; those `underway` when the part is lost, until it is routed around; or also
-   * `writes` that come while there is no primary; `any`: the drill says itself when none may.
-   */
-  readonly mayFail: 'none' | 'underway' | 'writes' | 'any';
+  readonly mayFail: MayFail;
   /** The longest time in which no write, no read at all is answered. */
   readonly writeSilenceMs: number;
   readonly readSilenceMs: number;
@@ -48,7 +50,7 @@ export function judge(evidence: Evidence): Finding[] {
   ];
 }
 
-function failures({ outcome, report }: Evidence, mayFail: Exclude<ClientPromise['mayFail'], 'any'>): Finding {
+function failures({ outcome, report }: Evidence, mayFail: Exclude<MayFail, 'any'>): Finding {
   const reads = report.failures.filter((failure) => failure.kind === 'read');
   const later = report.failures.filter((failure) => failure.startedAt >= outcome.routedAroundAt);
   const [wrong, text] = {
@@ -105,4 +107,11 @@ export function within(what: string, tookMs: number, limitMs: number): Finding {
     measured: Number.isFinite(tookMs) ? `${(tookMs / 1_000).toFixed(2)} s` : 'did not happen',
     kept: tookMs <= limitMs,
   };
+}
+
+/** How often each text came. */
+export function countBy(texts: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const text of texts) counts[text] = (counts[text] ?? 0) + 1;
+  return counts;
 }
