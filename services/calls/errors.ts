@@ -4,7 +4,11 @@ import { type ErrorKind, errorCatalogue } from '#platform/http/errors.ts';
 
 export const CALLS_ERRORS = {
   ...ACCESS_ERRORS,
-  no_account: { status: 400, message: 'Say whose calls: i_account is missing (GET /accounts lists the accounts)', retryable: false },
+  no_account: {
+    status: 400,
+    message: 'Say whose calls: i_account is missing (GET /accounts lists the accounts)',
+    retryable: false,
+  },
   bad_cursor: { status: 400, message: 'The cursor is not one that this API gave', retryable: false },
   cursor_of_other_query: {
     status: 400,
