@@ -17,8 +17,8 @@ import { createProgress } from './import_progress.ts';
 import {
   asCountry,
   asCurrency,
+  asName,
   asPattern,
-  asPrintable,
   asTimeZone,
   callIdsOption,
   dateOrderOption,
@@ -85,8 +85,8 @@ function importCdrsCommand(): Command {
       collect,
       [],
     )
-    .option('--map-name <name>', 'the name to remember the --map by, or to use a remembered one', asPrintable)
-    .option('--source <name>', 'the switch, where several write the same kind of file', asPrintable)
+    .option('--map-name <name>', 'the name to remember the --map by, or to use a remembered one', asName)
+    .option('--source <name>', 'the switch, where several write the same kind of file', asName)
     .option('--account <code>', 'account of rows that name none')
     .option('--account-from <field>', 'source field that names the account')
     .option('--inbound-context <regexp>', 'dialplan contexts of calls that come in', asPattern)

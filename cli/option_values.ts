@@ -1,6 +1,7 @@
 /** Readers of option values: each gives the value, or says what would be right. And options that commands share. */
 import { InvalidArgumentError, Option } from 'commander';
 import { isPrintable } from '#platform/telemetry/printable.ts';
+import { tidyCode } from '#services/calls/account_codes.ts';
 import { DECIMAL_SIGNS } from '#services/calls/formats/decimal_marks.ts';
 import { DATE_ORDERS } from '#services/calls/time/stamp_text.ts';
 import { isTimeZone } from '#services/calls/time/stamps.ts';
@@ -37,6 +38,16 @@ export function asPrintable(value: string): string {
       'It must have no control characters, and none that turn the order of text.',
     );
   return value;
+}
+
+/**
+ * A name that something is known by again: "" of a variable that is not set, or "pbx1 " beside "pbx1", would be another
+ * switch, whose calls are counted anew.
+ */
+export function asName(value: string): string {
+  if (value === '' || tidyCode(value) !== value)
+    throw new InvalidArgumentError('It must be a name in NFC, without blanks around it.');
+  return asPrintable(value);
 }
 
 export function asCount(value: string): number {

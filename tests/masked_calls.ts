@@ -80,13 +80,11 @@ const planted = (writings: fc.Arbitrary<(number: string) => string>): fc.Arbitra
 const oddInText = oddShort(0, 6, 5, 4, 3);
 const textWriting = fc.oneof(fc.constantFrom(...TEXT_WRITINGS), oddInText);
 const inText = fc.option(planted(textWriting), { freq: 3 });
+/** Of few digits: those of one in some tens of thousands are a number's by chance, which hides it. */
+const UUID = 'a3f8cbde-fade-4abc-8def-cafedeadbeef';
 const callId: fc.Arbitrary<Template | null> = fc.oneof(
   fc.constant(null),
-  fc.noBias(fc.uuid()).map(
-    (id): Template =>
-      () =>
-        id,
-  ),
+  fc.constant<Template>(() => UUID),
   fc.constant<Template>(() => '1772440633.101'),
   planted(textWriting),
   planted(oddInText),
