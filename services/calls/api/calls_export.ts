@@ -18,7 +18,7 @@ import { type CallsAsked, type Settled, settle } from './call_query.ts';
 import { batchReader, type ReadBatch } from './calls_batch.ts';
 import { csvHeader, datesOf, fileHead, readCsvForm, tellFreshness } from './csv_form.ts';
 import { LINKED_FILE_COLUMNS, linkedBatchReader } from './linked_page.ts';
-import { type Batch, batchMemory, sendBatches } from './send_batches.ts';
+import { type Batch, batchMemory, readPatiently, sendBatches } from './send_batches.ts';
 
 export interface ExportNeeds {
   readonly database: Database;
@@ -71,11 +71,12 @@ export async function sendCsv(
     return { account: found.account, settled, first, lagS: from.replicaLagS };
   };
   const { account, settled, first, lagS } = await database.read(ticket, begin, written);
-  const readNext = (after: Place, out: ByteOutput) => {
-    // Each batch has the time of a request: a large export is many short queries, not one long one.
-    const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
-    return database.read(batchTicket, (session) => readInto(session, after, out), written);
-  };
+  const readNext = (after: Place, out: ByteOutput) =>
+    readPatiently(clock, STALLED_MS, () => {
+      // Each batch has the time of a request: a large export is many short queries, not one long one.
+      const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
+      return database.read(batchTicket, (session) => readInto(session, after, out), written);
+    });
   tellFreshness(reply, account.data_complete_to, lagS);
   fileHead(reply, fileName(settled));
   reply.hijack();

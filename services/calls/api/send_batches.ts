@@ -1,6 +1,8 @@
 /** A file as it leaves: batch by batch, each sent while the next one is read. */
 import type { ServerResponse } from 'node:http';
 import { type ByteOutput, createOutput, freeMemory } from '#platform/database/rows/byte_output.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { RefusedError } from '#platform/resilience/refused.ts';
 import type { Place } from '../store/calls.ts';
 
 export interface Batch {
@@ -42,6 +44,27 @@ export async function sendBatches(
   raw.end();
   freeMemory(batch.out.bytes);
   freeMemory(spare.bytes);
+}
+
+/**
+ * Reads again what was not read since its turn did not come in time: who has a part of the file would rather wait for the
+ * rest than begin anew. The ticket says when its client has gone, which is another refusal.
+ * @param patienceMs after so long it is not tried again
+ */
+export async function readPatiently<T>(
+  clock: Pick<Clock, 'monotonic'>,
+  patienceMs: number,
+  read: () => Promise<T>,
+): Promise<T> {
+  const giveUpAt = clock.monotonic() + patienceMs;
+  for (;;) {
+    try {
+      return await read();
+    } catch (error) {
+      const isUnread = error instanceof RefusedError && error.refusal === 'deadline';
+      if (!isUnread || clock.monotonic() >= giveUpAt) throw error;
+    }
+  }
 }
 
 /** Resolves when the bytes have left the process; with false where they can't, since the client has hung up. */
