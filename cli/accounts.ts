@@ -6,6 +6,7 @@ import { accountWithCode, changeAccount, codesAlike, createAccount } from '#serv
 import { listAccounts } from '#services/calls/store/account_edits.ts';
 import type { AccountRow } from '#services/calls/store/account_rows.ts';
 import { closeCommand, renameCommand, reopenCommand } from './accounts_life.ts';
+import { moveCommand } from './accounts_move.ts';
 import { accountsTable, showAccount } from './accounts_table.ts';
 import { withDatabase } from './database.ts';
 import { eraseAccountCommand } from './erase.ts';
@@ -26,12 +27,13 @@ interface Fields {
 
 export function accountsCommand(): Command {
   return new Command('accounts')
-    .description('whose calls these are: make, show, change, rename, close and erase accounts')
+    .description('whose calls these are: make, show, change, rename, move, close and erase accounts')
     .addCommand(createCommand())
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(setCommand())
     .addCommand(renameCommand())
+    .addCommand(moveCommand())
     .addCommand(closeCommand())
     .addCommand(reopenCommand())
     .addCommand(eraseAccountCommand());
@@ -100,7 +102,14 @@ function setCommand(): Command {
     .argument('<code>', 'its account code')
     .option('--no-parent', 'take it out from under its customer')
     .option('--no-country', 'forget its country')
-    .addHelpText('after', '\nExample:\n  trunkline accounts set acme --time-zone Europe/Berlin')
+    .addHelpText(
+      'after',
+      `
+Another parent is the parent of all its calls, those from before too; accounts move takes it below another from a date on.
+
+Example:
+  trunkline accounts set acme --time-zone Europe/Berlin`,
+    )
     .action(
       (
         code: string,

@@ -1,5 +1,5 @@
 /** How commands show accounts. */
-import type { AccountRow } from '#services/calls/store/account_rows.ts';
+import type { AccountRow, AccountStretch } from '#services/calls/store/account_rows.ts';
 import { note, print, printJson, table } from './print.ts';
 
 /** An account as the commands that make or change one show it. */
@@ -9,8 +9,19 @@ export function showAccount(account: AccountRow, json?: true): void {
     return;
   }
   print(accountsTable([account]));
+  for (const stretch of account.parents) note(stretchText(stretch));
   if (account.former_codes.length > 0) note(`called before: ${account.former_codes.join(', ')}`);
 }
+
+/** `below acme until 2026-10-31T23:00:00Z` */
+function stretchText({ parent, from, to }: AccountStretch): string {
+  const since = from === null ? '' : ` from ${from}`;
+  return `${placeOf(parent)}${since}${to === null ? (from === null ? '' : ' on') : ` until ${to}`}`;
+}
+
+/** Where an account stands, in words. */
+export const placeOf = (parent: string | null): string =>
+  parent === null ? 'below nobody' : `below ${parent}`;
 
 export const accountsTable = (accounts: readonly AccountRow[]): string =>
   table(

@@ -15,6 +15,8 @@ const WANTED: Readonly<Record<string, string>> = {
   'accounts.currency': "'EUR'",
   'accounts.country': "'DE'",
   'accounts.i_parent': 'NULL',
+  'account_parents.i_parent': 'NULL',
+  'account_parents.since': "'-infinity'",
   'erasures.kind': "'code'",
   'api_keys.scope': "'operator'",
   'api_keys.i_account': 'NULL',

@@ -78,7 +78,7 @@ export function reopenAccount(pool: Pool, code: string, by: Actor): Promise<Acco
  * @returns RFC 3339 in UTC
  * @throws Error that says what would be right
  */
-function readStart(text: string, timeZone: string): string {
+export function readStart(text: string, timeZone: string): string {
   const date = readDate(text);
   if (date !== undefined) return utcText(zoneClock(timeZone)!.startOfDay(date));
   const read = readInstant(text);

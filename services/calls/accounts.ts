@@ -8,11 +8,11 @@ import {
   deleteUsageDays,
   findAccount,
   insertAccount,
-  isAtOrAbove,
   rebuildUsageDays,
   updateAccount,
 } from './store/account_edits.ts';
 import { dropFormerCode, renamedFrom } from './store/account_life.ts';
+import { isAbove, lockParents } from './store/account_parents.ts';
 import type { AccountEdit, AccountRow, NewAccount } from './store/account_rows.ts';
 import { type Actor, noteAudit } from './store/audit.ts';
 import { forgetErasure } from './store/erasures.ts';
@@ -73,6 +73,7 @@ export async function changeAccount(
   requirePrintable({ name: edit.name ?? '' });
   return withTransaction(pool, async (session) => {
     if (edit.timeZone !== undefined) await session.run(lockZones('exclusive'));
+    if (edit.parent !== undefined) await session.run(lockParents());
     const account = await accountWithCode(session, code);
     const iParent = await newParent(session, account, edit.parent);
     await session.run(
@@ -135,11 +136,31 @@ async function newParent(
   account: AccountRow,
   parent: string | null | undefined,
 ): Promise<number | null | undefined> {
-  if (parent === undefined || parent === null) return parent;
-  const { i_account: iParent } = await accountWithCode(session, parent);
-  const circle = await session.row(isAtOrAbove(account.i_account, iParent));
-  if (circle?.above) throw new Error(`"${parent}" is "${account.code}" itself or stands below it`);
-  return iParent;
+  if (parent === undefined) return undefined;
+  if (account.parents.length > 0) {
+    throw new Error(
+      `"${account.code}" was moved: trunkline accounts move says from when on it stands below another`,
+    );
+  }
+  return parent === null ? null : (await parentFor(session, account, parent, '-infinity')).i_account;
+}
+
+/**
+ * The account that another one is to stand below.
+ * @param from RFC 3339, or an infinity
+ * @throws Error when there is no such, or it is the account itself or stands below it, then or later
+ */
+export async function parentFor(
+  session: Session,
+  account: AccountRow,
+  parent: string,
+  from: string,
+): Promise<AccountRow> {
+  const wanted = await accountWithCode(session, parent);
+  const circle = await session.row(isAbove(account.i_account, wanted.i_account, from));
+  if (!circle) return wanted;
+  const when = circle.from === null || circle.from === from ? '' : ` from ${circle.from} on`;
+  throw new Error(`"${parent}" is "${account.code}" itself or stands below it${when}`);
 }
 
 /** Codes of other accounts that differ from this one in case alone. */

@@ -7,6 +7,8 @@
  *   support    every account, numbers masked                    no
  *   ingest     nothing                                          yes
  *
+ * An account that was moved is below each of its parents for the time that it was (docs/decisions/0032).
+ *
  * What a caller may not see does not exist for it: another customer's account, call or cursor answers 404 as one that
  * was never there.
  */

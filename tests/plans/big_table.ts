@@ -1,7 +1,7 @@
 /**
  * Ten million calls over 36 months, quickly: loaded without indexes, which are then made as the migration made them.
  * A thousand accounts; account 1 has a hundredth of all calls, so that its plans are those of a busy customer, four legs a call. Eighteen stand
- * below account 2.
+ * below account 2; nineteen moved from below 29 to below 30, and half of all others from below 69 to below 70.
  */
 import type { Pool } from '#platform/database/pool.ts';
 import { addMonths, ensureMonths } from '#services/calls/partitions.ts';
@@ -11,6 +11,8 @@ export const MONTHS = 36;
 const FIRST_MONTH = 202401;
 export const FROM = '2024-01-01T00:00:00Z';
 export const TO = '2027-01-01T00:00:00Z';
+/** When accounts 31 to 49 moved from below account 29 to below account 30. */
+export const MOVED = '2025-05-10T22:00:00Z';
 
 /** Fills calls.cdrs and its usage tables of an empty, migrated database. */
 export async function fillBigTable(pool: Pool, calls: number = CALLS): Promise<void> {
@@ -18,6 +20,12 @@ export async function fillBigTable(pool: Pool, calls: number = CALLS): Promise<v
     INSERT INTO calls.accounts (i_account, code, name, currency, time_zone, country, i_parent)
     SELECT n, 'a' || n, 'a' || n, 'EUR', 'Europe/Berlin', 'DE', CASE WHEN n BETWEEN 3 AND 20 THEN 2 END
     FROM generate_series(1, 1000) n;
+    INSERT INTO calls.account_parents (i_account, i_parent, since, until)
+    SELECT n, parent, since, until
+    FROM generate_series(31, 1000) n,
+         (VALUES (29, '-infinity'::timestamptz, '${MOVED}'::timestamptz), (30, '${MOVED}'::timestamptz, 'infinity'::timestamptz)) AS v (parent, since, until)
+    WHERE n < 50 OR n > 500;
+    UPDATE calls.account_parents SET i_parent = i_parent + 40 WHERE i_account > 500;
     INSERT INTO calls.former_codes (code, i_account) SELECT 'old' || n, n FROM generate_series(1, 1000) n`);
   await ensureMonths(
     pool,

@@ -61,98 +61,17 @@ import { bucketBounds, spansOfBuckets } from '#services/calls/usage/consumption.
 import { coverRange } from '#services/calls/usage/usage_cover.ts';
 import { keyByHash } from '#services/identity/store.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import { CALLS, fillBigTable, MONTHS } from './big_table.ts';
+import { CALLS, fillBigTable, MONTHS, MOVED } from './big_table.ts';
+import { assertByIndex, keptPlanOn, PAGE, planOn, readOfMonths, SMALL } from './explained.ts';
 
 const { pool } = await testDatabase();
 await fillBigTable(pool);
-const PAGE = 101;
+const planOf = (statement: RowQuery, client: Pick<ClientBase, 'query'> = pool) => planOn(client, statement);
+const keptPlanOf = (statement: RowQuery) => keptPlanOn(pool, statement);
 const numbers = createNumberReader();
 const berlin = zoneClock('Europe/Berlin')!;
 const base: CallFilter = { iAccount: 1, type: 'all' } as CallFilter;
 const month = { from: '2026-03-01T00:00:00Z', to: '2026-04-01T00:00:00Z' };
-
-interface Node {
-  readonly 'Node Type': string;
-  readonly 'Relation Name'?: string;
-  readonly 'Actual Rows': number;
-  readonly 'Actual Loops': number;
-  readonly 'Shared Hit Blocks': number;
-  readonly 'Shared Read Blocks': number;
-  readonly 'Rows Removed by Filter'?: number;
-  readonly Plans?: readonly Node[];
-}
-
-interface Plan {
-  readonly nodes: readonly Node[];
-  /** Pages of tables and indexes that were looked at. */
-  readonly blocks: number;
-  /** Months that were read, not just planned. */
-  readonly months: ReadonlySet<string>;
-  readonly planned: ReadonlySet<string>;
-}
-
-const EXPLAIN = 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF)';
-
-async function planOf(statement: RowQuery, client: Pick<ClientBase, 'query'> = pool): Promise<Plan> {
-  const { rows } = await client.query({
-    text: `${EXPLAIN} ${statement.sql}`,
-    values: [...statement.parameters],
-  });
-  return readPlan(rows[0]['QUERY PLAN'][0].Plan);
-}
-
-/** The plan that a connection keeps for a statement with a name, made before anything is known of its parameters. */
-async function keptPlanOf({ sql, parameters }: RowQuery): Promise<Plan> {
-  return withSession(pool, async ({ client }) => {
-    const values = parameters.map((value) => client.escapeLiteral(String(value)));
-    await client.query("SET plan_cache_mode = 'force_generic_plan'");
-    await client.query(`PREPARE kept AS ${sql}`);
-    const { rows } = await client.query(`${EXPLAIN} EXECUTE kept(${values.join(', ')})`);
-    await client.query('DEALLOCATE kept; RESET plan_cache_mode');
-    return readPlan(rows[0]['QUERY PLAN'][0].Plan);
-  });
-}
-
-function readPlan(root: Node): Plan {
-  const nodes: Node[] = [];
-  const walk = (node: Node) => {
-    nodes.push(node);
-    for (const child of node.Plans ?? []) walk(child);
-  };
-  walk(root);
-  const planned = nodes.filter((n) => /^cdrs_\d/.test(n['Relation Name'] ?? ''));
-  const months = planned.filter((n) => n['Actual Loops'] > 0);
-  return {
-    planned: new Set(planned.map((n) => n['Relation Name']!)),
-    nodes,
-    blocks: root['Shared Hit Blocks'] + root['Shared Read Blocks'],
-    months: new Set(months.map((n) => n['Relation Name']!)),
-  };
-}
-
-/** Tables of a few rows, which PostgreSQL is right to read whole. */
-const SMALL = ['accounts', 'watermarks', 'imports', 'api_keys', 'secrets', 'heartbeat'];
-
-function assertByIndex(plan: Plan, most: { months: number; blocks: number; sorted?: number }): void {
-  const scans = plan.nodes.filter(
-    (n) => n['Node Type'] === 'Seq Scan' && n['Actual Loops'] > 0 && !SMALL.includes(n['Relation Name']!),
-  );
-  assert.deepEqual(
-    scans.map((n) => n['Relation Name']),
-    [],
-    'read whole',
-  );
-  const sorts = plan.nodes.filter(
-    (n) => /Sort/.test(n['Node Type']) && n['Actual Rows'] * n['Actual Loops'] > (most.sorted ?? PAGE),
-  );
-  assert.deepEqual(
-    sorts.map((n) => [n['Node Type'], n['Actual Rows']]),
-    [],
-    'sorted',
-  );
-  assert.ok(plan.months.size <= most.months, `${plan.months.size} months were read: ${[...plan.months]}`);
-  assert.ok(plan.blocks <= most.blocks, `${plan.blocks} blocks were read`);
-}
 
 test('the table is as large as it says', async () => {
   const { rows } = await pool.query(
@@ -352,12 +271,6 @@ test('what an import asks and adds for a batch is by index, in the months of the
   });
 });
 
-/** What the nodes of a plan that read months gave, all together. */
-const readOfMonths = ({ nodes }: Plan): number =>
-  nodes
-    .filter((n) => /^cdrs_\d/.test(n['Relation Name'] ?? ''))
-    .reduce((sum, n) => sum + (n['Actual Rows'] + (n['Rows Removed by Filter'] ?? 0)) * n['Actual Loops'], 0);
-
 test('months far from the rows are looked through for their ids to a bound, whatever other sources have there', async () => {
   const months = [2, 3, 4, 5, 6, 7, 8].map((month) => ({
     from: Date.UTC(2026, month, 1),
@@ -526,7 +439,8 @@ test('calls of several legs are walked by account and time, and their legs looke
   assertByIndex(await planOf(legs), { months: MONTHS, blocks: 400 });
   const [from, to] = [at('2026-03-01T00:00:00+01:00'), at('2026-04-01T00:00:00+02:00')];
   const march = bucketBounds(from, to, 'day', berlin)!;
-  const usage = await planOf(sumLinkedUsage([1], march, ['direction'], 100_000));
+  const own = { iAccounts: [1], seen: { from: null, to: null } };
+  const usage = await planOf(sumLinkedUsage([own], march, ['direction'], 100_000));
   assertByIndex(usage, { months: MONTHS, blocks: 20_000, sorted: 4_000 });
   // What is not looked up by what joins it lies in the range, or is long.
   assert.ok(readOfMonths(usage) < 6_000, `${readOfMonths(usage)} records were read`);
@@ -542,6 +456,37 @@ test('an account with all below it is found by index, by whoever asks', async ()
       assertByIndex(await planOf(visibleTree(iAccount, bound)), { months: 0, blocks: 300 });
   assertByIndex(await planOf(visibleAccounts(2, 0, PAGE)), { months: 0, blocks: 200 });
   assertByIndex(await planOf(visibleAccounts(null, 0, PAGE)), { months: 0, blocks: 200 });
+});
+
+test('accounts that were moved are found by index, by their parents of before and since, and so are their calls', async () => {
+  for (const bound of [29, 30]) {
+    assertByIndex(await planOf(visibleAccount(31, bound)), { months: 0, blocks: 60 });
+    assertByIndex(await planOf(visibleTree(bound, bound)), { months: 0, blocks: 300 });
+    assertByIndex(await planOf(visibleAccounts(bound, 0, PAGE)), { months: 0, blocks: 200 });
+  }
+  const { rows } = await pool.query<{ i_cdr: number }>(
+    `SELECT i_cdr FROM calls.cdrs_202505 WHERE i_account = 31 LIMIT 1`,
+  );
+  const [from, to] = ['2025-05-01T00:00:00Z', '2025-06-01T00:00:00Z'];
+  assertByIndex(await planOf(visibleCall(rows[0]!.i_cdr, from, to, 29)), { months: 1, blocks: 40 });
+  const moved = Array.from({ length: 19 }, (_, n) => n + 31);
+  const seen = moved.map(() => ({ from: null, to: at(MOVED) }));
+  const tree = {
+    ...base,
+    iAccount: 29,
+    among: [{ iAccounts: [29] }, { iAccounts: moved, seen }],
+  } as CallFilter;
+  const now = Date.UTC(2026, 11, 15);
+  for (const order of ['desc', 'asc'] as const) {
+    const place = { start_time: '2025-05-15T00:00:00Z', i_cdr: 1 };
+    const [stretch] = nearbyMonths(tree, order, place, now);
+    const plan = await planOf(callsToWrite(tree, order, place, PAGE, stretch));
+    assertByIndex(plan, { months: 2, blocks: 2_000, sorted: PAGE * TREE.length });
+  }
+  const counted = await planOf(
+    countCalls({ ...tree, from: '2025-05-09T00:00:00Z', to: '2025-05-12T00:00:00Z' }),
+  );
+  assertByIndex(counted, { months: 1, blocks: 4_000 });
 });
 
 test('a page of a tree reads of each account no more than a page, in the months that are near', async () => {

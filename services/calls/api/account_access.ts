@@ -6,12 +6,14 @@ import type { Statement } from '#platform/database/statement.ts';
 import { callsError } from '../errors.ts';
 import {
   everyAccount,
+  type SeenStretch,
   type TreeAccount,
   type VisibleAccount,
   visibleAccount,
   visibleTree,
 } from '../store/accounts.ts';
-import type { ZoneAccounts } from '../store/usage.ts';
+import type { SeenAccounts } from '../store/usage.ts';
+import type { Range } from '../usage/usage_cover.ts';
 import { boundOf } from '../visibility.ts';
 
 /** Whose calls are asked for. */
@@ -50,12 +52,29 @@ export async function findAccounts(
   return { account, tree };
 }
 
-/** Accounts put together by the zone that their days are of. */
-export const byZone = (accounts: readonly Pick<TreeAccount, 'i_account' | 'time_zone'>[]): ZoneAccounts[] =>
-  [...Map.groupBy(accounts, ({ time_zone }) => time_zone)].map(([timeZone, ofZone]) => ({
-    iAccounts: ofZone.map(({ i_account }) => i_account),
-    timeZone,
+const ALL_TIME: SeenStretch = { from: null, to: null };
+
+/** Accounts put together by the zone that their days are of, and by when they are seen. */
+export function seenByZone({ account, tree }: FoundAccounts, iAccount: number): SeenAccounts[] {
+  const accounts = tree ?? [{ ...account, i_account: iAccount }];
+  const each = accounts.flatMap(({ i_account, time_zone, seen }) =>
+    (seen ?? [ALL_TIME]).map((stretch) => ({ i_account, time_zone, stretch })),
+  );
+  return [
+    ...Map.groupBy(each, ({ time_zone, stretch: { from, to } }) => `${time_zone} ${from} ${to}`).values(),
+  ].map((alike) => ({
+    iAccounts: alike.map(({ i_account }) => i_account),
+    timeZone: alike[0]!.time_zone,
+    seen: alike[0]!.stretch,
   }));
+}
+
+/** A range as far as it lies within a stretch; undefined where it does not. */
+export function seenRange({ from, to }: Range, seen: SeenStretch): Range | undefined {
+  const begin = from === null ? seen.from : Math.max(from, seen.from ?? from);
+  const end = to === null ? seen.to : Math.min(to, seen.to ?? to);
+  return begin !== null && end !== null && begin >= end ? undefined : { from: begin, to: end };
+}
 
 /** The same for an account of somebody else and one that does not exist. */
 export const noAccount = (iAccount: number | null) =>

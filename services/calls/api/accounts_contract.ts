@@ -38,6 +38,15 @@ export const Account = Type.Object(
     currency: Type.String({ description: 'ISO 4217, of calls that name none' }),
     time_zone: Type.String({ description: 'IANA name: by its clocks the days of consumption are' }),
     country: nullable('string', 'ISO 3166-1 alpha-2, whose national numbers it dials; null: not known'),
+    seen: Type.Unsafe<{ from: string | null; to: string | null }[] | null>({
+      type: ['array', 'null'],
+      items: Type.Object({
+        from: nullable('string', 'RFC 3339; null: since ever'),
+        to: nullable('string', 'Not included; null: for good'),
+      }),
+      description:
+        'Of an account that was moved to or from another parent: when it was below one that the key sees, by the start of its calls. null: always',
+    }),
     closed_from: nullable('string', 'From when on it is closed, RFC 3339; null: open'),
   },
   { title: 'Account' },

@@ -1,5 +1,6 @@
 /** Which calls are asked for. */
 import type { Direction } from '../cdr.ts';
+import type { SeenStretch } from '../store/accounts.ts';
 import type { NumberSearch } from './number_pattern.ts';
 
 export const CALL_TYPES = ['all', 'answered', 'non_zero', 'errors', 'missed'] as const;
@@ -13,6 +14,8 @@ export type View = (typeof VIEWS)[number];
 /** Accounts of one country, and what is looked for in them. */
 export interface FilterPart extends NumberSearches {
   readonly iAccounts: readonly number[];
+  /** Of each of them, which may be named several times, when it is seen; undefined: all are always. */
+  readonly seen?: readonly SeenStretch[] | undefined;
 }
 
 export interface NumberSearches {
@@ -29,6 +32,8 @@ export interface CallFilter extends NumberSearches {
   /** Of these accounts instead; in parts, since how a number is looked for depends on the account's country. */
   readonly among?: readonly FilterPart[] | undefined;
   readonly type: CallType;
+  /** When the account is seen, where that is several stretches. */
+  readonly seen?: readonly SeenStretch[] | undefined;
   /** start_time, half open: from ≤ start_time < to */
   readonly from?: string | undefined;
   readonly to?: string | undefined;
@@ -42,6 +47,10 @@ export interface CallFilter extends NumberSearches {
   /** The import that stored them. */
   readonly iImport?: number | undefined;
 }
+
+/** Whether all calls of its accounts are seen, whenever they were. */
+export const seesAllTime = ({ seen, among = [] }: CallFilter): boolean =>
+  seen === undefined && among.every((part) => part.seen === undefined);
 
 /** Whether the usage tables know how many calls it matches. */
 export function isSummed(filter: CallFilter): boolean {

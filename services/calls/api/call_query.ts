@@ -5,13 +5,13 @@ import type { CursorQuery } from '#platform/access/cursor.ts';
 import { type CallsQuery, DEFAULT_LIMIT } from '../contract.ts';
 import { callsError } from '../errors.ts';
 import { createNumberReader } from '../numbers.ts';
-import type { TreeAccount } from '../store/accounts.ts';
+import type { SeenStretch, TreeAccount } from '../store/accounts.ts';
 import type { Order } from '../store/calls.ts';
 import { utcText } from '../time/instants.ts';
 import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
 import type { Range } from '../usage/usage_cover.ts';
 import { boundOf, seesMasked } from '../visibility.ts';
-import type { AccountsAsked, FoundAccounts } from './account_access.ts';
+import { type AccountsAsked, type FoundAccounts, seenRange } from './account_access.ts';
 import { badParameter } from './bad_parameter.ts';
 import { type CallFilter, type FilterPart, isSummed, type NumberSearches, type View } from './call_filter.ts';
 import { type NumberPattern, readNumberPattern, searchFor } from './number_pattern.ts';
@@ -156,14 +156,34 @@ export function settle(asked: CallsAsked, found: FoundAccounts | undefined): Set
   const from = endAt(asked.from, zone);
   const to = endAt(asked.to, zone);
   requireOrder(from, to);
-  const filter = { ...asked.filter, from: textOf(from), to: textOf(to) };
+  const whole = { from: from ?? null, to: to ?? null };
+  const seen = tree ? null : (account?.seen ?? null);
+  const range = seen ? within(whole, seen) : whole;
+  const filter = {
+    ...asked.filter,
+    from: textOf(range.from ?? undefined),
+    to: textOf(range.to ?? undefined),
+  };
   return {
     filter: tree
       ? { ...filter, among: partsOf(tree, asked.numbers) }
-      : { ...filter, ...searchesFor(asked.numbers, account?.country ?? null) },
-    range: { from: from ?? null, to: to ?? null },
+      : {
+          ...filter,
+          ...(seen && seen.length > 1 && { seen }),
+          ...searchesFor(asked.numbers, account?.country ?? null),
+        },
+    range,
     zone,
   };
+}
+
+/** A range from the first of the stretches to the last; an empty one where it does not reach into that. */
+function within(range: Range, seen: readonly SeenStretch[]): Range {
+  const all = { from: seen[0]!.from, to: seen.at(-1)!.to };
+  const found = seenRange(range, all);
+  if (found) return found;
+  const at = range.from ?? range.to!;
+  return { from: at, to: at };
 }
 
 const searchesFor = (numbers: Numbers, country: string | null): NumberSearches =>
@@ -174,11 +194,26 @@ const searchesFor = (numbers: Numbers, country: string | null): NumberSearches =
 /** Accounts that a number is looked for in alike. */
 function partsOf(tree: readonly TreeAccount[], numbers: Numbers): FilterPart[] {
   const asksForNumbers = Object.keys(numbers).length > 0;
-  return [...Map.groupBy(tree, ({ country }) => (asksForNumbers ? country : null))].map(
-    ([country, accounts]) => ({
-      iAccounts: accounts.map(({ i_account }) => i_account),
-      ...searchesFor(numbers, country),
-    }),
+  return [...Map.groupBy(tree, ({ country }) => (asksForNumbers ? country : null))].flatMap(
+    ([country, accounts]) => {
+      const always = accounts.filter(({ seen }) => seen === null).map(({ i_account }) => i_account);
+      const moved = accounts.flatMap(({ i_account, seen }) =>
+        (seen ?? []).map((stretch) => ({ i_account, stretch })),
+      );
+      const searches = searchesFor(numbers, country);
+      return [
+        ...(always.length > 0 ? [{ iAccounts: always, ...searches }] : []),
+        ...(moved.length > 0
+          ? [
+              {
+                iAccounts: moved.map(({ i_account }) => i_account),
+                seen: moved.map(({ stretch }) => stretch),
+                ...searches,
+              },
+            ]
+          : []),
+      ];
+    },
   );
 }
 

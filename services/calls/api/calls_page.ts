@@ -20,8 +20,15 @@ import { totalOfCalls } from '../store/usage.ts';
 import { zoneClock } from '../time/zone_clock.ts';
 import { coverRange, type Range } from '../usage/usage_cover.ts';
 import { boundOf, seesMasked } from '../visibility.ts';
-import { accountAsked, byZone, type FoundAccounts, findAccounts, noAccount } from './account_access.ts';
-import { accountsOf, type CallFilter, isSummed } from './call_filter.ts';
+import {
+  accountAsked,
+  type FoundAccounts,
+  findAccounts,
+  noAccount,
+  seenByZone,
+  seenRange,
+} from './account_access.ts';
+import { accountsOf, type CallFilter, isSummed, seesAllTime } from './call_filter.ts';
 import { type CallsAsked, needsAccount, settle } from './call_query.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';
@@ -63,7 +70,7 @@ export async function readPage(
     mayBeForeign || needsAccount(asked) ? await findAccounts(session, asked.accounts, caller) : undefined;
   const { filter, range } = settle(asked, known);
   let account = known?.account;
-  const everyday = isSummed(filter) && range.from === null && range.to === null;
+  const everyday = isSummed(filter) && seesAllTime(filter) && range.from === null && range.to === null;
 
   let calls: Calls | undefined;
   let total: number | undefined;
@@ -163,15 +170,17 @@ async function totalOf(
   wanted: CallsAsked['total'],
   filter: CallFilter,
   range: Range,
-  { account, tree }: FoundAccounts,
+  found: FoundAccounts,
 ): Promise<number | undefined> {
   if (wanted === 'none') return undefined;
   if (wanted === 'counted') return (await session.row(countCalls(filter)))!.total;
-  const zones = tree ? byZone(tree) : [{ iAccounts: accountsOf(filter), timeZone: account.time_zone }];
+  // What is summed is of an account.
+  const zones = seenByZone(found, filter.iAccount!);
   const total = (byDays: boolean) => {
-    const parts = zones.map((accounts) => {
+    const parts = zones.flatMap((accounts) => {
       const days = byDays ? zoneClock(accounts.timeZone) : undefined;
-      return { ...accounts, cover: coverRange(range, days) };
+      const seen = seenRange(range, accounts.seen);
+      return seen ? [{ ...accounts, cover: coverRange(seen, days) }] : [];
     });
     return session.row(totalOfCalls(parts, filter.type));
   };

@@ -254,6 +254,7 @@ test('accounts to choose from: a customer sees its own and all below, by pages t
       currency: 'USD',
       time_zone: 'America/New_York',
       country: 'US',
+      seen: null,
       closed_from: null,
     },
     {
@@ -264,6 +265,7 @@ test('accounts to choose from: a customer sees its own and all below, by pages t
       currency: 'EUR',
       time_zone: 'Asia/Kathmandu',
       country: 'US',
+      seen: null,
       closed_from: null,
     },
   ]);

@@ -6,9 +6,12 @@ import type { Database } from '#platform/database/database.ts';
 import { elapsed, failures } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { visibleAccounts } from '../store/accounts.ts';
+import { type Micros, utcText } from '../time/instants.ts';
 import { boundOf, READERS } from '../visibility.ts';
 import { AccountsAnswer, AccountsQuery } from './accounts_contract.ts';
 import { textShownTo } from './masking.ts';
+
+const textOf = (at: Micros | null) => (at === null ? null : utcText(at));
 
 export interface AccountRoutesNeeds {
   readonly database: Database;
@@ -25,7 +28,7 @@ export function accountRoutes(api: Api, { database, clock, recentWrites }: Accou
         tags: ['calls'],
         summary: 'The accounts that the key may see, by their numbers',
         description:
-          "A customer's key sees its account and all below it. `GET /cdrs` and `GET /consumption` take `i_account`, and with `include=children` all below it too.",
+          "A customer's key sees its account and all below it, and of one that was moved its calls of the time before or since. `GET /cdrs` and `GET /consumption` take `i_account`, and with `include=children` all below it too.",
         security: [{ bearer: [] }],
         querystring: AccountsQuery,
         response: { 200: AccountsAnswer, ...failures(400, 401, 403, 429, 503) },
@@ -44,6 +47,7 @@ export function accountRoutes(api: Api, { database, clock, recentWrites }: Accou
         ...account,
         code: textShownTo(account.code, caller),
         name: textShownTo(account.name, caller),
+        seen: account.seen?.map(({ from, to }) => ({ from: textOf(from), to: textOf(to) })) ?? null,
       }));
       const next_after = found.length > data.length ? data.at(-1)!.i_account : null;
       return { success: true as const, data, next_after, duration_ms: elapsed(reply) };

@@ -10,7 +10,7 @@ import { elapsed, failures } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
 import { callsError } from '../errors.ts';
-import { codesOfAccounts, type VisibleAccount } from '../store/accounts.ts';
+import { codesOfAccounts, type SeenStretch, type VisibleAccount } from '../store/accounts.ts';
 import {
   type Dimension,
   dimensionsOf,
@@ -34,7 +34,7 @@ import {
   type UsageSums,
 } from '../usage/consumption.ts';
 import { READERS } from '../visibility.ts';
-import { byZone, findAccounts } from './account_access.ts';
+import { findAccounts, seenByZone, seenRange } from './account_access.ts';
 import { badParameter } from './bad_parameter.ts';
 import { accountOf } from './call_query.ts';
 import { type Bucket, ConsumptionForms, ConsumptionQuery } from './consumption_contract.ts';
@@ -119,19 +119,21 @@ export function consumptionRoutes(api: Api, needs: ConsumptionRoutesNeeds): void
       ticket,
       async (session, source) => {
         const children = query.include === 'children';
-        const { account, tree } = await findAccounts(session, { iAccount, children }, caller);
+        const found = await findAccounts(session, { iAccount, children }, caller);
+        const { account, tree } = found;
         const zone = askedZone ?? zoneClock(account.time_zone) ?? zoneOf('UTC');
         const range = readRange(query, zone, clock.now());
         const bounds = bucketBounds(range.from, range.to, granularity, zone);
         if (!bounds) throw tooMany(`${MAX_BUCKETS} buckets of a ${granularity}`, granularity);
 
-        const zones = tree ? byZone(tree) : [{ iAccounts: [iAccount], timeZone: account.time_zone }];
+        const zones = seenByZone(found, iAccount);
         if (zones.length * bounds.length > MAX_ROWS) throw tooManyRows(granularity);
         const sums = async (byDays: boolean) => {
           const parts: UsagePart[] = [];
           for (const accounts of zones) {
             const days = byDays ? zoneClock(accounts.timeZone) : undefined;
-            parts.push({ ...accounts, spans: await spansOf(bounds, days) });
+            const seen = seenBounds(bounds, accounts.seen);
+            if (seen) parts.push({ ...accounts, spans: await spansOf(seen, days) });
           }
           const [rows] = await session.together(valuesReading(sumUsage(parts, by, MAX_ROWS + 2)));
           return rows;
@@ -140,10 +142,9 @@ export function consumptionRoutes(api: Api, needs: ConsumptionRoutesNeeds): void
           const rows = await sums(true);
           return rows[0]!.days_confirmed ? rows : sums(false);
         };
-        const iAccounts = zones.flatMap((accounts) => accounts.iAccounts);
         const rows: readonly UsageRow[] =
           query.view === 'calls'
-            ? await linkedUsage(session, iAccounts, bounds, by, MAX_ROWS + 2)
+            ? await linkedUsage(session, zones, bounds, by, MAX_ROWS + 2)
             : await ofRecords();
         if (rows.length > MAX_ROWS + 1) throw tooManyRows(granularity);
         const named = by.includes('i_account')
@@ -206,15 +207,33 @@ function isHeavy(query: ConsumptionQuery, zone: ZoneClock | undefined, nowMs: nu
   return to - from > (byQuarters ? LIGHT_DAYS_BY_QUARTERS : LIGHT_DAYS) * DAY_MICROS;
 }
 
+/** Buckets as far as they lie within a stretch. */
+interface SeenBounds {
+  readonly bounds: readonly Micros[];
+  /** Number of the first one. */
+  readonly first: number;
+}
+
+function seenBounds(bounds: readonly Micros[], seen: SeenStretch): SeenBounds | undefined {
+  const range = seenRange({ from: bounds[0]!, to: bounds.at(-1)! }, seen);
+  if (!range) return undefined;
+  const [from, to] = [range.from!, range.to!];
+  const inner = bounds.filter((bound) => bound > from && bound < to);
+  return { bounds: [from, ...inner, to], first: bounds.findLastIndex((bound) => bound <= from) };
+}
+
 /** What has to be summed, found some buckets at a time. */
-async function spansOf(bounds: readonly Micros[], days: ZoneClock | undefined): Promise<BucketSpans> {
+async function spansOf(
+  { bounds, first: firstOfAll }: SeenBounds,
+  days: ZoneClock | undefined,
+): Promise<BucketSpans> {
   const parts: BucketSpans[] = [];
   const firsts = Array.from(
     { length: Math.ceil((bounds.length - 1) / BUCKETS_AT_ONCE) },
     (_, part) => part * BUCKETS_AT_ONCE,
   );
   await inTurns(firsts, (first) => {
-    parts.push(spansOfBuckets(bounds.slice(first, first + BUCKETS_AT_ONCE + 1), days, first));
+    parts.push(spansOfBuckets(bounds.slice(first, first + BUCKETS_AT_ONCE + 1), days, firstOfAll + first));
   });
   return joinSpans(parts);
 }

@@ -12,10 +12,10 @@ import { tidyCode } from '../account_codes.ts';
 import { accountWithCode } from '../accounts.ts';
 import { readRejected } from '../intake/retry.ts';
 import { findAccount } from '../store/account_edits.ts';
+import { accountsBelow } from '../store/account_parents.ts';
 import type { AccountRow } from '../store/account_rows.ts';
 import { noteAudit } from '../store/audit.ts';
 import {
-  accountsBelow,
   beginErasure,
   callsOfAccount,
   codesHolding,
@@ -50,7 +50,7 @@ import { countedAs, type TableCounts, type WalkOptions, walkTables } from './wal
 const ROWS_A_STEP = 5_000;
 const PAGE_ROWS = 500;
 /** Tables that go by other means, or stay. */
-const NOT_BY_ACCOUNT = new Set(['accounts', 'audit', 'former_codes']);
+const NOT_BY_ACCOUNT = new Set(['accounts', 'account_parents', 'audit', 'former_codes']);
 /** Tables of calls' versions, in which an account stands within JSON. */
 const JSON_CALLS: readonly [table: string, column: string][] = [
   ['cdr_history', 'call'],

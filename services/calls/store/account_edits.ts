@@ -2,14 +2,15 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { tidyCode } from '../account_codes.ts';
+import { PARENT_NOW, STRETCHES } from './account_parents.ts';
 import type { AccountEdit, AccountRow, NewAccount } from './account_rows.ts';
 import { TIDIED_CODE } from './intake.ts';
 
 const build = sqlBuilder<unknown>();
 
-const COLUMNS = sql.raw(`a.i_account, a.code, a.name, a.currency, a.time_zone, a.country,
-  (SELECT p.code FROM calls.accounts p WHERE p.i_account = a.i_parent) AS parent, a.created_at,
-  a.closed_from, ARRAY(SELECT f.code FROM calls.former_codes f WHERE f.i_account = a.i_account ORDER BY 1) AS former_codes`);
+const COLUMNS = sql`a.i_account, a.code, a.name, a.currency, a.time_zone, a.country,
+  ${PARENT_NOW} AS parent, ${STRETCHES} AS parents, a.created_at,
+  a.closed_from, ARRAY(SELECT f.code FROM calls.former_codes f WHERE f.i_account = a.i_account ORDER BY 1) AS former_codes`;
 
 export const insertAccount = (account: NewAccount): Statement<{ i_account: number }> =>
   sql<{ i_account: number }>`
@@ -46,14 +47,6 @@ export const updateAccount = (
       country = CASE WHEN ${edit.country !== undefined} THEN ${edit.country ?? null} ELSE country END,
       i_parent = CASE WHEN ${edit.iParent !== undefined} THEN ${edit.iParent ?? null}::bigint ELSE i_parent END
     WHERE i_account = ${iAccount}`.compile(build);
-
-/** Whether `iAncestor` is the account itself or stands above it. */
-export const isAtOrAbove = (iAncestor: number, iAccount: number): Statement<{ above: boolean }> =>
-  sql<{ above: boolean }>`
-    WITH RECURSIVE up AS (
-      SELECT i_account, i_parent FROM calls.accounts WHERE i_account = ${iAccount}
-      UNION SELECT a.i_account, a.i_parent FROM calls.accounts a JOIN up ON a.i_account = up.i_parent)
-    SELECT EXISTS (SELECT 1 FROM up WHERE i_account = ${iAncestor}) AS above`.compile(build);
 
 export const deleteUsageDays = (iAccount: number): Statement<unknown> =>
   sql`DELETE FROM calls.usage_days WHERE i_account = ${iAccount}`.compile(build);

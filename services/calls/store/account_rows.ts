@@ -1,5 +1,15 @@
 /** Accounts as statements take and give them. */
 
+/** A stretch of time in which an account stands below one parent. */
+export interface AccountStretch {
+  /** Its code; null: below nobody. */
+  readonly parent: string | null;
+  /** RFC 3339; null: since ever. */
+  readonly from: string | null;
+  /** Not included; null: for good. */
+  readonly to: string | null;
+}
+
 export interface AccountRow {
   readonly i_account: number;
   readonly code: string;
@@ -7,8 +17,10 @@ export interface AccountRow {
   readonly currency: string;
   readonly time_zone: string;
   readonly country: string | null;
-  /** Code of the customer that it belongs to. */
+  /** Code of the customer that it belongs to now. */
   readonly parent: string | null;
+  /** Below whom it stood and stands, in order of time; none: it was never moved. */
+  readonly parents: readonly AccountStretch[];
   readonly created_at: string;
   /** From when on it is closed; null: open. */
   readonly closed_from: string | null;

@@ -1,13 +1,25 @@
 /** Statements by which a request finds its account. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import type { Micros } from '../time/instants.ts';
+import { climb, descend, parentsOf } from './account_parents.ts';
 
 const build = sqlBuilder<unknown>();
+
+/** A stretch of time, half open; null: open on that side. */
+export interface SeenStretch {
+  readonly from: Micros | null;
+  readonly to: Micros | null;
+}
 
 export interface VisibleAccount {
   readonly time_zone: string;
   readonly country: string | null;
   readonly data_complete_to: string | null;
+  /**
+   * When the account is the caller's to see, by the start of its calls: of one that was moved, in order of time. Null: always.
+   */
+  readonly seen: readonly SeenStretch[] | null;
 }
 
 /** A source that has been silent for this long beside the others is taken for retired and holds nothing back. */
@@ -16,33 +28,59 @@ const RETIRED_AFTER = sql.raw(`interval '1 day'`);
 const NEWS_FOR = sql.raw(`interval '1 day'`);
 
 /**
- * The account, if it exists and lies at or below `bound`; and up to when the switches have told their calls, which is to
- * be read before the calls are: read after them, it could promise calls that the page does not have yet.
+ * The account, if it exists and lies at or below `bound`, now or once; and up to when the switches have told its calls, which
+ * is to be read before the calls are: read after them, it could promise calls that the page does not have yet.
  *
- * The tree is climbed from the account, whatever the number of accounts below the bound. UNION drops what was seen, so
- * a circle ends too.
+ * The tree is climbed from the account, whatever the number of accounts below the bound.
  */
 export function visibleAccount(iAccount: number, bound: number | null): Statement<VisibleAccount> {
+  // For most callers there is nothing to climb, and PostgreSQL would plan it each time.
+  if (bound === null || bound === iAccount) {
+    return sql<VisibleAccount>`
+      SELECT a.time_zone, a.country,
+             ${dataCompleteTo(sql`s.i_account = ${iAccount}::bigint`)} AS data_complete_to, NULL::jsonb AS seen
+      FROM calls.accounts a
+      WHERE a.i_account = ${iAccount}::bigint ${bound === null ? sql`` : sql`AND ${isOpen(sql`a`)}`}`.compile(
+      build,
+    );
+  }
+  // Once, though it is asked for in several places.
   return sql<VisibleAccount>`
-    SELECT a.time_zone, a.country,
-           ${dataCompleteTo(sql`s.i_account = ${iAccount}::bigint`)} AS data_complete_to
-    FROM calls.accounts a
-    WHERE a.i_account = ${iAccount}::bigint ${isWithin(iAccount, bound)}`.compile(build);
+    WITH w AS MATERIALIZED (SELECT ${seenBelow(sql`${iAccount}::bigint`, bound)} AS seen)
+    SELECT a.time_zone, a.country, ${dataCompleteOf(sql`(
+        SELECT s.*, upper(range_merge(w.seen)) AS ends FROM calls.account_sources s WHERE s.i_account = a.i_account)`)}
+        AS data_complete_to, ${asStretches(sql`w.seen`)} AS seen
+    FROM w CROSS JOIN calls.accounts a
+    WHERE a.i_account = ${iAccount}::bigint AND w.seen IS NOT NULL`.compile(build);
 }
 
-/** That `calls.accounts a`, which is this account, lies at or below `bound`, as the end of a condition. */
-function isWithin(iAccount: number, bound: number | null): RawBuilder<unknown> {
-  if (bound === null) return sql``;
-  // For most callers there is nothing to climb, and PostgreSQL would plan it each time.
-  return bound === iAccount
-    ? sql`AND ${isOpen(sql`a`)}`
-    : sql`AND ${isAtOrBelow(sql`${iAccount}::bigint`, bound)}`;
-}
+/** The stretches in which an account lies below `bound`: i_account, since, until; none where the bound is closed. */
+const stretchesBelow = (iAccount: RawBuilder<unknown>, bound: number): RawBuilder<unknown> => sql`(
+  WITH RECURSIVE ${climb(iAccount)}
+  SELECT ${iAccount} AS i_account, up.since, up.until FROM up JOIN calls.accounts b ON b.i_account = up.i_account
+  WHERE b.i_account = ${bound}::bigint AND ${isOpen(sql`b`)} AND up.since <= now())`;
+
+/** Stretches `t` that follow each other as one. */
+const SEEN = sql.raw(`range_agg(tstzrange(t.since, t.until))`);
+
+/** When an account lies below `bound`, as a multirange; null: never. */
+export const seenBelow = (iAccount: RawBuilder<unknown>, bound: number): RawBuilder<unknown> =>
+  sql`(SELECT ${SEEN} FROM ${stretchesBelow(iAccount, bound)} AS t)`;
+
+/** Microseconds since 1970; null for an infinity. */
+const micros = (at: string) =>
+  sql.raw(`CASE WHEN isfinite(${at}) THEN (extract(epoch FROM ${at}) * 1000000)::bigint END`);
+
+/** As SeenStretch[]; null: all time. */
+const asStretches = (seen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
+  CASE WHEN NOT ${seen} @> tstzrange('-infinity', 'infinity') THEN (
+    SELECT jsonb_agg(jsonb_build_object('from', ${micros('lower(r)')}, 'to', ${micros('upper(r)')}) ORDER BY r)
+    FROM unnest(${seen}) AS r) END`;
 
 /** What is known of all accounts together, in which calls are looked up whosever they are. */
 export const everyAccount = (): Statement<VisibleAccount> =>
   sql<VisibleAccount>`
-    SELECT 'UTC' AS time_zone, NULL AS country, ${leastOf(sql`
+    SELECT 'UTC' AS time_zone, NULL AS country, NULL::jsonb AS seen, ${leastOf(sql`
       SELECT least(w.last_disconnect, now()) AS told_to, w.updated_at,
              w.last_disconnect > w.updated_at - ${NEWS_FOR} AS is_news
       FROM calls.watermarks w`)} AS data_complete_to`.compile(build);
@@ -59,10 +97,18 @@ export const everyAccount = (): Statement<VisibleAccount> =>
 export const dataCompleteTo = (ofAccounts: RawBuilder<unknown>): RawBuilder<unknown> =>
   leastOf(toldBy(sql`(SELECT * FROM calls.account_sources s WHERE ${ofAccounts})`));
 
+/**
+ * The same of accounts whose calls are seen up to `ends` alone: told beyond it they are told, and hold nothing back.
+ * @param pairs of account and source, with `ends`
+ */
+const dataCompleteOf = (pairs: RawBuilder<unknown>): RawBuilder<unknown> => sql`coalesce(
+  ${leastOf(sql`SELECT * FROM (${toldBy(pairs, sql`, s.ends`)}) AS t WHERE t.told_to < t.ends`)},
+  (SELECT max(ends) FROM (${toldBy(pairs, sql`, s.ends`)}) AS t WHERE t.told_to >= t.ends))`;
+
 /** How far each source has told, when that was, and whether it is news. @param pairs of account and source */
-const toldBy = (pairs: RawBuilder<unknown>): RawBuilder<unknown> => sql`
+const toldBy = (pairs: RawBuilder<unknown>, more = sql``): RawBuilder<unknown> => sql`
     SELECT least(CASE WHEN n.is_news THEN w.last_disconnect ELSE i.told_to END, now()) AS told_to,
-           w.updated_at, n.is_news
+           w.updated_at, n.is_news ${more}
     FROM ${pairs} AS s JOIN calls.imports i USING (i_import)
     JOIN calls.watermarks w ON w.source = s.source
     CROSS JOIN LATERAL (SELECT i.told_to > i.told_at - ${NEWS_FOR}
@@ -83,41 +129,54 @@ export interface TreeAccount extends VisibleAccount {
 }
 
 /**
- * An account and all below it, as far as a caller sees them: those at or below `bound`. None where it does not see the account,
- * or there is no such. Each has the same `data_complete_to`, that of all of them (decisions/0022).
+ * An account and all below it, as far as a caller sees them: those at or below `bound`, now or once. None where it does not see the
+ * account, or there is no such. Each has the same `data_complete_to`, that of all of them (decisions/0022).
  *
  * One statement, in which nothing is gone through before it is known that the caller may see it.
  */
 export function visibleTree(iAccount: number, bound: number | null): Statement<TreeAccount> {
   return sql<TreeAccount>`
     WITH RECURSIVE ${treeBelow(iAccount, bound)}
-    SELECT a.i_account, a.code, a.time_zone, a.country,
-           ${leastOf(toldBy(SOURCES_OF_TREE))} AS data_complete_to
-    FROM tree JOIN calls.accounts a USING (i_account)
+    SELECT a.i_account, a.code, a.time_zone, a.country, ${asStretches(sql`below.seen`)} AS seen,
+           ${dataCompleteOf(SOURCES_OF_TREE)} AS data_complete_to
+    FROM below JOIN calls.accounts a USING (i_account)
     ORDER BY a.i_account`.compile(build);
 }
 
 /** One account after the other: how many there are, PostgreSQL does not know, and would read all accounts' sources. */
 const SOURCES_OF_TREE = sql`(
-  SELECT s.* FROM tree CROSS JOIN LATERAL (
-    SELECT * FROM calls.account_sources s WHERE s.i_account = tree.i_account OFFSET 0) AS s)`;
-
-/** An account and those below it as `tree`: empty where the account does not lie at or below `bound`. */
-const treeBelow = (iAccount: number, bound: number | null): RawBuilder<unknown> => sql`
-  tree AS (
-    SELECT a.i_account FROM calls.accounts a WHERE a.i_account = ${iAccount}::bigint ${isWithin(iAccount, bound)}
-    UNION SELECT a.i_account FROM calls.accounts a JOIN tree t ON a.i_parent = t.i_account)`;
+  SELECT s.*, upper(range_merge(below.seen)) AS ends FROM below CROSS JOIN LATERAL (
+    SELECT * FROM calls.account_sources s WHERE s.i_account = below.i_account OFFSET 0) AS s)`;
 
 /**
- * Whether an account is the one that bounds what a caller sees, or stands below it. Below one that is closed nothing is
- * seen: keys of it are refused before, tokens of an identity provider are not.
+ * An account and those below it as `below`, with when they are seen: empty where the account does not lie at or below `bound`.
  */
-export const isAtOrBelow = (iAccount: RawBuilder<unknown>, bound: number) => sql`
+function treeBelow(iAccount: number, bound: number | null): RawBuilder<unknown> {
+  const top = sql`
+    SELECT a.i_account, '-infinity'::timestamptz AS since, 'infinity'::timestamptz AS until
+    FROM calls.accounts a WHERE a.i_account = ${iAccount}::bigint`;
+  const tops =
+    bound === null
+      ? top
+      : bound === iAccount
+        ? sql`${top} AND ${isOpen(sql`a`)}`
+        : sql`SELECT * FROM ${stretchesBelow(sql`${iAccount}::bigint`, bound)} AS t`;
+  return sql`
+  ${descend(tops)},
+  below AS (SELECT t.i_account, ${SEEN} AS seen FROM tree t GROUP BY 1)`;
+}
+
+/**
+ * Whether an account, at a time, is the one that bounds what a caller sees, or stands below it. Below one that is closed nothing
+ * is seen: keys of it are refused before, tokens of an identity provider are not.
+ */
+export const isAtOrBelow = (iAccount: RawBuilder<unknown>, at: RawBuilder<unknown>, bound: number) => sql`
   ${bound}::bigint IN (
     WITH RECURSIVE up AS (
-      SELECT i_account, i_parent, closed_from FROM calls.accounts WHERE i_account = ${iAccount}
-      UNION SELECT p.i_account, p.i_parent, p.closed_from FROM calls.accounts p JOIN up ON p.i_account = up.i_parent)
-    SELECT i_account FROM up WHERE ${isOpen(sql`up`)})`;
+      SELECT ${iAccount} AS i_account
+      UNION SELECT p.i_parent FROM up CROSS JOIN LATERAL ${parentsOf(sql`up.i_account`)} AS p
+      WHERE p.since <= least(${at}, now()) AND ${at} < p.until AND p.i_parent IS NOT NULL)
+    SELECT b.i_account FROM up JOIN calls.accounts b USING (i_account) WHERE ${isOpen(sql`b`)})`;
 
 const isOpen = (account: RawBuilder<unknown>) =>
   sql`(${account}.closed_from IS NULL OR ${account}.closed_from > now())`;
@@ -140,21 +199,39 @@ export interface ShownAccount {
   readonly time_zone: string;
   readonly country: string | null;
   readonly closed_from: string | null;
+  /** As of VisibleAccount; that a stretch ends is not told before. */
+  readonly seen: readonly SeenStretch[] | null;
 }
 
 /**
- * The accounts at or below `bound`, by their numbers.
+ * The accounts at or below `bound`, now or once, by their numbers.
  * @param after only those with a greater number
  */
 export function visibleAccounts(bound: number | null, after: number, limit: number): Statement<ShownAccount> {
-  const seen = bound === null ? sql`` : sql`WITH RECURSIVE ${treeBelow(bound, bound)}`;
-  const from = bound === null ? sql`calls.accounts a` : sql`tree JOIN calls.accounts a USING (i_account)`;
+  if (bound === null) {
+    return sql<ShownAccount>`
+      SELECT a.i_account, a.code, a.name, CASE WHEN p.i_account IS NULL THEN a.i_parent ELSE p.i_parent END AS i_parent,
+             a.currency, a.time_zone, a.country, a.closed_from, NULL::jsonb AS seen
+      FROM calls.accounts a
+      LEFT JOIN calls.account_parents p
+        ON p.i_account = a.i_account AND p.i_account > ${after}::bigint AND p.since <= now() AND now() < p.until
+      WHERE a.i_account > ${after}::bigint ORDER BY a.i_account LIMIT ${limit}`.compile(build);
+  }
   return sql<ShownAccount>`
-    ${seen}
-    SELECT a.i_account, a.code, a.name, CASE WHEN a.i_account IS DISTINCT FROM ${bound}::bigint THEN a.i_parent END AS i_parent,
-           a.currency, a.time_zone, a.country, a.closed_from
-    FROM ${from} WHERE a.i_account > ${after}::bigint ORDER BY a.i_account LIMIT ${limit}`.compile(build);
+    WITH RECURSIVE ${treeBelow(bound, bound)}, past AS (
+      SELECT i_account, seen, upper(range_merge(seen)) AS ends FROM below WHERE i_account > ${after}::bigint)
+    SELECT a.i_account, a.code, a.name,
+           CASE WHEN a.i_account <> ${bound}::bigint THEN ${parentBefore(sql`least(now(), past.ends)`)} END AS i_parent,
+           a.currency, a.time_zone, a.country, a.closed_from,
+           ${asStretches(sql`(CASE WHEN past.ends > now() THEN past.seen + tstzmultirange(tstzrange(now(), 'infinity')) ELSE past.seen END)`)} AS seen
+    FROM past JOIN calls.accounts a USING (i_account) ORDER BY a.i_account LIMIT ${limit}`.compile(build);
 }
+
+/** The last parent of an account `a` before an instant. */
+const parentBefore = (at: RawBuilder<unknown>): RawBuilder<unknown> => sql`(
+  CASE WHEN (SELECT p.i_account FROM calls.account_parents p WHERE p.i_account = a.i_account LIMIT 1) IS NULL THEN a.i_parent
+  ELSE (SELECT p.i_parent FROM calls.account_parents p WHERE p.i_account = a.i_account AND p.since < ${at}
+        ORDER BY p.since DESC LIMIT 1) END)`;
 
 /** An account of a report. */
 export interface ReportedAccount {

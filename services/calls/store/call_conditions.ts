@@ -4,6 +4,8 @@ import type { CallFilter, FilterPart } from '../api/call_filter.ts';
 import { idIsShown, linkedIdIsShown } from '../api/call_id_masking.ts';
 import type { NumberSearch } from '../api/number_pattern.ts';
 import { plainArray } from '../intake/array_text.ts';
+import { type Micros, utcText } from '../time/instants.ts';
+import type { SeenStretch } from './accounts.ts';
 
 /** What a call's legs share, within their account and source. As in the index of legs, which serves no other words. */
 export const linkageOf = (call: string) => `coalesce(${call}.linked_id, ${call}.call_id)`;
@@ -18,6 +20,13 @@ export function matches(filter: CallFilter, whose?: RawBuilder<unknown>): RawBui
   if (!whose && filter.iAccount !== null) terms.push(sql`c.i_account = ${filter.iAccount}::bigint`);
   if (filter.from !== undefined) terms.push(sql`c.start_time >= ${filter.from}::timestamptz`);
   if (filter.to !== undefined) terms.push(sql`c.start_time < ${filter.to}::timestamptz`);
+  if (filter.seen) {
+    const stretches = filter.seen.map(
+      ({ from, to }) =>
+        sql`(c.start_time >= ${startOf(from)}::timestamptz AND c.start_time < ${endOf(to)}::timestamptz)`,
+    );
+    terms.push(sql`(${sql.join(stretches, sql` OR `)})`);
+  }
   if (filter.cli) terms.push(numberMatches('cli', filter.cli));
   if (filter.cld) terms.push(numberMatches('cld', filter.cld));
   if (filter.number)
@@ -39,9 +48,29 @@ export function matches(filter: CallFilter, whose?: RawBuilder<unknown>): RawBui
   return sql.join(terms, sql` AND `);
 }
 
+const startOf = (from: Micros | null) => (from === null ? '-infinity' : utcText(from));
+const endOf = (to: Micros | null) => (to === null ? 'infinity' : utcText(to));
+
 /** What a filter matches in some of the accounts that it is among. */
-export const matchesIn = ({ iAccounts, ...searches }: FilterPart, filter: CallFilter): RawBuilder<unknown> =>
-  matches({ ...filter, ...searches }, sql`c.i_account = ANY(${plainArray(iAccounts)}::bigint[])`);
+export function matchesIn({ seen, ...part }: FilterPart, filter: CallFilter): RawBuilder<unknown> {
+  const { iAccounts, ...searches } = part;
+  const whose = sql`c.i_account = ANY(${plainArray(iAccounts)}::bigint[])`;
+  if (!seen) return matches({ ...filter, ...searches }, whose);
+  const isSeen = sql`EXISTS (SELECT FROM ${accountsSeen(iAccounts, seen)} WHERE ${isOfSeen(sql`c.start_time`)})`;
+  return matches({ ...filter, ...searches }, sql`${whose} AND ${isSeen}`);
+}
+
+/** Accounts `a` with their stretches. */
+export const accountsSeen = (
+  iAccounts: readonly number[],
+  seen: readonly SeenStretch[],
+): RawBuilder<unknown> => sql`
+  unnest(${plainArray(iAccounts)}::bigint[], ${plainArray(seen.map(({ from }) => startOf(from)))}::timestamptz[],
+         ${plainArray(seen.map(({ to }) => endOf(to)))}::timestamptz[]) AS a (i_account, since, until)`;
+
+/** That a record `c` is of one of them, and within its stretch. @param at when it is */
+export const isOfSeen = (at: RawBuilder<unknown>): RawBuilder<unknown> =>
+  sql`c.i_account = a.i_account AND ${at} >= a.since AND ${at} < a.until`;
 
 /** Written out rather than bound: the index of errors serves only a query that says the same as it does. */
 const TYPE_TERMS: Record<CallFilter['type'], RawBuilder<unknown> | null> = {

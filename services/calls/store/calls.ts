@@ -8,7 +8,7 @@ import type { CallFilter, FilterPart } from '../api/call_filter.ts';
 import type { CallResult, CdrFlag, Direction } from '../cdr.ts';
 import { plainArray } from '../intake/array_text.ts';
 import { dataCompleteTo, isAtOrBelow } from './accounts.ts';
-import { LINKAGE, matches, matchesIn, waysTo } from './call_conditions.ts';
+import { accountsSeen, isOfSeen, LINKAGE, matches, matchesIn, waysTo } from './call_conditions.ts';
 
 const build = sqlBuilder<unknown>();
 
@@ -253,14 +253,17 @@ function placesAmong(
   from: RawBuilder<unknown>,
   condition: (way: RawBuilder<unknown>) => RawBuilder<unknown>,
 ): RawBuilder<unknown>[] {
-  const ofOne = sql`c.i_account = a.i_account`;
-  return parts.flatMap(({ iAccounts, ...searches }) =>
-    waysTo({ ...filter, ...searches }, ofOne).map(
+  return parts.flatMap(({ iAccounts, seen, ...searches }) => {
+    const accounts = seen
+      ? accountsSeen(iAccounts, seen)
+      : sql`unnest(${plainArray(iAccounts)}::bigint[]) AS a (i_account)`;
+    const ofOne = seen ? isOfSeen(sql`c.start_time`) : sql`c.i_account = a.i_account`;
+    return waysTo({ ...filter, ...searches }, ofOne).map(
       (way) => sql`
-        SELECT c.* FROM unnest(${plainArray(iAccounts)}::bigint[]) AS a (i_account) CROSS JOIN LATERAL (
+        SELECT c.* FROM ${accounts} CROSS JOIN LATERAL (
           SELECT c.i_account, c.start_time, c.i_cdr FROM ${from} ${condition(way)}) AS c`,
-    ),
-  );
+    );
+  });
 }
 
 /** Counts what a filter matches by reading it: only for those that ask for it. */
@@ -296,4 +299,6 @@ export const visibleCall = (
            ${dataCompleteTo(sql`s.i_account = c.i_account`)} AS data_complete_to
     FROM calls.cdrs c LEFT JOIN calls.imports i USING (i_import)
     WHERE c.i_cdr = ${iCdr}::bigint AND c.start_time >= ${from}::timestamptz AND c.start_time < ${to}::timestamptz
-      ${bound === null ? sql`` : sql`AND ${isAtOrBelow(sql`c.i_account`, bound)}`}`.compile(build);
+      ${bound === null ? sql`` : sql`AND ${isAtOrBelow(sql`c.i_account`, sql`c.start_time`, bound)}`}`.compile(
+    build,
+  );

@@ -175,11 +175,6 @@ export const codesLike = (digits: string): Statement<{ i_account: number; code: 
     SELECT i_account, code FROM (SELECT i_account, code FROM calls.accounts UNION ALL SELECT i_account, code FROM calls.former_codes) c
     WHERE regexp_replace(code, '[^0-9]', '', 'g') LIKE ${`%${digits}%`}`.compile(build);
 
-export const accountsBelow = (iAccount: number): Statement<{ code: string }> =>
-  sql<{ code: string }>`SELECT code FROM calls.accounts WHERE i_parent = ${iAccount} ORDER BY code`.compile(
-    build,
-  );
-
 /** Its keys are refused, and nobody reads its name. */
 export const hideAccount = (iAccount: number, pseudonym: string): Statement<unknown> =>
   sql`

@@ -15,9 +15,9 @@ import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { plainArray } from '../intake/array_text.ts';
 import { type Micros, utcText } from '../time/instants.ts';
 import type { UsageRow } from '../usage/consumption.ts';
-import { LINKAGE } from './call_conditions.ts';
+import { accountsSeen, isOfSeen, LINKAGE } from './call_conditions.ts';
 import { answerOf, endOf, isPartys, JOINED_AFTER, LONGEST_REACH } from './linked_calls.ts';
-import type { Dimension } from './usage.ts';
+import type { Dimension, SeenAccounts } from './usage.ts';
 
 const build = sqlBuilder<unknown>();
 
@@ -30,11 +30,12 @@ const NEAR = sql.raw(`interval '8 hours'`);
  * Sums of calls by bucket, and by what else is named within it; the row without a bucket, which is always there and comes
  * first, holds the sums of all. Direction and country are those of the first leg. By currency, a call counts for the first
  * leg's, and what a leg costs for its own: so all columns add up, and a row may hold a cost alone.
+ * @param accounts whose calls count where their first leg begins while the account is seen
  * @param bounds the instants between which the buckets lie
  * @param limit of rows
  */
 export function sumLinkedUsage(
-  iAccounts: readonly number[],
+  accounts: readonly Omit<SeenAccounts, 'timeZone'>[],
   bounds: readonly Micros[],
   by: readonly Dimension[],
   limit: number,
@@ -52,6 +53,16 @@ export function sumLinkedUsage(
     c.duration_s, c.call_id <> ${sql.raw(LINKAGE)} AS is_other, ${endOf('c')} AS ended, ${isPartys('c')} AS party,
     ${answerOf('c')} AS answer, c.billed_duration_s, c.currency, c.cost
     ${ofDimensions((name) => `${name === 'country' ? "coalesce(c.country, '')" : `c.${name}`} AS g_${name}`)}`;
+  const iAccounts = [...new Set(accounts.flatMap((part) => part.iAccounts))];
+  const each = accounts.flatMap((part) => part.iAccounts.map((iAccount) => ({ iAccount, seen: part.seen })));
+  // Of accounts that are seen for all time, as nearly all are, there is nothing to look up for each leg.
+  const isSeen = accounts.every(({ seen }) => seen.from === null && seen.to === null)
+    ? sql``
+    : sql`AND EXISTS (
+        SELECT FROM ${accountsSeen(
+          each.map(({ iAccount }) => iAccount),
+          each.map(({ seen }) => seen),
+        )} WHERE ${isOfSeen(sql`c.began`)})`;
   const whose = sql`c.i_account = ANY(${plainArray(iAccounts)}::bigint[])`;
   const order = sql`start_time, is_other, -duration_s, call_id, source_key, i_cdr`;
   const call = sql.raw('i_account, linkage, source');
@@ -79,8 +90,8 @@ export function sumLinkedUsage(
       SELECT *, width_bucket(began, ${bounds.map((bound) => utcText(bound))}::timestamptz[]) - 1 AS bucket FROM (
         SELECT ${call}, nth, ended, party, answer, billed_duration_s, currency, cost,
                first_value(start_time) OVER w AS began ${ofDimensions((name) => `first_value(g_${name}) OVER w AS g_${name}`)}
-        FROM legs WINDOW w AS (PARTITION BY ${call}, nth ORDER BY ${order})) AS l
-      WHERE began >= ${from}::timestamptz AND began < ${to}::timestamptz
+        FROM legs WINDOW w AS (PARTITION BY ${call}, nth ORDER BY ${order})) AS c
+      WHERE began >= ${from}::timestamptz AND began < ${to}::timestamptz ${isSeen}
     ), one AS (
       SELECT bucket ${dimensions}, bool_or(party) AS answered, extract(epoch FROM max(ended) - began) AS seconds,
              sum(billed_duration_s) AS billed_seconds,

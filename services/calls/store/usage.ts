@@ -10,6 +10,7 @@ import { instant } from '../intake/copy_text.ts';
 import { MICROS_PER_MS, type Micros, utcText } from '../time/instants.ts';
 import type { BucketSpans, InBucket, UsageRow } from '../usage/consumption.ts';
 import type { Cover, DaySpan, Midnight, TimeSpan } from '../usage/usage_cover.ts';
+import type { SeenStretch } from './accounts.ts';
 
 const build = sqlBuilder<unknown>();
 const MICROS_PER_S = 1_000 * MICROS_PER_MS;
@@ -29,9 +30,14 @@ const COUNTED: Record<CallType, string> = {
 };
 
 /** Accounts of one zone, as the database spells it. */
-export interface ZoneAccounts {
+interface ZoneAccounts {
   readonly iAccounts: readonly number[];
   readonly timeZone: string;
+}
+
+/** The same, seen in one stretch of time. */
+export interface SeenAccounts extends ZoneAccounts {
+  readonly seen: SeenStretch;
 }
 
 /** Accounts of one zone, and how the range that is asked for is covered by their usage. */
@@ -63,9 +69,9 @@ export function totalOfCalls(
           AND c.start_time >= ${utcText(span.from)}::timestamptz AND c.start_time < ${utcText(span.to)}::timestamptz`,
     ),
   ]);
-  const confirmations = parts.map((part) => confirmed(part, part.cover.midnights));
+  if (counts.length === 0) counts.push(sql`SELECT 0`);
   return sql<Confirmed & { total: number }>`
-    SELECT coalesce(sum(n), 0)::bigint AS total, ${sql.join(confirmations, sql` AND `)} AS days_confirmed
+    SELECT coalesce(sum(n), 0)::bigint AS total, ${allConfirmed(parts, ({ cover }) => cover.midnights)} AS days_confirmed
     FROM (${sql.join(counts, sql` UNION ALL `)}) AS parts (n)`.compile(build);
 }
 
@@ -117,7 +123,8 @@ export function sumUsage(
   const named = listed((name) => `g_${name}`);
   const order = listed((name) => `sums.g_${name}`);
   const shown = listed((name) => `sums.g_${name} AS ${name}`);
-  const confirmations = parts.map((part) => confirmed(part, part.spans.midnights));
+  if (used.length === 0)
+    used.push(sql`SELECT NULL::int AS bucket, ${USED} FROM calls.usage_days WHERE false`);
   return sql<Confirmed & UsageRow>`
     WITH used AS (${sql.join(used, sql` UNION ALL `)}),
     by_currency AS (
@@ -136,7 +143,7 @@ export function sumUsage(
     SELECT days.days_confirmed, sums.bucket ${shown}, coalesce(sums.calls, 0)::bigint AS calls,
            coalesce(sums.answered, 0)::bigint AS answered, coalesce(sums.seconds, 0) AS seconds,
            coalesce(sums.billed_seconds, 0) AS billed_seconds, coalesce(sums.cost, '[]') AS cost
-    FROM (SELECT ${sql.join(confirmations, sql` AND `)} AS days_confirmed) AS days LEFT JOIN sums ON true
+    FROM (SELECT ${allConfirmed(parts, ({ spans }) => spans.midnights)} AS days_confirmed) AS days LEFT JOIN sums ON true
     ORDER BY sums.overall DESC, sums.bucket ${order}
     LIMIT ${limit}`.compile(build);
 }
@@ -208,6 +215,18 @@ function thresholds<Bound>(spans: readonly InBucket<{ readonly from: Bound; read
   }
   return { bounds, buckets };
 }
+
+/** Whether those of all parts are. */
+const allConfirmed = <Part extends ZoneAccounts>(
+  parts: readonly Part[],
+  midnightsOf: (part: Part) => readonly Midnight[],
+): RawBuilder<unknown> =>
+  parts.length === 0
+    ? sql`true`
+    : sql.join(
+        parts.map((part) => confirmed(part, midnightsOf(part))),
+        sql` AND `,
+      );
 
 /**
  * True unless one of the midnights is none to PostgreSQL, by its own rules for the zone, or one of the accounts has another zone
