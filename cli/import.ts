@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import type { SourceStatus } from '#services/calls/follow/follow.ts';
 import type { DecimalSign } from '#services/calls/formats/decimal_marks.ts';
 import { FORMATS, type FormatName } from '#services/calls/formats/formats.ts';
-import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
+import type { ImportCounts, ReadingOption } from '#services/calls/intake/import_counts.ts';
 import type { ImportOptions } from '#services/calls/intake/import_file.ts';
 import type { SameCallOptions } from '#services/calls/intake/origin.ts';
 import { listSources } from '#services/calls/intake/source_files.ts';
@@ -222,6 +222,14 @@ function summaryJson(total: ImportCounts, seconds: number, failures: readonly st
   };
 }
 
+/** What rows are set aside for, by the option that takes them in. */
+const NEEDED: Readonly<Record<ReadingOption, (rows: string) => string>> = {
+  'date-order': (rows) =>
+    `Rows with dates in no order that was told (${rows}): trunkline import rejected retry --date-order dmy (or mdy, ymd)`,
+  'decimal-sign': (rows) =>
+    `Rows with figures whose decimal sign was not told (${rows}): trunkline import rejected retry --decimal-sign , (or .)`,
+};
+
 function summaryText(total: ImportCounts, seconds: number, options: Options): string {
   const would = options.dryRun ? 'would be ' : '';
   const reasons = [...total.reasons].map(([reason, count]) => `${grouped(count)} ${reason}`).join(', ');
@@ -254,6 +262,7 @@ function summaryText(total: ImportCounts, seconds: number, options: Options): st
       'Rows of unknown accounts: make the accounts (--create-accounts), then: trunkline import rejected retry',
     );
   }
+  for (const [option, count] of total.needs) lines.push(NEEDED[option](grouped(count)));
   if (total.reasons.has('no_account')) {
     lines.push(
       'Rows that name no account: say whose they are (--account CODE, or --account-from FIELD) and import again',

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testApi } from '#tests/calls_api.ts';
 import { PostedRecord } from '../contract.ts';
+import { readStamp } from '../time/stamp_text.ts';
 import { adviceForPost } from './advice.ts';
 
 const api = await testApi();
@@ -85,6 +86,15 @@ test('each parameter that a post is advised to use is one that it takes', async 
   );
   for (const parameter of parameters)
     assert.equal((await api.post([GOOD], key, `/cdrs${parameter}`)).status, 200, parameter);
+});
+
+test('a date whose order was not told: the post says what a record can do, and no command', () => {
+  const stamp = readStamp('28.11.2026 10:00', undefined);
+  assert.ok(stamp.kind === 'bad');
+  assert.equal(
+    adviceForPost(stamp.reason),
+    '"28.11.2026 10:00" has its day, month and year in no order that was told; write it in RFC 3339 with its zone',
+  );
 });
 
 test('what a record says of itself is quoted as it is', () => {

@@ -14,9 +14,15 @@ export interface ImportCounts {
   olderThanRetention: number;
   /** How many were set aside for what. */
   readonly reasons: Map<string, number>;
+  /** How many were set aside for want of an option that says how to read them. */
+  readonly needs: Map<ReadingOption, number>;
   /** Account codes that were named and differ from others in case alone, in groups; told when the source has ended. */
   readonly alikeCodes: string[][];
 }
+
+export type ReadingOption = 'date-order' | 'decimal-sign';
+/** As reasons name it: `say --date-order dmy, mdy or ymd`, `say which with --decimal-sign .`. */
+const NEEDS = /; say (?:which with )?--(date-order|decimal-sign) /;
 
 export const newCounts = (): ImportCounts => ({
   read: 0,
@@ -28,6 +34,7 @@ export const newCounts = (): ImportCounts => ({
   newAside: 0,
   olderThanRetention: 0,
   reasons: new Map(),
+  needs: new Map(),
   alikeCodes: [],
 });
 
@@ -48,9 +55,23 @@ export function countOutcomes(
     else if (outcome.kind === 'conflict') counts.conflicts++;
     else {
       counts.setAside++;
-      counts.reasons.set(outcome.rejection.code, (counts.reasons.get(outcome.rejection.code) ?? 0) + 1);
+      count(counts.reasons, outcome.rejection.code, 1);
+      const needed = NEEDS.exec(outcome.rejection.reason)?.[1];
+      if (needed !== undefined) count(counts.needs, needed as ReadingOption, 1);
     }
   }
+}
+
+function count<Key>(figures: Map<Key, number>, key: Key, more: number): void {
+  if (more !== 0) figures.set(key, (figures.get(key) ?? 0) + more);
+}
+
+function addFigures<Key>(
+  total: Map<Key, number>,
+  figures: ReadonlyMap<Key, number>,
+  before: ReadonlyMap<Key, number>,
+): void {
+  for (const [key, figure] of figures) count(total, key, figure - (before.get(key) ?? 0));
 }
 
 /**
@@ -69,8 +90,6 @@ export function addCounts(total: ImportCounts, counts: ImportCounts, before = ne
   for (const group of counts.alikeCodes) {
     if (!total.alikeCodes.some((known) => known.join() === group.join())) total.alikeCodes.push(group);
   }
-  for (const [reason, count] of counts.reasons) {
-    const more = count - (before.reasons.get(reason) ?? 0);
-    total.reasons.set(reason, (total.reasons.get(reason) ?? 0) + more);
-  }
+  addFigures(total.reasons, counts.reasons, before.reasons);
+  addFigures(total.needs, counts.needs, before.needs);
 }

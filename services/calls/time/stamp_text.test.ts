@@ -94,7 +94,15 @@ describe('what could be read in two ways is refused, and says what would tell', 
       '26/3/2 22:41',
       '02-Mar-26 22:41',
     ])
-      assert.match(reasonFor(text), /--date-order dmy, mdy or ymd/, text);
+      assert.match(reasonFor(text), /in no order that was told; say --date-order dmy, mdy or ymd/, text);
+  });
+
+  test('one that is no date in any order says that, and no order is asked for', () => {
+    for (const text of ['31.02.2026 10:00', '32/01/2026 10:00', '13/13/13 10:00', '31-Feb-34 10:00']) {
+      assert.match(reasonFor(text), /is no date: in no order/, text);
+      assert.doesNotMatch(reasonFor(text), /--date-order/, text);
+    }
+    assert.match(reasonFor('yesterday'), /with a date order also DD\.MM\.YYYY/);
   });
 
   test('a date that the order told does not fit; a year of four digits in front needs none', () => {

@@ -34,7 +34,8 @@ export type StampText =
 
 const MAX_STAMP_LENGTH = 100;
 const DAY_MS = 86_400_000;
-const FORMS = 'YYYY-MM-DD HH:MM:SS, RFC 3339, or an epoch in s (9 or 10 digits), ms (13) or µs (16)';
+const FORMS =
+  'YYYY-MM-DD HH:MM:SS, RFC 3339, DD-Mon-YYYY HH:MM:SS, an epoch in s (9 or 10 digits), ms (13) or µs (16), and with a date order also DD.MM.YYYY HH:MM, MM/DD/YYYY HH:MM and YY-MM-DD HH:MM';
 /** Years of two digits are of 1970 to 2069, as POSIX reads them from 69 on. */
 const FIRST_YEAR = 1970;
 
@@ -180,15 +181,30 @@ function dayByName({ year, month, name, day, weekday, zone }: StampParts, order?
   if (month !== undefined && zone !== undefined) return sure;
   if (order === 'ymd') return { year: fullYear(day!), month: named, day: Number(year) };
   if (order !== undefined || weekday !== undefined) return sure;
-  return NEEDS_ORDER;
+  return [sure, { year: fullYear(day!), month: named, day: Number(year) }].some(isNamedDay)
+    ? NEEDS_ORDER
+    : NO_DAY;
 }
 
 const NEEDS_ORDER =
-  'can be read in more than one order; say which the file has with --date-order dmy, mdy or ymd';
+  'has its day, month and year in no order that was told; say --date-order dmy, mdy or ymd; the rows wait: `trunkline import rejected retry --date-order dmy` takes them in';
+const NO_DAY = 'is no date: in no order does it name a day from 1970 to 2099';
+
+const isNamedDay = ({ year, month, day }: Exclude<NamedDay, string>): boolean => isDate(year, month, day);
 
 /** A date of numbers alone, in the file's order. */
-function dayByOrder({ one, two, three }: StampParts, order: DateOrder | undefined): NamedDay {
-  if (order === undefined) return NEEDS_ORDER;
+function dayByOrder(parts: StampParts, order: DateOrder | undefined): NamedDay {
+  if (order !== undefined) {
+    return (
+      dayInOrder(parts, order) ??
+      `names no day from 1970 to 2099 in the order ${order}, which --date-order says`
+    );
+  }
+  return DATE_ORDERS.some((one) => dayInOrder(parts, one) !== null) ? NEEDS_ORDER : NO_DAY;
+}
+
+/** null: it names none in this order. */
+function dayInOrder({ one, two, three }: StampParts, order: DateOrder): Exclude<NamedDay, string> | null {
   const years = order === 'ymd' ? one! : three!;
   const isYear = years.length === 2 || (years.length === 4 && order !== 'ymd');
   const [month, day] = order === 'mdy' ? [one!, two!] : order === 'dmy' ? [two!, one!] : [two!, three!];
@@ -196,7 +212,7 @@ function dayByOrder({ one, two, three }: StampParts, order: DateOrder | undefine
   if (isYear && day.length <= 2 && isDate(year, Number(month), Number(day))) {
     return { year, month: Number(month), day: Number(day) };
   }
-  return `names no day from 1970 to 2099 in the order ${order}, which --date-order says`;
+  return null;
 }
 
 function fullYear(digits: string): number {
