@@ -31,6 +31,7 @@ import { errorText } from '#platform/telemetry/error_text.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { createRoom, type PrimaryDisk, type Room } from '#services/calls/intake/room.ts';
 import { closedFrom } from '#services/calls/store/account_life.ts';
+import { codesOfAccounts } from '#services/calls/store/accounts.ts';
 import { formerKeys } from '#services/calls/store/former_keys.ts';
 import { rightsOfClaims } from '#services/identity/contract.ts';
 import { findKey, type KeyPlaces } from '#services/identity/keys.ts';
@@ -105,8 +106,8 @@ export const SCHEMAS = schemasOf(SERVICES);
 /** Every service with tables keeps an audit trail. */
 export const AUDIT_TRAILS = SCHEMAS.map(({ schema }) => auditTrail(schema));
 
-/** What the calls service tells identity of keys: those that it has kept, and whose accounts are closed. */
-const callsOfKeys = { formerKeys, closedFrom };
+/** What the calls service tells identity of keys: those that it has kept, and of their accounts. */
+const callsOfKeys = { formerKeys, closedFrom, codesOf: codesOfAccounts };
 
 /** Where keys are kept, on the program's one database. */
 export const keyPlaces = (pool: Pool): KeyPlaces => ({ pool, calls: { pool, ...callsOfKeys } });

@@ -31,6 +31,8 @@ import { rejectedCommand } from './rejected.ts';
 /** Exit status when all was read but some rows were set aside that had not been before. */
 const EXIT_SOME_SET_ASIDE = 3;
 const EXIT_FAILED = 1;
+/** What the summary says more of than how to mend a row. */
+const HAS_A_HINT = ['unknown_account', 'no_account'];
 /** Groups of account codes alike that the summary names. */
 const SHOWN_ALIKE = 20;
 
@@ -266,6 +268,12 @@ function summaryText(total: ImportCounts, seconds: number, options: Options): st
   if (total.reasons.has('no_account')) {
     lines.push(
       'Rows that name no account: say whose they are (--account CODE, or --account-from FIELD) and import again',
+    );
+  }
+  const mendable = [...total.reasons.keys()].filter((reason) => !HAS_A_HINT.includes(reason));
+  if (mendable.length > 0 && !options.dryRun) {
+    lines.push(
+      'Rows that can not be read: trunkline import rejected list shows why; rejected export --output mend.csv writes them to be mended, then: trunkline import cdrs mend.csv; rejected discard drops them',
     );
   }
   for (const group of total.alikeCodes.slice(0, SHOWN_ALIKE)) {

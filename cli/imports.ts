@@ -1,4 +1,5 @@
 /** `trunkline imports`: what was taken in, and how to take it back. */
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { dryUndo, type UndoProgress, undoImport } from '#services/calls/intake/undo_import.ts';
@@ -30,14 +31,17 @@ function listCommand(): Command {
       'show imports, the newest first, and how many of their rows still wait; a switch that posts has one',
     )
     .option('--source <name>', 'only those of this switch')
-    .option('--file <path>', 'only those of this file, by its absolute path')
+    .option(
+      '--file <path>',
+      'only those of this file; stdin and the route of posts (POST /cdrs) are named so',
+    )
     .option('--limit <count>', 'at most so many', asCount, 50)
     .option('--json', 'as JSON')
-    .addHelpText('after', '\nExample:\n  trunkline imports list --file /var/log/asterisk/cdr-csv/Master.csv')
+    .addHelpText('after', '\nExample:\n  trunkline imports list --file Master.csv')
     .action((options: ListOptions) =>
       withDatabase(async ({ pool }) => {
         const rows = await withSession(pool, (session) =>
-          session.rows(listImports(options, undefined, options.limit)),
+          session.rows(listImports({ ...options, file: storedAs(options.file) }, undefined, options.limit)),
         );
         if (options.json) return printJson(rows);
         if (rows.length === 0) return print('Nothing was imported.');
@@ -45,6 +49,10 @@ function listCommand(): Command {
       }),
     );
 }
+
+/** Files are stored by their absolute paths; what came otherwise by what it came by. */
+const storedAs = (file: string | undefined): string | undefined =>
+  file === undefined || file === 'stdin' || file.startsWith('POST ') ? file : resolve(file);
 
 const COLUMNS = ['i_import', 'started', 'state', 'source', 'stored', 'completed', 'waiting', 'file'];
 

@@ -12,7 +12,7 @@ import { note, print, printJson, table } from './print.ts';
 import { terminalActor } from './terminal_actor.ts';
 
 const DAY_MS = 86_400_000;
-const COLUMNS = ['i_key', 'name', 'key', 'scope', 'i_account', 'state', 'created'];
+const COLUMNS = ['i_key', 'name', 'key', 'scope', 'account', 'state', 'created'];
 
 export function keysCommand(): Command {
   return new Command('keys')
@@ -105,7 +105,7 @@ const cells = (key: ListedKey) => [
   key.name,
   `${key.prefix}…`,
   key.scope,
-  key.i_account,
+  key.account,
   stateOf(key),
   key.created_at.slice(0, 10),
 ];

@@ -65,28 +65,61 @@ export function guardOutput(): void {
   });
 }
 
-/** Columns aligned, with a header; numbers to the right. */
+/** What a column of text has left at least where a table is too wide. */
+const LEAST_WIDTH = 8;
+const GAP = '  ';
+
+/**
+ * Columns aligned, with a header; numbers to the right. Where it would not fit into a terminal's lines, the widest texts are cut in
+ * their middle; a file or a pipe gets them whole.
+ * @param room characters of a line
+ */
 export function table(
   header: readonly string[],
   rows: readonly (readonly (string | number | null)[])[],
+  room = process.stdout.isTTY ? process.stdout.columns || Number.POSITIVE_INFINITY : Number.POSITIVE_INFINITY,
 ): string {
   const cells = [header, ...rows].map((row) =>
     row.map((cell) => (cell === null ? '' : printable(String(cell)))),
   );
-  const widths = header.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
   const right = header.map(
     (_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === 'number'),
   );
+  const wanted = header.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
+  const least = header.map((name, column) =>
+    right[column] ? wanted[column]! : Math.min(wanted[column]!, Math.max(LEAST_WIDTH, name.length)),
+  );
+  const widths = fitting(wanted, least, room - GAP.length * (header.length - 1));
   return cells
     .map((row) =>
       row
-        .map((cell, column) =>
-          right[column] ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
-        )
-        .join('  ')
+        .map((cell, column) => {
+          const width = widths[column]!;
+          return right[column] ? cell.padStart(width) : cutInMiddle(cell, width).padEnd(width);
+        })
+        .join(GAP)
         .trimEnd(),
     )
     .join('\n');
+}
+
+/** Takes from the widest column until all fit, or none can give more. */
+function fitting(wanted: readonly number[], least: readonly number[], room: number): number[] {
+  const widths = [...wanted];
+  for (let over = widths.reduce((sum, width) => sum + width, 0) - room; over > 0; over--) {
+    const given = widths.map((width, column) => (width > least[column]! ? width : 0));
+    const widest = Math.max(...given);
+    if (widest === 0) break;
+    widths[given.indexOf(widest)]!--;
+  }
+  return widths;
+}
+
+/** Both ends of a path, a name or a reason tell more than its beginning alone. */
+function cutInMiddle(text: string, width: number): string {
+  if (text.length <= width) return text;
+  const behind = Math.floor((width - 1) / 2);
+  return `${text.slice(0, width - 1 - behind)}…${text.slice(text.length - behind)}`;
 }
 
 /** 1234567 as "1,234,567". */

@@ -196,12 +196,17 @@ function exportCommand(): Command {
           if (row.conflict) conflicts.push(row);
           return row.cut ? cut.push(row) : rows++;
         });
-        if (options.output) await pipeline(lines, createWriteStream(options.output));
-        else await pipeline(lines, rawOutput(), { end: process.stdout.isTTY });
-        note(`${grouped(rows)} rows`);
+        const first = await lines.next();
+        if (first.done) note('There is nothing to mend; no file is written.');
+        else {
+          const all = startingWith(first.value, lines);
+          if (options.output) await pipeline(all, createWriteStream(options.output));
+          else await pipeline(all, rawOutput(), { end: process.stdout.isTTY });
+          note(`${grouped(rows)} rows`);
+        }
         if (cut.length > 0) {
           note(
-            `${grouped(cut.length)} more ${KEPT_IN_PART}, and left out (list --json has their first bytes):`,
+            `${grouped(cut.length)} ${rows > 0 ? 'more ' : ''}rows ${KEPT_IN_PART}, and left out (list --json has their first bytes):`,
           );
           noteEach(cut);
         }
@@ -221,7 +226,7 @@ function noteEach(rows: readonly Rejected[]): void {
 
 /**
  * As a file that `import cdrs` reads once it is mended. Rows of which only the first bytes are kept are left out: imported again
- * they would be other rows than they were.
+ * they would be other rows than they were. Nothing at all where no row is left.
  * @param onRow told of each row
  */
 async function* exportedLines(
@@ -229,7 +234,7 @@ async function* exportedLines(
   filter: RejectedFilter,
   onRow: (row: Rejected) => void,
 ): AsyncGenerator<Buffer | string> {
-  yield beginMendedFile();
+  let begun = false;
   for (let after = 0; ; ) {
     const page = await withSession(pool, (session) => session.rows(listRejected(filter, after, PAGE_ROWS)));
     if (page.length === 0) return;
@@ -237,11 +242,18 @@ async function* exportedLines(
     for (const row of page) {
       onRow(row);
       if (row.cut) continue;
+      if (!begun) yield beginMendedFile();
+      begun = true;
       yield lineBefore(row);
       yield row.bytes;
       yield '\n';
     }
   }
+}
+
+async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
+  yield first;
+  yield* rest;
 }
 
 function discardCommand(): Command {

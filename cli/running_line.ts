@@ -9,15 +9,20 @@ const LINE_EVERY_MS = 1_000;
  * @returns ends it
  */
 export function showRunning(out: NodeJS.WriteStream, text: () => string): () => void {
+  let shown = '';
   const show = () => {
     const line = text();
-    if (line !== '') draw(out.isTTY ? `\r\x1b[K${line}` : `${line}\n`, out);
+    if (line === '') return;
+    draw(out.isTTY ? `\r\x1b[K${line}` : `${line}\n`, out);
+    shown = line;
   };
   const showing = setInterval(show, out.isTTY ? TERMINAL_EVERY_MS : LINE_EVERY_MS);
   showing.unref();
   return () => {
     clearInterval(showing);
     if (out.isTTY) draw('\r\x1b[K', out);
+    // Else the last line would tell of some moment before the end.
+    else if (shown !== '' && shown !== text()) show();
   };
 }
 

@@ -1,7 +1,9 @@
 /** `trunkline up`: everything in one process. */
 import { Command } from 'commander';
+import { withSession } from '#platform/database/pool.ts';
 import { runningOf } from '#platform/service/definition.ts';
 import { importDemo } from '#services/calls/demo.ts';
+import { visibleAccounts } from '#services/calls/store/accounts.ts';
 import { createFirstKey } from '#services/identity/keys.ts';
 import { keyPlaces, type Parts, SERVICES, servicesIn } from '#system';
 import { asCount } from './option_values.ts';
@@ -56,10 +58,12 @@ async function welcome(parts: Partial<Parts>, demo: boolean): Promise<void> {
   note('status    trunkline status   what the monitor sees');
   note('dashboard TRUNKLINE_KEY=… trunkline top   with an operator key');
   const key = await createFirstKey(keyPlaces(pool));
-  const example = (bearer: string) =>
-    `curl -H 'Authorization: Bearer ${bearer}' '${url}/cdrs?i_account=1&limit=3'`;
   if (key) {
-    print(`\nOperator key, shown this once:\n  ${key}\n\nAsk for calls:\n  ${example(key)}\n`);
+    const [first] = await withSession(pool, (session) => session.rows(visibleAccounts(null, 0, 1)));
+    const what = first ? 'Ask for calls' : 'Ask for accounts, of which there are none yet';
+    const path = first ? `/cdrs?i_account=${first.i_account}&limit=3` : '/accounts';
+    const example = `curl -H 'Authorization: Bearer ${key}' '${url}${path}'`;
+    print(`\nOperator key, shown this once:\n  ${key}\n\n${what}:\n  ${example}\n`);
   } else {
     print(
       `\nThe operator key was shown at the first start; another: trunkline keys create --scope operator --name NAME\n`,

@@ -13,6 +13,11 @@ const KEY_FORM = new RegExp(`^${KEY_PREFIX}[0-9A-Za-z]{${KEY_CHARACTERS}}$`);
 
 export const isKeyForm = (text: string): boolean => KEY_FORM.test(text);
 
+/** Enough to tell a provider's keys apart, too little to be of use. */
+const SHOWN_CHARACTERS = KEY_PREFIX.length + 5;
+
+export const shownOfKey = (key: string): string => key.slice(0, SHOWN_CHARACTERS);
+
 export const hashKey = (key: string): Buffer => hash('sha256', key, 'buffer');
 
 /** A key that nobody has had before. */

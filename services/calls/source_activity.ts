@@ -4,7 +4,10 @@
  * and written now and then, so that nobody without a key makes the database write.
  */
 import type { FastifyRequest } from 'fastify';
+import { readCredentials } from '#platform/access/credentials.ts';
+import { shownOfKey } from '#platform/access/key.ts';
 import { type Pool, withSession } from '#platform/database/pool.ts';
+import { clientOf } from '#platform/http/client_address.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { exportBy, Gauge, type Registry } from '#platform/telemetry/metrics.ts';
 import { silenceOf } from './follow/silence.ts';
@@ -13,8 +16,12 @@ import { addRefused, listSourceHours, type SourceHours } from './store/source_ho
 
 /** How often the database is asked, and told of refusals. */
 const REFRESH_MS = 5_000;
-/** Posts that name no source, or one that nobody has posted for, count as this. */
+/** Posts that name no source, or one that nobody has posted for, count as this, with who sent them behind it. */
 export const UNKNOWN_SOURCE = 'unknown';
+const UNKNOWN_NAMED = `${UNKNOWN_SOURCE} (`;
+/** Who is told by name in an hour; others are unknown. What is kept of strangers must be bounded. */
+const MOST_NAMED = 20;
+const NAMED_FOR_MS = 3_600_000;
 
 /** A switch, as `GET /sources` shows it. */
 export interface SourceActivity {
@@ -76,6 +83,20 @@ export function watchSources(needs: ActivityNeeds, stopping: AbortSignal): Sourc
   const { pool, clock } = needs;
   let rows: readonly SourceHours[] = [];
   const refusals = new Map<string, number>();
+  const named = { since: clock.monotonic(), names: new Set<string>() };
+
+  /** What a post without a source that is known counts as. */
+  function strangerOf(request: FastifyRequest): string {
+    const now = clock.monotonic();
+    if (now - named.since > NAMED_FOR_MS) {
+      named.since = now;
+      named.names.clear();
+    }
+    const name = `${UNKNOWN_NAMED}${senderOf(request)})`;
+    if (!named.names.has(name) && named.names.size >= MOST_NAMED) return UNKNOWN_SOURCE;
+    named.names.add(name);
+    return name;
+  }
 
   async function refresh(): Promise<void> {
     await withSession(pool, async (session) => {
@@ -116,15 +137,27 @@ export function watchSources(needs: ActivityNeeds, stopping: AbortSignal): Sourc
     },
     refused(request) {
       if (request.method !== 'POST' || request.routeOptions.url !== '/cdrs') return;
-      const { source: named } = request.query as { source?: unknown };
-      const isKnown = typeof named === 'string' && rows.some(({ source }) => source === named);
-      const source = isKnown ? named : UNKNOWN_SOURCE;
+      const { source: given } = request.query as { source?: unknown };
+      const isKnown = typeof given === 'string' && rows.some(({ source }) => source === given);
+      const source = isKnown ? given : strangerOf(request);
       refusals.set(source, (refusals.get(source) ?? 0) + 1);
     },
   };
 }
 
+/** By what an operator finds who it is: the key's number, or the beginning of what was given for one, and the address. */
+function senderOf(request: FastifyRequest): string {
+  const address = clientOf(request);
+  const { caller } = request;
+  if (caller)
+    return `${caller.id.startsWith('key:') ? caller.id.replace(':', ' ') : caller.name}, ${address}`;
+  const credentials = readCredentials(request.headers.authorization, true);
+  return credentials.kind === 'key' ? `${shownOfKey(credentials.key)}…, ${address}` : address;
+}
+
 type Row = SourceHours & SourceActivity;
+
+const isStranger = (source: string) => source === UNKNOWN_SOURCE || source.startsWith(UNKNOWN_NAMED);
 
 /** Labels are bounded: store/source_hours.ts tells of MOST_SOURCES. */
 function exportActivity(
@@ -133,7 +166,16 @@ function exportActivity(
 ): void {
   const known = (): Row[] => {
     const now = clock.now();
-    return rowsNow().map((row) => ({ ...row, ...activityOf(row, now) }));
+    const rows = rowsNow().map((row) => ({ ...row, ...activityOf(row, now) }));
+    // Figures are open to whoever reaches the port: of strangers they tell how many, not who.
+    const strangers = rows.filter(({ source }) => isStranger(source));
+    const [first] = strangers;
+    if (!first) return rows;
+    const refused = strangers.reduce((sum, row) => sum + row.refused_recent, 0);
+    return [
+      ...rows.filter((row) => !isStranger(row.source)),
+      { ...first, source: UNKNOWN_SOURCE, refused_recent: refused },
+    ];
   };
   const gauge = exportBy<Row>(registry, {
     label: 'source',

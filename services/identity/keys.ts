@@ -5,7 +5,7 @@
  * before may run beside this one: a key that one of them has made is taken over before keys are listed or revoked, and a key
  * that is revoked here is revoked there as well.
  */
-import { hashKey, KEY_PREFIX, type KeyRecord, randomKey } from '#platform/access/key.ts';
+import { hashKey, type KeyRecord, randomKey, shownOfKey } from '#platform/access/key.ts';
 import { type Actor, THE_PROGRAM } from '#platform/database/audit.ts';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import { valuesReading } from '#platform/database/rows/rows_values.ts';
@@ -28,9 +28,6 @@ import {
 
 export type { KeyRow, NewKey } from './store.ts';
 
-/** Enough to tell a provider's keys apart, too little to be of use. */
-const SHOWN_CHARACTERS = KEY_PREFIX.length + 5;
-
 export interface CreatedKey extends KeyRow {
   /** The key itself: it can't be had again. */
   readonly key: string;
@@ -49,6 +46,7 @@ export interface CallsOfKeys {
   readonly formerKeys: FormerKeys;
   /** From when on accounts are closed; of those that are open there is no row. */
   closedFrom(iAccounts: readonly number[]): Statement<ClosedAccount>;
+  codesOf(iAccounts: readonly number[]): Statement<{ readonly i_account: number; readonly code: string }>;
 }
 
 export interface ClosedAccount {
@@ -81,7 +79,7 @@ async function closedAccounts(
 
 async function makeKey(session: Session, wanted: NewKey, by: Actor): Promise<CreatedKey> {
   const key = randomKey();
-  const row = (await session.row(insertKey(wanted, hashKey(key), key.slice(0, SHOWN_CHARACTERS))))!;
+  const row = (await session.row(insertKey(wanted, hashKey(key), shownOfKey(key))))!;
   const { name, prefix, scope, i_account, expires_at } = row;
   const detail = { name, prefix, scope, i_account, expires_at };
   await session.run(noteAudit(by, { action: 'keys.create', subject: `key ${row.i_key}`, detail }));
@@ -102,8 +100,10 @@ export async function createFirstKey(places: KeyPlaces): Promise<string | undefi
   });
 }
 
-/** A key with the end of its account. */
+/** A key with its account. */
 export interface ListedKey extends KeyRow {
+  /** The account's code; null: the key has none. */
+  readonly account: string | null;
   /** From when on its account is closed; null: it is open, or the key has none. */
   readonly closed_from: string | null;
 }
@@ -111,14 +111,24 @@ export interface ListedKey extends KeyRow {
 export async function listKeys(places: KeyPlaces): Promise<ListedKey[]> {
   await takeOverKeys(places);
   const keys = await withSession(places.pool, (session) => session.rows(listAllKeys()));
-  const iAccounts = new Set(keys.flatMap(({ i_account }) => i_account ?? []));
+  const iAccounts = [...new Set(keys.flatMap(({ i_account }) => i_account ?? []))];
   const closed = new Map(
-    (await closedAccounts(places.calls, [...iAccounts])).map((account) => [
+    (await closedAccounts(places.calls, iAccounts)).map((account) => [
       account.i_account,
       account.closed_from,
     ]),
   );
-  return keys.map((key) => ({ ...shown(key), closed_from: closed.get(key.i_account ?? 0) ?? null }));
+  const { pool, codesOf } = places.calls;
+  const codes = new Map(
+    (await withSession(pool, (session) => session.rows(codesOf(iAccounts)))).map((account) => [
+      account.i_account,
+      account.code,
+    ]),
+  );
+  return keys.map((key) => {
+    const iAccount = key.i_account ?? 0;
+    return { ...shown(key), account: codes.get(iAccount) ?? null, closed_from: closed.get(iAccount) ?? null };
+  });
 }
 
 /** @returns the key as it is now; undefined when there is none with this number */

@@ -49,7 +49,8 @@ test('posts with a bad record each, and with a wrong key, are told by the switch
     assert.equal((await api.post([record(n)], WRONG, '/cdrs?source=switch%201')).status, 401);
   assert.equal((await api.post([record(0)], customer, '/cdrs?source=switch%201')).status, 403);
   assert.equal((await api.post([record(0)], WRONG, `/cdrs?source=${'x'.repeat(100)}`)).status, 401);
-  await until(async () => (await sourceNamed('unknown')) !== undefined);
+  const stranger = 'unknown (tl_xxxxx…, 127.0.0.1)';
+  await until(async () => (await sourceNamed(stranger)) !== undefined);
   const told = await sourceNamed('switch 1');
   assert.deepEqual(
     [told.set_aside_today, told.refused_today, told.last_file, told.silence_limit_s],
@@ -64,7 +65,17 @@ test('posts with a bad record each, and with a wrong key, are told by the switch
       .replace(/\.00Z$/, 'Z'),
   );
   assert.ok(told.lag_s > 3_500 && told.lag_s < 3_600);
-  assert.equal((await sourceNamed('unknown')).refused_today, 1);
+  assert.equal((await sourceNamed(stranger)).refused_today, 1);
+  assert.equal((await api.post([record(0)], null, '/cdrs')).status, 401);
+  assert.equal((await api.post([record(0)], customer, '/cdrs')).status, 403);
+  await until(async () => (await sourceNamed('unknown (127.0.0.1)')) !== undefined);
+  const named = (await sources())
+    .map(({ source }) => source)
+    .filter((source) => /^unknown \(key \d+, 127/.test(source));
+  assert.equal(named.length, 1, 'a key that may not post, by its number');
+  await until(async () =>
+    /source_refused_recent\{[^}]*source="unknown"[^}]*\} 3/.test((await api.get('/metrics', null)).text),
+  );
   const { text } = await api.get('/metrics', null);
   assert.match(text, /source_set_aside_recent\{[^}]*source="switch 1"[^}]*\} 3/);
   assert.match(text, /source_refused_recent\{[^}]*source="switch 1"[^}]*\} 7/);
