@@ -96,32 +96,38 @@ function erase<Done extends Erased>(
       return work(database, how).finally(stop);
     };
     if (options.dryRun || !options.yes) {
-      tell(await run(false), 'would be erased or changed', kept, options);
-      if (options.dryRun) return;
+      const dry = await run(false);
+      if (options.dryRun) return tell(dry, false, kept, options);
+      // Standard output gets what came of it, once.
+      note(tableOf(dry, false));
       if (!(await isTypedAgain(named))) {
         process.exitCode = 2;
+        if (options.json) tell(dry, false, kept, options);
         return;
       }
     }
-    tell(await run(true), 'erased or changed', kept, options);
+    tell(await run(true), true, kept, options);
   });
 }
 
+/** What came of it, or would, as JSON or for people. */
 function tell<Done extends Erased>(
   done: Done,
-  what: string,
+  applied: boolean,
   kept: (done: Done) => string[],
-  { json, dryRun }: Options,
+  { json }: Options,
 ): void {
   const reasons = kept(done);
-  if (json) {
-    printJson({ ...done, applied: what === 'erased or changed', kept: reasons });
-    return;
-  }
-  const rows = Object.entries(done.counts).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  print(rows.length === 0 ? `Nothing: no rows ${what}.` : table(['table', `rows ${what}`], rows));
-  if (dryRun || what === 'erased or changed')
-    print(['', 'Kept, and why:', ...reasons.map((line) => `  - ${line}`)].join('\n'));
+  if (json) printJson({ ...done, applied, kept: reasons });
+  else
+    print([tableOf(done, applied), '', 'Kept, and why:', ...reasons.map((line) => `  - ${line}`)].join('\n'));
+}
+
+/** The same before and after, but for its head. */
+function tableOf({ counts }: Erased, applied: boolean): string {
+  const rows = Object.entries(counts).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  if (rows.length === 0) return applied ? 'Nothing was erased.' : 'Nothing would be erased.';
+  return `${applied ? 'Erased or changed' : 'Would be erased or changed'}:\n${table(['table', 'rows'], rows)}`;
 }
 
 const lineOf = ({ table: name, pages, ofPages }: WalkProgress): string =>

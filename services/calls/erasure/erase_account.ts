@@ -20,13 +20,16 @@ import {
   callsOfAccount,
   codesHolding,
   countRowsOf,
+  countRowsOfCalls,
+  countSources,
   deleteAccount,
-  deleteFollowed,
   deleteJsonRowsOf,
   deleteRowsOf,
   deleteRowsOfCalls,
   deleteSources,
+  type ErasedSources,
   type ErasureRow,
+  type FoundRow,
   findErasure,
   finishErasure,
   heldSources,
@@ -37,6 +40,8 @@ import {
   noteErasure,
   ownSources,
   sharedSources,
+  TABLES_OF_FOLLOWED,
+  TABLES_OF_SOURCES,
   type TextTable,
 } from '../store/erasures.ts';
 import { lockZones } from '../store/partitions.ts';
@@ -184,17 +189,23 @@ async function eachSetAside(
   }
 }
 
+/** Sources that brought its calls alone, and those that are followed under its code. */
+async function sourcesOf(session: Session, { account, codes }: Work): Promise<ErasedSources> {
+  const own = await session.rows(ownSources(account.i_account));
+  const scrub = scrubCodes(codes.filter(isTelling), [], '');
+  const followed = (await session.rows(listFollowed())).filter(({ path }) => scrub(path) !== path);
+  return {
+    sources: own.map(({ source }) => source),
+    iSources: followed.map(({ i_source }) => i_source),
+  };
+}
+
 /** Sources that brought its calls alone are forgotten, and so are those that are followed under its code. */
 async function forgetSources(session: Session, work: Erasing): Promise<void> {
-  const own = await session.rows(ownSources(work.account.i_account));
-  const gone = await session.run(deleteSources(own.map(({ source }) => source)));
-  const scrub = scrubCodes(work.codes.filter(isTelling), [], '');
-  const followed = (await session.rows(listFollowed())).filter(({ path }) => scrub(path) !== path);
-  const iSources = followed.map(({ i_source }) => i_source);
-  for (const statement of deleteFollowed(iSources)) await session.run(statement);
-  await session.run(
-    noteErasure('code', work.pseudonym, { watermarks: gone, followed_sources: followed.length }, null),
-  );
+  const counts: TableCounts = {};
+  for (const { table, statement } of deleteSources(await sourcesOf(session, work)))
+    counts[table] = await session.run(statement);
+  await session.run(noteErasure('code', work.pseudonym, withoutNoughts(counts), null));
 }
 
 interface AccountTable extends TextTable {
@@ -296,7 +307,8 @@ async function finish(work: Erasing): Promise<TableCounts> {
       for (const other of iCdrs.length > 0 ? table.ofCalls : [])
         await session.run(deleteRowsOfCalls(['calls', other], iCdrs));
     }
-    await session.run(noteErasure('code', pseudonym, await deleteVersions(session, work), null));
+    const last = { ...(await deleteVersions(session, work)), accounts: 1 };
+    await session.run(noteErasure('code', pseudonym, last, null));
     await session.run(deleteAccount(account.i_account));
     const pseudonyms = (await findPseudonyms(session))!;
     for (const code of codes) await session.run(finishErasure('code', pseudonyms.ofCode(tidyCode(code))));
@@ -318,18 +330,33 @@ async function countAll(work: Work): Promise<TableCounts> {
     for (const { i_rejected } of rows) setAside.add(i_rejected);
   });
   add('rejected_cdrs', setAside.size);
-  for (const table of await tablesOfAccounts(work)) {
+  const tables = await tablesOfAccounts(work);
+  for (const table of tables) {
     const statement = countRowsOf([table.schema, table.name], work.account.i_account);
     add(countedAs(table), (await withSession(work.pool, (session) => session.row(statement)))!.count);
   }
+  const sources = await withSession(work.pool, (session) => sourcesOf(session, work));
+  for (const { table, statement } of countSources(sources))
+    add(table, (await withSession(work.pool, (session) => session.row(statement)))!.count);
+  for (const table of new Set(tables.flatMap(({ ofCalls }) => ofCalls))) {
+    const columns = JSON_CALLS.flatMap(([name, column]) => (name === table ? [column] : []));
+    const statement = countRowsOfCalls(table, columns, work.account.i_account);
+    add(table, (await withSession(work.pool, (session) => session.row(statement)))!.count);
+  }
   const walk = await walkOf(work);
-  const leaves: WalkOptions['leaves'] = (row, iAccount) =>
-    setAside.has(row.i_rejected) || walk.leaves!(row, iAccount);
+  const isForgotten = (row: FoundRow, table: string) =>
+    isIn(TABLES_OF_SOURCES, table)
+      ? isIn(sources.sources, row.source)
+      : isIn(TABLES_OF_FOLLOWED, table) && isIn(sources.iSources, row.i_source);
+  const leaves: WalkOptions['leaves'] = (row, iAccount, table) =>
+    setAside.has(row.i_rejected) || isForgotten(row, table) || walk.leaves!(row, iAccount, table);
   for (const [name, count] of Object.entries(await walkTables(work.pool, { ...walk, leaves })))
     add(name, count);
   add('accounts', 1);
   return counts;
 }
+
+const isIn = (list: readonly unknown[], value: unknown): boolean => list.includes(value);
 
 async function reportOf(
   work: Work & { readonly pseudonym?: string },

@@ -53,7 +53,7 @@ export interface WalkOptions {
   /** false: rows are counted only */
   readonly apply: boolean;
   /** Rows that go by other means. */
-  readonly leaves?: (row: FoundRow, iAccount: number | undefined) => boolean;
+  readonly leaves?: (row: FoundRow, iAccount: number | undefined, table: string) => boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress: (progress: WalkProgress) => void;
 }
@@ -123,7 +123,7 @@ async function changeRows(session: Session, step: Step, options: WalkOptions): P
   let changed = 0;
   for (const row of found) {
     const iAccount = accountOf(row);
-    if (options.leaves?.(row, iAccount)) continue;
+    if (options.leaves?.(row, iAccount, countedAs(table))) continue;
     const country = iAccount === undefined ? undefined : countryOf.get(iAccount);
     const scrub = options.scrub(country === undefined ? step.countries : [country]);
     const values = changedValues(row, columns, scrub);

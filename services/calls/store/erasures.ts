@@ -163,6 +163,20 @@ export const countRowsOf = (
   sql<{ count: number }>`
     SELECT count(*) AS count FROM ${sql.id(schema, table)} WHERE i_account = ${iAccount}`.compile(build);
 
+/** Rows that know calls of an account by their numbers, or hold one as JSON. @param columns of such JSON */
+export const countRowsOfCalls = (
+  table: string,
+  columns: readonly string[],
+  iAccount: number,
+): Statement<{ count: number }> => {
+  const held = columns.map((column) => sql`(t.${sql.ref(column)} ->> 'i_account')::bigint = ${iAccount}`);
+  const known = sql`t.i_cdr IN (SELECT c.i_cdr FROM calls.cdrs c WHERE c.i_account = ${iAccount})`;
+  return sql<{ count: number }>`
+    SELECT count(*) AS count FROM ${sql.id('calls', table)} t WHERE ${sql.join([known, ...held], sql` OR `)}`.compile(
+    build,
+  );
+};
+
 export const fingerprintOf = (iRejected: number): Statement<{ fingerprint: string }> =>
   sql<{ fingerprint: string }>`
     SELECT encode(fingerprint, 'hex') AS fingerprint FROM calls.provisional_rows WHERE i_rejected = ${iRejected}`.compile(
@@ -213,20 +227,45 @@ export const sharedSources = (iAccount: number): Statement<{ source: string }> =
   sql<{ source: string }>`
     SELECT DISTINCT source FROM calls.account_sources WHERE i_account <> ${iAccount}`.compile(build);
 
-/** What is known of sources beside their imports. */
-export const deleteSources = (sources: readonly string[]): Statement<unknown> =>
-  sql`
-    WITH turns AS (DELETE FROM calls.source_turns WHERE source = ANY(${sources}::text[])),
-    names AS (DELETE FROM calls.source_names WHERE source = ANY(${sources}::text[]))
-    DELETE FROM calls.watermarks WHERE source = ANY(${sources}::text[])`.compile(build);
+/** What is known of sources beside their imports, by `source`; and of those that are followed, by `i_source`. In the order in which it goes. */
+export const TABLES_OF_SOURCES = ['source_turns', 'source_names', 'watermarks'] as const;
+export const TABLES_OF_FOLLOWED = [
+  'followed_gaps',
+  'followed_documents',
+  'followed_files',
+  'followed_sources',
+] as const;
+
+const isOfSources = (sources: readonly string[]) => sql`source = ANY(${sources}::text[])`;
+const isOfFollowed = (iSources: readonly number[]) => sql`i_source = ANY(${iSources}::int[])`;
+
+export interface ErasedSources {
+  readonly sources: readonly string[];
+  readonly iSources: readonly number[];
+}
+
+/** What is known of sources, by table: what it is counted or deleted by. */
+const sourceRows = ({ sources, iSources }: ErasedSources) => [
+  ...TABLES_OF_SOURCES.map((table) => ({ table, where: isOfSources(sources) })),
+  ...TABLES_OF_FOLLOWED.map((table) => ({ table, where: isOfFollowed(iSources) })),
+];
+
+export const deleteSources = (erased: ErasedSources) =>
+  sourceRows(erased).map(({ table, where }) => ({
+    table,
+    statement: sql`DELETE FROM ${sql.id('calls', table)} WHERE ${where}`.compile(build),
+  }));
+
+export const countSources = (erased: ErasedSources) =>
+  sourceRows(erased).map(({ table, where }) => ({
+    table,
+    statement: sql<{
+      count: number;
+    }>`SELECT count(*) AS count FROM ${sql.id('calls', table)} WHERE ${where}`.compile(build),
+  }));
 
 export const listFollowed = (): Statement<{ i_source: number; path: string }> =>
   sql<{ i_source: number; path: string }>`SELECT i_source, path FROM calls.followed_sources`.compile(build);
-
-export const deleteFollowed = (iSources: readonly number[]): Statement<unknown>[] =>
-  ['followed_gaps', 'followed_documents', 'followed_files', 'followed_sources'].map((table) =>
-    sql`DELETE FROM ${sql.id('calls', table)} WHERE i_source = ANY(${iSources}::int[])`.compile(build),
-  );
 
 /** Rows that hold a call of the account as JSON. */
 export const deleteJsonRowsOf = (
