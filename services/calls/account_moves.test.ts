@@ -362,7 +362,7 @@ test('a date is midnight of the account; what lies later is replaced and told, a
 test('the old parent lists, pages and sums what started before, the new one what did since', async () => {
   const [iOld, iNew] = [await api.account('before'), await api.account('since')];
   const iMoved = await api.account('mover', { parent: iOld });
-  await api.account('desk', { parent: iMoved });
+  const iDesk = await api.account('desk', { parent: iMoved });
   const [first, second, third] = await take('desk', [
     '2026-10-04T12:00:00Z',
     '2026-10-06T12:00:00Z',
@@ -376,14 +376,20 @@ test('the old parent lists, pages and sums what started before, the new one what
     [iNew, [second]],
   ] as const) {
     const key = await api.key('customer', iParent);
-    for (const more of ['', '&view=calls', '&number=%2B493023125001', '&order=asc']) {
-      const { data, total } = await get(`/cdrs?include=children&with_total=true${more}`, key);
-      const ids = data.map(({ call_id }: Json) => call_id);
-      assert.deepEqual(more === '&order=asc' ? ids.reverse() : ids, wanted, more);
-      assert.equal(total, wanted.length);
+    // With all below, and the one alone, which one of them sees in two stretches.
+    for (const whose of ['include=children', `i_account=${iDesk}`]) {
+      for (const more of ['', '&view=calls', '&number=%2B493023125001', '&order=asc', '&limit=1']) {
+        const { data, total } = await get(`/cdrs?${whose}&with_total=true${more}`, key);
+        const ids = data.map(({ call_id }: Json) => call_id);
+        const listed = more === '&limit=1' ? wanted.slice(0, 1) : wanted;
+        assert.deepEqual(more === '&order=asc' ? ids.reverse() : ids, listed, `${whose}${more}`);
+        assert.equal(total, wanted.length, `${whose}${more}`);
+      }
+      for (const more of ['', '&view=calls', '&group_by=account']) {
+        const { totals } = await get(`/consumption?${whose}&${sum}${more}`, key);
+        assert.equal(totals.calls, wanted.length);
+      }
     }
-    const { totals } = await get(`/consumption?include=children&${sum}`, key);
-    assert.equal(totals.calls, wanted.length);
   }
 });
 
