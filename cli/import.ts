@@ -15,12 +15,13 @@ import { importFiles } from './import_files.ts';
 import { keepMapping, mappingOf } from './import_maps.ts';
 import { createProgress } from './import_progress.ts';
 import {
-  asCountry,
-  asCurrency,
   asName,
   asPattern,
   asTimeZone,
   callIdsOption,
+  countryOption,
+  createAccountsOption,
+  currencyOption,
   dateOrderOption,
   decimalSignOption,
   onConflictOption,
@@ -92,13 +93,9 @@ function importCdrsCommand(): Command {
     .option('--account <code>', 'account of rows that name none')
     .option('--account-from <field>', 'source field that names the account')
     .option('--inbound-context <regexp>', 'dialplan contexts of calls that come in', asPattern)
-    .option('--create-accounts', 'make accounts that do not exist yet')
-    .option('--currency <code>', 'currency of accounts that are made (default: DEFAULT_CURRENCY)', asCurrency)
-    .option(
-      '--country <code>',
-      'country of accounts that are made, whose national numbers they dial',
-      asCountry,
-    )
+    .addOption(createAccountsOption())
+    .addOption(currencyOption())
+    .addOption(countryOption())
     .option('--credits', 'costs below nought are money: these are files of credit notes')
     .addOption(onConflictOption())
     .addOption(callIdsOption())
@@ -261,10 +258,15 @@ function summaryText(total: ImportCounts, seconds: number, options: Options): st
   }
   if (total.reasons.has('unknown_account')) {
     lines.push(
-      'Rows of unknown accounts: make the accounts (--create-accounts), then: trunkline import rejected retry',
+      `Rows of unknown accounts: make the accounts, then: trunkline import rejected retry; or have it make them: trunkline import rejected retry --create-accounts --currency ${options.currency ?? 'CODE'} --country ${options.country ?? 'CODE'}`,
     );
   }
   for (const [option, count] of total.needs) lines.push(NEEDED[option](grouped(count)));
+  if (total.reasons.has('erased_account')) {
+    lines.push(
+      'Rows of erased accounts are kept as one for each source: trunkline import rejected discard --code erased_account --reason …',
+    );
+  }
   if (total.reasons.has('no_account')) {
     lines.push(
       'Rows that name no account: say whose they are (--account CODE, or --account-from FIELD) and import again',

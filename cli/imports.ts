@@ -33,7 +33,7 @@ function listCommand(): Command {
     .option('--source <name>', 'only those of this switch')
     .option(
       '--file <path>',
-      'only those of this file; stdin and the route of posts (POST /cdrs) are named so',
+      'only those of this file, and of its retried or mended rows; stdin and the route of posts (POST /cdrs) are named so',
     )
     .option('--limit <count>', 'at most so many', asCount, 50)
     .option('--json', 'as JSON')
@@ -54,7 +54,18 @@ function listCommand(): Command {
 const storedAs = (file: string | undefined): string | undefined =>
   file === undefined || file === 'stdin' || file.startsWith('POST ') ? file : resolve(file);
 
-const COLUMNS = ['i_import', 'started', 'state', 'source', 'stored', 'completed', 'waiting', 'file'];
+const COLUMNS = [
+  'i_import',
+  'started',
+  'state',
+  'source',
+  'stored',
+  'completed',
+  'duplicates',
+  'conflicts',
+  'waiting',
+  'file',
+];
 
 const cells = (row: ImportRow) => [
   row.i_import,
@@ -63,6 +74,8 @@ const cells = (row: ImportRow) => [
   row.source,
   row.stored,
   row.completed,
+  row.duplicates,
+  row.conflicts,
   row.waiting,
   row.file,
 ];

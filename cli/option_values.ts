@@ -56,6 +56,20 @@ export function asCount(value: string): number {
   return Number(value);
 }
 
+export const createAccountsOption = (): Option =>
+  new Option('--create-accounts', 'make accounts that do not exist yet');
+
+export const currencyOption = (): Option =>
+  new Option('--currency <code>', 'currency of accounts that are made (default: DEFAULT_CURRENCY)').argParser(
+    asCurrency,
+  );
+
+export const countryOption = (): Option =>
+  new Option(
+    '--country <code>',
+    'country of accounts that are made, whose national numbers they dial',
+  ).argParser(asCountry);
+
 export const dateOrderOption = (): Option =>
   new Option('--date-order <order>', 'order of all dates such as 03/04/2026').choices(DATE_ORDERS);
 

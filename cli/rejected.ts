@@ -20,7 +20,11 @@ import { withDatabase } from './database.ts';
 import {
   asCount,
   asPrintable,
+  asTimeZone,
   callIdsOption,
+  countryOption,
+  createAccountsOption,
+  currencyOption,
   dateOrderOption,
   decimalSignOption,
   onConflictOption,
@@ -103,6 +107,9 @@ function rowCells(row: Rejected): (string | number)[] {
 
 interface RetryOptions {
   readonly createAccounts?: true;
+  readonly currency?: string;
+  readonly country?: string;
+  readonly timeZone?: string;
   readonly account?: string;
   readonly dateOrder?: DateOrder;
   readonly decimalSign?: DecimalSign;
@@ -115,7 +122,14 @@ interface RetryOptions {
 function retryCommand(): Command {
   return filtered(new Command('retry'))
     .description('read them again; those that go in now leave the list')
-    .option('--create-accounts', 'make accounts that do not exist yet')
+    .addOption(createAccountsOption())
+    .addOption(currencyOption())
+    .addOption(countryOption())
+    .option(
+      '--time-zone <zone>',
+      'what stamps without a zone mean, and the zone of accounts that are made (default: as it was when they were read)',
+      asTimeZone,
+    )
     .option('--account <code>', 'account of rows that name none')
     .option('--credits', 'costs below nought are money')
     .addOption(dateOrderOption())
@@ -125,7 +139,7 @@ function retryCommand(): Command {
     .option('--json', 'the counts as JSON')
     .addHelpText(
       'after',
-      '\nExample:\n  trunkline import rejected retry --code unknown_account --create-accounts',
+      '\nExample:\n  trunkline import rejected retry --code unknown_account --create-accounts --country DE',
     )
     .action((options: Filter & RetryOptions) =>
       withDatabase(async ({ pool, config }) => {
@@ -134,6 +148,7 @@ function retryCommand(): Command {
           {
             filter: filterOf(options),
             read: {
+              ...(options.timeZone && { timeZone: options.timeZone }),
               ...(options.account !== undefined && { account: options.account }),
               ...(options.dateOrder && { dateOrder: options.dateOrder }),
               ...(options.decimalSign && { decimalSign: options.decimalSign }),
@@ -141,9 +156,9 @@ function retryCommand(): Command {
             },
             newAccounts: options.createAccounts
               ? {
-                  currency: config.calls.defaultCurrency,
+                  currency: options.currency ?? config.calls.defaultCurrency,
                   timeZone: config.calls.importTimeZone,
-                  country: null,
+                  country: options.country ?? null,
                 }
               : null,
             sameCall: {

@@ -3,6 +3,7 @@ import { PostQuery } from '../contract.ts';
 
 /** What a reason quotes from a record is no advice, whatever it says. */
 const QUOTED = /"(?:[^"\\]|\\.)*"/g;
+const COMMAND = /\btrunkline [a-z]/;
 const OPTION = /--(?<name>[a-z]+(?:-[a-z]+)*)(?: (?<word>[a-z]+)\b)?/g;
 
 /** What a record does where a file has an option for its reading. */
@@ -15,7 +16,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
 
 /**
  * A reason as the answer to a post says it: an option that the post has too stands as its query parameter; advice of
- * other options gives way to what a record can do.
+ * other options gives way to what a record can do, and that of commands is left out.
  * @example adviceForPost('No account has the code "x"; add it, or use --create-accounts')
  */
 export function adviceForPost(reason: string): string {
@@ -24,7 +25,8 @@ export function adviceForPost(reason: string): string {
   const parts = bare.split('; ').map((part) => {
     const said = part.replace(OPTION, parameterOf);
     const [option] = [...said.matchAll(OPTION)];
-    return option === undefined ? said : INSTEAD[option.groups!.name!];
+    if (option === undefined) return COMMAND.test(said) ? undefined : said;
+    return INSTEAD[option.groups!.name!];
   });
   const kept = [...new Set(parts)].filter((part) => part !== undefined);
   return kept.join('; ').replace(QUOTED, (place) => quoted[Number(place.slice(1, -1))]!);

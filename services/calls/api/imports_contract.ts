@@ -11,7 +11,9 @@ const closed = { additionalProperties: false } as const;
 export const ImportsQuery = Type.Object(
   {
     source: Type.Optional(text('Only imports of this switch, as it is called in calls.', 200)),
-    file: Type.Optional(text('Only imports of this file, by its absolute path.', 1_000)),
+    file: Type.Optional(
+      text('Only imports of this file, by its absolute path, and of its retried or mended rows.', 1_000),
+    ),
     before: Type.Optional(
       Type.Integer({
         minimum: 1,
@@ -39,7 +41,10 @@ export const ImportParams = Type.Object({
 export const Import = Type.Object(
   {
     i_import: Type.Integer(),
-    file: Type.String({ description: 'Absolute path, stdin, or the route that took the rows' }),
+    file: Type.String({
+      description:
+        'Absolute path, stdin, the route that took the rows, or `retried rows of …`, `mended rows of …`',
+    }),
     format: Type.String(),
     source: Type.String({ description: 'The switch that told of the calls' }),
     started_at: Type.String({ description: 'RFC 3339, UTC' }),

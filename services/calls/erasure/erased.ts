@@ -133,7 +133,7 @@ function ofErasedAccount(taken: Taken): Taken {
       rejection: {
         code: 'erased_account',
         reason:
-          'The account was erased, and so its rows are left out; once it is made anew (trunkline accounts create CODE) they are taken in where the file is imported again',
+          'The account was erased, and so its rows are left out, all those of a source as one; `trunkline accounts create CODE` makes it anew, and they are taken in where the file is imported again; else: `trunkline import rejected discard --code erased_account --reason …`',
         field: 'account',
       },
     },

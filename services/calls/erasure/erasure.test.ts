@@ -7,6 +7,7 @@ import { callRow, testOrigin } from '#tests/calls.ts';
 import { type FilledColumn, fillTables, tablesOf } from '#tests/filled_tables.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { createAccount } from '../accounts.ts';
+import { adviceForPost } from '../api/advice.ts';
 import { takeIn } from '../intake/intake.ts';
 import { ensureMonths } from '../partitions.ts';
 import { discardRejected } from '../store/rejected.ts';
@@ -256,9 +257,13 @@ test('rows of an erased account are left out when their file is read again, unti
       ['set_aside', 'duplicate', 'set_aside'],
     );
   }
+  const erased = await pool.query("SELECT reason FROM calls.rejected_cdrs WHERE code = 'erased_account'");
+  assert.equal(erased.rowCount, 1);
+  const { reason } = erased.rows[0];
+  assert.match(reason, /`trunkline import rejected discard --code erased_account --reason …`$/);
   assert.equal(
-    (await pool.query("SELECT 1 FROM calls.rejected_cdrs WHERE code = 'erased_account'")).rowCount,
-    1,
+    adviceForPost(reason),
+    'The account was erased, and so its rows are left out, all those of a source as one',
   );
   assert.equal(
     (await pool.query("SELECT 1 FROM calls.rejected_cdrs WHERE strpos(encode(bytes, 'escape'), 'acme') > 0"))

@@ -105,7 +105,7 @@ export async function takeInMended(
     gone += byNumber.size - waiting.length;
     const mended = waiting.map((was) => mendedAs(was, byNumber.get(was.i_rejected)!));
     for (const group of groupByOrigin(mended)) {
-      const { origin, outcomes } = await readGroup(pool, group, options);
+      const { origin, outcomes } = await readGroup(pool, group, options, 'mended rows');
       const replaced = group.filter(
         (row, index) => row.isMended || !['set_aside', 'conflict'].includes(outcomes[index]!.kind),
       );

@@ -4,13 +4,15 @@ import { POSTED_FIELDS, parsePostedRecord } from '../api/posted_record.ts';
 import type { FormatName } from '../formats/formats.ts';
 import { openSource } from '../formats/reader.ts';
 import type { SourceOptions, Taken } from '../formats/source_reader.ts';
-import type { NewAccounts } from '../store/intake.ts';
+import { type RowsAgain, rowsAgainOf } from '../store/imports.ts';
+import { finishImport, type NewAccounts } from '../store/intake.ts';
 import { listRejected, type Rejected, type RejectedFilter, takeRejected } from '../store/rejected.ts';
 import { type Origin, type RowOutcome, takeIn } from './intake.ts';
 import { keptSameCall, openFileOrigin, type SameCallOptions } from './origin.ts';
 
 export interface RetryOptions {
   readonly filter: RejectedFilter;
+  /** Accounts that are made are of the time zone in which their rows are read; of posted records, which have none, of this. */
   readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
   /** Replaces how the rows were read the first time (another time zone, an account for rows that name none). */
   readonly read: Partial<SourceOptions>;
@@ -82,27 +84,35 @@ export function groupByOrigin<Row extends Rejected>(page: readonly Row[]): Row[]
   return [...groups.values()];
 }
 
-/** Reads rows that are read the same way, and takes them in; what was set aside of them stays so. */
+/**
+ * Reads rows that are read the same way, and takes them in as an import of its own; what was set aside of them stays so.
+ * @param what they are, as the import is called: "retried rows"
+ */
 export async function readGroup(
   pool: Pool,
   group: readonly Rejected[],
   options: Omit<RetryOptions, 'filter'>,
+  what: RowsAgain,
 ): Promise<{ origin: Origin; outcomes: RowOutcome[] }> {
   const { format, source, columns, end } = group[0]!;
   const files = new Set(group.map(({ file }) => file));
   const read = { ...readOptions(group[0]!), ...options.read };
   const rows = group.map((rejected) => readAgain(rejected, read));
   const origin = await openFileOrigin(pool, {
-    file: files.size === 1 ? group[0]!.file : `${files.size} files, tried again`,
+    file: files.size === 1 ? rowsAgainOf(what, group[0]!.file) : `${what} of ${files.size} files`,
     format,
     source,
     readOptions: { ...group[0]!.options, ...options.read },
-    newAccounts: options.newAccounts,
+    newAccounts: options.newAccounts && {
+      ...options.newAccounts,
+      timeZone: read.timeZone ?? options.newAccounts.timeZone,
+    },
     sameCall: { ...keptSameCall(group[0]!.options), ...options.sameCall },
   });
   // Whoever calls this takes them by their own numbers.
-  const of = { columns, ...(end && { end }) };
+  const of = { columns, ...(files.size === 1 && { file: group[0]!.file }), ...(end && { end }) };
   const outcomes = await takeIn(pool, { ...origin, asideLengths: new Set() }, rows, of);
+  await withSession(pool, (session) => session.run(finishImport(origin.iImport)));
   return { origin, outcomes };
 }
 
@@ -112,7 +122,7 @@ async function retryGroup(
   options: RetryOptions,
   counts: RetryCounts,
 ): Promise<void> {
-  const { origin, outcomes } = await readGroup(pool, group, options);
+  const { origin, outcomes } = await readGroup(pool, group, options, 'retried rows');
   const settled = group.filter((_, index) => !ASIDE.has(outcomes[index]!.kind));
   await withSession(pool, (session) =>
     session.run(

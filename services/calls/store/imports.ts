@@ -6,7 +6,7 @@ const build = sqlBuilder<unknown>();
 
 export interface ImportRow {
   readonly i_import: number;
-  /** Absolute path, 'stdin', or the route that took the rows. */
+  /** Absolute path, 'stdin', the route that took the rows, or rows of what was read again (`rowsAgainOf`). */
   readonly file: string;
   readonly format: string;
   readonly source: string;
@@ -35,9 +35,17 @@ const COLUMNS =
   conflicts, set_aside, told_to, undo_began_at, undone_at, options,
   (SELECT count(*) FROM calls.rejected_cdrs r WHERE r.i_import = i.i_import AND r.taken_by IS NULL AND r.discarded_at IS NULL) AS waiting`);
 
+/** Rows that were set aside, and are read again by an import of their own. */
+export type RowsAgain = 'retried rows' | 'mended rows';
+const ROWS_AGAIN: readonly RowsAgain[] = ['retried rows', 'mended rows'];
+
+/** What an import of such rows of one file is called. */
+export const rowsAgainOf = (what: RowsAgain, file: string): string => `${what} of ${file}`;
+
 /** Undefined: any. */
 export interface ImportFilter {
   readonly source?: string | undefined;
+  /** Also those that have read rows of it again. */
   readonly file?: string | undefined;
 }
 
@@ -46,13 +54,15 @@ export const listImports = (
   { source, file }: ImportFilter,
   before: number | undefined,
   limit: number,
-): Statement<ImportRow> =>
-  sql<ImportRow>`
+): Statement<ImportRow> => {
+  const names = file === undefined ? null : [file, ...ROWS_AGAIN.map((what) => rowsAgainOf(what, file))];
+  return sql<ImportRow>`
     SELECT ${COLUMNS} FROM calls.imports i
     WHERE (${before ?? null}::int IS NULL OR i_import < ${before ?? null})
       AND (${source ?? null}::text IS NULL OR source = ${source ?? null})
-      AND (${file ?? null}::text IS NULL OR file = ${file ?? null})
+      AND (${names}::text[] IS NULL OR file = ANY(${names}))
     ORDER BY i_import DESC LIMIT ${limit}`.compile(build);
+};
 
 export const importByNumber = (iImport: number): Statement<ImportRow> =>
   sql<ImportRow>`SELECT ${COLUMNS} FROM calls.imports i WHERE i_import = ${iImport}`.compile(build);

@@ -1,0 +1,71 @@
+/** What `import` says and does of rows that are read again: retried, mended, in another zone. By the command itself. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { runCommand } from '#tests/command.ts';
+import { testDatabase } from '#tests/postgres.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'trunkline-import-again-'));
+after(() => rm(folder, { recursive: true, force: true }));
+const { pool, url } = await testDatabase();
+const run = (...args: string[]) => runCommand(args, { DATABASE_URL: url });
+const MAPS = ['Start=start_time', 'Secs=duration_s', 'From=cli', 'To=cld', 'Who=account'].flatMap((map) => [
+  '--map',
+  map,
+]);
+
+/** A file of as many calls, all of one account. */
+async function fileOf(account: string, calls: number, more = ''): Promise<string> {
+  const rows = Array.from(
+    { length: calls },
+    (_, n) => `2026-11-02 10:0${n}:00,60,1002,+442079460001,${account}\n`,
+  );
+  const path = join(folder, `${account}.csv`);
+  await writeFile(path, `Start,Secs,From,To,Who\n${rows.join('')}${more}`);
+  return path;
+}
+
+const imports = async (...args: string[]) =>
+  JSON.parse((await run('imports', 'list', '--json', ...args)).out);
+
+test('a retry makes accounts as an import does: of a currency and a country, in the zone of their rows', async () => {
+  const file = await fileOf('zurich', 2);
+  const first = await run(
+    'import',
+    'cdrs',
+    file,
+    ...MAPS,
+    '--time-zone',
+    'Europe/Zurich',
+    '--currency',
+    'CHF',
+  );
+  assert.equal(first.code, 3, first.err);
+  assert.match(first.out, /trunkline import rejected retry --create-accounts --currency CHF --country CODE/);
+  const retried = await run(
+    ...['import', 'rejected', 'retry', '--create-accounts', '--currency', 'CHF', '--country', 'CH', '--json'],
+  );
+  assert.deepEqual([retried.code, JSON.parse(retried.out).stored], [0, 2], retried.err);
+  const { rows } = await pool.query('SELECT code, currency, country, time_zone FROM calls.accounts');
+  assert.deepEqual(rows, [{ code: 'zurich', currency: 'CHF', country: 'CH', time_zone: 'Europe/Zurich' }]);
+  const [again, was] = await imports('--file', file);
+  assert.deepEqual([again.file, was.file], [`retried rows of ${file}`, file]);
+  assert.ok(again.finished_at !== null);
+});
+
+test('retried and mended rows of several files are called so, and are finished', async () => {
+  const files = [await fileOf('one', 1, 'x,60,1,2,one\n'), await fileOf('two', 1, 'y,60,1,2,two\n')];
+  await run('import', 'cdrs', ...files, ...MAPS);
+  await run('import', 'rejected', 'retry', '--create-accounts');
+  const mend = join(folder, 'mend.csv');
+  await run('import', 'rejected', 'export', '--output', mend);
+  assert.equal((await run('import', 'cdrs', mend)).code, 0, 'they had been set aside before');
+  const [mended, retried] = await imports('--limit', '2');
+  assert.deepEqual([mended.file, retried.file], ['mended rows of 2 files', 'retried rows of 2 files']);
+  const listed = (await run('imports', 'list', '--limit', '2')).out;
+  assert.match(listed, /completed +duplicates +conflicts +waiting +file/);
+  assert.equal(listed.match(/ finished /g)?.length, 2, listed);
+  await run('import', 'rejected', 'discard', '--all', '--reason', 'no times');
+});
