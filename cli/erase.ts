@@ -123,11 +123,33 @@ function tell<Done extends Erased>(
     print([tableOf(done, applied), '', 'Kept, and why:', ...reasons.map((line) => `  - ${line}`)].join('\n'));
 }
 
+/** What tables hold, for who answers to the person whose data it was. */
+const IN_WORDS: Readonly<Record<string, string>> = {
+  accounts: 'the account itself',
+  account_sources: 'which switches bring its calls',
+  api_keys: 'keys',
+  cdr_history: 'earlier versions of calls',
+  cdrs: 'calls',
+  followed_sources: 'files that are followed',
+  former_codes: 'what the account was called before',
+  'identity.api_keys': 'keys',
+  imports: 'names of files, and how they were read',
+  provisional_rows: 'calls at the end of a file',
+  rejected_cdrs: 'rows that were set aside',
+  source_hours: 'what came from a switch, by hour',
+  tellings: 'what each import told of a call',
+  usage_days: 'sums of a day',
+  usage_quarters: 'sums of a quarter of an hour',
+  watermarks: 'up to when a switch has told its calls',
+};
+
 /** The same before and after, but for its head. */
 function tableOf({ counts }: Erased, applied: boolean): string {
-  const rows = Object.entries(counts).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const rows = Object.entries(counts)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, count]) => [name, count, IN_WORDS[name] ?? '']);
   if (rows.length === 0) return applied ? 'Nothing was erased.' : 'Nothing would be erased.';
-  return `${applied ? 'Erased or changed' : 'Would be erased or changed'}:\n${table(['table', 'rows'], rows)}`;
+  return `${applied ? 'Erased or changed' : 'Would be erased or changed'}:\n${table(['table', 'rows', 'what they are'], rows)}`;
 }
 
 const lineOf = ({ table: name, pages, ofPages }: WalkProgress): string =>
@@ -149,8 +171,14 @@ const KEPT = [
   'the files that were imported: they are not touched',
 ];
 
-const keptOfAccount = ({ shortCodes, sharedSources }: ErasedAccount): string[] => [
+const keptOfAccount = ({ shortCodes, sharedSources, below }: ErasedAccount): string[] => [
+  ...below.map(
+    (code) =>
+      `the account "${printable(code)}" below it, which has to be erased first: trunkline accounts erase ${printable(code)}`,
+  ),
   ...KEPT,
+  'its telephone numbers in calls of other accounts: trunkline erase --number +49… erases those',
+  'messages that were sent already (Slack, mail), and what the monitor has noted of past alerts',
   'a pseudonym of its code, so that its rows are left out when a file is imported again; trunkline accounts create takes them in',
   ...shortCodes.map(
     (code) =>

@@ -72,13 +72,15 @@ export interface ErasedAccount {
   readonly shortCodes: readonly string[];
   /** Sources that are called by its code and bring other accounts' calls: their names stay. */
   readonly sharedSources: readonly string[];
+  /** Codes of accounts below it, which have to be erased first, or taken out; none once it is erased. */
+  readonly below: readonly string[];
 }
 
-/** @throws Error when there is no such account, when others stand below it, or when a source called by its code is being followed */
+/** @throws Error when there is no such account, when others stand below one that is to go, or when a source called by its code is being followed */
 export async function eraseAccount(pool: Pool, code: string, options: EraseOptions): Promise<ErasedAccount> {
   const found = await withSession(pool, (session) => findErased(session, code));
-  await withSession(pool, (session) => refuseWhatStandsInTheWay(session, found));
-  const work = { pool, ...found, ...options };
+  const below = await withSession(pool, (session) => lookAtWhatStandsInTheWay(session, found, options.apply));
+  const work = { pool, ...found, ...options, below };
   if (!options.apply) return reportOf(work, await countAll(work));
   const { pseudonym, place } = await register(work, code);
   forgetHeard(pool);
@@ -98,7 +100,7 @@ interface Found {
   readonly codes: readonly string[];
 }
 
-type Work = Found & EraseOptions & { readonly pool: Pool };
+type Work = Found & EraseOptions & { readonly pool: Pool; readonly below: readonly string[] };
 type Erasing = Work & { readonly pseudonym: string };
 
 /** The account; one whose erasure was cut off has its pseudonym for a code. */
@@ -114,17 +116,23 @@ async function findErased(session: Session, code: string): Promise<Found> {
   return { account, codes: [account.code, ...account.former_codes] };
 }
 
-async function refuseWhatStandsInTheWay(session: Session, { account, codes }: Found): Promise<void> {
-  const below = await session.rows(accountsBelow(account.i_account));
-  if (below.length > 0) {
-    const named = below.map(({ code }) => `"${code}"`).join(', ');
+/** @returns the codes of accounts below it, which only who looks first may leave there */
+async function lookAtWhatStandsInTheWay(
+  session: Session,
+  { account, codes }: Found,
+  apply: boolean,
+): Promise<string[]> {
+  const below = (await session.rows(accountsBelow(account.i_account))).map(({ code }) => code);
+  if (below.length > 0 && apply) {
+    const named = below.map((code) => `"${code}"`).join(', ');
     throw new Error(
-      `accounts stand below it: ${named}; erase them first, or take them out (accounts set --no-parent)`,
+      `accounts stand below it: ${named}; erase each of them first (accounts erase CODE), or take them out (accounts set CODE --no-parent)`,
     );
   }
   const [held] = await session.rows(heldSources(codes.filter(isTelling)));
   if (held)
     throw new Error(`${held.path} is being followed, and is called by its code: stop following it first`);
+  return below;
 }
 
 async function register({ pool, codes, account, by }: Work, code: string): Promise<ErasureRow> {
@@ -368,5 +376,6 @@ async function reportOf(
     counts,
     shortCodes: work.codes.filter((code) => !isTelling(code)),
     sharedSources: await withSession(work.pool, (session) => namesOf(session, work)),
+    below: work.below,
   };
 }

@@ -333,6 +333,7 @@ test('an account with others below it, or under whose code a file is being follo
   const { pool } = await testDatabase();
   await createAccount(pool, { ...NEW, code: 'holding' }, null, BY);
   await createAccount(pool, { ...NEW, code: 'branch' }, 'holding', BY);
+  assert.deepEqual((await eraseAccount(pool, 'holding', { ...APPLY, apply: false })).below, ['branch']);
   await assert.rejects(eraseAccount(pool, 'holding', APPLY), /accounts stand below it: "branch"/);
   await pool.query(
     `INSERT INTO calls.followed_sources (machine, path, time_zone, held_until) VALUES ('m', '/var/branch/Master.csv', 'UTC', now() + interval '1 min')`,
