@@ -2,13 +2,10 @@
 
 import type { Pool } from '#platform/database/pool.ts';
 import { withSession } from '#platform/database/pool.ts';
-import { type Mapping, parseMapping } from '#services/calls/formats/mapping.ts';
+import { type Mapping, parseMapping, UNNAMED } from '#services/calls/formats/mapping.ts';
 import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
 import { findMap, keepMap } from '#services/calls/store/maps.ts';
 import { note } from './print.ts';
-
-/** Name of a mapping that nobody named; such a one is not remembered. */
-const UNNAMED = 'mapped';
 
 /** What a command was told of a mapping. */
 interface MapOptions {
@@ -33,18 +30,19 @@ export async function mappingOf(pool: Pool, { map, mapName }: MapOptions): Promi
 }
 
 /**
- * Remembers a new mapping under its name, once it has proven itself: rows went in with it, and no file failed. So one that
- * was mistyped takes the place of none.
+ * Remembers a new mapping under its name, once it has proven itself: rows went in with it or were known by it, and no file
+ * failed. So one that was mistyped takes the place of none. A retry of rows that wait remembers it, too (intake/retry.ts).
  */
 export async function keepMapping(
   pool: Pool,
   { map, mapName }: MapOptions,
-  { stored, completed }: ImportCounts,
+  { stored, completed, duplicates }: ImportCounts,
   failures: readonly string[],
 ): Promise<void> {
   if (map.length === 0 || !mapName) return;
-  if (failures.length > 0 || stored + completed === 0) {
-    const why = failures.length > 0 ? 'the import failed' : 'no row went in with it';
+  if (failures.length > 0 || stored + completed + duplicates === 0) {
+    const why =
+      failures.length > 0 ? 'the import failed' : 'no row went in with it; once rows that wait do, it is';
     note(`the mapping is not remembered as ${mapName}: ${why}`);
     return;
   }

@@ -1,6 +1,6 @@
 /** What `import` says and does of rows that are read again: retried, mended, in another zone. By the command itself. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -53,6 +53,38 @@ test('a retry makes accounts as an import does: of a currency and a country, in 
   const [again, was] = await imports('--file', file);
   assert.deepEqual([again.file, was.file], [`retried rows of ${file}`, file]);
   assert.ok(again.finished_at !== null);
+});
+
+test('a mapping is remembered when its rows go in: by a retry, by mending, or as known ones', async () => {
+  const remembered = async () =>
+    (await pool.query('SELECT name FROM calls.import_maps ORDER BY 1')).rows.map(({ name }) => name);
+  const named = (file: string, name: string, ...more: string[]) =>
+    run('import', 'cdrs', file, ...MAPS, '--map-name', name, ...more);
+  const file = await fileOf('later', 1);
+  const first = await named(file, 'retried');
+  assert.match(first.err, /not remembered as retried: no row went in with it; once rows that wait do, it is/);
+  assert.deepEqual(await remembered(), []);
+  await run('import', 'rejected', 'retry', '--create-accounts');
+  assert.deepEqual(await remembered(), ['retried']);
+  await named(file, 'known');
+  assert.deepEqual(await remembered(), ['known', 'retried']);
+  await named(await fileOf('later', 0, 'x,60,1,2,later\n'), 'mended');
+  const mend = join(folder, 'later-mended.csv');
+  await run('import', 'rejected', 'export', '--output', mend);
+  await writeFile(mend, (await readFile(mend, 'utf8')).replace('x,60', '2026-11-03 10:00:00,60'));
+  assert.equal((await run('import', 'cdrs', mend)).code, 0);
+  assert.deepEqual(await remembered(), ['known', 'mended', 'retried']);
+  // What was remembered since is newer than the rows that wait.
+  await named(await fileOf('old', 1), 'retried');
+  const fewer = MAPS.slice(0, -2);
+  await fileOf('later', 1);
+  await run('import', 'cdrs', file, ...fewer, '--account', 'later', '--map-name', 'retried');
+  const columns = async () =>
+    (await pool.query("SELECT columns FROM calls.import_maps WHERE name = 'retried'")).rows[0].columns;
+  const newer = await columns();
+  assert.equal(newer.Who, undefined);
+  await run('import', 'rejected', 'retry', '--create-accounts');
+  assert.deepEqual(await columns(), newer);
 });
 
 test('retried and mended rows of several files are called so, and are finished', async () => {

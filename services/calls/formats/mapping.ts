@@ -33,6 +33,9 @@ export type MappedField = (typeof MAPPED_FIELDS)[number];
 /** A field, and behind a colon the unit of the column's values where they are of another than the field's own. */
 export type MappedTarget = MappedField | `${MappedField}:${DurationUnit | TimeUnit}`;
 
+/** Name of a mapping that nobody named; such a one is not remembered. */
+export const UNNAMED = 'mapped';
+
 export interface Mapping {
   readonly name: string;
   /** Column of the header to what it holds. */

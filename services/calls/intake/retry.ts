@@ -2,10 +2,12 @@
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { POSTED_FIELDS, parsePostedRecord } from '../api/posted_record.ts';
 import type { FormatName } from '../formats/formats.ts';
+import { UNNAMED } from '../formats/mapping.ts';
 import { openSource } from '../formats/reader.ts';
 import type { SourceOptions, Taken } from '../formats/source_reader.ts';
 import { type RowsAgain, rowsAgainOf } from '../store/imports.ts';
 import { finishImport, type NewAccounts } from '../store/intake.ts';
+import { keepMapRead } from '../store/maps.ts';
 import { listRejected, type Rejected, type RejectedFilter, takeRejected } from '../store/rejected.ts';
 import { type Origin, type RowOutcome, takeIn } from './intake.ts';
 import { keptSameCall, openFileOrigin, type SameCallOptions } from './origin.ts';
@@ -85,7 +87,8 @@ export function groupByOrigin<Row extends Rejected>(page: readonly Row[]): Row[]
 }
 
 /**
- * Reads rows that are read the same way, and takes them in as an import of its own; what was set aside of them stays so.
+ * Reads rows that are read the same way, and takes them in as an import of its own; what was set aside of them stays so. The
+ * mapping that they were read with is remembered.
  * @param what they are, as the import is called: "retried rows"
  */
 export async function readGroup(
@@ -112,7 +115,15 @@ export async function readGroup(
   // Whoever calls this takes them by their own numbers.
   const of = { columns, ...(files.size === 1 && { file: group[0]!.file }), ...(end && { end }) };
   const outcomes = await takeIn(pool, { ...origin, asideLengths: new Set() }, rows, of);
-  await withSession(pool, (session) => session.run(finishImport(origin.iImport)));
+  const taken = group.filter((_, index) => !ASIDE.has(outcomes[index]!.kind));
+  await withSession(pool, async (session) => {
+    const { mapping } = read;
+    if (mapping && mapping.name !== UNNAMED && taken.length > 0) {
+      const iRejecteds = taken.map(({ i_rejected }) => i_rejected);
+      await session.run(keepMapRead(mapping.name, mapping.columns, iRejecteds));
+    }
+    await session.run(finishImport(origin.iImport));
+  });
   return { origin, outcomes };
 }
 

@@ -10,6 +10,24 @@ export const keepMap = (name: string, columns: Mapping['columns']): Statement<un
     INSERT INTO calls.import_maps (name, columns) VALUES (${name}, ${JSON.stringify(columns)}::jsonb)
     ON CONFLICT (name) DO UPDATE SET columns = excluded.columns, updated_at = now()`.compile(build);
 
+/**
+ * The same for a mapping that rows which had been set aside were read with, as their import was told. One of that name that
+ * was remembered since then stays.
+ * @param iRejecteds those rows
+ */
+export const keepMapRead = (
+  name: string,
+  columns: Mapping['columns'],
+  iRejecteds: readonly number[],
+): Statement<unknown> =>
+  sql`
+    INSERT INTO calls.import_maps AS was (name, columns) VALUES (${name}, ${JSON.stringify(columns)}::jsonb)
+    ON CONFLICT (name) DO UPDATE SET columns = excluded.columns, updated_at = now()
+    WHERE was.columns <> excluded.columns AND was.updated_at < (
+      SELECT max(i.started_at) FROM calls.rejected_cdrs r
+      JOIN calls.imports i ON i.i_import = coalesce(r.aside_before[1], r.i_import)
+      WHERE r.i_rejected = ANY(${iRejecteds}::bigint[]))`.compile(build);
+
 export const findMap = (name: string): Statement<{ columns: Mapping['columns'] }> =>
   sql<{ columns: Mapping['columns'] }>`SELECT columns FROM calls.import_maps WHERE name = ${name}`.compile(
     build,
