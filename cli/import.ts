@@ -14,6 +14,7 @@ import { type CommandDatabase, withDatabase } from './database.ts';
 import { importFiles } from './import_files.ts';
 import { keepMapping, mappingOf } from './import_maps.ts';
 import { createProgress } from './import_progress.ts';
+import { type KeptTimes, keptTimesLine, keptTimesOf } from './kept_times.ts';
 import {
   asName,
   asPattern,
@@ -33,7 +34,7 @@ import { rejectedCommand } from './rejected.ts';
 const EXIT_SOME_SET_ASIDE = 3;
 const EXIT_FAILED = 1;
 /** What the summary says more of than how to mend a row. */
-const HAS_A_HINT = ['unknown_account', 'no_account'];
+const HAS_A_HINT = ['unknown_account', 'no_account', 'erased_account'];
 /** Groups of account codes alike that the summary names. */
 const SHOWN_ALIKE = 20;
 
@@ -135,8 +136,9 @@ async function importCdrs(paths: string[], options: Options): Promise<void> {
     progress.end();
     if (!options.dryRun) await keepMapping(database.pool, options, total, failures);
     const seconds = (performance.now() - started) / 1000;
-    if (options.json) printJson(summaryJson(total, seconds, failures));
-    else print(summaryText(total, seconds, options));
+    const kept = await keptTimesOf(database.pool, total, settings.read);
+    if (options.json) printJson(summaryJson(total, kept, seconds, failures));
+    else print(summaryText(total, kept, seconds, options));
     for (const failure of failures) note(failure);
     if (failures.length > 0) process.exitCode = EXIT_FAILED;
     else if (total.newAside > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
@@ -147,14 +149,18 @@ async function follow(paths: string[], options: Options): Promise<void> {
   if (options.dryRun) throw new Error('--follow and --dry-run exclude each other');
   if (paths.includes('-')) throw new Error('standard input is read as it comes anyway: leave out --follow');
   const { followFiles } = await import('./import_follow.ts');
+  let kept: KeptTimes[] = [];
   const { total, failures, statuses, seconds } = await followFiles(
     paths,
     (database) => importOptions(database, options),
-    ({ pool }, total, failures) => keepMapping(pool, options, total, failures),
+    async (database, total, failures) => {
+      await keepMapping(database.pool, options, total, failures);
+      kept = await keptTimesOf(database.pool, total, (await importOptions(database, options)).read);
+    },
   );
   if (options.json)
-    printJson({ ...summaryJson(total, seconds, failures), sources: statuses.map(statusJson) });
-  else print(summaryText(total, seconds, options));
+    printJson({ ...summaryJson(total, kept, seconds, failures), sources: statuses.map(statusJson) });
+  else print(summaryText(total, kept, seconds, options));
   if (failures.length > 0) process.exitCode = EXIT_FAILED;
   else if (total.newAside > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
 }
@@ -201,7 +207,12 @@ async function importOptions({ pool, config }: CommandDatabase, options: Options
   };
 }
 
-function summaryJson(total: ImportCounts, seconds: number, failures: readonly string[]): object {
+function summaryJson(
+  total: ImportCounts,
+  kept: readonly KeptTimes[],
+  seconds: number,
+  failures: readonly string[],
+): object {
   const { read, stored, completed, duplicates, conflicts, setAside } = total;
   const reasons = Object.fromEntries(total.reasons);
   return {
@@ -214,6 +225,7 @@ function summaryJson(total: ImportCounts, seconds: number, failures: readonly st
     set_aside_first: total.newAside,
     older_than_retention: total.olderThanRetention,
     reasons,
+    kept_times: kept,
     alike_accounts: total.alikeCodes.slice(0, SHOWN_ALIKE),
     seconds,
     per_second: rate(read, seconds),
@@ -229,7 +241,12 @@ const NEEDED: Readonly<Record<ReadingOption, (rows: string) => string>> = {
     `Rows with figures whose decimal sign was not told (${rows}): trunkline import rejected retry --decimal-sign , (or .)`,
 };
 
-function summaryText(total: ImportCounts, seconds: number, options: Options): string {
+function summaryText(
+  total: ImportCounts,
+  kept: readonly KeptTimes[],
+  seconds: number,
+  options: Options,
+): string {
   const would = options.dryRun ? 'would be ' : '';
   const reasons = [...total.reasons].map(([reason, count]) => `${grouped(count)} ${reason}`).join(', ');
   const figures = [
@@ -256,6 +273,7 @@ function summaryText(total: ImportCounts, seconds: number, options: Options): st
       'Rows that contradict stored calls: trunkline import rejected list --code conflict; --on-conflict replace takes what they say',
     );
   }
+  lines.push(...kept.map(keptTimesLine));
   if (total.reasons.has('unknown_account')) {
     lines.push(
       `Rows of unknown accounts: make the accounts, then: trunkline import rejected retry; or have it make them: trunkline import rejected retry --create-accounts --currency ${options.currency ?? 'CODE'} --country ${options.country ?? 'CODE'}`,

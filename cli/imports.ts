@@ -168,10 +168,19 @@ function tell(progress: UndoProgress, { json }: UndoOptions, verb: string): void
   else print(undoneText(progress, verb));
 }
 
+function keptText({ kept_by: keptBy }: UndoProgress, verb: string): string {
+  const [first] = keptBy;
+  if (first === undefined) return 'others have told them too';
+  const are = verb === 'were' ? 'are now' : 'would be';
+  return keptBy.length === 1
+    ? `import ${first} told them too; they ${are} as that one read them`
+    : `imports ${keptBy.join(', ')} told them too; they ${are} as these read them`;
+}
+
 const undoneText = (progress: UndoProgress, verb: string): string =>
   [
     `calls removed       ${grouped(progress.calls_removed)}`,
-    `calls kept          ${grouped(progress.calls_kept)}: others have told them too`,
+    `calls kept          ${grouped(progress.calls_kept)}: ${keptText(progress, verb)}`,
     `calls put back      ${grouped(progress.calls_restored)}: others' calls that it had told more of`,
     `rows set aside      ${grouped(progress.rows_removed)} ${verb} forgotten`,
     `rows taken in       ${grouped(progress.rows_returned)} ${verb} set aside again`,

@@ -55,6 +55,32 @@ test('a retry makes accounts as an import does: of a currency and a country, in 
   assert.ok(again.finished_at !== null);
 });
 
+test('a file read again in another zone: the summary says whose times the calls keep, and what to do', async () => {
+  const file = await fileOf('zones', 3);
+  const told = ['--create-accounts', '--source', 'zones'];
+  await run('import', 'cdrs', file, ...MAPS, ...told, '--time-zone', 'America/New_York');
+  const alike = await run('import', 'cdrs', file, ...MAPS, ...told, '--time-zone', 'America/New_York');
+  assert.doesNotMatch(alike.out, /keep the times/);
+  const again = await run('import', 'cdrs', file, ...MAPS, ...told, '--time-zone', 'Europe/Berlin');
+  const [third, second, first] = await imports('--file', file);
+  const line = new RegExp(
+    `^3 calls keep the times that import ${first.i_import} stored, read as America/New_York: .trunkline imports undo ${first.i_import}., then import again$`,
+    'm',
+  );
+  assert.match(again.out, line);
+  const dryRun = await run('import', 'cdrs', file, ...MAPS, ...told, '--dry-run');
+  assert.match(dryRun.out, /3 calls keep the times/);
+  const dry = await run('imports', 'undo', `${first.i_import}`, '--dry-run');
+  const both = `3: imports ${second.i_import}, ${third.i_import} told them too; they would be as these`;
+  assert.ok(dry.out.includes(both), dry.out);
+  await run('imports', 'undo', `${second.i_import}`, '--yes');
+  const undone = await run('imports', 'undo', `${first.i_import}`, '--yes');
+  const one = `3: import ${third.i_import} told them too; they are now as that one read them`;
+  assert.ok(undone.out.includes(one), undone.out);
+  const { rows } = await pool.query("SELECT min(start_time) AS start FROM calls.cdrs WHERE source = 'zones'");
+  assert.equal(rows[0].start, '2026-11-02T09:00:00Z');
+});
+
 test('a mapping is remembered when its rows go in: by a retry, by mending, or as known ones', async () => {
   const remembered = async () =>
     (await pool.query('SELECT name FROM calls.import_maps ORDER BY 1')).rows.map(({ name }) => name);

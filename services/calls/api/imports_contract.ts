@@ -101,6 +101,9 @@ export const UndoAnswer = answer(
       calls_kept: count(
         'Calls that it had stored and others have told too: they stay as those have told them',
       ),
+      kept_by: Type.Array(Type.Integer(), {
+        description: 'Imports that told those, too: the calls are as these read them. 20 at most',
+      }),
       calls_restored: count(
         "Others' calls that it had completed or replaced: they have their former values again",
       ),

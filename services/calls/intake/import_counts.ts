@@ -16,6 +16,8 @@ export interface ImportCounts {
   readonly reasons: Map<string, number>;
   /** How many were set aside for want of an option that says how to read them. */
   readonly needs: Map<ReadingOption, number>;
+  /** By import: calls that keep the times which it stored, where the row that told them again was read at others. */
+  readonly keptTimes: Map<number, number>;
   /** Account codes that were named and differ from others in case alone, in groups; told when the source has ended. */
   readonly alikeCodes: string[][];
 }
@@ -35,6 +37,7 @@ export const newCounts = (): ImportCounts => ({
   olderThanRetention: 0,
   reasons: new Map(),
   needs: new Map(),
+  keptTimes: new Map(),
   alikeCodes: [],
 });
 
@@ -47,6 +50,7 @@ export function countOutcomes(
   counts.read += outcomes.length;
   for (const outcome of outcomes) {
     if ((outcome.kind === 'conflict' || outcome.kind === 'set_aside') && !outcome.isKnown) counts.newAside++;
+    if ('timesOf' in outcome && outcome.timesOf !== undefined) count(counts.keptTimes, outcome.timesOf, 1);
     if (outcome.kind === 'stored') {
       counts.stored++;
       if (outcome.iCdr < firstKept) counts.olderThanRetention++;
@@ -91,5 +95,6 @@ export function addCounts(total: ImportCounts, counts: ImportCounts, before = ne
     if (!total.alikeCodes.some((known) => known.join() === group.join())) total.alikeCodes.push(group);
   }
   addFigures(total.reasons, counts.reasons, before.reasons);
+  addFigures(total.keptTimes, counts.keptTimes, before.keptTimes);
   addFigures(total.needs, counts.needs, before.needs);
 }

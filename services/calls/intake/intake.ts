@@ -46,8 +46,9 @@ export interface Origin {
 export type RowOutcome =
   | { readonly kind: 'stored'; readonly iCdr: number }
   /** It filled what a stored call lacked, or took the place of what that told before. */
-  | { readonly kind: 'completed'; readonly iCdr: number }
-  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'completed'; readonly iCdr: number; readonly timesOf?: number }
+  /** `timesOf`: the call keeps the times that this import stored; the row was read at others. */
+  | { readonly kind: 'duplicate'; readonly timesOf?: number }
   /** It contradicts a stored call, and is kept aside. */
   | {
       readonly kind: 'conflict';

@@ -4,6 +4,7 @@ import type { AsideRow, Batch, RepeatedRow } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
 import type { RowOutcome } from './intake.ts';
 import type { Known, Recognised } from './recognise.ts';
+import { sameTime } from './same_call.ts';
 
 /** Rows of a batch that are stored together. */
 export interface PartRows {
@@ -92,7 +93,12 @@ export function tellOutcomes(
     numbers.set(of, iCdr);
     if (row !== null) tell(row, { kind: 'stored', iCdr });
   }
-  for (const [call, of] of recognised.completed) tell(call, { kind: 'completed', iCdr: numbers.get(of)! });
+  const timesOf = keptTimes(batch, recognised);
+  for (const [call, iImport] of timesOf) tell(call, { kind: 'duplicate', timesOf: iImport });
+  for (const [call, of] of recognised.completed) {
+    const its = timesOf.get(call);
+    tell(call, { kind: 'completed', iCdr: numbers.get(of)!, ...(its !== undefined && { timesOf: its }) });
+  }
   const conflicts = conflictsOf(recognised, written);
   for (const { call, iCdr, rejection } of conflicts)
     tell(call, { kind: 'conflict', iCdr, rejection, ...wasAside(columns.place[call]!) });
@@ -100,6 +106,16 @@ export function tellOutcomes(
     const { iCdr, rejection } = conflict;
     outcomes[place] = { kind: 'conflict', iCdr, rejection, ...wasAside(place) };
   }
+}
+
+/** Rows whose calls stay at other times than the row was read at, and the imports that stored those calls. */
+function keptTimes({ columns }: Batch, { toldAgain }: Recognised): Map<CallNumber, number> {
+  const kept = new Map<CallNumber, number>();
+  for (const { call, of } of toldAgain) {
+    const iImport = of.stored?.iImport;
+    if (iImport && !sameTime(of.call.startTime, columns.startTime[call]!)) kept.set(call, iImport);
+  }
+  return kept;
 }
 
 const DUPLICATE = { kind: 'duplicate' } as const;

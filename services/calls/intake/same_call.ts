@@ -118,7 +118,7 @@ const sameNumber = (settled: string, otherSettled: string, written: string, othe
   settled === otherSettled || written.trim() === otherWritten.trim();
 
 /** Milliseconds. Who writes whole seconds leaves off the rest, or rounds. */
-function sameTime(one: number, other: number): boolean {
+export function sameTime(one: number, other: number): boolean {
   const apart = Math.abs(one - other);
   // A thousandth: what a double of milliseconds since 1970 holds of a microsecond.
   return apart < 0.001 || (apart < GRAIN_MS && (one % GRAIN_MS === 0 || other % GRAIN_MS === 0));

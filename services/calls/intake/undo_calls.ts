@@ -54,6 +54,8 @@ export interface UndoneCalls {
   readonly removed: number;
   /** Of its own: others told of them. */
   readonly kept: number;
+  /** The imports that have those now. */
+  readonly keptBy: readonly number[];
   /** Of others. */
   readonly restored: number;
 }
@@ -111,6 +113,7 @@ export async function undoCalls(
   return {
     removed: undone.filter(({ isOwn, left }) => isOwn && left.length === 0).length,
     kept: undone.filter(({ isOwn, left }) => isOwn && left.length > 0).length,
+    keptBy: [...new Set(undone.flatMap(({ isOwn, left }) => (isOwn && left[0]?.iImport) || []))],
     restored: undone.filter(({ isOwn }) => !isOwn).length,
   };
 }

@@ -215,7 +215,7 @@ test('a dry run says what would be taken back, and changes nothing', async () =>
     { ...plain, call: 2, without: ['cost'] },
     { ...plain, call: 3, bad: true },
   );
-  await tellAll(
+  const others = await tellAll(
     [
       { who: 'B', rows: [{ ...plain, call: 1 }] },
       { who: 'C', rows: [{ ...plain, call: 2 }] },
@@ -231,6 +231,7 @@ test('a dry run says what would be taken back, and changes nothing', async () =>
       done: false,
       calls_removed: 1,
       calls_kept: 2,
+      kept_by: [...others.get('B')!, ...others.get('C')!],
       calls_restored: 0,
       rows_removed: 1,
       rows_returned: 0,

@@ -15,6 +15,7 @@ import {
   callsOfImport,
   callsToldBy,
   endUndo,
+  MOST_KEPT_BY,
   noteUndone,
   removeAside,
   retellAccounts,
@@ -46,6 +47,7 @@ export class CannotUndoError extends Error {
 const NOTHING: UndoCounts = {
   calls_removed: 0,
   calls_kept: 0,
+  kept_by: [],
   calls_restored: 0,
   rows_removed: 0,
   rows_returned: 0,
@@ -79,15 +81,16 @@ export function undoStep(
     await session.run(lockSource(seen.source, 'exclusive'));
     const state = (await session.row(undoState(iImport, true)))!;
     requireUndoable(state);
-    const before = state.undone ?? NOTHING;
+    const before = { ...NOTHING, ...state.undone };
     if (state.undo_began_at === null) await begin(session, state, by);
     const calls = await nextCalls(session, iImport);
     if (calls.length > 0) {
-      const { removed, kept, restored } = await undoCalls(session, state, calls);
+      const { removed, kept, keptBy, restored } = await undoCalls(session, state, calls);
       return note(session, {
         ...before,
         calls_removed: before.calls_removed + removed,
         calls_kept: before.calls_kept + kept,
+        kept_by: [...new Set([...before.kept_by, ...keptBy])].sort((a, b) => a - b).slice(0, MOST_KEPT_BY),
         calls_restored: before.calls_restored + restored,
       });
     }
@@ -149,9 +152,8 @@ async function finish(session: Session, state: UndoState, undone: UndoCounts, by
   await tellAnew(session, state);
   for (const statement of endUndo(iImport)) await session.run(statement);
   const subject = `import ${iImport}`;
-  await session.run(
-    noteAudit(by, { action: 'imports.undone', subject, detail: { file, source }, after: { ...undone } }),
-  );
+  const { kept_by: _, ...after } = undone;
+  await session.run(noteAudit(by, { action: 'imports.undone', subject, detail: { file, source }, after }));
 }
 
 /** Up to when its source has told its calls, without it. */

@@ -8,6 +8,9 @@ import { CALL_AS_TEXT, type Span } from './told_calls.ts';
 
 const build = sqlBuilder<unknown>();
 
+/** Imports that are named as having told the same calls. */
+export const MOST_KEPT_BY = 20;
+
 export interface UndoState {
   readonly i_import: number;
   readonly file: string;
@@ -27,6 +30,8 @@ export interface UndoCounts {
   readonly calls_removed: number;
   /** Calls that it had stored and another import or post has told too: they are that one's. */
   readonly calls_kept: number;
+  /** Imports that told those, too, and have them now: the first of them, by their numbers. */
+  readonly kept_by: number[];
   /** Calls of others that it had completed or replaced: they have their former values again. */
   readonly calls_restored: number;
   /** Rows that it had set aside. */
@@ -61,6 +66,11 @@ export const wouldUndo = (iImport: number): Statement<UndoCounts> =>
     ),
     counted AS (SELECT (SELECT count(*) FROM own) AS own, (SELECT count(*) FROM also) AS also)
     SELECT own - also AS calls_removed, also AS calls_kept,
+           (SELECT coalesce(jsonb_agg(i_import ORDER BY i_import), '[]') FROM (
+              SELECT t.i_import FROM own JOIN calls.tellings t USING (i_cdr) WHERE t.i_import <> ${iImport}
+              UNION
+              SELECT i_import FROM calls.told_again WHERE same_as = ${iImport} AND same_nth = 0
+              ORDER BY 1 LIMIT ${MOST_KEPT_BY}) AS others) AS kept_by,
            (SELECT count(DISTINCT i_cdr) FROM calls.tellings t
             WHERE t.i_import = ${iImport} AND t.outcome = 'completed' AND i_cdr NOT IN (SELECT i_cdr FROM own)) AS calls_restored,
            (SELECT count(*) FROM calls.rejected_cdrs

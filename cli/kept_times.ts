@@ -1,0 +1,52 @@
+/** Calls that an import read at other times than they are stored with: which import's times they keep, and what to do. */
+import { isDeepStrictEqual } from 'node:util';
+import { type Pool, withSession } from '#platform/database/pool.ts';
+import type { SourceOptions } from '#services/calls/formats/source_reader.ts';
+import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
+import { importByNumber } from '#services/calls/store/imports.ts';
+import { grouped } from './print.ts';
+
+/** Imports that a summary names. */
+const MOST_NAMED = 20;
+
+export interface KeptTimes {
+  readonly i_import: number;
+  readonly calls: number;
+  /** In which its stamps without a zone were read; null: it has none, as a switch that posts. */
+  readonly time_zone: string | null;
+  readonly date_order: string | null;
+}
+
+/** @param read how the rows were read now: imports that read theirs alike are left out */
+export async function keptTimesOf(
+  pool: Pool,
+  { keptTimes }: ImportCounts,
+  read: SourceOptions,
+): Promise<KeptTimes[]> {
+  const found: KeptTimes[] = [];
+  for (const [iImport, calls] of [...keptTimes].slice(0, MOST_NAMED)) {
+    const row = await withSession(pool, (session) => session.row(importByNumber(iImport)));
+    if (!row) continue;
+    const { timeZone = null, dateOrder = null, mapping = null } = row.options as Partial<SourceOptions>;
+    const was = [timeZone, dateOrder, mapping?.columns];
+    if (
+      isDeepStrictEqual(was, [
+        read.timeZone,
+        read.dateOrder ?? null,
+        read.mapping && { ...read.mapping.columns },
+      ])
+    )
+      continue;
+    found.push({ i_import: iImport, calls, time_zone: timeZone, date_order: dateOrder });
+  }
+  return found;
+}
+
+export function keptTimesLine({ i_import: iImport, calls, time_zone, date_order }: KeptTimes): string {
+  const keep = calls === 1 ? '1 call keeps' : `${grouped(calls)} calls keep`;
+  if (time_zone === null) {
+    return `${keep} the times that import ${iImport} told, a switch that posts: import again with --on-conflict replace to have these`;
+  }
+  const order = date_order === null ? '' : `, dates ${date_order}`;
+  return `${keep} the times that import ${iImport} stored, read as ${time_zone}${order}: \`trunkline imports undo ${iImport}\`, then import again`;
+}
