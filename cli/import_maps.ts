@@ -40,9 +40,14 @@ export async function keepMapping(
   failures: readonly string[],
 ): Promise<void> {
   if (map.length === 0 || !mapName) return;
-  if (failures.length > 0 || stored + completed + duplicates === 0) {
+  const isNew = stored + completed > 0;
+  // Known rows prove no mapping better than the one that has the name.
+  const isUnproven =
+    !isNew &&
+    (duplicates === 0 || (await withSession(pool, (session) => session.row(findMap(mapName)))) !== undefined);
+  if (failures.length > 0 || isUnproven) {
     const why =
-      failures.length > 0 ? 'the import failed' : 'no row went in with it; once rows that wait do, it is';
+      failures.length > 0 ? 'the import failed' : 'no row went in with it; it is once rows that wait do';
     note(`the mapping is not remembered as ${mapName}: ${why}`);
     return;
   }

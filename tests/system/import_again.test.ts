@@ -88,7 +88,7 @@ test('a mapping is remembered when its rows go in: by a retry, by mending, or as
     run('import', 'cdrs', file, ...MAPS, '--map-name', name, ...more);
   const file = await fileOf('later', 1);
   const first = await named(file, 'retried');
-  assert.match(first.err, /not remembered as retried: no row went in with it; once rows that wait do, it is/);
+  assert.match(first.err, /not remembered as retried: no row went in with it; it is once rows that wait do/);
   assert.deepEqual(await remembered(), []);
   await run('import', 'rejected', 'retry', '--create-accounts');
   assert.deepEqual(await remembered(), ['retried']);
@@ -103,7 +103,7 @@ test('a mapping is remembered when its rows go in: by a retry, by mending, or as
   // What was remembered since is newer than the rows that wait.
   await named(await fileOf('old', 1), 'retried');
   const fewer = MAPS.slice(0, -2);
-  await fileOf('later', 1);
+  await fileOf('later', 2);
   await run('import', 'cdrs', file, ...fewer, '--account', 'later', '--map-name', 'retried');
   const columns = async () =>
     (await pool.query("SELECT columns FROM calls.import_maps WHERE name = 'retried'")).rows[0].columns;

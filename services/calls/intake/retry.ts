@@ -119,7 +119,10 @@ export async function readGroup(
   await withSession(pool, async (session) => {
     const { mapping } = read;
     if (mapping && mapping.name !== UNNAMED && taken.length > 0) {
-      const iRejecteds = taken.map(({ i_rejected }) => i_rejected);
+      // Rows that were known prove no mapping better than the one that is remembered.
+      const iRejecteds = group.flatMap(({ i_rejected }, index) =>
+        ['stored', 'completed'].includes(outcomes[index]!.kind) ? i_rejected : [],
+      );
       await session.run(keepMapRead(mapping.name, mapping.columns, iRejecteds));
     }
     await session.run(finishImport(origin.iImport));
