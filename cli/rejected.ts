@@ -185,12 +185,15 @@ const retrySummary = (counts: RetryCounts) =>
     `still set aside  ${grouped(counts.stillSetAside)}`,
     ...(counts.keptInPart > 0
       ? [
-          `${grouped(counts.keptInPart)} of them ${KEPT_IN_PART}, and not read: what is right stands in their files, or nowhere (trunkline import rejected discard)`,
+          `${grouped(counts.keptInPart)} of them ${keptInPart(counts.keptInPart)}, and not read: what is right stands in their files, or nowhere (trunkline import rejected discard)`,
         ]
       : []),
   ].join('\n');
 
-const KEPT_IN_PART = 'are kept only in part, since they were too large';
+const keptInPart = (rows: number): string =>
+  rows === 1
+    ? 'is kept only in part, since it was too large'
+    : 'are kept only in part, since they were too large';
 
 function exportCommand(): Command {
   return filtered(new Command('export'))
@@ -221,7 +224,7 @@ function exportCommand(): Command {
         }
         if (cut.length > 0) {
           note(
-            `${grouped(cut.length)} ${rows > 0 ? 'more ' : ''}rows ${KEPT_IN_PART}, and left out (list --json has their first bytes):`,
+            `${grouped(cut.length)} ${rows > 0 ? 'more ' : ''}${cut.length === 1 ? 'row' : 'rows'} ${keptInPart(cut.length)}, and left out (list --json has their first bytes):`,
           );
           noteEach(cut);
         }

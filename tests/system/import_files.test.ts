@@ -116,11 +116,11 @@ test('what is kept in part is named by export and retry, and never read', async 
     /^# trunkline: rows that were set aside\..*\n# trunkline row \d+: .*long\.csv:3: .*columns: Customer, From, To, Start, Secs, Note\n/,
   );
   assert.ok(exported.out.endsWith(`\n${row},short\n`));
-  assert.match(exported.err, /1 more are kept only in part.*left out/);
+  assert.match(exported.err, /1 more row is kept only in part.*left out/);
   assert.match(exported.err, /long\.csv:2: the line has 70049 bytes/);
   const retried = await run('rejected', 'retry', '--create-accounts');
   assert.deepEqual(
-    [retried.code, /1 of them are kept only in part/.test(retried.out)],
+    [retried.code, /1 of them is kept only in part/.test(retried.out)],
     [3, true],
     retried.out,
   );
