@@ -317,8 +317,12 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
   test('a state file of nonsense, whatever kind: begun anew, told, and nobody is left without alerts', async () => {
     const file = join(folder, 'state.json');
     page.servers.pgb2 = 'DOWN';
-    go(await open());
-    await passUntil('the alert', () => hook.taken.length === 1);
+    const told = await open();
+    go(told);
+    await passUntil(
+      'the alert, to every channel',
+      () => hook.taken.length === 1 && told.state.deliveries.length === 0,
+    );
     await halt();
     const whole = JSON.parse(await readFile(file, 'utf8'));
     const nonsense: unknown[] = [
