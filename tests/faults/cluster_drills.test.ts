@@ -49,11 +49,11 @@ suite('a tier that is worked on', { skip: clusterSkip(), timeout: 1_800_000 }, (
   async function rehearse(drill: Drill): Promise<void> {
     const first = await run(drill);
     if (first.passed) return;
-    // A time can be missed by a machine that does something else just then: that is rehearsed once more before it counts.
+    // A time, also of a notice, can be missed by a machine that does something else just then: it is rehearsed once more before it counts.
     // A request that failed against the promise, or an acknowledged write that was lost, counts at once.
     const broken = first.findings.filter((finding) => !finding.kept);
     assert.ok(
-      broken.every((finding) => finding.about === 'time'),
+      broken.every(({ about }) => about === 'time' || about === 'telling'),
       story(first),
     );
     process.stderr.write(`${drill.name} is rehearsed again; the first time:\n${story(first)}\n`);

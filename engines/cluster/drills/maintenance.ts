@@ -58,7 +58,7 @@ export const rollingRestart: Drill = {
   // For the seconds of the switchover there is no primary indeed.
   service: planned(SWITCHOVER_PAUSE_MS + SILENT_MS, 1, [
     ...['noprimary', 'leaderchanged', 'pgbouncertakenout', 'pgbouncerdown', 'nosparebouncer'],
-    ...['postgresdown', 'replicalag', 'poolwait', 'slowanswers'],
+    ...['postgresdown', 'replicalag', 'poolwait', 'slowanswers', 'doorsilent'],
   ]),
   run: async (context) => {
     const { tier } = context;
