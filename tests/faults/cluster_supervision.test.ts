@@ -14,6 +14,7 @@ import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.t
 import { runCommand, startCommand } from '#tests/command.ts';
 
 const GONE_LIMIT_MS = 10_000;
+const LET_GO_LIMIT_MS = 5_000;
 /** Three questions of 5 s at most, a start, and checks. */
 const HUNG_LIMIT_MS = 90_000;
 const WRITERS = 8;
@@ -72,8 +73,9 @@ suite('the supervisor of a tier', { skip: clusterSkip(), timeout: 600_000 }, () 
     drill.child.kill('SIGKILL');
     await drill.ended;
     await whole();
-    const held = Object.entries(await tier.parts()).filter(([, part]) => part.held);
-    assert.deepEqual(held, []);
+    const held = async () => Object.entries(await tier.parts()).filter(([, part]) => part.held);
+    await until(async () => (await held()).length === 0, LET_GO_LIMIT_MS);
+    assert.deepEqual(await held(), []);
   });
 
   test('two drills at once: the second one is refused', async () => {
