@@ -91,6 +91,7 @@ function fieldOf(fault: ErrorObject): string {
 function describe(fault: ErrorObject, noun: string): string {
   const field = fieldOf(fault);
   const subject = field ? `${capital(noun)} \`${field}\`` : `The ${noun === 'body field' ? 'body' : noun}`;
+  const more = noun === PART_NAMES.params ? wantedOf(fault) : '';
   switch (fault.keyword) {
     case 'required':
       return `${subject} is missing`;
@@ -99,12 +100,12 @@ function describe(fault: ErrorObject, noun: string): string {
     case 'const':
       return `${subject} must be ${JSON.stringify(fault.params.allowedValue)}`;
     case 'type':
-      return `${subject} must be ${TYPE_NAMES[fault.params.type as string] ?? fault.params.type}`;
+      return `${subject} must be ${TYPE_NAMES[fault.params.type as string] ?? fault.params.type}${more}`;
     case 'pattern':
     case 'format':
       return `${subject} is not of the right form${wantedOf(fault)}`;
     default:
-      return `${subject} ${fault.message ?? 'is wrong'}${noun === PART_NAMES.params ? wantedOf(fault) : ''}`;
+      return `${subject} ${fault.message ?? 'is wrong'}${more}`;
   }
 }
 
