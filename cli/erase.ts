@@ -135,7 +135,7 @@ const IN_WORDS: Readonly<Record<string, string>> = {
   'identity.api_keys': 'keys',
   imports: 'names of files, and how they were read',
   provisional_rows: 'calls at the end of a file',
-  rejected_cdrs: 'rows that were set aside',
+  rejected_cdrs: 'rows that are set aside, or were mended since',
   source_hours: 'what came from a switch, by hour',
   tellings: 'what each import told of a call',
   usage_days: 'sums of a day',
@@ -178,6 +178,7 @@ const keptOfAccount = ({ shortCodes, sharedSources, below }: ErasedAccount): str
   ),
   ...KEPT,
   'its telephone numbers in calls of other accounts: trunkline erase --number +49… erases those',
+  'the list of imports, with what each stored then',
   'messages that were sent already (Slack, mail), and what the monitor has noted of past alerts',
   'a pseudonym of its code, so that its rows are left out when a file is imported again; trunkline accounts create takes them in',
   ...shortCodes.map(
