@@ -28,10 +28,8 @@ import {
   onConflictOption,
 } from './option_values.ts';
 import { grouped, note, print, printJson } from './print.ts';
-import { rejectedCommand } from './rejected.ts';
+import { EXIT_SOME_SET_ASIDE, rejectedCommand } from './rejected.ts';
 
-/** Exit status when all was read but some rows were set aside that had not been before. */
-const EXIT_SOME_SET_ASIDE = 3;
 const EXIT_FAILED = 1;
 /** What the summary says more of than how to mend a row. */
 const HAS_A_HINT = ['unknown_account', 'no_account', 'erased_account'];

@@ -32,7 +32,8 @@ import {
 import { grouped, note, print, printJson, rawOutput, table } from './print.ts';
 import { terminalActor } from './terminal_actor.ts';
 
-const EXIT_SOME_SET_ASIDE = 3;
+/** Exit status when all was read but some rows are set aside: of an import, that had not been before. */
+export const EXIT_SOME_SET_ASIDE = 3;
 const PAGE_ROWS = 1_000;
 const SHOWN_BYTES = 60;
 /** Rows of a kind that `export` names. */

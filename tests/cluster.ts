@@ -3,12 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { drillsFolder } from '#engines/cluster/drills/results.ts';
+import { type DrillServices, startDrillServices } from '#engines/cluster/drills/services.ts';
 import { destroyCluster } from '#engines/cluster/ending.ts';
 import { refuseTakenPorts } from '#engines/cluster/folders.ts';
 import { localLayout, PORT_BLOCK } from '#engines/cluster/layout.ts';
 import { missingPrograms } from '#engines/cluster/programs.ts';
+import { findTier, type Tier } from '#engines/cluster/tier.ts';
 import { run } from '#engines/processes.ts';
 
+const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 /** Below the ports that the kernel gives to outgoing connections. */
 const FIRST_PORT = 20_000;
 const PORT_TRIES = 200;
@@ -34,9 +38,8 @@ export interface TestCluster {
 export async function makeTestCluster(): Promise<TestCluster> {
   const data = await mkdtemp(join(tmpdir(), 'trunkline-cluster-'));
   const portBase = await freePortBlock(data);
-  const main = fileURLToPath(new URL('../main.ts', import.meta.url));
   const command: TestCluster['command'] = (...words) =>
-    run(process.execPath, [main, ...words, '--data', data]);
+    run(process.execPath, [MAIN, ...words, '--data', data]);
   return {
     data,
     portBase,
@@ -47,6 +50,32 @@ export async function makeTestCluster(): Promise<TestCluster> {
       await rm(data, { recursive: true, force: true });
     },
   };
+}
+
+/** A tier that runs, with the services of a drill on it. */
+export interface DrillTier {
+  readonly cluster: TestCluster;
+  readonly tier: Tier;
+  readonly services: DrillServices;
+  /** Stops everything and deletes the folder. */
+  destroy(): Promise<void>;
+}
+
+export async function startDrillTier(): Promise<DrillTier> {
+  const cluster = await makeTestCluster();
+  try {
+    await cluster.up();
+    const tier = await findTier(cluster.data);
+    const services = await startDrillServices(tier, [process.execPath, MAIN], drillsFolder(cluster.data));
+    const destroy = async () => {
+      await services.stop();
+      await cluster.destroy();
+    };
+    return { cluster, tier, services, destroy };
+  } catch (error) {
+    await cluster.destroy();
+    throw error;
+  }
 }
 
 async function freePortBlock(data: string): Promise<number> {

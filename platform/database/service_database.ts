@@ -26,20 +26,25 @@ import type { WatchedServer } from './watched_server.ts';
 const BEATS_KEPT = 1_000;
 const UNDEFINED_TABLE = '42P01';
 
-export interface ServiceDatabaseOptions {
-  /** Seen in pg_stat_activity. */
-  readonly applicationName: string;
-  readonly primaryUrl: string;
-  readonly replicaUrls: readonly string[];
+/** How many connections a service has, and for how long each of them works. */
+export interface ConnectionSettings {
   /** Connections to each server; as many requests run at once. */
   readonly poolSize: number;
   /** Of these requests, so many heavy ones; 0: as many as leave room for light ones on this machine. */
   readonly heavySlots: number;
   readonly queueOrder: QueueOrder;
   readonly queryTimeoutMs: number;
-  /** No connection is kept for longer, in milliseconds. */
+  /** No connection is kept for longer, in milliseconds; it is renewed between two requests. */
   readonly connectionLifetimeMs: number;
+  /** A replica further behind is left out while another is not. */
   readonly maxReplicaLagS: number;
+}
+
+export interface ServiceDatabaseOptions extends ConnectionSettings {
+  /** Seen in pg_stat_activity. */
+  readonly applicationName: string;
+  readonly primaryUrl: string;
+  readonly replicaUrls: readonly string[];
   /** A table of one row (`id boolean PRIMARY KEY`, `at timestamptz`) that the heartbeat is kept in. */
   readonly heartbeatTable: string;
   readonly clock: Clock;

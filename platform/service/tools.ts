@@ -5,12 +5,11 @@ import type { Api } from '#platform/access/protected_routes.ts';
 import type { RecentWrites } from '#platform/access/read_your_writes.ts';
 import type { RightsOfClaims } from '#platform/access/token_verifier.ts';
 import type { Network } from '#platform/config/network.ts';
-import type { ServiceDatabase } from '#platform/database/service_database.ts';
+import type { ConnectionSettings, ServiceDatabase } from '#platform/database/service_database.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Job } from '#platform/lifecycle/job.ts';
 import type { Lifetime } from '#platform/lifecycle/lifetime.ts';
-import type { QueueOrder } from '#platform/resilience/request_queue.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Registry } from '#platform/telemetry/metrics.ts';
 import type { Health } from './health.ts';
@@ -28,17 +27,7 @@ export interface ListenSettings {
 }
 
 /** What every service is set to that stands on a database. */
-export interface DatabaseSettings extends ListenSettings {
-  /** Connections to each PostgreSQL; as many requests run at once. */
-  readonly poolSize: number;
-  /** Of these, so many that take long; 0: as many as leave room for the others on this machine. */
-  readonly heavySlots: number;
-  readonly queueOrder: QueueOrder;
-  readonly queryTimeoutMs: number;
-  /** No connection to PostgreSQL is kept for longer; renewed between two requests. */
-  readonly connectionLifetimeMs: number;
-  /** A replica further behind is left out while another is not. */
-  readonly maxReplicaLagS: number;
+export interface DatabaseSettings extends ListenSettings, ConnectionSettings {
   /** Requests of one key. */
   readonly rateLimitPerMinute: number;
   /** Keys of an identity provider whose tokens are taken; with it goes who issues them, and for whom. */

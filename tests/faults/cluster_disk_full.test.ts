@@ -3,37 +3,30 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { BALLAST_BYTES } from '#engines/ballast.ts';
 import { diskFullDrill } from '#engines/cluster/drills/disk_full.ts';
 import { runDrill } from '#engines/cluster/drills/drill.ts';
-import { drillsFolder } from '#engines/cluster/drills/results.ts';
-import { type DrillServices, startDrillServices } from '#engines/cluster/drills/services.ts';
+import type { DrillServices } from '#engines/cluster/drills/services.ts';
 import { waitFor } from '#engines/cluster/readiness.ts';
 import { onSmallDisks, whyNoSmallDisk } from '#engines/cluster/small_disk.ts';
-import { findTier, type Tier } from '#engines/cluster/tier.ts';
+import type { Tier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
+import { clusterSkip, type DrillTier, startDrillTier } from '#tests/cluster.ts';
 
-const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url));
 const BALLAST_LIMIT_MS = 30_000;
 const skip = clusterSkip() || ((await whyNoSmallDisk()) ?? false);
 
 suite('the disk of the primary is full', { skip, timeout: 300_000 }, () => {
-  let cluster: TestCluster;
   let tier: Tier;
   let services: DrillServices;
 
+  let started: DrillTier | undefined;
+
   before(async () => {
-    cluster = await makeTestCluster();
-    await cluster.up();
-    tier = await findTier(cluster.data);
-    services = await startDrillServices(tier, [process.execPath, MAIN], drillsFolder(cluster.data));
+    started = await startDrillTier();
+    ({ tier, services } = started);
   });
-  after(async () => {
-    await services?.stop();
-    await cluster?.destroy();
-  });
+  after(() => started?.destroy());
 
   test('each node has a ballast of 64 MiB, and the supervisor tells how much room there is', async () => {
     await waitFor(BALLAST_LIMIT_MS, async () => {

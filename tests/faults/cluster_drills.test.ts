@@ -3,21 +3,19 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { patroniLogs } from '#engines/cluster/configuration.ts';
 import { type Drill, type DrillReport, runDrill } from '#engines/cluster/drills/drill.ts';
 import { prepareLoad, startLoad } from '#engines/cluster/drills/load.ts';
 import { haproxyReload, rollingRestart } from '#engines/cluster/drills/maintenance.ts';
 import { replicaLag } from '#engines/cluster/drills/replica.ts';
-import { drillsFolder } from '#engines/cluster/drills/results.ts';
-import { type DrillServices, startDrillServices } from '#engines/cluster/drills/services.ts';
+import type { DrillServices } from '#engines/cluster/drills/services.ts';
 import { handOver } from '#engines/cluster/maintenance.ts';
 import { isPaused, tell } from '#engines/cluster/pgbouncer.ts';
 import { groupMembers, signal } from '#engines/cluster/processes.ts';
 import { waitFor, whatIsMissing } from '#engines/cluster/readiness.ts';
-import { findTier, type Tier } from '#engines/cluster/tier.ts';
+import type { Tier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
+import { clusterSkip, type DrillTier, startDrillTier, type TestCluster } from '#tests/cluster.ts';
 import { startCommand } from '#tests/command.ts';
 
 const WHOLE_LIMIT_MS = 60_000;
@@ -25,23 +23,18 @@ const ANSWERED_LIMIT_MS = 10_000;
 const DEATHS = 3;
 const AFTER_DEATH_MS = 500;
 
-const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url));
-
 suite('a tier that is worked on', { skip: clusterSkip(), timeout: 1_800_000 }, () => {
   let cluster: TestCluster;
   let tier: Tier;
   let services: DrillServices;
 
+  let started: DrillTier | undefined;
+
   before(async () => {
-    cluster = await makeTestCluster();
-    await cluster.up();
-    tier = await findTier(cluster.data);
-    services = await startDrillServices(tier, [process.execPath, MAIN], drillsFolder(cluster.data));
+    started = await startDrillTier();
+    ({ cluster, tier, services } = started);
   });
-  after(async () => {
-    await services?.stop();
-    await cluster?.destroy();
-  });
+  after(() => started?.destroy());
 
   const run = (drill: Drill) =>
     runDrill(drill, { tier, services, clock: systemClock, synchronous: false, onLine: () => {} });

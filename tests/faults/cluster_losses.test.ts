@@ -4,20 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { LOSSES, type Loss } from '#engines/cluster/drills/losses.ts';
 import { type PartReport, runPartDrill } from '#engines/cluster/drills/part_drill.ts';
-import { drillsFolder } from '#engines/cluster/drills/results.ts';
-import { type DrillServices, startDrillServices } from '#engines/cluster/drills/services.ts';
+import type { DrillServices } from '#engines/cluster/drills/services.ts';
 import { applySynchronous } from '#engines/cluster/readiness.ts';
-import { findTier, type Tier } from '#engines/cluster/tier.ts';
+import type { Tier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
+import { clusterSkip, type DrillTier, startDrillTier, type TestCluster } from '#tests/cluster.ts';
 import { runCommand } from '#tests/command.ts';
 
 /** Long enough to be told of. */
 const SHORT_MS = { killed: 3_000, frozen: 11_000 } as const;
-const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url));
 
 /** One of each kind and fault; the second of two parts of a kind where it is frozen. */
 function chosen(): Loss[] {
@@ -36,16 +33,13 @@ suite('each kind of part is lost', { skip: clusterSkip(), timeout: 900_000 }, ()
   let tier: Tier;
   let services: DrillServices;
 
+  let started: DrillTier | undefined;
+
   before(async () => {
-    cluster = await makeTestCluster();
-    await cluster.up();
-    tier = await findTier(cluster.data);
-    services = await startDrillServices(tier, [process.execPath, MAIN], drillsFolder(cluster.data));
+    started = await startDrillTier();
+    ({ cluster, tier, services } = started);
   });
-  after(async () => {
-    await services?.stop();
-    await cluster?.destroy();
-  });
+  after(() => started?.destroy());
 
   const lose = (loss: Loss, synchronous = false): Promise<PartReport> =>
     runPartDrill(loss, { tier, services, clock: systemClock, synchronous, say: () => {} });

@@ -9,6 +9,7 @@ import { leaderOf } from '#engines/cluster/patroni.ts';
 import { familyOf, postmasterOf, signal } from '#engines/cluster/processes.ts';
 import { waitFor, whatIsMissing } from '#engines/cluster/readiness.ts';
 import { findTier } from '#engines/cluster/tier.ts';
+import { watchedParts } from '#engines/cluster/watched.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { pagerDutyChannel } from '#services/monitor/channels/pagerduty.ts';
@@ -39,23 +40,13 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 360_
     cluster = await makeTestCluster();
     await cluster.up();
     [hook, pager] = await Promise.all([webhookReceiver(), pagerDutyReceiver()]);
-    const { layout, secrets, writeUrl, readUrl } = await findTier(cluster.data);
+    const { layout, secrets } = await findTier(cluster.data);
+    const { haproxies, doors, bouncers } = watchedParts(layout, secrets);
     const secret = WEBHOOK_SECRET;
     const [from, runbookUrl] = ['info', undefined] as const;
     monitor = await createMonitor({
-      haproxies: layout.haproxies.map(({ name, host, statsPort, socket }) => {
-        return { name, pageUrl: `http://${host}:${statsPort}/stats`, socket };
-      }),
+      ...{ haproxies, doors, bouncers },
       services: [],
-      doors: [
-        { name: 'writes', url: writeUrl },
-        { name: 'reads', url: readUrl },
-      ],
-      bouncers: layout.bouncers.map(({ name, host, port, upstream }) => ({
-        name,
-        door: upstream === 'leader' ? 'writes' : 'reads',
-        url: `postgresql://trunkline_stats:${secrets.bouncerStats}@${host}:${port}/pgbouncer`,
-      })),
       disks: [],
       askDoor: askThroughDoor,
       channels: [
