@@ -31,6 +31,10 @@ export interface Asking {
 }
 
 export interface RunningProxy {
+  /** Where it listens for TLS, on 127.0.0.1. */
+  readonly port: number;
+  /** Its certificate and key, as one file of PEM each. */
+  readonly certificate: { readonly cert: string; readonly key: string };
   ask(path: string, asking?: Asking): Promise<Answer>;
   stop(): Promise<void>;
 }
@@ -125,7 +129,10 @@ export async function openProxy(name: ProxyName, service: string): Promise<Runni
   });
   const ended = new Promise<void>((done) => child.once('exit', () => done()));
   const ca = await readFile(join(folder, 'fullchain.pem'), 'utf8');
+  const key = await readFile(join(folder, 'privkey.pem'), 'utf8');
   const proxy: RunningProxy = {
+    port: tls,
+    certificate: { cert: ca, key },
     ask: (path, asking = {}) => ask({ port: tls, ca, path, ...asking }),
     stop: async () => {
       child.kill('SIGTERM');
