@@ -3,7 +3,7 @@
  *
  *   pgbench        PostgreSQL and its own client in C, which throws the rows away: what is to be had
  *   trunkline      the program itself, GET /cdrs with a key: account, rights, total, log and metrics of it all
- *   bytes          Fastify before platform/database/rows/rows_json.ts alone: PostgreSQL's bytes written as JSON bytes
+ *   bytes          Fastify before platform/database/fast_read/rows_json.ts alone: PostgreSQL's bytes written as JSON bytes
  *   pg             Fastify before node-postgres as it comes: timestamps become Date objects
  *   pg-text        the same with timestamps left as text
  *   pg-whole       Fastify before node-postgres with all that the program's answer has, in the usual way: the key, the
@@ -26,8 +26,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startPostgres } from '#engines/postgres.ts';
+import type { RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { createPool } from '#platform/database/pool.ts';
-import type { RowQuery } from '#platform/database/row_stream.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
 import { THE_PROGRAM } from '#services/calls/store/audit.ts';
 import { callsToWrite, pageOfCalls } from '#services/calls/store/calls.ts';

@@ -1,4 +1,4 @@
-/** The floors of platform/: which room may import which. */
+/** The floors of platform/: which room may import which, and the folders of it that have one door. */
 
 /** Lower floors first: a room imports those on the floors below. Rooms of one floor stand beside each other. */
 const FLOORS = [
@@ -28,4 +28,17 @@ export function upwardImports(edges: readonly Edge[]): string[] {
       return here < 0 || there > here || (there === here && roomOf(file) !== roomOf(to));
     })
     .map(({ file, to }) => `${file} imports ${to}`);
+}
+
+/** Folders that hold one idea: what stands outside of one imports its door alone. */
+const DOORS = ['platform/database/fast_read/fast_read.ts'];
+
+/** Imports into such a folder that go past its door. */
+export function importsPastDoors(edges: readonly Edge[]): string[] {
+  return DOORS.flatMap((door) => {
+    const folder = door.slice(0, door.lastIndexOf('/') + 1);
+    return edges
+      .filter(({ file, to }) => to.startsWith(folder) && !file.startsWith(folder) && to !== door)
+      .map(({ file, to }) => `${file} imports ${to}`);
+  });
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { upwardImports } from './floors.ts';
+import { importsPastDoors, upwardImports } from './floors.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const KNIP = join(ROOT, 'node_modules/.bin/knip');
@@ -43,6 +43,13 @@ test('an import that goes up, or out', () => {
   const down = { file: 'platform/http/server.ts', to: 'platform/lifecycle/clock.ts' };
   assert.equal(upwardImports([up, out, across, down]).length, 3);
   assert.deepEqual(upwardImports([down]), []);
+});
+
+test('an import that goes past the door of a folder', () => {
+  const past = { file: 'services/calls/api/calls_page.ts', to: 'platform/database/fast_read/row_stream.ts' };
+  const through = { file: past.file, to: 'platform/database/fast_read/fast_read.ts' };
+  const within = { file: through.to, to: past.to };
+  assert.deepEqual(importsPastDoors([past, through, within]), [`${past.file} imports ${past.to}`]);
 });
 
 test('an export that nobody imports', { skip: !existsSync(KNIP) && 'knip is not installed: npm ci' }, () => {

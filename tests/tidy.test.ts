@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { createProgram } from '#cli/program.ts';
 import { derivedFiles } from '../scripts/derived_files.ts';
-import { upwardImports } from './floors.ts';
+import { importsPastDoors, upwardImports } from './floors.ts';
 import { importsOf } from './imports.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -71,6 +71,11 @@ test('platform/ imports downward only, and nothing above it', () => {
     .filter((file) => file.startsWith('platform/') && !isTest(file))
     .flatMap((file) => pathsImportedBy(file).map((to) => ({ file, to })));
   assert.deepEqual(upwardImports(edges), []);
+});
+
+test('a folder with a door is entered through it, by tests as well', () => {
+  const edges = code.flatMap((file) => pathsImportedBy(file).map((to) => ({ file, to })));
+  assert.deepEqual(importsPastDoors(edges), []);
 });
 
 test('only system.ts, config.ts (for what reads a setting), the command line, scripts and the tests know services', () => {

@@ -6,9 +6,9 @@ import { after, test } from 'node:test';
 import { sql } from 'kysely';
 import { until } from '#engines/cluster/processes.ts';
 import { testDatabase } from '#tests/postgres.ts';
+import { valuesReading } from './fast_read/fast_read.ts';
 import { migrate, pendingMigrations, versionBeforeRunsOn } from './migrate.ts';
 import { withSession } from './pool.ts';
-import { valuesReading } from './rows/rows_values.ts';
 import { sqlBuilder } from './statement.ts';
 
 const { pool } = await testDatabase();

@@ -5,9 +5,9 @@ import { sql } from 'kysely';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { renewalTime } from './connection_lifetime.ts';
+import { jsonReading } from './fast_read/fast_read.ts';
 import { createPool, withSession } from './pool.ts';
 import { createProbe } from './probe.ts';
-import { jsonReading } from './rows/rows_json.ts';
 import type { Session } from './session.ts';
 import { sqlBuilder } from './statement.ts';
 

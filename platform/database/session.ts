@@ -1,7 +1,6 @@
 /** One connection in use: runs statements, and holds a transaction where one is wanted. */
 import type { ClientBase } from 'pg';
-import { type Answers, readTogether } from './read_together.ts';
-import type { Reading } from './row_stream.ts';
+import { type Answers, type Reading, readTogether } from './fast_read/fast_read.ts';
 import type { Statement } from './statement.ts';
 
 export interface Session {
@@ -11,7 +10,7 @@ export interface Session {
   rows<Row>(statement: Statement<Row>): Promise<Row[]>;
   /** The single row of a statement, or undefined where it gave none. */
   row<Row>(statement: Statement<Row>): Promise<Row | undefined>;
-  /** Several statements for one way to the server and back, each with what its rows become (see read_together.ts). */
+  /** Several statements for one way to the server and back, each with what its rows become (see fast_read.ts). */
   together<const Readings extends readonly (Reading<unknown> | undefined)[]>(
     ...readings: Readings
   ): Promise<Answers<Readings>>;

@@ -3,7 +3,7 @@
  * is parsed only to be printed again. Instants become RFC 3339 strings, numeric stays a decimal string.
  */
 import pg from 'pg';
-import { secondsOf, secondsText } from './rows/instant_text.ts';
+import { secondsOf, secondsText } from './calendar.ts';
 
 const INT8 = 20;
 const DATE = 1082;

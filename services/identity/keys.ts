@@ -7,8 +7,8 @@
  */
 import { hashKey, type KeyRecord, randomKey, shownOfKey } from '#platform/access/key.ts';
 import { type Actor, THE_PROGRAM } from '#platform/database/audit.ts';
+import { valuesReading } from '#platform/database/fast_read/fast_read.ts';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
-import { valuesReading } from '#platform/database/rows/rows_values.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
 import {

@@ -1,8 +1,8 @@
 /** How PostgreSQL goes about a statement, as tests ask for it. */
 import assert from 'node:assert/strict';
 import type { ClientBase } from 'pg';
+import type { RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { type Pool, withSession } from '#platform/database/pool.ts';
-import type { RowQuery } from '#platform/database/row_stream.ts';
 
 /** Calls of a page, and the one that tells of the next. */
 export const PAGE = 101;

@@ -1,8 +1,8 @@
 /** A batch of calls as records of a file: what one read of the database gives an export. */
 
 import type { Caller } from '#platform/access/caller.ts';
-import { type ByteOutput, writeText } from '#platform/database/rows/byte_output.ts';
-import { csvReading } from '#platform/database/rows/rows_csv.ts';
+import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
+import { csvReading } from '#platform/database/fast_read/fast_read.ts';
 import type { Session } from '#platform/database/session.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
 import {

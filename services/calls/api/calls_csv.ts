@@ -1,11 +1,15 @@
 /**
  * Calls as CSV, for spreadsheets: UTF-8, times as a zone's clocks show them. What a cell may hold is decided by
- * platform/database/rows/csv_cell.ts. Where numbers are shown, rows go from PostgreSQL's bytes to the file's by csvRules; where
+ * platform/database/fast_read/csv_cell.ts. Where numbers are shown, rows go from PostgreSQL's bytes to the file's by csvRules; where
  * they are masked, as values by csvLine. Both write the same.
  */
-import { copyEverydayCell, csvCell } from '#platform/database/rows/csv_cell.ts';
-import { copyDecimalNumber, decimalNumber } from '#platform/database/rows/decimal_number.ts';
-import type { CellRules } from '#platform/database/rows/rows_csv.ts';
+import {
+  type CellRules,
+  copyDecimalNumber,
+  copyEverydayCell,
+  csvCell,
+  decimalNumber,
+} from '#platform/database/fast_read/fast_read.ts';
 import {
   CALL_COLUMNS,
   type CallColumn,

@@ -1,9 +1,7 @@
 /** A page of calls, its account, and the total beside it. */
 
 import type { Caller } from '#platform/access/caller.ts';
-import type { Reading } from '#platform/database/row_stream.ts';
-import { jsonReading } from '#platform/database/rows/rows_json.ts';
-import { valuesReading } from '#platform/database/rows/rows_values.ts';
+import { jsonReading, type Reading, valuesReading } from '#platform/database/fast_read/fast_read.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { VisibleAccount } from '../store/accounts.ts';
 import {

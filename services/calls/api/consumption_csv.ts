@@ -3,7 +3,7 @@
  * every column of numbers may be summed: what was used in another currency has a record of its own. There is no record of
  * totals, which would be counted twice.
  */
-import { csvCell } from '#platform/database/rows/csv_cell.ts';
+import { csvCell } from '#platform/database/fast_read/fast_read.ts';
 import { GROUPINGS, type Grouping } from '../store/usage.ts';
 import type { UsageSums } from '../usage/consumption.ts';
 import { type CsvForm, csvDecimal, csvRecord } from './csv_form.ts';

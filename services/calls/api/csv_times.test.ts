@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { EPOCH_MICROS } from '#platform/database/rows/instant_text.ts';
-import { CELL_EXTRA_BYTES } from '#platform/database/rows/rows_csv.ts';
+import { CELL_EXTRA_BYTES, EPOCH_MICROS } from '#platform/database/fast_read/fast_read.ts';
 import { type Micros, utcText } from '../time/instants.ts';
 import { zoneClock } from '../time/zone_clock.ts';
 import { timeRules, zonedTime } from './csv_times.ts';

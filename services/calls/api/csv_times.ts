@@ -4,14 +4,14 @@
  * Hardly an hour sees a zone change its offset, and a file's calls come in their order: so what the zone's clocks show is
  * found out once for each hour of UTC, and only what differs within it (minutes, seconds and their decimals) is written anew.
  */
-import { copyBytes } from '#platform/database/rows/byte_output.ts';
 import {
+  type CellRules,
+  copyBytes,
   EPOCH_MICROS,
   everydayMicros,
   MICROS_PER_HOUR,
   writeWithinHour,
-} from '#platform/database/rows/instant_text.ts';
-import type { CellRules } from '#platform/database/rows/rows_csv.ts';
+} from '#platform/database/fast_read/fast_read.ts';
 import { FIRST_YEAR, type Micros, readInstant } from '../time/instants.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 

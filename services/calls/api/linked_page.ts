@@ -1,6 +1,6 @@
 /** A page of calls as their legs make them together, and the records of a file of them. */
 import type { Caller } from '#platform/access/caller.ts';
-import { writeText } from '#platform/database/rows/byte_output.ts';
+import { writeText } from '#platform/database/byte_output.ts';
 import type { Session } from '#platform/database/session.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
 import type { Order, Place } from '../store/calls.ts';

@@ -5,7 +5,7 @@ import type { Api } from '#platform/access/protected_routes.ts';
 import type { RecentWrites } from '#platform/access/read_your_writes.ts';
 import { ticketOf } from '#platform/access/request_context.ts';
 import type { Database } from '#platform/database/database.ts';
-import { valuesReading } from '#platform/database/rows/rows_values.ts';
+import { valuesReading } from '#platform/database/fast_read/fast_read.ts';
 import { elapsed, failures } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';

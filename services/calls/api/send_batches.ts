@@ -1,6 +1,6 @@
 /** A file as it leaves: batch by batch, each sent while the next one is read. */
 import type { ServerResponse } from 'node:http';
-import { type ByteOutput, createOutput, freeMemory } from '#platform/database/rows/byte_output.ts';
+import { type ByteOutput, createOutput, freeMemory } from '#platform/database/byte_output.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import type { Place } from '../store/calls.ts';

@@ -1,9 +1,7 @@
 /** Statements that read calls. All lists walk an index of one account in order of time and stop at the page's end. */
 import { type RawBuilder, sql } from 'kysely';
-import type { RowQuery } from '#platform/database/row_stream.ts';
-import type { KeptValues } from '#platform/database/rows/last_row.ts';
+import { type KeptValues, RESULT_FORMAT, type RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import { RESULT_FORMAT } from '#platform/database/wire_messages.ts';
 import type { CallFilter, FilterPart } from '../api/call_filter.ts';
 import type { CallResult, CdrFlag, Direction } from '../cdr.ts';
 import { plainArray } from '../intake/array_text.ts';

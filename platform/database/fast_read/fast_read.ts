@@ -1,4 +1,10 @@
-/** Several statements at once, each with what its rows become: for one way to the server and back. */
+/**
+ * The door of this folder: statements that are run together, and what becomes of their rows without a JavaScript value of
+ * each in between. Files outside of the folder import this one alone (tests/floors.ts).
+ *
+ * Several statements leave at once, for one way to the server and back, each with what its rows become: JavaScript's objects
+ * (valuesReading), a page of JSON (jsonReading) or records of a CSV file (csvReading).
+ */
 import pg, { type ClientBase } from 'pg';
 import {
   forbidNames,
@@ -9,7 +15,18 @@ import {
   WHO_ANSWERS,
 } from './named_statements.ts';
 import { type Reading, type RowStreamOptions, streamRows } from './row_stream.ts';
-import { valuesReading } from './rows/rows_values.ts';
+import { valuesReading } from './rows_values.ts';
+
+export { copyBytes } from './copy_value.ts';
+export { copyEverydayCell, csvCell } from './csv_cell.ts';
+export { copyDecimalNumber, decimalNumber } from './decimal_number.ts';
+export { EPOCH_MICROS, everydayMicros, MICROS_PER_HOUR, writeWithinHour } from './instant_text.ts';
+export type { KeptValues } from './last_row.ts';
+export type { Reading, RowQuery } from './row_stream.ts';
+export { CELL_EXTRA_BYTES, type CellRules, csvReading } from './rows_csv.ts';
+export { type JsonPage, type JsonPageOptions, jsonReading } from './rows_json.ts';
+export { valuesReading } from './rows_values.ts';
+export { RESULT_FORMAT } from './wire_messages.ts';
 
 /** The answers of readings, in their order; undefined for those that were left out. */
 export type Answers<Readings extends readonly (Reading<unknown> | undefined)[]> = {

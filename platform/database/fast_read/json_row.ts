@@ -14,16 +14,9 @@
  * Texts pass through as they are: the database's encoding is UTF8, and the client's too, as pg sets it.
  */
 import pg from 'pg';
+import { type ByteOutput, reserve, writeText } from '../byte_output.ts';
 import { rfc3339 } from '../types.ts';
-import {
-  type ByteOutput,
-  copyBytes,
-  copyRfc3339,
-  reserve,
-  textAt,
-  writeAscii,
-  writeText,
-} from './byte_output.ts';
+import { copyBytes, copyRfc3339, textAt, writeAscii } from './copy_value.ts';
 import { copyDecimalNumber, decimalNumber } from './decimal_number.ts';
 import { writeInstant } from './instant_text.ts';
 import { copyJsonText, JSON_WORST_GROWTH } from './json_text.ts';

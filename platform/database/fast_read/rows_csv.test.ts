@@ -7,12 +7,12 @@ import type { ClientBase } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { testDatabase } from '#tests/postgres.ts';
 import { queryOf, table, textsOf, zone } from '#tests/random_rows.ts';
+import { type ByteOutput, createOutput, writeText } from '../byte_output.ts';
 import { withSession } from '../pool.ts';
-import { readTogether, type TogetherOptions } from '../read_together.ts';
-import { type RowQuery, streamRows } from '../row_stream.ts';
 import { rfc3339 } from '../types.ts';
-import { type ByteOutput, createOutput, writeText } from './byte_output.ts';
 import { csvCell } from './csv_cell.ts';
+import { readTogether, type TogetherOptions } from './fast_read.ts';
+import { type RowQuery, streamRows } from './row_stream.ts';
 import { type CsvFacts, type CsvOptions, csvReading } from './rows_csv.ts';
 
 const { pool } = await testDatabase();

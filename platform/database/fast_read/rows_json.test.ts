@@ -7,8 +7,8 @@ import { testDatabase } from '#tests/postgres.ts';
 import { queryOf, TYPES, table, textsOf, zone } from '#tests/random_rows.ts';
 import { rowsAsJson } from '#tests/rows_as_json.ts';
 import { typeParsers } from '../types.ts';
-import type { ResultFormat } from '../wire_messages.ts';
 import { PAGE_LIMIT_BYTES } from './rows_json.ts';
+import type { ResultFormat } from './wire_messages.ts';
 
 const { pool } = await testDatabase();
 const withClient = <T>(work: (client: ClientBase) => Promise<T>) =>

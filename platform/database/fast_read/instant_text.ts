@@ -3,22 +3,17 @@
  * of one, zone and all, takes more than anything else in a row; the text is made here instead, in UTC.
  */
 
-import { writeAscii } from './byte_output.ts';
+import { DAY_OF_EPOCH, dateOf, SECONDS_PER_DAY, secondsText } from '../calendar.ts';
+import { writeAscii } from './copy_value.ts';
 
 /** What the two ends of the range stand for. */
 const INFINITY = 2n ** 63n - 1n;
 const MINUS_INFINITY = -(2n ** 63n);
 
-/** Of 2000-01-01, counted from 1970-01-01. */
-const DAY_OF_EPOCH = 10_957;
-const SECONDS_PER_DAY = 86_400;
 const MICROS_PER_SECOND = 1_000_000;
 export const MICROS_PER_HOUR = 3_600_000_000;
 /** 2000-01-01, in microseconds since 1970. */
 export const EPOCH_MICROS = DAY_OF_EPOCH * SECONDS_PER_DAY * MICROS_PER_SECOND;
-const MS_PER_DAY = 86_400_000;
-/** After so many days the calendar begins anew. */
-const DAYS_IN_400_YEARS = 146_097;
 
 /** No instant's text is longer: "294276-12-31T23:59:59.999999Z", "4714-11-24T00:00:00.999999+00 BC". */
 export const INSTANT_TEXT_BYTES = 32;
@@ -125,43 +120,4 @@ function oddInstant(micros: bigint): string {
     seconds,
     fraction === 0 ? '' : `.${String(fraction).padStart(6, '0').replace(/0+$/, '')}`,
   );
-}
-
-/**
- * RFC 3339 in UTC; before Christ, and beyond the year 9999, in PostgreSQL's way.
- * @param seconds since 2000
- * @param decimals of a second, as ".5"; '' for none
- */
-export function secondsText(seconds: number, decimals: string): string {
-  const day = Math.floor(seconds / SECONDS_PER_DAY);
-  const [year, monthAndDay] = dateOf(day);
-  const date = `${String(year > 0 ? year : 1 - year).padStart(4, '0')}${monthAndDay}`;
-  const clock = new Date((seconds - day * SECONDS_PER_DAY) * 1_000).toISOString().slice(11, 19);
-  return `${date}T${clock}${decimals}${year > 0 ? 'Z' : '+00 BC'}`;
-}
-
-/**
- * Seconds since 2000 of a date and a time in UTC.
- * @param year as astronomers count: 0 is 1 BC
- * @param monthAndDay as "-MM-DD"
- * @param clock as "HH:MM:SS"
- */
-export function secondsOf(year: number, monthAndDay: string, clock: string): number {
-  // JavaScript reads years of four digits.
-  const alike = 2_000 + (year % 400);
-  const cycles = (year - alike) / 400;
-  const since1970 = Date.parse(`${alike}${monthAndDay}T${clock}Z`) / 1_000;
-  return since1970 + (cycles * DAYS_IN_400_YEARS - DAY_OF_EPOCH) * SECONDS_PER_DAY;
-}
-
-/**
- * @param day since 2000
- * @returns the year and "-MM-DD"
- */
-function dateOf(day: number): readonly [number, string] {
-  const since1970 = day + DAY_OF_EPOCH;
-  // JavaScript's calendar ends before PostgreSQL's.
-  const cycles = Math.floor(since1970 / DAYS_IN_400_YEARS);
-  const date = new Date((since1970 - cycles * DAYS_IN_400_YEARS) * MS_PER_DAY);
-  return [date.getUTCFullYear() + 400 * cycles, date.toISOString().slice(4, 10)];
 }

@@ -8,7 +8,7 @@ import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { rowsAsJson } from '#tests/rows_as_json.ts';
-import { createPool, withSession } from './pool.ts';
+import { createPool, withSession } from '../pool.ts';
 import { CANCEL_LIMIT_MS, type RowStreamOptions, streamRows } from './row_stream.ts';
 
 const { url, pool } = await testDatabase();

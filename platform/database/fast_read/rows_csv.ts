@@ -6,12 +6,13 @@
  * NULL is an empty cell, as the empty text is. A column may have rules of its own: see CellRules.
  */
 
-import type { Reading, RowQuery } from '../row_stream.ts';
-import { type ByteOutput, type CopyValue, reserve, writeText } from './byte_output.ts';
+import { type ByteOutput, reserve, writeText } from '../byte_output.ts';
+import type { CopyValue } from './copy_value.ts';
 import { copyEverydayCell, csvCell } from './csv_cell.ts';
 import { writeInstant } from './instant_text.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
 import { type Column, columnIndex, valueText } from './row_columns.ts';
+import type { Reading, RowQuery } from './row_stream.ts';
 
 /** How the values of a column become cells. NULL is an empty cell, whatever they say. */
 export interface CellRules {

@@ -9,7 +9,7 @@
  *
  * The rules are csvCell's; copyEverydayCell writes the same where the bytes alone show what that is, which is nearly always.
  */
-import { type CopyValue, copyBytes } from './byte_output.ts';
+import { type CopyValue, copyBytes } from './copy_value.ts';
 
 /** Telephone numbers, masked ones too (two stars and more are no product), and decimals: nothing that could be run. */
 const PLAIN_NUMBER = /^(?:[+-]?\d+(?:\.\d+)?|\+?\d+\*{2,}\d+)$/;

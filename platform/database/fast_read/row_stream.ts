@@ -9,10 +9,10 @@
 import type { Socket } from 'node:net';
 import type { ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
-import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
+import { freeMemory } from '../byte_output.ts';
+import { type CancelTarget, sendCancelRequest } from '../cancel_request.ts';
 import { namesOn, type StatementName } from './named_statements.ts';
-import { freeMemory } from './rows/byte_output.ts';
-import { type Column, readColumns } from './rows/row_columns.ts';
+import { type Column, readColumns } from './row_columns.ts';
 import {
   createSplitter,
   type Execution,

@@ -4,12 +4,12 @@ import { sql } from 'kysely';
 import pg from 'pg';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import { testDatabase } from '#tests/postgres.ts';
+import { createPool, type Pool, withSession } from '../pool.ts';
+import { type Session, transaction } from '../session.ts';
+import { type Statement, sqlBuilder } from '../statement.ts';
 import { NAMES_PER_CONNECTION } from './named_statements.ts';
-import { createPool, type Pool, withSession } from './pool.ts';
-import { jsonReading } from './rows/rows_json.ts';
-import { valuesReading } from './rows/rows_values.ts';
-import { type Session, transaction } from './session.ts';
-import { type Statement, sqlBuilder } from './statement.ts';
+import { jsonReading } from './rows_json.ts';
+import { valuesReading } from './rows_values.ts';
 import type { ResultFormat } from './wire_messages.ts';
 
 const database = await testDatabase();

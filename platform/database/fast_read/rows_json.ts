@@ -1,10 +1,10 @@
 /** A page of rows as JSON bytes, written straight from PostgreSQL's bytes: see json_row.ts for what becomes of each type. */
 
-import type { Reading, RowQuery, RowSink } from '../row_stream.ts';
-import { type ByteOutput, createOutput, freeMemory, reserve, writeText } from './byte_output.ts';
+import { type ByteOutput, createOutput, freeMemory, reserve, writeText } from '../byte_output.ts';
 import { type JsonRowPlan, planJsonRow, writeJsonRow } from './json_row.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
 import type { Column } from './row_columns.ts';
+import type { Reading, RowQuery, RowSink } from './row_stream.ts';
 
 /** A page is held in memory whole. A larger result wants a LIMIT. */
 export const PAGE_LIMIT_BYTES = 64 * 1024 * 1024;

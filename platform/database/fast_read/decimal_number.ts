@@ -2,7 +2,7 @@
  * A numeric as JavaScript prints the number: without zeros at its end. Done here, since a cast to float8 costs PostgreSQL
  * several times what the column itself does.
  */
-import { type CopyValue, copyBytes } from './byte_output.ts';
+import { type CopyValue, copyBytes } from './copy_value.ts';
 
 const DOT = 0x2e;
 const ZERO = 0x30;

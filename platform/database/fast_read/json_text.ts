@@ -1,5 +1,5 @@
 /** Text as the inside of a JSON string, on bytes. */
-import type { CopyValue } from './byte_output.ts';
+import type { CopyValue } from './copy_value.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

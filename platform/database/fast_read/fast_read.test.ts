@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { testDatabase } from '#tests/postgres.ts';
-import { withSession } from './pool.ts';
-import { jsonReading } from './rows/rows_json.ts';
-import { valuesReading } from './rows/rows_values.ts';
-import { transaction } from './session.ts';
-import { type Statement, sqlBuilder } from './statement.ts';
+import { withSession } from '../pool.ts';
+import { transaction } from '../session.ts';
+import { type Statement, sqlBuilder } from '../statement.ts';
+import { jsonReading } from './rows_json.ts';
+import { valuesReading } from './rows_values.ts';
 
 const { pool } = await testDatabase();
 const build = sqlBuilder<unknown>();

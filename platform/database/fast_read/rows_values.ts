@@ -1,8 +1,8 @@
 /** A few rows as JavaScript's objects, for a statement that is run together with others. */
 
-import type { Reading, RowQuery } from '../row_stream.ts';
 import type { Statement } from '../statement.ts';
 import { typeParsers } from '../types.ts';
+import type { Reading, RowQuery } from './row_stream.ts';
 
 /**
  * All rows of a statement, as Session.rows gives them.

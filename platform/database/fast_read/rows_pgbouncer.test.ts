@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { rowsAsJson } from '#tests/rows_as_json.ts';
-import { createPool, withSession } from './pool.ts';
-import { readTogether } from './read_together.ts';
-import { createOutput } from './rows/byte_output.ts';
-import { csvReading } from './rows/rows_csv.ts';
+import { createOutput } from '../byte_output.ts';
+import { createPool, withSession } from '../pool.ts';
+import { readTogether } from './fast_read.ts';
+import { csvReading } from './rows_csv.ts';
 
 const LIMIT_MS = 20_000;
 const skip = findPgBouncer() ? false : 'PgBouncer is not installed';

@@ -1,7 +1,8 @@
 /** What PostgreSQL says of a result's columns (RowDescription), and how the writers treat each type. */
-import { HEADER_BYTES, RESULT_FORMAT } from '../wire_messages.ts';
-import { textAt } from './byte_output.ts';
+
+import { textAt } from './copy_value.ts';
 import { instantText } from './instant_text.ts';
+import { HEADER_BYTES, RESULT_FORMAT } from './wire_messages.ts';
 
 /**
  * How a type's text is to be read.

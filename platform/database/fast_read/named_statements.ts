@@ -8,7 +8,7 @@
  */
 import { hash } from 'node:crypto';
 import pg, { type ClientBase } from 'pg';
-import type { Column } from './rows/row_columns.ts';
+import type { Column } from './row_columns.ts';
 import type { ResultFormat } from './wire_messages.ts';
 
 /** Statements that a connection keeps; for each the server holds a plan, of some 100 kB where it is of many partitions. */
