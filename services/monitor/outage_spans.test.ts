@@ -6,7 +6,7 @@ import type { StatsRow } from './haproxy_csv.ts';
 import { compareViews, emptyOutageBook, type HaproxyView } from './outages.ts';
 import { changedAt } from './state_times.ts';
 
-const RUNS = 3_000;
+const RUNS = 15_000;
 /** Checks of two processes find one outage so far apart. */
 const SKEW_MS = 1_500;
 /** HAProxy's times are whole seconds. */
@@ -58,7 +58,7 @@ function told(random: () => number, processes: readonly (readonly Outage[])[], e
   let severalMs = 0;
   let since: number | undefined;
   let isFirst = true;
-  for (let now = BEGIN; now <= end; now += between(1_000, random() < 0.3 ? 30_000 : 12_000)) {
+  for (let now = BEGIN; now <= end; now += between(1_000, random() < 0.3 ? 60_000 : 12_000)) {
     const mayMiss = !isFirst && now + 60_000 < end && isQuiet(now);
     const views: HaproxyView[] = processes.flatMap((outages, index) =>
       mayMiss && random() < 0.3 ? [] : [{ haproxy: `haproxy${index}`, rows: [rowAt(outages, now)] }],

@@ -156,28 +156,28 @@ export function outagesOf(
   now: number,
 ): { outages: Span[]; told: ToldSpan[] } {
   const all = told.filter(({ to }) => to > now - TOLD_FOR_MS);
-  const outages: Span[] = [];
-  for (const group of together(spans)) {
-    const union = unionOf(group);
-    let [times, downMs, from] = [union.times, union.downMs, union.from];
-    for (const [index, before] of all.entries()) {
-      // What a process told of itself before is another one.
-      const again = group
-        .filter((span) => overlap(before, span))
-        .map(({ haproxy }) => notToldBy(haproxy, before))
-        .toSorted((a, b) => b.times - a.times)[0];
-      if (!again || again.times <= 0) continue;
-      times -= again.times;
-      downMs -= again.downMs;
-      from = Math.max(from, before.to);
-      all[index] = { ...before, by: addUp([...Object.entries(before.by), ...Object.entries(union.by)]) };
-    }
-    if (times <= 0) continue;
-    const rest = { ...union, times, downMs: Math.max(0, downMs), from: Math.min(from, union.to) };
-    outages.push(rest);
-    all.push(rest);
+  // Before they are put together: of several that a process counted since it was asked last, some may be told and some not.
+  const untold = spans.map((span) => withoutTold(span, all)).filter(({ times }) => times > 0);
+  const outages = together(untold).map(unionOf);
+  return { outages, told: [...all, ...outages].slice(-KEPT) };
+}
+
+/**
+ * What of a span was not told before: each process counts all outages, so what others have told it tells once more.
+ * @param told noted in place: what of them this process has told now
+ */
+function withoutTold(span: SeenSpan, told: ToldSpan[]): SeenSpan {
+  let { from, times, downMs } = span;
+  for (const [index, before] of told.entries()) {
+    const left = overlap(before, span) ? notToldBy(span.haproxy, before) : { times: 0, downMs: 0 };
+    const again = { times: Math.min(times, left.times), downMs: Math.min(downMs, left.downMs) };
+    if (again.times <= 0) continue;
+    times -= again.times;
+    downMs -= again.downMs;
+    from = Math.min(span.to, Math.max(from, before.to));
+    told[index] = { ...before, by: addUp([...Object.entries(before.by), [span.haproxy, again]]) };
   }
-  return { outages, told: all.slice(-KEPT) };
+  return { ...span, from, times, downMs };
 }
 
 /** What of a told one a process has still to tell. */
