@@ -1,9 +1,10 @@
 /** Where `trunkline` starts. Its commands are in cli/. */
-import { endedBy, endWithLauncher, statusOf } from '#cli/ending_signals.ts';
-import { explainFailure } from '#cli/failure.ts';
-import { guardOutput, isOutputError, note } from '#cli/print.ts';
+
 import { createProgram } from '#cli/program.ts';
 import { restartForImport } from '#cli/restart.ts';
+import { endedBy, endWithLauncher, statusOf } from '#platform/terminal/ending_signals.ts';
+import { explainFailure } from '#platform/terminal/failure.ts';
+import { guardOutput, isOutputError, note } from '#platform/terminal/print.ts';
 
 guardOutput();
 

@@ -7,12 +7,10 @@
  */
 import { join } from 'node:path';
 import { type Config as ConfigOf, readConfig as readConfigOf } from '#config';
-import { type Volume, volumesOf } from '#engines/cluster/space.ts';
-import { runningTier, type Tier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
+import { runningTier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
 import { watchedParts } from '#engines/cluster/watched.ts';
-import { EMBEDDED_DATABASE, hasCluster, postgresFolder, startOfPostgres } from '#engines/postgres.ts';
+import { EMBEDDED_DATABASE, postgresFolder, startOfPostgres } from '#engines/postgres.ts';
 import { type KeeperEvent, keepPostgres } from '#engines/postgres_keeper.ts';
-import { primaryVolumes } from '#engines/primary_volumes.ts';
 import type { FindKey } from '#platform/access/authenticator.ts';
 import { auditTrail } from '#platform/database/audit.ts';
 import { listBackups } from '#platform/database/backup/backup_files.ts';
@@ -29,24 +27,21 @@ import { type RunningService, startService } from '#platform/service/service.ts'
 import type { DatabaseParts, DatabaseSettings, ServiceParts } from '#platform/service/tools.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { createRoom, type PrimaryDisk, type Room } from '#services/calls/intake/room.ts';
+import { accountWithCode } from '#services/calls/accounts.ts';
+import type { CallsCommandParts } from '#services/calls/commands/tools.ts';
 import { closedFrom } from '#services/calls/store/account_life.ts';
 import { codesOfAccounts } from '#services/calls/store/accounts.ts';
 import { formerKeys } from '#services/calls/store/former_keys.ts';
+import type { IdentityCommandParts } from '#services/identity/commands/tools.ts';
 import { rightsOfClaims } from '#services/identity/contract.ts';
-import { findKey, type KeyPlaces } from '#services/identity/keys.ts';
+import { createFirstKey, findKey, type KeyPlaces } from '#services/identity/keys.ts';
 import type { BackupSource } from '#services/monitor/backup_reader.ts';
-import {
-  DISK_TIMEOUT_MS,
-  type Disk,
-  type DiskSource,
-  disksTogether,
-  exportedDisks,
-} from '#services/monitor/disk_reader.ts';
+import type { MonitorCommandParts } from '#services/monitor/commands/tools.ts';
 import { keepersOf } from '#services/monitor/keepers.ts';
 import type { ServerSource } from '#services/monitor/server_watch.ts';
 import type { ServiceSource } from '#services/monitor/service_reader.ts';
 import type { MonitorSettings } from '#services/monitor/settings.ts';
+import { EMBEDDED_NODE, primaryRoom, watchedDisks } from './postgres_disks.ts';
 
 /** The database that the program runs on, embedded or of the provider's own. */
 export interface PostgresPart {
@@ -111,6 +106,9 @@ const callsOfKeys = { formerKeys, closedFrom, codesOf: codesOfAccounts };
 
 /** Where keys are kept, on the program's one database. */
 export const keyPlaces = (pool: Pool): KeyPlaces => ({ pool, calls: { pool, ...callsOfKeys } });
+
+/** The first operator key of a database that has none; undefined where it has one. */
+export const firstKey = (pool: Pool): Promise<string | undefined> => createFirstKey(keyPlaces(pool));
 
 /** Finds a key wherever it is kept. */
 export const findAnyKey: FindKey = (session, hash) => findKey(session, callsOfKeys, hash);
@@ -218,6 +216,24 @@ const OWN_PARTS: Readonly<Record<string, (config: Config, postgres?: PostgresPar
   },
 };
 
+/** What the commands of a service are given: its settings, and what single services need beside them. */
+export const commandParts = ({ name }: AnyService, config: Config) => ({
+  settings: settingsOf(name, config),
+  ...OWN_COMMAND_PARTS[name]?.(config),
+});
+
+const OWN_COMMAND_PARTS: Readonly<Record<string, (config: Config) => object>> = {
+  calls: (config): Omit<CallsCommandParts, 'settings'> => {
+    return { schemas: SCHEMAS.map(({ schema }) => schema), roomAt: (url) => primaryRoom(config, url) };
+  },
+  identity: (): IdentityCommandParts => {
+    return { keyPlaces, accountWithCode };
+  },
+  monitor: (config): Omit<MonitorCommandParts, 'settings'> => {
+    return { folder: monitorFolder(config), callsUrl: listeningAt(config.HOST, config.calls.port) };
+  },
+};
+
 /** A service as a module of the program. */
 function serviceModule(service: AnyService, config: Config): AnyModule<Parts> {
   return {
@@ -226,7 +242,7 @@ function serviceModule(service: AnyService, config: Config): AnyModule<Parts> {
     purpose: service.purpose,
     start: async ({ postgres }: Pick<Parts, 'postgres'>, lifetime) => {
       const parts = {
-        settings: { ...sharedSettings(config), ...config[service.name as ServiceName] },
+        settings: settingsOf(service.name, config),
         clock: systemClock,
         random: Math.random,
         logger: createLogger(service.name, config.LOG_LEVEL),
@@ -264,6 +280,11 @@ function tierPart({ writeUrl, readUrl }: TierAddresses, what: string): PostgresP
   return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what };
 }
 
+const settingsOf = (name: string, config: Config) => ({
+  ...sharedSettings(config),
+  ...config[name as ServiceName],
+});
+
 /** What every service is set to, unless its own settings say otherwise. */
 function sharedSettings(config: Config): Omit<DatabaseSettings, 'port' | 'poolSize' | 'heavySlots'> {
   return {
@@ -289,7 +310,7 @@ const IN_DATA_FOLDER = ['postgres', 'cluster', 'monitor'];
 export const prepareDataFolder = (config: Pick<Config, 'DATA_DIR'>): Promise<void> =>
   makeDataFolder(config.DATA_DIR, IN_DATA_FOLDER);
 
-export const monitorFolder = (config: Config) => join(config.DATA_DIR, 'monitor');
+const monitorFolder = (config: Config) => join(config.DATA_DIR, 'monitor');
 
 /** The services of this installation, but the monitor itself. A port that is chosen at the start is not known here. */
 function watchedServices(config: Config): ServiceSource[] {
@@ -315,7 +336,7 @@ async function monitorSettings(config: Config): Promise<MonitorSettings> {
     bouncers: given(bouncers, tier?.bouncers),
     services: given(services, watchedServices(config)),
     keepers: keepersOf(given(config.monitor.etcd, tier?.etcd), running?.parts),
-    disks: await watchedDisks(config, running),
+    disks: await watchedDisks(config, running, isElsewhere(config)),
     server: running || isElsewhere(config) ? undefined : embeddedServer(config),
     backup: watchedBackups(config),
   };
@@ -332,8 +353,6 @@ function watchedBackups({
   return { folder, maxAgeS: BACKUP_MAX_AGE_H * 3_600, times, newest };
 }
 
-const EMBEDDED_NODE = 'primary';
-
 /** Whether PostgreSQL is known to be another one than the embedded one. */
 const isElsewhere = ({ DATABASE_URL_CALLS, DATABASE_URL, monitor }: Config): boolean =>
   (DATABASE_URL_CALLS ?? DATABASE_URL) !== undefined || monitor.haproxies.length > 0;
@@ -342,51 +361,3 @@ const embeddedServer = (config: Config): ServerSource => ({
   name: EMBEDDED_NODE,
   read: () => startOfPostgres(postgresFolder(config)),
 });
-
-/** Who tells how full the disks of PostgreSQL are; where it is not of this installation, only the node_exporters named. */
-async function watchedDisks(config: Config, tier: Tier | undefined): Promise<DiskSource[]> {
-  if (config.monitor.databaseDisks.length > 0)
-    return config.monitor.databaseDisks.map(({ name, url, mountpoints }) => {
-      return { node: name, read: exportedDisks(name, url, mountpoints) };
-    });
-  const asDisk = ({ path, sizeBytes, freeBytes }: Volume): Disk => {
-    return { mountpoint: path, sizeBytes, availableBytes: freeBytes };
-  };
-  if (tier)
-    return disksTogether(
-      tier.layout.nodes.map(({ name }) => name),
-      async () => new Map((await tier.space()).map(({ node, volumes }) => [node, volumes.map(asDisk)])),
-    );
-  if (isElsewhere(config) || !(await hasCluster(postgresFolder(config)))) return [];
-  const folder = join(postgresFolder(config), 'cluster');
-  return [{ node: EMBEDDED_NODE, read: async () => (await volumesOf({ folder })).map(asDisk) }];
-}
-
-/**
- * The room on the disks of the primary that an address leads to, or of all nodes that DATABASE_DISKS names, for what takes in
- * files; undefined where nothing is to wait for it.
- */
-export function primaryRoom(config: Config, url: string): Room | undefined {
-  const { diskPausePercent: pausePercent } = config.calls;
-  const { databaseDisks: exported } = config.monitor;
-  if (pausePercent === 100) return undefined;
-  const exporters = exported.map(({ name, url: exporter, mountpoints }) => {
-    const readOne = exportedDisks(name, exporter, mountpoints);
-    return async () =>
-      (await readOne(AbortSignal.timeout(DISK_TIMEOUT_MS))).map(
-        ({ mountpoint, sizeBytes, availableBytes }): PrimaryDisk => {
-          return { node: name, path: mountpoint, sizeBytes, freeBytes: availableBytes };
-        },
-      );
-  });
-  const read = async (): Promise<PrimaryDisk[]> => {
-    // Of several, nobody says which one is primary; a replica without room soon holds up the WAL of the others.
-    if (exporters.length > 0) {
-      const answers = await Promise.allSettled(exporters.map((readOne) => readOne()));
-      return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-    }
-    const found = await primaryVolumes(config, url);
-    return found?.volumes.map((volume) => ({ node: found.node, ...volume })) ?? [];
-  };
-  return createRoom({ read, pausePercent, clock: systemClock });
-}

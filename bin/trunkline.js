@@ -12,7 +12,7 @@ const bundled = fileURLToPath(new URL('../node_modules/node/bin/node', import.me
 if (Number(process.versions.node.split('.')[0]) >= 24) {
   await import(main);
 } else if (existsSync(bundled)) {
-  // The child ends when the process that it is told of here has gone (cli/ending_signals.ts).
+  // The child ends when the process that it is told of here has gone (platform/terminal/ending_signals.ts).
   const env = { ...process.env, TRUNKLINE_LAUNCHER: String(process.pid) };
   const child = spawn(bundled, [main, ...process.argv.slice(2)], { stdio: 'inherit', env });
   // A terminal sends Ctrl-C to the child as well, which takes both for one; `kill` of this process alone must reach it too.

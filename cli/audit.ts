@@ -2,10 +2,10 @@
 import { Command } from 'commander';
 import type { AuditRow } from '#platform/database/audit.ts';
 import { withSession } from '#platform/database/pool.ts';
+import { asCount } from '#platform/terminal/option_values.ts';
+import { print, printJson, table } from '#platform/terminal/print.ts';
 import { AUDIT_TRAILS } from '#system';
 import { withDatabase } from './database.ts';
-import { asCount } from './option_values.ts';
-import { print, printJson, table } from './print.ts';
 
 interface Options {
   readonly action?: string;

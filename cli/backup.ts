@@ -8,11 +8,11 @@ import { ranMigrations } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
 import { backedUpOf } from '#platform/service/definition.ts';
 import { printable } from '#platform/telemetry/printable.ts';
+import { grouped, note, print, printJson, table } from '#platform/terminal/print.ts';
+import { megabytes, showRunning } from '#platform/terminal/running_line.ts';
 import type { Config } from '#system';
 import { SERVICES } from '#system';
 import { withDatabase } from './database.ts';
-import { grouped, note, print, printJson, table } from './print.ts';
-import { megabytes, showRunning } from './running_line.ts';
 
 /** All services whose data is in a back-up. */
 export const BACKED_UP = backedUpOf(SERVICES);

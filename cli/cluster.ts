@@ -22,9 +22,9 @@ import {
   tierFolder,
 } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { onEndingSignal } from './ending_signals.ts';
-import { asCount } from './option_values.ts';
-import { draw, note, print, printJson, table } from './print.ts';
+import { onEndingSignal } from '#platform/terminal/ending_signals.ts';
+import { asCount } from '#platform/terminal/option_values.ts';
+import { draw, note, print, printJson, table } from '#platform/terminal/print.ts';
 
 /** Where `trunkline up --cluster` has it, too. */
 export const CLUSTER_DATA_DEFAULT = tierFolder({ DATA_DIR: process.env.DATA_DIR || 'data' });

@@ -12,27 +12,18 @@ import {
   startPostgres,
 } from '#engines/postgres.ts';
 import { bringUpToDate } from '#platform/database/migrate.ts';
-import { closePool, createPool, type Pool } from '#platform/database/pool.ts';
+import { closePool, createPool } from '#platform/database/pool.ts';
+import type { CommandDatabase, DatabaseUse } from '#platform/service/commands.ts';
+import { onEndingSignal, statusOf } from '#platform/terminal/ending_signals.ts';
+import { note } from '#platform/terminal/print.ts';
 import { type Config, prepareDataFolder, readConfig, SCHEMAS } from '#system';
-import { onEndingSignal, statusOf } from './ending_signals.ts';
-import { note } from './print.ts';
 
 /** A command stores batches one after the other; the second connection is for what it asks meanwhile. */
 const COMMAND_POOL_SIZE = 4;
 
-export interface CommandDatabase {
-  readonly pool: Pool;
+/** As the program's own commands have it. */
+export interface ProgramDatabase extends CommandDatabase {
   readonly config: Config;
-  readonly url: string;
-  /** Aborted by the first signal that asks the command to end. */
-  readonly ending: AbortSignal;
-}
-
-export interface DatabaseUse {
-  /** `work` runs until it is asked to end, and ends well then: the first signal only aborts `ending`. */
-  readonly endsItself?: boolean;
-  /** By whatever migrations have run, and perhaps empty: otherwise it is brought up to date. */
-  readonly asItIs?: boolean;
 }
 
 /**
@@ -40,7 +31,7 @@ export interface DatabaseUse {
  * connections, so that PostgreSQL undoes what was not committed; then the process ends with 128 + the signal.
  */
 export async function withDatabase<T>(
-  work: (database: CommandDatabase) => Promise<T>,
+  work: (database: ProgramDatabase) => Promise<T>,
   { endsItself = false, asItIs = false }: DatabaseUse = {},
 ): Promise<T> {
   const ending = new AbortController();

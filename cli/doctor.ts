@@ -11,9 +11,9 @@ import { runningTier, tierFolder } from '#engines/cluster/tier.ts';
 import { EMBEDDED_DATABASE, findPostgres, postgresFolder } from '#engines/postgres.ts';
 import { pendingInAll } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
+import { explainFailure } from '#platform/terminal/failure.ts';
+import { indented, print, printJson } from '#platform/terminal/print.ts';
 import { type Config, readConfig, SCHEMAS, SERVICES } from '#system';
-import { explainFailure } from './failure.ts';
-import { indented, print, printJson } from './print.ts';
 
 /** One thing looked at. `advice` says what to do, where something is to be done. */
 export interface Finding {

@@ -6,12 +6,12 @@ import { LOSSES } from '#engines/cluster/drills/losses.ts';
 import { configurationOf } from '#engines/cluster/patroni.ts';
 import { applySynchronous } from '#engines/cluster/readiness.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import { untilInterrupted } from '#platform/terminal/ending_signals.ts';
+import { print, printJson } from '#platform/terminal/print.ts';
 import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
 import { drillAllCommand, lossCommand } from './drill_all.ts';
 import { drillRestoreCommand } from './drill_restore.ts';
 import { servicesForDrill, tierForDrill } from './drill_tier.ts';
-import { untilInterrupted } from './ending_signals.ts';
-import { print, printJson } from './print.ts';
 
 /** The drill can't be rehearsed on this machine. */
 const EXIT_SKIPPED = 2;

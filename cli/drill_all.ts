@@ -7,10 +7,10 @@ import { judgeWhole } from '#engines/cluster/drills/telling.ts';
 import type { Finding } from '#engines/cluster/drills/verdict.ts';
 import { configurationOf } from '#engines/cluster/patroni.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import { untilInterrupted } from '#platform/terminal/ending_signals.ts';
+import { note, print, printJson, table } from '#platform/terminal/print.ts';
 import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
 import { servicesForDrill, tierForDrill } from './drill_tier.ts';
-import { untilInterrupted } from './ending_signals.ts';
-import { note, print, printJson, table } from './print.ts';
 
 interface AllOptions {
   readonly data: string;

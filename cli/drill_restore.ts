@@ -8,12 +8,11 @@ import { openBackup } from '#platform/database/backup/frames.ts';
 import { type Compared, restoreBackup, SumsDifferError } from '#platform/database/backup/restore.ts';
 import { migrate } from '#platform/database/migrate.ts';
 import { closePool, createPool, type Pool } from '#platform/database/pool.ts';
+import { untilInterrupted } from '#platform/terminal/ending_signals.ts';
+import { explainFailure } from '#platform/terminal/failure.ts';
+import { duration, grouped, print, printJson } from '#platform/terminal/print.ts';
 import { readConfig } from '#system';
 import { BACKED_UP, tellDifferences } from './backup.ts';
-import { duration } from './dashboard.ts';
-import { untilInterrupted } from './ending_signals.ts';
-import { explainFailure } from './failure.ts';
-import { grouped, print, printJson } from './print.ts';
 import { chosenFile, showing } from './restore.ts';
 
 interface Options {

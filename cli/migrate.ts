@@ -3,9 +3,9 @@ import { Command } from 'commander';
 import { EMBEDDED_DATABASE, postgresFolder, startPostgres } from '#engines/postgres.ts';
 import { migrateAll, pendingInAll, versionBeforeRunsOn } from '#platform/database/migrate.ts';
 import { createPool } from '#platform/database/pool.ts';
-import { monthsLeft } from '#services/calls/outcome_repairs.ts';
-import { readConfig, SCHEMAS } from '#system';
-import { note, print, printJson } from './print.ts';
+import type { AnyService } from '#platform/service/definition.ts';
+import { note, print, printJson } from '#platform/terminal/print.ts';
+import { readConfig, SCHEMAS, SERVICES } from '#system';
 
 interface Options {
   readonly dryRun?: true;
@@ -36,17 +36,16 @@ export function migrateCommand(): Command {
         if (options.json)
           return printJson({ [options.dryRun ? 'pending' : 'ran']: names, version_before_runs_on: runsOn });
         const verb = options.dryRun ? 'would run' : 'ran';
-        const months = options.dryRun ? 0 : await monthsLeft(pool);
         print(names.length === 0 ? 'up to date' : names.map((name) => `${verb} ${name}`).join('\n'));
         note(
           runsOn
             ? 'the version that made these tables so far runs on with them: it can be gone back to'
             : 'the version that made these tables so far does not run with the new ones: the way back to it is a back-up made before, by that version (docs/DEPLOY.md)',
         );
-        if (months > 0) {
-          note(
-            `a running service puts the results of ${months} months of calls right (docs/RUNBOOK.md, Upgrade)`,
-          );
+        if (options.dryRun) return;
+        for (const service of SERVICES as readonly AnyService[]) {
+          const left = await service.leftToRepair?.(pool);
+          if (left !== undefined) note(left);
         }
       } finally {
         await pool.end();

@@ -1,31 +1,21 @@
 /**
- * All commands of `trunkline`, a file each. Only the one that is asked for is loaded: all of them together are 1,800
- * files and 100 MB of memory, most of it servers that the others have no use for.
+ * All commands of `trunkline`: the program's own, and those that services bring. Only the one that is asked for is loaded:
+ * all of them together are 1,800 files and 100 MB of memory, most of it servers that the others have no use for.
  */
 import { Command } from 'commander';
 import { version } from '#platform/lifecycle/version.ts';
 import type { AnyService } from '#platform/service/definition.ts';
-import { note, print, printJson, printsThroughHere } from './print.ts';
+import { printsThroughHere } from '#platform/terminal/print.ts';
 
-/** By name, in the order of the help. */
+/** The program's own by name, in the order of the help. */
 const COMMANDS: Readonly<Record<string, (version: string) => Promise<Command>>> = {
   up: async (version) => (await import('./up.ts')).upCommand(version),
   serve: async (version) => (await import('./serve.ts')).serveCommand(version),
-  import: async () => (await import('./import.ts')).importCommand(),
-  imports: async () => (await import('./imports.ts')).importsCommand(),
-  sources: async () => (await import('./sources.ts')).sourcesCommand(),
-  accounts: async () => (await import('./accounts.ts')).accountsCommand(),
-  keys: async () => (await import('./keys.ts')).keysCommand(),
-  report: async () => (await import('./report.ts')).reportCommand(),
-  erase: async () => (await import('./erase.ts')).eraseCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),
   backup: async (version) => (await import('./backup.ts')).backupCommand(version),
   restore: async () => (await import('./restore.ts')).restoreCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
-  top: async () => (await import('./top.ts')).topCommand(),
-  status: async () => (await import('./status.ts')).statusCommand(),
-  alerts: async () => (await import('./alerts.ts')).alertsCommand(),
   cluster: async () => (await import('./cluster.ts')).clusterCommand(),
   drill: async () => (await import('./drill.ts')).drillCommand(),
 };
@@ -49,18 +39,30 @@ Examples:
 
 Settings are environment variables: docs/CONFIGURATION.md`,
     );
-  const names = Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS);
-  for (const name of names) program.addCommand(await COMMANDS[name]!(version));
-  if (!Object.hasOwn(COMMANDS, asked)) await addServiceCommands(program);
+  const isOwn = Object.hasOwn(COMMANDS, asked);
+  const ofServices = isOwn ? [] : await serviceCommands();
+  const found = ofServices.find(({ name }) => name === asked);
+  if (!found) {
+    const names = isOwn ? [asked] : Object.keys(COMMANDS);
+    for (const name of names) program.addCommand(await COMMANDS[name]!(version));
+  }
+  for (const { group, make } of found ? [found] : ofServices)
+    program.addCommand((await make()).helpGroup(group));
   return printsThroughHere(program);
 }
 
-/** The commands that services bring. */
-async function addServiceCommands(program: Command): Promise<void> {
-  const [{ SERVICES }, { withDatabase }] = await Promise.all([import('#system'), import('./database.ts')]);
-  const all: readonly AnyService[] = SERVICES;
-  for (const { commands = {} } of all) {
-    for (const make of Object.values(commands))
-      program.addCommand(await make({ withDatabase, print, printJson, note }));
-  }
+/** The commands that services bring, none of them loaded yet. */
+async function serviceCommands() {
+  const [{ SERVICES, commandParts, readConfig }, { withDatabase }] = await Promise.all([
+    import('#system'),
+    import('./database.ts'),
+  ]);
+  return (SERVICES as readonly AnyService[]).flatMap((service) => {
+    const tools = { parts: () => commandParts(service, readConfig(process.env)), withDatabase };
+    const group = `Commands of ${service.name}:`;
+    return Object.entries(service.commands ?? {}).map(([name, make]) => ({
+      ...{ name, group },
+      make: () => make(tools),
+    }));
+  });
 }

@@ -1,6 +1,6 @@
 /** `trunkline restore`: the database as a back-up has it; or whether it is as a back-up has it. */
 import { Command } from 'commander';
-import { RESTORED } from '#platform/database/audit.ts';
+import { auditTrail, RESTORED } from '#platform/database/audit.ts';
 import { isFolder, listBackups } from '#platform/database/backup/backup_files.ts';
 import { type OpenedBackup, openBackup } from '#platform/database/backup/frames.ts';
 import { usersOfDatabase } from '#platform/database/backup/in_use.ts';
@@ -18,14 +18,16 @@ import { migrate } from '#platform/database/migrate.ts';
 import { withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { printable } from '#platform/telemetry/printable.ts';
-import { noteAudit } from '#services/calls/store/audit.ts';
+import { grouped, note, print, printJson } from '#platform/terminal/print.ts';
+import { megabytes, showRunning } from '#platform/terminal/running_line.ts';
+import { terminalActor } from '#platform/terminal/terminal_actor.ts';
+import { typedAgain } from '#platform/terminal/typed_again.ts';
 import type { Config } from '#system';
 import { BACKED_UP, tellDifferences } from './backup.ts';
-import { type CommandDatabase, withDatabase } from './database.ts';
-import { grouped, note, print, printJson } from './print.ts';
-import { megabytes, showRunning } from './running_line.ts';
-import { terminalActor } from './terminal_actor.ts';
-import { typedAgain } from './typed_again.ts';
+import { type ProgramDatabase, withDatabase } from './database.ts';
+
+/** The trail that tells of restoring the whole database. */
+const { note: noteAudit } = auditTrail('calls');
 
 interface Options {
   readonly verify?: true;
@@ -61,7 +63,7 @@ Examples:
     );
 }
 
-async function restore(database: CommandDatabase, path: string | undefined, options: Options): Promise<void> {
+async function restore(database: ProgramDatabase, path: string | undefined, options: Options): Promise<void> {
   const file = await chosenFile(path, database.config);
   const backup = await openBackup(file);
   try {
@@ -95,7 +97,7 @@ async function restore(database: CommandDatabase, path: string | undefined, opti
 
 /** Asks where others would notice, or rows are lost. */
 async function isConfirmed(
-  { pool }: CommandDatabase,
+  { pool }: ProgramDatabase,
   { header }: OpenedBackup,
   { replace = false }: { readonly replace?: boolean },
 ): Promise<boolean> {
@@ -149,7 +151,7 @@ export async function showing<T>(
 }
 
 type Reading = (
-  database: CommandDatabase,
+  database: ProgramDatabase,
   backup: OpenedBackup,
   progress: RestoreProgress,
   replace: boolean,

@@ -1,9 +1,9 @@
 /** Runs modules until a signal asks to stop: the first stops them in order, the second ends the process at once. */
 
 import { type AnyModule, type Running, startModules } from '#platform/lifecycle/modules.ts';
+import { onEndingSignal, statusOf } from '#platform/terminal/ending_signals.ts';
+import { note } from '#platform/terminal/print.ts';
 import { type Parts, readConfig, type SystemOptions, systemModules } from '#system';
-import { onEndingSignal, statusOf } from './ending_signals.ts';
-import { note } from './print.ts';
 
 /**
  * @param ready called when all run; when it throws, they are stopped and the command fails

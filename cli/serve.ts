@@ -1,8 +1,8 @@
 /** `trunkline serve`: some services in this process. */
 import { Argument, Command } from 'commander';
 import { runningOf } from '#platform/service/definition.ts';
+import { note } from '#platform/terminal/print.ts';
 import { SERVICES, servicesIn } from '#system';
-import { note } from './print.ts';
 import { runSystem } from './run.ts';
 
 export function serveCommand(version: string): Command {

@@ -1,13 +1,9 @@
 /** `trunkline up`: everything in one process. */
 import { Command } from 'commander';
-import { withSession } from '#platform/database/pool.ts';
-import { runningOf } from '#platform/service/definition.ts';
-import { importDemo } from '#services/calls/demo.ts';
-import { visibleAccounts } from '#services/calls/store/accounts.ts';
-import { createFirstKey } from '#services/identity/keys.ts';
-import { keyPlaces, type Parts, SERVICES, servicesIn } from '#system';
-import { asCount } from './option_values.ts';
-import { grouped, note, print } from './print.ts';
+import { type AnyService, runningOf } from '#platform/service/definition.ts';
+import { asCount } from '#platform/terminal/option_values.ts';
+import { note, print } from '#platform/terminal/print.ts';
+import { firstKey, type Parts, SERVICES, servicesIn } from '#system';
 import { runSystem } from './run.ts';
 
 interface UpOptions {
@@ -46,23 +42,21 @@ export function upCommand(version: string): Command {
 
 async function welcome(parts: Partial<Parts>, demo: boolean): Promise<void> {
   const services = servicesIn(parts);
-  const calls = services.find(({ name }) => name === 'calls')!.running;
-  const [pool, { url }] = [calls.pool!, calls];
+  const steps = await firstStepsOf(services);
   note(`database  ${parts.postgres!.what}`);
-  if (demo) {
-    const stored = await importDemo(pool, Date.now());
-    if (stored > 0) note(`sample    ${grouped(stored)} invented calls imported (--no-demo leaves them out)`);
+  for (const { fill, pool } of demo ? steps : []) {
+    const filled = await fill(pool, Date.now());
+    if (filled !== undefined) note(`sample    ${filled} (--no-demo leaves them out)`);
   }
   for (const { name, running } of services) note(`${name.padEnd(9)} ${running.url}   ${running.url}/docs`);
   if (parts.backups?.times) note(`back-ups  ${parts.backups.times}`);
   note('status    trunkline status   what the monitor sees');
   note('dashboard TRUNKLINE_KEY=… trunkline top   with an operator key');
-  const key = await createFirstKey(keyPlaces(pool));
+  const [first] = steps;
+  const key = first && (await firstKey(first.pool));
   if (key) {
-    const [first] = await withSession(pool, (session) => session.rows(visibleAccounts(null, 0, 1)));
-    const what = first ? 'Ask for calls' : 'Ask for accounts, of which there are none yet';
-    const path = first ? `/cdrs?i_account=${first.i_account}&limit=3` : '/accounts';
-    const example = `curl -H 'Authorization: Bearer ${key}' '${url}${path}'`;
+    const { what, path } = await first.example(first.pool);
+    const example = `curl -H 'Authorization: Bearer ${key}' '${first.url}${path}'`;
     print(`\nOperator key, shown this once:\n  ${key}\n\n${what}:\n  ${example}\n`);
   } else {
     print(
@@ -70,4 +64,15 @@ async function welcome(parts: Partial<Parts>, demo: boolean): Promise<void> {
     );
   }
   note('Ctrl-C stops it.');
+}
+
+/** What running services show at first, with where they are. */
+async function firstStepsOf(services: ReturnType<typeof servicesIn>) {
+  const steps = [];
+  for (const { name, running } of services) {
+    const service: AnyService = SERVICES.find((one) => one.name === name)!;
+    if (service.firstSteps)
+      steps.push({ ...(await service.firstSteps()), pool: running.pool!, url: running.url });
+  }
+  return steps;
 }

@@ -7,7 +7,7 @@ const FLOORS = [
   ['telemetry'],
   ['resilience'],
   ['database', 'messaging', 'cache', 'http'],
-  ['access'],
+  ['access', 'terminal'],
   ['service'],
 ];
 
@@ -41,4 +41,19 @@ export function importsPastDoors(edges: readonly Edge[]): string[] {
       .filter(({ file, to }) => to.startsWith(folder) && !file.startsWith(folder) && to !== door)
       .map(({ file, to }) => `${file} imports ${to}`);
   });
+}
+
+/** What knows the inside of services: the list of them, and what measures, derives or tries out. */
+const KNOWS_SERVICES = /^(?:system|config|postgres_disks)\.ts$|^(?:bench|scripts|tests)\/|\.test\.ts$/;
+
+/** Imports of a service by what should only know its definition, or of another service but its contract. */
+export function insideImports(edges: readonly Edge[]): string[] {
+  const serviceOf = (path: string) => (path.startsWith('services/') ? path.split('/')[1] : undefined);
+  return edges
+    .filter(({ file, to }) => {
+      const [here, there] = [serviceOf(file), serviceOf(to)];
+      if (there === undefined || there === here || KNOWS_SERVICES.test(file)) return false;
+      return here === undefined || to !== `services/${there}/contract.ts`;
+    })
+    .map(({ file, to }) => `${file} imports ${to}`);
 }

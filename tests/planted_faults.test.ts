@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { importsPastDoors, upwardImports } from './floors.ts';
+import { importsPastDoors, insideImports, upwardImports } from './floors.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const KNIP = join(ROOT, 'node_modules/.bin/knip');
@@ -50,6 +50,24 @@ test('an import that goes past the door of a folder', () => {
   const through = { file: past.file, to: 'platform/database/fast_read/fast_read.ts' };
   const within = { file: through.to, to: past.to };
   assert.deepEqual(importsPastDoors([past, through, within]), [`${past.file} imports ${past.to}`]);
+});
+
+test('an import of the inside of a service', () => {
+  const [inside, contract] = ['services/calls/intake/intake.ts', 'services/calls/contract.ts'];
+  const faults = [
+    { file: 'cli/up.ts', to: inside },
+    { file: 'cli/up.ts', to: contract },
+    { file: 'services/monitor/commands/top.ts', to: inside },
+    { file: 'engines/postgres.ts', to: contract },
+  ];
+  const right = [
+    { file: 'services/monitor/commands/top.ts', to: contract },
+    { file: 'services/calls/commands/import.ts', to: inside },
+    { file: 'system.ts', to: inside },
+    { file: 'cli/up.ts', to: 'system.ts' },
+  ];
+  assert.equal(insideImports([...faults, ...right]).length, faults.length);
+  assert.deepEqual(insideImports(right), []);
 });
 
 test('an export that nobody imports', { skip: !existsSync(KNIP) && 'knip is not installed: npm ci' }, () => {

@@ -10,6 +10,7 @@ import type { SettingNeed, SettingsTable, ValuesOf } from '#platform/config/sett
 import type { BackedUpService, Sums } from '#platform/database/backup/take.ts';
 import type { Migrations } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
+import type { CommandTools } from './commands.ts';
 import type {
   DatabaseSettings,
   DatabaseTools,
@@ -35,18 +36,23 @@ interface About<Name extends string, Own extends SettingsTable> {
   /** Headers of its answers that pages may read. */
   readonly exposedHeaders?: readonly string[];
   /** Commands of the program that belong to it, by name. */
-  readonly commands?: Readonly<Record<string, (tools: CommandTools) => Promise<Command>>>;
+  readonly commands?: Readonly<Record<string, MakeCommand>>;
 }
 
-/** What a command of a service works with: the terminal and the choice of a database are the program's business. */
-export interface CommandTools {
-  /** Runs `work` on the program's database, which is brought up to date before. */
-  withDatabase<T>(work: (database: { readonly pool: Pool }) => Promise<T>): Promise<T>;
-  /** Lines of the answer. Whatever controls a terminal is shown, not obeyed. */
-  print(text: string): void;
-  printJson(value: unknown): void;
-  /** Lines beside the answer. */
-  note(text: string): void;
+/** Makes a command of a service, which says itself what its tools hold; what it runs is imported then. */
+// biome-ignore lint/suspicious/noExplicitAny: a list holds services with different tools; each is checked where it is defined
+type MakeCommand = (tools: CommandTools<any>) => Promise<Command>;
+
+/** What a service shows to whoever starts the program for the first time. */
+export interface FirstSteps {
+  /**
+   * Fills empty tables with a sample.
+   * @param now wall-clock milliseconds since 1970
+   * @returns what it did, in words; undefined: they were not empty
+   */
+  fill(pool: Pool, now: number): Promise<string | undefined>;
+  /** A request to begin with. */
+  example(pool: Pool): Promise<{ readonly what: string; readonly path: string }>;
 }
 
 /**
@@ -58,6 +64,10 @@ export interface DatabaseServiceDefinition<Name extends string, Own extends Sett
   readonly migrations: Migrations;
   /** Sums over its tables that must be the same after a restore. */
   readonly sums?: readonly Sums[];
+  /** For `trunkline up`. */
+  readonly firstSteps?: () => Promise<FirstSteps>;
+  /** What a running service goes on to do with rows from before the migrations, in words; undefined: nothing. */
+  readonly leftToRepair?: (pool: Pool) => Promise<string | undefined>;
   /**
    * Makes what the service consists of, once its database answers. Left out: nothing of it runs by itself.
    */
@@ -69,6 +79,8 @@ export interface PlainServiceDefinition<Name extends string, Own extends Setting
   extends About<Name, Own> {
   readonly migrations?: undefined;
   readonly sums?: undefined;
+  readonly firstSteps?: undefined;
+  readonly leftToRepair?: undefined;
   start(tools: ServiceTools<ListenSettings & ValuesOf<Own>> & Given): Promise<StartedPlainService>;
 }
 

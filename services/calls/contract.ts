@@ -3,6 +3,7 @@
  * document made.
  */
 import { type Static, Type } from 'typebox';
+import type { MonitoringReport } from '#platform/database/monitoring.ts';
 import { answer, closed, oneOf, text } from '#platform/http/answers.ts';
 import { CALL_TYPES, VIEWS } from './api/call_filter.ts';
 import { CALL_RESULTS, CDR_FLAGS, DIRECTIONS } from './cdr.ts';
@@ -320,3 +321,50 @@ export const PostAnswer = answer(Type.Array(PostOutcome), {
   conflicts: Type.Integer(),
   set_aside: Type.Integer(),
 });
+
+export const SOURCE_STATES = ['following', 'waiting', 'failing', 'left'] as const;
+
+export interface SourceReport {
+  readonly path: string;
+  /** waiting: there is nothing at the path yet, or no room on PostgreSQL's disk; failing: it can't be read, or nobody reads it; left: its reader has ended. */
+  readonly state: (typeof SOURCE_STATES)[number];
+  /** Why; '' where all is well. */
+  readonly detail: string;
+  /** Who reads it; null: nobody. */
+  readonly reader: string | null;
+  /** Bytes that are written and not stored. */
+  readonly bytes_behind: number;
+  /** Rows that were stored, or set aside, since it was followed first. */
+  readonly rows: number;
+  /** RFC 3339: when the last row was written; null before the first. */
+  readonly last_row_at: string | null;
+  /** Since then, in seconds; 0 while there is more to be read. */
+  readonly silent_s: number | null;
+  /** From how many seconds on that is an alert; null in its first week. */
+  readonly silence_limit_s: number | null;
+}
+
+/** A switch, as `GET /sources` shows it. */
+export interface SourceActivity {
+  readonly source: string;
+  /** When its last rows came, and from which file or route; null: none in four weeks. */
+  readonly last_at: string | null;
+  readonly last_file: string | null;
+  /** The end of the last call that it told, and how long after that it told it, in seconds. */
+  readonly last_call_at: string | null;
+  readonly lag_s: number | null;
+  /** Over this hour and the one before. */
+  readonly rows_per_minute: number;
+  /** Since midnight in UTC; of rows set aside those that still wait. */
+  readonly set_aside_today: number;
+  readonly refused_today: number;
+  /** Since its last rows, in seconds; from how many on that is an alert: null in its first week. */
+  readonly silent_s: number | null;
+  readonly silence_limit_s: number | null;
+}
+
+/** What `GET /monitoring` shows. */
+export interface CallsReport extends MonitoringReport {
+  readonly sources: readonly SourceReport[];
+  readonly switches: readonly SourceActivity[];
+}

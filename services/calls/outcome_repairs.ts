@@ -56,6 +56,13 @@ export async function monthsLeft(pool: Pool): Promise<number> {
   return withSession(pool, async (session) => (await session.row(monthsToRepair()))!.months);
 }
 
+/** For `trunkline migrate`. */
+export async function leftToRepair(pool: Pool): Promise<string | undefined> {
+  const months = await monthsLeft(pool);
+  if (months === 0) return undefined;
+  return `a running service puts the results of ${months} months of calls right (docs/RUNBOOK.md, Upgrade)`;
+}
+
 /** Does all steps, with a pause as long as each took. A failure is logged, and tried again. */
 export function repairOutcomes(needs: RepairNeeds, stopping: AbortSignal): Promise<void> {
   const { pool, logger } = needs;

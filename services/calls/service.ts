@@ -1,6 +1,7 @@
 /** The calls service, as the program knows it before it runs. */
 import { defineService, migrationsBeside } from '#platform/service/definition.ts';
 import type { DatabaseTools } from '#platform/service/tools.ts';
+import type { CallsTools } from './commands/tools.ts';
 import { FRESHNESS_HEADERS } from './freshness.ts';
 import { CALLS_SETTINGS, type CallsSettings } from './settings.ts';
 import type { CallsGiven } from './start.ts';
@@ -21,4 +22,14 @@ export const calls = defineService({
   settings: CALLS_SETTINGS,
   start: async (tools: DatabaseTools<CallsSettings> & CallsGiven) =>
     (await import('./start.ts')).startCalls(tools),
+  firstSteps: () => import('./first_steps.ts'),
+  leftToRepair: async (pool) => (await import('./outcome_repairs.ts')).leftToRepair(pool),
+  commands: {
+    import: async (tools: CallsTools) => (await import('./commands/import.ts')).importCommand(tools),
+    imports: async (tools: CallsTools) => (await import('./commands/imports.ts')).importsCommand(tools),
+    sources: async (tools: CallsTools) => (await import('./commands/sources.ts')).sourcesCommand(tools),
+    accounts: async (tools: CallsTools) => (await import('./commands/accounts.ts')).accountsCommand(tools),
+    report: async (tools: CallsTools) => (await import('./commands/report.ts')).reportCommand(tools),
+    erase: async (tools: CallsTools) => (await import('./commands/erase.ts')).eraseCommand(tools),
+  },
 });

@@ -10,6 +10,7 @@ import { type Pool, withSession } from '#platform/database/pool.ts';
 import { clientOf } from '#platform/http/client_address.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { exportBy, Gauge, type Registry } from '#platform/telemetry/metrics.ts';
+import type { SourceActivity } from './contract.ts';
 import { silenceOf } from './follow/silence.ts';
 import type { SourceReports } from './follow/source_report.ts';
 import { addRefused, listSourceHours, type SourceHours } from './store/source_hours.ts';
@@ -22,25 +23,6 @@ const UNKNOWN_NAMED = `${UNKNOWN_SOURCE} (`;
 /** Who is told by name in an hour; others are unknown. What is kept of strangers must be bounded. */
 const MOST_NAMED = 20;
 const NAMED_FOR_MS = 3_600_000;
-
-/** A switch, as `GET /sources` shows it. */
-export interface SourceActivity {
-  readonly source: string;
-  /** When its last rows came, and from which file or route; null: none in four weeks. */
-  readonly last_at: string | null;
-  readonly last_file: string | null;
-  /** The end of the last call that it told, and how long after that it told it, in seconds. */
-  readonly last_call_at: string | null;
-  readonly lag_s: number | null;
-  /** Over this hour and the one before. */
-  readonly rows_per_minute: number;
-  /** Since midnight in UTC; of rows set aside those that still wait. */
-  readonly set_aside_today: number;
-  readonly refused_today: number;
-  /** Since its last rows, in seconds; from how many on that is an alert: null in its first week. */
-  readonly silent_s: number | null;
-  readonly silence_limit_s: number | null;
-}
 
 export interface SourcesActive {
   readonly activities: readonly SourceActivity[];

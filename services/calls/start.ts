@@ -1,7 +1,6 @@
 /** What the calls service consists of. */
 import { Type } from 'typebox';
 import { createCursors } from '#platform/access/cursor.ts';
-import type { MonitoringReport } from '#platform/database/monitoring.ts';
 import { closePool, createPool } from '#platform/database/pool.ts';
 import type { DatabaseTools, StartedService } from '#platform/service/tools.ts';
 import { Gauge, type Registry } from '#platform/telemetry/metrics.ts';
@@ -14,14 +13,14 @@ import { ingestRoutes } from './api/routes_ingest.ts';
 import { legRoutes } from './api/routes_legs.ts';
 import { sourceRoutes } from './api/routes_sources.ts';
 import type { SourceStatus } from './follow/follow.ts';
-import { exportSources, reportSources, type SourceReport } from './follow/source_report.ts';
+import { exportSources, reportSources } from './follow/source_report.ts';
 import type { Room } from './intake/room.ts';
 import { repairLinkage } from './linkage_repairs.ts';
 import { runMaintenance } from './maintenance.ts';
 import { indexAllMonths } from './month_indexes.ts';
 import { repairOutcomes } from './outcome_repairs.ts';
 import type { CallsSettings } from './settings.ts';
-import { type SourceActivity, watchSources } from './source_activity.ts';
+import { watchSources } from './source_activity.ts';
 import type { Place } from './store/calls.ts';
 
 /** What the calls service is given beside what every service is given. */
@@ -80,12 +79,6 @@ export async function startCalls(tools: DatabaseTools<CallsSettings> & CallsGive
       indexAllMonths({ pool, clock, logger }, lifetime.stopping),
     ],
   };
-}
-
-/** What `GET /monitoring` shows. */
-export interface CallsReport extends MonitoringReport {
-  readonly sources: readonly SourceReport[];
-  readonly switches: readonly SourceActivity[];
 }
 
 /**

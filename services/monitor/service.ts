@@ -1,6 +1,7 @@
 /** The monitor, as the program knows it. It has no database, so that it can tell of one that is down. */
 import { defineService } from '#platform/service/definition.ts';
 import type { ServiceTools } from '#platform/service/tools.ts';
+import type { MonitorTools } from './commands/tools.ts';
 import { MONITOR_NEEDS, MONITOR_SETTINGS, type MonitorSettings } from './settings.ts';
 
 export const monitor = defineService({
@@ -11,4 +12,9 @@ export const monitor = defineService({
   settings: MONITOR_SETTINGS,
   settingNeeds: MONITOR_NEEDS,
   start: async (tools: ServiceTools<MonitorSettings>) => (await import('./start.ts')).startMonitor(tools),
+  commands: {
+    top: async (tools: MonitorTools) => (await import('./commands/top.ts')).topCommand(tools),
+    status: async (tools: MonitorTools) => (await import('./commands/status.ts')).statusCommand(tools),
+    alerts: async (tools: MonitorTools) => (await import('./commands/alerts.ts')).alertsCommand(tools),
+  },
 });

@@ -23,11 +23,11 @@ import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { followedRow } from '#tests/followed_file.ts';
 import { testDatabase } from '#tests/postgres.ts';
+import type { SourceReport } from '../contract.ts';
 import { createRoom, type Room } from '../intake/room.ts';
 import { addGap, listSources, noteRows, takeSource } from '../store/followed.ts';
 import { type Following, followSources, type SourceStatus } from './follow.ts';
 import { prepareSources } from './prepare.ts';
-import type { SourceReport } from './source_report.ts';
 import { readSources } from './sources.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'trunkline-following-'));

@@ -6,6 +6,7 @@
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { exportBy, Gauge, type Registry } from '#platform/telemetry/metrics.ts';
+import { SOURCE_STATES, type SourceReport } from '../contract.ts';
 import { listSources, type SourceRow } from '../store/followed.ts';
 import type { SourceStatus } from './follow.ts';
 import { holderWords, machineOf } from './machine.ts';
@@ -15,28 +16,6 @@ import { silenceOf } from './silence.ts';
 const REFRESH_MS = 5_000;
 /** A source that its reader has left is shown for so long. */
 const LEFT_SHOWN_MS = 86_400_000;
-
-export const SOURCE_STATES = ['following', 'waiting', 'failing', 'left'] as const;
-
-export interface SourceReport {
-  readonly path: string;
-  /** waiting: there is nothing at the path yet, or no room on PostgreSQL's disk; failing: it can't be read, or nobody reads it; left: its reader has ended. */
-  readonly state: (typeof SOURCE_STATES)[number];
-  /** Why; '' where all is well. */
-  readonly detail: string;
-  /** Who reads it; null: nobody. */
-  readonly reader: string | null;
-  /** Bytes that are written and not stored. */
-  readonly bytes_behind: number;
-  /** Rows that were stored, or set aside, since it was followed first. */
-  readonly rows: number;
-  /** RFC 3339: when the last row was written; null before the first. */
-  readonly last_row_at: string | null;
-  /** Since then, in seconds; 0 while there is more to be read. */
-  readonly silent_s: number | null;
-  /** From how many seconds on that is an alert; null in its first week. */
-  readonly silence_limit_s: number | null;
-}
 
 export interface SourceReports {
   readonly reports: readonly SourceReport[];

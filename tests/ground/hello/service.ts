@@ -10,6 +10,7 @@ import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { answer, closed, elapsed, failures, NO_QUERY, text } from '#platform/http/answers.ts';
 import { defineService, migrationsBeside } from '#platform/service/definition.ts';
 import { Counter } from '#platform/telemetry/metrics.ts';
+import { print } from '#platform/terminal/print.ts';
 
 const build = sqlBuilder<unknown>();
 const greet = (name: string): Statement<{ times: number }> =>
@@ -63,7 +64,7 @@ export const hello = defineService({
     };
   },
   commands: {
-    greetings: async ({ withDatabase, print }) =>
+    greetings: async ({ withDatabase }) =>
       new Command('greetings')
         .description('who has been greeted')
         .addHelpText('after', '\nExample:\n  trunkline greetings')

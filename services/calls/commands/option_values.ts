@@ -1,10 +1,10 @@
-/** Readers of option values: each gives the value, or says what would be right. And options that commands share. */
+/** Readers of option values of this service, and options that its commands share. */
 import { InvalidArgumentError, Option } from 'commander';
-import { isPrintable } from '#platform/telemetry/printable.ts';
-import { tidyCode } from '#services/calls/account_codes.ts';
-import { DECIMAL_SIGNS } from '#services/calls/formats/decimal_marks.ts';
-import { DATE_ORDERS } from '#services/calls/time/stamp_text.ts';
-import { isTimeZone } from '#services/calls/time/stamps.ts';
+import { asPrintable } from '#platform/terminal/option_values.ts';
+import { tidyCode } from '../account_codes.ts';
+import { DECIMAL_SIGNS } from '../formats/decimal_marks.ts';
+import { DATE_ORDERS } from '../time/stamp_text.ts';
+import { isTimeZone } from '../time/stamps.ts';
 
 export function asTimeZone(value: string): string {
   if (!isTimeZone(value))
@@ -32,14 +32,6 @@ export function asPattern(value: string): RegExp {
   }
 }
 
-export function asPrintable(value: string): string {
-  if (!isPrintable(value))
-    throw new InvalidArgumentError(
-      'It must have no control characters, and none that turn the order of text.',
-    );
-  return value;
-}
-
 /**
  * A name that something is known by again: "" of a variable that is not set, or "pbx1 " beside "pbx1", would be another
  * switch, whose calls are counted anew.
@@ -48,12 +40,6 @@ export function asName(value: string): string {
   if (value === '' || tidyCode(value) !== value)
     throw new InvalidArgumentError('It must be a name in NFC, without blanks around it.');
   return asPrintable(value);
-}
-
-export function asCount(value: string): number {
-  if (!/^[1-9]\d{0,6}$/.test(value))
-    throw new InvalidArgumentError('It must be a whole number from 1 to 9999999.');
-  return Number(value);
 }
 
 export const createAccountsOption = (): Option =>

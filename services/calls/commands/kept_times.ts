@@ -1,10 +1,10 @@
 /** Calls that an import read at other times than they are stored with: which import's times they keep, and what to do. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Pool, withSession } from '#platform/database/pool.ts';
-import type { SourceOptions } from '#services/calls/formats/source_reader.ts';
-import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
-import { importByNumber } from '#services/calls/store/imports.ts';
-import { grouped } from './print.ts';
+import { grouped } from '#platform/terminal/print.ts';
+import type { SourceOptions } from '../formats/source_reader.ts';
+import type { ImportCounts } from '../intake/import_counts.ts';
+import { importByNumber } from '../store/imports.ts';
 
 /** Imports that a summary names. */
 const MOST_NAMED = 20;

@@ -124,3 +124,15 @@ function cutInMiddle(text: string, width: number): string {
 
 /** 1234567 as "1,234,567". */
 export const grouped = (value: number) => Math.round(value).toLocaleString('en-US');
+
+/** 475800 as "5d 12h 10m". */
+export function duration(seconds: number): string {
+  const [days, hours, minutes] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+  ];
+  if (days > 0) return `${days}d ${hours}h ${minutes}m`;
+  if (hours > 0) return `${hours}h ${minutes}m`;
+  return minutes > 0 ? `${minutes}m ${Math.floor(seconds % 60)}s` : `${Math.floor(seconds)}s`;
+}

@@ -1,9 +1,9 @@
 /** `trunkline alerts`: what the monitor has told, and whether that reaches people. */
 import { Command } from 'commander';
-import type { Alert } from '#services/monitor/contract.ts';
-import { duration } from './dashboard.ts';
+import { duration, print, printJson, table } from '#platform/terminal/print.ts';
+import type { Alert } from '../contract.ts';
 import { askMonitor, type MonitorOptions, withMonitor } from './monitor_client.ts';
-import { print, printJson, table } from './print.ts';
+import type { MonitorTools } from './tools.ts';
 
 interface Outcome {
   readonly channel: string;
@@ -11,7 +11,7 @@ interface Outcome {
   readonly error?: string;
 }
 
-export function alertsCommand(): Command {
+export function alertsCommand({ parts }: MonitorTools): Command {
   const alerts = new Command('alerts').description(
     'the alerts of the running monitor, and whether they reach people',
   );
@@ -20,7 +20,7 @@ export function alertsCommand(): Command {
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline alerts test')
     .action(async (options: MonitorOptions & { json?: true }) => {
-      const outcomes = (await askMonitor('POST', '/alerts/test', options)) as Outcome[];
+      const outcomes = (await askMonitor('POST', '/alerts/test', options, parts())) as Outcome[];
       if (outcomes.some(({ delivered }) => !delivered)) process.exitCode = 1;
       if (options.json) return printJson(outcomes);
       const rows = outcomes.map(({ channel, delivered, error }) => {
@@ -36,7 +36,10 @@ export function alertsCommand(): Command {
       '\nExamples:\n  trunkline alerts list\n  trunkline alerts list --json | jq .history',
     )
     .action(async (options: MonitorOptions & { json?: true }) => {
-      const book = (await askMonitor('GET', '/alerts', options)) as { active: Alert[]; history: Alert[] };
+      const book = (await askMonitor('GET', '/alerts', options, parts())) as {
+        active: Alert[];
+        history: Alert[];
+      };
       if (options.json) return printJson({ active: book.active, history: book.history });
       print(alertsText([...book.active, ...book.history]));
     });

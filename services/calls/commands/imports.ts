@@ -2,20 +2,20 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
-import { dryUndo, type UndoProgress, undoImport } from '#services/calls/intake/undo_import.ts';
-import { type ImportRow, importByNumber, listImports } from '#services/calls/store/imports.ts';
-import { withDatabase } from './database.ts';
-import { asCount } from './option_values.ts';
-import { grouped, note, print, printJson, table } from './print.ts';
-import { terminalActor } from './terminal_actor.ts';
-import { typedAgain } from './typed_again.ts';
+import { asCount } from '#platform/terminal/option_values.ts';
+import { grouped, note, print, printJson, table } from '#platform/terminal/print.ts';
+import { terminalActor } from '#platform/terminal/terminal_actor.ts';
+import { typedAgain } from '#platform/terminal/typed_again.ts';
+import { dryUndo, type UndoProgress, undoImport } from '../intake/undo_import.ts';
+import { type ImportRow, importByNumber, listImports } from '../store/imports.ts';
+import type { CallsTools } from './tools.ts';
 
-export function importsCommand(): Command {
+export function importsCommand(tools: CallsTools): Command {
   return new Command('imports')
     .description('what was taken in, from which files and switches')
-    .addCommand(listCommand())
-    .addCommand(showCommand())
-    .addCommand(undoCommand());
+    .addCommand(listCommand(tools))
+    .addCommand(showCommand(tools))
+    .addCommand(undoCommand(tools));
 }
 
 interface ListOptions {
@@ -25,7 +25,7 @@ interface ListOptions {
   readonly json?: true;
 }
 
-function listCommand(): Command {
+function listCommand(tools: CallsTools): Command {
   return new Command('list')
     .description(
       'show imports, the newest first, and how many of their rows still wait; a switch that posts has one',
@@ -39,7 +39,7 @@ function listCommand(): Command {
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline imports list --file Master.csv')
     .action((options: ListOptions) =>
-      withDatabase(async ({ pool }) => {
+      tools.withDatabase(async ({ pool }) => {
         const rows = await withSession(pool, (session) =>
           session.rows(listImports({ ...options, file: storedAs(options.file) }, undefined, options.limit)),
         );
@@ -86,14 +86,14 @@ function stateOf(row: ImportRow): string {
   return row.finished_at === null ? 'open' : 'finished';
 }
 
-function showCommand(): Command {
+function showCommand(tools: CallsTools): Command {
   return new Command('show')
     .description('show one import: what became of its rows, and how they were read')
     .argument('<i_import>', 'its number, as `imports list` shows it', asCount)
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline imports show 12')
     .action((iImport: number, options: { json?: true }) =>
-      withDatabase(async ({ pool }) => {
+      tools.withDatabase(async ({ pool }) => {
         const row = await withSession(pool, (session) => session.row(importByNumber(iImport)));
         if (!row) throw noImport(iImport);
         if (options.json) return printJson(row);
@@ -121,7 +121,7 @@ const shown = (row: ImportRow): string =>
     `options    ${JSON.stringify(row.options)}`,
   ].join('\n');
 
-function undoCommand(): Command {
+function undoCommand(tools: CallsTools): Command {
   return new Command('undo')
     .description('take an import back, as if it had never been; says first what that means, and asks')
     .argument('<i_import>', 'its number, as `imports list` shows it', asCount)
@@ -134,7 +134,7 @@ function undoCommand(): Command {
         'Cut off, it goes on when it is given again. The same file can be imported again at once.',
     )
     .action((iImport: number, options: UndoOptions) =>
-      withDatabase(async ({ pool, ending }) => {
+      tools.withDatabase(async ({ pool, ending }) => {
         const dry = await withSession(pool, (session) => dryUndo(session, iImport));
         if (!dry) throw noImport(iImport);
         if (options.dryRun) return tell(dry, options, 'would be');

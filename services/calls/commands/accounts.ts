@@ -1,18 +1,18 @@
 /** `trunkline accounts`: whose calls there are. */
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
-import { tidyCode } from '#services/calls/account_codes.ts';
-import { accountWithCode, changeAccount, codesAlike, createAccount } from '#services/calls/accounts.ts';
-import { listAccounts } from '#services/calls/store/account_edits.ts';
-import type { AccountRow } from '#services/calls/store/account_rows.ts';
+import { note, print, printJson } from '#platform/terminal/print.ts';
+import { terminalActor } from '#platform/terminal/terminal_actor.ts';
+import { tidyCode } from '../account_codes.ts';
+import { accountWithCode, changeAccount, codesAlike, createAccount } from '../accounts.ts';
+import { listAccounts } from '../store/account_edits.ts';
+import type { AccountRow } from '../store/account_rows.ts';
 import { closeCommand, renameCommand, reopenCommand } from './accounts_life.ts';
 import { moveCommand } from './accounts_move.ts';
 import { accountsTable, showAccount } from './accounts_table.ts';
-import { withDatabase } from './database.ts';
 import { eraseAccountCommand } from './erase.ts';
 import { asCountry, asCurrency, asTimeZone } from './option_values.ts';
-import { note, print, printJson } from './print.ts';
-import { terminalActor } from './terminal_actor.ts';
+import type { CallsTools } from './tools.ts';
 
 const PAGE = 1_000;
 
@@ -25,18 +25,18 @@ interface Fields {
   readonly json?: true;
 }
 
-export function accountsCommand(): Command {
+export function accountsCommand(tools: CallsTools): Command {
   return new Command('accounts')
     .description('whose calls these are: make, show, change, rename, move, close and erase accounts')
-    .addCommand(createCommand())
-    .addCommand(listCommand())
-    .addCommand(showCommand())
-    .addCommand(setCommand())
-    .addCommand(renameCommand())
-    .addCommand(moveCommand())
-    .addCommand(closeCommand())
-    .addCommand(reopenCommand())
-    .addCommand(eraseAccountCommand());
+    .addCommand(createCommand(tools))
+    .addCommand(listCommand(tools))
+    .addCommand(showCommand(tools))
+    .addCommand(setCommand(tools))
+    .addCommand(renameCommand(tools))
+    .addCommand(moveCommand(tools))
+    .addCommand(closeCommand(tools))
+    .addCommand(reopenCommand(tools))
+    .addCommand(eraseAccountCommand(tools));
 }
 
 const withFields = (command: Command) =>
@@ -48,7 +48,7 @@ const withFields = (command: Command) =>
     .option('--parent <code>', 'the customer that it belongs to')
     .option('--json', 'the account as JSON');
 
-function createCommand(): Command {
+function createCommand(tools: CallsTools): Command {
   return withFields(new Command('create'))
     .description('make an account')
     .argument('<code>', 'what the switch calls it (its account code)')
@@ -60,7 +60,8 @@ Examples:
   trunkline accounts create acme-sales --parent acme     with acme's currency, time zone and country`,
     )
     .action((code: string, fields: Fields) =>
-      withDatabase(async ({ pool, config }) => {
+      tools.withDatabase(async ({ pool }) => {
+        const { settings } = tools.parts();
         const { parent } = fields;
         const above =
           parent === undefined
@@ -69,8 +70,8 @@ Examples:
         const account = {
           code,
           name: fields.name ?? tidyCode(code),
-          currency: fields.currency ?? above?.currency ?? config.calls.defaultCurrency,
-          timeZone: fields.timeZone ?? above?.time_zone ?? config.calls.importTimeZone,
+          currency: fields.currency ?? above?.currency ?? settings.defaultCurrency,
+          timeZone: fields.timeZone ?? above?.time_zone ?? settings.importTimeZone,
           country: fields.country ?? above?.country ?? null,
         };
         const made = await createAccount(pool, account, parent ?? null, terminalActor());
@@ -96,7 +97,7 @@ function noteTakenOver({ code, currency, time_zone, country }: AccountRow, told:
     note(`taken over from ${code}: ${taken.join(', ')}; trunkline accounts set changes them`);
 }
 
-function setCommand(): Command {
+function setCommand(tools: CallsTools): Command {
   return withFields(new Command('set'))
     .description('change an account; what is not named stays')
     .argument('<code>', 'its account code')
@@ -118,7 +119,7 @@ Example:
           country?: string | boolean;
         },
       ) =>
-        withDatabase(async ({ pool }) => {
+        tools.withDatabase(async ({ pool }) => {
           const edit = {
             name: fields.name,
             currency: fields.currency,
@@ -135,26 +136,26 @@ Example:
 const given = (value: string | boolean | undefined): string | null | undefined =>
   value === false ? null : value === true ? undefined : value;
 
-function showCommand(): Command {
+function showCommand(tools: CallsTools): Command {
   return new Command('show')
     .description('show one account')
     .argument('<code>', 'its account code')
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline accounts show acme --json')
     .action((code: string, options: { json?: true }) =>
-      withDatabase(async ({ pool }) =>
+      tools.withDatabase(async ({ pool }) =>
         showAccount(await withSession(pool, (session) => accountWithCode(session, code)), options.json),
       ),
     );
 }
 
-function listCommand(): Command {
+function listCommand(tools: CallsTools): Command {
   return new Command('list')
     .description('show all accounts, by code')
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline accounts list --json')
     .action((options: { json?: true }) =>
-      withDatabase(async ({ pool }) => {
+      tools.withDatabase(async ({ pool }) => {
         const accounts: AccountRow[] = [];
         for (let page: AccountRow[] | undefined; !page || page.length === PAGE; ) {
           page = await withSession(pool, (session) =>

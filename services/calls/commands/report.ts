@@ -3,20 +3,20 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
-import { usageLine } from '#services/calls/api/consumption_csv.ts';
-import { type CsvForm, csvHeader } from '#services/calls/api/csv_form.ts';
-import { readDate } from '#services/calls/time/instants.ts';
-import { zoneClock } from '#services/calls/time/zone_clock.ts';
+import { grouped, note, print, printJson, rawOutput, table } from '#platform/terminal/print.ts';
+import { usageLine } from '../api/consumption_csv.ts';
+import { type CsvForm, csvHeader } from '../api/csv_form.ts';
+import { readDate } from '../time/instants.ts';
+import { zoneClock } from '../time/zone_clock.ts';
 import {
   MAX_REPORT_ROWS,
   REPORT_GROUPS,
   type ReportGroup,
   type ReportRow,
   reportUsage,
-} from '#services/calls/usage/report.ts';
-import { withDatabase } from './database.ts';
+} from '../usage/report.ts';
 import { asTimeZone } from './option_values.ts';
-import { grouped, note, print, printJson, rawOutput, table } from './print.ts';
+import type { CallsTools } from './tools.ts';
 
 interface UsageOptions {
   readonly month?: Range;
@@ -36,8 +36,8 @@ interface Range {
   readonly to: string;
 }
 
-export function reportCommand(): Command {
-  return new Command('report').description('sums over all accounts').addCommand(usageCommand());
+export function reportCommand(tools: CallsTools): Command {
+  return new Command('report').description('sums over all accounts').addCommand(usageCommand(tools));
 }
 
 const EXAMPLES = `
@@ -49,7 +49,7 @@ Examples:
 Each account's days are those of its own zone, unless --time-zone names one for all. Amounts of different currencies
 stand in rows of their own. XLSX is not written: spreadsheets open the CSV.`;
 
-function usageCommand(): Command {
+function usageCommand(tools: CallsTools): Command {
   return new Command('usage')
     .description('calls, minutes and costs')
     .option('--month <yyyy-mm>', 'a month', asMonth)
@@ -66,7 +66,7 @@ function usageCommand(): Command {
     .action(async (options: UsageOptions, command: Command) => {
       const range = rangeOf(options, command);
       const form = formOf(options, command);
-      await withDatabase(async ({ pool }) => {
+      await tools.withDatabase(async ({ pool }) => {
         const zone = options.timeZone === undefined ? undefined : zoneClock(options.timeZone);
         const rows = await withSession(pool, (session) =>
           reportUsage(session, { ...range, by: options.by, zone }),

@@ -1,10 +1,9 @@
 /** The dashboard's picture: a report in, lines of text out. Layout as in the reference. */
 import type { ServerReport } from '#platform/database/monitoring.ts';
 import { printable } from '#platform/telemetry/printable.ts';
-import type { SourceReport } from '#services/calls/follow/source_report.ts';
-import type { SourceActivity } from '#services/calls/source_activity.ts';
-import type { CallsReport } from '#services/calls/start.ts';
-import type { Part, PartState } from '#services/monitor/topology_parts.ts';
+import { duration } from '#platform/terminal/print.ts';
+import type { CallsReport, SourceActivity, SourceReport } from '#services/calls/contract.ts';
+import type { Part, PartState } from '../topology_parts.ts';
 
 export interface Screen {
   readonly columns: number;
@@ -231,18 +230,6 @@ function queueBar(queue: Queue, paint: Paint): string {
 function queueNote({ length, oldest_wait_ms: oldestMs, order }: Queue): string {
   const oldest = length > 0 ? `, the oldest for ${(oldestMs / 1000).toFixed(1)} s` : '';
   return order === 'newest_first' ? `${oldest}, newest first` : oldest;
-}
-
-/** 475800 as "5d 12h 10m". */
-export function duration(seconds: number): string {
-  const [days, hours, minutes] = [
-    Math.floor(seconds / 86_400),
-    Math.floor(seconds / 3600) % 24,
-    Math.floor(seconds / 60) % 60,
-  ];
-  if (days > 0) return `${days}d ${hours}h ${minutes}m`;
-  if (hours > 0) return `${hours}h ${minutes}m`;
-  return minutes > 0 ? `${minutes}m ${Math.floor(seconds % 60)}s` : `${Math.floor(seconds)}s`;
 }
 
 const stamp = (rfc3339: string) => rfc3339.slice(0, 19).replace('T', ' ');

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { listeningAt } from '#platform/http/address.ts';
 import { askOutside, type OutsideAnswer } from '#platform/http/outside.ts';
 import { readOwnFile } from '#platform/lifecycle/own_files.ts';
-import { keyFile } from '#services/monitor/auth.ts';
-import { monitorFolder, readConfig } from '#system';
+import { keyFile } from '../auth.ts';
+import type { MonitorCommandParts } from './tools.ts';
 
 /** A test of all channels takes 15 s at most. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -26,12 +26,12 @@ export async function askMonitor(
   method: 'GET' | 'POST',
   path: string,
   options: MonitorOptions,
+  { settings, folder }: MonitorCommandParts,
   limitMs = ANSWER_TIMEOUT_MS,
 ): Promise<unknown> {
-  const config = readConfig(process.env);
-  const monitor = options.url ?? listeningAt(config.HOST, config.monitor.port);
+  const monitor = options.url ?? listeningAt(settings.host, settings.port);
   const url = new URL(path, monitor).href;
-  const key = options.key ?? config.monitor.key ?? (await keptKey(keyFile(monitorFolder(config))));
+  const key = options.key ?? settings.key ?? (await keptKey(keyFile(folder)));
   const headers = { authorization: `Bearer ${key}` };
   const signal = AbortSignal.timeout(limitMs);
   const asking = { method, headers, signal, limitBytes: ANSWER_LIMIT_BYTES, longer: 'refuse' } as const;

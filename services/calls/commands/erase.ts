@@ -1,15 +1,15 @@
 /** `trunkline erase` and `trunkline accounts erase`: what has to be forgotten for good. */
 import { Command } from 'commander';
+import type { CommandDatabase } from '#platform/service/commands.ts';
 import { printable } from '#platform/telemetry/printable.ts';
-import { type ErasedAccount, eraseAccount } from '#services/calls/erasure/erase_account.ts';
-import { allowNumber, type ErasedNumber, eraseNumber } from '#services/calls/erasure/erase_number.ts';
-import type { TableCounts, WalkProgress } from '#services/calls/erasure/walk.ts';
-import { SCHEMAS } from '#system';
-import { type CommandDatabase, withDatabase } from './database.ts';
-import { grouped, note, print, printJson, table } from './print.ts';
-import { showRunning } from './running_line.ts';
-import { terminalActor } from './terminal_actor.ts';
-import { typedAgain } from './typed_again.ts';
+import { grouped, note, print, printJson, table } from '#platform/terminal/print.ts';
+import { showRunning } from '#platform/terminal/running_line.ts';
+import { terminalActor } from '#platform/terminal/terminal_actor.ts';
+import { typedAgain } from '#platform/terminal/typed_again.ts';
+import { type ErasedAccount, eraseAccount } from '../erasure/erase_account.ts';
+import { allowNumber, type ErasedNumber, eraseNumber } from '../erasure/erase_number.ts';
+import type { TableCounts, WalkProgress } from '../erasure/walk.ts';
+import type { CallsTools } from './tools.ts';
 
 interface Options {
   readonly dryRun?: true;
@@ -27,7 +27,7 @@ const withOptions = (command: Command) =>
     .option('--yes', 'do not ask')
     .option('--json', 'what was erased as JSON');
 
-export function eraseAccountCommand(): Command {
+export function eraseAccountCommand(tools: CallsTools): Command {
   return withOptions(new Command('erase'))
     .description('erase an account: its calls, usage, keys, and what names it')
     .argument('<code>', 'its account code')
@@ -40,11 +40,11 @@ Examples:
   trunkline accounts erase acme --yes`,
     )
     .action((code: string, options: Options) =>
-      erase(code, options, keptOfAccount, (database, how) => eraseAccount(database.pool, code, how)),
+      erase(tools, code, options, keptOfAccount, (database, how) => eraseAccount(database.pool, code, how)),
     );
 }
 
-export function eraseCommand(): Command {
+export function eraseCommand(tools: CallsTools): Command {
   return withOptions(new Command('erase'))
     .description('erase a telephone number from the calls of all accounts: a pseudonym takes its place')
     .requiredOption('--number <number>', 'in E.164, such as +493023125001')
@@ -63,8 +63,8 @@ Examples:
     )
     .action((options: Options & { number: string; allow?: true }) =>
       options.allow
-        ? allow(options.number)
-        : erase(options.number, options, keptOfNumber, ({ pool }, how) =>
+        ? allow(tools, options.number)
+        : erase(tools, options.number, options, keptOfNumber, ({ pool }, how) =>
             eraseNumber(pool, options.number, how),
           ),
     );
@@ -74,12 +74,13 @@ type Erased = { readonly pseudonym: string; readonly counts: TableCounts };
 type How = Parameters<typeof eraseNumber>[2];
 
 function erase<Done extends Erased>(
+  tools: CallsTools,
   named: string,
   options: Options,
   kept: (done: Done) => string[],
   work: (database: CommandDatabase, how: How) => Promise<Done>,
 ): Promise<void> {
-  return withDatabase(async (database) => {
+  return tools.withDatabase(async (database) => {
     const run = async (apply: boolean) => {
       let progress: WalkProgress | undefined;
       const stop = showRunning(process.stderr, () => (progress ? lineOf(progress) : ''));
@@ -88,7 +89,7 @@ function erase<Done extends Erased>(
       };
       const how = {
         by: terminalActor(),
-        schemas: SCHEMAS.map(({ schema }) => schema),
+        schemas: tools.parts().schemas,
         apply,
         signal: database.ending,
         onProgress,
@@ -197,8 +198,8 @@ const keptOfNumber = (_: ErasedNumber): string[] => [
   "each record's own hash (source_key), by which it is known when its file is imported again",
 ];
 
-function allow(number: string): Promise<void> {
-  return withDatabase(async ({ pool }) => {
+function allow(tools: CallsTools, number: string): Promise<void> {
+  return tools.withDatabase(async ({ pool }) => {
     const wasErased = await allowNumber(pool, number, terminalActor());
     if (!wasErased) throw new Error('this number was not erased');
     print('Its rows are taken in as they are from now on; what was erased stays erased.');

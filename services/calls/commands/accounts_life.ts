@@ -1,17 +1,17 @@
 /** `trunkline accounts rename|close|reopen`: what becomes of an account in its life. */
 import { Command } from 'commander';
-import { closeAccount, renameAccount, reopenAccount } from '#services/calls/account_life.ts';
+import { grouped, note } from '#platform/terminal/print.ts';
+import { terminalActor } from '#platform/terminal/terminal_actor.ts';
+import { closeAccount, renameAccount, reopenAccount } from '../account_life.ts';
 import { showAccount } from './accounts_table.ts';
-import { withDatabase } from './database.ts';
-import { grouped, note } from './print.ts';
-import { terminalActor } from './terminal_actor.ts';
+import type { CallsTools } from './tools.ts';
 
 interface Options {
   readonly json?: true;
   readonly from?: string;
 }
 
-export function renameCommand(): Command {
+export function renameCommand(tools: CallsTools): Command {
   return new Command('rename')
     .description('give an account another code; rows that name it by the old one stay its rows')
     .argument('<code>', 'its account code')
@@ -19,7 +19,7 @@ export function renameCommand(): Command {
     .option('--json', 'the account as JSON')
     .addHelpText('after', '\nExample:\n  trunkline accounts rename acme acme-berlin')
     .action((code: string, newCode: string, options: Options) =>
-      withDatabase(async ({ pool }) => {
+      tools.withDatabase(async ({ pool }) => {
         const { account, before } = await renameAccount(pool, code, newCode, terminalActor());
         showAccount(account, options.json);
         if (before !== account.code) {
@@ -31,7 +31,7 @@ export function renameCommand(): Command {
     );
 }
 
-export function closeCommand(): Command {
+export function closeCommand(tools: CallsTools): Command {
   return new Command('close')
     .description('close an account: its keys are refused, calls that still come in are kept and flagged')
     .argument('<code>', 'its account code')
@@ -48,7 +48,7 @@ Examples:
   trunkline accounts close acme --from 2026-12-01`,
     )
     .action((code: string, options: Options) =>
-      withDatabase(async ({ pool }) => {
+      tools.withDatabase(async ({ pool }) => {
         const { account, calls } = await closeAccount(pool, code, options.from, terminalActor());
         showAccount(account, options.json);
         if (calls > 0)
@@ -59,14 +59,14 @@ Examples:
     );
 }
 
-export function reopenCommand(): Command {
+export function reopenCommand(tools: CallsTools): Command {
   return new Command('reopen')
     .description('open an account that was closed; its keys are good again')
     .argument('<code>', 'its account code')
     .option('--json', 'the account as JSON')
     .addHelpText('after', '\nExample:\n  trunkline accounts reopen acme')
     .action((code: string, options: Options) =>
-      withDatabase(async ({ pool }) =>
+      tools.withDatabase(async ({ pool }) =>
         showAccount(await reopenAccount(pool, code, terminalActor()), options.json),
       ),
     );

@@ -2,10 +2,10 @@
 
 import type { Pool } from '#platform/database/pool.ts';
 import { withSession } from '#platform/database/pool.ts';
-import { type Mapping, parseMapping, UNNAMED } from '#services/calls/formats/mapping.ts';
-import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
-import { findMap, keepMap } from '#services/calls/store/maps.ts';
-import { note } from './print.ts';
+import { note } from '#platform/terminal/print.ts';
+import { type Mapping, parseMapping, UNNAMED } from '../formats/mapping.ts';
+import type { ImportCounts } from '../intake/import_counts.ts';
+import { findMap, keepMap } from '../store/maps.ts';
 
 /** What a command was told of a mapping. */
 interface MapOptions {

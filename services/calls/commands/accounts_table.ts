@@ -1,6 +1,7 @@
 /** How commands show accounts. */
-import type { AccountRow, AccountStretch } from '#services/calls/store/account_rows.ts';
-import { note, print, printJson, table } from './print.ts';
+
+import { note, print, printJson, table } from '#platform/terminal/print.ts';
+import type { AccountRow, AccountStretch } from '../store/account_rows.ts';
 
 /** An account as the commands that make or change one show it. */
 export function showAccount(account: AccountRow, json?: true): void {

@@ -1,9 +1,9 @@
 /** How an import shows that it goes on: a bar on a terminal, one line a second elsewhere. */
 import { basename } from 'node:path';
 import { printable } from '#platform/telemetry/printable.ts';
-import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
-import type { OpenedSource, SourceFile } from '#services/calls/intake/source_files.ts';
-import { draw, grouped } from './print.ts';
+import { draw, grouped } from '#platform/terminal/print.ts';
+import type { ImportCounts } from '../intake/import_counts.ts';
+import type { OpenedSource, SourceFile } from '../intake/source_files.ts';
 
 export interface Progress {
   /** A file is being read: the first of an import, or its next one. */

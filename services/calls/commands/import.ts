@@ -1,16 +1,17 @@
 /** `trunkline import`: takes in what a switch wrote, and looks after the rows that could not be taken in. */
 import { Command, Option } from 'commander';
-import type { SourceStatus } from '#services/calls/follow/follow.ts';
-import type { DecimalSign } from '#services/calls/formats/decimal_marks.ts';
-import { FORMATS, type FormatName } from '#services/calls/formats/formats.ts';
-import type { ImportCounts, ReadingOption } from '#services/calls/intake/import_counts.ts';
-import type { ImportOptions } from '#services/calls/intake/import_file.ts';
-import type { SameCallOptions } from '#services/calls/intake/origin.ts';
-import { listSources } from '#services/calls/intake/source_files.ts';
-import { oldestKept } from '#services/calls/partitions.ts';
-import type { DateOrder } from '#services/calls/time/stamp_text.ts';
-import { primaryRoom } from '#system';
-import { type CommandDatabase, withDatabase } from './database.ts';
+import type { CommandDatabase } from '#platform/service/commands.ts';
+import { grouped, note, print, printJson } from '#platform/terminal/print.ts';
+import type { SourceStatus } from '../follow/follow.ts';
+import type { DecimalSign } from '../formats/decimal_marks.ts';
+import { FORMATS, type FormatName } from '../formats/formats.ts';
+import type { ImportCounts, ReadingOption } from '../intake/import_counts.ts';
+import type { ImportOptions } from '../intake/import_file.ts';
+import type { SameCallOptions } from '../intake/origin.ts';
+import { listSources } from '../intake/source_files.ts';
+import { oldestKept } from '../partitions.ts';
+import type { CallsSettings } from '../settings.ts';
+import type { DateOrder } from '../time/stamp_text.ts';
 import { importFiles } from './import_files.ts';
 import { keepMapping, mappingOf } from './import_maps.ts';
 import { createProgress } from './import_progress.ts';
@@ -27,8 +28,8 @@ import {
   decimalSignOption,
   onConflictOption,
 } from './option_values.ts';
-import { grouped, note, print, printJson } from './print.ts';
 import { EXIT_SOME_SET_ASIDE, rejectedCommand } from './rejected.ts';
+import type { CallsTools } from './tools.ts';
 
 const EXIT_FAILED = 1;
 /** What the summary says more of than how to mend a row. */
@@ -58,14 +59,14 @@ interface Options {
   readonly json?: true;
 }
 
-export function importCommand(): Command {
+export function importCommand(tools: CallsTools): Command {
   return new Command('import')
     .description('take in call detail records, and look after those that could not be')
-    .addCommand(importCdrsCommand())
-    .addCommand(rejectedCommand());
+    .addCommand(importCdrsCommand(tools))
+    .addCommand(rejectedCommand(tools));
 }
 
-function importCdrsCommand(): Command {
+function importCdrsCommand(tools: CallsTools): Command {
   return new Command('cdrs')
     .description('read files that a switch wrote; the same record is stored once, however often it is read')
     .argument('<file...>', 'files, folders of them, or - for standard input; gzip is unpacked')
@@ -115,20 +116,21 @@ Formats: ${Object.keys(FORMATS).join(', ')}
 Exit status: 0 all stored, 3 some rows set aside that were not before (trunkline import rejected list), 1 failed. The same holds for --follow, once
 Ctrl-C or SIGTERM has ended it.`,
     )
-    .action(importCdrs);
+    .action((paths: string[], options: Options) => importCdrs(tools, paths, options));
 }
 
-async function importCdrs(paths: string[], options: Options): Promise<void> {
+async function importCdrs(tools: CallsTools, paths: string[], options: Options): Promise<void> {
   if (paths.includes(''))
     throw new Error('a file name is empty (""): name the file, or . for the current folder');
-  if (options.follow) return follow(paths, options);
+  if (options.follow) return follow(tools, paths, options);
   const sources = await listSources(paths);
-  await withDatabase(async (database) => {
+  await tools.withDatabase(async (database) => {
     const progress = createProgress(process.stderr, sources);
-    const { config, url, ending } = database;
-    const room = primaryRoom(config, url);
+    const { settings: set, roomAt } = tools.parts();
+    const { url, ending } = database;
+    const room = roomAt(url);
     const waitForRoom = room && (() => room.wait(ending, (why) => progress.tell(`waits: ${why}`)));
-    const settings = { ...(await importOptions(database, options)), waitForRoom };
+    const settings = { ...(await importOptions(database, set, options)), waitForRoom };
     const started = performance.now();
     const { total, failures } = await importFiles(database, sources, settings, options, progress);
     progress.end();
@@ -143,17 +145,19 @@ async function importCdrs(paths: string[], options: Options): Promise<void> {
   });
 }
 
-async function follow(paths: string[], options: Options): Promise<void> {
+async function follow(tools: CallsTools, paths: string[], options: Options): Promise<void> {
   if (options.dryRun) throw new Error('--follow and --dry-run exclude each other');
   if (paths.includes('-')) throw new Error('standard input is read as it comes anyway: leave out --follow');
   const { followFiles } = await import('./import_follow.ts');
+  const { settings: set } = tools.parts();
   let kept: KeptTimes[] = [];
   const { total, failures, statuses, seconds } = await followFiles(
+    tools,
     paths,
-    (database) => importOptions(database, options),
+    (database) => importOptions(database, set, options),
     async (database, total, failures) => {
       await keepMapping(database.pool, options, total, failures);
-      kept = await keptTimesOf(database.pool, total, (await importOptions(database, options)).read);
+      kept = await keptTimesOf(database.pool, total, (await importOptions(database, set, options)).read);
     },
   );
   if (options.json)
@@ -169,7 +173,11 @@ const statusJson = ({ path, state, detail, bytesBehind, bytesRead }: SourceStatu
   bytes_read: bytesRead,
 });
 
-async function importOptions({ pool, config }: CommandDatabase, options: Options): Promise<ImportOptions> {
+async function importOptions(
+  { pool }: CommandDatabase,
+  set: CallsSettings,
+  options: Options,
+): Promise<ImportOptions> {
   const mapping = await mappingOf(pool, options);
   if (mapping && options.format && options.format !== 'mapped') {
     throw new Error(
@@ -178,7 +186,7 @@ async function importOptions({ pool, config }: CommandDatabase, options: Options
   }
   if (options.format === 'mapped' && !mapping)
     throw new Error('--format mapped needs --map column=field or --map-name');
-  const timeZone = options.timeZone ?? config.calls.importTimeZone;
+  const timeZone = options.timeZone ?? set.importTimeZone;
   return {
     format: mapping ? 'mapped' : options.format,
     source: options.source,
@@ -194,14 +202,13 @@ async function importOptions({ pool, config }: CommandDatabase, options: Options
     },
     newAccounts: options.createAccounts
       ? {
-          currency: options.currency ?? config.calls.defaultCurrency,
+          currency: options.currency ?? set.defaultCurrency,
           timeZone,
           country: options.country ?? null,
         }
       : null,
     sameCall: { onConflict: options.onConflict ?? 'set-aside', callIds: options.callIds ?? 'unique' },
-    keptFrom:
-      config.calls.retentionMonths > 0 ? oldestKept(Date.now(), config.calls.retentionMonths) : undefined,
+    keptFrom: set.retentionMonths > 0 ? oldestKept(Date.now(), set.retentionMonths) : undefined,
   };
 }
 

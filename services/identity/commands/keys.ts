@@ -2,24 +2,22 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { printable } from '#platform/telemetry/printable.ts';
-import { accountWithCode } from '#services/calls/accounts.ts';
-import { SCOPES, type Scope } from '#services/identity/contract.ts';
-import { type CreatedKey, createKey, type ListedKey, listKeys, revokeKey } from '#services/identity/keys.ts';
-import { keyPlaces } from '#system';
-import { withDatabase } from './database.ts';
-import { asCount, asPrintable } from './option_values.ts';
-import { note, print, printJson, table } from './print.ts';
-import { terminalActor } from './terminal_actor.ts';
+import { asCount, asPrintable } from '#platform/terminal/option_values.ts';
+import { note, print, printJson, table } from '#platform/terminal/print.ts';
+import { terminalActor } from '#platform/terminal/terminal_actor.ts';
+import { SCOPES, type Scope } from '../contract.ts';
+import { type CreatedKey, createKey, type ListedKey, listKeys, revokeKey } from '../keys.ts';
+import type { IdentityTools } from './tools.ts';
 
 const DAY_MS = 86_400_000;
 const COLUMNS = ['i_key', 'name', 'key', 'scope', 'account', 'state', 'created'];
 
-export function keysCommand(): Command {
+export function keysCommand(tools: IdentityTools): Command {
   return new Command('keys')
     .description('keys of the API: make, show and revoke them')
-    .addCommand(createCommand())
-    .addCommand(listCommand())
-    .addCommand(revokeCommand());
+    .addCommand(createCommand(tools))
+    .addCommand(listCommand(tools))
+    .addCommand(revokeCommand(tools));
 }
 
 interface CreateOptions {
@@ -30,7 +28,7 @@ interface CreateOptions {
   readonly json?: true;
 }
 
-function createCommand(): Command {
+function createCommand({ parts, withDatabase }: IdentityTools): Command {
   return new Command('create')
     .description('make a key; it is shown once')
     .addOption(
@@ -61,9 +59,11 @@ function createCommand(): Command {
         }
         const code = options.account;
         const account =
-          code === undefined ? null : await withSession(pool, (session) => accountWithCode(session, code));
+          code === undefined
+            ? null
+            : await withSession(pool, (session) => parts().accountWithCode(session, code));
         const created = await createKey(
-          keyPlaces(pool),
+          parts().keyPlaces(pool),
           {
             name: options.name,
             scope: options.scope,
@@ -86,14 +86,14 @@ function showCreated(created: CreatedKey, json?: true): void {
   note(`Key ${created.i_key} "${created.name}" (${created.scope}). It is shown this once; keep it safe.`);
 }
 
-function listCommand(): Command {
+function listCommand({ parts, withDatabase }: IdentityTools): Command {
   return new Command('list')
     .description('show all keys; of each its first characters')
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline keys list')
     .action((options: { json?: true }) =>
       withDatabase(async ({ pool }) => {
-        const keys = await listKeys(keyPlaces(pool));
+        const keys = await listKeys(parts().keyPlaces(pool));
         if (options.json) printJson(keys);
         else print(table(COLUMNS, keys.map(cells)));
       }),
@@ -117,14 +117,14 @@ function stateOf(key: ListedKey): string {
   return `${Date.parse(key.expires_at) < Date.now() ? 'expired' : 'valid to'} ${key.expires_at.slice(0, 10)}`;
 }
 
-function revokeCommand(): Command {
+function revokeCommand({ parts, withDatabase }: IdentityTools): Command {
   return new Command('revoke')
     .description('end a key; running programs heed it within seconds')
     .argument('<i_key>', 'its number, as `keys list` shows it', asCount)
     .addHelpText('after', '\nExample:\n  trunkline keys revoke 4')
     .action((iKey: number) =>
       withDatabase(async ({ pool }) => {
-        const key = await revokeKey(keyPlaces(pool), iKey, terminalActor());
+        const key = await revokeKey(parts().keyPlaces(pool), iKey, terminalActor());
         if (!key) throw new Error(`there is no key ${iKey}; trunkline keys list shows them`);
         print(`Key ${key.i_key} "${printable(key.name)}" is revoked.`);
       }),

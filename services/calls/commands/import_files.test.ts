@@ -4,10 +4,10 @@ import { appendFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { parseMapping } from '#services/calls/formats/mapping.ts';
-import type { OpenedSource } from '#services/calls/intake/source_files.ts';
+import type { CommandDatabase } from '#platform/service/commands.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import type { CommandDatabase } from './database.ts';
+import { parseMapping } from '../formats/mapping.ts';
+import type { OpenedSource } from '../intake/source_files.ts';
 import { importFiles } from './import_files.ts';
 import type { Progress } from './import_progress.ts';
 

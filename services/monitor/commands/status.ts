@@ -1,21 +1,21 @@
 /** `trunkline status`: every part of the system, as the monitor sees it. */
 import { Command } from 'commander';
-import type { Alert } from '#services/monitor/contract.ts';
-import type { Part, Topology } from '#services/monitor/topology_parts.ts';
-import { duration } from './dashboard.ts';
+import { duration, print, printJson, table } from '#platform/terminal/print.ts';
+import type { Alert } from '../contract.ts';
+import type { Part, Topology } from '../topology_parts.ts';
 import { askMonitor, type MonitorOptions, withMonitor } from './monitor_client.ts';
-import { print, printJson, table } from './print.ts';
+import type { MonitorTools } from './tools.ts';
 
-export function statusCommand(): Command {
+export function statusCommand({ parts }: MonitorTools): Command {
   return withMonitor(new Command('status'))
     .description('every part with its state, and the active alerts (exit code 1 when a part is not UP)')
     .option('--json', 'the topology as JSON')
     .addHelpText('after', '\nExamples:\n  trunkline status\n  trunkline status --json | jq .parts')
     .action(async (options: MonitorOptions & { json?: true }) => {
-      const topology = (await askMonitor('GET', '/topology', options)) as Topology;
+      const topology = (await askMonitor('GET', '/topology', options, parts())) as Topology;
       if (topology.parts.some(isAmiss)) process.exitCode = 1;
       if (options.json) return printJson(topology);
-      const { active } = (await askMonitor('GET', '/alerts', options)) as { active: Alert[] };
+      const { active } = (await askMonitor('GET', '/alerts', options, parts())) as { active: Alert[] };
       print(statusText(topology, active, Date.now()));
     });
 }

@@ -1,20 +1,15 @@
 /** Reads the files that `import cdrs` is told to, one after the other; those of a folder as one import. */
 import { statSync } from 'node:fs';
+import type { CommandDatabase } from '#platform/service/commands.ts';
 import { printable } from '#platform/telemetry/printable.ts';
-import { FORMATS, type FormatName } from '#services/calls/formats/formats.ts';
-import { type DryRun, dryRun } from '#services/calls/intake/dry_run.ts';
-import { addCounts, type ImportCounts, newCounts } from '#services/calls/intake/import_counts.ts';
-import {
-  type FolderEvents,
-  type ImportOptions,
-  importFolder,
-  importSource,
-} from '#services/calls/intake/import_file.ts';
-import { isMendedFile, readMendedFile, takeInMended } from '#services/calls/intake/mended_rows.ts';
-import { type OpenedSource, openSourceFile, type SourceFile } from '#services/calls/intake/source_files.ts';
-import type { CommandDatabase } from './database.ts';
-import { endedBy } from './ending_signals.ts';
-import { explainFailure } from './failure.ts';
+import { endedBy } from '#platform/terminal/ending_signals.ts';
+import { explainFailure } from '#platform/terminal/failure.ts';
+import { FORMATS, type FormatName } from '../formats/formats.ts';
+import { type DryRun, dryRun } from '../intake/dry_run.ts';
+import { addCounts, type ImportCounts, newCounts } from '../intake/import_counts.ts';
+import { type FolderEvents, type ImportOptions, importFolder, importSource } from '../intake/import_file.ts';
+import { isMendedFile, readMendedFile, takeInMended } from '../intake/mended_rows.ts';
+import { type OpenedSource, openSourceFile, type SourceFile } from '../intake/source_files.ts';
 import type { Progress } from './import_progress.ts';
 
 /** How often at most a file is read that another import reads at the same time. */

@@ -3,23 +3,23 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
-import type { DecimalSign } from '#services/calls/formats/decimal_marks.ts';
-import { beginMendedFile, lineBefore } from '#services/calls/intake/mended_rows.ts';
-import type { SameCallOptions } from '#services/calls/intake/origin.ts';
-import { type RetryCounts, retryRejected } from '#services/calls/intake/retry.ts';
-import { noteAudit } from '#services/calls/store/audit.ts';
+import { asCount, asPrintable } from '#platform/terminal/option_values.ts';
+import { grouped, note, print, printJson, rawOutput, table } from '#platform/terminal/print.ts';
+import { terminalActor } from '#platform/terminal/terminal_actor.ts';
+import type { DecimalSign } from '../formats/decimal_marks.ts';
+import { beginMendedFile, lineBefore } from '../intake/mended_rows.ts';
+import type { SameCallOptions } from '../intake/origin.ts';
+import { type RetryCounts, retryRejected } from '../intake/retry.ts';
+import { noteAudit } from '../store/audit.ts';
 import {
   countRejected,
   discardRejected,
   listRejected,
   type Rejected,
   type RejectedFilter,
-} from '#services/calls/store/rejected.ts';
-import type { DateOrder } from '#services/calls/time/stamp_text.ts';
-import { withDatabase } from './database.ts';
+} from '../store/rejected.ts';
+import type { DateOrder } from '../time/stamp_text.ts';
 import {
-  asCount,
-  asPrintable,
   asTimeZone,
   callIdsOption,
   countryOption,
@@ -29,8 +29,7 @@ import {
   decimalSignOption,
   onConflictOption,
 } from './option_values.ts';
-import { grouped, note, print, printJson, rawOutput, table } from './print.ts';
-import { terminalActor } from './terminal_actor.ts';
+import type { CallsTools } from './tools.ts';
 
 /** Exit status when all was read but some rows are set aside: of an import, that had not been before. */
 export const EXIT_SOME_SET_ASIDE = 3;
@@ -44,13 +43,13 @@ interface Filter {
   readonly code?: string;
 }
 
-export function rejectedCommand(): Command {
+export function rejectedCommand(tools: CallsTools): Command {
   return new Command('rejected')
     .description('rows that were set aside')
-    .addCommand(listCommand())
-    .addCommand(retryCommand())
-    .addCommand(exportCommand())
-    .addCommand(discardCommand());
+    .addCommand(listCommand(tools))
+    .addCommand(retryCommand(tools))
+    .addCommand(exportCommand(tools))
+    .addCommand(discardCommand(tools));
 }
 
 const filtered = (command: Command) =>
@@ -58,14 +57,14 @@ const filtered = (command: Command) =>
     .option('--file <path>', 'only rows of this file, as `list` shows it')
     .option('--code <reason>', 'only rows with this reason, such as unknown_account');
 
-function listCommand(): Command {
+function listCommand(tools: CallsTools): Command {
   return filtered(new Command('list'))
     .description('show them, oldest first')
     .option('--limit <count>', 'at most so many', asCount, 50)
     .option('--json', 'as JSON, bytes in base64')
     .addHelpText('after', '\nExample:\n  trunkline import rejected list --code bad_time')
     .action((options: Filter & { limit: number; json?: true }) =>
-      withDatabase(async ({ pool }) => {
+      tools.withDatabase(async ({ pool }) => {
         const [rows, counts] = await withSession(pool, async (session) => [
           await session.rows(listRejected(filterOf(options), 0, options.limit)),
           await session.rows(countRejected(filterOf(options))),
@@ -120,7 +119,7 @@ interface RetryOptions {
   readonly json?: true;
 }
 
-function retryCommand(): Command {
+function retryCommand(tools: CallsTools): Command {
   return filtered(new Command('retry'))
     .description('read them again; those that go in now leave the list')
     .addOption(createAccountsOption())
@@ -143,7 +142,8 @@ function retryCommand(): Command {
       '\nExample:\n  trunkline import rejected retry --code unknown_account --create-accounts --country DE',
     )
     .action((options: Filter & RetryOptions) =>
-      withDatabase(async ({ pool, config }) => {
+      tools.withDatabase(async ({ pool }) => {
+        const { settings } = tools.parts();
         const counts = await retryRejected(
           pool,
           {
@@ -157,8 +157,8 @@ function retryCommand(): Command {
             },
             newAccounts: options.createAccounts
               ? {
-                  currency: options.currency ?? config.calls.defaultCurrency,
-                  timeZone: config.calls.importTimeZone,
+                  currency: options.currency ?? settings.defaultCurrency,
+                  timeZone: settings.importTimeZone,
                   country: options.country ?? null,
                 }
               : null,
@@ -196,7 +196,7 @@ const keptInPart = (rows: number): string =>
     ? 'is kept only in part, since it was too large'
     : 'are kept only in part, since they were too large';
 
-function exportCommand(): Command {
+function exportCommand(tools: CallsTools): Command {
   return filtered(new Command('export'))
     .description(
       'write them to a file to mend, which import cdrs reads as it is; each mended row takes the place of what it was',
@@ -207,7 +207,7 @@ function exportCommand(): Command {
       '\nExample:\n  trunkline import rejected export --file /var/log/Master.csv --output mend.csv\n  trunkline import cdrs mend.csv',
     )
     .action((options: Filter & { output?: string }) =>
-      withDatabase(async ({ pool }) => {
+      tools.withDatabase(async ({ pool }) => {
         let rows = 0;
         const cut: Rejected[] = [];
         const conflicts: Rejected[] = [];
@@ -275,7 +275,7 @@ async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerato
   yield* rest;
 }
 
-function discardCommand(): Command {
+function discardCommand(tools: CallsTools): Command {
   return filtered(new Command('discard'))
     .description('rows that are none to mend: they are listed no more, also when their file is read again')
     .requiredOption('--reason <text>', 'why; it stands in the audit trail', asPrintable)
@@ -288,7 +288,7 @@ function discardCommand(): Command {
       if (options.file === undefined && options.code === undefined && !options.all)
         throw new Error('say which rows: --file PATH, --code CODE, or --all');
       if (options.reason.trim() === '') throw new Error('--reason is blank: say why they are discarded');
-      return withDatabase(async ({ pool }) => {
+      return tools.withDatabase(async ({ pool }) => {
         const count = await withTransaction(pool, async (session) => {
           const discarded = (await session.row(discardRejected(filterOf(options))))!.count;
           const { file = null, code = null, reason } = options;

@@ -1,10 +1,10 @@
 /** `trunkline accounts move`: an account comes to stand below another one, from a date on. */
 import { Command } from 'commander';
-import { type Moved, moveAccount } from '#services/calls/account_moves.ts';
+import { grouped, note, print, printJson } from '#platform/terminal/print.ts';
+import { terminalActor } from '#platform/terminal/terminal_actor.ts';
+import { type Moved, moveAccount } from '../account_moves.ts';
 import { placeOf, showAccount } from './accounts_table.ts';
-import { withDatabase } from './database.ts';
-import { grouped, note, print, printJson } from './print.ts';
-import { terminalActor } from './terminal_actor.ts';
+import type { CallsTools } from './tools.ts';
 
 interface Options {
   readonly to?: string;
@@ -14,7 +14,7 @@ interface Options {
   readonly json?: true;
 }
 
-export function moveCommand(): Command {
+export function moveCommand(tools: CallsTools): Command {
   return new Command('move')
     .description('take an account below another one from a date on; the parent before keeps its history')
     .argument('<code>', 'its account code')
@@ -38,7 +38,7 @@ Examples:
       if ((to === undefined) === (top === undefined)) {
         throw new Error('say where it goes: --to with the code of an account, or --top');
       }
-      return withDatabase(async ({ pool }) => {
+      return tools.withDatabase(async ({ pool }) => {
         const options = { to: to ?? null, from, apply: !dryRun };
         const moved = await moveAccount(pool, code, options, terminalActor());
         if (json) {

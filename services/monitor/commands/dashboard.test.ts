@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CallsReport } from '#services/calls/start.ts';
-import type { Part } from '#services/monitor/topology_parts.ts';
-import { duration, renderDashboard } from './dashboard.ts';
+import type { CallsReport } from '#services/calls/contract.ts';
+import type { Part } from '../topology_parts.ts';
+import { renderDashboard } from './dashboard.ts';
 
 const report: CallsReport = {
   status: 'healthy',
@@ -160,10 +160,6 @@ test('switches are told with what was set aside and refused, those in trouble fi
     /❌ switch 3: 12.0 rows\/min, last 2h 0m ago, silent for longer than usual/,
   );
   assert.match(lines[first + 3]!, /✅ switch 1: 12.0 rows\/min, last 3s ago/);
-});
-
-test('durations', () => {
-  assert.deepEqual([5, 65, 3_700, 90_000].map(duration), ['5s', '1m 5s', '1h 1m', '1d 1h 0m']);
 });
 
 test('a screen too low for all has two lines for each server, the bar among them', () => {

@@ -1,11 +1,11 @@
 /** `trunkline sources`: how each switch does. */
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
-import { activityOf, type SourceActivity } from '#services/calls/source_activity.ts';
-import { listSourceHours } from '#services/calls/store/source_hours.ts';
-import { duration } from './dashboard.ts';
-import { withDatabase } from './database.ts';
-import { print, printJson, table } from './print.ts';
+import { duration, print, printJson, table } from '#platform/terminal/print.ts';
+import type { SourceActivity } from '../contract.ts';
+import { activityOf } from '../source_activity.ts';
+import { listSourceHours } from '../store/source_hours.ts';
+import type { CallsTools } from './tools.ts';
 
 const COLUMNS = [
   'source',
@@ -18,7 +18,7 @@ const COLUMNS = [
   'refused today',
 ];
 
-export function sourcesCommand(): Command {
+export function sourcesCommand(tools: CallsTools): Command {
   return new Command('sources')
     .description(
       'how each switch does: when it was heard from last, what was set aside, how often it was refused',
@@ -26,7 +26,7 @@ export function sourcesCommand(): Command {
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline sources')
     .action((options: { json?: true }) =>
-      withDatabase(async ({ pool }) => {
+      tools.withDatabase(async ({ pool }) => {
         const now = Date.now();
         const rows = await withSession(pool, (session) => session.rows(listSourceHours()));
         const sources = rows.map((row) => activityOf(row, now));

@@ -1,13 +1,13 @@
 /** `trunkline import cdrs --follow`: reads on until it is ended. */
 import { resolve } from 'node:path';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import type { CommandDatabase } from '#platform/service/commands.ts';
 import { printable } from '#platform/telemetry/printable.ts';
-import { followSources, type SourceStatus } from '#services/calls/follow/follow.ts';
-import { addCounts, type ImportCounts, newCounts } from '#services/calls/intake/import_counts.ts';
-import type { ImportOptions } from '#services/calls/intake/import_file.ts';
-import { primaryRoom } from '#system';
-import { type CommandDatabase, withDatabase } from './database.ts';
-import { grouped, note } from './print.ts';
+import { grouped, note } from '#platform/terminal/print.ts';
+import { followSources, type SourceStatus } from '../follow/follow.ts';
+import { addCounts, type ImportCounts, newCounts } from '../intake/import_counts.ts';
+import type { ImportOptions } from '../intake/import_file.ts';
+import type { CallsTools } from './tools.ts';
 
 /** How often it is told how far it is, while rows come. */
 const TELL_MS = 10_000;
@@ -26,6 +26,7 @@ interface Followed {
  * @param onEnd is waited for while the database is still there
  */
 export function followFiles(
+  { parts, withDatabase }: CallsTools,
   paths: readonly string[],
   optionsOf: (database: CommandDatabase) => Promise<ImportOptions>,
   onEnd: (database: CommandDatabase, total: ImportCounts, failures: readonly string[]) => Promise<void>,
@@ -33,7 +34,7 @@ export function followFiles(
   return withDatabase(
     async (database) => {
       const options = await optionsOf(database);
-      const { pool, config, url, ending } = database;
+      const { pool, url, ending } = database;
       const started = performance.now();
       const whole = [...new Set(paths.map((path) => resolve(path)))];
       note(`following ${whole.map(printable).join(', ')}; Ctrl-C ends it`);
@@ -43,7 +44,7 @@ export function followFiles(
         {
           pool,
           clock: systemClock,
-          room: primaryRoom(config, url),
+          room: parts().roomAt(url),
           warn: (path, words) => note(`${printable(path)}: ${words}`),
           onStored: () => {
             if (performance.now() - toldAt < TELL_MS) return;

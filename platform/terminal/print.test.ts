@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { table } from './print.ts';
+import { duration, table } from './print.ts';
 import { showRunning } from './running_line.ts';
 
 const PATH = '/var/log/asterisk/cdr-csv/a-long-name-of-a-switch/Master.csv';
@@ -41,4 +41,8 @@ test('the last line of what runs tells of its end, where lines are not drawn ove
   const short = new PassThrough();
   showRunning(short as unknown as NodeJS.WriteStream, () => 'over at once')();
   assert.equal(short.read(), null);
+});
+
+test('durations', () => {
+  assert.deepEqual([5, 65, 3_700, 90_000].map(duration), ['5s', '1m 5s', '1h 1m', '1d 1h 0m']);
 });

@@ -1,17 +1,16 @@
 /** `trunkline top`: the dashboard in the terminal, live. */
 import { Command } from 'commander';
-import { listeningAt } from '#platform/http/address.ts';
 import { askOutside, eventsOutside, StatusError } from '#platform/http/outside.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { printable } from '#platform/telemetry/printable.ts';
-import type { CallsReport } from '#services/calls/start.ts';
-import type { Part, Topology } from '#services/monitor/topology_parts.ts';
-import { readConfig } from '#system';
+import { onEndingSignal } from '#platform/terminal/ending_signals.ts';
+import { explainFailure } from '#platform/terminal/failure.ts';
+import { draw, printJson } from '#platform/terminal/print.ts';
+import type { CallsReport } from '#services/calls/contract.ts';
+import type { Part, Topology } from '../topology_parts.ts';
 import { renderDashboard } from './dashboard.ts';
-import { onEndingSignal } from './ending_signals.ts';
-import { explainFailure } from './failure.ts';
 import { askMonitor } from './monitor_client.ts';
-import { draw, printJson } from './print.ts';
+import type { MonitorCommandParts, MonitorTools } from './tools.ts';
 
 const RETRY_MS = 1_000;
 const ENTER = '\x1b[?1049h\x1b[?25l';
@@ -37,7 +36,7 @@ interface Options {
   readonly json?: true;
 }
 
-export function topCommand(): Command {
+export function topCommand({ parts }: MonitorTools): Command {
   return new Command('top')
     .description('the dashboard of a running service, live; q quits')
     .option('--url <url>', 'the service (default: CALLS_PORT on HOST)')
@@ -46,8 +45,8 @@ export function topCommand(): Command {
     .option('--json', 'the figures as JSON, once')
     .addHelpText('after', '\nExample:\n  TRUNKLINE_KEY=tl_… trunkline top --once')
     .action(async (options: Options) => {
-      const config = readConfig(process.env);
-      const url = options.url ?? listeningAt(config.HOST, config.calls.port);
+      const given = parts();
+      const url = options.url ?? given.callsUrl;
       const key = options.key ?? process.env.TRUNKLINE_KEY;
       if (!key)
         throw new Error(
@@ -57,9 +56,9 @@ export function topCommand(): Command {
       if (options.json) printJson(await reportOf(address, key));
       else if (options.once || !process.stdout.isTTY)
         draw(
-          `${renderDashboard(await reportOf(address, key), { ...screen(), rows: undefined }, await partsHere(options)).join('\n')}\n`,
+          `${renderDashboard(await reportOf(address, key), { ...screen(), rows: undefined }, await partsHere(options, given)).join('\n')}\n`,
         );
-      else await live(address, key, () => partsHere(options));
+      else await live(address, key, () => partsHere(options, given));
     });
 }
 
@@ -74,9 +73,12 @@ const screen = () => ({
  * What the monitor of this installation sees; nothing where a service elsewhere is shown, or no monitor answers. Never
  * rejects.
  */
-async function partsHere({ url }: Pick<Options, 'url'>): Promise<readonly Part[]> {
+async function partsHere(
+  { url }: Pick<Options, 'url'>,
+  given: MonitorCommandParts,
+): Promise<readonly Part[]> {
   if (url !== undefined) return [];
-  const asked = askMonitor('GET', '/topology', {}, PARTS_LIMIT_MS);
+  const asked = askMonitor('GET', '/topology', {}, given, PARTS_LIMIT_MS);
   return asked.then(
     (topology) => (topology as Topology).parts,
     () => [],

@@ -1,0 +1,14 @@
+/** What the commands of this service work with. */
+import type { CommandTools } from '#platform/service/commands.ts';
+import type { Room } from '../intake/room.ts';
+import type { CallsSettings } from '../settings.ts';
+
+export interface CallsCommandParts {
+  readonly settings: CallsSettings;
+  /** Of all services: an erasure goes through each of them. */
+  readonly schemas: readonly string[];
+  /** Room on the disks of the primary behind an address; undefined: nothing waits for it. */
+  roomAt(url: string): Room | undefined;
+}
+
+export type CallsTools = CommandTools<CallsCommandParts>;
