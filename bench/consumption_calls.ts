@@ -9,7 +9,7 @@
  */
 import { migrateAll } from '#platform/database/migrate.ts';
 import { createPool, type Pool, withTransaction } from '#platform/database/pool.ts';
-import { addMonths, type Month, startOfMonth } from '#services/calls/partitions.ts';
+import { addMonths, type Month, startOfMonth } from '#services/calls/months.ts';
 import { SCHEMAS } from '#system';
 
 export const ACCOUNTS = 1_000;

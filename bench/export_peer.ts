@@ -7,8 +7,8 @@ import { Readable } from 'node:stream';
 import { fastify } from 'fastify';
 import { createPool, withSession } from '#platform/database/pool.ts';
 import { BATCH_CALLS } from '#services/calls/api/calls_batch.ts';
-import { csvLine, PLAIN_CALLS } from '#services/calls/api/calls_csv.ts';
-import { csvHeader } from '#services/calls/api/csv_form.ts';
+import { csvLine, PLAIN_CALLS } from '#services/calls/csv/calls_csv.ts';
+import { csvHeader } from '#services/calls/csv/csv_form.ts';
 import { type Place, pageOfCalls } from '#services/calls/store/calls.ts';
 import { zoneClock } from '#services/calls/time/zone_clock.ts';
 

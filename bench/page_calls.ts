@@ -2,7 +2,8 @@
 
 import { migrateAll } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
-import { addMonths, ensureMonths, ensureMonthsAhead, monthOf } from '#services/calls/partitions.ts';
+import { addMonths, monthOf } from '#services/calls/months.ts';
+import { ensureMonths, ensureMonthsAhead } from '#services/calls/partitions.ts';
 import { SCHEMAS } from '#system';
 
 export const ACCOUNTS = 100;

@@ -4,7 +4,7 @@ import type { Pool } from '#platform/database/pool.ts';
 import type { SourceRecord } from '#services/calls/cdr.ts';
 import { NOT_TOLD } from '#services/calls/formats/field_values.ts';
 import type { Taken } from '#services/calls/formats/source_reader.ts';
-import type { Origin } from '#services/calls/intake/intake.ts';
+import type { Origin } from '#services/calls/intake/origin.ts';
 import { openFileOrigin } from '#services/calls/intake/origin.ts';
 import { decideOutcome, type Outcome } from '#services/calls/outcome.ts';
 

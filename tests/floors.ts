@@ -1,15 +1,69 @@
-/** The floors of platform/: which room may import which, and the folders of it that have one door. */
+/** The floors of platform/ and of services/calls: which room may import which; and the folders that have one door. */
 
-/** Lower floors first: a room imports those on the floors below. Rooms of one floor stand beside each other. */
-const FLOORS = [
-  ['config'],
-  ['lifecycle'],
-  ['telemetry'],
-  ['resilience'],
-  ['database', 'messaging', 'cache', 'http'],
-  ['access', 'terminal'],
-  ['service'],
-];
+/** Rooms on floors, lower floors first: a room imports those on the floors below. Rooms of one floor stand beside each other. */
+interface House {
+  readonly folder: string;
+  readonly floors: readonly (readonly string[])[];
+  /** The room of a file, by its path below the folder. */
+  roomOf(path: string): string;
+}
+
+const firstFolder = (path: string) => path.split('/')[0]!;
+
+const PLATFORM: House = {
+  folder: 'platform/',
+  floors: [
+    ['config'],
+    ['lifecycle'],
+    ['telemetry'],
+    ['resilience'],
+    ['database', 'messaging', 'cache', 'http'],
+    ['access', 'terminal'],
+    ['service'],
+  ],
+  roomOf: firstFolder,
+};
+
+/** Files at the root of services/calls that do more than name things, by their rooms. The others there are words. */
+const ROOMS_OF_FILES: Readonly<Record<string, string>> = {
+  'partitions.ts': 'partitions',
+  'accounts.ts': 'accounts',
+  'account_life.ts': 'accounts',
+  'account_moves.ts': 'accounts',
+  'demo.ts': 'jobs',
+  'first_steps.ts': 'service',
+  'linkage_repairs.ts': 'jobs',
+  'outcome_repairs.ts': 'jobs',
+  'step_by_step.ts': 'jobs',
+  'maintenance.ts': 'jobs',
+  'month_indexes.ts': 'jobs',
+  'source_activity.ts': 'source_activity',
+  'service.ts': 'service',
+  'settings.ts': 'settings',
+  'start.ts': 'service',
+};
+
+const CALLS: House = {
+  folder: 'services/calls/',
+  floors: [
+    // The words of calls: a record, a number, an instant, an amount, the contract. They do no I/O.
+    ['words'],
+    ['formats'],
+    // Every SQL statement.
+    ['store'],
+    ['usage', 'pseudonyms', 'partitions'],
+    ['accounts', 'intake'],
+    ['erasure', 'follow', 'jobs'],
+    ['source_activity', 'settings', 'csv'],
+    ['api', 'commands'],
+    ['service'],
+  ],
+  roomOf(path) {
+    if (!path.includes('/')) return ROOMS_OF_FILES[path] ?? 'words';
+    const folder = firstFolder(path);
+    return folder === 'time' ? 'words' : folder;
+  },
+};
 
 /** An import between two files, as paths from the root. */
 export interface Edge {
@@ -18,16 +72,46 @@ export interface Edge {
 }
 
 /** Imports of platform/ that leave it, go up, or cross to a room of the same floor. */
-export function upwardImports(edges: readonly Edge[]): string[] {
-  const roomOf = (path: string) => path.split('/')[1]!;
-  const floorOf = (path: string) => FLOORS.findIndex((floor) => floor.includes(roomOf(path)));
-  return edges
+export const upwardImports = (edges: readonly Edge[]): string[] =>
+  upwardIn(
+    PLATFORM,
+    edges,
+    edges.filter(({ to }) => !to.startsWith(PLATFORM.folder)),
+  );
+
+/** Imports between files of services/calls that go up, or cross to a room of the same floor. */
+export const upwardInCalls = (edges: readonly Edge[]): string[] => upwardIn(CALLS, edges, []);
+
+function upwardIn(
+  { folder, floors, roomOf }: House,
+  edges: readonly Edge[],
+  leaving: readonly Edge[],
+): string[] {
+  const room = (path: string) => roomOf(path.slice(folder.length));
+  const floorOf = (path: string) => floors.findIndex((floor) => floor.includes(room(path)));
+  const up = edges
+    .filter(({ file, to }) => file.startsWith(folder) && to.startsWith(folder))
     .filter(({ file, to }) => {
-      if (!to.startsWith('platform/')) return true;
       const [here, there] = [floorOf(file), floorOf(to)];
-      return here < 0 || there > here || (there === here && roomOf(file) !== roomOf(to));
-    })
-    .map(({ file, to }) => `${file} imports ${to}`);
+      return here < 0 || there > here || (there === here && room(file) !== room(to));
+    });
+  return [...leaving, ...up].map(({ file, to }) => `${file} imports ${to}`);
+}
+
+/**
+ * Contracts are leaves: what others import of a service must not bring the service along. Of its own service a contract
+ * imports only files that import nothing of the service themselves.
+ */
+export function heavyContracts(edges: readonly Edge[]): string[] {
+  const serviceOf = (path: string) => path.split('/')[1]!;
+  const own = edges.filter(
+    ({ file, to }) =>
+      to.startsWith('services/') && file.startsWith('services/') && serviceOf(file) === serviceOf(to),
+  );
+  const stems = new Set(own.map(({ file }) => file));
+  return own
+    .filter(({ file, to }) => /^services\/[^/]+\/contract\.ts$/.test(file) && stems.has(to))
+    .map(({ file, to }) => `${file} imports ${to}, which is no leaf`);
 }
 
 /** Folders that hold one idea: what stands outside of one imports its door alone. */

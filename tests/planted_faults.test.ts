@@ -1,12 +1,12 @@
 /** Faults of the code's shape that are planted here are found by the tools that hold it: circles, floors, dead exports. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { importsPastDoors, insideImports, upwardImports } from './floors.ts';
+import { heavyContracts, importsPastDoors, insideImports, upwardImports, upwardInCalls } from './floors.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const KNIP = join(ROOT, 'node_modules/.bin/knip');
@@ -18,7 +18,10 @@ function project(files: Record<string, string>): string {
   for (const file of ['biome.json', '.gitignore', 'knip.json', 'package.json', 'tsconfig.json'])
     cpSync(join(ROOT, file), join(folder, file));
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  for (const [file, text] of Object.entries(files)) writeFileSync(join(folder, file), text);
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    writeFileSync(join(folder, file), text);
+  }
   return folder;
 }
 
@@ -27,13 +30,17 @@ function run(program: string, args: readonly string[], cwd: string): string {
   return stdout + stderr;
 }
 
-test('a circle that types alone make', () => {
-  const one = `import type { Two } from './two.ts';\nexport type One = Two | 1;\n`;
-  const two = `import type { One } from './one.ts';\nexport type Two = One | 2;\n`;
-  const lint = (files: Record<string, string>) =>
-    run(join(ROOT, 'node_modules/.bin/biome'), ['lint', '.'], project(files));
-  assert.match(lint({ 'one.ts': one, 'two.ts': two }), /noImportCycles/);
-  assert.doesNotMatch(lint({ 'one.ts': one, 'two.ts': 'export type Two = 2;\n' }), /noImportCycles/);
+test('a circle that types alone make, in whichever room', () => {
+  const one = `import type { Two } from '../store/two.ts';\nexport type One = Two | 1;\n`;
+  const two = `import type { One } from '../intake/one.ts';\nexport type Two = One | 2;\n`;
+  const lint = (twoText: string) =>
+    run(
+      join(ROOT, 'node_modules/.bin/biome'),
+      ['lint', '.'],
+      project({ 'services/calls/intake/one.ts': one, 'services/calls/store/two.ts': twoText }),
+    );
+  assert.match(lint(two), /noImportCycles/);
+  assert.doesNotMatch(lint('export type Two = 2;\n'), /noImportCycles/);
 });
 
 test('an import that goes up, or out', () => {
@@ -68,6 +75,35 @@ test('an import of the inside of a service', () => {
   ];
   assert.equal(insideImports([...faults, ...right]).length, faults.length);
   assert.deepEqual(insideImports(right), []);
+});
+
+test('an import that goes up within services/calls, from a room or from the words at its root', () => {
+  const edge = (from: string, to: string) => ({ file: `services/calls/${from}`, to: `services/calls/${to}` });
+  const faults = [
+    edge('store/intake.ts', 'intake/usage.ts'),
+    edge('store/calls.ts', 'api/call_query.ts'),
+    edge('intake/retry.ts', 'api/posted_body.ts'),
+    edge('contract.ts', 'store/calls.ts'),
+    edge('time/stamps.ts', 'formats/formats.ts'),
+    edge('intake/intake.ts', 'accounts.ts'),
+    edge('a_room_without_a_floor/file.ts', 'cdr.ts'),
+  ];
+  const kept = [
+    edge('api/routes_cdrs.ts', 'store/calls.ts'),
+    edge('intake/intake.ts', 'store/intake.ts'),
+    edge('contract.ts', 'cdr.ts'),
+    edge('numbers.ts', 'time/instants.ts'),
+  ];
+  for (const fault of faults) assert.equal(upwardInCalls([...kept, fault]).length, 1, JSON.stringify(fault));
+  assert.deepEqual(upwardInCalls(kept), []);
+});
+
+test('a contract that brings its service along', () => {
+  const leaf = { file: 'services/calls/contract.ts', to: 'services/calls/cdr.ts' };
+  const heavy = { file: 'services/calls/contract.ts', to: 'services/calls/numbers.ts' };
+  const behind = { file: 'services/calls/numbers.ts', to: 'services/calls/cdr.ts' };
+  assert.equal(heavyContracts([leaf, heavy, behind]).length, 1);
+  assert.deepEqual(heavyContracts([leaf, behind]), []);
 });
 
 test('an export that nobody imports', { skip: !existsSync(KNIP) && 'knip is not installed: npm ci' }, () => {

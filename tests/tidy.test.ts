@@ -8,7 +8,14 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { createProgram } from '#cli/program.ts';
 import { derivedFiles } from '../scripts/derived_files.ts';
-import { importsPastDoors, insideImports, upwardImports } from './floors.ts';
+import {
+  type Edge,
+  heavyContracts,
+  importsPastDoors,
+  insideImports,
+  upwardImports,
+  upwardInCalls,
+} from './floors.ts';
 import { importsOf } from './imports.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -66,11 +73,21 @@ test('a service imports platform/ and the contract of other services, nothing el
   assert.deepEqual(faults, []);
 });
 
-test('platform/ imports downward only, and nothing above it', () => {
-  const edges = code
-    .filter((file) => file.startsWith('platform/') && !isTest(file))
+const edgesOf = (folder: string): Edge[] =>
+  code
+    .filter((file) => file.startsWith(folder) && !isTest(file))
     .flatMap((file) => pathsImportedBy(file).map((to) => ({ file, to })));
-  assert.deepEqual(upwardImports(edges), []);
+
+test('platform/ imports downward only, and nothing above it', () => {
+  assert.deepEqual(upwardImports(edgesOf('platform/')), []);
+});
+
+test('services/calls imports downward only', () => {
+  assert.deepEqual(upwardInCalls(edgesOf('services/calls/')), []);
+});
+
+test('contracts are leaves: who imports one does not load its service', () => {
+  assert.deepEqual(heavyContracts(edgesOf('services/')), []);
 });
 
 test('a folder with a door is entered through it, by tests as well', () => {

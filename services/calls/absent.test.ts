@@ -4,10 +4,10 @@ import { NONE_WORDS, NOT_OF_FIGURES } from '#tests/none_words.ts';
 import { carrierFile, postedRecord } from '#tests/written_calls.ts';
 import { given, givenFigure, givenValues, isNoFigure, isNone } from './absent.ts';
 import { CODE_EDGES } from './account_codes.ts';
-import { recordFromFields } from './api/posted_record.ts';
 import { detectFormat } from './formats/detect.ts';
 import type { FormatName } from './formats/formats.ts';
 import { MAPPED_FIELDS, parseMapping } from './formats/mapping.ts';
+import { recordFromFields } from './formats/posted_record.ts';
 import { openSource } from './formats/reader.ts';
 import type { SourceOptions } from './formats/source_reader.ts';
 

@@ -3,7 +3,7 @@ import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { isPrintable, printable } from '#platform/telemetry/printable.ts';
 import { foldedCode, tidyCode } from './account_codes.ts';
-import { findPseudonyms } from './erasure/pseudonyms.ts';
+import { findPseudonyms } from './pseudonyms/pseudonyms.ts';
 import {
   deleteUsageDays,
   findAccount,
@@ -19,7 +19,7 @@ import { forgetErasure } from './store/erasures.ts';
 import { perhapsAlike } from './store/intake.ts';
 import { lockZones } from './store/partitions.ts';
 
-/** As long as a record may name it (api/posted_record.ts). */
+/** As long as a record may name it (formats/posted_record.ts). */
 const LONGEST_CODE = 200;
 
 const UNIQUE_VIOLATION = '23505';

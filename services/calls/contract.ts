@@ -5,13 +5,22 @@
 import { type Static, Type } from 'typebox';
 import type { MonitoringReport } from '#platform/database/monitoring.ts';
 import { answer, closed, oneOf, text } from '#platform/http/answers.ts';
-import { CALL_TYPES, VIEWS } from './api/call_filter.ts';
 import { CALL_RESULTS, CDR_FLAGS, DIRECTIONS } from './cdr.ts';
-import { ORDERS } from './store/calls.ts';
 
 export const DEFAULT_LIMIT = 100;
 export const MAX_LIMIT = 1_000;
 export const MAX_BATCH = 10_000;
+
+export const CALL_TYPES = ['all', 'answered', 'non_zero', 'errors', 'missed'] as const;
+/** `answered`: connected; `missed`: not; `non_zero`: charged for a time; `errors`: failed on the way. */
+export type CallType = (typeof CALL_TYPES)[number];
+
+export const VIEWS = ['records', 'calls'] as const;
+/** What a list or a sum is of: records as the switch wrote them, or calls with all their legs. */
+export type View = (typeof VIEWS)[number];
+
+export const ORDERS = ['desc', 'asc'] as const;
+export type Order = (typeof ORDERS)[number];
 
 export const nullable = (type: string, description?: string) =>
   Type.Unsafe<string | null>({ type: [type, 'null'], ...(description && { description }) });

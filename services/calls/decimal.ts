@@ -83,3 +83,10 @@ export function sumText({ units, decimals }: ExactSum): string {
   const at = digits.length - decimals;
   return `${units < 0n ? '-' : ''}${digits.slice(0, at)}.${digits.slice(at)}`;
 }
+
+const US_PER_S = 1_000_000;
+
+/** Microseconds as a decimal of seconds. */
+export function decimalSeconds(us: number): string {
+  return us % US_PER_S === 0 ? String(us / US_PER_S) : (us / US_PER_S).toFixed(6);
+}

@@ -7,7 +7,7 @@ const ERASED_NUMBER = /^erased-([a-z]{2})-[a-p]{20}$/;
 /** Of numbers that belong to no country. */
 const NO_COUNTRY = 'xx';
 
-/** @param letters 20 of a to p (erasure/pseudonyms.ts) */
+/** @param letters 20 of a to p (pseudonyms/pseudonyms.ts) */
 export const erasedNumber = (letters: string, country: string | null): string =>
   `erased-${country?.toLowerCase() ?? NO_COUNTRY}-${letters}`;
 

@@ -6,8 +6,7 @@
  */
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import { isAnsweredBySwitch, linkedIdOf } from './intake/linkage.ts';
-import { storable } from './intake/storable.ts';
-import { addMonths, type Month, startOfMonth } from './partitions.ts';
+import { addMonths, type Month, startOfMonth } from './months.ts';
 import { type RepairNeeds, stepByStep } from './step_by_step.ts';
 import {
   legsToRepair,
@@ -16,6 +15,7 @@ import {
   noteLinkage,
   noteLinkageRepair,
 } from './store/linkage_repairs.ts';
+import { storable } from './store/storable.ts';
 
 /** Calls of a step: a tenth of a second or so, for which who tells one of them again waits. */
 const STEP_CALLS = 5_000;

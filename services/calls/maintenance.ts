@@ -3,7 +3,8 @@
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
-import { ensureMonthsAhead, type Month, removeOldMonths } from './partitions.ts';
+import type { Month } from './months.ts';
+import { ensureMonthsAhead, removeOldMonths } from './partitions.ts';
 import { forgetProvisional } from './store/provisional.ts';
 import { forgetTaken } from './store/rejected.ts';
 import { forgetHours, HOURS_KEPT_DAYS } from './store/source_hours.ts';

@@ -6,7 +6,7 @@
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
-import type { Month } from './partitions.ts';
+import type { Month } from './months.ts';
 import { makeIndexes, monthWithoutIndexes } from './store/month_indexes.ts';
 import { lockPartitions } from './store/partitions.ts';
 

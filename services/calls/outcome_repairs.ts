@@ -7,7 +7,7 @@
  * they see is the old or the new of a quarter of an hour, its calls and its sums together.
  */
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
-import { addMonths, type Month, startOfMonth } from './partitions.ts';
+import { addMonths, type Month, startOfMonth } from './months.ts';
 import { type RepairNeeds, stepByStep } from './step_by_step.ts';
 import {
   endOfStep,

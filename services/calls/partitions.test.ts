@@ -1,14 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testDatabase } from '#tests/postgres.ts';
-import {
-  addMonths,
-  ensureMonths,
-  ensureMonthsAhead,
-  monthOf,
-  removeOldMonths,
-  startOfMonth,
-} from './partitions.ts';
+import { addMonths, monthOf, startOfMonth } from './months.ts';
+import { ensureMonths, ensureMonthsAhead, removeOldMonths } from './partitions.ts';
 
 const { pool } = await testDatabase();
 

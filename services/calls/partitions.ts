@@ -5,6 +5,7 @@
 import type { Pool } from '#platform/database/pool.ts';
 import { withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
+import { addMonths, type Month, monthOf, startOfMonth } from './months.ts';
 import {
   createMonth,
   deleteHistoryBefore,
@@ -19,33 +20,11 @@ import {
   restoreBoundaryDays,
 } from './store/partitions.ts';
 
-/** A month in UTC as yyyymm, the way it stands in a partition's name and in i_cdr. */
-export type Month = number;
-
 /**
  * How long before it begins a month's partition stands ready, in milliseconds. Maintenance runs each hour, and a call makes
  * its month where it is missing. Not longer: PostgreSQL plans each page for every month up to the last, empty or not.
  */
 export const AHEAD_MS = 7 * 86_400_000;
-/** A CDR may start from 1970 to the end of this year; anything else is a broken clock or a broken file. */
-export const LAST_YEAR = 2099;
-
-/** @param time milliseconds since 1970 */
-export function monthOf(time: number): Month {
-  const date = new Date(time);
-  return date.getUTCFullYear() * 100 + date.getUTCMonth() + 1;
-}
-
-/** @param count may be negative */
-export function addMonths(month: Month, count: number): Month {
-  const index = Math.floor(month / 100) * 12 + (month % 100) - 1 + count;
-  return Math.floor(index / 12) * 100 + (index % 12) + 1;
-}
-
-/** First instant of a month, RFC 3339. */
-export function startOfMonth(month: Month): string {
-  return new Date(Date.UTC(Math.floor(month / 100), (month % 100) - 1)).toISOString();
-}
 
 /**
  * Makes the partitions of these months where they are missing. Safe to run from several processes at once; neither

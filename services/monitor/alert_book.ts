@@ -1,6 +1,6 @@
 /** What is remembered of alerts: plain data that survives a restart. */
-import type { Severity } from './rule.ts';
 import type { Labels } from './samples.ts';
+import type { Severity } from './words.ts';
 
 export interface Alert {
   /** Tells this occurrence from others of the same key. */

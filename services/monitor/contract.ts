@@ -1,9 +1,8 @@
 /** The monitor's API as schemas. */
 import { type Static, Type } from 'typebox';
 import { answer, closed, oneOf, text } from '#platform/http/answers.ts';
-import { NOTICE_KINDS } from './notice.ts';
-import { SEVERITIES } from './rule.ts';
 import { PART_STATES, type Topology } from './topology_parts.ts';
+import { NOTICE_KINDS, SEVERITIES } from './words.ts';
 
 const nullable = (type: string, description: string) =>
   Type.Unsafe<never>({ type: [type, 'null'], description });

@@ -9,7 +9,7 @@ import { backoffMs } from '#platform/resilience/retry.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { type Channel, DeliveryError } from './channels/channel.ts';
 import type { Notice } from './notice.ts';
-import { SEVERITIES } from './rule.ts';
+import { SEVERITIES } from './words.ts';
 
 /** One attempt, from the first byte to the answer. */
 export const SEND_TIMEOUT_MS = 10_000;

@@ -2,12 +2,9 @@
 import { type AlertEvent, FLAP_WINDOW_MS } from './alerts.ts';
 import type { DoorOutage } from './doors.ts';
 import type { Happening } from './outages.ts';
-import type { Severity } from './rule.ts';
 import { REPLICAS_PROXY } from './rule_measures.ts';
 import { runbookAnchor } from './rules.ts';
-
-export const NOTICE_KINDS = ['firing', 'resolved', 'acknowledged', 'notice', 'test', 'heartbeat'] as const;
-export type NoticeKind = (typeof NOTICE_KINDS)[number];
+import type { NoticeKind, Severity } from './words.ts';
 
 /** One thing to tell. */
 export interface Notice {

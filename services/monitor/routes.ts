@@ -24,9 +24,9 @@ import { monitorError } from './errors.ts';
 import { silencedBy } from './excuses.ts';
 import { labelsOf } from './measure.ts';
 import type { Monitor } from './monitor.ts';
-import { SEVERITIES } from './rule.ts';
 import { RULES, runbookAnchor } from './rules.ts';
 import { readSilenceEnd } from './silence_end.ts';
+import { SEVERITIES } from './words.ts';
 
 export interface RoutesNeeds {
   readonly monitor: Monitor;

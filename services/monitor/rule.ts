@@ -1,10 +1,7 @@
 /** What a rule says. */
 import type { Measure } from './measure.ts';
 import type { Labels } from './samples.ts';
-
-/** How bad: critical — somebody gets up; warning — somebody looks today; info — good to know. */
-export const SEVERITIES = ['info', 'warning', 'critical'] as const;
-export type Severity = (typeof SEVERITIES)[number];
+import type { Severity } from './words.ts';
 
 /**
  * A rule that another is a consequence of, where the labels that both have are equal. `ofAll`: only while it holds of

@@ -4,8 +4,7 @@
  */
 import { Type } from 'typebox';
 import { Errors } from 'typebox/value';
-import { NOTICE_KINDS } from './notice.ts';
-import { SEVERITIES } from './rule.ts';
+import { NOTICE_KINDS, SEVERITIES } from './words.ts';
 
 /** The last instant that a Date can be. */
 const LAST_INSTANT_MS = 8.64e15;

@@ -4,7 +4,8 @@
  * below account 2; nineteen moved from below 29 to below 30, and half of all others from below 69 to below 70.
  */
 import type { Pool } from '#platform/database/pool.ts';
-import { addMonths, ensureMonths } from '#services/calls/partitions.ts';
+import { addMonths } from '#services/calls/months.ts';
+import { ensureMonths } from '#services/calls/partitions.ts';
 
 export const CALLS = 10_000_000;
 export const MONTHS = 36;

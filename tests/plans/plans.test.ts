@@ -8,16 +8,17 @@ import { test } from 'node:test';
 import type { ClientBase } from 'pg';
 import type { RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { withSession } from '#platform/database/pool.ts';
-import { CALL_TYPES, type CallFilter } from '#services/calls/api/call_filter.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
-import { readNumberPattern, searchFor } from '#services/calls/api/number_pattern.ts';
+import type { CallFilter } from '#services/calls/call_filter.ts';
+import { CALL_TYPES } from '#services/calls/contract.ts';
+import { monthOfICdr } from '#services/calls/i_cdr.ts';
 import { callColumns, callIdOf, sourceKeyOf } from '#services/calls/intake/call_columns.ts';
-import { monthOfICdr } from '#services/calls/intake/copy_text.ts';
 import { ZONE_SPREAD_MS } from '#services/calls/intake/same_call.ts';
 import { SOURCE_KEY_LENGTH } from '#services/calls/intake/settle.ts';
 import { sumByQuarter } from '#services/calls/intake/usage.ts';
+import { addMonths, startOfMonth } from '#services/calls/months.ts';
+import { readNumberPattern, searchFor } from '#services/calls/number_pattern.ts';
 import { createNumberReader } from '#services/calls/numbers.ts';
-import { addMonths, startOfMonth } from '#services/calls/partitions.ts';
 import { deleteUsageDays, rebuildUsageDays } from '#services/calls/store/account_edits.ts';
 import {
   allAccounts,

@@ -3,10 +3,10 @@
 import type { Caller } from '#platform/access/caller.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
+import type { SeenStretch } from '../call_filter.ts';
 import { callsError } from '../errors.ts';
 import {
   everyAccount,
-  type SeenStretch,
   type TreeAccount,
   type VisibleAccount,
   visibleAccount,

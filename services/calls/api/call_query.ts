@@ -2,19 +2,19 @@
 
 import type { Caller } from '#platform/access/caller.ts';
 import type { CursorQuery } from '#platform/access/cursor.ts';
-import { type CallsQuery, DEFAULT_LIMIT } from '../contract.ts';
-import { callsError } from '../errors.ts';
+import type { SeenStretch } from '../call_filter.ts';
+import { type CallFilter, type FilterPart, isSummed, type NumberSearches } from '../call_filter.ts';
+import type { Order } from '../contract.ts';
+import { type CallsQuery, DEFAULT_LIMIT, type View } from '../contract.ts';
+import { badParameter, callsError } from '../errors.ts';
+import { type NumberPattern, readNumberPattern, searchFor } from '../number_pattern.ts';
 import { createNumberReader } from '../numbers.ts';
-import type { SeenStretch, TreeAccount } from '../store/accounts.ts';
-import type { Order } from '../store/calls.ts';
+import type { TreeAccount } from '../store/accounts.ts';
 import { utcText } from '../time/instants.ts';
 import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
 import type { Range } from '../usage/usage_cover.ts';
 import { boundOf, seesMasked } from '../visibility.ts';
 import { type AccountsAsked, type FoundAccounts, seenRange } from './account_access.ts';
-import { badParameter } from './bad_parameter.ts';
-import { type CallFilter, type FilterPart, isSummed, type NumberSearches, type View } from './call_filter.ts';
-import { type NumberPattern, readNumberPattern, searchFor } from './number_pattern.ts';
 import { type End, endAt, readEnd, requireOrder, zoneOf } from './time_range.ts';
 
 /** Parameters that ask for a number: the caller's, the called one, or either. */

@@ -5,9 +5,11 @@ import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
 import { csvReading } from '#platform/database/fast_read/fast_read.ts';
 import type { Session } from '#platform/database/session.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
+import type { CallFilter } from '../call_filter.ts';
+import type { Order } from '../contract.ts';
+import { type CallsForm, csvLine, csvRules } from '../csv/calls_csv.ts';
 import {
   callsToMask,
-  type Order,
   type PageAsked,
   PLACE_COLUMNS,
   type Place,
@@ -17,8 +19,6 @@ import {
 } from '../store/calls.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 import { seesMasked } from '../visibility.ts';
-import type { CallFilter } from './call_filter.ts';
-import { type CallsForm, csvLine, csvRules } from './calls_csv.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';
 

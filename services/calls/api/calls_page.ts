@@ -3,6 +3,7 @@
 import type { Caller } from '#platform/access/caller.ts';
 import { jsonReading, type Reading, valuesReading } from '#platform/database/fast_read/fast_read.ts';
 import type { Session } from '#platform/database/session.ts';
+import { accountsOf, type CallFilter, isSummed, seesAllTime } from '../call_filter.ts';
 import type { VisibleAccount } from '../store/accounts.ts';
 import {
   callsToMask,
@@ -26,7 +27,6 @@ import {
   seenByZone,
   seenRange,
 } from './account_access.ts';
-import { accountsOf, type CallFilter, isSummed, seesAllTime } from './call_filter.ts';
 import { type CallsAsked, needsAccount, settle } from './call_query.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';

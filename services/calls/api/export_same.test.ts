@@ -5,12 +5,12 @@ import fc from 'fast-check';
 import { withSession } from '#platform/database/pool.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { CALL_RESULTS, CDR_FLAGS, DIRECTIONS } from '../cdr.ts';
+import { csvLine, PLAIN_CALLS } from '../csv/calls_csv.ts';
+import { csvHeader } from '../csv/csv_form.ts';
 import { ensureMonths } from '../partitions.ts';
 import { type CallRow, pageOfCalls } from '../store/calls.ts';
 import { zoneClock } from '../time/zone_clock.ts';
 import { BATCH_CALLS } from './calls_batch.ts';
-import { csvLine, PLAIN_CALLS } from './calls_csv.ts';
-import { csvHeader } from './csv_form.ts';
 import { maskCall } from './masking.ts';
 
 const CSV_HEADER = csvHeader(PLAIN_CALLS);

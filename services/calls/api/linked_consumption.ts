@@ -3,8 +3,9 @@ import type { Session } from '#platform/database/session.ts';
 import { callsError } from '../errors.ts';
 import { sumLinkedUsage } from '../store/linked_usage.ts';
 import { type Dimension, type SeenAccounts, totalOfCalls } from '../store/usage.ts';
+import type { UsageRow, UsageSums } from '../store/usage_rows.ts';
 import type { Micros } from '../time/instants.ts';
-import { NO_USAGE, type UsageRow, type UsageSums } from '../usage/consumption.ts';
+import { NO_USAGE } from '../usage/consumption.ts';
 import { coverRange } from '../usage/usage_cover.ts';
 import { seenRange } from './account_access.ts';
 

@@ -3,7 +3,12 @@ import type { Caller } from '#platform/access/caller.ts';
 import { writeText } from '#platform/database/byte_output.ts';
 import type { Session } from '#platform/database/session.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
-import type { Order, Place } from '../store/calls.ts';
+import type { CallFilter } from '../call_filter.ts';
+import type { Order } from '../contract.ts';
+import { plainCell } from '../csv/calls_csv.ts';
+import { type CsvForm, csvDecimal, csvRecord } from '../csv/csv_form.ts';
+import { zonedTime } from '../csv/csv_times.ts';
+import type { Place } from '../store/calls.ts';
 import {
   countLinkedCalls,
   LINKED_COLUMNS,
@@ -13,13 +18,9 @@ import {
 import type { ZoneClock } from '../time/zone_clock.ts';
 import { seesMasked } from '../visibility.ts';
 import { findAccounts } from './account_access.ts';
-import type { CallFilter } from './call_filter.ts';
 import { type CallsAsked, settle } from './call_query.ts';
 import { batchesOf, type ReadBatch } from './calls_batch.ts';
-import { plainCell } from './calls_csv.ts';
 import type { Page } from './calls_page.ts';
-import { type CsvForm, csvDecimal, csvRecord } from './csv_form.ts';
-import { zonedTime } from './csv_times.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';
 

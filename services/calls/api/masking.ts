@@ -20,8 +20,8 @@ import {
   type Span,
   starred,
 } from '#platform/telemetry/written_digits.ts';
+import { isIdHidden, isLinkedIdHidden, SHOWN_DIGITS, textOf } from '../store/call_id_masking.ts';
 import { seesMasked } from '../visibility.ts';
-import { isIdHidden, isLinkedIdHidden, SHOWN_DIGITS, textOf } from './call_id_masking.ts';
 
 /** Fields of a call that hold text; any of them may be missing. */
 export interface Maskable {

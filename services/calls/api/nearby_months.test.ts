@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CallFilter } from './call_filter.ts';
+import type { CallFilter } from '../call_filter.ts';
 import { nearbyMonths } from './nearby_months.ts';
 
 const NOW = Date.UTC(2026, 10, 25, 12);

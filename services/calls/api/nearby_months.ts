@@ -4,9 +4,10 @@
  * the nearest months, then in a year, and at last in all that is asked for. What is found in a narrower stretch is the
  * page as soon as it is full, since every call outside of the stretch comes later in the order.
  */
-import { addMonths, monthOf, startOfMonth } from '../partitions.ts';
-import type { Order, Place, Stretch } from '../store/calls.ts';
-import type { CallFilter } from './call_filter.ts';
+import type { CallFilter } from '../call_filter.ts';
+import type { Order } from '../contract.ts';
+import { addMonths, monthOf, startOfMonth } from '../months.ts';
+import type { Place, Stretch } from '../store/calls.ts';
 
 /** How many months are looked through before all are. */
 const STRETCHES = [2, 12];

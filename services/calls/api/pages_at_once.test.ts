@@ -9,9 +9,9 @@ import { test } from 'node:test';
 import { withSession } from '#platform/database/pool.ts';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
+import { CALL_TYPES, ORDERS } from '../contract.ts';
 import { takeIn } from '../intake/intake.ts';
-import { type CallRow, ORDERS, pageOfCalls } from '../store/calls.ts';
-import { CALL_TYPES } from './call_filter.ts';
+import { type CallRow, pageOfCalls } from '../store/calls.ts';
 import { maskCall } from './masking.ts';
 
 const CLIENTS = 8;

@@ -14,8 +14,6 @@ import { FORMATS } from '../formats/formats.ts';
 import { faultPlace } from '../formats/freeswitch_post.ts';
 import { isJsonArray, type JsonElement, scanJsonArray } from '../formats/json_array.ts';
 import { rowOfDocument } from '../formats/posted_document.ts';
-import type { Taken } from '../formats/source_reader.ts';
-import type { DocumentReader } from './document_reader.ts';
 import {
   MAX_RECORD_BYTES,
   MAX_RECORD_KEYS,
@@ -24,7 +22,9 @@ import {
   POSTED_SOURCE,
   recordFromFields,
   repeatedField,
-} from './posted_record.ts';
+} from '../formats/posted_record.ts';
+import type { Taken } from '../formats/source_reader.ts';
+import type { DocumentReader } from './document_reader.ts';
 
 /** What a body holds. */
 export interface Posted {

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { type Json, testApi } from '#tests/calls_api.ts';
 import type { SourceRecord } from '../cdr.ts';
-import { type RowOutcome, takeIn } from '../intake/intake.ts';
+import { takeIn } from '../intake/intake.ts';
+import type { RowOutcome } from '../intake/rows.ts';
 
 const api = await testApi();
 const operator = await api.key('operator');

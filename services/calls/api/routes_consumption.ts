@@ -9,8 +9,11 @@ import { valuesReading } from '#platform/database/fast_read/fast_read.ts';
 import { elapsed, failures } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
-import { callsError } from '../errors.ts';
-import { codesOfAccounts, type SeenStretch, type VisibleAccount } from '../store/accounts.ts';
+import type { SeenStretch } from '../call_filter.ts';
+import { LINKED_USAGE_COLUMNS, standardColumns, USAGE_COLUMNS, usageLine } from '../csv/consumption_csv.ts';
+import { csvHeader } from '../csv/csv_form.ts';
+import { badParameter, callsError } from '../errors.ts';
+import { codesOfAccounts, type VisibleAccount } from '../store/accounts.ts';
 import {
   type Dimension,
   dimensionsOf,
@@ -19,10 +22,10 @@ import {
   sumUsage,
   type UsagePart,
 } from '../store/usage.ts';
+import type { BucketSpans, UsageRow, UsageSums } from '../store/usage_rows.ts';
 import { MICROS_PER_MS, type Micros } from '../time/instants.ts';
 import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
 import {
-  type BucketSpans,
   bucketBounds,
   type Granularity,
   joinSpans,
@@ -30,24 +33,12 @@ import {
   NO_USAGE,
   spansOfBuckets,
   startOfMonthAt,
-  type UsageRow,
-  type UsageSums,
 } from '../usage/consumption.ts';
 import { READERS } from '../visibility.ts';
 import { findAccounts, seenByZone, seenRange } from './account_access.ts';
-import { badParameter } from './bad_parameter.ts';
 import { accountOf } from './call_query.ts';
 import { type Bucket, ConsumptionForms, ConsumptionQuery } from './consumption_contract.ts';
-import { LINKED_USAGE_COLUMNS, standardColumns, USAGE_COLUMNS, usageLine } from './consumption_csv.ts';
-import {
-  csvHeader,
-  datesOf,
-  fileHead,
-  readCsvForm,
-  refuseCsvParameters,
-  tellFreshness,
-  wantsCsv,
-} from './csv_form.ts';
+import { datesOf, fileHead, readCsvForm, refuseCsvParameters, tellFreshness, wantsCsv } from './csv_asked.ts';
 import { linkedUsage, NO_LINKED_USAGE } from './linked_consumption.ts';
 import { textShownTo } from './masking.ts';
 import { endAt, readEnd, requireOrder, zoneOf } from './time_range.ts';

@@ -8,10 +8,10 @@ import { until } from '#engines/cluster/processes.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
+import { PLAIN_CALLS } from '../csv/calls_csv.ts';
+import { csvHeader } from '../csv/csv_form.ts';
 import { takeIn } from '../intake/intake.ts';
 import { BATCH_CALLS } from './calls_batch.ts';
-import { PLAIN_CALLS } from './calls_csv.ts';
-import { csvHeader } from './csv_form.ts';
 
 const CSV_HEADER = csvHeader(PLAIN_CALLS);
 

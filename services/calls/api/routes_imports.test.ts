@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
-import type { Origin } from '../intake/intake.ts';
 import { takeIn } from '../intake/intake.ts';
+import type { Origin } from '../intake/origin.ts';
 
 const api = await testApi();
 const { pool } = api.database;

@@ -19,12 +19,12 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import { Counter, type Registry } from '#platform/telemetry/metrics.ts';
 import { isPrintable } from '#platform/telemetry/printable.ts';
 import { MAX_BATCH, PostAnswer, PostBody, type PostOutcome, PostQuery } from '../contract.ts';
-import type { RowOutcome } from '../intake/intake.ts';
+import { badParameter } from '../errors.ts';
 import { createPostBatches } from '../intake/post_batches.ts';
+import type { RowOutcome } from '../intake/rows.ts';
 import { codesOfAccounts } from '../store/accounts.ts';
 import { WRITERS } from '../visibility.ts';
 import { adviceForPost } from './advice.ts';
-import { badParameter } from './bad_parameter.ts';
 import type { DocumentReader } from './document_reader.ts';
 import { readPostedBody } from './posted_body.ts';
 

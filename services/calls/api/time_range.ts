@@ -1,7 +1,7 @@
 /** `from` and `to` of a query: instants, or dates, which begin when the clocks of a zone say so. */
+import { badParameter } from '../errors.ts';
 import { type Micros, readDate, readInstant } from '../time/instants.ts';
 import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
-import { badParameter } from './bad_parameter.ts';
 
 /** One end of a range: an instant, or a date YYYY-MM-DD of a zone that may not be known yet. */
 export type End = Micros | string;

@@ -1,5 +1,4 @@
 /** How commands show accounts. */
-
 import { note, print, printJson, table } from '#platform/terminal/print.ts';
 import type { AccountRow, AccountStretch } from '../store/account_rows.ts';
 

@@ -1,5 +1,4 @@
 /** Mappings of CSV columns to fields, remembered under a name. */
-
 import type { Pool } from '#platform/database/pool.ts';
 import { withSession } from '#platform/database/pool.ts';
 import { note } from '#platform/terminal/print.ts';

@@ -4,8 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { grouped, note, print, printJson, rawOutput, table } from '#platform/terminal/print.ts';
-import { usageLine } from '../api/consumption_csv.ts';
-import { type CsvForm, csvHeader } from '../api/csv_form.ts';
+import { usageLine } from '../csv/consumption_csv.ts';
+import { type CsvForm, csvHeader } from '../csv/csv_form.ts';
 import { readDate } from '../time/instants.ts';
 import { zoneClock } from '../time/zone_clock.ts';
 import {

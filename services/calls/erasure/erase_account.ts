@@ -11,6 +11,9 @@ import { isNone } from '../absent.ts';
 import { tidyCode } from '../account_codes.ts';
 import { accountWithCode } from '../accounts.ts';
 import { readRejected } from '../intake/retry.ts';
+import { ERASED_HEARD_MS, forgetHeard } from '../pseudonyms/erased.ts';
+import { findPseudonyms, makePseudonyms } from '../pseudonyms/pseudonyms.ts';
+import { isTelling, scrubCodes } from '../pseudonyms/scrub_codes.ts';
 import { findAccount } from '../store/account_edits.ts';
 import { accountsBelow } from '../store/account_parents.ts';
 import type { AccountRow } from '../store/account_rows.ts';
@@ -47,9 +50,6 @@ import {
 import { lockZones } from '../store/partitions.ts';
 import { deleteRejected, listRejected, type Rejected } from '../store/rejected.ts';
 import type { EraseOptions } from './erase_number.ts';
-import { ERASED_HEARD_MS, forgetHeard } from './erased.ts';
-import { findPseudonyms, makePseudonyms } from './pseudonyms.ts';
-import { isTelling, scrubCodes } from './scrub_codes.ts';
 import { countedAs, type TableCounts, type WalkOptions, walkTables } from './walk.ts';
 
 const ROWS_A_STEP = 5_000;

@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import { createNumberReader, type SettledNumber } from '../numbers.ts';
+import { ERASED_HEARD_MS, forgetHeard } from '../pseudonyms/erased.ts';
+import { makePseudonyms } from '../pseudonyms/pseudonyms.ts';
+import { scrubNumbers } from '../pseudonyms/scrub_numbers.ts';
 import { type Actor, noteAudit } from '../store/audit.ts';
 import { beginErasure, codesLike, finishErasure, forgetErasure, listCountries } from '../store/erasures.ts';
-import { ERASED_HEARD_MS, forgetHeard } from './erased.ts';
-import { makePseudonyms } from './pseudonyms.ts';
-import { scrubNumbers } from './scrub_numbers.ts';
 import { type TableCounts, type WalkOptions, type WalkProgress, walkTables } from './walk.ts';
 
 /** Rows that are read by no number's digits alone: escapes, other digits, base64. */

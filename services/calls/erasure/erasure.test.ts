@@ -10,10 +10,10 @@ import { createAccount } from '../accounts.ts';
 import { adviceForPost } from '../api/advice.ts';
 import { takeIn } from '../intake/intake.ts';
 import { ensureMonths } from '../partitions.ts';
+import { forgetHeard } from '../pseudonyms/erased.ts';
 import { discardRejected } from '../store/rejected.ts';
 import { eraseAccount } from './erase_account.ts';
 import { allowNumber, type EraseOptions, eraseNumber } from './erase_number.ts';
-import { forgetHeard } from './erased.ts';
 
 const BY = { id: 'terminal:test', name: 'test' };
 const APPLY: EraseOptions = {

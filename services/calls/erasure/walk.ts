@@ -6,6 +6,8 @@ import type { RawBuilder } from 'kysely';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { contentOfKept } from '../intake/set_aside.ts';
+import { scrubBytes, scrubJson } from '../pseudonyms/scrub_bytes.ts';
+import type { Scrub } from '../pseudonyms/scrub_numbers.ts';
 import {
   changeContent,
   type ErasureKind,
@@ -20,8 +22,6 @@ import {
   updateRow,
 } from '../store/erasures.ts';
 import { accountsByNumber } from '../store/told_calls.ts';
-import { scrubBytes, scrubJson } from './scrub_bytes.ts';
-import type { Scrub } from './scrub_numbers.ts';
 
 /** A step reads so many pages of 8 KiB. */
 const PAGES_A_STEP = 512;

@@ -17,7 +17,7 @@ export interface Resume {
    */
   readonly before: Buffer;
   /**
-   * What stands before the place, as intake/source_end.ts needs it to know the source again by what it held; without it a
+   * What stands before the place, as source_end.ts needs it to know the source again by what it held; without it a
    * row that the end of the source has cut stays as it is, whatever the source becomes.
    */
   readonly stands?: { readonly head: Buffer; readonly last: Buffer } | undefined;

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { parsePostedRecord } from '../api/posted_record.ts';
 import type { Parsed, SourceRecord } from '../cdr.ts';
 import { decideOutcome } from '../outcome.ts';
 import { readHangupCause, readResult } from './causes.ts';
@@ -13,6 +12,7 @@ import { directionByContext } from './contexts.ts';
 import { readDirection } from './direction_words.ts';
 import type { FormatName } from './formats.ts';
 import { parseMapping } from './mapping.ts';
+import { parsePostedRecord } from './posted_record.ts';
 import { openSource } from './reader.ts';
 
 const sample = (name: string) =>

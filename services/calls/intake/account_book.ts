@@ -10,12 +10,12 @@ import type { Session } from '#platform/database/session.ts';
 import { isPrintable } from '#platform/telemetry/printable.ts';
 import { isNone } from '../absent.ts';
 import { foldedCode, tidyCode } from '../account_codes.ts';
-import { type Erased, erasedOf, readErased } from '../erasure/erased.ts';
 import type { Taken } from '../formats/source_reader.ts';
+import { type Erased, erasedOf, readErased } from '../pseudonyms/erased.ts';
+import type { Account } from '../store/account_rows.ts';
 import { accountsByCode, accountsByTidiedCode, createAccounts, perhapsAlike } from '../store/intake.ts';
-import type { Origin } from './intake.ts';
-import type { Account } from './settle.ts';
-import { storable } from './storable.ts';
+import { storable } from '../store/storable.ts';
+import type { Origin } from './origin.ts';
 
 export interface FindAccounts {
   /**

@@ -9,42 +9,16 @@
  */
 import type { RawRow, Rejection, SourceRecord } from '../cdr.ts';
 import { ownBytes } from '../formats/csv_records.ts';
+import type { Replacement } from '../formats/source_end.ts';
 import type { Taken } from '../formats/source_reader.ts';
-import { type Month, monthOf } from '../partitions.ts';
+import { type Month, monthOf } from '../months.ts';
+import { storable } from '../store/storable.ts';
 import type { AccountsOfRows } from './account_book.ts';
 import { type CallColumns, type CallNumber, callColumns, callIdOf, keyOf, setCall } from './call_columns.ts';
 import { copyLine } from './copy_text.ts';
-import type { Origin, RowOutcome } from './intake.ts';
-import type { Replacement } from './provisional.ts';
+import type { Origin } from './origin.ts';
+import type { AsideRow, RepeatedRow, RowOutcome, RowsOf } from './rows.ts';
 import { type Cdr, keyOfText, type Settled, settle, withoutAccount } from './settle.ts';
-import type { SourceEnd } from './source_end.ts';
-import { storable } from './storable.ts';
-
-/** What rows that are added together have in common. */
-export interface RowsOf {
-  /** As Origin has it, or one of its documents. */
-  readonly file: string;
-  /** The header in force, kept with rows that are set aside. */
-  readonly columns: readonly string[] | null;
-  /** What the source held when it ended, of rows that are not ended; undefined where they are not provisional. */
-  readonly end?: SourceEnd | undefined;
-}
-
-/** A row that can't be taken in. */
-export interface AsideRow {
-  readonly row: RawRow;
-  readonly of: RowsOf;
-  readonly place: number;
-  readonly rejection: Rejection;
-}
-
-/** A row that says again what another row of the batch, or of one that is being stored meanwhile, says. */
-export interface RepeatedRow {
-  readonly row: RawRow;
-  readonly of: RowsOf;
-  readonly place: number;
-  readonly key: string;
-}
 
 export interface Batch {
   /** How many rows it holds. */

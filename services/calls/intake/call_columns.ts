@@ -5,7 +5,7 @@
  * their batch to be stored. Of columns there are few, and they are used again for the next batch.
  */
 import type { Direction } from '../cdr.ts';
-import type { RowsOf } from './batch.ts';
+import type { RowsOf } from './rows.ts';
 import { type Cdr, SOURCE_KEY_LENGTH } from './settle.ts';
 
 /** Number of a call within its batch, from 0. */

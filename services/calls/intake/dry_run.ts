@@ -3,12 +3,15 @@ import { pipeline } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
+import { COPY_COLUMNS } from '../call_fields.ts';
+import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
 import type { Batch } from './batch.ts';
-import { COPY_COLUMNS, copyChunks, copyLine, I_CDR_MONTH, iCdrOf } from './copy_text.ts';
-import type { Origin } from './intake.ts';
+import { copyLine } from './copy_text.ts';
+import type { Origin } from './origin.ts';
 import { tellOutcomes } from './outcomes.ts';
 import { callsGone } from './provisional.ts';
 import { recognise } from './recognise.ts';
+import { copyChunks } from './write_calls.ts';
 
 /** A dry run under way: a session whose every effect is undone, and what earlier batches of it have changed. */
 export interface DryRun {

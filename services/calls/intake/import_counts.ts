@@ -1,5 +1,5 @@
 /** What an import has done, in figures. */
-import type { RowOutcome } from './intake.ts';
+import type { RowOutcome } from './rows.ts';
 
 export interface ImportCounts {
   read: number;

@@ -10,7 +10,8 @@ import type { Taken } from '../formats/source_reader.ts';
 import { createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
 import { openBatch } from './batch.ts';
 import { dryRun, wouldStore } from './dry_run.ts';
-import { type RowOutcome, takeIn } from './intake.ts';
+import { takeIn } from './intake.ts';
+import type { RowOutcome } from './rows.ts';
 import { storeBatch } from './store_batch.ts';
 
 const { pool } = await testDatabase();

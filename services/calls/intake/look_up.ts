@@ -1,6 +1,7 @@
 /** Looks up which of a batch's call ids are known, in a statement or three for all of them. */
 import type { Session } from '#platform/database/session.ts';
-import { addMonths, type Month, monthOf, startOfMonth } from '../partitions.ts';
+import { monthOfICdr } from '../i_cdr.ts';
+import { addMonths, type Month, monthOf, startOfMonth } from '../months.ts';
 import {
   type CallsTable,
   findCalls,
@@ -9,12 +10,11 @@ import {
   type Reach,
   type Span,
 } from '../store/told_calls.ts';
+import { TOLD } from '../told.ts';
 import type { Batch } from './batch.ts';
 import { type CallNumber, callIdOf, sourceKeyOf } from './call_columns.ts';
-import { monthOfICdr } from './copy_text.ts';
-import type { Origin } from './intake.ts';
+import type { Origin } from './origin.ts';
 import { ZONE_SPREAD_MS } from './same_call.ts';
-import { TOLD } from './told.ts';
 
 /** A call that a row may tell again. */
 export interface Candidate {

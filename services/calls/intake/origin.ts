@@ -6,9 +6,42 @@ import { FORMATS, type FormatName } from '../formats/formats.ts';
 import type { SourceOptions } from '../formats/source_reader.ts';
 import { beginImport, findImport, type NewAccounts, sourceFacts } from '../store/intake.ts';
 import { rejectedLengths } from '../store/rejected.ts';
-import type { Origin } from './intake.ts';
+import { storable } from '../store/storable.ts';
 import type { SameCallRules } from './same_call.ts';
-import { storable } from './storable.ts';
+
+/** Where rows come from, and what to do with those of unknown accounts. */
+export interface Origin {
+  readonly iImport: number;
+  /** The switch, or the kind of switch, that wrote them: a record comes once from each source. */
+  readonly source: string;
+  readonly file: string;
+  /** How accounts that no one has yet are made; null: their rows are set aside. */
+  readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
+  /** Code of the account of rows that name none; '' where there is none. */
+  readonly account: string;
+  /** Costs may be below nought: it is a file of credit notes. */
+  readonly credits: boolean;
+  /**
+   * How many bytes rows of the source have that are set aside: one of such a length that is taken in is dropped from
+   * there. null: whatever its length.
+   */
+  readonly asideLengths: ReadonlySet<number> | null;
+  readonly rules: SameCallRules;
+  /** What else its source was called by versions before. */
+  readonly namesBefore: readonly string[];
+  /** Imports of the source whose rows were read as its own are. */
+  readonly alike: ReadonlySet<number>;
+  /** Versions before have stored calls of the source, which are known by other keys. */
+  readonly knownBefore: boolean;
+  /** The reader says which column is which field: another time he may say otherwise. */
+  readonly readByMapping: boolean;
+  /** Then: columns, in small letters, that were taken for the call id before. */
+  readonly callIdColumns: ReadonlySet<string>;
+  /** How far from a row's start calls of the same id are looked for, in milliseconds. */
+  readonly farMs: number;
+  /** A name of its own for whoever stores by it (source_turn.ts). */
+  readonly writer: string;
+}
 
 /** How rows are read, as JSON can hold it; of these the intake itself heeds two. */
 export type KeptOptions = Readonly<Record<string, unknown>> & Pick<SourceOptions, 'account' | 'credits'>;

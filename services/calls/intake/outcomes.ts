@@ -1,9 +1,9 @@
 /** What became of a batch's rows, once its calls have their numbers. */
 import type { Difference, Rejection } from '../cdr.ts';
-import type { AsideRow, Batch, RepeatedRow } from './batch.ts';
+import type { Batch } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
-import type { RowOutcome } from './intake.ts';
 import type { Known, Recognised } from './recognise.ts';
+import type { AsideRow, RepeatedRow, RowOutcome } from './rows.ts';
 import { sameTime } from './same_call.ts';
 
 /** Rows of a batch that are stored together. */

@@ -5,9 +5,9 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import { callRow } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import type { RowOutcome } from './intake.ts';
 import type { OriginOptions } from './origin.ts';
 import { createPostBatches, MAX_WAITING_ROWS } from './post_batches.ts';
+import type { RowOutcome } from './rows.ts';
 
 const { pool } = await testDatabase();
 const ticket: Ticket = {

@@ -9,8 +9,9 @@ import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { callAt } from '#platform/resilience/deadline.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import type { Taken } from '../formats/source_reader.ts';
-import { type Origin, type RowOutcome, takeIn } from './intake.ts';
-import { type OriginOptions, openPostOrigin } from './origin.ts';
+import { takeIn } from './intake.ts';
+import { type Origin, type OriginOptions, openPostOrigin } from './origin.ts';
+import type { RowOutcome } from './rows.ts';
 
 /** Rows of posts that are stored together; a post that is larger alone goes alone. */
 const BATCH_ROWS = 2_000;

@@ -12,7 +12,10 @@ import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { RawRow } from '../cdr.ts';
 import type { Resume } from '../formats/resumed_reader.ts';
+import type { EarlierEnd, Replacement } from '../formats/source_end.ts';
+import { createSourcePrint, headLength, headOf, type SourceEnd } from '../formats/source_end.ts';
 import type { Taken } from '../formats/source_reader.ts';
+import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
 import {
   dropProvisionalAside,
   type EndRow,
@@ -25,34 +28,14 @@ import {
 } from '../store/provisional.ts';
 import { endTellings } from '../store/tellings.ts';
 import { callsAsJson, putBack, startsOfCalls, takeBack, tidyUsage } from '../store/told_calls.ts';
-import { type AsideRow, type Batch, rowOf } from './batch.ts';
+import { type Batch, rowOf } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
-import { I_CDR_MONTH, iCdrOf } from './copy_text.ts';
 import { spanOfNumbers } from './look_up.ts';
 import type { Numbers } from './outcomes.ts';
 import type { Recognised, Without } from './recognise.ts';
+import type { AsideRow } from './rows.ts';
 import type { KeptAside } from './set_aside.ts';
-import { createSourcePrint, headLength, headOf, type SourceEnd } from './source_end.ts';
 import { copyLineAsJson } from './told_call.ts';
-
-/** What a source was seen to end with before. */
-export interface EarlierEnd extends SourceEnd {
-  /** The rows that were given only because it ended, by offset in the source, with the hash of their bytes. */
-  readonly rows: readonly { readonly offset: number; readonly hash: string }[];
-}
-
-/** What becomes of the provisional rows of an end. */
-export interface Replacement {
-  readonly end: EarlierEnd;
-  /**
-   * `all`: the source has gone on, and rows take their place.
-   * `aside`: their calls stay, and stay provisional; the source has ended there again.
-   * `whole`: the one row is whole, and its call stays.
-   */
-  readonly what: 'all' | 'aside' | 'whole';
-  /** Of the batch's first row from there on. */
-  readonly place: number;
-}
 
 export interface EarlierEnds {
   /**

@@ -1,7 +1,8 @@
 /** One call out of two tellings of it. */
+import type { Account } from '../store/account_rows.ts';
+import { SEVERAL_TELLINGS } from '../told.ts';
 import type { Decision } from './same_call.ts';
-import { type Account, type Cdr, settle } from './settle.ts';
-import { SEVERAL_TELLINGS } from './told.ts';
+import { type Cdr, settle } from './settle.ts';
 import { accountOfBoth, saidByBoth, type ToldCall, toldBy } from './told_call.ts';
 
 export type ToldMore = Extract<Decision, { kind: 'completed' | 'replaced' }>;

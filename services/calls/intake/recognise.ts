@@ -4,12 +4,13 @@
  * the order of the source, by same_call.ts.
  */
 import type { Session } from '#platform/database/session.ts';
+import type { Account } from '../store/account_rows.ts';
 import { withoutProvisional } from '../store/provisional.ts';
 import { accountsByNumber, callsByNumber, MAX_OF_ONE_ID } from '../store/told_calls.ts';
+import { TOLD } from '../told.ts';
 import type { Batch } from './batch.ts';
 import { type CallNumber, callIdOf, sourceKeyOf } from './call_columns.ts';
 import { copyLine } from './copy_text.ts';
-import type { Origin } from './intake.ts';
 import {
   type Candidate,
   knownByKey,
@@ -20,10 +21,10 @@ import {
   spanOfNumbers,
   type Tables,
 } from './look_up.ts';
+import type { Origin } from './origin.ts';
 import { type AccountOf, toldToo } from './put_together.ts';
 import { type Decision, decide } from './same_call.ts';
-import type { Account, Cdr } from './settle.ts';
-import { TOLD } from './told.ts';
+import type { Cdr } from './settle.ts';
 import { fromCopyLine, fromRow, type ToldCall } from './told_call.ts';
 
 /** A call whose line in calls.cdrs is no row's own, but what several tellings say together. */

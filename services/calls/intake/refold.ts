@@ -2,7 +2,8 @@
  * What a call is by those of its tellings that are left once an import is taken back: they are put together anew, in the
  * order in which they were told, by the rules that each import had. No I/O.
  */
-import { copyLine, I_CDR_MONTH, iCdrOf } from './copy_text.ts';
+import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
+import { copyLine } from './copy_text.ts';
 import { type AccountOf, toldToo } from './put_together.ts';
 import { decide, type SameCallRules } from './same_call.ts';
 import type { Cdr } from './settle.ts';

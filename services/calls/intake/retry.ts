@@ -1,16 +1,17 @@
 /** Reads rows that were set aside once more, now that their account exists or the reader knows better. */
 import { type Pool, withSession } from '#platform/database/pool.ts';
-import { POSTED_FIELDS, parsePostedRecord } from '../api/posted_record.ts';
 import type { FormatName } from '../formats/formats.ts';
 import { UNNAMED } from '../formats/mapping.ts';
+import { POSTED_FIELDS, parsePostedRecord } from '../formats/posted_record.ts';
 import { openSource } from '../formats/reader.ts';
 import type { SourceOptions, Taken } from '../formats/source_reader.ts';
 import { type RowsAgain, rowsAgainOf } from '../store/imports.ts';
 import { finishImport, type NewAccounts } from '../store/intake.ts';
 import { keepMapRead } from '../store/maps.ts';
 import { listRejected, type Rejected, type RejectedFilter, takeRejected } from '../store/rejected.ts';
-import { type Origin, type RowOutcome, takeIn } from './intake.ts';
-import { keptSameCall, openFileOrigin, type SameCallOptions } from './origin.ts';
+import { takeIn } from './intake.ts';
+import { keptSameCall, type Origin, openFileOrigin, type SameCallOptions } from './origin.ts';
+import type { RowOutcome } from './rows.ts';
 
 export interface RetryOptions {
   readonly filter: RejectedFilter;

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { printedSeed } from '#tests/seed.ts';
+import { TOLD } from '../told.ts';
 import { legOf } from './legs.ts';
 import { type Decision, decide, type SameCallRules, ZONE_SPREAD_MS } from './same_call.ts';
-import { TOLD } from './told.ts';
 import type { ToldCall } from './told_call.ts';
 
 const START = Date.UTC(2026, 2, 2, 9, 0, 0);

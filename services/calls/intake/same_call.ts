@@ -12,8 +12,8 @@
  */
 import type { Difference } from '../cdr.ts';
 import { plainDecimal } from '../decimal.ts';
+import { TOLD } from '../told.ts';
 import { compareBridges, compareLegs } from './legs.ts';
-import { TOLD } from './told.ts';
 import { type ToldCall, toldBy, writtenCld, writtenCli } from './told_call.ts';
 
 export interface SameCallRules {

@@ -6,9 +6,9 @@
 import { hash } from 'node:crypto';
 import type { Session } from '#platform/database/session.ts';
 import { setAside, takeContents } from '../store/rejected.ts';
-import type { AsideRow, RowsOf } from './batch.ts';
-import type { Origin } from './intake.ts';
-import { storable } from './storable.ts';
+import { storable } from '../store/storable.ts';
+import type { Origin } from './origin.ts';
+import type { AsideRow, RowsOf } from './rows.ts';
 
 const BETWEEN = '\u001f';
 

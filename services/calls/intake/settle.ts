@@ -10,22 +10,14 @@ import type { CdrFlag, Direction, Rejection, SourceRecord } from '../cdr.ts';
 import { MAX_DIGITS, MAX_EXPONENT, plainDecimal } from '../decimal.ts';
 import { quoted } from '../formats/field_values.ts';
 import { BETWEEN } from '../formats/normal_values.ts';
+import { LAST_CALL_YEAR } from '../months.ts';
 import { isSpreadsheetPower } from '../number_text.ts';
 import { createNumberReader, directionOf } from '../numbers.ts';
 import { decideOutcome, type Outcome } from '../outcome.ts';
-import { LAST_YEAR } from '../partitions.ts';
+import type { Account } from '../store/account_rows.ts';
+import { storable } from '../store/storable.ts';
+import { toldOf } from '../told.ts';
 import { isAnsweredBySwitch, linkedIdOf } from './linkage.ts';
-import { storable } from './storable.ts';
-import { toldOf } from './told.ts';
-
-export interface Account {
-  readonly i_account: number;
-  readonly code: string;
-  readonly currency: string;
-  readonly country: string | null;
-  /** RFC 3339; null: open. */
-  readonly closed_from: string | null;
-}
 
 /** A record ready to be stored; all but its i_cdr. What is decided here counts, not what the record told of it. */
 export interface Cdr extends Outcome {
@@ -50,7 +42,7 @@ export interface Cdr extends Outcome {
 export type Settled = { kind: 'cdr'; cdr: Cdr } | { kind: 'rejected'; rejection: Rejection };
 
 const DAY_MS = 86_400_000;
-const LATEST_START = Date.UTC(LAST_YEAR + 1, 0);
+const LATEST_START = Date.UTC(LAST_CALL_YEAR + 1, 0);
 /** 132 of SHA-256's bits: two of a thousand billion records meet with a chance of 10^-16. */
 export const SOURCE_KEY_LENGTH = 22;
 /** Kept by any means, and most are so. */
@@ -189,7 +181,7 @@ function otherCurrency({ currency, costCurrencies }: SourceRecord, account: Acco
 
 function outOfRange(record: SourceRecord): Rejection | undefined {
   if (!(record.startTime >= 0 && record.startTime < LATEST_START)) {
-    return { ...bad('start_time', record.startTime, `from 1970 to ${LAST_YEAR}`), code: 'bad_time' };
+    return { ...bad('start_time', record.startTime, `from 1970 to ${LAST_CALL_YEAR}`), code: 'bad_time' };
   }
   if (!isCallLength(record.durationS)) return bad('duration_s', record.durationS, CALL_LENGTH);
   if (record.billedDurationS !== null && !isCallLength(record.billedDurationS)) {

@@ -13,7 +13,7 @@
  */
 import type { Session } from '#platform/database/session.ts';
 import { lastTurn, lockSource, takeTurn } from '../store/source_turns.ts';
-import type { Origin } from './intake.ts';
+import type { Origin } from './origin.ts';
 
 /** Others have stored calls of the source meanwhile: to be done again, alone. */
 export class MetOthersError extends Error {

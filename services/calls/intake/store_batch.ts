@@ -12,13 +12,14 @@
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Rejection } from '../cdr.ts';
-import { ensureMonths, type Month, monthOf } from '../partitions.ts';
+import { type Month, monthOf } from '../months.ts';
+import { ensureMonths } from '../partitions.ts';
 import { countIn, raiseWatermark } from '../store/intake.ts';
 import { lockZones } from '../store/partitions.ts';
 import { addProvisional, retellProvisional } from '../store/provisional.ts';
-import { type AsideRow, type Batch, rowOf } from './batch.ts';
+import { type Batch, rowOf } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
-import type { Origin } from './intake.ts';
+import type { Origin } from './origin.ts';
 import { type Conflicting, conflictsOf, type PartRows, repeatedConflicts, tellOutcomes } from './outcomes.ts';
 import {
   provisionalAside,
@@ -28,6 +29,7 @@ import {
   versionsBefore,
 } from './provisional.ts';
 import { othersHaveStored, type Recognised, recognise } from './recognise.ts';
+import type { AsideRow } from './rows.ts';
 import { dropTaken, keepAside, type Said } from './set_aside.ts';
 import { beginTurn, MetOthersError } from './source_turn.ts';
 import { keepFirstTellings, keepTellings } from './tellings.ts';

@@ -3,14 +3,14 @@
  * docs/decisions/0028). A call that one import alone told is its own note: nothing is written for it.
  */
 import type { Session } from '#platform/database/session.ts';
+import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
 import { addTellings, addToldAgain, keepBases, moveTellings, type SaidBefore } from '../store/tellings.ts';
+import { SEVERAL_TELLINGS } from '../told.ts';
 import type { Batch } from './batch.ts';
-import { I_CDR_MONTH, iCdrOf } from './copy_text.ts';
-import type { Origin } from './intake.ts';
 import { spanOfNumbers } from './look_up.ts';
+import type { Origin } from './origin.ts';
 import type { Numbers } from './outcomes.ts';
 import type { Known, Recognised } from './recognise.ts';
-import { SEVERAL_TELLINGS } from './told.ts';
 import { copyLineAsJson } from './told_call.ts';
 
 /** Keeps what stored calls are that rows are about to complete or replace for the first time; before those are written. */

@@ -2,12 +2,12 @@
  * A call as one telling of it left it: one that is stored, or a row that is about to be. Two of them are compared where
  * they may be the same call (same_call.ts), and put together where one completes the other.
  */
+import { COPY_COLUMNS } from '../call_fields.ts';
 import type { CallResult, CdrFlag, Direction, SourceRecord } from '../cdr.ts';
 import { secondsBetween } from '../outcome.ts';
-import { COPY_COLUMNS } from './copy_text.ts';
+import { TOLD } from '../told.ts';
 import { type Leg, legOf } from './legs.ts';
 import { linkedIdOf } from './linkage.ts';
-import { TOLD } from './told.ts';
 
 export interface ToldCall {
   /** 0: not stored yet. */

@@ -1,5 +1,7 @@
 /** Takes back what an import told of some calls: what is left of each is put together from what others told. */
 import type { Session } from '#platform/database/session.ts';
+import { I_CDR_MONTH } from '../i_cdr.ts';
+import type { Account } from '../store/account_rows.ts';
 import { takeNumbers } from '../store/intake.ts';
 import {
   accountsByNumber,
@@ -33,7 +35,6 @@ import {
   toldAgainBy,
   type UndoState,
 } from '../store/undo.ts';
-import { I_CDR_MONTH } from './copy_text.ts';
 import { spanOfNumbers } from './look_up.ts';
 import { rulesOf } from './origin.ts';
 import {
@@ -46,7 +47,6 @@ import {
   type TellingOutcome,
 } from './refold.ts';
 import type { SameCallRules } from './same_call.ts';
-import type { Account } from './settle.ts';
 import { fromRow } from './told_call.ts';
 
 export interface UndoneCalls {

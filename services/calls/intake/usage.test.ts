@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decimalSeconds } from './usage.ts';
+import { decimalSeconds } from '../decimal.ts';
 
 test('seconds keep their microseconds', () => {
   assert.equal(decimalSeconds(61_000_000), '61');

@@ -1,29 +1,9 @@
 /** Usage of a batch of calls, summed by account and quarter of an hour before it goes to the database. */
-import { addDecimal, type ExactSum, noSum } from '../decimal.ts';
+import { addDecimal, noSum } from '../decimal.ts';
+import type { QuarterUsage } from '../store/intake.ts';
 import type { CallColumns, CallNumber } from './call_columns.ts';
 
 export const QUARTER_MS = 15 * 60_000;
-
-/** One row's worth of calls.usage_quarters. */
-export interface QuarterUsage {
-  readonly iAccount: number;
-  /** Start of the quarter, milliseconds since 1970. */
-  readonly quarter: number;
-  readonly direction: string;
-  readonly country: string;
-  readonly currency: string;
-  calls: number;
-  answered: number;
-  nonZero: number;
-  errors: number;
-  /** Microseconds, which add up exactly where seconds with fractions would not. */
-  durationUs: number;
-  billedUs: number;
-  /** null while nothing is rated. */
-  cost: ExactSum | null;
-}
-
-const US_PER_S = 1_000_000;
 
 /** Sums in the order of the table's key, so that two imports that touch the same rows lock them in the same order. */
 export function sumByQuarter(columns: CallColumns, calls: readonly CallNumber[]): QuarterUsage[] {
@@ -76,8 +56,3 @@ function nothing(columns: CallColumns, call: CallNumber, quarter: number): Quart
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-
-/** Microseconds as a decimal of seconds. */
-export function decimalSeconds(us: number): string {
-  return us % US_PER_S === 0 ? String(us / US_PER_S) : (us / US_PER_S).toFixed(6);
-}

@@ -2,14 +2,16 @@
 import { pipeline } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Session } from '#platform/database/session.ts';
-import { monthOf } from '../partitions.ts';
+import { COPY_COLUMNS } from '../call_fields.ts';
+import { I_CDR_MONTH, iCdrOf, monthOfICdr } from '../i_cdr.ts';
+import { monthOf } from '../months.ts';
 import { addUsage, takeNumbers } from '../store/intake.ts';
 import { keepHistory, takeBack, tidyUsage } from '../store/told_calls.ts';
 import type { Batch } from './batch.ts';
 import { type CallColumns, type CallNumber, callColumns, setCall } from './call_columns.ts';
-import { COPY_COLUMNS, copyChunks, copyLine, I_CDR_MONTH, iCdrOf, monthOfICdr } from './copy_text.ts';
-import type { Origin } from './intake.ts';
+import { copyLine } from './copy_text.ts';
 import { spanOfNumbers } from './look_up.ts';
+import type { Origin } from './origin.ts';
 import type { Recognised, Rewritten } from './recognise.ts';
 import { MetOthersError } from './source_turn.ts';
 import { sumByQuarter } from './usage.ts';
@@ -105,4 +107,36 @@ async function addRewrittenUsage(
   );
   if (old.length > 0) for (const statement of tidyUsage(old)) await session.run(statement);
   return columns.endTime.reduce((last, end) => (end <= until ? Math.max(last, end) : last), 0);
+}
+
+const CHUNK_BYTES = 128 * 1024;
+/** Digits of an i_cdr. */
+const I_CDR_BYTES = 16;
+
+/**
+ * What COPY is to read: the calls' lines, cut out of their batch's bytes, each with its i_cdr before it.
+ * @param iCdrs of the calls, in the same order
+ * @param others whole lines, to come behind them
+ */
+export function* copyChunks(
+  batch: Batch,
+  calls: readonly CallNumber[],
+  iCdrs: readonly number[],
+  others: readonly string[] = [],
+): Generator<Buffer> {
+  const { textFrom, textTo } = batch.columns;
+  let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  let end = 0;
+  for (const [index, call] of calls.entries()) {
+    const needed = I_CDR_BYTES + textTo[call]! - textFrom[call]!;
+    if (end + needed > chunk.length) {
+      yield chunk.subarray(0, end);
+      chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, needed));
+      end = 0;
+    }
+    end += chunk.write(String(iCdrs[index]), end, 'latin1');
+    end += batch.bytes.copy(chunk, end, textFrom[call], textTo[call]);
+  }
+  yield chunk.subarray(0, end);
+  for (const line of others) yield Buffer.from(line);
 }

@@ -46,3 +46,13 @@ export interface AccountEdit {
   /** Code of the customer; null takes it out from under one. */
   readonly parent?: string | null | undefined;
 }
+
+/** What taking rows in needs of an account. */
+export interface Account {
+  readonly i_account: number;
+  readonly code: string;
+  readonly currency: string;
+  readonly country: string | null;
+  /** RFC 3339; null: open. */
+  readonly closed_from: string | null;
+}

@@ -1,16 +1,10 @@
 /** Statements by which a request finds its account. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { Micros } from '../time/instants.ts';
+import type { SeenStretch } from '../call_filter.ts';
 import { climb, descend, parentsOf } from './account_parents.ts';
 
 const build = sqlBuilder<unknown>();
-
-/** A stretch of time, half open; null: open on that side. */
-export interface SeenStretch {
-  readonly from: Micros | null;
-  readonly to: Micros | null;
-}
 
 export interface VisibleAccount {
   readonly time_zone: string;

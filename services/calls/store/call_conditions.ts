@@ -1,11 +1,10 @@
 /** Which calls are asked for, as conditions of statements over `calls.cdrs c`. */
 import { type RawBuilder, sql } from 'kysely';
-import type { CallFilter, FilterPart } from '../api/call_filter.ts';
-import { idIsShown, linkedIdIsShown } from '../api/call_id_masking.ts';
-import type { NumberSearch } from '../api/number_pattern.ts';
-import { plainArray } from '../intake/array_text.ts';
+import type { CallFilter, FilterPart, SeenStretch } from '../call_filter.ts';
+import type { NumberSearch } from '../number_pattern.ts';
 import { type Micros, utcText } from '../time/instants.ts';
-import type { SeenStretch } from './accounts.ts';
+import { plainArray } from './array_text.ts';
+import { idIsShown, linkedIdIsShown } from './call_id_masking.ts';
 
 /** What a call's legs share, within their account and source. As in the index of legs, which serves no other words. */
 export const linkageOf = (call: string) => `coalesce(${call}.linked_id, ${call}.call_id)`;

@@ -2,10 +2,11 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type KeptValues, RESULT_FORMAT, type RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { CallFilter, FilterPart } from '../api/call_filter.ts';
+import type { CallFilter, FilterPart } from '../call_filter.ts';
 import type { CallResult, CdrFlag, Direction } from '../cdr.ts';
-import { plainArray } from '../intake/array_text.ts';
+import type { Order } from '../contract.ts';
 import { dataCompleteTo, isAtOrBelow } from './accounts.ts';
+import { plainArray } from './array_text.ts';
 import { accountsSeen, isOfSeen, LINKAGE, matches, matchesIn, waysTo } from './call_conditions.ts';
 
 const build = sqlBuilder<unknown>();
@@ -115,9 +116,6 @@ function listed(
   const terms = columns.map((name) => (expressions[name] ? `${expressions[name]} AS ${name}` : `c.${name}`));
   return sql.raw(terms.join(', '));
 }
-
-export const ORDERS = ['desc', 'asc'] as const;
-export type Order = (typeof ORDERS)[number];
 
 /** Where a page ended: the place of its last call in the order. */
 export interface Place {

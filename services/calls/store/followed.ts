@@ -1,7 +1,7 @@
 /** Statements about files and folders that are followed. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import { storable } from '../intake/storable.ts';
+import { storable } from './storable.ts';
 
 const build = sqlBuilder<unknown>();
 

@@ -2,11 +2,10 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { CODE_EDGES } from '../account_codes.ts';
-import { sumText } from '../decimal.ts';
-import { plainArray, textArray } from '../intake/array_text.ts';
-import { instant } from '../intake/copy_text.ts';
-import type { Account } from '../intake/settle.ts';
-import { decimalSeconds, type QuarterUsage } from '../intake/usage.ts';
+import { decimalSeconds, type ExactSum, sumText } from '../decimal.ts';
+import { instant } from '../time/instants.ts';
+import type { Account } from './account_rows.ts';
+import { plainArray, textArray } from './array_text.ts';
 
 const build = sqlBuilder<unknown>();
 
@@ -60,6 +59,25 @@ export const takeNumbers = (count: number): Statement<{ numbers: string }> =>
   sql<{ numbers: string }>`
     SELECT string_agg(nextval('calls.cdr_numbers')::text, ',') AS numbers
     FROM generate_series(1, ${count}::int)`.compile(build);
+
+/** One row's worth of calls.usage_quarters. */
+export interface QuarterUsage {
+  readonly iAccount: number;
+  /** Start of the quarter, milliseconds since 1970. */
+  readonly quarter: number;
+  readonly direction: string;
+  readonly country: string;
+  readonly currency: string;
+  calls: number;
+  answered: number;
+  nonZero: number;
+  errors: number;
+  /** Microseconds, which add up exactly where seconds with fractions would not. */
+  durationUs: number;
+  billedUs: number;
+  /** null while nothing is rated. */
+  cost: ExactSum | null;
+}
 
 /**
  * Adds a batch's usage to both tables. The day is told here, where the account's time zone is read under the zones

@@ -2,8 +2,8 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { CallResult, CdrFlag } from '../cdr.ts';
-import { plainArray, textArray } from '../intake/array_text.ts';
-import { TOLD } from '../intake/told.ts';
+import { TOLD } from '../told.ts';
+import { plainArray, textArray } from './array_text.ts';
 
 const build = sqlBuilder<unknown>();
 

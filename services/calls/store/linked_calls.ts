@@ -9,7 +9,7 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { CallFilter } from '../api/call_filter.ts';
+import type { CallFilter } from '../call_filter.ts';
 import type { Direction } from '../cdr.ts';
 import { isAtOrBelow, seenBelow } from './accounts.ts';
 import { LINKAGE, linkageOf } from './call_conditions.ts';

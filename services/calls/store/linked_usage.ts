@@ -12,12 +12,12 @@
  */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import { plainArray } from '../intake/array_text.ts';
 import { type Micros, utcText } from '../time/instants.ts';
-import type { UsageRow } from '../usage/consumption.ts';
+import { plainArray } from './array_text.ts';
 import { accountsSeen, isOfSeen, LINKAGE } from './call_conditions.ts';
 import { answerOf, endOf, isPartys, JOINED_AFTER, LONGEST_REACH } from './linked_calls.ts';
 import type { Dimension, SeenAccounts } from './usage.ts';
+import type { UsageRow } from './usage_rows.ts';
 
 const build = sqlBuilder<unknown>();
 

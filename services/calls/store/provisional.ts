@@ -1,8 +1,8 @@
 /** Statements about rows of which the source ended before their line did. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import { plainArray, textArray } from '../intake/array_text.ts';
-import type { SourceEnd } from '../intake/source_end.ts';
+import type { SourceEnd } from '../formats/source_end.ts';
+import { plainArray, textArray } from './array_text.ts';
 import { CALL_AS_TEXT } from './told_calls.ts';
 
 const build = sqlBuilder<unknown>();

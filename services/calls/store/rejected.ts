@@ -2,8 +2,8 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { Conflict, RawRow, Rejection } from '../cdr.ts';
-import type { SourceEnd } from '../intake/source_end.ts';
-import { storable } from '../intake/storable.ts';
+import type { SourceEnd } from '../formats/source_end.ts';
+import { storable } from './storable.ts';
 
 const build = sqlBuilder<unknown>();
 

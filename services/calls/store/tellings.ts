@@ -1,8 +1,8 @@
 /** Statements that note what each import told of a call that several have told (migration 0016). */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import { plainArray, textArray } from '../intake/array_text.ts';
-import { instant } from '../intake/copy_text.ts';
+import { instant } from '../time/instants.ts';
+import { plainArray, textArray } from './array_text.ts';
 import type { Span } from './told_calls.ts';
 
 const build = sqlBuilder<unknown>();

@@ -1,9 +1,10 @@
 /** Statements that find calls which rows may tell again, and that take back calls which are told anew. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import { plainArray, textArray } from '../intake/array_text.ts';
-import { COPY_COLUMNS, instant } from '../intake/copy_text.ts';
-import type { Account } from '../intake/settle.ts';
+import { COPY_COLUMNS } from '../call_fields.ts';
+import { instant } from '../time/instants.ts';
+import type { Account } from './account_rows.ts';
+import { plainArray, textArray } from './array_text.ts';
 import { ADDED } from './intake.ts';
 
 const build = sqlBuilder<unknown>();

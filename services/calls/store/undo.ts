@@ -1,9 +1,9 @@
 /** Statements that take an import back (intake/undo_import.ts). */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import { plainArray } from '../intake/array_text.ts';
-import { instant } from '../intake/copy_text.ts';
-import { SEVERAL_TELLINGS } from '../intake/told.ts';
+import { instant } from '../time/instants.ts';
+import { SEVERAL_TELLINGS } from '../told.ts';
+import { plainArray } from './array_text.ts';
 import { CALL_AS_TEXT, type Span } from './told_calls.ts';
 
 const build = sqlBuilder<unknown>();

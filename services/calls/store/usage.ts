@@ -4,13 +4,11 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { CallType } from '../api/call_filter.ts';
-import { plainArray } from '../intake/array_text.ts';
-import { instant } from '../intake/copy_text.ts';
-import { MICROS_PER_MS, type Micros, utcText } from '../time/instants.ts';
-import type { BucketSpans, InBucket, UsageRow } from '../usage/consumption.ts';
-import type { Cover, DaySpan, Midnight, TimeSpan } from '../usage/usage_cover.ts';
-import type { SeenStretch } from './accounts.ts';
+import type { SeenStretch } from '../call_filter.ts';
+import type { CallType } from '../contract.ts';
+import { instant, MICROS_PER_MS, type Micros, utcText } from '../time/instants.ts';
+import { plainArray } from './array_text.ts';
+import type { BucketSpans, Cover, DaySpan, InBucket, Midnight, TimeSpan, UsageRow } from './usage_rows.ts';
 
 const build = sqlBuilder<unknown>();
 const MICROS_PER_S = 1_000 * MICROS_PER_MS;

@@ -87,3 +87,28 @@ export function wallText(at: Micros): string {
   const micros = at - second * 1_000_000;
   return micros === 0 ? text : `${text}.${String(micros).padStart(6, '0').replace(/0+$/, '')}`;
 }
+
+const DAY_MS = 86_400_000;
+/** The day that was written last: rows of a source are mostly of one. */
+let lastDay = Number.NaN;
+let lastDayText = '';
+const twoDigits = (n: number) => String(n).padStart(2, '0');
+const MINUTES = Array.from(
+  { length: 1_440 },
+  (_, m) => ` ${twoDigits(Math.floor(m / 60))}:${twoDigits(m % 60)}:`,
+);
+const SECONDS = Array.from({ length: 60 }, (_, s) => `${twoDigits(s)}Z`);
+
+/** PostgreSQL keeps microseconds, a JavaScript Date milliseconds. @param ms since 1970, with fraction */
+export function instant(ms: number): string {
+  const day = Math.floor(ms / DAY_MS);
+  if (day !== lastDay) {
+    lastDay = day;
+    lastDayText = new Date(day * DAY_MS).toISOString().slice(0, 10);
+  }
+  const intoDay = ms - day * DAY_MS;
+  const second = Math.floor(intoDay / 1000);
+  const toSecond = lastDayText + MINUTES[Math.floor(second / 60)] + SECONDS[second % 60];
+  const us = Math.min(999_999, Math.round((intoDay - second * 1000) * 1000));
+  return us === 0 ? toSecond : `${toSecond.slice(0, -1)}.${String(us).padStart(6, '0')}Z`;
+}

@@ -6,9 +6,10 @@
  * half an hour, and what they show on either side is not the same hour. The first and the last bucket are cut to `from`
  * and `to`.
  */
+import type { BucketSpans, DaySpan, InBucket, Midnight, TimeSpan, UsageSums } from '../store/usage_rows.ts';
 import type { Micros } from '../time/instants.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
-import { addDays, coverRange, type DaySpan, type Midnight, type TimeSpan } from './usage_cover.ts';
+import { addDays, coverRange } from './usage_cover.ts';
 
 export const GRANULARITIES = ['hour', 'day', 'week', 'month', 'total'] as const;
 export type Granularity = (typeof GRANULARITIES)[number];
@@ -79,17 +80,6 @@ export function startOfMonthAt(at: Micros, zone: ZoneClock): Micros {
   return zone.startOfDay(`${zone.dateAt(at).slice(0, 7)}-01`);
 }
 
-/** A span and the number of the bucket that it belongs to, from 0. */
-export type InBucket<Span> = Span & { readonly bucket: number };
-
-/** What has to be summed for the buckets, of each table, in order of time. */
-export interface BucketSpans {
-  readonly days: readonly InBucket<DaySpan>[];
-  readonly midnights: readonly Midnight[];
-  readonly quarters: readonly InBucket<TimeSpan>[];
-  readonly calls: readonly InBucket<TimeSpan>[];
-}
-
 /**
  * @param accountZone undefined: without the sums by day
  * @param firstBucket number of the bucket that begins at the first of `bounds`
@@ -127,29 +117,6 @@ export function joinSpans(parts: readonly BucketSpans[]): BucketSpans {
     quarters: parts.flatMap(({ quarters }) => quarters),
     calls: parts.flatMap(({ calls }) => calls),
   };
-}
-
-/** Sums of one bucket, or of one group within it. */
-export interface UsageSums {
-  readonly calls: number;
-  readonly answered: number;
-  readonly seconds: number;
-  readonly billed_seconds: number;
-  /** Of calls with all their legs alone. */
-  readonly missed?: number;
-  readonly talk_seconds?: number;
-  /** By currency; only those in which something was rated. Amounts are decimal strings. */
-  readonly cost: readonly { readonly currency: string; readonly amount: string }[];
-}
-
-/** As the database gives it: `bucket` null holds the sums of all. */
-export interface UsageRow extends UsageSums {
-  readonly bucket: number | null;
-  /** Of the group, where usage is grouped by it; '' is a country that is not known. */
-  readonly i_account?: number | null;
-  readonly direction?: string | null;
-  readonly country?: string | null;
-  readonly currency?: string | null;
 }
 
 export const NO_USAGE: UsageSums = { calls: 0, answered: 0, seconds: 0, billed_seconds: 0, cost: [] };

@@ -8,9 +8,10 @@
 import type { Session } from '#platform/database/session.ts';
 import { allAccounts, type ReportedAccount } from '../store/accounts.ts';
 import { type Dimension, sumUsage, type UsagePart } from '../store/usage.ts';
+import type { UsageRow } from '../store/usage_rows.ts';
 import type { Micros } from '../time/instants.ts';
 import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
-import { bucketBounds, type Granularity, spansOfBuckets, type UsageRow } from './consumption.ts';
+import { bucketBounds, type Granularity, spansOfBuckets } from './consumption.ts';
 
 /** What a report may be split by, beside the currency, by which it always is. */
 export const REPORT_GROUPS = ['account', 'country', 'direction', 'day', 'week', 'month'] as const;

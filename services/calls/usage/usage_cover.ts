@@ -10,6 +10,7 @@
  * edition of the time zone database. So days are used only between midnights that PostgreSQL confirms (`Midnight`) in
  * the same statement that sums them; where it does not, the caller sums again from quarters.
  */
+import type { Cover, Midnight, TimeSpan } from '../store/usage_rows.ts';
 import { MICROS_PER_MS, type Micros } from '../time/instants.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 
@@ -19,32 +20,6 @@ export const QUARTER_MICROS = 15 * 60_000_000;
 export interface Range {
   readonly from: Micros | null;
   readonly to: Micros | null;
-}
-
-/** from ≤ day < to, YYYY-MM-DD or PostgreSQL's -infinity and infinity. */
-export interface DaySpan {
-  readonly from: string;
-  readonly to: string;
-}
-
-/** from ≤ time < to */
-export interface TimeSpan {
-  readonly from: Micros;
-  readonly to: Micros;
-}
-
-/** The instant at which a day of the account's zone is taken to begin. */
-export interface Midnight {
-  readonly at: Micros;
-  readonly day: string;
-}
-
-export interface Cover {
-  readonly days: DaySpan | null;
-  readonly midnights: readonly Midnight[];
-  /** In order of time, as are `calls`. */
-  readonly quarters: readonly TimeSpan[];
-  readonly calls: readonly TimeSpan[];
 }
 
 /** No day of any zone is shorter, so that an hour's cover need not look for one. */

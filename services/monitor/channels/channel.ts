@@ -2,7 +2,7 @@
 import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
 import { splitCredentials } from '../credentials.ts';
 import type { Notice } from '../notice.ts';
-import type { Severity } from '../rule.ts';
+import type { Severity } from '../words.ts';
 
 export interface Channel {
   readonly name: string;

@@ -4,7 +4,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { createTransport } from 'nodemailer';
-import type { Severity } from '../rule.ts';
+import type { Severity } from '../words.ts';
 import { type Channel, DeliveryError, runbookAddress } from './channel.ts';
 
 export interface EmailSettings {

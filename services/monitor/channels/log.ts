@@ -1,6 +1,6 @@
 /** The log: the channel that is always there. */
 import type { Logger } from '#platform/telemetry/logger.ts';
-import type { Severity } from '../rule.ts';
+import type { Severity } from '../words.ts';
 import type { Channel } from './channel.ts';
 
 const LEVELS = { critical: 'error', warning: 'warn', info: 'info' } as const satisfies Record<

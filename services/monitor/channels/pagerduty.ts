@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import type { Notice } from '../notice.ts';
-import type { Severity } from '../rule.ts';
+import type { Severity } from '../words.ts';
 import { type Channel, DeliveryError, postJson, runbookAddress, type Sending } from './channel.ts';
 
 export interface PagerDutySettings {

@@ -4,7 +4,7 @@
  * that may have been sent before says so.
  */
 import type { Notice } from '../notice.ts';
-import type { Severity } from '../rule.ts';
+import type { Severity } from '../words.ts';
 import { type Channel, postJson, runbookAddress, type Sending } from './channel.ts';
 
 export interface SlackSettings {

@@ -4,7 +4,7 @@
  */
 import { createHmac } from 'node:crypto';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import type { Severity } from '../rule.ts';
+import type { Severity } from '../words.ts';
 import { type Channel, postJson, runbookAddress } from './channel.ts';
 
 export interface WebhookSettings {

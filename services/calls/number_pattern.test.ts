@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { createNumberReader } from '../numbers.ts';
 import { type NumberSearch, readNumberPattern, searchFor } from './number_pattern.ts';
+import { createNumberReader } from './numbers.ts';
 
 const reader = createNumberReader();
 

@@ -1,31 +1,12 @@
-/** How a client wants its answer: as JSON or as CSV, and what of the CSV its spreadsheet needs otherwise. */
-
+/** How a request asks for its answer: as JSON or as CSV, and what of the CSV its spreadsheet needs otherwise. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CsvParameters } from '../contract.ts';
+import type { CsvForm } from '../csv/csv_form.ts';
+import { badParameter } from '../errors.ts';
 import { FRESHNESS_HEADERS } from '../freshness.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 import type { Range } from '../usage/usage_cover.ts';
-import { badParameter } from './bad_parameter.ts';
 
-/** @template Column the names that may stand in the first line */
-export interface CsvForm<Column extends string = string> {
-  readonly separator: ',' | ';' | '\t';
-  readonly decimal: '.' | ',';
-  /** Whether a byte-order mark comes first: by it Excel knows UTF-8. */
-  readonly mark: boolean;
-  /** In the order in which they are wanted. */
-  readonly columns: readonly Column[];
-}
-
-/** What the API gives unless told otherwise. */
-export const plainForm = <Column extends string>(columns: readonly Column[]): CsvForm<Column> => ({
-  separator: ',',
-  decimal: '.',
-  mark: false,
-  columns,
-});
-
-const BYTE_ORDER_MARK = '\ufeff';
 const FOR_CSV = ['separator', 'decimal', 'bom', 'columns'] as const;
 
 /** Whether CSV is asked for: by `format`, or else named in Accept and not put behind JSON. */
@@ -77,18 +58,6 @@ function readColumns<Column extends string>(text: string, known: readonly Column
   if (new Set(columns).size < columns.length) throw badParameter('columns', 'names a column twice');
   return columns;
 }
-
-/** The first line. */
-export const csvHeader = ({ mark, columns, separator }: CsvForm): string =>
-  `${mark ? BYTE_ORDER_MARK : ''}${columns.join(separator)}\r\n`;
-
-/** A record of cells that are safe already. */
-export const csvRecord = (cells: readonly string[], { separator }: CsvForm): string =>
-  `${cells.join(separator)}\r\n`;
-
-/** A decimal's text, by the sign that the client's spreadsheet reads. */
-export const csvDecimal = (text: string, { decimal }: CsvForm): string =>
-  decimal === '.' ? text : text.replace('.', decimal);
 
 /** The days of a range as its reader's clocks show them, for the name of a file. */
 export const datesOf = ({ from, to }: Range, zone: ZoneClock): string[] =>

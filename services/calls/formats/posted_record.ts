@@ -14,18 +14,18 @@
 import { given, isNoFigure, isNone } from '../absent.ts';
 import { tidyCode } from '../account_codes.ts';
 import type { Rejection, SourceRecord } from '../cdr.ts';
-import { readResult } from '../formats/causes.ts';
-import { readDirection } from '../formats/direction_words.ts';
-import { isRawNumber, numberText, parseExactJson } from '../formats/exact_json.ts';
-import { namedTime, quoted, rejected } from '../formats/field_values.ts';
-import { bytesToText } from '../formats/freeswitch_post.ts';
-import { readAmount } from '../formats/mapped_values.ts';
-import { normalValue } from '../formats/normal_values.ts';
-import { repeatedName } from '../formats/repeated_names.ts';
-import type { Taken } from '../formats/source_reader.ts';
 import { secondsBetween } from '../outcome.ts';
 import { readStamp } from '../time/stamp_text.ts';
 import { createCallClock } from '../time/stamps.ts';
+import { readResult } from './causes.ts';
+import { readDirection } from './direction_words.ts';
+import { isRawNumber, numberText, parseExactJson } from './exact_json.ts';
+import { namedTime, quoted, rejected } from './field_values.ts';
+import { bytesToText } from './freeswitch_post.ts';
+import { readAmount } from './mapped_values.ts';
+import { normalValue } from './normal_values.ts';
+import { repeatedName } from './repeated_names.ts';
+import type { Taken } from './source_reader.ts';
 
 /** Format of such records in calls.imports. */
 export const POSTED_FIELDS = 'posted-fields';

@@ -2,7 +2,7 @@
  * Which of a call's values its source told, as the bits of `calls.cdrs.told`. The others were concluded (a direction from
  * the numbers, a billed time from the stamps), taken from the account, or are missing: a later telling may complete them.
  */
-import type { SourceRecord } from '../cdr.ts';
+import type { SourceRecord } from './cdr.ts';
 
 export const TOLD = {
   account: 1,

@@ -10,7 +10,7 @@
  * the reader that stored the call, for the account's country (numbers.ts). 030 23125001, 0049 30 23125001 and
  * +493023125001 are one for an account of Germany.
  */
-import type { NumberReader } from '../numbers.ts';
+import type { NumberReader } from './numbers.ts';
 
 export type NumberPattern = { readonly kind: 'exact' | 'prefix'; readonly text: string };
 

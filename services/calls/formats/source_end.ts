@@ -17,6 +17,25 @@ export interface SourceEnd {
   readonly fingerprint: string;
 }
 
+/** What a source was seen to end with before. */
+export interface EarlierEnd extends SourceEnd {
+  /** The rows that were given only because it ended, by offset in the source, with the hash of their bytes. */
+  readonly rows: readonly { readonly offset: number; readonly hash: string }[];
+}
+
+/** What becomes of the provisional rows of an end. */
+export interface Replacement {
+  readonly end: EarlierEnd;
+  /**
+   * `all`: the source has gone on, and rows take their place.
+   * `aside`: their calls stay, and stay provisional; the source has ended there again.
+   * `whole`: the one row is whole, and its call stays.
+   */
+  readonly what: 'all' | 'aside' | 'whole';
+  /** Of the batch's first row from there on. */
+  readonly place: number;
+}
+
 /** More than any header: files of one switch begin alike. */
 export const HEAD_BYTES = 8 * 1024;
 export const LAST_BYTES = 16 * 1024;

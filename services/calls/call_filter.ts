@@ -1,15 +1,14 @@
 /** Which calls are asked for. */
-import type { Direction } from '../cdr.ts';
-import type { SeenStretch } from '../store/accounts.ts';
+import type { Direction } from './cdr.ts';
+import type { CallType } from './contract.ts';
 import type { NumberSearch } from './number_pattern.ts';
+import type { Micros } from './time/instants.ts';
 
-export const CALL_TYPES = ['all', 'answered', 'non_zero', 'errors', 'missed'] as const;
-/** `answered`: connected; `missed`: not; `non_zero`: charged for a time; `errors`: failed on the way. */
-export type CallType = (typeof CALL_TYPES)[number];
-
-export const VIEWS = ['records', 'calls'] as const;
-/** What a list or a sum is of: records as the switch wrote them, or calls with all their legs. */
-export type View = (typeof VIEWS)[number];
+/** A stretch of time, half open; null: open on that side. */
+export interface SeenStretch {
+  readonly from: Micros | null;
+  readonly to: Micros | null;
+}
 
 /** Accounts of one country, and what is looked for in them. */
 export interface FilterPart extends NumberSearches {

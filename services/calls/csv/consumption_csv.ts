@@ -5,7 +5,7 @@
  */
 import { csvCell } from '#platform/database/fast_read/fast_read.ts';
 import { GROUPINGS, type Grouping } from '../store/usage.ts';
-import type { UsageSums } from '../usage/consumption.ts';
+import type { UsageSums } from '../store/usage_rows.ts';
 import { type CsvForm, csvDecimal, csvRecord } from './csv_form.ts';
 
 /** Of all columns those that are given unless told otherwise, but for the groups that were not asked for. */

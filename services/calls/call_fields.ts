@@ -1,0 +1,39 @@
+/** A call's fields. */
+
+export const COPY_COLUMNS = [
+  ...[
+    'i_cdr',
+    'i_account',
+    'start_time',
+    'connect_time',
+    'disconnect_time',
+    'duration_s',
+    'billed_duration_s',
+  ],
+  ...[
+    'cost',
+    'i_import',
+    'line',
+    'currency',
+    'country',
+    'direction',
+    'result',
+    'cli',
+    'cld',
+    'cli_in',
+    'cld_in',
+  ],
+  ...[
+    'call_id',
+    'source',
+    'source_key',
+    'disconnect_cause',
+    'description',
+    'remote_ip',
+    'user_agent',
+    'flags',
+  ],
+  'attributes',
+  'told',
+  'linked_id',
+];
