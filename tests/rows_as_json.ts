@@ -6,14 +6,13 @@ import {
   jsonReading,
   type RowQuery,
   readTogether,
-  type TogetherOptions,
 } from '#platform/database/fast_read/fast_read.ts';
 
 export async function rowsAsJson(
   client: ClientBase,
   query: RowQuery,
-  options: JsonPageOptions & TogetherOptions = {},
+  options: JsonPageOptions = {},
 ): Promise<JsonPage> {
-  const [page] = await readTogether(client, [jsonReading(query, options)], options);
+  const [page] = await readTogether(client, [jsonReading(query, options)]);
   return page;
 }

@@ -1,10 +1,10 @@
 /** Connection pools, and the wait for a PostgreSQL that is still starting. */
-import type { Socket } from 'node:net';
 import pg, { type ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
-import { type CancelTarget, sendCancelRequest } from './cancel_request.ts';
+import { CANCEL_LIMIT_MS, type Cancelling, cancelStatement } from './cancel_request.ts';
 import { type ConnectionLifetime, renewalTime } from './connection_lifetime.ts';
+import { destroyConnection, isReadyForQuery, settingsOf } from './pg_internals.ts';
 import { createSession, type Session, transaction } from './session.ts';
 import { typeParsers } from './types.ts';
 
@@ -78,13 +78,10 @@ export async function closePool(pool: Pool, clock: Clock = systemClock): Promise
   for (const client of open) destroyConnection(client);
 }
 
-/** How long a cancelled statement may take to end before its connection is destroyed. */
-export const CANCEL_LIMIT_MS = 500;
-
 export interface Borrowing {
   /**
-   * Aborted: the statement that runs is cancelled in PostgreSQL; where that does not end it within CANCEL_LIMIT_MS, as on
-   * a server that is frozen, the connection is destroyed. So `work` ends, whatever the server does.
+   * Aborted: the statement that runs is cancelled in PostgreSQL; where that does not end it soon, its connection is
+   * destroyed (cancel_request.ts). So `work` ends, whatever the server does.
    */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock;
@@ -130,30 +127,28 @@ async function borrow<T>(
 ): Promise<T> {
   const client = await connect(pool);
   let broken: Error | undefined;
-  let cancelling: Promise<void> | undefined;
-  let forgetDestroy = () => {};
+  let cancelling: Cancelling | undefined;
   const onError = (error: Error) => {
     broken = error;
   };
   const cut = () => {
-    cancelling = sendCancelRequest(client as unknown as CancelTarget, CANCEL_LIMIT_MS);
-    forgetDestroy = clock.after(CANCEL_LIMIT_MS, () => destroyConnection(client, signal?.reason));
+    cancelling = cancelStatement(client, clock, CANCEL_LIMIT_MS.session, signal?.reason);
   };
   client.on('error', onError);
   try {
     signal?.throwIfAborted();
     signal?.addEventListener('abort', cut, { once: true });
-    const answer = await work(createSession(client, onRows, signal));
+    const answer = await work(createSession(client, { onRows, signal, clock }));
     if (!isIdle(client)) broken ??= new Error('work ended in the middle of a statement or transaction');
     return answer;
   } catch (error) {
     if (!isUsable(client, error)) broken ??= error as Error;
     throw error;
   } finally {
-    forgetDestroy();
+    cancelling?.ended();
     signal?.removeEventListener('abort', cut);
     // A cancellation that is still on its way must not hit the next one's statement.
-    await cancelling;
+    await cancelling?.sent;
     client.off('error', onError);
     // Between two uses, so that nothing is cut. One that nobody uses is closed by the pool after 10 s.
     client.release(broken ?? outlived.get(client)?.());
@@ -164,10 +159,10 @@ async function connect(pool: Pool): Promise<pg.PoolClient> {
   try {
     return await pool.connect();
   } catch (error) {
-    const { options } = pool as { options: { statement_timeout?: number } };
-    if (!options.statement_timeout || !/unsupported startup parameter/.test(String(error))) throw error;
+    const settings = settingsOf(pool);
+    if (!settings.statement_timeout || !/unsupported startup parameter/.test(String(error))) throw error;
     // A PgBouncer that does not ignore statement_timeout: the role's own setting has to do (docs/RUNBOOK.md).
-    delete options.statement_timeout;
+    delete settings.statement_timeout;
     return pool.connect();
   }
 }
@@ -194,16 +189,8 @@ function isUsable(client: ClientBase, error: unknown): boolean {
   return isIdle(client);
 }
 
-function isIdle(client: ClientBase): boolean {
-  const { readyForQuery } = client as unknown as { readyForQuery: boolean };
-  return readyForQuery && client.getTransactionStatus() === 'I';
-}
-
-/** Ends a connection at once: `end()` would wait for a server that may be frozen. */
-export function destroyConnection(client: ClientBase, reason?: Error): void {
-  const { connection } = client as unknown as { connection: { stream: Socket } };
-  connection.stream.destroy(reason);
-}
+const isIdle = (client: ClientBase): boolean =>
+  isReadyForQuery(client) && client.getTransactionStatus() === 'I';
 
 /**
  * Waits until PostgreSQL answers.

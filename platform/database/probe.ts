@@ -2,6 +2,7 @@
 import pg, { type ClientBase } from 'pg';
 import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import { type ConnectionLifetime, renewalTime } from './connection_lifetime.ts';
+import { destroyConnection } from './pg_internals.ts';
 import { typeParsers } from './types.ts';
 
 export interface Probe {
@@ -23,11 +24,10 @@ export function createProbe(
   let client: pg.Client | undefined;
   let renewAt = 0;
 
-  /** Ends it at once: `end()` would wait for a server that may be frozen. */
   const drop = () => {
-    const dropped = client as unknown as { connection: { stream: { destroy(): void } } } | undefined;
+    const dropped = client;
     client = undefined;
-    dropped?.connection.stream.destroy();
+    if (dropped) destroyConnection(dropped);
   };
 
   async function connectAndAsk(): Promise<void> {

@@ -1,5 +1,6 @@
 /** One connection in use: runs statements, and holds a transaction where one is wanted. */
 import type { ClientBase } from 'pg';
+import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { type Answers, type Reading, readTogether } from './fast_read/fast_read.ts';
 import type { Statement } from './statement.ts';
 
@@ -27,15 +28,16 @@ export interface ReadFrom {
 /** What is read on a session. */
 export type Read<T> = (session: Session, from: ReadFrom) => Promise<T>;
 
-/**
- * @param onRows told how many rows each statement gave, or touched
- * @param signal aborted: no further statement begins
- */
-export function createSession(
-  client: ClientBase,
-  onRows: (count: number) => void = () => {},
-  signal?: AbortSignal,
-): Session {
+export interface SessionOptions {
+  /** Told how many rows each statement gave, or touched. */
+  readonly onRows?: ((count: number) => void) | undefined;
+  /** Aborted: no further statement begins. */
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock;
+}
+
+export function createSession(client: ClientBase, options: SessionOptions = {}): Session {
+  const { onRows = () => {}, signal, clock = systemClock } = options;
   const execute = async (statement: Statement<unknown>) => {
     signal?.throwIfAborted();
     const result = await client.query(statement.sql, statement.parameters as unknown[]);
@@ -48,7 +50,7 @@ export function createSession(
     row: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows[0] as Row | undefined,
     together: async (...readings) => {
       signal?.throwIfAborted();
-      return readTogether(client, readings, { onRows });
+      return readTogether(client, readings, { onRows, clock });
     },
     run: async (statement) => (await execute(statement)).rowCount ?? 0,
   };

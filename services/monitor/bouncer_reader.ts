@@ -1,5 +1,6 @@
 /** Reads the pools of one PgBouncer: who waits there for a connection to PostgreSQL, and how many are in use. */
 import pg from 'pg';
+import { destroyConnection } from '#platform/database/pg_internals.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { DoorName } from './doors.ts';
 import { withLimit } from './read_limit.ts';
@@ -136,7 +137,7 @@ export const bouncerSamples = ({ source, waiting, maxWaitS, inUse, size }: Bounc
 async function askConsole(url: string, signal: AbortSignal): Promise<{ pools: Row[]; databases: Row[] }> {
   const client = new pg.Client({ connectionString: url, application_name: 'trunkline-monitor' });
   // A frozen one would not answer a goodbye.
-  const cut = () => client.connection.stream.destroy();
+  const cut = () => destroyConnection(client);
   client.on('error', () => {});
   signal.addEventListener('abort', cut, { once: true });
   try {

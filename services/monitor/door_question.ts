@@ -1,5 +1,6 @@
 /** What is asked through a door of PostgreSQL, on a connection of its own. */
 import pg from 'pg';
+import { destroyConnection } from '#platform/database/pg_internals.ts';
 import type { DoorSource } from './doors.ts';
 
 /** One row, written over each time. */
@@ -13,8 +14,7 @@ const UNDEFINED_TABLE = '42P01';
 export async function askThroughDoor({ name, url }: DoorSource, signal: AbortSignal): Promise<void> {
   const client = new pg.Client({ connectionString: url, application_name: 'trunkline-monitor' });
   // A goodbye would wait for a server that may be frozen.
-  const cut = () =>
-    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  const cut = () => destroyConnection(client);
   client.on('error', () => {});
   signal.addEventListener('abort', cut, { once: true });
   try {

@@ -7,6 +7,7 @@
  *   failed     it came back with an error, or not within REQUEST_LIMIT_MS
  */
 import pg from 'pg';
+import { destroyConnection } from '#platform/database/pg_internals.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { backoffMs } from '#platform/resilience/retry.ts';
 import type { Node } from '../layout.ts';
@@ -280,7 +281,7 @@ export function createConnection(url: string, clock: Clock, lifetimeMs?: number)
     if (!old) return;
     // A server that is frozen answers no goodbye: cut the socket if it does not close by itself.
     void old.end().catch(() => undefined);
-    clock.after(1_000, () => old.connection.stream.destroy());
+    clock.after(1_000, () => destroyConnection(old));
   };
 
   return {

@@ -6,6 +6,7 @@
  * (valuesReading), a page of JSON (jsonReading) or records of a CSV file (csvReading).
  */
 import pg, { type ClientBase } from 'pg';
+import type { Clock } from '#platform/lifecycle/clock.ts';
 import {
   forbidNames,
   introduce,
@@ -14,7 +15,7 @@ import {
   namesOn,
   WHO_ANSWERS,
 } from './named_statements.ts';
-import { type Reading, type RowStreamOptions, streamRows } from './row_stream.ts';
+import { type Reading, streamRows } from './row_stream.ts';
 import { valuesReading } from './rows_values.ts';
 
 export { copyBytes } from './copy_value.ts';
@@ -54,9 +55,10 @@ function isRunAnew(client: ClientBase, error: unknown): boolean {
 
 const whoAnswers = { sql: WHO_ANSWERS, parameters: [] };
 
-export interface TogetherOptions extends RowStreamOptions {
+interface TogetherOptions {
   /** Told how many rows all of them had. */
   readonly onRows?: (count: number) => void;
+  readonly clock?: Clock;
 }
 
 /**
@@ -70,7 +72,7 @@ export async function readTogether<const Readings extends readonly (Reading<unkn
 ): Promise<Answers<Readings>> {
   const parts = readings.filter((reading) => reading !== undefined);
   const who = isIntroduced(client) ? undefined : valuesReading<{ pid: number }>(whoAnswers);
-  const run = () => streamRows(client, who ? [who, ...parts] : parts, options);
+  const run = () => streamRows(client, who ? [who, ...parts] : parts, options.clock);
   let rows: number;
   try {
     rows = await run();

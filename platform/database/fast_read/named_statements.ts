@@ -8,6 +8,7 @@
  */
 import { hash } from 'node:crypto';
 import pg, { type ClientBase } from 'pg';
+import { processOf } from '../pg_internals.ts';
 import type { Column } from './row_columns.ts';
 import type { ResultFormat } from './wire_messages.ts';
 
@@ -45,8 +46,7 @@ export const isIntroduced = (client: ClientBase): boolean => namesOf.has(client)
  * @param pid the answer to WHO_ANSWERS
  */
 export function introduce(client: ClientBase, pid: number): void {
-  const { processID } = client as unknown as { processID: number | null };
-  namesOf.set(client, processID === pid ? createNames() : null);
+  namesOf.set(client, processOf(client) === pid ? createNames() : null);
 }
 
 /** @returns undefined where a connection has none */

@@ -10,7 +10,8 @@ import type { Socket } from 'node:net';
 import type { ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { freeMemory } from '../byte_output.ts';
-import { type CancelTarget, sendCancelRequest } from '../cancel_request.ts';
+import { CANCEL_LIMIT_MS, type Cancelling, cancelStatement } from '../cancel_request.ts';
+import { type Submittable, submit } from '../pg_internals.ts';
 import { namesOn, type StatementName } from './named_statements.ts';
 import { type Column, readColumns } from './row_columns.ts';
 import {
@@ -21,9 +22,6 @@ import {
   MESSAGE,
   type ResultFormat,
 } from './wire_messages.ts';
-
-/** How long the server may take to give up a query, before its connection is closed instead. */
-export const CANCEL_LIMIT_MS = 1_000;
 
 /**
  * What Node reads from a socket at once. Where it is so much, more lies there, and up to 32 such pieces would be read and
@@ -61,33 +59,7 @@ export interface RowSink {
   pieceEnd?(): void;
 }
 
-export interface RowStreamOptions {
-  /** Aborted: the server is asked to cancel the query. */
-  readonly signal?: AbortSignal | undefined;
-  /** Instead of the client's query_timeout, if it has one; ended like an abort. */
-  readonly timeoutMs?: number;
-  readonly clock?: Clock;
-}
-
-/** pg's Connection, as far as it is needed here. */
-interface Connection {
-  readonly stream: Socket;
-  sendCopyFail(message: string): void;
-  sync(): void;
-}
 type OnData = (chunk: Buffer) => void;
-
-/** What pg's client wants of a query that is not its own. */
-interface Submittable {
-  submit(connection: Connection): Error | undefined;
-  handleError(error: unknown): void;
-  handleReadyForQuery(): void;
-  handleCopyInResponse(connection: Connection): void;
-  /** Read by client.query(); undefined: the client's own. */
-  readonly query_timeout: number | undefined;
-  /** Set by client.query() where there is a query_timeout: stops it. */
-  callback?: () => void;
-}
 
 /** A statement and what takes its rows. */
 interface StreamPart {
@@ -104,15 +76,14 @@ export interface Reading<T> extends StreamPart {
 /**
  * Runs statements on `client`, one behind the other in one transaction, and gives the rows of each to its sink. They are
  * sent together and wait for each other only in the server: one way there and back for all.
- * @returns how many rows there were. Rejects with pg's DatabaseError, a sink's error, the signal's reason, or because the
+ * @returns how many rows there were. Rejects with pg's DatabaseError, a sink's error, pg's query_timeout, or because the
  * connection was lost. Either way the client is ready for its next query, or it is broken and has emitted 'error' before
  */
 export function streamRows(
   client: ClientBase,
   parts: readonly StreamPart[],
-  { signal, timeoutMs, clock = systemClock }: RowStreamOptions = {},
+  clock: Clock = systemClock,
 ): Promise<number> {
-  signal?.throwIfAborted();
   let current = 0; // the part whose answer comes in
   let rows = 0;
   let names: readonly (StatementName | undefined)[] = [];
@@ -123,27 +94,17 @@ export function streamRows(
   let pgKnowsError = false; // pg has been given an ErrorResponse
   let forwarding = false; // … and is reading it this moment
   let ready: Buffer | undefined; // ReadyForQuery, once it has come
-  let cancelled: Promise<void> | undefined;
-  let forgetDeadline: (() => void) | undefined;
+  let cancelling: Cancelling | undefined;
 
   /** Takes no more rows and has the server end the query; the rest of its answer is read and dropped. */
   function stop(error: unknown): void {
     failure ??= { error }; // the first is the one to tell: the server's own after a cancel is only its echo
-    if (!stream || ready || cancelled) return;
-    const socket = stream;
-    cancelled = sendCancelRequest(client as unknown as CancelTarget, CANCEL_LIMIT_MS);
-    forgetDeadline = clock.after(CANCEL_LIMIT_MS, () => socket.destroy());
-  }
-
-  function onAbort(): void {
-    stop(signal?.reason);
-    if (!stream) settle(); // it still waits in the client's queue; submit() will refuse
+    if (!ready) cancelling ??= cancelStatement(client, clock, CANCEL_LIMIT_MS.rows);
   }
 
   /** Gives the socket back to pg, and the outcome to the caller. */
   function settle(): void {
-    forgetDeadline?.();
-    signal?.removeEventListener('abort', onAbort);
+    cancelling?.ended();
     submittable.callback?.();
     if (stream && pgListener) {
       stream.removeListener('data', onData);
@@ -235,6 +196,7 @@ export function streamRows(
         tellPg(view, start, end);
         break;
       case MESSAGE.readyForQuery:
+        cancelling?.ended(); // what was to be cancelled has ended
         ready = Buffer.copyBytesFrom(new Uint8Array(view.buffer, view.byteOffset + start, end - start));
         return false;
       default:
@@ -273,7 +235,7 @@ export function streamRows(
     giveOn();
     if (length >= FULL_PIECE_BYTES && !ready) restOneTurn();
     // A cancel request that is still on its way would hit the next query.
-    if (ready && cancelled) cancelled.then(() => finish(rest));
+    if (ready && cancelling) cancelling.sent.then(() => finish(rest));
     else if (ready) finish(rest);
     if (!rest || rest.length === 0) freeMemory(chunk); // no other listener has it, see submit()
   }
@@ -295,9 +257,7 @@ export function streamRows(
   }
 
   const submittable: Submittable = {
-    query_timeout: timeoutMs,
     submit(connection) {
-      if (failure) return new Error('cancelled before it was sent', { cause: failure.error });
       const [listener, ...others] = connection.stream.listeners('data') as OnData[];
       if (!listener || others.length > 0) return new Error('the connection is in use by another stream');
       let message: Buffer;
@@ -330,7 +290,6 @@ export function streamRows(
     },
   };
 
-  signal?.addEventListener('abort', onAbort);
-  client.query(submittable as never);
+  submit(client, submittable);
   return finished;
 }

@@ -3,7 +3,7 @@
  * ask for rows, and the cutting of what comes back into messages.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
-import pg from 'pg';
+import { prepareValue } from '../pg_internals.ts';
 
 /** The letter and the length. */
 export const HEADER_BYTES = 5;
@@ -28,11 +28,6 @@ export const MESSAGE = {
   copyData: 0x64,
   noData: 0x6e,
 } as const;
-
-/** pg's own: what client.query() makes of a JavaScript value. Its types leave it out. */
-const { prepareValue } = (
-  pg as unknown as { utils: { prepareValue: (value: unknown) => string | Buffer | null } }
-).utils;
 
 /** How a value is sent, as the protocol numbers it. */
 export const RESULT_FORMAT = { text: 0, binary: 1 } as const;
