@@ -5,6 +5,7 @@ import type { Tier } from '#engines/cluster/tier.ts';
 import { hasCluster, postgresFolder } from '#engines/postgres.ts';
 import { primaryVolumes } from '#engines/primary_volumes.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import { createRoom, type PrimaryDisk, type Room } from '#services/calls/intake/room.ts';
 import {
   DISK_TIMEOUT_MS,
@@ -65,7 +66,7 @@ export function primaryRoom(config: DiskSettings, url: string): Room | undefined
   const exporters = exported.map(({ name, url: exporter, mountpoints }) => {
     const readOne = exportedDisks(name, exporter, mountpoints);
     return async () =>
-      (await readOne(AbortSignal.timeout(DISK_TIMEOUT_MS))).map(
+      (await within(systemClock, DISK_TIMEOUT_MS, `reading the disks of ${name}`, readOne)).map(
         ({ mountpoint, sizeBytes, availableBytes }): PrimaryDisk => {
           return { node: name, path: mountpoint, sizeBytes, freeBytes: availableBytes };
         },

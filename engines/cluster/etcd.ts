@@ -5,7 +5,7 @@ import type { Etcd } from './layout.ts';
 /** @throws Error when it does not answer, or answers that it is not well */
 export async function etcdHealth({ host, port }: Etcd, limitMs: number): Promise<void> {
   const { ok, status } = await askOutside(`http://${host}:${port}/health`, {
-    signal: AbortSignal.timeout(limitMs),
+    limitMs,
     limitBytes: FEW_BYTES,
     longer: 'cut',
   });

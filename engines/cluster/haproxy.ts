@@ -3,7 +3,7 @@
  * commands: drain a server, make it ready again.
  */
 import { connect } from 'node:net';
-import { TimeoutError } from '#platform/resilience/deadline.ts';
+import { TimeoutError } from '#platform/lifecycle/within.ts';
 import type { Haproxy } from './layout.ts';
 
 const COMMAND_LIMIT_MS = 3_000;

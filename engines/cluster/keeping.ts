@@ -36,7 +36,8 @@ export async function keepingOf(tier: Tier, limitMs: number): Promise<Keeping> {
 /** By Patroni's entry in etcd's first API, which tells how long it is still good for. @throws Error where etcd tells none */
 async function leaseOf({ host, port }: Etcd, limitMs: number): Promise<Lease> {
   const { text } = await askOutside(`http://${host}:${port}/v2/keys/service/trunkline/leader?quorum=true`, {
-    ...{ signal: AbortSignal.timeout(limitMs), limitBytes: FEW_BYTES },
+    limitMs,
+    limitBytes: FEW_BYTES,
     longer: 'refuse',
   });
   const { node } = JSON.parse(text) as { node?: { value: string; ttl?: number } };

@@ -26,7 +26,7 @@ export async function members(
   for (const node of nodes) {
     try {
       const answer = await askOutside(`http://${node.host}:${node.restPort}/cluster`, {
-        signal: AbortSignal.timeout(limitMs),
+        limitMs,
         limitBytes: ANSWER_LIMIT_BYTES,
         longer: 'refuse',
       });
@@ -101,7 +101,7 @@ async function request(
         method,
         limitBytes: ANSWER_LIMIT_BYTES,
         longer: 'refuse',
-        signal: AbortSignal.timeout(limitMs),
+        limitMs,
         headers: {
           'content-type': 'application/json',
           ...(secrets && { authorization: `Basic ${btoa(`patroni:${secrets.rest}`)}` }),

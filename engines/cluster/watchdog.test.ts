@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Clock } from '#platform/lifecycle/clock.ts';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { type WatchedPart, watchParts } from './watchdog.ts';
 
@@ -118,7 +119,7 @@ test('a supervisor that had no processor time itself takes nobody for hung', asy
   const killed: string[] = [];
   const stopping = new AbortController();
   /** Its timers come two seconds late, as on a machine that is too busy. */
-  const slow = { ...clock, after: (ms: number, run: () => void) => clock.after(ms + 2_000, run) };
+  const slow: Clock = { ...clock, sleep: (ms, signal) => clock.sleep(ms + 2_000, signal) };
   const ended = watchParts(
     {
       parts: PARTS,

@@ -11,6 +11,7 @@
  * - A part that a drill holds is left alone.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { TimeoutError, within } from '#platform/lifecycle/within.ts';
 
 /** How long each kind has for an answer; so long is it from one question to the next, too. */
 export const QUESTION_LIMIT_MS = { haproxy: 2_000, bouncer: 5_000, etcd: 2_000 } as const;
@@ -120,21 +121,11 @@ function note(one: Watched, isAnswered: boolean, isLate: boolean, clock: Clock):
 }
 
 async function isAnswered({ clock, ask }: WatchdogOptions, part: WatchedPart): Promise<boolean> {
-  const limit = new AbortController();
-  const { promise: tooLate, resolve } = Promise.withResolvers<boolean>();
-  const limitMs = QUESTION_LIMIT_MS[part.kind];
-  const cancel = clock.after(limitMs, () => {
-    limit.abort(new Error(`${part.name} did not answer within ${limitMs} ms`));
-    resolve(false);
-  });
-  const answered = ask(part, limit.signal).then(
-    () => true,
-    // Refused is an answer of the kernel's: the part is not there, and the supervisor knows.
-    () => !limit.signal.aborted,
-  );
   try {
-    return await Promise.race([answered, tooLate]);
-  } finally {
-    cancel();
+    await within(clock, QUESTION_LIMIT_MS[part.kind], `asking ${part.name}`, (signal) => ask(part, signal));
+    return true;
+  } catch (error) {
+    // Refused is an answer of the kernel's: the part is not there, and the supervisor knows.
+    return !(error instanceof TimeoutError);
   }
 }

@@ -41,8 +41,11 @@ export function remoteKeys(url: string, clock: Clock): JWTVerifyGetKey {
 }
 
 async function fetchKeys(url: string): Promise<JWTVerifyGetKey> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const { ok, status, text } = await askOutside(url, { signal, limitBytes: LIMIT_BYTES, longer: 'refuse' });
+  const { ok, status, text } = await askOutside(url, {
+    limitMs: TIMEOUT_MS,
+    limitBytes: LIMIT_BYTES,
+    longer: 'refuse',
+  });
   if (!ok) throw new Error(`the identity provider answers ${status} where its keys should be`);
   return createLocalJWKSet(JSON.parse(text) as JSONWebKeySet);
 }

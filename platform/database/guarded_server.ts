@@ -8,9 +8,10 @@
  */
 import type { ClientBase } from 'pg';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { TimeoutError } from '#platform/lifecycle/within.ts';
 import type { ActivityLog } from '#platform/resilience/activity.ts';
 import { createCircuitBreaker, type Transition } from '#platform/resilience/circuit_breaker.ts';
-import { callAt, TimeoutError } from '#platform/resilience/deadline.ts';
+import { callAt } from '#platform/resilience/deadline.ts';
 import type { Outcome } from '#platform/resilience/failure_rule.ts';
 import { createGuard, type Guard, type GuardedSlot } from '#platform/resilience/guard.ts';
 import {

@@ -1,6 +1,7 @@
 /** Connection pools, and the wait for a PostgreSQL that is still starting. */
 import pg, { type ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { TimeoutError, within } from '#platform/lifecycle/within.ts';
 import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import { CANCEL_LIMIT_MS, type Cancelling, cancelStatement } from './cancel_request.ts';
 import { type ConnectionLifetime, renewalTime } from './connection_lifetime.ts';
@@ -69,13 +70,13 @@ const CLOSE_LIMIT_MS = 500;
 export async function closePool(pool: Pool, clock: Clock = systemClock): Promise<void> {
   const open = connections.get(pool) ?? new Set();
   const closed = [...open].map((client) => new Promise<void>((done) => client.once('end', () => done())));
-  let cancelLimit = () => {};
-  const limit = new Promise<void>((over) => {
-    cancelLimit = clock.after(CLOSE_LIMIT_MS, over);
-  });
-  await Promise.race([Promise.all([pool.end(), ...closed]), limit]);
-  cancelLimit();
-  for (const client of open) destroyConnection(client);
+  const closing = () => Promise.all([pool.end(), ...closed]);
+  try {
+    await within(clock, CLOSE_LIMIT_MS, 'closing connections', closing);
+  } catch (error) {
+    if (!(error instanceof TimeoutError)) throw error;
+    for (const client of open) destroyConnection(client);
+  }
 }
 
 export interface Borrowing {

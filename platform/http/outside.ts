@@ -3,17 +3,18 @@
  * or that is a thousand times as long unpacked. All that this program asks by HTTP it asks this way.
  */
 
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { within } from '#platform/lifecycle/within.ts';
+
 /** Of answers of which only a few words are wanted. */
 export const FEW_BYTES = 4 * 1024;
 /** How long an answer whose status is all that counts may go on. */
 const REST_LIMIT_MS = 1_000;
 
-export interface Asking {
+interface Asked {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Must come to an end: it limits the time of all of it. */
-  readonly signal: AbortSignal;
   /** Of the body, unpacked. */
   readonly limitBytes: number;
   /**
@@ -23,6 +24,12 @@ export interface Asking {
   readonly longer: 'refuse' | 'cut';
 }
 
+/** What limits the time of all of it: milliseconds, or a signal that comes to an end. */
+type Limit =
+  | { readonly limitMs: number; readonly signal?: never }
+  | { readonly signal: AbortSignal; readonly limitMs?: never };
+export type Asking = Asked & Limit;
+
 export interface OutsideAnswer {
   /** 2xx. A redirect is not followed, and is not ok. */
   readonly ok: boolean;
@@ -31,9 +38,15 @@ export interface OutsideAnswer {
   readonly text: string;
 }
 
-/** @throws the network's error, the signal's reason, or that the answer is too long */
-export async function askOutside(url: string | URL, asking: Asking): Promise<OutsideAnswer> {
-  const { method = 'GET', headers = {}, body, signal, limitBytes, longer } = asking;
+/** @throws the network's error, TimeoutError, the signal's reason, or that the answer is too long */
+export function askOutside(url: string | URL, asking: Asking): Promise<OutsideAnswer> {
+  const { limitMs, signal } = asking;
+  if (signal) return ask(url, asking, signal);
+  return within(systemClock, limitMs, `asking ${new URL(url).origin}`, (cut) => ask(url, asking, cut));
+}
+
+async function ask(url: string | URL, asking: Asked, signal: AbortSignal): Promise<OutsideAnswer> {
+  const { method = 'GET', headers = {}, body, limitBytes, longer } = asking;
   const answer = await fetch(url, {
     method,
     headers: { 'accept-encoding': 'identity', ...headers },
@@ -72,14 +85,12 @@ async function beginning({ body }: Response, limitBytes: number): Promise<string
   if (!body) return '';
   const chunks: Uint8Array[] = [];
   const reader = body.getReader();
-  const enough = setTimeout(() => void reader.cancel().catch(() => undefined), REST_LIMIT_MS);
-  try {
-    await read(reader, limitBytes, chunks);
-  } catch {
-    // The status has come; the rest was only to be quoted.
-  } finally {
-    clearTimeout(enough);
-  }
+  const quote = (enough: AbortSignal) => {
+    enough.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
+    return read(reader, limitBytes, chunks);
+  };
+  // The status has come; the rest was only to be quoted.
+  await within(systemClock, REST_LIMIT_MS, 'the rest of an answer', quote).catch(() => undefined);
   return Buffer.concat(chunks).toString();
 }
 
@@ -102,7 +113,11 @@ export class StatusError extends Error {
  */
 export async function* eventsOutside(
   url: string,
-  { headers = {}, signal, limitBytes }: Pick<Asking, 'headers' | 'signal' | 'limitBytes'>,
+  {
+    headers = {},
+    signal,
+    limitBytes,
+  }: Pick<Asked, 'headers' | 'limitBytes'> & { readonly signal: AbortSignal },
 ): AsyncGenerator<string> {
   const answer = await fetch(url, {
     headers: { 'accept-encoding': 'identity', accept: 'text/event-stream', ...headers },

@@ -3,6 +3,9 @@
  * so that a start that fails half-way leaves nothing behind, and a stop runs in the reverse order of the start.
  */
 
+import { systemClock } from './clock.ts';
+import { within } from './within.ts';
+
 /** How long one stop step may take before the next one goes ahead without it, unless it asks for longer. */
 export const STOP_STEP_LIMIT_MS = 10_000;
 
@@ -37,7 +40,7 @@ export function createLifetime(report: (what: string, error: unknown) => void): 
     interrupt();
     for (let step = steps.pop(); step; step = steps.pop()) {
       try {
-        await withLimit(Promise.resolve(step.stop()), step.limitMs);
+        await within(systemClock, step.limitMs, step.what, step.stop);
       } catch (error) {
         report(step.what, error);
       }
@@ -53,16 +56,4 @@ export function createLifetime(report: (what: string, error: unknown) => void): 
       return stopped;
     },
   };
-}
-
-async function withLimit(work: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not stopped after ${ms} ms`)), ms);
-  });
-  try {
-    await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -2,13 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
-import {
-  callAt,
-  parseRequestTimeout,
-  RequestTimeoutError,
-  requestDeadline,
-  TimeoutError,
-} from './deadline.ts';
+import { callAt, parseRequestTimeout, RequestTimeoutError, requestDeadline } from './deadline.ts';
 
 test('Request-Timeout is seconds, with fractions; without it 30 s', () => {
   assert.equal(parseRequestTimeout(undefined), 30_000);
@@ -101,10 +95,4 @@ test('a timer that rings early is set again', async () => {
   });
   await clock.advance(200);
   assert.ok(rangAt >= due);
-});
-
-test('a timeout error says what did not end, and after how long', () => {
-  const error = new TimeoutError('health check', 5_000);
-  assert.equal(error.message, 'health check did not end within 5000 ms');
-  assert.equal(error.limitMs, 5_000);
 });

@@ -1,4 +1,4 @@
-/** How long a client waits: the `Request-Timeout` header, timers for deadlines, and the error for what took too long. */
+/** How long a client waits: the `Request-Timeout` header, and timers for deadlines. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 
 export const REQUEST_TIMEOUT_HEADER = 'request-timeout';
@@ -25,17 +25,6 @@ export function callAt(clock: Clock, at: number, run: () => void): () => void {
   };
   cancel = clock.after(Math.min(Math.max(0, at - clock.monotonic()), MAX_TIMER_MS), look);
   return () => cancel();
-}
-
-/** Something did not end within its limit. Counts as a failure of what was waited for (failure_rule.ts). */
-export class TimeoutError extends Error {
-  override name = 'TimeoutError';
-  readonly limitMs: number;
-  /** @param what what was waited for, as in "health check" */
-  constructor(what: string, limitMs: number) {
-    super(`${what} did not end within ${limitMs} ms`);
-    this.limitMs = limitMs;
-  }
 }
 
 /** A `Request-Timeout` header that is no number of seconds within the bounds; its message names the header and value. */

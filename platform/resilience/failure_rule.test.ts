@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { TimeoutError } from './deadline.ts';
+import { TimeoutError } from '#platform/lifecycle/within.ts';
 import { isConnectionLost, judgeError, type Outcome } from './failure_rule.ts';
 
 const withCode = (code: string, message = 'something happened', more: object = {}) =>

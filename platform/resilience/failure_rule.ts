@@ -12,7 +12,7 @@
  * SQLSTATEs: PostgreSQL documentation, appendix A. PgBouncer reports its own errors (no server to be had, waited too
  * long, too many clients) as 08P01. Messages: those of `pg` and `pg-pool`, which give these errors no code.
  */
-import { TimeoutError } from './deadline.ts';
+import { TimeoutError } from '#platform/lifecycle/within.ts';
 
 export type Outcome = 'success' | 'failure' | 'neutral';
 

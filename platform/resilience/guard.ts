@@ -8,8 +8,9 @@
  * cancellation.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { TimeoutError } from '#platform/lifecycle/within.ts';
 import type { CircuitBreaker } from './circuit_breaker.ts';
-import { callAt, TimeoutError } from './deadline.ts';
+import { callAt } from './deadline.ts';
 import { isConnectionLost, judgeError, type Outcome } from './failure_rule.ts';
 import type { RequestQueue } from './request_queue.ts';
 import type { Refusal, Ticket } from './ticket.ts';

@@ -12,9 +12,9 @@
  *   a frozen database before the query timeout.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { TimeoutError, within } from '#platform/lifecycle/within.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import type { CircuitBreaker } from './circuit_breaker.ts';
-import { TimeoutError } from './deadline.ts';
 import { isOutOfDescriptors } from './failure_rule.ts';
 
 /** As the reference: `SELECT 1` every 2 s, with a 5 s timeout. */
@@ -133,38 +133,36 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
   async function checkOnce(stop: AbortSignal | undefined): Promise<void> {
     const startedAt = clock.monotonic();
     if (hanging) return record(startedAt, { error: new TimeoutError('the last health check', timeoutMs) });
-    const controller = new AbortController();
-    const onStop = () => controller.abort(stop?.reason);
-    stop?.addEventListener('abort', onStop, { once: true });
-    const cancel = clock.after(timeoutMs, () =>
-      controller.abort(new TimeoutError('health check', timeoutMs)),
-    );
-    const aborted = new Promise<void>((resolve) => {
-      controller.signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    let failure: { error: unknown } | undefined;
-    hanging = true;
-    lastEnd = (async () => check(controller.signal))()
-      .catch((error: unknown) => {
-        failure = { error };
-      })
-      .finally(() => {
+    const checking = async (signal: AbortSignal) => {
+      hanging = true;
+      try {
+        await check(signal);
+      } finally {
         hanging = false;
-      });
-    await Promise.race([lastEnd, aborted]);
-    cancel();
-    stop?.removeEventListener('abort', onStop);
-    if (stop?.aborted) return;
-    record(startedAt, controller.signal.aborted ? { error: controller.signal.reason } : failure);
+      }
+    };
+    let failure: { error: unknown } | undefined;
+    try {
+      await within(
+        clock,
+        timeoutMs,
+        'health check',
+        (signal) => {
+          const working = checking(signal);
+          lastEnd = working.catch(() => undefined);
+          return working;
+        },
+        stop,
+      );
+    } catch (error) {
+      failure = { error };
+    }
+    if (!stop?.aborted) record(startedAt, failure);
   }
 
   /** Waits until the check that was given up on has ended, but not for long. */
-  async function endOfLast(): Promise<void> {
-    const { promise: tooLate, resolve } = Promise.withResolvers<void>();
-    const cancel = clock.after(ENDING_GRACE_MS, resolve);
-    await Promise.race([lastEnd, tooLate]);
-    cancel();
-  }
+  const endOfLast = (): Promise<void> =>
+    within(clock, ENDING_GRACE_MS, 'the end of a health check', () => lastEnd).catch(() => undefined);
 
   async function repeat(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {

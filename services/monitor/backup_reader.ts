@@ -1,6 +1,6 @@
 /** Looks how old the newest back-up is, in the folder where they are written. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { withLimit } from './read_limit.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import { type Sample, sample } from './samples.ts';
 import type { Seen } from './topology_parts.ts';
 
@@ -28,7 +28,7 @@ export interface BackupReading {
 /** Never rejects. */
 export async function readBackup(source: BackupSource, clock: Clock): Promise<BackupReading> {
   try {
-    const at = await withLimit(clock, BACKUP_TIMEOUT_MS, 'the folder of back-ups', source.newest);
+    const at = await within(clock, BACKUP_TIMEOUT_MS, 'reading the folder of back-ups', source.newest);
     if (at === undefined) return { source, ageS: undefined, fault: 'there is none' };
     return { source, ageS: Math.max(0, (clock.now() - at) / 1_000), fault: '' };
   } catch (error) {

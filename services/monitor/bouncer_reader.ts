@@ -2,8 +2,8 @@
 import pg from 'pg';
 import { destroyConnection } from '#platform/database/pg_internals.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import type { DoorName } from './doors.ts';
-import { withLimit } from './read_limit.ts';
 import { type Sample, sample } from './samples.ts';
 
 /** One that is busy with clients that take nothing answers late. */
@@ -84,7 +84,7 @@ type Row = Readonly<Record<string, string | null>>;
 /** Never rejects. */
 export async function readBouncer(source: BouncerSource, clock: Clock): Promise<BouncerReading> {
   try {
-    return await withLimit(clock, BOUNCER_TIMEOUT_MS, source.name, async (signal) => {
+    return await within(clock, BOUNCER_TIMEOUT_MS, `asking ${source.name}`, async (signal) => {
       const { pools, databases } = await askConsole(source.url, signal);
       return { source, ...countPools(pools, databases) };
     });

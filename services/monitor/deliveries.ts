@@ -5,6 +5,7 @@
  * same id (PagerDuty, the webhook and mailboxes can tell a repeat by it; Slack can't, and the message says so).
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { TimeoutError, within } from '#platform/lifecycle/within.ts';
 import { backoffMs } from '#platform/resilience/retry.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { type Channel, DeliveryError } from './channels/channel.ts';
@@ -194,21 +195,11 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
   }
 
   async function sendWithin(channel: Channel, delivery: Delivery, signal: AbortSignal): Promise<void> {
-    const limit = new AbortController();
-    const cancel = clock.after(SEND_TIMEOUT_MS, () =>
-      limit.abort(new Error(`${channel.name} did not answer within ${SEND_TIMEOUT_MS} ms`)),
-    );
-    try {
-      await channel.send({
-        id: delivery.id,
-        notice: delivery.notice,
-        mayRepeat: uncertain.has(delivery.id),
-        signal: AbortSignal.any([limit.signal, signal]),
-      });
-      uncertain.delete(delivery.id);
-    } finally {
-      cancel();
-    }
+    const { id, notice } = delivery;
+    const send = (cut: AbortSignal) =>
+      channel.send({ id, notice, mayRepeat: uncertain.has(id), signal: cut });
+    await within(clock, SEND_TIMEOUT_MS, `sending by ${channel.name}`, send, signal);
+    uncertain.delete(id);
   }
 
   return {
@@ -229,22 +220,20 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
       signal.addEventListener('abort', wakeAll, { once: true });
       await Promise.all(channels.map((channel) => runChannel(channel, signal)));
     },
-    outcome: (id, ms) =>
-      new Promise((resolve, reject) => {
-        const cancel = clock.after(ms, () => {
-          const channel = queue.find((delivery) => delivery.id === id)?.channel ?? '';
-          const fault = lastFaults.get(channel);
-          const before = fault === undefined ? '' : `; what waits before it: ${fault}`;
-          settle(new Error(`not delivered within ${ms} ms${before}`));
-        });
-        const settle = (error: Error | undefined) => {
-          cancel();
-          watchers.delete(id);
-          if (error) reject(error);
-          else resolve();
-        };
-        watchers.set(id, settle);
-      }),
+    outcome: async (id, ms) => {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      watchers.set(id, (error) => (error ? reject(error) : resolve()));
+      try {
+        await within(clock, ms, 'delivering it', () => promise);
+      } catch (error) {
+        const channel = queue.find((delivery) => delivery.id === id)?.channel ?? '';
+        const fault = lastFaults.get(channel);
+        if (!(error instanceof TimeoutError) || fault === undefined) throw error;
+        throw new Error(`${error.message}; what waits before it: ${fault}`);
+      } finally {
+        watchers.delete(id);
+      }
+    },
     failures,
     counts,
   };

@@ -1,9 +1,9 @@
 /** Reads how much room there is where PostgreSQL keeps its data and its WAL, under the names that node_exporter has for it. */
 import { askOutside } from '#platform/http/outside.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import { splitCredentials } from './credentials.ts';
 import { createMetricsParser } from './exposition.ts';
-import { withLimit } from './read_limit.ts';
 import { type Sample, sample } from './samples.ts';
 
 export const DISK_TIMEOUT_MS = 3_000;
@@ -45,7 +45,7 @@ export function createDiskReader(source: DiskSource, clock: Clock): () => Promis
   let known: readonly Disk[] = [];
   return async () => {
     try {
-      const disks = await withLimit(clock, DISK_TIMEOUT_MS, `the disks of ${node}`, source.read);
+      const disks = await within(clock, DISK_TIMEOUT_MS, `reading the disks of ${node}`, source.read);
       if (disks.length === 0) throw new Error('nobody tells of its disks now');
       known = disks;
       return { node, disks, fault: '' };

@@ -9,7 +9,7 @@
  * next one, and is told of also when it was over before a poll saw it.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { withLimit } from './read_limit.ts';
+import { within } from '#platform/lifecycle/within.ts';
 
 export const DOOR_INTERVAL_MS = 2_000;
 export const DOOR_LIMIT_MS = 1_000;
@@ -97,8 +97,12 @@ export function createDoors({ sources, clock, ask, onChange }: DoorsNeeds): Door
     const enough = new AbortController();
     const tries = Array.from({ length: TRIES }, async (_, index) => {
       await clock.sleep(index * NEXT_TRY_MS, enough.signal);
-      await withLimit(clock, DOOR_LIMIT_MS, `the door for ${source.name}`, (limit) =>
-        ask(source, AbortSignal.any([limit, enough.signal])),
+      await within(
+        clock,
+        DOOR_LIMIT_MS,
+        `a question through the door for ${source.name}`,
+        (signal) => ask(source, signal),
+        enough.signal,
       );
     });
     try {

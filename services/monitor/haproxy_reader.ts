@@ -2,9 +2,9 @@
 import { connect } from 'node:net';
 import { askOutside } from '#platform/http/outside.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import { splitCredentials } from './credentials.ts';
 import { parseStats, type StatsRow } from './haproxy_csv.ts';
-import { withLimit } from './read_limit.ts';
 
 export const PAGE_TIMEOUT_MS = 2_000;
 export const SOCKET_TIMEOUT_MS = 2_000;
@@ -38,7 +38,7 @@ export async function readHaproxy(source: HaproxySource, clock: Clock): Promise<
   if (source.pageUrl !== undefined) {
     try {
       const url = `${source.pageUrl};csv`;
-      const csv = await withLimit(clock, PAGE_TIMEOUT_MS, 'the statistics page', (signal) =>
+      const csv = await within(clock, PAGE_TIMEOUT_MS, 'reading the statistics page', (signal) =>
         page(url, signal),
       );
       return { source, rows: parseStats(csv), pageAnswered: true, fault: '' };
@@ -50,7 +50,9 @@ export async function readHaproxy(source: HaproxySource, clock: Clock): Promise<
   if (source.socket !== undefined) {
     const path = source.socket;
     try {
-      const csv = await withLimit(clock, SOCKET_TIMEOUT_MS, 'the socket', (signal) => showStat(path, signal));
+      const csv = await within(clock, SOCKET_TIMEOUT_MS, 'reading the socket', (signal) =>
+        showStat(path, signal),
+      );
       return { source, rows: parseStats(csv), pageAnswered, fault: faults.join('; ') };
     } catch (error) {
       faults.push(words(error));
@@ -66,7 +68,7 @@ export async function glanceAtHaproxy(
 ): Promise<readonly StatsRow[] | undefined> {
   const read = (signal: AbortSignal) =>
     socket === undefined ? page(`${pageUrl};csv`, signal) : showStat(socket, signal);
-  return withLimit(clock, GLANCE_TIMEOUT_MS, 'HAProxy', read).then(parseStats, () => undefined);
+  return within(clock, GLANCE_TIMEOUT_MS, 'reading HAProxy', read).then(parseStats, () => undefined);
 }
 
 const words = (error: unknown): string => {

@@ -7,7 +7,7 @@
  */
 import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { withLimit } from './read_limit.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import { type Sample, sample } from './samples.ts';
 
 export const KEEPER_INTERVAL_MS = 2_000;
@@ -88,7 +88,7 @@ export function createKeepers({ sources, readLease, clock, onChange }: KeepersNe
     const { name, ask } = state.source;
     const before = state.fault;
     try {
-      await withLimit(clock, KEEPER_LIMIT_MS, name, ask);
+      await within(clock, KEEPER_LIMIT_MS, `asking ${name}`, ask);
       state.answeredAt = clock.monotonic();
       state.fault = '';
     } catch (error) {
@@ -99,7 +99,7 @@ export function createKeepers({ sources, readLease, clock, onChange }: KeepersNe
   }
 
   async function lookAtLease(read: NonNullable<typeof readLease>): Promise<void> {
-    const found = await withLimit(clock, KEEPER_LIMIT_MS, 'the lease', read).catch(() => undefined);
+    const found = await within(clock, KEEPER_LIMIT_MS, 'reading the lease', read).catch(() => undefined);
     // Where it can't be told, or nobody holds it, nobody has renewed it.
     if (!found || (found.holder === seen?.holder && found.version === seen.version)) return;
     seen = found;

@@ -1,8 +1,8 @@
 /** Reads whether a service is ready, and its figures. */
 import { askOutside } from '#platform/http/outside.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import { splitCredentials } from './credentials.ts';
-import { withLimit } from './read_limit.ts';
 import type { Sample } from './samples.ts';
 
 /** Time for each of the two answers. */
@@ -36,7 +36,7 @@ export async function readService(
   clock: Clock,
 ): Promise<ServiceReading> {
   const get = (path: string) =>
-    withLimit(clock, SERVICE_TIMEOUT_MS, path, async (signal) => {
+    within(clock, SERVICE_TIMEOUT_MS, `GET ${path}`, async (signal) => {
       const { url, headers } = splitCredentials(source.url);
       const address = new URL(path, url);
       return askOutside(address, { headers, signal, limitBytes: FIGURES_LIMIT_BYTES, longer: 'refuse' });

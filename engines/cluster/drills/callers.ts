@@ -2,8 +2,10 @@
  * Callers of the tier and of the service on it, while a part is lost: some with a connection of their own for each
  * request, some with one that they keep. What is measured is how long nobody of a group was answered.
  */
+import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
-import type { Clock } from '#platform/lifecycle/clock.ts';
+import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import type { Tier } from '../tier.ts';
 import { type AcknowledgedWrite, createConnection, REQUEST_LIMIT_MS, readWithOneRetry } from './load.ts';
 
@@ -226,7 +228,7 @@ function callOf(callId: string, clock: Clock): string {
 /** Whose calls the drills post. */
 export const DRILL_ACCOUNT = 'trunkline-drill';
 
-/** @returns the body of a 200 @throws Error for any other answer, and for none within REQUEST_LIMIT_MS */
+/** @returns the body of a 200 @throws Error for any other answer, and TimeoutError for none within REQUEST_LIMIT_MS */
 function call(
   { url, key, account }: ServiceAddress,
   agent: Agent | false,
@@ -235,22 +237,17 @@ function call(
 ): Promise<string> {
   const path = method === 'GET' ? `/cdrs?i_account=${account}&limit=20` : '/cdrs?source=drill';
   const headers = { authorization: `Bearer ${key}`, ...(body && { 'content-type': 'application/json' }) };
-  return new Promise((resolve, reject) => {
-    const signal = AbortSignal.timeout(REQUEST_LIMIT_MS);
-    const asking = request(`${url}${path}`, { method, agent, headers, signal }, (answer) => {
-      textOf(answer)
-        .then((text) => {
-          if (answer.statusCode === 200) return resolve(text);
-          const { code } = JSON.parse(text || '{}') as { code?: string };
-          throw new Error(`${answer.statusCode} ${code ?? ''}`.trim());
-        })
-        .catch(reject);
-    });
-    asking.once('error', (error) =>
-      reject(signal.aborted ? new Error(`no answer within ${REQUEST_LIMIT_MS} ms`) : error),
-    );
+  const answered = async (signal: AbortSignal): Promise<string> => {
+    const asking = request(`${url}${path}`, { method, agent, headers, signal });
+    asking.on('error', () => undefined); // whoever reads the answer is told as well
     asking.end(body);
-  });
+    const [answer] = (await once(asking, 'response')) as [IncomingMessage];
+    const text = await textOf(answer);
+    if (answer.statusCode === 200) return text;
+    const { code } = JSON.parse(text || '{}') as { code?: string };
+    throw new Error(`${answer.statusCode} ${code ?? ''}`.trim());
+  };
+  return within(systemClock, REQUEST_LIMIT_MS, `${method} /cdrs`, answered);
 }
 
 async function textOf(answer: IncomingMessage): Promise<string> {

@@ -196,7 +196,7 @@ async function endChild(child: ChildProcess): Promise<void> {
 async function get(url: string, key?: string): Promise<string> {
   const answer = await askOutside(url, {
     headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
-    signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+    limitMs: ANSWER_LIMIT_MS,
     limitBytes: ANSWER_LIMIT_BYTES,
     longer: 'refuse',
   });

@@ -3,7 +3,9 @@
  * thread is started by the first one that needs it.
  */
 import { Worker } from 'node:worker_threads';
+import { systemClock } from '#platform/lifecycle/clock.ts';
 import { BYTES_A_TURN, KEYS_A_TURN } from '#platform/lifecycle/turns.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import { TooManyKeysError } from '../formats/freeswitch_post.ts';
 import { MAX_ENCODED_BYTES } from '../formats/json_documents.ts';
@@ -28,7 +30,6 @@ const WORKER_HEAP_MB = 256;
 interface Waiting {
   readonly answered: (document: PostedDocument) => void;
   readonly failed: (error: Error) => void;
-  readonly limit: NodeJS.Timeout;
 }
 
 export function createDocumentReader(): DocumentReader {
@@ -45,7 +46,6 @@ export function createDocumentReader(): DocumentReader {
       const question = waiting.get(id);
       if (!question) return;
       waiting.delete(id);
-      clearTimeout(question.limit);
       if (document) question.answered({ ...document, bytes: Buffer.from(document.bytes) });
       else question.failed(new Error(error));
     });
@@ -58,10 +58,7 @@ export function createDocumentReader(): DocumentReader {
   function giveUp(lost: Worker, error: Error): void {
     if (worker !== lost) return;
     worker = undefined;
-    for (const { failed, limit } of waiting.values()) {
-      clearTimeout(limit);
-      failed(error);
-    }
+    for (const { failed } of waiting.values()) failed(error);
     waiting.clear();
     void lost.terminate();
   }
@@ -70,15 +67,14 @@ export function createDocumentReader(): DocumentReader {
     if (waiting.size >= MAX_WAITING) throw new RefusedError('queue_overload', { waitedMs: 0 });
     worker ??= start();
     const current = worker;
-    const { promise, resolve, reject } = Promise.withResolvers<PostedDocument>();
-    const id = asked++;
-    const limit = setTimeout(
-      () => giveUp(current, new Error(`the document could not be read in ${DOCUMENT_LIMIT_MS / 1000} s`)),
-      DOCUMENT_LIMIT_MS,
-    );
-    waiting.set(id, { answered: resolve, failed: reject, limit });
-    current.postMessage({ id, body, contentType } satisfies DocumentQuestion);
-    return promise;
+    return within(systemClock, DOCUMENT_LIMIT_MS, 'reading the document', (signal) => {
+      const { promise, resolve, reject } = Promise.withResolvers<PostedDocument>();
+      signal.addEventListener('abort', () => giveUp(current, signal.reason));
+      const id = asked++;
+      waiting.set(id, { answered: resolve, failed: reject });
+      current.postMessage({ id, body, contentType } satisfies DocumentQuestion);
+      return promise;
+    });
   }
 
   return {

@@ -5,6 +5,7 @@
  * A disk of which nobody tells holds nothing up.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { within } from '#platform/lifecycle/within.ts';
 
 /** A disk is looked at no more often. */
 const LOOK_MS = 1_000;
@@ -73,10 +74,8 @@ export function createRoom({ read, pausePercent, clock }: RoomNeeds): Room {
   }
 
   async function firstLook(): Promise<void> {
-    const { promise: tooLong, resolve } = Promise.withResolvers<void>();
-    const cancel = clock.after(FIRST_LOOK_LIMIT_MS, resolve);
-    await Promise.race([renew(), tooLong]);
-    cancel();
+    // A look that takes longer goes on; until it ends, nobody knows of a shortage.
+    await within(clock, FIRST_LOOK_LIMIT_MS, 'a look at the disks', renew).catch(() => undefined);
   }
 
   const now = (): string => {

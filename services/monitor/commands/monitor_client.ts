@@ -33,8 +33,7 @@ export async function askMonitor(
   const url = new URL(path, monitor).href;
   const key = options.key ?? settings.key ?? (await keptKey(keyFile(folder)));
   const headers = { authorization: `Bearer ${key}` };
-  const signal = AbortSignal.timeout(limitMs);
-  const asking = { method, headers, signal, limitBytes: ANSWER_LIMIT_BYTES, longer: 'refuse' } as const;
+  const asking = { method, headers, limitMs, limitBytes: ANSWER_LIMIT_BYTES, longer: 'refuse' } as const;
   const answer = await askOutside(url, asking).catch((cause: unknown) => {
     throw new Error(`no monitor answers at ${monitor}: start it (trunkline serve monitor), or give --url`, {
       cause,

@@ -91,7 +91,7 @@ class AnsweredNoError extends Error {}
 async function reportOf(address: string, key: string): Promise<CallsReport> {
   const answer = await askOutside(address, {
     headers: { authorization: `Bearer ${key}` },
-    signal: AbortSignal.timeout(SILENCE_LIMIT_MS),
+    limitMs: SILENCE_LIMIT_MS,
     limitBytes: REPORT_LIMIT_BYTES,
     longer: 'refuse',
   }).catch((cause: unknown) => {
