@@ -38,9 +38,11 @@ export function migrateCommand(): Command {
         const verb = options.dryRun ? 'would run' : 'ran';
         print(names.length === 0 ? 'up to date' : names.map((name) => `${verb} ${name}`).join('\n'));
         note(
-          runsOn
-            ? 'the version that made these tables so far runs on with them: it can be gone back to'
-            : 'the version that made these tables so far does not run with the new ones: the way back to it is a back-up made before, by that version (docs/DEPLOY.md)',
+          runsOn === null
+            ? 'there were no tables: no version made any before'
+            : runsOn
+              ? 'the version that made these tables so far runs on with them: it can be gone back to'
+              : 'the version that made these tables so far does not run with the new ones: the way back to it is a back-up made before, by that version (docs/DEPLOY.md)',
         );
         if (options.dryRun) return;
         for (const service of SERVICES as readonly AnyService[]) {

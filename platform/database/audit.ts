@@ -26,9 +26,9 @@ export interface Audited {
   readonly action: string;
   /** To what: `import 12`. No name or telephone number of a person: what is written here stays when those are erased. */
   readonly subject: string;
-  /** What else is to be known of it, such as the reason that was given. */
+  /** What else is to be known of it, such as the reason that was given, and how much was done. */
   readonly detail?: Readonly<Record<string, unknown>>;
-  /** The rows that it was about, counted before and after. */
+  /** What there was of the same before and after: rows that wait, accounts. */
   readonly before?: Counts;
   readonly after?: Counts;
 }

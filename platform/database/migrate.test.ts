@@ -49,6 +49,7 @@ test('what a later version has run stays, where this one can run with it, and is
     ...files,
     '0002_column.sql': 'ALTER TABLE gone_back.one ADD COLUMN b int',
   });
+  assert.equal(await versionBeforeRunsOn(pool, [later]), null, 'there is no version before');
   await migrate(pool, before);
   assert.ok(await versionBeforeRunsOn(pool, [later]));
   assert.ok(!(await versionBeforeRunsOn(pool, [{ ...later, runsWithLaterFrom: '0002_column' }])));

@@ -68,17 +68,25 @@ const BREAKING = '_breaking';
 /** The migrations with which no version runs that does not have them. */
 const breakingOf = (names: readonly string[]): string[] => names.filter((name) => name.endsWith(BREAKING));
 
-/** Whether the version of the program that has made these tables so far can still run when all that is pending has run. */
-export async function versionBeforeRunsOn(pool: Pool, schemas: readonly Migrations[]): Promise<boolean> {
+/**
+ * Whether the version of the program that has made these tables so far can still run when all that is pending has run.
+ * @returns null where no version has made any
+ */
+export async function versionBeforeRunsOn(
+  pool: Pool,
+  schemas: readonly Migrations[],
+): Promise<boolean | null> {
+  let isEmpty = true;
   for (const migrations of schemas) {
     const pending = await pendingMigrations(pool, migrations);
-    if (breakingOf(pending).length > 0) return false;
     const ran = await ranMigrations(pool, migrations);
+    isEmpty &&= ran.length === 0;
+    if (ran.length > 0 && breakingOf(pending).length > 0) return false;
     const from = migrations.runsWithLaterFrom;
     // A schema that is new is none that the version before looks into.
     if (pending.length > 0 && ran.length > 0 && from !== undefined && !ran.includes(from)) return false;
   }
-  return true;
+  return isEmpty ? null : true;
 }
 
 /**

@@ -306,7 +306,7 @@ export const PostOutcome = Type.Object(
     index: Type.Integer({ description: 'Place in the array, from 0' }),
     status: oneOf(
       ['stored', 'completed', 'duplicate', 'conflict', 'set_aside'],
-      'completed: it filled what a stored call lacked, or replaced it; conflict: it contradicts one; that and set_aside are kept with their reason, see `trunkline import rejected`',
+      'completed: it filled what a stored call lacked, or replaced it; conflict: it contradicts one; that and set_aside are kept with their reason, for an operator to mend',
     ),
     i_cdr: Type.Optional(Type.Integer({ description: 'Of the call that is stored' })),
     code: Type.Optional(Type.String({ description: 'Why it was set aside' })),

@@ -64,21 +64,22 @@ test('a file read again in another zone: the summary says whose times the calls 
   const again = await run('import', 'cdrs', file, ...MAPS, ...told, '--time-zone', 'Europe/Berlin');
   const [third, second, first] = await imports('--file', file);
   const line = new RegExp(
-    `^3 calls keep the times that import ${first.i_import} stored, read as America/New_York: .trunkline imports undo ${first.i_import}., then import again$`,
+    `^3 calls keep the times that import ${first.i_import} stored, read as America/New_York: .trunkline imports undo ${first.i_import}. takes that one back, and they have the times of the import that told them next`,
     'm',
   );
   assert.match(again.out, line);
   const dryRun = await run('import', 'cdrs', file, ...MAPS, ...told, '--dry-run');
-  assert.match(dryRun.out, /3 calls keep the times/);
+  assert.match(dryRun.out, /3 calls keep the times.* imports undo \d+`, then import$/m);
   const dry = await run('imports', 'undo', `${first.i_import}`, '--dry-run');
   const both = `3: imports ${second.i_import}, ${third.i_import} told them too; they would be as these`;
   assert.ok(dry.out.includes(both), dry.out);
   await run('imports', 'undo', `${second.i_import}`, '--yes');
   const undone = await run('imports', 'undo', `${first.i_import}`, '--yes');
+  assert.match(undone.err, /^3 of 3 calls and rows taken back$/m);
   const one = `3: import ${third.i_import} told them too; they are now as that one read them`;
   assert.ok(undone.out.includes(one), undone.out);
   const { rows } = await pool.query("SELECT min(start_time) AS start FROM calls.cdrs WHERE source = 'zones'");
-  assert.equal(rows[0].start, '2026-11-02T09:00:00Z');
+  assert.equal(rows[0].start, '2026-11-02T09:00:00Z', 'the undo alone has mended it');
 });
 
 test('a mapping is remembered when its rows go in: by a retry, by mending, or as known ones', async () => {
@@ -125,5 +126,19 @@ test('retried and mended rows of several files are called so, and are finished',
   const listed = (await run('imports', 'list', '--limit', '2')).out;
   assert.match(listed, /completed +duplicates +conflicts +waiting +file/);
   assert.equal(listed.match(/ finished /g)?.length, 2, listed);
-  await run('import', 'rejected', 'discard', '--all', '--reason', 'no times');
+  await run('import', 'rejected', 'discard', '--all', '--reason', 'no times', '--yes');
+});
+
+test('an import whose calls were erased says so', async () => {
+  const file = await fileOf('forgotten', 2);
+  await run('import', 'cdrs', file, ...MAPS, '--create-accounts');
+  await fileOf('stays', 1);
+  await run('import', 'cdrs', join(folder, 'stays.csv'), ...MAPS, '--create-accounts');
+  assert.equal((await run('accounts', 'erase', 'forgotten', '--yes')).code, 0);
+  const [stays, forgotten] = await imports('--limit', '2');
+  assert.deepEqual([stays.erased, forgotten.erased, forgotten.stored], [0, 2, 2]);
+  const listed = (await run('imports', 'list', '--limit', '2')).out;
+  assert.equal(listed.match(/ finished, 2 erased /g)?.length, 1, listed);
+  const shown = (await run('imports', 'show', `${forgotten.i_import}`)).out;
+  assert.match(shown, /^erased +2 of its calls, with their accounts$/m);
 });

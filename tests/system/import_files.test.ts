@@ -131,7 +131,17 @@ test('what is kept in part is named by export and retry, and never read', async 
   );
   assert.equal((await run('rejected', 'discard')).code, 1);
   assert.match((await run('rejected', 'discard', '--reason', 'test calls')).err, /say which rows/);
-  const discarded = await run('rejected', 'discard', '--code', 'too_large', '--reason', 'test calls');
+  const unasked = await run('rejected', 'discard', '--code', 'too_large', '--reason', 'test calls');
+  assert.deepEqual([unasked.code, /--yes discards them/.test(unasked.err)], [1, true], unasked.err);
+  const discarded = await run(
+    'rejected',
+    'discard',
+    '--code',
+    'too_large',
+    '--reason',
+    'test calls',
+    '--yes',
+  );
   assert.match(discarded.out, /1 rows discarded/);
   const [audited] = await ask("SELECT detail, before FROM calls.audit WHERE action = 'rejected.discard'");
   assert.deepEqual([audited.detail.reason, audited.before], ['test calls', { rows: 1 }]);

@@ -47,7 +47,7 @@ test('a folder of CSV files, each in another shape, and one that is none', async
   assert.deepEqual(await costs(), ['0.01', '0.02', '0.03', '0.04', '0.05', '0.06']);
   const again = JSON.parse((await run('cdrs', dropped, ...MAPS)).out);
   assert.deepEqual([again.stored, again.duplicates], [0, 6]);
-  assert.equal((await run('rejected', 'discard', '--all', '--reason', 'a total')).code, 0);
+  assert.equal((await run('rejected', 'discard', '--all', '--reason', 'a total', '--yes')).code, 0);
 });
 
 test('rows that need an option are set aside, exported as they are read again, and go in with it', async () => {

@@ -61,6 +61,7 @@ export const Import = Type.Object(
     waiting: Type.Integer({
       description: 'Of conflicts and set_aside: rows that were neither taken in since nor discarded',
     }),
+    erased: Type.Integer({ description: 'Calls that it stored, and that were erased with their accounts' }),
     told_to: nullable('string', 'The end of the last call that it told'),
     undo_began_at: nullable('string', 'Since when it is being taken back'),
     undone_at: nullable('string', 'When all of it was taken back'),

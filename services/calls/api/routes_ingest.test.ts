@@ -96,6 +96,13 @@ test('what is sent again is recognised, from another source it is another record
   assert.equal(rows[0].n, 1, 'all posts of a switch are one import');
 });
 
+test('a name of a switch that is blank, or has blanks around it, would be another switch: it is refused', async () => {
+  for (const name of ['', ' ', '%20%20', 'sbc2%20', '%09sbc2', '%C2%A0sbc2']) {
+    const { status, body } = await api.post([record()], ingest, `/cdrs?source=${name}`);
+    assert.deepEqual([status, body.fields], [400, ['source']], JSON.stringify([name, body]));
+  }
+});
+
 test('one record posted five times in other words is one call: filled, known, or told of as a conflict', async () => {
   const told = {
     ...record({ call_id: 'in-other-words', cost: '0.025' }),

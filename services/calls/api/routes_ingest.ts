@@ -18,6 +18,7 @@ import { readWholeBody } from '#platform/http/whole_body.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { Counter, type Registry } from '#platform/telemetry/metrics.ts';
 import { isPrintable } from '#platform/telemetry/printable.ts';
+import { tidyCode } from '../account_codes.ts';
 import { MAX_BATCH, PostAnswer, PostBody, type PostOutcome, PostQuery } from '../contract.ts';
 import { badParameter } from '../errors.ts';
 import { createPostBatches } from '../intake/post_batches.ts';
@@ -122,6 +123,8 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
         const { source } = request.query;
         if (source !== undefined && !isPrintable(source))
           throw badParameter('source', 'has characters that nobody sees');
+        if (source !== undefined && tidyCode(source) !== source)
+          throw badParameter('source', 'must be a name in NFC, without blanks around it');
         const contentType = request.headers['content-type'] ?? '';
         const read = () => readPostedBody(body, contentType, needs.documents, codes);
         const posted = isLarge ? await needs.database.heavyWork.run(ticket, read) : await read();

@@ -278,7 +278,7 @@ function summaryText(
       'Rows that contradict stored calls: trunkline import rejected list --code conflict; --on-conflict replace takes what they say',
     );
   }
-  lines.push(...kept.map(keptTimesLine));
+  lines.push(...kept.map((times) => keptTimesLine(times, options.dryRun ?? false)));
   if (total.reasons.has('unknown_account')) {
     lines.push(
       `Rows of unknown accounts: make the accounts, then: trunkline import rejected retry; or have it make them: trunkline import rejected retry --create-accounts --currency ${options.currency ?? 'CODE'} --country ${options.country ?? 'CODE'}`,

@@ -6,7 +6,7 @@ import { asCount } from '#platform/terminal/option_values.ts';
 import { grouped, note, print, printJson, table } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
 import { typedAgain } from '#platform/terminal/typed_again.ts';
-import { dryUndo, type UndoProgress, undoImport } from '../intake/undo_import.ts';
+import { countUndone, dryUndo, type UndoProgress, undoImport, undoneBefore } from '../intake/undo_import.ts';
 import { type ImportRow, importByNumber, listImports } from '../store/imports.ts';
 import type { CallsTools } from './tools.ts';
 
@@ -80,7 +80,12 @@ const cells = (row: ImportRow) => [
   row.file,
 ];
 
-function stateOf(row: ImportRow): string {
+/** Of an import whose calls are of accounts that were erased since, how many of them. */
+const erasedOf = ({ erased }: ImportRow): string => (erased > 0 ? `, ${grouped(erased)} erased` : '');
+
+const stateOf = (row: ImportRow): string => `${stepOf(row)}${erasedOf(row)}`;
+
+function stepOf(row: ImportRow): string {
   if (row.undone_at !== null) return 'undone';
   if (row.undo_began_at !== null) return 'undone in part';
   return row.finished_at === null ? 'open' : 'finished';
@@ -104,7 +109,7 @@ function showCommand(tools: CallsTools): Command {
 
 const shown = (row: ImportRow): string =>
   [
-    `import     ${row.i_import}, ${stateOf(row)}`,
+    `import     ${row.i_import}, ${stepOf(row)}`,
     `file       ${row.file}`,
     `source     ${row.source} (${row.format})`,
     `started    ${row.started_at}`,
@@ -113,6 +118,7 @@ const shown = (row: ImportRow): string =>
     `told to    ${row.told_to ?? '-'}`,
     `read       ${grouped(row.read)}`,
     `stored     ${grouped(row.stored)}`,
+    ...(row.erased === 0 ? [] : [`erased     ${grouped(row.erased)} of its calls, with their accounts`]),
     `completed  ${grouped(row.completed)}`,
     `duplicates ${grouped(row.duplicates)}`,
     `conflicts  ${grouped(row.conflicts)}`,
@@ -135,15 +141,19 @@ function undoCommand(tools: CallsTools): Command {
     )
     .action((iImport: number, options: UndoOptions) =>
       tools.withDatabase(async ({ pool, ending }) => {
-        const dry = await withSession(pool, (session) => dryUndo(session, iImport));
+        const [dry, before] = await withSession(pool, async (session) => [
+          await dryUndo(session, iImport),
+          await undoneBefore(session, iImport),
+        ]);
         if (!dry) throw noImport(iImport);
         if (options.dryRun) return tell(dry, options, 'would be');
         if (!options.yes) await confirm(dry);
+        const all = grouped(countUndone(dry) + countUndone(before));
         const undone = await undoImport(
           pool,
           iImport,
           terminalActor(),
-          (so_far) => note(`${grouped(callsOf(so_far))} calls so far`),
+          (so_far) => note(`${grouped(countUndone(so_far))} of ${all} calls and rows taken back`),
           ending,
         );
         tell(undone!, options, 'were');
@@ -159,9 +169,6 @@ interface UndoOptions {
 
 const noImport = (iImport: number) =>
   new Error(`there is no import ${iImport}; trunkline imports list shows them`);
-
-const callsOf = ({ calls_removed, calls_kept, calls_restored }: UndoProgress): number =>
-  calls_removed + calls_kept + calls_restored;
 
 function tell(progress: UndoProgress, { json }: UndoOptions, verb: string): void {
   if (json) printJson(progress);

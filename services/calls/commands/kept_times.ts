@@ -42,11 +42,18 @@ export async function keptTimesOf(
   return found;
 }
 
-export function keptTimesLine({ i_import: iImport, calls, time_zone, date_order }: KeptTimes): string {
+/** @param isDry the rows were not told to the tables: taking the other import back would leave no call */
+export function keptTimesLine(
+  { i_import: iImport, calls, time_zone, date_order }: KeptTimes,
+  isDry: boolean,
+): string {
   const keep = calls === 1 ? '1 call keeps' : `${grouped(calls)} calls keep`;
   if (time_zone === null) {
     return `${keep} the times that import ${iImport} told, a switch that posts: import again with --on-conflict replace to have these`;
   }
   const order = date_order === null ? '' : `, dates ${date_order}`;
-  return `${keep} the times that import ${iImport} stored, read as ${time_zone}${order}: \`trunkline imports undo ${iImport}\`, then import again`;
+  const then = isDry
+    ? ', then import'
+    : ' takes that one back, and they have the times of the import that told them next: these, where none stands between';
+  return `${keep} the times that import ${iImport} stored, read as ${time_zone}${order}: \`trunkline imports undo ${iImport}\`${then}`;
 }

@@ -6,6 +6,7 @@ import { type Pool, withSession, withTransaction } from '#platform/database/pool
 import { asCount, asPrintable } from '#platform/terminal/option_values.ts';
 import { grouped, note, print, printJson, rawOutput, table } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
+import { typedAgain } from '#platform/terminal/typed_again.ts';
 import type { DecimalSign } from '../formats/decimal_marks.ts';
 import { beginMendedFile, lineBefore } from '../intake/mended_rows.ts';
 import type { SameCallOptions } from '../intake/origin.ts';
@@ -280,15 +281,18 @@ function discardCommand(tools: CallsTools): Command {
     .description('rows that are none to mend: they are listed no more, also when their file is read again')
     .requiredOption('--reason <text>', 'why; it stands in the audit trail', asPrintable)
     .option('--all', 'all of them, where neither file nor code is given')
+    .option('--yes', 'do not ask; for scripts')
     .addHelpText(
       'after',
-      '\nExample:\n  trunkline import rejected discard --file /var/log/Master.csv --code wrong_column_count --reason "test calls"',
+      '\nExamples:\n  trunkline import rejected discard --file /var/log/Master.csv --code wrong_column_count --reason "test calls"\n' +
+        '  trunkline import rejected discard --code erased_account --reason erased --yes',
     )
-    .action((options: Filter & { all?: true; reason: string }) => {
+    .action((options: Filter & { all?: true; yes?: true; reason: string }) => {
       if (options.file === undefined && options.code === undefined && !options.all)
         throw new Error('say which rows: --file PATH, --code CODE, or --all');
       if (options.reason.trim() === '') throw new Error('--reason is blank: say why they are discarded');
       return tools.withDatabase(async ({ pool }) => {
+        if (!options.yes) await confirmDiscard(pool, filterOf(options));
         const count = await withTransaction(pool, async (session) => {
           const discarded = (await session.row(discardRejected(filterOf(options))))!.count;
           const { file = null, code = null, reason } = options;
@@ -306,6 +310,19 @@ function discardCommand(tools: CallsTools): Command {
         print(`${grouped(count)} rows discarded`);
       });
     });
+}
+
+/** @throws Error unless the number of rows is typed */
+async function confirmDiscard(pool: Pool, filter: RejectedFilter): Promise<void> {
+  const counts = await withSession(pool, (session) => session.rows(countRejected(filter)));
+  const rows = counts.reduce((sum, { count }) => sum + count, 0);
+  if (rows === 0) return;
+  const answer = await typedAgain(String(rows), `Type ${rows} to discard ${grouped(rows)} rows: `);
+  if (answer === 'nobody')
+    throw new Error(
+      'this is no terminal, so nobody can be asked: rejected list shows the rows, --yes discards them',
+    );
+  if (answer === 'other') throw new Error('nothing was discarded');
 }
 
 const filterOf = (options: Filter): RejectedFilter => ({ file: options.file, code: options.code });

@@ -40,6 +40,7 @@ import {
   hideOption,
   listFollowed,
   listTextTables,
+  noteErasedCalls,
   noteErasure,
   ownSources,
   sharedSources,
@@ -239,22 +240,30 @@ async function deleteAll(work: Erasing, table: AccountTable): Promise<void> {
     count = await withTransaction(
       pool,
       async (session) => {
-        const gone = await session.rows(
-          deleteRowsOf([table.schema, table.name], account.i_account, ROWS_A_STEP),
-        );
-        const counts: TableCounts = { [parent]: gone.length };
-        const iCdrs = gone.flatMap(({ i_cdr }) => i_cdr ?? []);
-        if (iCdrs.length > 0) {
-          for (const other of table.ofCalls)
-            counts[other] = await session.run(deleteRowsOfCalls(['calls', other], iCdrs));
-        }
+        const counts = await deleteSome(session, table, account.i_account);
         await session.run(noteErasure('code', pseudonym, withoutNoughts(counts), null));
-        return gone.length;
+        return counts[parent]!;
       },
       { signal },
     );
     onProgress({ table: parent, pages: done + count, ofPages: 0 });
   }
+}
+
+/** Some rows of a table, and what other tables have of their calls. @returns how many of each */
+async function deleteSome(session: Session, table: AccountTable, iAccount: number): Promise<TableCounts> {
+  const gone = await session.rows(deleteRowsOf([table.schema, table.name], iAccount, ROWS_A_STEP));
+  const counts: TableCounts = { [countedAs(table)]: gone.length };
+  const iCdrs = gone.flatMap(({ i_cdr }) => i_cdr ?? []);
+  if (iCdrs.length === 0) return counts;
+  for (const other of table.ofCalls)
+    counts[other] = await session.run(deleteRowsOfCalls(['calls', other], iCdrs));
+  if (countedAs(table) === 'cdrs') {
+    const ofImports = new Map<number, number>();
+    for (const { i_import: of } of gone) if (of !== null) ofImports.set(of, (ofImports.get(of) ?? 0) + 1);
+    await session.run(noteErasedCalls(ofImports));
+  }
+  return counts;
 }
 
 /** Versions of calls that are another account's by now. */
@@ -307,14 +316,7 @@ async function finish(work: Erasing): Promise<TableCounts> {
   const tables = await tablesOfAccounts(work);
   return withTransaction(pool, async (session) => {
     await session.run(lockZones('exclusive'));
-    for (const table of tables) {
-      const rest = await session.rows(
-        deleteRowsOf([table.schema, table.name], account.i_account, ROWS_A_STEP),
-      );
-      const iCdrs = rest.flatMap(({ i_cdr }) => i_cdr ?? []);
-      for (const other of iCdrs.length > 0 ? table.ofCalls : [])
-        await session.run(deleteRowsOfCalls(['calls', other], iCdrs));
-    }
+    for (const table of tables) await deleteSome(session, table, account.i_account);
     const last = { ...(await deleteVersions(session, work)), accounts: 1 };
     await session.run(noteErasure('code', pseudonym, last, null));
     await session.run(deleteAccount(account.i_account));
@@ -322,7 +324,7 @@ async function finish(work: Erasing): Promise<TableCounts> {
     for (const code of codes) await session.run(finishErasure('code', pseudonyms.ofCode(tidyCode(code))));
     const { counts } = (await session.row(finishErasure('code', pseudonym)))!;
     const subject = `account ${account.i_account}`;
-    await session.run(noteAudit(by, { action: 'accounts.erase', subject, before: counts }));
+    await session.run(noteAudit(by, { action: 'accounts.erase', subject, detail: { rows: counts } }));
     return counts;
   });
 }

@@ -65,7 +65,7 @@ export async function eraseNumber(pool: Pool, written: string, options: EraseOpt
   return withTransaction(pool, async (session) => {
     const { counts } = (await session.row(finishErasure('number', pseudonym)))!;
     await session.run(
-      noteAudit(by, { action: 'numbers.erase', subject: `number ${pseudonym}`, before: counts }),
+      noteAudit(by, { action: 'numbers.erase', subject: `number ${pseudonym}`, detail: { rows: counts } }),
     );
     return { pseudonym, counts };
   });

@@ -98,9 +98,9 @@ test('an account is in no table any more but the audit trail, whatever tables th
   ])
     assert.equal((await pool.query(`SELECT 1 FROM calls.${table}`)).rowCount, 0, table);
   const { rows } = await pool.query(
-    "SELECT subject, before FROM calls.audit WHERE action = 'accounts.erase'",
+    "SELECT subject, detail FROM calls.audit WHERE action = 'accounts.erase'",
   );
-  assert.deepEqual([rows[0].subject, rows[0].before.cdrs], ['account 7', 1]);
+  assert.deepEqual([rows[0].subject, rows[0].detail.rows.cdrs], ['account 7', 1]);
   await assert.rejects(eraseAccount(pool, CODE, APPLY), /"acme-gone" was erased on 20/);
 });
 
@@ -324,9 +324,16 @@ test('an erasure that is cut off at any step goes on when the same is asked for 
   assert.deepEqual(await holding(pool, CODE), []);
   assert.deepEqual(await holding(pool, '3023125001'), []);
   const { rows } = await pool.query(
-    "SELECT action, before FROM calls.audit WHERE action IN ('accounts.erase', 'numbers.erase') ORDER BY 1",
+    "SELECT action, detail FROM calls.audit WHERE action IN ('accounts.erase', 'numbers.erase') ORDER BY 1",
   );
-  assert.deepEqual([rows[0].before.cdrs, rows[1].before.cdrs], [3, 1]);
+  assert.deepEqual([rows[0].detail.rows.cdrs, rows[1].detail.rows.cdrs], [3, 1]);
+  const imports = await pool.query(
+    'SELECT stored, erased FROM calls.imports WHERE stored IN (1, 2) ORDER BY stored',
+  );
+  assert.deepEqual(imports.rows, [
+    { stored: 1, erased: 0 },
+    { stored: 2, erased: 2 },
+  ]);
 });
 
 test('an account with others below it, or under whose code a file is being followed, is not erased', async () => {

@@ -377,3 +377,22 @@ test('a file that ends within its header is told so, and nothing of it is stored
   }
   assert.deepEqual([await aside(), await durations()], [[], []]);
 });
+
+test('a row that is too large and goes on growing counts as set aside once', async () => {
+  const endless = `${HEADER}${FIRST}acme,${'9'.repeat(70_000)}`;
+  const counted = [];
+  for (const more of ['', '9', '99', '999,1,2\n', '999,1,2\n']) {
+    const counts = (await take(endless + more))!;
+    counted.push([counts.setAside, counts.newAside]);
+    assert.deepEqual(await aside(), ['too_large']);
+  }
+  assert.deepEqual(counted, [
+    [1, 1],
+    [1, 0],
+    [1, 0],
+    [1, 0],
+    [1, 0],
+  ]);
+  const other = (await take(`${endless}8,1,2\nacme,${'7'.repeat(70_000)}`))!;
+  assert.deepEqual([other.setAside, other.newAside], [2, 2], 'what does not begin so is another row');
+});

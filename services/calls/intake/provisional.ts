@@ -241,6 +241,16 @@ export function retoldCalls({ rewritten }: Recognised, { rewrittenICdrs }: Numbe
   });
 }
 
+/**
+ * Whether a row that is too large to be kept whole was set aside when its source ended within it, and has only grown: what is
+ * kept of it begins as it began then.
+ */
+export const hasGrown = ({ row }: AsideRow, replacements: readonly Replacement[]): boolean =>
+  row.cut === true &&
+  replacements.some(({ end }) =>
+    end.rows.some(({ offset, hash: was }) => offset === row.offset && was === rowHash(row)),
+  );
+
 /** The same of rows that were set aside. @param kept of the rows, in order */
 export function provisionalAside(aside: readonly AsideRow[], kept: readonly KeptAside[]): ProvisionalRow[] {
   return aside.flatMap(({ row, of: { end } }, index) => {

@@ -22,6 +22,7 @@ import type { CallNumber } from './call_columns.ts';
 import type { Origin } from './origin.ts';
 import { type Conflicting, conflictsOf, type PartRows, repeatedConflicts, tellOutcomes } from './outcomes.ts';
 import {
+  hasGrown,
   provisionalAside,
   provisionalCalls,
   replaceProvisional,
@@ -209,7 +210,11 @@ async function storePart(
   const conflicts = conflictsOf(recognised, written);
   const aside = asideOf(batch, part, conflicts);
   const keptAside = aside.length > 0 ? await keepAside(session, origin, aside) : [];
-  const knownAside = new Set(aside.filter((_, index) => keptAside[index]!.isKnown).map(({ place }) => place));
+  const knownAside = new Set(
+    aside
+      .filter((row, index) => keptAside[index]!.isKnown || hasGrown(row, batch.replacements))
+      .map(({ place }) => place),
+  );
   await dropTaken(session, origin, takenRows(batch, part, aside));
   const provisional = [
     ...provisionalCalls(batch, recognised, written, versions),

@@ -108,6 +108,19 @@ export function undoStep(
   return withTransaction(pool, step, { signal });
 }
 
+/** How many calls and rows were taken back, or would be. */
+export const countUndone = (counts: UndoCounts): number =>
+  counts.calls_removed +
+  counts.calls_kept +
+  counts.calls_restored +
+  counts.rows_removed +
+  counts.rows_returned;
+
+/** What was taken back of it before, by one that was cut off. */
+export async function undoneBefore(session: Session, iImport: number): Promise<UndoCounts> {
+  return { ...NOTHING, ...(await session.row(undoState(iImport, false)))?.undone };
+}
+
 /** Takes all of it back. @param onProgress after each transaction */
 export async function undoImport(
   pool: Pool,
@@ -140,11 +153,11 @@ function requireUndoable({ i_import, file, completed, noted, undone_at }: UndoSt
 /** From here on none of its batches is stored any more, and nobody is promised what it told. */
 async function begin(session: Session, state: UndoState, by: Actor): Promise<void> {
   const { i_import: iImport, file, source } = state;
-  const before = { calls_stored: state.stored, calls_completed: state.completed };
   await session.run(beginUndo(iImport));
   await tellAnew(session, state);
   const subject = `import ${iImport}`;
-  await session.run(noteAudit(by, { action: 'imports.undo', subject, detail: { file, source }, before }));
+  const detail = { file, source, calls_stored: state.stored, calls_completed: state.completed };
+  await session.run(noteAudit(by, { action: 'imports.undo', subject, detail }));
 }
 
 async function finish(session: Session, state: UndoState, undone: UndoCounts, by: Actor): Promise<void> {
@@ -152,8 +165,9 @@ async function finish(session: Session, state: UndoState, undone: UndoCounts, by
   await tellAnew(session, state);
   for (const statement of endUndo(iImport)) await session.run(statement);
   const subject = `import ${iImport}`;
-  const { kept_by: _, ...after } = undone;
-  await session.run(noteAudit(by, { action: 'imports.undone', subject, detail: { file, source }, after }));
+  const { kept_by: _, ...counts } = undone;
+  const detail = { file, source, ...counts };
+  await session.run(noteAudit(by, { action: 'imports.undone', subject, detail }));
 }
 
 /** Up to when its source has told its calls, without it. */

@@ -139,16 +139,33 @@ export const heldSources = (codes: readonly string[]): Statement<{ path: string 
     SELECT DISTINCT s.path FROM calls.followed_sources s, unnest(${codes}::text[]) AS code
     WHERE strpos(s.path, code) > 0 AND s.held_until > now()`.compile(build);
 
+export interface DeletedRow {
+  /** null: it is no row of a call. */
+  readonly i_cdr: number | null;
+  readonly i_import: number | null;
+}
+
 /** At most so many rows of an account, of any table that has them. */
 export const deleteRowsOf = (
   [schema, table]: readonly [schema: string, table: string],
   iAccount: number,
   limit: number,
-): Statement<{ i_cdr: number | null }> =>
-  sql<{ i_cdr: number | null }>`
+): Statement<DeletedRow> =>
+  sql<DeletedRow>`
     DELETE FROM ${sql.id(schema, table)} t WHERE t.ctid = ANY(ARRAY(
       SELECT ctid FROM ${sql.id(schema, table)} WHERE i_account = ${iAccount} LIMIT ${sql.lit(limit)}))
-    RETURNING (to_jsonb(t) ->> 'i_cdr')::bigint AS i_cdr`.compile(build);
+    RETURNING (to_jsonb(t) ->> 'i_cdr')::bigint AS i_cdr, (to_jsonb(t) ->> 'i_import')::int AS i_import`.compile(
+    build,
+  );
+
+/** Imports know how many of their calls were erased. They are held in order, for two erasures at once. @param counts by import */
+export const noteErasedCalls = (counts: ReadonlyMap<number, number>): Statement<unknown> =>
+  sql`
+    WITH held AS MATERIALIZED (
+      SELECT i_import FROM calls.imports WHERE i_import = ANY(${[...counts.keys()]}::int[]) ORDER BY 1 FOR UPDATE)
+    UPDATE calls.imports i SET erased = erased + n.count
+    FROM held JOIN unnest(${[...counts.keys()]}::int[], ${[...counts.values()]}::bigint[]) AS n (i_import, count) USING (i_import)
+    WHERE i.i_import = held.i_import`.compile(build);
 
 export const deleteRowsOfCalls = (
   [schema, table]: readonly [schema: string, table: string],

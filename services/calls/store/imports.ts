@@ -21,6 +21,8 @@ export interface ImportRow {
   readonly set_aside: number;
   /** Of the conflicts and those set aside: what was neither taken in since nor discarded. */
   readonly waiting: number;
+  /** Calls that it stored, and that were erased with their accounts. */
+  readonly erased: number;
   /** The end of the last call that it told. */
   readonly told_to: string | null;
   /** Since when it is being taken back, and when all of it was. */
@@ -32,7 +34,7 @@ export interface ImportRow {
 
 const COLUMNS =
   sql.raw(`i_import, file, format, source, started_at, finished_at, read, stored, completed, duplicates,
-  conflicts, set_aside, told_to, undo_began_at, undone_at, options,
+  conflicts, set_aside, erased, told_to, undo_began_at, undone_at, options,
   (SELECT count(*) FROM calls.rejected_cdrs r WHERE r.i_import = i.i_import AND r.taken_by IS NULL AND r.discarded_at IS NULL) AS waiting`);
 
 /** Rows that were set aside, and are read again by an import of their own. */
