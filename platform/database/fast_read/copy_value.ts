@@ -18,14 +18,20 @@ export type CopyValue = (
   length: number,
 ) => number;
 
+/** How the values of a column are written. */
+export interface ValueRules {
+  /**
+   * On bytes, where it can be had cheaply. For a CSV cell `to` has room for CELL_EXTRA_BYTES (rows_csv.ts) more than `length`,
+   * for JSON for JSON_WORST_GROWTH times as much.
+   * @returns where it ends in `to`; -1 to have `text` asked
+   */
+  readonly bytes: CopyValue;
+  /** The same of a value's text; of an instant in binary form, of RFC 3339 in UTC. */
+  readonly text: (text: string) => string;
+}
+
 /** Copies `length` bytes. The last word overlaps the one before it, so that nothing beyond the end is touched. */
-export function copyBytes(
-  from: DataView<ArrayBuffer>,
-  fromAt: number,
-  to: DataView<ArrayBuffer>,
-  toAt: number,
-  length: number,
-): void {
+export const copyBytes: CopyValue = (from, fromAt, to, toAt, length) => {
   if (length >= 8) {
     const last = length - 8;
     for (let i = 0; i < last; i += 8) to.setBigInt64(toAt + i, from.getBigInt64(fromAt + i));
@@ -37,7 +43,8 @@ export function copyBytes(
   } else {
     for (let i = 0; i < length; i++) to.setUint8(toAt + i, from.getUint8(fromAt + i));
   }
-}
+  return toAt + length;
+};
 
 /** The text of a value, as JavaScript's. */
 export function textAt(view: DataView<ArrayBuffer>, at: number, length: number): string {

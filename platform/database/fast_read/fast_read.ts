@@ -18,13 +18,12 @@ import {
 import { type Reading, streamRows } from './row_stream.ts';
 import { valuesReading } from './rows_values.ts';
 
-export { copyBytes } from './copy_value.ts';
-export { copyEverydayCell, csvCell } from './csv_cell.ts';
-export { copyDecimalNumber, decimalNumber } from './decimal_number.ts';
-export { EPOCH_MICROS, everydayMicros, MICROS_PER_HOUR, writeWithinHour } from './instant_text.ts';
+export { cellRules } from './cell_rules.ts';
+export type { ValueRules } from './copy_value.ts';
+export { csvCell } from './csv_cell.ts';
 export type { KeptValues } from './last_row.ts';
 export type { Reading, RowQuery } from './row_stream.ts';
-export { CELL_EXTRA_BYTES, type CellRules, csvReading } from './rows_csv.ts';
+export { csvReading } from './rows_csv.ts';
 export { type JsonPage, type JsonPageOptions, jsonReading } from './rows_json.ts';
 export { valuesReading } from './rows_values.ts';
 export { RESULT_FORMAT } from './wire_messages.ts';

@@ -16,7 +16,7 @@
 import pg from 'pg';
 import { type ByteOutput, reserve, writeText } from '../byte_output.ts';
 import { rfc3339 } from '../types.ts';
-import { copyBytes, copyRfc3339, textAt, writeAscii } from './copy_value.ts';
+import { type CopyValue, copyBytes, copyRfc3339, textAt, type ValueRules } from './copy_value.ts';
 import { copyDecimalNumber, decimalNumber } from './decimal_number.ts';
 import { writeInstant } from './instant_text.ts';
 import { copyJsonText, JSON_WORST_GROWTH } from './json_text.ts';
@@ -35,7 +35,8 @@ export interface JsonRowPlan {
   readonly keys: DataView<ArrayBuffer>;
   readonly keyAt: readonly number[];
   readonly keyLength: readonly number[];
-  readonly kinds: readonly JsonKind[];
+  /** Of each column, how a value is written. */
+  readonly rules: readonly ValueRules[];
   /** Whether the key opens a string. */
   readonly quoted: readonly boolean[];
   /** Of an empty row, each value null. */
@@ -92,7 +93,7 @@ export function planJsonRow(columns: readonly Column[], numbers: readonly string
     keys: new DataView(joined.buffer as ArrayBuffer, joined.byteOffset, joined.length),
     keyAt,
     keyLength,
-    kinds,
+    rules: kinds.map((kind, i) => (kind === 'array' ? arrayRules(columns[i]!) : RULES[kind])),
     quoted: kinds.map((kind) => QUOTED.has(kind)),
     fixedBytes: joined.length + 4 * columns.length + ',{}'.length,
   };
@@ -109,110 +110,97 @@ export function writeJsonRow(
   at: number,
   end: number,
 ): void {
-  const { keys, keyAt, keyLength, kinds, quoted } = plan;
+  const { keys, keyAt, keyLength, rules, quoted } = plan;
   const worst = plan.fixedBytes + JSON_WORST_GROWTH * (end - at);
   reserve(out, worst);
   let to = out.view;
   let toAt = out.at;
   let valueAt = at + 2;
 
-  for (let i = 0; i < kinds.length; i++) {
+  for (let i = 0; i < rules.length; i++) {
     copyBytes(keys, keyAt[i]!, to, toAt, keyLength[i]!);
     toAt += keyLength[i]!;
     const length = from.getInt32(valueAt);
     valueAt += 4;
-    const kind = kinds[i]!;
     if (length < 0) {
       if (quoted[i]) toAt--;
       to.setInt32(toAt, NULL);
       toAt += 4;
       continue;
     }
-    if (kind === 'array' && length > EMPTY_ARRAY_LENGTH) {
-      const array = pg.types.getTypeParser(plan.columns[i]!.type)(textAt(from, valueAt, length));
+    const valueEnd = rules[i]!.bytes(from, valueAt, to, toAt, length);
+    if (valueEnd >= 0) toAt = valueEnd;
+    else {
       out.at = toAt;
-      writeText(out, JSON.stringify(array));
+      writeText(out, rules[i]!.text(textAt(from, valueAt, length)));
       reserve(out, worst);
       to = out.view;
       toAt = out.at;
-      valueAt += length;
-      continue;
     }
-    switch (kind) {
-      case 'text':
-        toAt = copyJsonText(from, valueAt, to, toAt, length);
-        to.setUint8(toAt++, QUOTE);
-        break;
-      case 'plain':
-      case 'decimal':
-        copyBytes(from, valueAt, to, toAt, length);
-        toAt += length;
-        to.setUint8(toAt++, QUOTE);
-        break;
-      case 'timestamptz': {
-        const timeEnd = copyRfc3339(from, valueAt, to, toAt, length);
-        toAt = timeEnd >= 0 ? timeEnd : writeAscii(rfc3339(textAt(from, valueAt, length)), to, toAt);
-        to.setUint8(toAt++, QUOTE);
-        break;
-      }
-      case 'instant':
-        toAt = writeInstant(from, valueAt, to, toAt);
-        to.setUint8(toAt++, QUOTE);
-        break;
-      case 'decimalNumber': {
-        const numberEnd = copyDecimalNumber(from, valueAt, to, toAt, length);
-        toAt = numberEnd >= 0 ? numberEnd : writeAscii(jsonNumber(textAt(from, valueAt, length)), to, toAt);
-        break;
-      }
-      case 'boolean': {
-        const yes = from.getUint8(valueAt) === LETTER_t;
-        to.setInt32(toAt, yes ? TRUE : FALS);
-        toAt += 4;
-        if (!yes) to.setUint8(toAt++, LETTER_e);
-        break;
-      }
-      case 'float': {
-        const first = from.getUint8(valueAt);
-        const digit = first === MINUS ? from.getUint8(valueAt + 1) : first;
-        if (digit === LETTER_N || digit === LETTER_I) {
-          to.setInt32(toAt, NULL);
-          toAt += 4;
-          break;
-        }
-        copyBytes(from, valueAt, to, toAt, length);
-        toAt += length;
-        break;
-      }
-      case 'int8':
-        if (
-          length > SAFE_INTEGER_CHARACTERS ||
-          (length === SAFE_INTEGER_CHARACTERS && from.getUint8(valueAt) === NINE)
-        )
-          refuseUnsafe(textAt(from, valueAt, length));
-        copyBytes(from, valueAt, to, toAt, length);
-        toAt += length;
-        break;
-      case 'array':
-        to.setInt16(toAt, EMPTY_JSON_ARRAY);
-        toAt += 2;
-        break;
-      default: // number, json
-        copyBytes(from, valueAt, to, toAt, length);
-        toAt += length;
-    }
+    if (quoted[i]) to.setUint8(toAt++, QUOTE);
     valueAt += length;
   }
-  if (kinds.length === 0) to.setUint8(toAt++, OPEN_OBJECT);
+  if (rules.length === 0) to.setUint8(toAt++, OPEN_OBJECT);
   to.setUint8(toAt++, CLOSE_OBJECT);
   out.at = toAt;
 }
 
-function refuseUnsafe(text: string): void {
+/** A value that the bytes alone always show. */
+const onBytes = (bytes: CopyValue): ValueRules => ({ bytes, text: (text) => text });
+
+const copyBoolean: CopyValue = (from, fromAt, to, toAt) => {
+  const yes = from.getUint8(fromAt) === LETTER_t;
+  to.setInt32(toAt, yes ? TRUE : FALS);
+  if (yes) return toAt + 4;
+  to.setUint8(toAt + 4, LETTER_e);
+  return toAt + 5;
+};
+
+const copyFloat: CopyValue = (from, fromAt, to, toAt, length) => {
+  const first = from.getUint8(fromAt);
+  const digit = first === MINUS ? from.getUint8(fromAt + 1) : first;
+  if (digit !== LETTER_N && digit !== LETTER_I) return copyBytes(from, fromAt, to, toAt, length);
+  to.setInt32(toAt, NULL);
+  return toAt + 4;
+};
+
+const copySafeInteger: CopyValue = (from, fromAt, to, toAt, length) => {
+  const mayBeUnsafe = length >= SAFE_INTEGER_CHARACTERS;
+  if (mayBeUnsafe && (length > SAFE_INTEGER_CHARACTERS || from.getUint8(fromAt) === NINE)) return -1;
+  return copyBytes(from, fromAt, to, toAt, length);
+};
+
+const copyEmptyArray: CopyValue = (_from, _fromAt, to, toAt, length) => {
+  if (length > EMPTY_ARRAY_LENGTH) return -1;
+  to.setInt16(toAt, EMPTY_JSON_ARRAY);
+  return toAt + 2;
+};
+
+const RULES: Readonly<Record<Exclude<JsonKind, 'array'>, ValueRules>> = {
+  text: onBytes(copyJsonText),
+  plain: onBytes(copyBytes),
+  decimal: onBytes(copyBytes),
+  number: onBytes(copyBytes),
+  json: onBytes(copyBytes),
+  instant: onBytes(writeInstant),
+  boolean: onBytes(copyBoolean),
+  float: onBytes(copyFloat),
+  int8: { bytes: copySafeInteger, text: safeInteger },
+  timestamptz: { bytes: copyRfc3339, text: rfc3339 },
+  decimalNumber: { bytes: copyDecimalNumber, text: jsonNumber },
+};
+
+const arrayRules = ({ type }: Column): ValueRules => ({
+  bytes: copyEmptyArray,
+  text: (text) => JSON.stringify(pg.types.getTypeParser(type)(text)),
+});
+
+function safeInteger(text: string): string {
   if (!Number.isSafeInteger(Number(text)))
     throw new RangeError(`bigint ${text} does not fit a JavaScript number`);
+  return text;
 }
 
-/** No number's text takes more than its numeric has room for, which is six times as much: "-1.2345678901234567e-21". */
 function jsonNumber(decimal: string): string {
   return Number.isFinite(Number(decimal)) ? decimalNumber(decimal) : 'null';
 }

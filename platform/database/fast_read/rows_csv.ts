@@ -3,39 +3,27 @@
  * affair, and a large file is many queries.
  *
  * A value is written as the text that PostgreSQL makes of it, by the rules of csv_cell.ts, an instant in binary form as RFC 3339;
- * NULL is an empty cell, as the empty text is. A column may have rules of its own: see CellRules.
+ * NULL is an empty cell, as the empty text is. A column may have rules of its own (cell_rules.ts).
  */
 
 import { type ByteOutput, reserve, writeText } from '../byte_output.ts';
-import type { CopyValue } from './copy_value.ts';
-import { copyEverydayCell, csvCell } from './csv_cell.ts';
+import { cellRules } from './cell_rules.ts';
+import type { ValueRules } from './copy_value.ts';
 import { writeInstant } from './instant_text.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
 import { type Column, columnIndex, valueText } from './row_columns.ts';
 import type { Reading, RowQuery } from './row_stream.ts';
 
-/** How the values of a column become cells. NULL is an empty cell, whatever they say. */
-export interface CellRules {
-  /** The cell of a value's text; of an instant in binary form, RFC 3339 in UTC. */
-  readonly text: (text: string) => string;
-  /**
-   * The same on bytes, where it can be had cheaply. `to` has room for CELL_EXTRA_BYTES more than `length`.
-   * @returns where the cell ends in `to`; -1 to have `text` asked
-   */
-  readonly bytes: CopyValue;
-}
-
 /** How much longer than its text a cell may be that is written on bytes. */
 export const CELL_EXTRA_BYTES = 24;
 
-const TEXT_RULES: CellRules = { text: csvCell, bytes: copyEverydayCell };
-const INSTANT_RULES: CellRules = { text: (text) => text, bytes: writeInstant };
+const INSTANT_RULES: ValueRules = { text: (text) => text, bytes: writeInstant };
 
 export interface CsvOptions {
   /** Columns whose values in the last row are wanted: what the next batch starts behind. */
   readonly keep?: readonly string[];
   /** Columns with rules of their own, by name. */
-  readonly rules?: Readonly<Record<string, CellRules>>;
+  readonly rules?: Readonly<Record<string, ValueRules>>;
   /** Between two cells, of ASCII; a comma unless told. */
   readonly separator?: string;
   /** How many columns, from the first, are written: those behind are read for `keep` alone. All unless told. */
@@ -82,17 +70,17 @@ export function csvReading(query: RowQuery, out: ByteOutput, options: CsvOptions
 
 interface RuledColumn {
   readonly column: Column;
-  readonly rules: CellRules;
+  readonly rules: ValueRules;
 }
 
 function ruledColumns(
   columns: readonly Column[],
-  named: Readonly<Record<string, CellRules>> = {},
+  named: Readonly<Record<string, ValueRules>> = {},
 ): readonly RuledColumn[] {
   for (const name of Object.keys(named)) columnIndex(columns, name);
   return columns.map((column) => ({
     column,
-    rules: named[column.name] ?? (column.kind === 'instant' ? INSTANT_RULES : TEXT_RULES),
+    rules: named[column.name] ?? (column.kind === 'instant' ? INSTANT_RULES : cellRules.text),
   }));
 }
 

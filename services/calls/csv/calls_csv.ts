@@ -3,13 +3,7 @@
  * platform/database/fast_read/csv_cell.ts. Where numbers are shown, rows go from PostgreSQL's bytes to the file's by csvRules; where
  * they are masked, as values by csvLine. Both write the same.
  */
-import {
-  type CellRules,
-  copyDecimalNumber,
-  copyEverydayCell,
-  csvCell,
-  decimalNumber,
-} from '#platform/database/fast_read/fast_read.ts';
+import { cellRules, csvCell, type ValueRules } from '#platform/database/fast_read/fast_read.ts';
 import {
   CALL_COLUMNS,
   type CallColumn,
@@ -54,9 +48,11 @@ export function csvLine(call: CallRow, zone: ZoneClock, form: CallsForm): string
 }
 
 /** For csvReading, of the columns that recordsOfCalls gives. */
-export function csvRules(zone: ZoneClock, form: CallsForm): Readonly<Record<string, CellRules>> {
+export function csvRules(zone: ZoneClock, form: CallsForm): Readonly<Record<string, ValueRules>> {
   const time = timeRules(zone);
-  const [seconds, cost] = form.decimal === '.' ? [SECONDS, COST] : [withComma(SECONDS), withComma(COST)];
+  const { number, text, withComma } = cellRules;
+  // Seconds as pages show them, too.
+  const [seconds, cost] = form.decimal === '.' ? [number, text] : [withComma(number), withComma(text)];
   const rules = [
     ...TIME_COLUMNS.map((column) => [column, time] as const),
     ...SECONDS_COLUMNS.map((column) => [column, seconds] as const),
@@ -64,20 +60,3 @@ export function csvRules(zone: ZoneClock, form: CallsForm): Readonly<Record<stri
   ];
   return Object.fromEntries(rules.filter(([column]) => form.columns.some((asked) => asked === column)));
 }
-
-/** Numerics as pages show them, too. */
-const SECONDS: CellRules = { text: decimalNumber, bytes: copyDecimalNumber };
-const COST: CellRules = { text: csvCell, bytes: copyEverydayCell };
-
-const DOT = 0x2e;
-const COMMA = 0x2c;
-
-/** The same numbers by a decimal comma. */
-const withComma = ({ text, bytes }: CellRules): CellRules => ({
-  text: (value) => text(value).replace('.', ','),
-  bytes: (from, fromAt, to, toAt, length) => {
-    const end = bytes(from, fromAt, to, toAt, length);
-    for (let at = toAt; at < end; at++) if (to.getUint8(at) === DOT) to.setUint8(at, COMMA);
-    return end;
-  },
-});

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { CELL_EXTRA_BYTES, EPOCH_MICROS } from '#platform/database/fast_read/fast_read.ts';
 import { type Micros, utcText } from '../time/instants.ts';
 import { zoneClock } from '../time/zone_clock.ts';
 import { timeRules, zonedTime } from './csv_times.ts';
+
+/** 2000-01-01, from which PostgreSQL counts. */
+const EPOCH_MICROS: Micros = Date.UTC(2000, 0, 1) * 1_000;
+/** How much longer than its value a cell may be. */
+const CELL_EXTRA_BYTES = 24;
 
 /** Whole hours, halves and quarters, both sides of UTC, changes at odd minutes, a day left out, offsets with seconds. */
 const ZONES = [
