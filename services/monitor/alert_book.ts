@@ -22,6 +22,8 @@ export interface Alert {
   announced: boolean;
   /** Key of the alert that this one is a consequence of. */
   cause?: string;
+  /** It is told as soon as no cause of it can come any more. */
+  waits?: boolean;
   acknowledged?: { readonly by: string; readonly at: number; readonly note: string };
 }
 
@@ -45,6 +47,11 @@ export interface AlertBook {
   /** Keys that flap, since when. */
   readonly flapping: Record<string, number>;
   silences: Silence[];
+  /**
+   * Ids of alerts in the history that were over before it was known whether they are consequences, and of those whose recovery
+   * waits for another that says the same.
+   */
+  over: string[];
   /** When an alert that may have been a cause ended. */
   readonly ended: Record<string, number>;
   /** When each rule last held of every part that it watches; only of rules that held of all a moment ago. */

@@ -2,16 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { AlertBook } from './alert_book.ts';
-import {
-  type AlertEvent,
-  advanceAlerts,
-  CONSEQUENCE_GRACE_MS,
-  emptyBook,
-  FLAP_CHANGES,
-  FLAP_QUIET_MS,
-  noteShortOutage,
-} from './alerts.ts';
-import { FLAP_TOLD_AFTER_MS } from './excuses.ts';
+import { advanceAlerts, emptyBook, FLAP_CHANGES, FLAP_QUIET_MS, noteShortOutage } from './alerts.ts';
+import type { AlertEvent } from './announce.ts';
+import { CAUSE_SEEN_LATER_MS, CONSEQUENCE_GRACE_MS, FLAP_TOLD_AFTER_MS } from './excuses.ts';
 import { noticesOf } from './notice.ts';
 import type { Rule } from './rule.ts';
 import { createHistory, type Sample, sample } from './samples.ts';
@@ -136,6 +129,7 @@ test('a cause excuses only what shares its labels', () => {
     }),
   ]);
   assert.equal(poll({ pgb1: 1 }).length, 1);
+  poll({ pgb2: 1 }, 'slow', false);
   assert.deepEqual(
     poll({ pgb2: 1 }, 'slow', false).map(({ alert }) => alert.message),
     ['pgb2 is slow'],
@@ -144,7 +138,8 @@ test('a cause excuses only what shares its labels', () => {
 
 test('one door of two that is DOWN excuses nothing; all of them do, and for a while longer', () => {
   const { said } = watch([doorDown, down({ causedBy: [{ ofAll: 'DoorDown' }] })]);
-  assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['firing: door1 is DOWN', 'firing: pgb2 is DOWN']);
+  assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['firing: door1 is DOWN']);
+  assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
   assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 0 }), ['resolved: pgb2 is back UP']);
   assert.deepEqual(said({ door1: 1, door2: 1, pgb2: 1 }), ['firing: door2 is DOWN']);
   assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['resolved: door2 is back UP']);
@@ -278,7 +273,8 @@ test('whatever happens: an end is told only of what was told, and nothing twice'
             open.add(alert.key);
           } else if (kind === 'resolved') {
             assert.ok(open.delete(alert.key), `the end of ${alert.key}, which was not told`);
-          } else if (kind === 'flapping') open.delete(alert.key);
+          } else if (kind === 'over') assert.ok(!open.has(alert.key) && alert.state === 'resolved');
+          else if (kind === 'flapping') open.delete(alert.key);
           else if (alert.state === 'firing') open.add(alert.key);
         }
       }
@@ -311,6 +307,7 @@ test('a cause that is silenced excuses nobody, unless it was told before', () =>
   });
   const silenced = watch([doorDown, down({ causedBy: ['DoorDown'] })]);
   silenced.book.silences.push(silence(silenced.now()));
+  assert.deepEqual(silenced.said({ door: 1, pgb2: 1 }), []);
   assert.deepEqual(silenced.said({ door: 1, pgb2: 1 }), ['firing: pgb2 is DOWN']);
   assert.deepEqual(silenced.said({ door: 0, pgb2: 0 }), ['resolved: pgb2 is back UP']);
   const told = watch([doorDown, down({ causedBy: ['DoorDown'] })]);
@@ -339,9 +336,69 @@ test('what says the same for a time only: it is told when that is over and it st
   assert.deepEqual(said({ pgb2: 0, door: 1 }), ['firing: door is DOWN']);
 });
 
-test('what begins after a cause has ended is told at once: it is another fault', () => {
+test('what begins after a cause has ended is told: it is another fault', () => {
   const { said } = watch([doorDown, down({ causedBy: ['DoorDown'] })]);
   said({ door: 1, pgb2: 0 });
   assert.deepEqual(said({ door: 0, pgb2: 0 }), ['resolved: door is back UP']);
+  assert.deepEqual(said({ door: 0, pgb2: 1 }), []);
   assert.deepEqual(said({ door: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
+});
+
+const waiting = down({ causedBy: ['DoorDown'], over: '{server} was DOWN' });
+
+test('a consequence waits for a cause that begins after it, and for one that has begun until it is told', () => {
+  const { said, after, book } = watch([{ ...doorDown, forS: 20 } as Rule, waiting]);
+  assert.deepEqual(said({ door: 0, pgb2: 1 }), []);
+  after(CAUSE_SEEN_LATER_MS - POLL_MS - 1);
+  assert.deepEqual(said({ door: 1, pgb2: 1 }), [], 'the cause is pending');
+  assert.deepEqual(said({ door: 1, pgb2: 0 }), []);
+  assert.deepEqual(said({ door: 1, pgb2: 0 }), ['firing: door is DOWN']);
+  assert.match(book.history[0]!.cause ?? '', /^DoorDown/);
+  assert.deepEqual(said({ door: 0, pgb2: 0 }), ['resolved: door is back UP']);
+});
+
+test('a cause that was pending and came to nothing excuses nobody: what is over by then is told as over, once', () => {
+  const { poll, said, after } = watch([{ ...doorDown, forS: 20 } as Rule, waiting]);
+  assert.deepEqual(said({ door: 1, pgb2: 1 }), []);
+  assert.deepEqual(said({ door: 1, pgb2: 0 }), []);
+  const told = noticesOf(poll({ door: 0, pgb2: 0 }));
+  assert.deepEqual(
+    told.map(({ kind, message, keys }) => [kind, message, keys]),
+    [['notice', 'pgb2 was DOWN', []]],
+  );
+  assert.match(told[0]!.details[0]!, /^pgb2: for 10 s; it was over before it was told/);
+  after(CONSEQUENCE_GRACE_MS);
+  assert.deepEqual(said({ door: 0, pgb2: 0 }), []);
+});
+
+test('what ends and holds again before it is decided on is one alert', () => {
+  const { said, after, book } = watch([doorDown, waiting]);
+  said({ door: 0, pgb2: 1 });
+  after(1_000 - POLL_MS);
+  assert.deepEqual(said({ door: 0, pgb2: 0 }), []);
+  after(1_000 - POLL_MS);
+  assert.deepEqual(said({ door: 0, pgb2: 1 }), []);
+  assert.deepEqual(said({ door: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
+  assert.equal(book.count, 1);
+  assert.equal(Object.values(book.changes).flat().length, 1);
+});
+
+test('a cause that comes and goes holds nobody back for long', () => {
+  const { said } = watch([{ ...doorDown, forS: 20 } as Rule, waiting]);
+  const told = Array.from({ length: 6 }, (_, n) => said({ door: n % 2, pgb2: 1 })).flat();
+  assert.deepEqual(told, ['firing: pgb2 is DOWN']);
+});
+
+test('a part that was lost excuses what it brings about while clients move, and no longer', () => {
+  const { said } = watch([doorDown, down({ causedBy: [{ rule: 'DoorDown', withinS: 25 }] })]);
+  assert.deepEqual(said({ door: 1, pgb2: 1 }), ['firing: door is DOWN']);
+  assert.deepEqual(said({ door: 1, pgb2: 1 }), []);
+  assert.deepEqual(said({ door: 1, pgb2: 1 }), []);
+  assert.deepEqual(said({ door: 1, pgb2: 1 }), ['firing: pgb2 is DOWN']);
+});
+
+test('what an alert excuses when it is told is in its details', () => {
+  const { poll } = watch([doorDown, waiting]);
+  const [notice] = noticesOf(poll({ door: 1, pgb2: 1 }));
+  assert.deepEqual([notice?.message, notice?.details], ['door is DOWN', ['pgb2 is DOWN']]);
 });

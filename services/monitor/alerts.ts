@@ -3,11 +3,14 @@
  * times are steady milliseconds (see steady_time.ts), so a clock that is set back changes nothing here.
  *
  *   ok ──firing──▶ pending ──for──▶ firing ──ok──▶ (history)
- *                                     │
- *          announced, unless silenced, flapping (for its first half minute), or caused by another alert that is told
+ *                                     │               │
+ *                     announced, unless silenced,     announced as over, where it ended before it was
+ *        flapping (for its first half minute), or     known whether another one is its cause
+ *            caused by another alert that is told
  */
 import type { Alert, AlertBook } from './alert_book.ts';
-import { excuseOf, isHeldBack, silencedBy } from './excuses.ts';
+import { type AlertEvent, announce, fillIn, holdRecoveries } from './announce.ts';
+import { CONSEQUENCE_GRACE_MS, type Coming, ENDED_KEPT_MS, silencedBy } from './excuses.ts';
 import { evaluate, type Value } from './measure.ts';
 import type { Rule } from './rule.ts';
 import { type History, type Labels, labelKey } from './samples.ts';
@@ -17,8 +20,6 @@ export const FLAP_CHANGES = 6;
 export const FLAP_WINDOW_MS = 600_000;
 /** Without a change for so long, a part is stable again. */
 export const FLAP_QUIET_MS = 300_000;
-/** A consequence that outlives its cause by so long is announced after all. */
-export const CONSEQUENCE_GRACE_MS = 30_000;
 const HISTORY_LENGTH = 200;
 
 export const emptyBook = (): AlertBook => ({
@@ -27,22 +28,11 @@ export const emptyBook = (): AlertBook => ({
   changes: {},
   flapping: {},
   silences: [],
+  over: [],
   ended: {},
   ofAll: {},
   count: 0,
 });
-
-/** What is to be told. */
-export interface AlertEvent {
-  readonly kind: 'firing' | 'resolved' | 'flapping' | 'stable';
-  readonly alert: Alert;
-  /** How long it held, for `resolved`. */
-  readonly lastedMs: number;
-  /** Ended because the part is not there any more, not because it is well. */
-  readonly gone?: boolean;
-  /** What is said at its end in place of its recovery, because it did not get well. */
-  readonly instead?: string;
-}
 
 /** What the sources said at this poll. */
 export interface Answered {
@@ -66,6 +56,7 @@ export function advanceAlerts(
   const now = history.now;
   book.silences = book.silences.filter((silence) => silence.until > now);
   const events: AlertEvent[] = [];
+  const coming: Coming[] = [];
   for (const rule of rules) {
     const seen = new Set<string>();
     const values = valuesOf(rule, history);
@@ -75,7 +66,11 @@ export function advanceAlerts(
       seen.add(key);
       if (Number.isNaN(value.value)) continue;
       const isFiring = holds(rule, value);
-      const at = Math.min(now, answered.changedAt?.(rule, value.labels, isFiring) ?? now);
+      const silentSince = rule.isSilence && value.value > 0 ? now - value.value * 1_000 : undefined;
+      const { labels } = value;
+      if (silentSince !== undefined && !isFiring)
+        coming.push({ rule: rule.name, severity: rule.severity, labels, since: silentSince });
+      const at = Math.min(now, silentSince ?? answered.changedAt?.(rule, labels, isFiring) ?? now);
       if (isFiring) onFiring(book, rule, key, value, { now, since: at });
       else onOk(book, key, now, events, { ...insteadOf(value.labels), at });
     }
@@ -90,8 +85,10 @@ export function advanceAlerts(
   for (const alert of Object.values(book.active)) {
     if (!known.has(alert.rule)) onOk(book, alert.key, now, events, { gone: true });
   }
+  holdRecoveries(book, known, now, events);
   settleFlapping(book, now, events);
-  announce(book, known, now, events);
+  coming.push(...Object.values(book.active).filter(({ state }) => state === 'pending'));
+  announce(book, known, now, events, coming);
   return events;
 }
 
@@ -140,7 +137,7 @@ function onFiring(
   { labels, value }: Value,
   { now, since }: { readonly now: number; readonly since: number },
 ): void {
-  let alert = book.active[key];
+  let alert = book.active[key] ?? takeUp(book, key);
   if (!alert) {
     book.count++;
     alert = {
@@ -157,14 +154,28 @@ function onFiring(
       since,
       announced: false,
     };
-    book.active[key] = alert;
   }
+  book.active[key] = alert;
   alert.value = value;
   if (!alert.announced) alert.message = fillIn(rule.message, labels, value);
   if (alert.state === 'pending' && now - alert.since >= rule.forS * 1_000) {
     alert.state = 'firing';
     noteChange(book, key, now);
   }
+}
+
+/** One that ended before it was decided whether to tell of it, and holds again, is the same one. */
+function takeUp(book: AlertBook, key: string): Alert | undefined {
+  const alert = book.history.find((past) => past.key === key && book.over.includes(past.id));
+  if (!alert) return undefined;
+  book.history = book.history.filter((past) => past !== alert);
+  book.over = book.over.filter((id) => id !== alert.id);
+  delete book.ended[key];
+  delete alert.resolvedAt;
+  alert.state = 'firing';
+  // Neither its end nor its new beginning is a change.
+  book.changes[key]?.pop();
+  return alert;
 }
 
 function onOk(
@@ -186,7 +197,7 @@ function onOk(
   if (alert.announced || alert.cause === undefined) noteChange(book, key, now);
   if (alert.announced) {
     events.push({ kind: 'resolved', alert, lastedMs: alert.resolvedAt - alert.since, ...how });
-  }
+  } else if (alert.waits) book.over.push(alert.id);
 }
 
 /** Puts it at the head of the history. The last of a flapping part stays, however long ago: its end is told by it. */
@@ -199,17 +210,21 @@ function remember(book: AlertBook, alert: Alert): void {
   });
 }
 
-/**
- * An outage that was over before it was seen: it is history at once, and two changes.
- * @returns whether it is to be told; not while the part flaps or is silenced
- */
-export function noteShortOutage(
+/** When an outage began and ended. */
+interface Ended {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** An outage that was over before it was seen: it is history at once, and two changes. */
+function notePast(
   book: AlertBook,
   rule: Rule,
   labels: Labels,
   now: number,
-  { from, to }: { readonly from: number; readonly to: number },
-): boolean {
+  { from, to }: Ended,
+  value: number,
+): Alert {
   const key = alertKey(rule, labels);
   book.count++;
   const alert: Alert = {
@@ -219,19 +234,49 @@ export function noteShortOutage(
     severity: rule.severity,
     labels,
     title: rule.title,
-    message: fillIn(rule.message, labels, 1),
-    recovery: fillIn(rule.recovery, labels, 1),
-    value: 1,
+    message: fillIn(rule.message, labels, value),
+    recovery: fillIn(rule.recovery, labels, value),
+    value,
     state: 'resolved',
     since: from,
     resolvedAt: to,
-    announced: true,
+    announced: false,
   };
   remember(book, alert);
   noteChange(book, key, now);
   noteChange(book, key, now);
-  const flaps = book.flapping[key] !== undefined || (book.changes[key] ?? []).length >= FLAP_CHANGES;
+  return alert;
+}
+
+/**
+ * One that HAProxy, or the server itself, has counted.
+ * @returns whether it is to be told; not while the part flaps or is silenced
+ */
+export function noteShortOutage(
+  book: AlertBook,
+  rule: Rule,
+  labels: Labels,
+  now: number,
+  span: Ended,
+): boolean {
+  const alert = notePast(book, rule, labels, now, span, 1);
+  alert.announced = true;
+  const flaps =
+    book.flapping[alert.key] !== undefined || (book.changes[alert.key] ?? []).length >= FLAP_CHANGES;
   return !flaps && !silencedBy(book, alert);
+}
+
+/** A silence that was over before it was an alert: it is told as soon as it is known to be no consequence. */
+export function noteShortSilence(
+  book: AlertBook,
+  rule: Rule,
+  labels: Labels,
+  now: number,
+  span: Ended,
+): void {
+  const alert = notePast(book, rule, labels, now, span, (span.to - span.from) / 1_000);
+  alert.waits = true;
+  book.over.push(alert.id);
 }
 
 function noteChange(book: AlertBook, key: string, now: number): void {
@@ -265,47 +310,9 @@ function settleFlapping(book: AlertBook, now: number, events: AlertEvent[]): voi
     }
   }
   for (const [key, at] of Object.entries(book.ended)) {
-    if (at <= now - CONSEQUENCE_GRACE_MS) delete book.ended[key];
+    if (at <= now - ENDED_KEPT_MS) delete book.ended[key];
   }
   for (const [rule, at] of Object.entries(book.ofAll)) {
     if (at <= now - CONSEQUENCE_GRACE_MS) delete book.ofAll[rule];
   }
 }
-
-function announce(
-  book: AlertBook,
-  rules: ReadonlyMap<string, Rule>,
-  now: number,
-  events: AlertEvent[],
-): void {
-  for (const alert of Object.values(book.active)) {
-    if (alert.state !== 'firing' || alert.announced) continue;
-    if (isHeldBack(book, alert, now)) continue;
-    const rule = rules.get(alert.rule);
-    const cause = rule && excuseOf(book, rule, alert, now);
-    if (cause !== undefined) {
-      if (alert.cause === undefined) book.changes[alert.key]?.pop();
-      alert.cause = cause;
-      continue;
-    }
-    if (silencedBy(book, alert)) continue;
-    delete alert.cause;
-    alert.announced = true;
-    events.push({ kind: 'firing', alert, lastedMs: now - alert.since });
-  }
-}
-
-/** Puts labels and value into a rule's words. */
-export function fillIn(words: string, labels: Labels, value: number): string {
-  const figures: Record<string, string> = {
-    value: readable(value),
-    percent: `${readable(value * 100)} %`,
-    gigabytes: `${readable(value / 1e9)} GB`,
-    hours: `${readable(value / 3_600)} h`,
-  };
-  return words.replace(/\{(\w+)\}/g, (_, name: string) => figures[name] ?? labels[name] ?? '');
-}
-
-/** Three digits that mean something; large numbers whole. */
-const readable = (value: number): string =>
-  Math.abs(value) >= 1_000 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));

@@ -48,7 +48,8 @@ test('a wait that is over before it is asked of is told once, whatever came afte
   const source = { name: 'pgr1', door: 'reads', url: 'postgresql://unused' } as const;
   const waits = [0, 2.5, 0.5, Number.NaN];
   const read = async () => ({ source, waiting: 0, maxWaitS: waits.shift() ?? 0, inUse: 1, size: 70 });
-  const bouncers = createBouncers([source], clock, read);
+  let told = 0;
+  const bouncers = createBouncers([source], clock, () => void told++, read);
   const stop = new AbortController();
   const running = bouncers.run(stop.signal);
   for (let n = 0; n < 3; n++) {
@@ -57,6 +58,7 @@ test('a wait that is over before it is asked of is told once, whatever came afte
   }
   assert.equal(bouncers.readings()[0]!.maxWaitS, 2.5);
   assert.ok(Number.isNaN(bouncers.readings()[0]!.maxWaitS), 'as it was at the last look');
+  assert.equal(told, 1, 'the monitor is woken when the wait begins');
   stop.abort();
   await running;
   assert.equal(clock.pendingTimers, 0);

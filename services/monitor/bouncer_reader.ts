@@ -9,6 +9,8 @@ import { type Sample, sample } from './samples.ts';
 /** One that is busy with clients that take nothing answers late. */
 export const BOUNCER_TIMEOUT_MS = 2_000;
 export const BOUNCER_INTERVAL_MS = 2_000;
+/** Who waits for longer for a connection to PostgreSQL finds all of them in use. */
+export const LONG_WAIT_S = 1;
 
 /** A PgBouncer to look into. */
 export interface BouncerSource {
@@ -42,10 +44,14 @@ interface Bouncers {
   readings(): BouncerReading[];
 }
 
-/** @param read of one bouncer; readBouncer in production */
+/**
+ * @param onWait told when clients begin to wait for long
+ * @param read of one bouncer; readBouncer in production
+ */
 export function createBouncers(
   sources: readonly BouncerSource[],
   clock: Clock,
+  onWait: () => void,
   read: typeof readBouncer = readBouncer,
 ): Bouncers {
   const last = new Map<BouncerSource, BouncerReading>();
@@ -53,9 +59,12 @@ export function createBouncers(
 
   async function look(source: BouncerSource): Promise<void> {
     const reading = await read(source, clock);
+    const isLong = (one: BouncerReading | undefined) => (one?.maxWaitS ?? 0) > LONG_WAIT_S;
+    const isNew = isLong(reading) && !isLong(last.get(source));
     last.set(source, reading);
     if (!Number.isNaN(reading.maxWaitS))
       longest.set(source, Math.max(reading.maxWaitS, longest.get(source) ?? 0));
+    if (isNew) onWait();
   }
 
   async function repeat(source: BouncerSource, signal: AbortSignal): Promise<void> {

@@ -88,7 +88,6 @@ export const DISK_RULES: readonly Rule[] = [
     measure: diskUse,
     above: 0.8,
     forS: 60,
-    causedBy: ['DiskNearlyFull'],
   },
   {
     ...disk,
@@ -100,6 +99,5 @@ export const DISK_RULES: readonly Rule[] = [
     below: FORECAST_ALERT_S,
     and: { measure: consumption, above: 0 },
     forS: 600,
-    causedBy: ['DiskNearlyFull'],
   },
 ];

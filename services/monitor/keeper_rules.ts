@@ -1,15 +1,14 @@
 /** The rules about what keeps a PostgreSQL tier in order: etcd, the supervisor, the primary's lease. */
 import { KEEPER_SILENT_S, LEASE_OLD_S } from './keepers.ts';
 import type { Measure } from './measure.ts';
-import type { Cause, Rule } from './rule.ts';
+import type { Rule } from './rule.ts';
 import { highest } from './rule_measures.ts';
 
 const keeper = { title: 'PostgreSQL Tier Alert', source: 'monitor', severity: 'warning', forS: 0 } as const;
 const silent = (kind: string): Measure =>
   highest('monitor_keeper_silent_seconds', ['keeper'], ['kind', '=', kind]);
 
-/** @param tierGone rules that say that PostgreSQL can't be reached */
-export const keeperRules = (tierGone: readonly Cause[]): readonly Rule[] => [
+export const KEEPER_RULES: readonly Rule[] = [
   {
     ...keeper,
     name: 'EtcdDown',
@@ -18,6 +17,7 @@ export const keeperRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     recovery: '{keeper} answers again',
     measure: silent('etcd'),
     above: KEEPER_SILENT_S,
+    isSilence: true,
   },
   {
     ...keeper,
@@ -26,6 +26,7 @@ export const keeperRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     recovery: 'the {keeper} of the tier answers again',
     measure: silent('supervisor'),
     above: KEEPER_SILENT_S,
+    isSilence: true,
   },
   {
     ...keeper,
@@ -34,6 +35,5 @@ export const keeperRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     recovery: 'the lease of the {lease} is renewed again',
     measure: highest('monitor_lease_age_seconds', ['lease']),
     above: LEASE_OLD_S,
-    causedBy: [{ ofAll: 'EtcdDown' }, ...tierGone],
   },
 ];

@@ -146,6 +146,25 @@ export function metricsOf(measure: Measure): string[] {
   }
 }
 
+/** Over how many seconds a measure looks back; 0: it is what it is now. */
+export function windowOf(measure: Measure): number {
+  switch (measure.kind) {
+    case 'last':
+      return 0;
+    case 'rate':
+    case 'slope':
+    case 'quantile':
+      return measure.windowS;
+    case 'total':
+      return Math.max(...measure.of.map(windowOf));
+    case 'ratio':
+      return Math.max(windowOf(measure.of), windowOf(measure.to));
+    case 'linear':
+    case 'fold':
+      return windowOf(measure.of);
+  }
+}
+
 /** Labels that the values of a measure have. */
 export function labelsOf(measure: Measure): readonly string[] {
   switch (measure.kind) {

@@ -4,7 +4,8 @@
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
-import { advanceAlerts, noteShortOutage } from './alerts.ts';
+import { advanceAlerts, noteShortOutage, noteShortSilence } from './alerts.ts';
+import { isUndecided } from './announce.ts';
 import { type BackupReading, type BackupSource, backupSamples, readBackup } from './backup_reader.ts';
 import { type BouncerReading, type BouncerSource, bouncerSamples, createBouncers } from './bouncer_reader.ts';
 import type { Channel } from './channels/channel.ts';
@@ -12,18 +13,18 @@ import { createDeliveries, type Deliveries } from './deliveries.ts';
 import { createDiskReader, type DiskReading, type DiskSource, diskSamples } from './disk_reader.ts';
 import { FORECAST_HISTORY, forecasts } from './disk_rules.ts';
 import { createDoors, type DoorSource, type DoorsNeeds } from './doors.ts';
-import { excuseOf } from './excuses.ts';
 import { createMetricsParser } from './exposition.ts';
 import { glance } from './glances.ts';
 import { statsSamples } from './haproxy_csv.ts';
 import { glanceAtHaproxy, type HaproxyReading, type HaproxySource, readHaproxy } from './haproxy_reader.ts';
 import { createKeepers, KEEPER_SILENT_S, type KeepersNeeds, keeperSamples } from './keepers.ts';
+import { withLeader } from './leaders.ts';
 import { metricsOf } from './measure.ts';
-import { type Draft, type Notice, noticeOfDoorOutage, noticeOfHappening, noticesOf } from './notice.ts';
-import { compareLeaders, compareViews, type HaproxyView } from './outages.ts';
+import { type Draft, type Notice, noticeOfHappening, noticesOf } from './notice.ts';
+import { compareViews, type HaproxyView } from './outages.ts';
 import type { Rule } from './rule.ts';
 import { REPLICAS_PROXY } from './rule_measures.ts';
-import { RULES, runbookAnchor } from './rules.ts';
+import { RULES } from './rules.ts';
 import { createHistory, type Labels, type Sample, sample } from './samples.ts';
 import { createServerWatch, type ServerSource } from './server_watch.ts';
 import { readService, type ServiceReading, type ServiceSource } from './service_reader.ts';
@@ -87,10 +88,6 @@ const BOUNCER_RULE = 'PgBouncerDown';
 const POSTGRES_RULE = 'PostgresDown';
 const HAPROXY_RULE = 'HaproxyDown';
 const DOOR_RULE = 'DoorSilent';
-const NO_PRIMARY_RULE = 'NoPrimary';
-const OUTAGES_OF_WRITES: readonly string[] = [NO_PRIMARY_RULE, DOOR_RULE].map(runbookAnchor);
-const isOfWrites = (rule: string, { door }: Labels): boolean =>
-  rule === NO_PRIMARY_RULE || (rule === DOOR_RULE && door === 'writes');
 /** What is to be told when it has held for so short a time is looked at until it is told. */
 const SHORT_FOR_S = 10;
 
@@ -124,7 +121,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   /** Ends the wait for the next poll. */
   let wake = () => {};
   const doors = createDoors({ sources: needs.doors, clock, ask: needs.askDoor, onChange: () => wake() });
-  const pools = createBouncers(needs.bouncers, clock);
+  const pools = createBouncers(needs.bouncers, clock, () => wake());
   const keepers = createKeepers({ sources: [], ...needs.keepers, clock, onChange: () => wake() });
   const server = createServerWatch(needs.server, clock, () => wake());
   let topology: Topology = { at: null, parts: [], edges: [] };
@@ -190,14 +187,6 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     const views: HaproxyView[] = haproxies.flatMap(({ source, rows }) =>
       rows ? [{ haproxy: source.name, rows }] : [],
     );
-    inDoubt =
-      views.some(({ rows }) => rows.some(({ status }) => /^(?:UP|DOWN) \d+\/\d+$/.test(status))) ||
-      doors.readings().some(({ silentS }) => silentS > 0) ||
-      Object.values(state.alerts.active).some(
-        (alert) => alert.state === 'pending' && isShort.has(alert.rule),
-      ) ||
-      // Until it is told, and no longer: nobody else is waiting for it.
-      keepers.readings().some(({ silentS }) => silentS > 0 && silentS <= KEEPER_SILENT_S);
     own = [
       ...ownSamples(haproxies, services),
       ...bouncers.flatMap(bouncerSamples),
@@ -234,44 +223,39 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
       const isTold = !rule || noteShortOutage(state.alerts, rule, { server: outage.server }, now, span);
       return isTold ? [noticeOfHappening({ kind: 'server_restarted', ...outage })] : [];
     });
-    // The end of one that was told of as an alert is told by that.
     const doorRule = ruleNamed(DOOR_RULE);
-    const shortDoorOutages = doors
-      .takeOutages()
-      .filter(({ door }) => !isDown(DOOR_RULE, 'door', door))
-      .filter(({ door, lastedMs }) => {
-        const began = { labels: { door }, since: now - lastedMs };
-        return !doorRule || excuseOf(state.alerts, doorRule, began, now) === undefined;
-      })
-      .map(noticeOfDoorOutage);
+    for (const { door, lastedMs } of doors.takeOutages()) {
+      // The end of one that was an alert is told by that.
+      if (!doorRule || isDown(DOOR_RULE, 'door', door)) continue;
+      noteShortSilence(state.alerts, doorRule, { door }, now, { from: now - lastedMs, to: now });
+    }
     const answered = {
       haproxy: views.length > 0,
       services: new Set(services.filter(({ up }) => up).map(({ source }) => source.name)),
       changedAt: ({ timedBy }: Rule, labels: Labels, holds: boolean) =>
         timedBy && changedAt(timedBy, labels, holds, views, now),
     };
-    const events = advanceAlerts(state.alerts, rules, history, answered);
+    const advanced = advanceAlerts(state.alerts, rules, history, answered);
+    const { events, change } = withLeader(advanced, { rules, ...state }, views);
+    inDoubt = isInDoubt(views);
     const kept = { keepers: keepers.readings(), lease: keepers.lease() };
     const parts = { haproxies, services, disks, backup, fullInS: forecasts(history), ...kept };
     topology = keeper.update({ ...parts, now, stamp: time.stamp });
-    const notices = [...drafts, ...restarts, ...shortDoorOutages, ...noticesOf(events), ...heartbeat(now)];
-    for (const draft of withLeader(notices, views)) queue(draft);
+    const changes = change ? [noticeOfHappening(change)] : [];
+    for (const draft of [...drafts, ...restarts, ...noticesOf(events), ...changes, ...heartbeat(now)])
+      queue(draft);
   }
 
-  /** Who leads after an outage of writes is said at its end; a leader that changed without one, by itself. */
-  function withLeader(notices: readonly Draft[], views: readonly HaproxyView[]): readonly Draft[] {
-    const isOut = Object.values(state.alerts.active).some(
-      ({ rule, state: now, labels }) => now === 'firing' && isOfWrites(rule, labels),
+  /** Whether something is about to be told: then it is looked at more often. */
+  function isInDoubt(views: readonly HaproxyView[]): boolean {
+    return (
+      views.some(({ rows }) => rows.some(({ status }) => /^(?:UP|DOWN) \d+\/\d+$/.test(status))) ||
+      doors.readings().some(({ silentS }) => silentS > 0) ||
+      isUndecided(state.alerts) ||
+      Object.values(state.alerts.active).some((one) => one.state === 'pending' && isShort.has(one.rule)) ||
+      // Until it is told, and no longer: nobody else is waiting for it.
+      keepers.readings().some(({ silentS }) => silentS > 0 && silentS <= KEEPER_SILENT_S)
     );
-    const change = isOut ? undefined : compareLeaders(state.outages, views);
-    if (!change) return notices;
-    const notice = noticeOfHappening(change);
-    const end = notices.findIndex(
-      ({ kind, runbook }) => kind === 'resolved' && OUTAGES_OF_WRITES.includes(runbook),
-    );
-    if (end < 0) return [...notices, notice];
-    const details = [...notices[end]!.details, `${notice.message}; it was ${change.from} before.`];
-    return notices.with(end, { ...notices[end]!, details });
   }
 
   const isDown = (rule: string, label: string, value: string): boolean =>

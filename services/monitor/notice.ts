@@ -1,6 +1,6 @@
 /** What is sent: alerts, recoveries and single happenings in words, those of one kind and poll together. */
-import { type AlertEvent, FLAP_WINDOW_MS } from './alerts.ts';
-import type { DoorOutage } from './doors.ts';
+import { FLAP_WINDOW_MS } from './alerts.ts';
+import type { AlertEvent } from './announce.ts';
 import type { Happening } from './outages.ts';
 import { REPLICAS_PROXY } from './rule_measures.ts';
 import { runbookAnchor } from './rules.ts';
@@ -33,22 +33,24 @@ export function noticesOf(events: readonly AlertEvent[]): Draft[] {
   return [...groups.values()].map((group) => draftOf(group));
 }
 
+const KINDS = { firing: 'firing', resolved: 'resolved', over: 'notice' } as const;
+
+/** A flapping part stays open at PagerDuty until it is stable again. */
+const kindOf = ({ kind, alert }: AlertEvent): NoticeKind =>
+  kind === 'flapping' ? 'firing' : KINDS[kind === 'stable' ? (alert.state as 'firing' | 'resolved') : kind];
+
 function draftOf(events: readonly AlertEvent[]): Draft {
   const { kind, alert } = events[0]!;
   const told = events.map(tell);
+  const isOver = kind === 'over';
   return {
-    // A flapping part stays open at PagerDuty until it is stable again.
-    kind:
-      kind === 'flapping' || (kind === 'stable' && alert.state !== 'resolved')
-        ? 'firing'
-        : kind === 'stable'
-          ? 'resolved'
-          : kind,
-    severity: alert.severity,
+    kind: kindOf(events[0]!),
+    // Nobody gets up for what is over.
+    severity: isOver && alert.severity === 'critical' ? 'warning' : alert.severity,
     title: alert.title,
     message: told.map(({ message }) => message).join(', '),
-    details: told.flatMap(({ detail }) => (detail === '' ? [] : [detail])),
-    keys: events.map((event) => event.alert.key),
+    details: told.flatMap(({ details }) => details),
+    keys: isOver ? [] : events.map((event) => event.alert.key),
     ...(told.length > 1 && { messages: told.map(({ message }) => message) }),
     runbook: runbookAnchor(alert.rule),
   };
@@ -60,43 +62,44 @@ const whole = ({ labels, rule }: AlertEvent['alert']): string =>
     .filter((label) => label !== undefined)
     .join(' of ') || rule;
 
-function tell({ kind, alert, lastedMs, gone, instead }: AlertEvent): { message: string; detail: string } {
-  const subject =
-    alert.labels.server ?? alert.labels.service ?? alert.labels.instance ?? alert.labels.proxy ?? alert.rule;
+function tell(event: AlertEvent): { message: string; details: string[] } {
+  const { kind, alert, lastedMs, gone, instead, words, leader, with: consequences = [] } = event;
+  const { labels, rule } = alert;
+  const subject = labels.server ?? labels.service ?? labels.instance ?? labels.proxy ?? labels.door ?? rule;
+  const isWell = alert.state === 'resolved';
+  const leads = leader ? `: ${leader.to} leads now` : '';
+  const before =
+    leader?.from === undefined ? [] : [`${leader.to} is the primary now; it was ${leader.from} before.`];
   switch (kind) {
     case 'firing': {
-      const where = [alert.labels.proxy].filter((label) => label !== undefined && label !== subject);
-      return { message: alert.message, detail: where.length > 0 ? `${subject} of ${where.join()}` : '' };
+      const where =
+        labels.proxy === undefined || labels.proxy === subject ? [] : [`${subject} of ${labels.proxy}`];
+      return { message: alert.message, details: [...where, ...consequences] };
     }
-    case 'resolved':
-      if (gone) return { message: `${subject} is no longer watched`, detail: `Before: ${alert.message}` };
-      return { message: instead ?? alert.recovery, detail: `${subject}: after ${duration(lastedMs)}` };
-    case 'flapping':
+    case 'resolved': {
+      if (gone) return { message: `${subject} is no longer watched`, details: [`Before: ${alert.message}`] };
+      const message = instead ?? `${alert.recovery}${leads}`;
+      return { message, details: [`${subject}: after ${duration(lastedMs)}`, ...before] };
+    }
+    case 'over': {
+      const message = `${words}${leads}`;
       return {
-        message: `${subject} is flapping`,
-        detail:
-          `${whole(alert)} changed many times within ${duration(FLAP_WINDOW_MS)}; at the moment it is ` +
-          `${alert.state === 'resolved' ? 'well' : 'not'}. Until it is stable only a fault that lasts is told`,
+        message,
+        details: [`${subject}: for ${duration(lastedMs)}; it was over before it was told`, ...before],
       };
-    case 'stable':
-      return {
-        message: alert.state === 'resolved' ? alert.recovery : alert.message,
-        detail: `${subject} is stable again after ${duration(lastedMs)} of flapping`,
-      };
+    }
+    case 'flapping': {
+      const detail =
+        `${whole(alert)} changed many times within ${duration(FLAP_WINDOW_MS)}; at the moment it is ` +
+        `${isWell ? 'well' : 'not'}${leads}. Until it is stable only a fault that lasts is told`;
+      return { message: `${subject} is flapping`, details: [detail, ...before] };
+    }
+    case 'stable': {
+      const message = isWell ? `${alert.recovery}${leads}` : alert.message;
+      const detail = `${subject} is stable again after ${duration(lastedMs)} of flapping`;
+      return { message, details: [detail, ...before] };
+    }
   }
-}
-
-/** An outage at a door that was over before a poll saw it. */
-export function noticeOfDoorOutage({ door, lastedMs }: DoorOutage): Draft {
-  return {
-    kind: 'notice',
-    keys: [],
-    severity: 'warning',
-    title: 'PostgreSQL Alert',
-    message: `${door} were not answered for ${duration(lastedMs)}; they are again`,
-    details: ['Seen at the door of the PostgreSQL tier, as a client comes in.'],
-    runbook: runbookAnchor('DoorSilent'),
-  };
 }
 
 /** A happening that has no end. */

@@ -1,13 +1,13 @@
 /** The rules about the pools of PgBouncers: connections to PostgreSQL that clients share. */
+import { LONG_WAIT_S } from './bouncer_reader.ts';
 import type { Measure } from './measure.ts';
-import type { Cause, Rule } from './rule.ts';
+import type { Rule } from './rule.ts';
 import { highest } from './rule_measures.ts';
 
 const pool = { title: 'PgBouncer Alert', source: 'monitor' } as const;
 const ofDoor = (metric: string): Measure => ({ kind: 'last', aggregate: 'sum', metric, by: ['door'] });
 
-/** @param tierGone rules that say that PostgreSQL can't be reached */
-export const poolRules = (tierGone: readonly Cause[]): readonly Rule[] => [
+export const POOL_RULES: readonly Rule[] = [
   {
     ...pool,
     name: 'PoolWait',
@@ -15,10 +15,10 @@ export const poolRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     message: '{door}: a client has waited {value} s for a connection to PostgreSQL',
     recovery: '{door}: clients do not wait any more',
     measure: highest('monitor_bouncer_max_wait_seconds', ['door']),
-    above: 1,
-    // A door's silence has the monitor look at once: with a `for`, what lasts some seconds would never be told.
+    above: LONG_WAIT_S,
+    // What lasts some seconds is told, too.
     forS: 0,
-    causedBy: tierGone,
+    over: '{door}: clients waited for a connection to PostgreSQL, one of them for {value} s; they do not any more',
   },
   {
     ...pool,
@@ -33,6 +33,5 @@ export const poolRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     },
     above: 0.9,
     forS: 20,
-    causedBy: ['PoolWait', ...tierGone],
   },
 ];

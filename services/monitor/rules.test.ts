@@ -5,6 +5,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { BOUNCER_CLIENTS as CLIENTS_OF_THE_TIER } from '#engines/cluster/configuration.ts';
+import { RELATED } from './causes.ts';
+import { nameOf } from './excuses.ts';
 import { evaluate, labelsOf } from './measure.ts';
 import { prometheusRules } from './prometheus_rules.ts';
 import { BOUNCER_CLIENTS, RULES, runbookAnchor } from './rules.ts';
@@ -55,12 +57,15 @@ test('every rule, and every other notice, has its place in the runbook', () => {
 test('names are used once, causes exist, and the words name labels that the figure has', () => {
   const names = RULES.map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
+  assert.deepEqual(
+    RELATED.filter((name) => !names.includes(name)),
+    [],
+  );
   for (const rule of RULES) {
-    for (const cause of rule.causedBy ?? []) {
-      assert.ok(names.includes(typeof cause === 'string' ? cause : cause.ofAll), `${rule.name}: ${cause}`);
-    }
+    for (const cause of [...(rule.causedBy ?? []).map(nameOf), ...(rule.saidBy ?? []).map(({ by }) => by)])
+      assert.ok(names.includes(cause), `${rule.name}: ${cause}`);
     const labels = labelsOf(rule.measure);
-    for (const [, label] of `${rule.message} ${rule.recovery}`.matchAll(/\{(\w+)\}/g)) {
+    for (const [, label] of `${rule.message} ${rule.recovery} ${rule.over}`.matchAll(/\{(\w+)\}/g)) {
       assert.ok(
         ['value', 'percent', 'gigabytes', 'hours'].includes(label!) || labels.includes(label!),
         `${rule.name}: {${label}}`,

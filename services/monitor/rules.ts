@@ -5,10 +5,11 @@
  * {label} in a message is the label of the figure; {value} the figure itself, {percent}, {gigabytes} and {hours} so written.
  */
 import { BACKUP_RULES } from './backup_rules.ts';
+import { related } from './causes.ts';
 import { DISK_RULES } from './disk_rules.ts';
-import { keeperRules } from './keeper_rules.ts';
-import { poolRules } from './pool_rules.ts';
-import type { Cause, Rule } from './rule.ts';
+import { KEEPER_RULES } from './keeper_rules.ts';
+import { POOL_RULES } from './pool_rules.ts';
+import type { Rule } from './rule.ts';
 import {
   bouncerSessions,
   bouncerStatus,
@@ -21,17 +22,13 @@ import {
   rate,
   takenOut,
 } from './rule_measures.ts';
-import { serviceRules } from './service_rules.ts';
-import { sourceRules } from './source_rules.ts';
+import { SERVICE_RULES } from './service_rules.ts';
+import { SOURCE_RULES } from './source_rules.ts';
 
 /** max_client_conn of one PgBouncer, infrastructure/pgbouncer/pgbouncer.ini (a test holds them together). */
 export const BOUNCER_CLIENTS = 6_200;
 const FULL_SHARE = 0.8;
 const SHORT_WINDOW_S = 60;
-
-const TIER_GONE: readonly Cause[] = [{ ofAll: 'HaproxyDown' }, 'NoBouncer', 'NoPrimary'];
-/** Of what services see of it: while the part that is gone is not told of, its door is. */
-const DATABASE_GONE: readonly Cause[] = [...TIER_GONE, 'DoorSilent'];
 
 const pgbouncer = { title: 'PgBouncer Alert', source: 'haproxy' } as const;
 const tier = { title: 'PostgreSQL Tier Alert', source: 'haproxy' } as const;
@@ -39,7 +36,7 @@ const haproxy = { title: 'HAProxy Alert', source: 'haproxy' } as const;
 const postgres = { title: 'PostgreSQL Alert', source: 'haproxy' } as const;
 const monitor = { title: 'Monitor Alert', source: 'monitor' } as const;
 
-export const RULES: readonly Rule[] = [
+const ALL: readonly Rule[] = [
   // ---- the PostgreSQL tier
   {
     ...pgbouncer,
@@ -76,10 +73,6 @@ export const RULES: readonly Rule[] = [
     below: 1,
     forS: 0,
     timedBy: { holds: 'none is UP' },
-    saidBy: [
-      { of: { proxy: 'bouncers' }, by: 'DoorSilent', where: { door: 'writes' } },
-      { of: { proxy: 'read_bouncers' }, by: 'DoorSilent', where: { door: 'reads' } },
-    ],
   },
   {
     ...tier,
@@ -90,7 +83,6 @@ export const RULES: readonly Rule[] = [
     measure: bouncersUp,
     below: 2,
     forS: 10,
-    causedBy: ['NoBouncer'],
   },
   {
     ...tier,
@@ -107,7 +99,6 @@ export const RULES: readonly Rule[] = [
     // With one server or none there is no spare to be too small; dividing by 0 or less says nothing.
     and: { measure: bouncersUp, above: 1 },
     forS: 30,
-    causedBy: ['NoBouncer', 'NoSpareBouncer'],
   },
   {
     ...pgbouncer,
@@ -140,7 +131,6 @@ export const RULES: readonly Rule[] = [
     below: 1,
     forS: 20,
     source: 'monitor',
-    causedBy: ['HaproxyDown'],
   },
   {
     ...haproxy,
@@ -155,7 +145,6 @@ export const RULES: readonly Rule[] = [
     },
     above: FULL_SHARE,
     forS: 10,
-    causedBy: ['HaproxyNearlyFull'],
   },
   {
     ...haproxy,
@@ -176,7 +165,6 @@ export const RULES: readonly Rule[] = [
     measure: rate('haproxy_server_retry_warnings_total', ['proxy'], SHORT_WINDOW_S),
     above: 1,
     forS: 30,
-    causedBy: ['PgBouncerDown', 'NoPrimary'],
   },
   {
     ...haproxy,
@@ -187,7 +175,6 @@ export const RULES: readonly Rule[] = [
     measure: rate('haproxy_server_redispatch_warnings_total', ['proxy'], SHORT_WINDOW_S),
     above: 1,
     forS: 30,
-    causedBy: ['PgBouncerDown', 'NoPrimary'],
   },
   {
     ...postgres,
@@ -199,8 +186,6 @@ export const RULES: readonly Rule[] = [
     below: 1,
     forS: 0,
     timedBy: { holds: 'none is UP' },
-    // Of a PostgreSQL that hangs, HAProxy learns later than who asks through the door.
-    saidBy: [{ of: {}, by: 'DoorSilent', where: { door: 'writes' } }],
   },
   {
     ...postgres,
@@ -213,9 +198,8 @@ export const RULES: readonly Rule[] = [
     // A question is asked every 2 s, and has 1.75 s.
     above: 4,
     forS: 0,
-    causedBy: TIER_GONE,
-    // A frozen process takes three of four connections with it, since bouncers go through HAProxy, too, until it is killed.
-    saidBy: [{ of: {}, by: 'HaproxyDown', where: {}, withinS: 20 }],
+    isSilence: true,
+    over: '{door} were not answered for {value} s; they are again',
   },
   {
     ...postgres,
@@ -227,8 +211,6 @@ export const RULES: readonly Rule[] = [
     below: 1,
     forS: 10,
     timedBy: { holds: 'none is UP', proxies: [LEADER_PROXY, REPLICAS_PROXY] },
-    // Told half a minute after there is a primary again, where the lost one has not come back.
-    causedBy: ['NoPrimary', 'DoorSilent'],
   },
   {
     ...postgres,
@@ -241,10 +223,10 @@ export const RULES: readonly Rule[] = [
     above: 30,
     forS: 30,
   },
-  ...serviceRules(DATABASE_GONE),
-  ...poolRules(DATABASE_GONE),
-  ...keeperRules(TIER_GONE),
-  ...sourceRules(TIER_GONE),
+  ...SERVICE_RULES,
+  ...POOL_RULES,
+  ...KEEPER_RULES,
+  ...SOURCE_RULES,
   ...BACKUP_RULES,
   ...DISK_RULES,
   // ---- the monitor itself
@@ -269,6 +251,8 @@ export const RULES: readonly Rule[] = [
     forS: 0,
   },
 ];
+
+export const RULES: readonly Rule[] = ALL.map(related);
 
 /** Its place in docs/RUNBOOK.md. */
 export const runbookAnchor = (ruleName: string): string => ruleName.toLowerCase();

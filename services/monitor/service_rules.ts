@@ -1,17 +1,14 @@
 /** The rules about services: whether they answer, how fast, and what they wait for. */
 
-import type { Cause, Rule } from './rule.ts';
+import type { Rule } from './rule.ts';
 import { highest, OF_CLIENTS, rate } from './rule_measures.ts';
 
 const WINDOW_S = 120;
 
 const requests = rate('http_request_duration_seconds_count', ['service'], WINDOW_S, OF_CLIENTS);
 const service = { title: 'Service Alert', source: 'service' } as const;
-/** A service's circuit breaker, open by itself or by hand. */
-export const BREAKER = ['BreakerOpen', 'BreakerHeld'] as const;
 
-/** @param tierGone rules that say that PostgreSQL can't be reached */
-export const serviceRules = (tierGone: readonly Cause[]): readonly Rule[] => [
+export const SERVICE_RULES: readonly Rule[] = [
   {
     ...service,
     source: 'monitor',
@@ -33,7 +30,6 @@ export const serviceRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     measure: highest('monitor_service_ready', ['service']),
     below: 1,
     forS: 20,
-    causedBy: ['ServiceDown', ...tierGone],
   },
   {
     ...service,
@@ -56,7 +52,6 @@ export const serviceRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     // One failure among three requests is no rate.
     and: { measure: requests, above: 0.2 },
     forS: 60,
-    causedBy: ['ServiceNotReady', ...BREAKER, ...tierGone],
   },
   {
     ...service,
@@ -74,7 +69,6 @@ export const serviceRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     },
     above: 2.5,
     forS: 120,
-    causedBy: ['ServiceNotReady', ...BREAKER, ...tierGone],
   },
   {
     ...service,
@@ -85,7 +79,6 @@ export const serviceRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     measure: highest('request_queue_oldest_wait_seconds', ['service', 'server']),
     above: 1,
     forS: 30,
-    causedBy: [...BREAKER, ...tierGone],
   },
   {
     ...service,
@@ -96,7 +89,6 @@ export const serviceRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     measure: highest('circuit_breaker_state', ['service', 'server'], ['state', '=~', 'OPEN|HALF_OPEN']),
     above: 0,
     forS: 0,
-    causedBy: tierGone,
   },
   {
     ...service,

@@ -1,16 +1,14 @@
 /** The rules about switches, and about files and folders that a service follows. */
 
-import type { Cause, Rule } from './rule.ts';
+import type { Rule } from './rule.ts';
 import { highest } from './rule_measures.ts';
-import { BREAKER } from './service_rules.ts';
 
 /** Somebody who tries the door is no switch. */
 const FEW_REFUSED = 4;
 
 const source = { title: 'Source Alert', source: 'service' } as const;
 
-/** @param tierGone rules that say that PostgreSQL can't be reached */
-export const sourceRules = (tierGone: readonly Cause[]): readonly Rule[] => [
+export const SOURCE_RULES: readonly Rule[] = [
   {
     ...source,
     name: 'SourceSilent',
@@ -25,7 +23,6 @@ export const sourceRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     },
     above: 1,
     forS: 60,
-    causedBy: ['SourceFailing', 'ServiceNotReady', ...tierGone],
   },
   {
     ...source,
@@ -36,7 +33,6 @@ export const sourceRules = (tierGone: readonly Cause[]): readonly Rule[] => [
     measure: highest('followed_source_state', ['service', 'source'], ['state', '=', 'failing']),
     above: 0,
     forS: 60,
-    causedBy: ['ServiceNotReady', ...BREAKER, ...tierGone],
   },
   {
     ...source,

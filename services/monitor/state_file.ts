@@ -57,7 +57,8 @@ export async function readStateFile(path: string, now: number): Promise<ReadStat
     const { saved_at, ...state } = read as MonitorState & { saved_at: number };
     const { processes, leader, ended = {}, told = {} } = state.outages;
     const outages = { processes, ended, told, ...(leader !== undefined && { leader }) };
-    return { state: { ...state, outages }, savedAt: saved_at };
+    const alerts = { ...emptyBook(), ...state.alerts };
+    return { state: { ...state, alerts, outages }, savedAt: saved_at };
   } catch (error) {
     const begun = { state: emptyState(), savedAt: 0 };
     const { code, message } = error as NodeJS.ErrnoException;

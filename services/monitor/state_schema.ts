@@ -30,6 +30,7 @@ const Alert = Type.Object({
   resolvedAt: Type.Optional(Instant),
   announced: Type.Boolean(),
   cause: Type.Optional(Type.String()),
+  waits: Type.Optional(Type.Boolean()),
   acknowledged: Type.Optional(Type.Object({ by: Type.String(), at: Instant, note: Type.String() })),
 });
 
@@ -67,6 +68,8 @@ const StateFile = Type.Object({
     changes: Type.Record(Type.String(), Type.Array(Instant)),
     flapping: Type.Record(Type.String(), Instant),
     silences: Type.Array(Silence),
+    // The version before had none.
+    over: Type.Optional(Type.Array(Type.String())),
     ended: Type.Record(Type.String(), Instant),
     ofAll: Type.Record(Type.String(), Instant),
     count: Count,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
 import { startSlowClient } from '#engines/cluster/drills/slow_client.ts';
@@ -113,8 +114,28 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 360_
     assert.deepEqual([...hook.rejected, ...pager.rejected], []);
   });
 
-  test('all connections of the reads held: told that clients wait, and told when they do no more', async () => {
+  /** What was told since, save of ends: whoever reads it has to read that clients wait. */
+  const toldSince = (before: number) => hook.taken.slice(before).filter(({ kind }) => kind !== 'resolved');
+  const saysThatClientsWait = ({ message, details }: (typeof hook.taken)[number]) =>
+    [message, ...details].some((words) => /reads: (a client has|clients) waited/.test(words));
+  async function endOfWhatWasTold(before: number): Promise<void> {
+    const [notice] = toldSince(before);
+    // What was over before it was told has no end.
+    await eventually(
+      'its end',
+      () =>
+        notice?.keys.length === 0 ||
+        hook.taken.slice(before).some(({ kind, keys }) => kind === 'resolved' && keys[0] === notice?.keys[0]),
+    );
+    await sleep(POLL_INTERVAL_MS);
+    const told = toldSince(before);
+    assert.equal(told.length, 1, JSON.stringify(hook.taken.slice(before)));
+    assert.ok(saysThatClientsWait(told[0]!), JSON.stringify(told));
+  }
+
+  test('all connections of the reads held: one notice, that says that clients wait, and its end', async () => {
     const { readUrl } = await findTier(cluster.data);
+    const before = hook.taken.length;
     const clients = Array.from({ length: POOL_SIZE * READ_BOUNCERS + 4 }, () => {
       const client = new pg.Client({ connectionString: readUrl });
       client.on('error', () => {});
@@ -123,35 +144,26 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 360_
     await Promise.all(clients.map((client) => client.connect()));
     // Longer than the limit, then they go by themselves; what waits behind them is cut off at the end.
     const held = Promise.allSettled(clients.map((client) => client.query('SELECT pg_sleep(25)')));
-    const told = () => about('reads').map(({ kind, message }) => [kind, /waited/.test(message)]);
-    await eventually('the alert', async () => {
-      await monitor.poll();
-      return told().some(([kind, waited]) => kind === 'firing' && waited);
-    });
+    await eventually('the notice', () => toldSince(before).length > 0);
+    // The door gets no answer, which is more than that somebody waits.
+    assert.deepEqual(
+      toldSince(before).map(({ severity, message }) => [severity, message.replace(/[\d.]+/, 'N')]),
+      [['critical', 'reads get no answer, for N s now']],
+    );
     for (const client of clients) client.connection.stream.destroy();
     await held;
-    await eventually('its end', async () => {
-      await monitor.poll();
-      return told().some(([kind]) => kind === 'resolved');
-    });
+    await endOfWhatWasTold(before);
   });
 
-  test('as many clients that take nothing: told that clients have waited, though they are cut within seconds', async () => {
+  test('as many clients that take nothing: one notice, that says that clients wait or waited, though they are cut within seconds', async () => {
     const { readUrl } = await findTier(cluster.data);
-    const before = about('reads').length;
-    const told = () =>
-      about('reads')
-        .slice(before)
-        .filter(({ message }) => /wait/.test(message));
+    const before = hook.taken.length;
     const slow = await Promise.all(
       Array.from({ length: POOL_SIZE * READ_BOUNCERS }, () => startSlowClient(readUrl, 'nothing')),
     );
     try {
-      await eventually('the alert', () => told().some(({ kind }) => kind === 'firing'));
-      await eventually('its end', async () => {
-        await monitor.poll();
-        return told().some(({ kind }) => kind === 'resolved');
-      });
+      await eventually('the notice', () => toldSince(before).length > 0);
+      await endOfWhatWasTold(before);
     } finally {
       for (const client of slow) client.close();
     }

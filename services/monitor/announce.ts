@@ -1,0 +1,119 @@
+/** What is told of alerts at a poll: in which words an alert is spoken of, and when it is not yet known whether it is to be. */
+import type { Alert, AlertBook } from './alert_book.ts';
+import { type Coming, excuseOf, goesOn, isHeldBack, mayHaveCause, silencedBy } from './excuses.ts';
+import type { Rule } from './rule.ts';
+import type { Labels } from './samples.ts';
+
+/** What is to be told. */
+export interface AlertEvent {
+  readonly kind: 'firing' | 'resolved' | 'over' | 'flapping' | 'stable';
+  readonly alert: Alert;
+  /** How long it held, for `resolved` and `over`. */
+  readonly lastedMs: number;
+  /** Messages of what it brings about so far, which are not told besides. */
+  readonly with?: readonly string[];
+  /** Who is the primary at its end; `from`: it was another one before. */
+  readonly leader?: { readonly to: string; readonly from?: string };
+  /** In place of the message, of one that is over. */
+  readonly words?: string;
+  /** Ended because the part is not there any more, not because it is well. */
+  readonly gone?: boolean;
+  /** What is said at its end in place of its recovery, because it did not get well. */
+  readonly instead?: string;
+}
+
+/** Takes back the recoveries that wait for another alert which says the same. */
+export function holdRecoveries(
+  book: AlertBook,
+  rules: ReadonlyMap<string, Rule>,
+  now: number,
+  events: AlertEvent[],
+): void {
+  for (const { kind, alert, gone, instead } of [...events]) {
+    if (kind !== 'resolved' || gone || instead || !goesOn(book, rules, alert, now)) continue;
+    events.splice(
+      events.findIndex((event) => event.alert === alert),
+      1,
+    );
+    book.over.push(alert.id);
+  }
+}
+
+/**
+ * Tells what is to be told: what fires, and what was over before it was decided on.
+ * @param events of this poll; added to
+ * @param coming alerts that are not there yet, for which their consequences wait
+ */
+export function announce(
+  book: AlertBook,
+  rules: ReadonlyMap<string, Rule>,
+  now: number,
+  events: AlertEvent[],
+  coming: readonly Coming[],
+): void {
+  const firing = Object.values(book.active).filter(
+    ({ state, announced }) => state === 'firing' && !announced,
+  );
+  const over = book.history.filter(({ id }) => book.over.includes(id));
+  book.over = [];
+  for (const alert of [...firing, ...over]) {
+    delete alert.waits;
+    const isOver = alert.state === 'resolved';
+    if (alert.announced) {
+      if (book.flapping[alert.key] !== undefined) continue;
+      if (goesOn(book, rules, alert, now)) book.over.push(alert.id);
+      else events.push({ kind: 'resolved', alert, lastedMs: alert.resolvedAt! - alert.since });
+      continue;
+    }
+    if (isHeldBack(book, alert, alert.resolvedAt ?? now)) continue;
+    const rule = rules.get(alert.rule);
+    const cause = rule && excuseOf(book, rule, alert, now);
+    if (cause !== undefined) {
+      // What nobody is told of is no change.
+      if (alert.cause === undefined) book.changes[alert.key]?.splice(isOver ? -2 : -1);
+      alert.cause = cause;
+      continue;
+    }
+    if (silencedBy(book, alert)) continue;
+    if (rule && alert.cause === undefined && mayHaveCause(book, rule, alert, coming, now)) {
+      alert.waits = true;
+      if (isOver) book.over.push(alert.id);
+      continue;
+    }
+    delete alert.cause;
+    alert.announced = true;
+    if (!isOver) events.push({ kind: 'firing', alert, lastedMs: now - alert.since });
+    else {
+      const words = fillIn(rule?.over ?? alert.message, alert.labels, alert.value);
+      events.push({ kind: 'over', alert, lastedMs: alert.resolvedAt! - alert.since, words });
+    }
+  }
+  for (const [index, event] of events.entries()) {
+    if (event.kind !== 'firing') continue;
+    const consequences = Object.values(book.active).filter((one) => {
+      const rule = rules.get(one.rule);
+      return !one.announced && rule && excuseOf(book, rule, one, now) === event.alert.key;
+    });
+    if (consequences.length > 0)
+      events[index] = { ...event, with: consequences.map(({ message }) => message) };
+  }
+}
+
+/** Whether one waits until it is known whether it is a consequence. */
+export const isUndecided = ({ active, over }: AlertBook): boolean =>
+  over.length > 0 || Object.values(active).some(({ waits }) => waits);
+
+/** Puts labels and value into a rule's words. */
+export function fillIn(words: string, labels: Labels, value: number): string {
+  const figures: Record<string, string> = {
+    value: readable(value),
+    percent: `${readable(value * 100)} %`,
+    gigabytes: `${readable(value / 1e9)} GB`,
+    hours: `${readable(value / 3_600)} h`,
+  };
+  return words.replace(/\{(\w+)\}/g, (_, name: string) => figures[name] ?? labels[name] ?? '');
+}
+
+/** Three digits that mean something; large numbers whole. */
+const readable = (value: number): string =>
+  Math.abs(value) >= 1_000 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
