@@ -31,8 +31,11 @@ export const TOLD = {
   linked_id: 1_048_576,
 } as const;
 
-/** Of a call that several imports have told: store/tellings.ts has what each of them said. A row never has it. */
-export const SEVERAL_TELLINGS = 1_048_576;
+/**
+ * Of a call that several imports have told: store/tellings.ts has what each of them said. A row never has it. Calls of
+ * versions before have TOLD.linked_id in its place.
+ */
+export const SEVERAL_TELLINGS = 2_097_152;
 
 /**
  * @param linkedId '' where it does not say of which call it is a leg

@@ -137,7 +137,7 @@ export const writtenCld = (call: ToldCall): string => call.cldIn ?? call.cld;
 export function toldBy(call: ToldCall): number {
   // Versions before told it among the attributes alone.
   const linked = call.linkedId === '' ? 0 : TOLD.linked_id;
-  if (call.told !== null) return call.told | linked;
+  if (call.told !== null) return (call.told & ~TOLD.linked_id) | linked;
   const isBilledTold = !call.flags.includes('billed_inferred');
   return (
     linked |

@@ -50,6 +50,8 @@ function taken(row: Row): Taken {
   const startTime = START + call * 6 * 60_000 - zone * 3_600_000;
   const said: Partial<SourceRecord> = {
     ...{ cost: otherCost ? '9.5' : `0.${call + 1}`, userAgent: 'Phone/1', connectTime: startTime + 5_000 },
+    // Some name what joins their legs.
+    ...(call % 2 === 0 && { linkedId: `chain-${call}` }),
   };
   for (const field of without) Object.assign(said, { [field]: null });
   // What the row says before anything is read into it: its zone is no part of it.
@@ -102,7 +104,7 @@ async function contents() {
   return {
     calls: await ask(
       `SELECT i_cdr / 10000000000 AS month, ${label} AS import, to_jsonb(c) - '{i_cdr,i_import,told}'::text[] AS call,
-              told & 1048575 AS told
+              told & ~2097152 AS told
        FROM calls.cdrs c JOIN calls.imports i USING (i_import) ORDER BY call_id, start_time`,
     ),
     imports: await ask(
@@ -313,4 +315,13 @@ test('what a switch has posted, and what a version before has completed, is refu
   const a = await iImportsOf({ ...plain, call: 1 });
   await pool.query('UPDATE calls.imports SET noted = false, completed = 3 WHERE i_import = $1', [a]);
   await assert.rejects(undoStep(pool, a, by), /made by a version before/);
+});
+
+test('a call that names what joins its legs is as its first import told it, once the one that completed it is taken back', async () => {
+  const first: Told = { who: 'B', rows: [{ ...plain, call: 0, without: ['cost'] }] };
+  await tellAll([first], 'set-aside');
+  const before = await contents();
+  const told = await tellAll([{ who: 'A', rows: [{ ...plain, call: 0 }] }], 'set-aside');
+  for (const iImport of told.get('A')!) await undoImport(pool, iImport, by);
+  assert.deepEqual((await contents()).calls, before.calls);
 });

@@ -10,7 +10,7 @@ const build = sqlBuilder<unknown>();
 /** What differs between two imports that tell the same. */
 const OWN = sql.raw(`'{i_cdr,i_import,line}'::text[]`);
 
-/** Keeps calls as they are, before others tell more of them for the first time. @param span in which all of them start */
+/** Keeps calls as they are, before others tell more of them for the first time; those that are kept already stay so. @param span in which all of them start */
 export const keepBases = (iCdrs: readonly number[], span: Span): Statement<unknown> =>
   sql`
     INSERT INTO calls.tellings (i_cdr, i_import, nth, is_base, ended, key_before, outcome, told_at, call)
@@ -20,6 +20,7 @@ export const keepBases = (iCdrs: readonly number[], span: Span): Statement<unkno
     FROM calls.cdrs c
     WHERE c.i_cdr = ANY(${plainArray(iCdrs)}::bigint[])
       AND c.start_time >= ${instant(span.from)} AND c.start_time < ${instant(span.to)}
+      AND NOT EXISTS (SELECT FROM calls.tellings t WHERE t.i_cdr = c.i_cdr AND t.is_base)
     ORDER BY c.i_cdr`.compile(build);
 
 /** Calls that have moved to another month bear another number: so do their tellings and the versions that were replaced. */
