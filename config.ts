@@ -52,6 +52,11 @@ export const SETTINGS = {
   ),
   EMBEDDED_POSTGRES_PORT: setting('0', 'Port of the embedded PostgreSQL on loopback; 0: a free one', asPort),
   HOST: setting('127.0.0.1', 'Address that the services listen on', asText),
+  POOL_SIZE: setting(
+    '10',
+    'Connections of this process to each PostgreSQL, which its services share; as many requests run at once',
+    asWhole(1, 1_000),
+  ),
   POOL_MAX_LIFETIME_S: setting(
     '300',
     'How long a connection to PostgreSQL is kept at most, at least half of it, in seconds',
@@ -130,10 +135,9 @@ const listening = (name: string, port: number) => ({
 
 /** Settings of every service that stands on a database. */
 const onDatabase = (name: string) => ({
-  poolSize: setting('10', `Connections to PostgreSQL of ${name}`, asWhole(1, 1_000)),
   heavySlots: setting(
     '0',
-    'How many of these may do what takes long at once; 0: half of them, and no more than leaves one processor of this machine free',
+    `How many requests of ${name} may do what takes long at once; 0: half of POOL_SIZE, and no more than leaves one processor of this machine free`,
     asWhole(0, 1_000),
   ),
 });
@@ -163,7 +167,7 @@ export const documentedSettings = (services: readonly AnyService[]) =>
 
 /** The settings of one service: its own, and those that every service has. */
 type OwnSettings<Service> = Service extends { readonly settings?: infer Own extends SettingsTable }
-  ? ValuesOf<Own> & { readonly port: number; readonly poolSize: number; readonly heavySlots: number }
+  ? ValuesOf<Own> & { readonly port: number; readonly heavySlots: number }
   : never;
 
 /** What the whole program shares, by its names in the environment, and what each service is set to, by the service's name. */
@@ -187,12 +191,15 @@ const NEEDS: readonly SettingNeed[] = [
 ];
 
 /** A pool holds all that runs at once, heavy or not. */
-function poolFaults(services: readonly AnyService[], values: Readonly<Record<string, unknown>>): string[] {
+function poolFaults(
+  services: readonly AnyService[],
+  poolSize: number,
+  values: Readonly<Record<string, unknown>>,
+): string[] {
   return services.flatMap(({ name }) => {
-    const { poolSize = 0, heavySlots = 0 } = values[name] as { poolSize?: number; heavySlots?: number };
-    const prefix = name.toUpperCase();
+    const { heavySlots = 0 } = values[name] as { heavySlots?: number };
     return heavySlots > poolSize
-      ? [`${prefix}_HEAVY_SLOTS: ${heavySlots} of ${prefix}_POOL_SIZE, ${poolSize}, can't be`]
+      ? [`${name.toUpperCase()}_HEAVY_SLOTS: ${heavySlots} of POOL_SIZE, ${poolSize}, can't be`]
       : [];
   });
 }
@@ -215,7 +222,11 @@ export function readConfig<const Services extends readonly AnyService[]>(
   const [shared, ...own] = values;
   const byService = Object.fromEntries(names.map((name, index) => [name, own[index]!]));
   const needs = [...NEEDS, ...services.flatMap(({ settingNeeds = [] }) => settingNeeds)];
-  const faults = [...single, ...missing(needs, environment), ...poolFaults(services, byService)];
+  const faults = [
+    ...single,
+    ...missing(needs, environment),
+    ...poolFaults(services, shared!.POOL_SIZE as number, byService),
+  ];
   if (faults.length > 0) throw new ConfigError(`The environment is wrong:\n  ${faults.join('\n  ')}`);
   return { ...shared, ...byService } as unknown as Config<Services>;
 }

@@ -17,6 +17,7 @@ import { listBackups } from '#platform/database/backup/backup_files.ts';
 import { backupTimesText, startScheduledBackups } from '#platform/database/backup/scheduled.ts';
 import { bringUpToDate } from '#platform/database/migrate.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
+import { createDatabases, type Databases } from '#platform/database/shared_database.ts';
 import { listeningAt } from '#platform/http/address.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
@@ -113,8 +114,12 @@ export const firstKey = (pool: Pool): Promise<string | undefined> => createFirst
 /** Finds a key wherever it is kept. */
 export const findAnyKey: FindKey = (session, hash) => findKey(session, callsOfKeys, hash);
 
-/** The modules, for one configuration. */
-export function systemModules(config: Config, options: SystemOptions): AnyModule<Parts>[] {
+/** The modules, for one configuration. @param wanted which of them are to run */
+export function systemModules(
+  config: Config,
+  wanted: readonly string[],
+  options: SystemOptions,
+): AnyModule<Parts>[] {
   const logger = (service: string) => createLogger(service, config.LOG_LEVEL);
 
   const postgres: Module<Parts, 'postgres', never> = {
@@ -202,7 +207,15 @@ export function systemModules(config: Config, options: SystemOptions): AnyModule
     },
   };
 
-  return [postgres, schema, ...runningOf(SERVICES).map((service) => serviceModule(service, config)), backups];
+  const sharing = wanted.filter((name) =>
+    runningOf(SERVICES).some((service) => service.name === name && service.migrations),
+  );
+  const databases = createDatabases({
+    applicationName: `trunkline-${sharing.length === 1 ? sharing[0] : 'services'}`,
+    logger: logger('postgres'),
+  });
+  const services = runningOf(SERVICES).map((service) => serviceModule(service, config, databases));
+  return [postgres, schema, ...services, backups];
 }
 
 /** What `system.ts` gives single services beside what every service is given. */
@@ -235,7 +248,7 @@ const OWN_COMMAND_PARTS: Readonly<Record<string, (config: Config) => object>> = 
 };
 
 /** A service as a module of the program. */
-function serviceModule(service: AnyService, config: Config): AnyModule<Parts> {
+function serviceModule(service: AnyService, config: Config, databases: Databases): AnyModule<Parts> {
   return {
     name: service.name,
     needs: service.migrations ? ['postgres', 'schema'] : [],
@@ -247,6 +260,7 @@ function serviceModule(service: AnyService, config: Config): AnyModule<Parts> {
         random: Math.random,
         logger: createLogger(service.name, config.LOG_LEVEL),
         ...(service.migrations && {
+          databases,
           databaseUrl: postgres.url,
           replicaUrls: postgres.replicaUrls,
           findKey: findAnyKey,
@@ -286,11 +300,12 @@ const settingsOf = (name: string, config: Config) => ({
 });
 
 /** What every service is set to, unless its own settings say otherwise. */
-function sharedSettings(config: Config): Omit<DatabaseSettings, 'port' | 'poolSize' | 'heavySlots'> {
+function sharedSettings(config: Config): Omit<DatabaseSettings, 'port' | 'heavySlots'> {
   return {
     host: config.HOST,
     corsOrigins: config.CORS_ORIGINS,
     trustedProxies: config.TRUSTED_PROXIES,
+    poolSize: config.POOL_SIZE,
     queueOrder: config.QUEUE_ORDER,
     queryTimeoutMs: config.QUERY_TIMEOUT_MS,
     connectionLifetimeMs: config.POOL_MAX_LIFETIME_S * 1000,

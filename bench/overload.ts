@@ -173,7 +173,7 @@ function targets(url: string): Target[] {
         PATH: process.env.PATH,
         DATABASE_URL: url,
         CALLS_PORT: '0',
-        CALLS_POOL_SIZE: String(CONNECTIONS),
+        POOL_SIZE: String(CONNECTIONS),
         QUEUE_ORDER: order,
         RATE_LIMIT_PER_MINUTE: '10000000',
         LOG_LEVEL: 'silent',

@@ -204,7 +204,7 @@ function startTrunkline(url: string): PageServer {
     ...process.env,
     DATABASE_URL: url,
     CALLS_PORT: '0',
-    CALLS_POOL_SIZE: String(DATABASE_CONNECTIONS),
+    POOL_SIZE: String(DATABASE_CONNECTIONS),
     RATE_LIMIT_PER_MINUTE: '10000000',
     LOG_LEVEL: 'warn',
   });

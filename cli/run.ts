@@ -22,7 +22,7 @@ export async function runSystem(
       resolve();
     });
   });
-  const modules = systemModules(readConfig(process.env), options);
+  const modules = systemModules(readConfig(process.env), wanted, options);
   const running = await start(modules, wanted, stop.signal);
   try {
     if (running) await ready(running.parts);

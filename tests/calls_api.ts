@@ -2,6 +2,7 @@
 import { after } from 'node:test';
 import { sql } from 'kysely';
 import type { FindKey } from '#platform/access/authenticator.ts';
+import type { Databases } from '#platform/database/shared_database.ts';
 import { sqlBuilder } from '#platform/database/statement.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { createLifetime } from '#platform/lifecycle/lifetime.ts';
@@ -46,7 +47,8 @@ export interface TestApi {
   stop(): Promise<void>;
 }
 
-const SETTINGS: CallsSettings = {
+/** As they are unless a test says otherwise. */
+export const API_SETTINGS: CallsSettings = {
   host: '127.0.0.1',
   port: 0,
   corsOrigins: [],
@@ -80,13 +82,15 @@ export async function testApi(
     room?: Room;
     logger?: Logger;
     findKey?: FindKey;
+    databases?: Databases;
   } = {},
 ): Promise<TestApi> {
   const database = options.database ?? (await testDatabase());
   const failures: string[] = [];
   const lifetime = createLifetime((what, error) => failures.push(`${what}: ${String(error)}`));
   const parts = {
-    settings: { ...SETTINGS, ...settings },
+    settings: { ...API_SETTINGS, ...settings },
+    ...(options.databases && { databases: options.databases }),
     databaseUrl: database.url,
     replicaUrls: options.replicaUrls ?? [],
     findKey: options.findKey ?? findAnyKey,

@@ -91,7 +91,7 @@ test('settings that need each other are looked for together, and all that are mi
       JWKS_URL: URL,
       ALERT_EMAIL_TO: 'c@d',
       DATABASE_REPLICA_URL: 'postgresql://z/y',
-      CALLS_POOL_SIZE: '4',
+      POOL_SIZE: '4',
       CALLS_HEAVY_SLOTS: '5',
       LOG_LEVEL: 'loud',
     }).map((line) => line.trim().replace(/:? .*/, '')),

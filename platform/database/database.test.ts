@@ -17,7 +17,7 @@ interface Fake {
 /** A replica as far as choosing looks at it. */
 function replica({ lagS = 0, circuit = 'CLOSED', probes = 0, healthy = true }: Fake = {}): Replica {
   const server = {
-    guard: { breaker: { state: { name: circuit, probes } } },
+    breaker: { state: { name: circuit, probes } },
     monitor: { status: { healthy } },
   };
   return { server, lagS } as unknown as Replica;
@@ -84,7 +84,7 @@ function database(
   const server = (name: string) =>
     ({
       name,
-      guard: { breaker: { state: { name: 'CLOSED' }, onChange: () => () => {} } },
+      breaker: { state: { name: 'CLOSED' }, onChange: () => () => {} },
       run: async (_ticket: Ticket, _work: unknown, proven = false) => {
         asked.push(`${name}${proven ? ' proven' : ''}`);
         return answer(name, proven);

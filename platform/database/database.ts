@@ -195,7 +195,7 @@ function waitFor(replica: Replica, replicas: readonly Replica[], gone: AbortSign
     moved = true;
     controller.abort(new Error(`${replica.server.name} takes no work`));
   };
-  const stops = replicas.map(({ server }) => server.guard.breaker.onChange(onChange));
+  const stops = replicas.map(({ server }) => server.breaker.onChange(onChange));
   const begun = () => {
     for (const stop of stops.splice(0)) stop();
   };
@@ -217,7 +217,7 @@ function waitFor(replica: Replica, replicas: readonly Replica[], gone: AbortSign
 
 /** Whether a request that comes now would be let through. */
 function takesWork({ server }: Replica): boolean {
-  const { state } = server.guard.breaker;
+  const { state } = server.breaker;
   if (state.name === 'CLOSED') return true;
   // It needs requests to find out by whether it works; it gets none that its own health check says will fail.
   return state.name === 'HALF_OPEN' && state.probes < MAX_PROBES && server.monitor.status.healthy;

@@ -6,10 +6,12 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createActivityLog } from '#platform/resilience/activity.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import type { Ticket } from '#platform/resilience/ticket.ts';
+import { createLogger } from '#platform/telemetry/logger.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { ASIDE_LIMIT_MS, createGuardedServer, type GuardedServer } from './guarded_server.ts';
 import { closePool, createPool, withSession, withTransaction } from './pool.ts';
 import type { Session } from './session.ts';
+import { createSharedServer } from './shared_server.ts';
 
 const LIMIT_MS = 20_000;
 const QUERY_TIMEOUT_MS = 700;
@@ -19,20 +21,22 @@ let servers = 0;
 /** Guards this file's database under an application name of its own. */
 function guardedServer(queryTimeoutMs = 30_000): GuardedServer & { readonly applicationName: string } {
   const applicationName = `guarded-${process.pid}-${++servers}`;
-  const server = createGuardedServer({
+  const server = createSharedServer({
     name: 'primary',
     url: database.url,
     applicationName,
     poolSize: 2,
-    queueOrder: 'fifo',
     queryTimeoutMs,
     connectionLifetimeMs: 300_000,
     random: Math.random,
     clock: systemClock,
-    activity: createActivityLog(systemClock),
+    logger: createLogger('test', 'silent'),
   });
   after(() => server.close());
-  return { ...server, applicationName };
+  const activity = createActivityLog(systemClock);
+  const guarded = createGuardedServer({ server, queueOrder: 'fifo', clock: systemClock, activity });
+  after(guarded.leave);
+  return { ...guarded, applicationName };
 }
 
 function ticket(options: { timeoutMs?: number; signal?: AbortSignal } = {}): Ticket {
@@ -66,7 +70,7 @@ test('the time limit of a statement is in force in PostgreSQL, on every connecti
 
   await assert.rejects(server.run(ticket(), sleepLong), { code: '57014', message: /statement timeout/ });
   await assertIdle(server.applicationName);
-  const { state } = server.guard.breaker;
+  const { state } = server.breaker;
   assert.equal(state.name === 'CLOSED' && state.consecutiveFailures, 1, 'it counts as a failure');
 });
 
@@ -113,7 +117,7 @@ test('work that opens its own transactions is cut off at its deadline and undone
   await assert.rejects(server.hold(ticket({ timeoutMs: 300 }), write('late', 60)), wasRefused('deadline'));
   await server.hold(ticket(), write('in time', 0));
   assert.deepEqual((await database.pool.query('SELECT what FROM written')).rows, [{ what: 'in time' }]);
-  const { state } = server.guard.breaker;
+  const { state } = server.breaker;
   assert.equal(
     state.name === 'CLOSED' && state.consecutiveFailures,
     0,
@@ -158,7 +162,7 @@ test('a read aside goes past a breaker that is open and slots that are taken, wi
   const held = [1, 2].map(() =>
     server.run(ticket({ signal: clients.signal }), sleepLong).catch(() => undefined),
   );
-  server.guard.breaker.openByHand('Ann');
+  server.breaker.openByHand('Ann');
   assert.ok((await server.runAside('a', pidOf)) > 0);
 
   const from = systemClock.monotonic();

@@ -19,6 +19,8 @@ export interface ServerReport {
   readonly replica_lag_s: number | null;
   readonly circuit: {
     readonly state: BreakerState['name'];
+    /** Whose breaker holds back: the server's, for all services, or the service's own. While there is one that does. */
+    readonly of?: 'server' | 'service';
     readonly since: string;
     readonly next_probe?: string;
     readonly held_by?: string;
@@ -92,9 +94,9 @@ const isTried = (server: ServerReport): boolean => server.healthy && server.circ
 
 function serverReport(watched: WatchedServer): ServerReport {
   const { server, role } = watched;
-  const { monitor, guard } = server;
+  const { breaker, guard, monitor } = server;
   const health = monitor.status;
-  const { state } = guard.breaker;
+  const { state } = breaker;
   const queue = guard.queue.status;
   return {
     name: server.name,
@@ -109,6 +111,7 @@ function serverReport(watched: WatchedServer): ServerReport {
     replica_lag_s: shownLag(watched),
     circuit: {
       state: state.name,
+      ...(state.name !== 'CLOSED' && { of: breaker.of }),
       since: new Date(state.since).toISOString(),
       ...(state.name === 'OPEN' && { next_probe: new Date(state.nextProbeAt).toISOString() }),
       ...(state.name === 'HELD_OPEN' && { held_by: state.heldBy }),

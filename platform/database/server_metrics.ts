@@ -105,7 +105,7 @@ function watchServers(registers: Registry[], servers: readonly WatchedServer[]):
     collect() {
       for (const { server } of servers) {
         for (const state of STATES) {
-          this.set({ server: server.name, state }, server.guard.breaker.state.name === state ? 1 : 0);
+          this.set({ server: server.name, state }, server.breaker.state.name === state ? 1 : 0);
         }
       }
     },

@@ -1,16 +1,9 @@
 /**
- * The database of one service, whole: its primary and its replicas, each behind a guard, watched and measured.
- *
- * Replica lag is measured by a heartbeat: while there are replicas, the primary's health check writes the primary's time
- * into a row, and each replica's check reads the row. A replica has everything up to the beat that was last seen there,
- * so its lag is the age of that beat: at most so far behind, whatever keeps it. A replica that keeps up shows up to a
- * check's interval, twice. Of its own beats this process knows when they were, by its monotonic clock; those of another
- * process are told by the primary's clock, and each beat tells how far that is from this process's.
+ * The database of one service, whole: its primary and its replicas, each behind a guard, watched and measured. The servers are
+ * lent to it (shared_database.ts); a small pool is its own, for what is no request.
  */
-import type { ClientBase } from 'pg';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { type ActivityLog, createActivityLog } from '#platform/resilience/activity.ts';
-import { isDiskFull } from '#platform/resilience/failure_rule.ts';
 import { createHeavyWork, type HeavyWork, standardHeavySlots } from '#platform/resilience/heavy_work.ts';
 import type { QueueOrder } from '#platform/resilience/request_queue.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
@@ -18,31 +11,28 @@ import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Registry } from '#platform/telemetry/metrics.ts';
 import { createDatabase, type Database } from './database.ts';
 import { createGuardedServer, type GuardedServer } from './guarded_server.ts';
-import { waitForPostgres } from './pool.ts';
+import { closePool, createPool, type Pool, waitForPostgres } from './pool.ts';
 import { createServerMetrics } from './server_metrics.ts';
+import type { Databases } from './shared_database.ts';
+import { CLIENT_TIMEOUT_SLACK_MS, type SharedServer, type SharedServerSettings } from './shared_server.ts';
+import { transitionFields } from './transition_text.ts';
 import type { WatchedServer } from './watched_server.ts';
 
-/** More than a replica that is not far too late can be behind. */
-const BEATS_KEPT = 1_000;
-const UNDEFINED_TABLE = '42P01';
+/** Connections of a service's own for its jobs and start, which are no requests; opened when they are needed. */
+export const JOB_CONNECTIONS = 4;
 
-/** How many connections a service has, and for how long each of them works. */
-export interface ConnectionSettings {
-  /** Connections to each server; as many requests run at once. */
-  readonly poolSize: number;
-  /** Of these requests, so many heavy ones; 0: as many as leave room for light ones on this machine. */
+export interface ConnectionSettings extends SharedServerSettings {
+  /** Of the requests at work, so many heavy ones; 0: as many as leave room for light ones on this machine. */
   readonly heavySlots: number;
   readonly queueOrder: QueueOrder;
-  readonly queryTimeoutMs: number;
-  /** No connection is kept for longer, in milliseconds; it is renewed between two requests. */
-  readonly connectionLifetimeMs: number;
   /** A replica further behind is left out while another is not. */
   readonly maxReplicaLagS: number;
 }
 
 export interface ServiceDatabaseOptions extends ConnectionSettings {
-  /** Seen in pg_stat_activity. */
+  /** The service's, as its own connections are called in pg_stat_activity. */
   readonly applicationName: string;
+  readonly databases: Databases;
   readonly primaryUrl: string;
   readonly replicaUrls: readonly string[];
   /** A table of one row (`id boolean PRIMARY KEY`, `at timestamptz`) that the heartbeat is kept in. */
@@ -55,6 +45,8 @@ export interface ServiceDatabaseOptions extends ConnectionSettings {
 }
 
 export interface ServiceDatabase extends Database {
+  /** On the primary, for what is no request. */
+  readonly pool: Pool;
   readonly primary: GuardedServer;
   /** The primary first. */
   readonly servers: readonly WatchedServer[];
@@ -69,7 +61,7 @@ export interface ServiceDatabase extends Database {
   stopMonitors(): Promise<void>;
   /** Takes no more work, lets what runs end within `graceMs`, then cuts it off. */
   finishWork(graceMs: number): Promise<void>;
-  /** Closes all connections. */
+  /** Closes its connections, and gives the servers back: whoever does so last closes those. */
   close(): Promise<void>;
 }
 
@@ -78,79 +70,46 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
   const activity = createActivityLog(clock);
   const metrics = createServerMetrics(options.registry);
   let stopping = false;
-  const withReplicas = options.replicaUrls.length > 0;
+  const lent = options.databases.lend(options);
 
-  const open = (name: string, url: string, healthCheck?: (client: ClientBase) => Promise<void>) =>
-    createGuardedServer({
+  const guard = (server: SharedServer) => {
+    const { name } = server;
+    return createGuardedServer({
       ...options,
-      name,
-      url,
+      server,
       activity,
-      ...(healthCheck && { healthCheck }),
       onQueueEvent: (event) => metrics.count(name, event),
-      onTransition: ({ from, to, reason, by, cause }) =>
-        logger.warn(
-          { server: name, from, to, reason, by, cause: cause === undefined ? '' : errorText(cause) },
-          'circuit breaker',
-        ),
-      onHealth: (change) =>
-        change.healthy
-          ? logger.info({ server: name, down_ms: Math.round(change.downMs) }, 'database recovered')
-          : logger.error({ server: name, err: change.error }, 'database down'),
-      onIdleError: (error) => logger.warn({ server: name, reason: errorText(error) }, 'idle connection lost'),
+      onTransition: (transition) =>
+        logger.warn({ server: name, ...transitionFields(transition) }, "the service's own circuit breaker"),
     });
-
-  /** How far the primary's wall clock is ahead of this process's monotonic one. */
-  let aheadMs = 0;
-  /** This process's beats, by what they wrote: when each was begun, monotonic. */
-  const beats = new Map<string, number>();
-  const beat = async (client: ClientBase) => {
-    const begunAt = clock.monotonic();
-    const beaten = `INSERT INTO ${options.heartbeatTable} VALUES (true, clock_timestamp())
-       ON CONFLICT (id) DO UPDATE SET at = excluded.at RETURNING at`;
-    const { rows } = await client.query<{ at: string }>(beaten).catch((error) => {
-      // It answers, and reads what it is asked.
-      if (isDiskFull(error)) return { rows: [] };
-      throw error;
-    });
-    if (!rows[0]) return;
-    const { at } = rows[0];
-    aheadMs = Date.parse(at) - clock.monotonic();
-    beats.set(at, begunAt);
-    if (beats.size > BEATS_KEPT) beats.delete(beats.keys().next().value!);
   };
-  const primary = open('primary', options.primaryUrl, withReplicas ? beat : undefined);
-  const replicas = options.replicaUrls.map((url, index) => openReplica(url, index));
-
-  function openReplica(url: string, index: number): WatchedServer {
-    /** When the beat was begun that was last seen there, monotonic. */
-    let beatAt: number | undefined;
-    const server = open(`replica ${index + 1}`, url, async (client) => {
-      try {
-        const { rows } = await client.query<{ at: string }>(`SELECT at FROM ${options.heartbeatTable}`);
-        const at = rows[0]?.at;
-        beatAt = at === undefined ? undefined : (beats.get(at) ?? Date.parse(at) - aheadMs);
-      } catch (error) {
-        // A replica that has not replayed the first migration yet is behind, not down.
-        if ((error as { code?: string }).code !== UNDEFINED_TABLE) throw error;
-      }
-    });
+  const primary = guard(lent.primary);
+  const replicas = lent.replicas.map((replica): WatchedServer => {
+    const server = guard(replica.server);
     return {
       role: 'replica',
       server,
       get lagS() {
-        if (beatAt === undefined) return null;
-        return Math.max(0, Math.round(clock.monotonic() - beatAt)) / 1000;
+        return replica.lagS;
       },
     };
-  }
+  });
+  const pool = createPool({
+    url: options.primaryUrl,
+    applicationName: `${options.applicationName}-jobs`,
+    size: JOB_CONNECTIONS,
+    statementTimeoutMs: options.queryTimeoutMs,
+    queryTimeoutMs: options.queryTimeoutMs + CLIENT_TIMEOUT_SLACK_MS,
+    lifetime: { maxMs: options.connectionLifetimeMs, clock, random: options.random },
+    onIdleError: (error) => logger.warn({ reason: errorText(error) }, 'idle connection of a job lost'),
+  });
 
   const servers: WatchedServer[] = [{ role: 'primary', server: primary, lagS: null }, ...replicas];
   metrics.watch(servers);
   const heavyWork = createHeavyWork({
     slots: options.heavySlots || standardHeavySlots(options.poolSize),
     clock,
-    isBlocked: () => servers.every(({ server }) => server.guard.breaker.blocked),
+    isBlocked: () => servers.every(({ server }) => server.breaker.blocked),
     onEvent: (event) => metrics.count('heavy work', event),
   });
   const all = (work: (server: GuardedServer) => Promise<void>) =>
@@ -169,22 +128,21 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
       onReadAfter: metrics.countReadAfter,
       onReadAfterQueue: (event) => metrics.count('primary, after writes', event),
     }),
+    pool,
     primary,
     servers,
     activity,
     heavyWork,
     waitUntilUp: (signal) =>
       waitForPostgres(
-        primary.pool,
+        pool,
         clock,
         (attempt, error) =>
           logger.warn({ attempt, reason: errorText(error) }, 'PostgreSQL does not answer yet'),
         signal,
       ),
-    startMonitors: () => {
-      for (const { server } of servers) server.monitor.start();
-    },
-    stopMonitors: () => all((server) => server.monitor.stop()),
+    startMonitors: lent.startMonitors,
+    stopMonitors: lent.stopMonitors,
     get stopping() {
       return stopping;
     },
@@ -193,6 +151,9 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
       const idle = heavyWork.close();
       return all((server) => server.guard.close(graceMs)).then(() => idle);
     },
-    close: () => all((server) => server.close()),
+    close: async () => {
+      for (const { server } of servers) server.leave();
+      await Promise.all([closePool(pool), lent.giveBack()]);
+    },
   };
 }

@@ -4,9 +4,12 @@
  * States and transitions are drawn in README.md. A pass is the permission to do one piece of work; its outcome counts
  * only while the breaker is still in the state in which the pass was given. So a success from before the breaker opened
  * cannot close it, and a failure from then cannot open it again.
+ *
+ * What one crash takes with it counts once: a pool's connections to one bouncer of several are lost in the same instant,
+ * which is no five failures in a row. Work that began after the loss was seen counts again.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import type { Outcome } from './failure_rule.ts';
+import { isConnectionLost, type Outcome } from './failure_rule.ts';
 
 /** As the reference: 5 failures, 60 s, 3 successes. */
 export const FAILURES_TO_OPEN = 5;
@@ -74,10 +77,22 @@ export interface Gate {
   onChange(listener: () => void): () => void;
 }
 
-export interface CircuitBreaker extends Gate {
+/** A breaker as those see it whose work it lets through, and operators. */
+export interface Breaker extends Gate {
   readonly state: BreakerState;
+  /** `tryPass` would give a pass. */
+  readonly admits: boolean;
   /** Milliseconds until the next probe, while OPEN. */
   readonly nextProbeInMs: number | undefined;
+  /** Opens it until it is closed or released by hand. @param by who does it */
+  openByHand(by: string): void;
+  /** Closes it; from then on it opens by its own rules again. Nothing happens to one that is CLOSED. @param by who does it */
+  closeByHand(by: string): void;
+  /** Lets one that is held open find out by probes whether it may close. @param by who does it */
+  releaseByHand(by: string): void;
+}
+
+export interface CircuitBreaker extends Breaker {
   /** From the health monitor: the database does not answer. Opens a breaker that is CLOSED or HALF_OPEN. */
   databaseDown(cause: unknown): void;
   /**
@@ -87,12 +102,6 @@ export interface CircuitBreaker extends Gate {
    * HALF_OPEN for ever.
    */
   databaseUp(checkedFrom: number): void;
-  /** Opens it until it is closed or released by hand. @param by who does it */
-  openByHand(by: string): void;
-  /** Closes it; from then on it opens by its own rules again. Nothing happens to one that is CLOSED. @param by who does it */
-  closeByHand(by: string): void;
-  /** Lets one that is held open find out by probes whether it may close. @param by who does it */
-  releaseByHand(by: string): void;
   /** Cancels its timer; for shutting down. */
   stop(): void;
 }
@@ -117,6 +126,8 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   let epoch = 0;
   /** Of the state, monotonic. */
   let enteredAt = clock.monotonic();
+  /** When a lost connection was last seen, monotonic. */
+  let lostAt = Number.NEGATIVE_INFINITY;
   let cancelTimer = () => {};
 
   function notify(): void {
@@ -173,16 +184,22 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
 
   function pass(probe: boolean): Pass {
     const givenIn = epoch;
+    const givenAt = clock.monotonic();
     let settled = false;
     return {
       probe,
       settle(outcome, cause) {
         if (settled) return;
         settled = true;
-        if (givenIn === epoch) count(outcome, cause);
+        const isLost = outcome === 'failure' && isConnectionLost(cause);
+        const isKnown = isLost && givenAt < lostAt;
+        if (isLost && !isKnown) lostAt = clock.monotonic();
+        if (givenIn === epoch) count(isKnown ? 'neutral' : outcome, cause);
       },
     };
   }
+
+  const admits = () => state.name === 'CLOSED' || (state.name === 'HALF_OPEN' && state.probes < maxProbes);
 
   return {
     get state() {
@@ -191,12 +208,15 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     get blocked() {
       return state.name !== 'CLOSED';
     },
+    get admits() {
+      return admits();
+    },
     get nextProbeInMs() {
       return state.name === 'OPEN' ? Math.max(0, enteredAt + openMs - clock.monotonic()) : undefined;
     },
     tryPass() {
-      if (state.name === 'CLOSED') return pass(false);
-      if (state.name !== 'HALF_OPEN' || state.probes >= maxProbes) return undefined;
+      if (!admits()) return undefined;
+      if (state.name !== 'HALF_OPEN') return pass(false);
       state = { ...state, probes: state.probes + 1 };
       return pass(true);
     },

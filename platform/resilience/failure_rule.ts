@@ -1,6 +1,6 @@
 /**
- * What counts as a failure of the database: the one rule, over error values, for every breaker; and which failures are
- * of the connection alone, so that the same question may be asked again on another one.
+ * What counts as a failure of the database: the one rule, over error values, for every breaker; which failures are of the
+ * connection alone, so that the same question may be asked again on another one; and which are the server's, not the statement's.
  *
  * - `failure`: the database could not be reached, was shutting down or starting, had no connection to give, or did not
  *   answer in time. Enough of these in a row open the breaker.
@@ -23,11 +23,14 @@ const LOST_SQLSTATES = new Set([
   '57P05', // idle_session_timeout: the connection is gone
 ]);
 
+/** read_only_sql_transaction: what was the primary is one no more, so no write can succeed. */
+const READ_ONLY = '25006';
+
 const FAILURE_SQLSTATES = new Set([
   ...LOST_SQLSTATES,
   '57P04', // database_dropped
   '53300', // too_many_connections
-  '25006', // read_only_sql_transaction: what was the primary is one no more, so no write can succeed
+  READ_ONLY,
 ]);
 
 /** Connection exceptions. */
@@ -37,6 +40,10 @@ const FAILURE_CLASS = '08';
 const ANSWERED_CLASSES = new Set(['0A', '21', '22', '23', '40', '42', '44', 'P0']);
 
 const QUERY_CANCELED = '57014';
+
+/** Failures that say nothing of the next statement, where that is another one. */
+const STATEMENTS_OWN_SQLSTATES = new Set([QUERY_CANCELED, READ_ONLY]);
+const STATEMENTS_OWN_MESSAGE = /^Query read timeout$/;
 
 const LOST_ERRNOS = new Set(['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE']);
 
@@ -95,6 +102,17 @@ const DISK_FULL = '53100';
 
 /** Whether the database could not write since a disk of its is full. It can read on, as long as it is up. */
 export const isDiskFull = (error: unknown): boolean => causesOf(error).some(({ code }) => code === DISK_FULL);
+
+/**
+ * Whether a failure is the server's, so that it concerns all who use it: it could not be reached, was full, or a connection to
+ * it was lost. Any other is of the statement alone: it took too long, or it wanted to write where it may not.
+ */
+export function isServersFailure(error: unknown): boolean {
+  const { error: cause, outcome } = firstToTell(error) ?? {};
+  if (!cause || outcome !== 'failure' || cause instanceof TimeoutError) return false;
+  const { code } = cause as { code?: unknown };
+  return !STATEMENTS_OWN_SQLSTATES.has(code as string) && !STATEMENTS_OWN_MESSAGE.test(cause.message);
+}
 
 /** An error and its causes, as far as they are looked at. */
 function causesOf(error: unknown): readonly (Error & { readonly code?: string })[] {

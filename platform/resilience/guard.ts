@@ -9,9 +9,9 @@
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { TimeoutError } from '#platform/lifecycle/within.ts';
-import type { CircuitBreaker } from './circuit_breaker.ts';
+import type { Breaker } from './circuit_breaker.ts';
 import { callAt } from './deadline.ts';
-import { isConnectionLost, judgeError, type Outcome } from './failure_rule.ts';
+import { judgeError, type Outcome } from './failure_rule.ts';
 import type { RequestQueue } from './request_queue.ts';
 import type { Refusal, Ticket } from './ticket.ts';
 
@@ -52,7 +52,6 @@ export interface Guard {
    */
   run<T>(ticket: Ticket, work: (slot: GuardedSlot) => Promise<T>): Promise<Guarded<T>>;
   readonly queue: RequestQueue;
-  readonly breaker: CircuitBreaker;
   /**
    * Refuses all who wait and come, gives what runs `graceMs` to end, then cuts it off; resolves when no slot is held,
    * CANCEL_GRACE_MS later at most.
@@ -61,9 +60,9 @@ export interface Guard {
 }
 
 export interface GuardOptions {
-  /** Its gate must be `breaker`. */
+  /** Its gate must ask `breaker`. */
   readonly queue: RequestQueue;
-  readonly breaker: CircuitBreaker;
+  readonly breaker: Breaker;
   readonly clock: Clock;
   /** The failure rule; judgeError unless told otherwise. */
   readonly judge?: (error: unknown) => Outcome;
@@ -84,19 +83,6 @@ interface Cut {
 export function createGuard(options: GuardOptions): Guard {
   const { queue, breaker, clock, judge = judgeError } = options;
   const underWay = new Set<Cut>();
-  /** When a lost connection was last seen, monotonic. */
-  let lostAt = Number.NEGATIVE_INFINITY;
-
-  /**
-   * What one crash takes with it counts once: a pool's connections to one bouncer of several are lost in the same
-   * instant, which is no five failures in a row. Work that began after the loss was seen counts again.
-   */
-  function judgeThrown(error: unknown, startedAt: number): Outcome {
-    if (!isConnectionLost(error)) return judge(error);
-    if (startedAt < lostAt) return 'neutral';
-    lostAt = clock.monotonic();
-    return judge(error);
-  }
 
   function refused(refusal: Refusal, waitedMs: number): Guarded<never> {
     const { state, nextProbeInMs } = breaker;
@@ -121,13 +107,12 @@ export function createGuard(options: GuardOptions): Guard {
       slot.release('success');
       return { ok: true, value, waitedMs };
     } catch (error) {
-      slot.release(
-        cut.reason
-          ? judgeCut(cut.reason, error, clock.monotonic() - startedAt)
-          : judgeThrown(error, startedAt),
-        error,
-      );
-      if (!cut.reason) throw error;
+      if (!cut.reason) {
+        slot.release(judge(error), error);
+        throw error;
+      }
+      const tooLate = judgeCut(cut.reason, error, clock.monotonic() - startedAt);
+      slot.release(tooLate ? 'failure' : 'neutral', tooLate);
       return refused(cut.reason, waitedMs);
     } finally {
       underWay.delete(cut);
@@ -138,7 +123,6 @@ export function createGuard(options: GuardOptions): Guard {
   return {
     run,
     queue,
-    breaker,
     async close(graceMs) {
       const idle = queue.close();
       const cancel = clock.after(graceMs, () => {
@@ -155,10 +139,15 @@ class AbandonedError extends TimeoutError {
   override name = 'AbandonedError';
 }
 
-/** Whatever cut-off work throws is due to the cut; only how long it took tells of the database. */
-function judgeCut(reason: CutReason, error: unknown, ranMs: number): Outcome {
-  if (error instanceof AbandonedError) return 'failure';
-  return reason === 'deadline' && ranMs >= TIMEOUT_COUNTS_AFTER_MS ? 'failure' : 'neutral';
+/**
+ * Whatever cut-off work throws is due to the cut; only how long it took tells of the database.
+ * @returns the failure that it counts as; undefined where it tells nothing
+ */
+function judgeCut(reason: CutReason, error: unknown, ranMs: number): TimeoutError | undefined {
+  if (error instanceof AbandonedError) return error;
+  return reason === 'deadline' && ranMs >= TIMEOUT_COUNTS_AFTER_MS
+    ? new TimeoutError('work with a connection', Math.round(ranMs))
+    : undefined;
 }
 
 function createCut(ticket: Ticket, clock: Clock): Cut {

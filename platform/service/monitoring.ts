@@ -121,7 +121,7 @@ export function monitoringRoutes(api: Api, needs: MonitoringRoutesNeeds): void {
         const names = database.servers.map(({ server }) => server.name).join(', ');
         throw httpError('not_found', { message: `There is no server "${name}"; there are: ${names}` });
       }
-      const { breaker } = found.server.guard;
+      const { breaker } = found.server;
       const by = request.caller!.name;
       if (action === 'open') breaker.openByHand(by);
       else if (action === 'close') breaker.closeByHand(by);

@@ -17,6 +17,7 @@ import {
 } from '#platform/access/token_verifier.ts';
 import type { Pool } from '#platform/database/pool.ts';
 import { openServiceDatabase, type ServiceDatabase } from '#platform/database/service_database.ts';
+import { createDatabases } from '#platform/database/shared_database.ts';
 import { listeningUrl } from '#platform/http/address.ts';
 import { watchDescriptors } from '#platform/http/descriptors.ts';
 import { translateDatabaseError, translateRefusal } from '#platform/http/refusals.ts';
@@ -90,6 +91,7 @@ async function startOnDatabase(
   const database = openServiceDatabase({
     ...settings,
     applicationName: `trunkline-${name}`,
+    databases: parts.databases ?? createDatabases({ applicationName: `trunkline-${name}`, logger }),
     primaryUrl: parts.databaseUrl,
     replicaUrls: parts.replicaUrls,
     heartbeatTable: `${migrations.schema}.heartbeat`,
@@ -107,7 +109,7 @@ async function startOnDatabase(
 
   await database.waitUntilUp(lifetime.stopping);
   database.startMonitors();
-  const { pool } = database.primary;
+  const { pool } = database;
   const secret = await sharedSecret(pool, migrations.schema, 'cursor', SECRET_BYTES);
   const recentWrites = createRecentWrites(secret, settings.maxReplicaLagS * 1000, clock);
   const authenticator = createAuthenticator({

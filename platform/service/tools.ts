@@ -6,6 +6,7 @@ import type { RecentWrites } from '#platform/access/read_your_writes.ts';
 import type { RightsOfClaims } from '#platform/access/token_verifier.ts';
 import type { Network } from '#platform/config/network.ts';
 import type { ConnectionSettings, ServiceDatabase } from '#platform/database/service_database.ts';
+import type { Databases } from '#platform/database/shared_database.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Job } from '#platform/lifecycle/job.ts';
@@ -49,6 +50,8 @@ export interface ServiceParts<Settings> {
 
 /** What it gives a service with tables, beside that. */
 export interface DatabaseParts {
+  /** The databases of this process; left out: the service shares none. */
+  readonly databases?: Databases;
   readonly databaseUrl: string;
   /** Read replicas; all reads go to them where there are any. */
   readonly replicaUrls: readonly string[];

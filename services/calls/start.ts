@@ -35,7 +35,7 @@ const FOLLOW_POOL_SIZE = 4;
 /** Makes what the service consists of. */
 export async function startCalls(tools: DatabaseTools<CallsSettings> & CallsGiven): Promise<StartedService> {
   const { settings, clock, logger, registry, lifetime, database, recentWrites, room } = tools;
-  const { pool } = database.primary;
+  const { pool } = database;
 
   const own = await follow(tools);
   const sources = reportSources({ pool, clock, own }, lifetime.stopping);

@@ -8,8 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '#engines/cluster/processes.ts';
 import { createGuardedServer } from '#platform/database/guarded_server.ts';
 import type { Session } from '#platform/database/session.ts';
+import { createSharedServer } from '#platform/database/shared_server.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createActivityLog } from '#platform/resilience/activity.ts';
+import { createLogger } from '#platform/telemetry/logger.ts';
 import { callsUnderLoad, PAGE, POOL_SIZE } from '#tests/calls_under_load.ts';
 import { startCommand } from '#tests/command.ts';
 import { connectionsOf } from '#tests/leftovers.ts';
@@ -60,17 +62,23 @@ suite('PostgreSQL is frozen', { skip: ownPostgresSkip, timeout: 180_000 }, async
   });
 
   test('the client ends a query that PostgreSQL does not, and the slot is free', async (t) => {
-    const server = createGuardedServer({
+    const shared = createSharedServer({
       name: 'primary',
       url: database.url,
       applicationName: 'guarded',
       poolSize: 1,
-      queueOrder: 'fifo',
       queryTimeoutMs: QUERY_TIMEOUT_MS,
       connectionLifetimeMs: 300_000,
       random: Math.random,
       clock: systemClock,
-      activity: createActivityLog(systemClock),
+      logger: createLogger('test', 'silent'),
+    });
+    const activity = createActivityLog(systemClock);
+    const server = createGuardedServer({
+      server: shared,
+      queueOrder: 'fifo',
+      clock: systemClock,
+      activity,
     });
     const signal = new AbortController().signal;
     const ticket = {
@@ -86,12 +94,13 @@ suite('PostgreSQL is frozen', { skip: ownPostgresSkip, timeout: 180_000 }, async
     await assert.rejects(server.run(ticket, one), /Query read timeout/);
     t.diagnostic(`given up after ${Math.round(performance.now() - from)} ms`);
     assert.equal(server.guard.queue.status.running, 0);
-    const { state } = server.guard.breaker;
+    const { state } = server.breaker;
     assert.equal(state.name === 'CLOSED' && state.consecutiveFailures, 1);
     database.thaw();
     await server.run(ticket, one);
     database.freeze();
-    await server.close();
+    server.leave();
+    await shared.close();
     database.thaw();
     const gone = await until(async () => !(await connectionsOf(database.pool)).guarded, SEEN_LIMIT_MS);
     assert.ok(gone, 'it left connections behind');

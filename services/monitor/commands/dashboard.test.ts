@@ -86,7 +86,12 @@ test('an outage is told: since when, why, and when it is tried again', () => {
       {
         ...report.servers[0]!,
         ...{ healthy: false, timeSinceDown: 75, lastError: 'connect ECONNREFUSED', consecutiveFailures: 7 },
-        circuit: { state: 'OPEN', since: '2025-11-29T15:30:00.000Z', next_probe: '2025-11-29T15:31:00.000Z' },
+        circuit: {
+          state: 'OPEN',
+          of: 'server',
+          since: '2025-11-29T15:30:00.000Z',
+          next_probe: '2025-11-29T15:31:00.000Z',
+        },
         queue: { ...report.servers[0]!.queue, length: 200, oldest_wait_ms: 2_340, order: 'newest_first' },
       },
     ],
@@ -102,6 +107,14 @@ test('an outage is told: since when, why, and when it is tried again', () => {
   ]) {
     assert.ok(text.includes(part), `${part} is missing in\n${text}`);
   }
+});
+
+test("a circuit that is open for this service's own statements says so", () => {
+  const [primary] = report.servers;
+  const circuit = { state: 'HALF_OPEN', of: 'service', since: '2025-11-29T15:30:00.000Z' } as const;
+  const tried: CallsReport = { ...report, servers: [{ ...primary!, circuit }] };
+  const text = renderDashboard(tried, { columns: 80, rows: 40, colour: false }).join('\n');
+  assert.match(text, /Circuit State: HALF_OPEN, of this service alone/);
 });
 
 test('followed sources are told with their lag, those that fail first', () => {

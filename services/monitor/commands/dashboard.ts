@@ -212,8 +212,9 @@ const circuitState = ({ state }: ServerReport['circuit'], paint: Paint) =>
   paint(CIRCUIT_COLOURS[state], state);
 
 function circuitNote(circuit: ServerReport['circuit']): string {
-  if (circuit.next_probe) return `, next probe ${circuit.next_probe.slice(11, 19)}`;
-  return circuit.held_by ? `, by ${circuit.held_by}` : '';
+  if (circuit.held_by) return `, by ${circuit.held_by}`;
+  const whose = circuit.of === 'service' ? ', of this service alone' : '';
+  return circuit.next_probe ? `${whose}, next probe ${circuit.next_probe.slice(11, 19)}` : whose;
 }
 
 type Queue = ServerReport['queue'];

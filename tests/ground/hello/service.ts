@@ -31,7 +31,7 @@ export const hello = defineService({
   migrations: migrationsBeside(import.meta.url, 'hello'),
   settings: { greeting: setting('Hello', 'What is said to whoever is greeted', asText) },
   start: async ({ database, settings, registry, clock }) => {
-    const { pool } = database.primary;
+    const { pool } = database;
     const registers = [registry];
     const greetings = new Counter({ name: 'hello_greetings_total', help: 'Greetings', registers });
     return {
