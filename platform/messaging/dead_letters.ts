@@ -1,0 +1,78 @@
+/** Dead letters: looked at by cause, put back into their queue, or dropped. */
+import { sql } from 'kysely';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+
+const build = sqlBuilder<unknown>();
+
+export interface DeadLetter {
+  readonly i_dead_letter: number;
+  readonly queue: string;
+  readonly cause: string;
+  readonly error: string | null;
+  readonly died_at: string;
+  readonly id: string;
+  readonly topic: string;
+  readonly version: number;
+  readonly key: string | null;
+  readonly attempt: number;
+  readonly published_at: string;
+  readonly body: unknown;
+}
+
+/** Undefined: any. */
+export interface DeadLetterFilter {
+  readonly queue?: string | undefined;
+  readonly cause?: string | undefined;
+  readonly ids?: readonly number[] | undefined;
+}
+
+const matching = ({ queue, cause, ids }: DeadLetterFilter) => sql`
+  (${queue ?? null}::text IS NULL OR queue = ${queue ?? null})
+  AND (${cause ?? null}::text IS NULL OR cause = ${cause ?? null})
+  AND (${ids ?? null}::bigint[] IS NULL OR i_dead_letter = ANY (${ids ?? null}::bigint[]))`;
+
+/** The oldest first. @param after the number of the last one that was shown; 0 begins */
+export const listDeadLetters = (
+  filter: DeadLetterFilter,
+  after: number,
+  limit: number,
+): Statement<DeadLetter> =>
+  sql<DeadLetter>`
+    SELECT i_dead_letter, queue, cause, error, died_at, id, topic, version, key, attempt, published_at, body
+    FROM messaging.dead_letters WHERE ${matching(filter)} AND i_dead_letter > ${after}
+    ORDER BY i_dead_letter LIMIT ${limit}`.compile(build);
+
+export const countDeadLetters = (filter: DeadLetterFilter): Statement<{ dead: number }> =>
+  sql<{
+    dead: number;
+  }>`SELECT count(*) AS dead FROM messaging.dead_letters WHERE ${matching(filter)}`.compile(build);
+
+/**
+ * Puts dead letters back into their queues, the oldest first, with all their attempts before them. What has expired stays dead.
+ * @param limit so many at most; the rest stay
+ */
+export const replayDeadLetters = (filter: DeadLetterFilter, limit: number): Statement<{ id: string }> =>
+  sql<{ id: string }>`
+    WITH gone AS (
+      DELETE FROM messaging.dead_letters WHERE i_dead_letter = ANY (ARRAY (
+        SELECT i_dead_letter FROM messaging.dead_letters
+        WHERE ${matching(filter)} AND coalesce(expires_at > now(), true)
+        ORDER BY i_dead_letter LIMIT ${limit} FOR UPDATE SKIP LOCKED))
+      RETURNING *
+    )
+    INSERT INTO messaging.messages (queue, state, priority, id, topic, version, key, expires_at, published_at, headers, body)
+    SELECT queue,
+      CASE WHEN key IS NOT NULL AND (
+        row_number() OVER (PARTITION BY queue, key ORDER BY i_dead_letter) > 1
+        OR EXISTS (SELECT FROM messaging.messages AS before WHERE before.queue = gone.queue AND before.key = gone.key))
+        THEN 'blocked' ELSE 'ready' END,
+      priority, id, topic, version, key, expires_at, published_at, headers, body
+    FROM gone ORDER BY i_dead_letter
+    RETURNING id`.compile(build);
+
+export const dropDeadLetters = (filter: DeadLetterFilter, limit: number): Statement<{ id: string }> =>
+  sql<{ id: string }>`
+    DELETE FROM messaging.dead_letters WHERE i_dead_letter = ANY (ARRAY (
+      SELECT i_dead_letter FROM messaging.dead_letters WHERE ${matching(filter)}
+      ORDER BY i_dead_letter LIMIT ${limit} FOR UPDATE SKIP LOCKED))
+    RETURNING id`.compile(build);

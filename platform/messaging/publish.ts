@@ -1,0 +1,127 @@
+/**
+ * Publishing: messages are rows, written in the transaction of the change that they tell of. So a change that is rolled back
+ * tells nobody, and one that is committed tells everybody, whatever dies next.
+ */
+import { randomUUIDv7 } from 'node:crypto';
+import { sql } from 'kysely';
+import type { Session } from '#platform/database/session.ts';
+import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { MAX_PRIORITY, type Outgoing, type Topic } from './topic.ts';
+
+const build = sqlBuilder<unknown>();
+
+/**
+ * Publishes messages in the transaction that `session` is in.
+ * @returns their ids, in order: the same in every queue and at every attempt
+ * @throws RangeError for a message that can't be one; what PostgreSQL answers, which ends the transaction
+ */
+export async function publish(session: Session, messages: readonly Outgoing[]): Promise<string[]> {
+  if (messages.length === 0) return [];
+  const rows = messages.map(rowOf);
+  await session.run(insertMessages(rows));
+  published();
+  return rows.map(({ id }) => id);
+}
+
+/** Tells every living process something; what is told is not kept. @throws as publish does */
+export async function announce<Body>(
+  session: Session,
+  topic: Topic<Body, 'broadcast'>,
+  body: Body,
+): Promise<void> {
+  await session.run(
+    sql`INSERT INTO messaging.broadcasts (topic, body) VALUES (${topic.name}, ${JSON.stringify(body)})`.compile(
+      build,
+    ),
+  );
+  published();
+}
+
+const listeners = new Set<() => void>();
+
+/** Tells of messages that this process has published and will soon commit: a consumer in it need not wait for its next look. */
+export function onPublished(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}
+
+function published(): void {
+  for (const listener of listeners) listener();
+}
+
+interface Row {
+  /** Their order. */
+  readonly n: number;
+  readonly id: string;
+  readonly topic: string;
+  readonly version: number;
+  readonly event: boolean;
+  readonly key: string | undefined;
+  readonly priority: number;
+  readonly not_before: Date | undefined;
+  readonly expires_at: Date | undefined;
+  readonly headers: unknown;
+  readonly body: unknown;
+}
+
+function rowOf({ topic, body, key, priority = 0, notBefore, expiresAt, headers }: Outgoing, n: number): Row {
+  if (!Number.isInteger(priority) || priority < 0 || priority > MAX_PRIORITY)
+    throw new RangeError(
+      `${topic.name}: priority ${priority} is not a whole number from 0 to ${MAX_PRIORITY}`,
+    );
+  if (body === undefined) throw new RangeError(`${topic.name}: a message has a body`);
+  for (const [name, at] of Object.entries({ notBefore, expiresAt }))
+    if (at && Number.isNaN(at.getTime())) throw new RangeError(`${topic.name}: ${name} is no instant`);
+  return {
+    n,
+    id: randomUUIDv7(),
+    topic: topic.name,
+    version: topic.version,
+    event: topic.kind === 'event',
+    key,
+    priority,
+    not_before: notBefore,
+    expires_at: expiresAt,
+    headers,
+    body,
+  };
+}
+
+/**
+ * One statement for any number of messages, whoever gets them. A work message goes into the queue of its topic's name; an
+ * event into the queue of each subscription, and into the log from which later subscriptions are filled.
+ *
+ * A message whose key has another one before it is blocked until that one is through. A transaction that overlaps may hide
+ * that one; then two of a key are open at once, and `take` (queue.ts) gives out only the older.
+ */
+export const insertMessages = (rows: readonly Row[]): Statement<unknown> =>
+  sql`
+    WITH given AS MATERIALIZED (
+      SELECT * FROM json_to_recordset(${JSON.stringify(rows)}) AS given (
+        n integer,
+        id uuid, topic text, version smallint, event boolean, key text, priority smallint,
+        not_before timestamptz, expires_at timestamptz, headers json, body json)
+    ), logged AS (
+      INSERT INTO messaging.events (id, topic, version, key, priority, expires_at, headers, body)
+      SELECT id, topic, version, key, priority, expires_at, headers, body FROM given WHERE event ORDER BY n
+    ), placed AS (
+      SELECT topic AS queue, given.* FROM given WHERE NOT event
+      UNION ALL
+      SELECT subscriptions.queue, given.* FROM given JOIN messaging.subscriptions USING (topic) WHERE given.event
+    )
+    INSERT INTO messaging.messages
+      (queue, state, priority, id, topic, version, key, due_at, expires_at, headers, body)
+    SELECT queue,
+      CASE
+        WHEN key IS NOT NULL AND (
+          row_number() OVER (PARTITION BY queue, key ORDER BY n) > 1
+          OR EXISTS (SELECT FROM messaging.messages AS open
+                     WHERE open.queue = placed.queue AND open.key = placed.key AND open.state <> 'blocked')
+          OR EXISTS (SELECT FROM messaging.messages AS behind
+                     WHERE behind.queue = placed.queue AND behind.key = placed.key AND behind.state = 'blocked')
+        ) THEN 'blocked'
+        WHEN not_before > now() THEN 'delayed'
+        ELSE 'ready'
+      END,
+      priority, id, topic, version, key, not_before, expires_at, headers, body
+    FROM placed ORDER BY n`.compile(build);
