@@ -66,9 +66,14 @@ export const take = (queue: string, limit: number, leaseMs: number, suspects: bo
     build,
   );
 
+/**
+ * The rows of what is held, as far as they are still the holder's. An array of numbers is looked up in the primary key; a join
+ * with a list of pairs is planned by guess, and now and then reads the whole table.
+ */
 const heldRows = (held: readonly Held[]) => sql`
-  unnest(${held.map(({ i_message }) => i_message)}::bigint[], ${held.map(({ attempt }) => attempt)}::smallint[])
-    AS held (i_message, attempt)`;
+  i_message = ANY (${held.map(({ i_message }) => i_message)}::bigint[]) AND state = 'leased'
+  AND attempt = (${held.map(({ attempt }) => attempt)}::smallint[])[array_position(
+    ${held.map(({ i_message }) => i_message)}::bigint[], i_message)]`;
 
 /** What is behind messages that are through (their queue and key in `gone`) may be taken. */
 const released = sql`
@@ -85,9 +90,7 @@ const released = sql`
 export const done = (held: readonly Held[]): Statement<{ i_message: number }> =>
   sql<{ i_message: number }>`
     WITH gone AS (
-      DELETE FROM messaging.messages AS messages USING ${heldRows(held)}
-      WHERE messages.i_message = held.i_message AND messages.attempt = held.attempt AND state = 'leased'
-      RETURNING messages.i_message, queue, key
+      DELETE FROM messaging.messages WHERE ${heldRows(held)} RETURNING i_message, queue, key
     ), ${released}
     SELECT i_message FROM gone`.compile(build);
 
@@ -133,18 +136,14 @@ export const die = (held: readonly Dead[]): Statement<{ i_message: number }> =>
 /** Those that no handler has looked at go back as they were. */
 export const giveBack = (held: readonly Held[]): Statement<{ i_message: number }> =>
   sql<{ i_message: number }>`
-    UPDATE messaging.messages AS messages SET state = 'ready', due_at = NULL, attempt = messages.attempt - 1
-    FROM ${heldRows(held)}
-    WHERE messages.i_message = held.i_message AND messages.attempt = held.attempt AND state = 'leased'
-    RETURNING messages.i_message`.compile(build);
+    UPDATE messaging.messages SET state = 'ready', due_at = NULL, attempt = attempt - 1
+    WHERE ${heldRows(held)} RETURNING i_message`.compile(build);
 
 /** Leases of messages that are still being handled go on. @returns those that were still the caller's */
 export const renew = (held: readonly Held[], leaseMs: number): Statement<{ i_message: number }> =>
   sql<{ i_message: number }>`
-    UPDATE messaging.messages AS messages SET due_at = now() + ${leaseMs} * interval '1 ms'
-    FROM ${heldRows(held)}
-    WHERE messages.i_message = held.i_message AND messages.attempt = held.attempt AND state = 'leased'
-    RETURNING messages.i_message`.compile(build);
+    UPDATE messaging.messages SET due_at = now() + ${leaseMs} * interval '1 ms'
+    WHERE ${heldRows(held)} RETURNING i_message`.compile(build);
 
 /** So many rows time moves on at once. */
 const DUE_LIMIT = 1_000;
