@@ -168,8 +168,7 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
       outcome = { retryAfterMs: retryDelayMs(retry, number, random), error: errorText(error) };
     }
     tooLate();
-    if (!inHand.has(i_message)) return;
-    note(taken, outcome);
+    if (inHand.get(i_message) === entry) note(taken, outcome);
   }
 
   /** What an attempt has come to is said at the next flush. */
@@ -232,11 +231,22 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
     }
   }
 
+  /** A message that is not this consumer's any more; its handler, if it runs, hears of it. */
+  function drop(i_message: number, why: string): void {
+    const entry = inHand.get(i_message);
+    if (!entry) return;
+    inHand.delete(i_message);
+    entry.cut.abort(new Error(why));
+    const at = waiting.indexOf(entry);
+    if (at >= 0) waiting.splice(at, 1);
+  }
+
   function accept(messages: readonly Taken[]): void {
     const now = clock.monotonic();
     const inOrder = [...messages].sort((a, b) => b.priority - a.priority || a.i_message - b.i_message);
     for (const taken of inOrder) {
       const entry = { taken, takenAt: now, cut: new AbortController(), begun: false, overdue: false };
+      drop(taken.i_message, 'it was given out again');
       inHand.set(taken.i_message, entry);
       const expired = taken.expires_at !== null && Date.parse(taken.expires_at) <= clock.now();
       if (expired) note(taken, { dead: 'expired' });
@@ -305,10 +315,7 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
         for (const { taken, cut } of entries) {
           // What has ended meanwhile is not lost: it is not in hand any more.
           if (mine.has(taken.i_message) || inHand.get(taken.i_message)?.cut !== cut) continue;
-          inHand.delete(taken.i_message);
-          cut.abort(new Error(`message ${taken.id} is another process's by now`));
-          const at = waiting.findIndex(({ taken: one }) => one.i_message === taken.i_message);
-          if (at >= 0) waiting.splice(at, 1);
+          drop(taken.i_message, `message ${taken.id} is another process's by now`);
         }
       } catch (error) {
         onEvent({ kind: 'queue_failed', doing: 'renew', error });

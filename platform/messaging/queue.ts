@@ -70,13 +70,13 @@ export const take = (queue: string, limit: number, leaseMs: number, suspects: bo
  * The rows of what is held, as far as they are still the holder's. An array of numbers is looked up in the primary key; a join
  * with a list of pairs is planned by guess, and now and then reads the whole table.
  */
-const heldRows = (held: readonly Held[]) => sql`
+export const heldRows = (held: readonly Held[]) => sql`
   i_message = ANY (${held.map(({ i_message }) => i_message)}::bigint[]) AND state = 'leased'
   AND attempt = (${held.map(({ attempt }) => attempt)}::smallint[])[array_position(
     ${held.map(({ i_message }) => i_message)}::bigint[], i_message)]`;
 
 /** What is behind messages that are through (their queue and key in `gone`) may be taken. */
-const released = sql`
+export const released = sql`
   released AS (
     UPDATE messaging.messages
     SET state = CASE WHEN due_at > now() THEN 'delayed' ELSE 'ready' END
