@@ -43,7 +43,8 @@ export interface TestMessages {
 /** Short times, so that a test sees retries and leases end. */
 export const FAST: QueueOptions = { leaseMs: 1_500, retry: { maxAttempts: 5, baseMs: 20, maxMs: 200 } };
 
-export async function testMessages(): Promise<TestMessages> {
+/** @param brokerUrl RabbitMQ, through which messages go; without it they stay in PostgreSQL */
+export async function testMessages(brokerUrl?: string): Promise<TestMessages> {
   const { pool, url } = await testDatabase();
   await migrate(pool, MESSAGING);
   const stops: (() => Promise<void>)[] = [];
@@ -57,7 +58,13 @@ export async function testMessages(): Promise<TestMessages> {
     start: (add) => {
       const events: ConsumerEvent[] = [];
       const onEvent = (_queue: string, event: ConsumerEvent) => events.push(event);
-      const messaging = createMessaging({ pool, clock: systemClock, random: Math.random, onEvent });
+      const messaging = createMessaging({
+        pool,
+        clock: systemClock,
+        random: Math.random,
+        onEvent,
+        brokerUrl,
+      });
       add(messaging);
       const stopping = new AbortController();
       const running = messaging.run(stopping.signal);

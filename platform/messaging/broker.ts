@@ -14,7 +14,7 @@
  * A message that the broker gives out for the third time has killed two processes, or was beside one that did. It goes back to
  * PostgreSQL as a suspect, where it is taken alone (consumer.ts).
  */
-import { type Consumer as AmqpConsumer, Connection } from 'rabbitmq-client';
+import { Connection, ConsumerStatus } from 'rabbitmq-client';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -31,7 +31,7 @@ import {
   type Travelling,
 } from './broker_rows.ts';
 import { type ConsumerEvent, POLL_MS, type Source } from './consumer.ts';
-import { type Held, SUSPECT_LOSSES, type Taken, take } from './queue.ts';
+import { type Held, inOrder, SUSPECT_LOSSES, type Taken, take } from './queue.ts';
 
 /** Exchange of all queues; each is bound by its own name. */
 export const EXCHANGE = 'trunkline.direct';
@@ -96,7 +96,7 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
   const connection = connectionOf(url);
   connection.on('error', (error) => onEvent('all', { kind: 'queue_failed', doing: 'connect', error }));
   const loop: Rest = createRest(clock);
-  const consumers: AmqpConsumer[] = [];
+  const closings: (() => Promise<void>)[] = [];
   const declared = new Set<string>();
   let stalledSince: number | null = null;
 
@@ -159,7 +159,7 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
   async function relayQueue(queue: string): Promise<boolean> {
     const room = BROKER_READY_LIMIT - (await declare(queue));
     if (room <= 0) return false;
-    const taken = await on((session) => session.rows(take(queue, room, RELAY_LEASE_MS, false)));
+    const taken = inOrder(await on((session) => session.rows(take(queue, room, RELAY_LEASE_MS, false))));
     if (taken.length === 0) return false;
     const given = await Promise.all(
       taken.map(async (message) => ({ message, error: await give(queue, message) })),
@@ -208,15 +208,27 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
         concurrency: prefetch,
       },
       ({ body, headers }) =>
-        new Promise<void>((acknowledge) => {
+        new Promise<ConsumerStatus>((say) => {
           const message = JSON.parse(String(body)) as Travelling;
           const redeliveries = Number(headers?.['x-delivery-count'] ?? 0);
-          arrived.push({ message, redeliveries, acknowledge });
+          arrived.push({
+            message,
+            redeliveries,
+            acknowledge: () => say(ConsumerStatus.ACK),
+            requeue: () => say(ConsumerStatus.REQUEUE),
+          });
           onArrival();
         }),
     );
     consumer.on('error', (error) => onEvent(queue, { kind: 'queue_failed', doing: 'consume', error }));
-    consumers.push(consumer);
+    closings.push(async () => {
+      // What has not been taken goes back uncounted; the broker would count it.
+      const waiting = arrived.splice(0);
+      for (const delivery of waiting) open.set(delivery.message.i_message, delivery);
+      await giveBack(waiting.map(takenOf)).catch(() => undefined);
+      for (const delivery of open.values()) delivery.requeue();
+      await consumer.close();
+    });
 
     /** Those of `held` that came from the broker and are still open, and those that were taken from PostgreSQL. */
     function sorted<Kind extends Held>(held: readonly Kind[]) {
@@ -296,7 +308,7 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
       return stalledSince === null ? null : (clock.monotonic() - stalledSince) / 1000;
     },
     close: async () => {
-      await Promise.all(consumers.map((consumer) => consumer.close().catch(() => undefined)));
+      await Promise.all(closings.map((end) => end().catch(() => undefined)));
       await publisher.close().catch(() => undefined);
       await connection.close().catch(() => connection.unsafeDestroy());
     },
@@ -309,6 +321,8 @@ interface Delivery {
   /** How often the broker has given it out before. */
   readonly redeliveries: number;
   acknowledge(): void;
+  /** The broker gives it out again, and counts that. */
+  requeue(): void;
 }
 
 const attemptOf = ({ message, redeliveries }: Delivery): number => message.attempt + redeliveries;

@@ -12,7 +12,7 @@
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { createRest } from '#platform/lifecycle/rest.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
-import type { Dead, Held, Retried, Taken } from './queue.ts';
+import { type Dead, type Held, inOrder, type Retried, type Taken } from './queue.ts';
 import { MAX_LOSSES, type RetryPolicy, retryDelayMs } from './retry_policy.ts';
 
 /** A message as its handler gets it. */
@@ -243,8 +243,7 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
 
   function accept(messages: readonly Taken[]): void {
     const now = clock.monotonic();
-    const inOrder = [...messages].sort((a, b) => b.priority - a.priority || a.i_message - b.i_message);
-    for (const taken of inOrder) {
+    for (const taken of inOrder(messages)) {
       const entry = { taken, takenAt: now, cut: new AbortController(), begun: false, overdue: false };
       drop(taken.i_message, 'it was given out again');
       inHand.set(taken.i_message, entry);

@@ -8,6 +8,7 @@ import type { Statement } from '#platform/database/statement.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { createRest } from '#platform/lifecycle/rest.ts';
 import { createBroadcastReader } from './broadcasts.ts';
+import { createBroker } from './broker.ts';
 import {
   type Consumer,
   type ConsumerEvent,
@@ -42,6 +43,8 @@ export interface MessagingParts {
   /** From 0 up to, not including, 1; Math.random in production. */
   readonly random: () => number;
   readonly onEvent: (queue: string, event: ConsumerEvent) => void;
+  /** RabbitMQ, through which messages go; without it they stay in PostgreSQL. */
+  readonly brokerUrl?: string | undefined;
 }
 
 export interface Messaging {
@@ -70,32 +73,31 @@ const NUDGES_MS = [10, 100];
 /** How often what was kept for long enough is removed, and how many rows at once. */
 const FORGET_EVERY_MS = 60_000;
 const FORGET_LIMIT = 10_000;
+/** So many messages a handler's place the broker sends ahead. */
+const PREFETCH = 10;
 const UNKNOWN_TOPIC = 'unknown_topic';
 
-export function createMessaging({ pool, clock, random, onEvent }: MessagingParts): Messaging {
+export function createMessaging({ pool, clock, random, onEvent, brokerUrl }: MessagingParts): Messaging {
   const consumers: Consumer[] = [];
   const subscriptions: { queue: string; topics: readonly string[]; since: Since }[] = [];
   const heard = new Map<string, ((body: unknown) => void)[]>();
   const broadcasts = createBroadcastReader();
   const house = createRest(clock);
   const on = <T>(work: (session: Session) => Promise<T>) => withSession(pool, work, { clock });
+  const broker = brokerUrl === undefined ? undefined : createBroker({ url: brokerUrl, clock, on, onEvent });
 
   function add(queue: string, handle: Handler, options: QueueOptions): void {
     if (consumers.some((one) => one.queue === queue))
       throw new Error(`queue ${queue} has a consumer already`);
     const { concurrency = DEFAULT_CONCURRENCY, leaseMs = DEFAULT_LEASE_MS } = options;
     const { handlerLimitMs = DEFAULT_HANDLER_LIMIT_MS, retry = DEFAULT_RETRY } = options;
-    consumers.push(
-      createConsumer(
-        { queue, handle, concurrency, leaseMs, handlerLimitMs, retry },
-        {
-          source: queueSource(on, queue, leaseMs, dueIn),
-          clock,
-          random,
-          onEvent: (event) => onEvent(queue, event),
-        },
-      ),
+    const own = queueSource(on, queue, leaseMs, dueIn);
+    const source = broker?.source(queue, own, concurrency * PREFETCH, () => consumer.wake()) ?? own;
+    const consumer = createConsumer(
+      { queue, handle, concurrency, leaseMs, handlerLimitMs, retry },
+      { source, clock, random, onEvent: (event) => onEvent(queue, event) },
     );
+    consumers.push(consumer);
   }
 
   /** A retry that is due before the next round of housekeeping does not wait for that round. */
@@ -132,6 +134,7 @@ export function createMessaging({ pool, clock, random, onEvent }: MessagingParts
   }
 
   const wakeConsumers = () => {
+    broker?.wake();
     for (const consumer of consumers) consumer.wake();
   };
 
@@ -173,7 +176,12 @@ export function createMessaging({ pool, clock, random, onEvent }: MessagingParts
         }
       };
       const forget = onPublished(nudge);
-      await Promise.all([keepHouse(stopping), ...consumers.map((consumer) => consumer.run(stopping))]);
+      await Promise.all([
+        keepHouse(stopping),
+        broker?.relay(stopping),
+        ...consumers.map((consumer) => consumer.run(stopping)),
+      ]);
+      await broker?.close();
       forget();
       for (const cancel of cancels) cancel();
     },

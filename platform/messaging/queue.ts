@@ -38,6 +38,10 @@ export interface Taken {
   readonly body: unknown;
 }
 
+/** In the order in which they are to be handled; a statement gives its rows in any. */
+export const inOrder = (taken: readonly Taken[]): Taken[] =>
+  [...taken].sort((a, b) => b.priority - a.priority || a.i_message - b.i_message);
+
 /** A message in somebody's hands: its number, and which attempt that is. */
 export type Held = Pick<Taken, 'i_message' | 'attempt'>;
 
