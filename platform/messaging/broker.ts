@@ -19,6 +19,7 @@ import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { createRest, type Rest } from '#platform/lifecycle/rest.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import {
   buryReturned,
@@ -126,14 +127,8 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
     const { i_message, attempt, id } = message;
     const messageId = `${i_message}/${attempt}`;
     const travelling: Travelling = { ...message, queue };
-    let cancel = () => {};
-    const late = new Promise<never>((_, fail) => {
-      cancel = clock.after(CONFIRM_LIMIT_MS, () =>
-        fail(new Error(`no confirmation within ${CONFIRM_LIMIT_MS} ms`)),
-      );
-    });
     try {
-      await Promise.race([
+      await within(clock, CONFIRM_LIMIT_MS, 'a confirmation of RabbitMQ', () =>
         publisher.send(
           {
             exchange: EXCHANGE,
@@ -145,13 +140,10 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
           },
           Buffer.from(JSON.stringify(travelling)),
         ),
-        late,
-      ]);
+      );
       return returned.delete(messageId) ? 'the broker has no such queue' : undefined;
     } catch (error) {
       return errorText(error);
-    } finally {
-      cancel();
     }
   }
 

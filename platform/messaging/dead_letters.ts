@@ -1,4 +1,4 @@
-/** Dead letters: looked at by cause, put back into their queue, or dropped. */
+/** Dead letters: looked at by cause, or put back into their queue. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 
@@ -68,11 +68,4 @@ export const replayDeadLetters = (filter: DeadLetterFilter, limit: number): Stat
         THEN 'blocked' ELSE 'ready' END,
       priority, id, topic, version, key, expires_at, published_at, headers, body
     FROM gone ORDER BY i_dead_letter
-    RETURNING id`.compile(build);
-
-export const dropDeadLetters = (filter: DeadLetterFilter, limit: number): Statement<{ id: string }> =>
-  sql<{ id: string }>`
-    DELETE FROM messaging.dead_letters WHERE i_dead_letter = ANY (ARRAY (
-      SELECT i_dead_letter FROM messaging.dead_letters WHERE ${matching(filter)}
-      ORDER BY i_dead_letter LIMIT ${limit} FOR UPDATE SKIP LOCKED))
     RETURNING id`.compile(build);

@@ -78,9 +78,3 @@ const fillFromLog = (topic: string, queue: string, since: Date | null): Statemen
     FROM messaging.events
     WHERE topic = ${topic} AND published_at >= coalesce(${since}::timestamptz, '-infinity')
     ORDER BY i_event`.compile(build);
-
-/** Ends a subscription, and what waits for it. A queue that nobody reads any more would grow for ever. */
-export const unsubscribe = (queue: string): Statement<unknown> =>
-  sql`
-    WITH ended AS (DELETE FROM messaging.subscriptions WHERE queue = ${queue})
-    DELETE FROM messaging.messages WHERE queue = ${queue}`.compile(build);
