@@ -259,14 +259,14 @@ export function messagingPromises(messages: TestMessages): void {
 
     test('dead letters are replayed up to a cap, in their order, and expired ones never', async () => {
       const topic = jobsOf('replayed');
-      const gone = { expiresAt: new Date(Date.now() + 500) };
+      const gone = { expiresAt: new Date(Date.now() + 3_000) };
       await messages.publish([...numbered(topic, [0], gone), ...numbered(topic, [1, 2, 3, 4], { key: 'k' })]);
       const failing = messages.start((messaging) =>
         messaging.takeWork(topic, async () => ({ dead: 'broken' }), FAST),
       );
       await eventually(async () => (await dead('replayed')).length === 5, 'all are dead');
       await failing.stop();
-      await sleep(500);
+      await sleep(3_000);
       const filter = { queue: 'replayed', cause: 'broken' };
       assert.equal((await withSession(pool, (session) => session.row(countDeadLetters(filter))))!.dead, 5);
       const back = await withSession(pool, (session) => session.rows(replayDeadLetters(filter, 3)));
