@@ -7,10 +7,9 @@
  * not answer.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { TimeoutError } from '#platform/lifecycle/within.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import type { ActivityLog } from '#platform/resilience/activity.ts';
 import { createCircuitBreaker, type Transition } from '#platform/resilience/circuit_breaker.ts';
-import { callAt } from '#platform/resilience/deadline.ts';
 import type { Outcome } from '#platform/resilience/failure_rule.ts';
 import { createGuard, type Guard, type GuardedSlot } from '#platform/resilience/guard.ts';
 import type { HealthMonitor } from '#platform/resilience/health_monitor.ts';
@@ -119,26 +118,19 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     const deadline = clock.monotonic() + ASIDE_LIMIT_MS;
     const admission = await aside.enter({ lane: 'operator', share, deadline, signal: NEVER });
     if (!admission.admitted) throw new RefusedError(admission.refusal, { waitedMs: admission.waitedMs });
-    const cut = new AbortController();
-    const tooLate = new Promise<never>((_, reject) => {
-      cut.signal.addEventListener('abort', () => reject(cut.signal.reason));
-    });
-    const cancel = callAt(clock, deadline, () =>
-      cut.abort(new TimeoutError(`a read of ${name}`, ASIDE_LIMIT_MS)),
-    );
-    // The slot is held until the connection is back: it may still be on its way when the answer is due.
-    let outcome: Outcome = 'neutral';
-    const working = withSession(pool, work, { signal: cut.signal, clock })
-      .then((value) => {
-        // The queue learns from successes how long work takes.
-        outcome = 'success';
+    // What the wait has left of the limit.
+    const leftMs = Math.ceil(deadline - clock.monotonic());
+    return within(clock, leftMs, `a read of ${name}`, async (signal) => {
+      // The slot is held until the connection is back: it may still be on its way when the answer is due.
+      let outcome: Outcome = 'neutral';
+      try {
+        const value = await withSession(pool, work, { signal, clock });
+        outcome = 'success'; // the queue learns from successes how long work takes
         return value;
-      })
-      .finally(() => {
-        cancel();
+      } finally {
         admission.slot.release(outcome);
-      });
-    return Promise.race([working, tooLate]);
+      }
+    });
   }
 
   return {
