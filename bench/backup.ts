@@ -17,8 +17,8 @@ import { inOrderOfNeed, listTables } from '#platform/database/backup/catalogue.t
 import { openBackup } from '#platform/database/backup/frames.ts';
 import { restoreBackup } from '#platform/database/backup/restore.ts';
 import { takeBackup } from '#platform/database/backup/take.ts';
-import { migrateAll } from '#platform/database/migrate.ts';
 import { createPool, type Pool, withSession } from '#platform/database/pool.ts';
+import { migrateAll } from '#platform/database/upgrade.ts';
 import { backedUpOf } from '#platform/service/definition.ts';
 import { ensureMonths } from '#services/calls/partitions.ts';
 import { calls } from '#services/calls/service.ts';

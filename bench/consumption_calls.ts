@@ -7,8 +7,9 @@
  * Each month is a transaction of its own: rows first, then the indexes that the product has, then ATTACH; usage is summed
  * from the rows by SQL, by the rules of services/calls/intake/usage.ts.
  */
-import { migrateAll } from '#platform/database/migrate.ts';
+
 import { createPool, type Pool, withTransaction } from '#platform/database/pool.ts';
+import { migrateAll } from '#platform/database/upgrade.ts';
 import { addMonths, type Month, startOfMonth } from '#services/calls/months.ts';
 import { SCHEMAS } from '#system';
 

@@ -1,7 +1,7 @@
 /** Calls to page through, in the product's own tables: some accounts' of the last three months, of three years. */
 
-import { migrateAll } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
+import { migrateAll } from '#platform/database/upgrade.ts';
 import { addMonths, monthOf } from '#services/calls/months.ts';
 import { ensureMonths, ensureMonthsAhead } from '#services/calls/partitions.ts';
 import { SCHEMAS } from '#system';

@@ -11,8 +11,8 @@ import {
   postgresFolder,
   startPostgres,
 } from '#engines/postgres.ts';
-import { bringUpToDate } from '#platform/database/migrate.ts';
 import { closePool, createPool } from '#platform/database/pool.ts';
+import { bringUpToDate } from '#platform/database/upgrade.ts';
 import type { CommandDatabase, DatabaseUse } from '#platform/service/commands.ts';
 import { onEndingSignal, statusOf } from '#platform/terminal/ending_signals.ts';
 import { note } from '#platform/terminal/print.ts';

@@ -1,8 +1,9 @@
 /** `trunkline migrate`: brings a database up to date. */
 import { Command } from 'commander';
 import { EMBEDDED_DATABASE, postgresFolder, startPostgres } from '#engines/postgres.ts';
-import { migrateAll, pendingInAll, versionBeforeRunsOn } from '#platform/database/migrate.ts';
+import { pendingInAll } from '#platform/database/migrate.ts';
 import { createPool } from '#platform/database/pool.ts';
+import { migrateAll, type WayBack, wayBack } from '#platform/database/upgrade.ts';
 import type { AnyService } from '#platform/service/definition.ts';
 import { note, print, printJson } from '#platform/terminal/print.ts';
 import { readConfig, SCHEMAS, SERVICES } from '#system';
@@ -11,6 +12,9 @@ interface Options {
   readonly dryRun?: true;
   readonly json?: true;
 }
+
+/** So many of what keeps the version before from running are named. */
+const SHOWN = 4;
 
 export function migrateCommand(): Command {
   return new Command('migrate')
@@ -31,19 +35,17 @@ export function migrateCommand(): Command {
         onIdleError: () => undefined,
       });
       try {
-        const runsOn = await versionBeforeRunsOn(pool, SCHEMAS);
         const names = options.dryRun ? await pendingInAll(pool, SCHEMAS) : await migrateAll(pool, SCHEMAS);
+        const back = await wayBack(pool, SCHEMAS);
         if (options.json)
-          return printJson({ [options.dryRun ? 'pending' : 'ran']: names, version_before_runs_on: runsOn });
+          return printJson({
+            [options.dryRun ? 'pending' : 'ran']: names,
+            version_before_runs_on: back.runsOn,
+            because: back.because,
+          });
         const verb = options.dryRun ? 'would run' : 'ran';
         print(names.length === 0 ? 'up to date' : names.map((name) => `${verb} ${name}`).join('\n'));
-        note(
-          runsOn === null
-            ? 'there were no tables: no version made any before'
-            : runsOn
-              ? 'the version that made these tables so far runs on with them: it can be gone back to'
-              : 'the version that made these tables so far does not run with the new ones: the way back to it is a back-up made before, by that version (docs/DEPLOY.md)',
-        );
+        for (const line of wordsOf(back)) note(line);
         if (options.dryRun) return;
         for (const service of SERVICES as readonly AnyService[]) {
           const left = await service.leftToRepair?.(pool);
@@ -54,4 +56,18 @@ export function migrateCommand(): Command {
         await embedded?.stop();
       }
     });
+}
+
+/** Whether the version before this upgrade can be gone back to, or the one before the last, where nothing is to be done. */
+function wordsOf({ runsOn, because }: WayBack): string[] {
+  if (runsOn === null) return [];
+  if (runsOn)
+    return [
+      'the version before the upgrade runs on with these tables: it can be gone back to (docs/DEPLOY.md)',
+    ];
+  const shown =
+    because.length > SHOWN ? [...because.slice(0, SHOWN), `${because.length - SHOWN} more`] : because;
+  return [
+    `the version before the upgrade does not run with these tables (${shown.join(', ')}): the way back to it is a back-up that was made before (docs/DEPLOY.md)`,
+  ];
 }

@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { familyOf, freezeFamily, signal, until } from '#engines/cluster/processes.ts';
 import { freePort, type RunningPostgres, startPostgres } from '#engines/postgres.ts';
 import { identify } from '#engines/processes.ts';
-import { migrateAll } from '#platform/database/migrate.ts';
 import { createPool, type Pool } from '#platform/database/pool.ts';
+import { migrateAll } from '#platform/database/upgrade.ts';
 import { SCHEMAS } from '#system';
 
 const DATABASE = 'trunkline';

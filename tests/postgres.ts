@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import pg from 'pg';
 import { type RunningPostgres, startPostgres } from '#engines/postgres.ts';
-import { migrateAll, migrationTexts } from '#platform/database/migrate.ts';
+import { migrationTexts } from '#platform/database/migrate.ts';
 import { createPool, type Pool } from '#platform/database/pool.ts';
+import { migrateAll } from '#platform/database/upgrade.ts';
 import { SCHEMAS } from '#system';
 
 const FOLDER = join(tmpdir(), `trunkline-tests-${process.getuid?.() ?? 0}`);

@@ -6,6 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
+import type { QueryResultRow } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import type { Pool } from './pool.ts';
 import type { Session } from './session.ts';
@@ -32,6 +33,11 @@ const LOCK_TIMEOUT_MS = 800;
 /** How often it is begun again, and how long after it gave way. */
 const LOCK_TRIES = 30;
 const LOCK_PAUSE_MS = 1_000;
+
+/** Whoever runs a statement: a pool, or a connection with its transaction. */
+export interface Queries {
+  query<Row extends QueryResultRow>(text: string, values?: unknown[]): Promise<{ readonly rows: Row[] }>;
+}
 
 /** lock_not_available, deadlock_detected */
 const GAVE_WAY = ['55P03', '40P01'];
@@ -64,53 +70,64 @@ export async function migrate(
 }
 
 const BREAKING = '_breaking';
+/**
+ * Behind the name of a migration it says that something is stored now that versions without that migration would read as
+ * more rights than it gives. Triggers write it among what has run (as `calls.mark_use`), where every version looks for names
+ * with which it can't run.
+ */
+const MARK = '_used_breaking';
+
+/** The migration whose tables are in use, where a name says so. */
+export const marksUseOf = (name: string): string | undefined =>
+  name.endsWith(MARK) ? name.slice(0, -MARK.length) : undefined;
 
 /** The migrations with which no version runs that does not have them. */
-const breakingOf = (names: readonly string[]): string[] => names.filter((name) => name.endsWith(BREAKING));
+export const breakingOf = (names: readonly string[]): string[] =>
+  names.filter((name) => name.endsWith(BREAKING));
 
 /**
- * Whether the version of the program that has made these tables so far can still run when all that is pending has run.
- * @returns null where no version has made any
+ * What has run in this database that this version has no file of: migrations of a later version, marks of use.
+ * @throws Error where this version can't run with it, or where a migration has not run that comes before one that has
  */
-export async function versionBeforeRunsOn(
-  pool: Pool,
-  schemas: readonly Migrations[],
-): Promise<boolean | null> {
-  let isEmpty = true;
-  for (const migrations of schemas) {
-    const pending = await pendingMigrations(pool, migrations);
-    const ran = await ranMigrations(pool, migrations);
-    isEmpty &&= ran.length === 0;
-    if (ran.length > 0 && breakingOf(pending).length > 0) return false;
-    const from = migrations.runsWithLaterFrom;
-    // A schema that is new is none that the version before looks into.
-    if (pending.length > 0 && ran.length > 0 && from !== undefined && !ran.includes(from)) return false;
-  }
-  return isEmpty ? null : true;
-}
-
-/**
- * What a later version of the program has run in this database.
- * @throws Error where this version can't run with it
- */
-async function laterMigrations(pool: Pool, migrations: Migrations): Promise<string[]> {
+async function laterMigrations(pool: Queries, migrations: Migrations): Promise<string[]> {
   const { schema } = migrations;
   const own = new Set(await availableMigrations(migrations));
-  const later = (await ranMigrations(pool, migrations)).filter((name) => !own.has(name));
-  const breaking = breakingOf(later);
-  if (breaking.length === 0) return later;
+  const ran = await namesIn(pool, schema);
+  const later = ran.filter((name) => !own.has(name));
+  const breaking = breakingOf(later).filter((name) => !own.has(marksUseOf(name) ?? name));
+  if (breaking.length === 0) {
+    requireOrder(migrations, [...own], ran);
+    return later;
+  }
   throw new Error(
     `the database belongs to a later version (${schema}/${breaking.join(', ')}), with which this version can't run: start that version, or restore a back-up that was made before the upgrade`,
   );
 }
 
+/** Kysely would hold marks of use to the order as well. @throws Error */
+function requireOrder({ schema }: Migrations, own: readonly string[], ran: readonly string[]): void {
+  const last = ran.filter((name) => marksUseOf(name) === undefined).at(-1);
+  const missed = own.find((name) => last !== undefined && name < last && !ran.includes(name));
+  if (missed === undefined) return;
+  throw new Error(
+    `${schema}/${missed} has not run, but ${schema}/${last}, which comes after it: the database is of a commit that was never released; restore a back-up into a new one`,
+  );
+}
+
 /** Names of the migrations that have run, of whatever version, in order. */
-export async function ranMigrations(pool: Pool, { schema }: Migrations): Promise<string[]> {
+export async function ranMigrations(pool: Queries, { schema }: Migrations): Promise<string[]> {
+  return (await namesIn(pool, schema)).filter((name) => marksUseOf(name) === undefined);
+}
+
+/** Of what has run, marks of use among them, in order. */
+export async function namesIn(pool: Queries, schema: string): Promise<string[]> {
   const { rows } = await pool.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
     `${schema}.migrations`,
   ]);
   if (!rows[0]!.there) return [];
-  const ran = await pool.query<{ name: string }>(`SELECT name FROM ${schema}.migrations ORDER BY name`);
+  const ran = await pool.query<{ name: string }>(
+    `SELECT name FROM ${schema}.migrations ORDER BY name COLLATE "C"`,
+  );
   return ran.rows.map(({ name }) => name);
 }
 
@@ -118,48 +135,24 @@ export async function ranMigrations(pool: Pool, { schema }: Migrations): Promise
  * Names of the migrations that have not run yet, in order. Changes nothing.
  * @throws Error where a later version has run a migration with which this version can't run
  */
-export async function pendingMigrations(pool: Pool, migrations: Migrations): Promise<string[]> {
-  const later = await laterMigrations(pool, migrations);
-  const all = await createMigrator(pool, migrations, later).getMigrations();
-  return all.filter((migration) => migration.executedAt === undefined).map((migration) => migration.name);
-}
-
-/** Brings schemas up to date, one after the other. @returns what ran now, as `calls/0001_calls` */
-export async function migrateAll(pool: Pool, schemas: readonly Migrations[]): Promise<string[]> {
-  const ran: string[] = [];
-  for (const schema of schemas) ran.push(...(await migrate(pool, schema)).map(nameIn(schema)));
-  return ran;
+export async function pendingMigrations(pool: Queries, migrations: Migrations): Promise<string[]> {
+  await laterMigrations(pool, migrations);
+  const ran = await namesIn(pool, migrations.schema);
+  return (await availableMigrations(migrations)).filter((name) => !ran.includes(name));
 }
 
 /** What has not run yet of schemas, as `calls/0001_calls`. Changes nothing. */
-export async function pendingInAll(pool: Pool, schemas: readonly Migrations[]): Promise<string[]> {
+export async function pendingInAll(pool: Queries, schemas: readonly Migrations[]): Promise<string[]> {
   const pending: string[] = [];
   for (const schema of schemas) pending.push(...(await pendingMigrations(pool, schema)).map(nameIn(schema)));
   return pending;
 }
 
-const nameIn =
+/** `calls/0001_calls` */
+export const nameIn =
   ({ schema }: Migrations) =>
   (name: string) =>
     `${schema}/${name}`;
-
-/**
- * Migrating a database that others use as well is the operator's decision, so only the embedded one is migrated unasked.
- * @returns the migrations that ran now
- * @throws Error when another database lacks some
- */
-export async function bringUpToDate(
-  pool: Pool,
-  schemas: readonly Migrations[],
-  postgres: { readonly embedded: boolean },
-): Promise<string[]> {
-  if (postgres.embedded) return migrateAll(pool, schemas);
-  const pending = await pendingInAll(pool, schemas);
-  if (pending.length > 0) {
-    throw new Error(`DATABASE_URL: the database lacks ${pending.length} migrations; run: trunkline migrate`);
-  }
-  return [];
-}
 
 /** Names of all migrations that this program has for a schema, in order. */
 export async function availableMigrations(migrations: Migrations): Promise<string[]> {
@@ -197,8 +190,8 @@ export async function transactionWithMigrations<T>(
   }
 }
 
-/** @param later has run and is of a later version: there is no file of it here */
-function createMigrator(pool: Pool, migrations: Migrations, later: readonly string[] = []): Migrator {
+/** @param later has run: there is no file of it here */
+function createMigrator(pool: Pool, migrations: Migrations, later: readonly string[]): Migrator {
   return migratorOn(new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) }), migrations, later);
 }
 
@@ -214,6 +207,8 @@ function migratorOn(db: Kysely<unknown>, migrations: Migrations, later: readonly
     migrationTableSchema: migrations.schema,
     migrationTableName: 'migrations',
     migrationLockTableName: 'migrations_lock',
+    // Marks of use stand anywhere among them; laterMigrations looks after the order.
+    allowUnorderedMigrations: true,
   });
 }
 

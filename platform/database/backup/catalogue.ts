@@ -61,10 +61,6 @@ export const setSequence = (
     build,
   );
 
-/** Names of the migrations that have run; the table is Kysely's (migrate.ts). */
-export const listMigrations = (schema: string): Statement<{ name: string }> =>
-  sql<{ name: string }>`SELECT name FROM ${sql.id(schema, 'migrations')} ORDER BY name`.compile(build);
-
 /** Tables in an order in which they can be filled: those that others reference come first. */
 export function inOrderOfNeed(rows: readonly TableRow[]): CatalogueTable[] {
   const done = new Set<string>();

@@ -10,12 +10,13 @@ import {
   availableMigrations,
   type MigrateTo,
   type Migrations,
+  ranMigrations,
   transactionWithMigrations,
 } from '../migrate.ts';
 import { type Pool, withSession } from '../pool.ts';
 import type { Session } from '../session.ts';
 import { sqlBuilder } from '../statement.ts';
-import { inOrderOfNeed, listMigrations, listTables, setSequence } from './catalogue.ts';
+import { inOrderOfNeed, listTables, setSequence } from './catalogue.ts';
 import { BackupFileError } from './chunks.ts';
 import { compareLines, type Differences, linesOf, noteDifference } from './compare.ts';
 import { type Frame, frameJson, type OpenedBackup } from './frames.ts';
@@ -212,7 +213,7 @@ async function makeSchema(
     throw new Error('tables of the database are in use: stop the services, then restore', { cause: error });
   }
   await migrateTo(own, ran.at(-1)!);
-  const now = (await session.rows(listMigrations(schema))).map(({ name }) => name);
+  const now = await ranMigrations(session.client, own);
   if (now.join() !== ran.join())
     throw new BackupFileError(
       `the back-up has other migrations before its last than this program: ${ran.join(', ')}`,
@@ -243,6 +244,8 @@ function loading(session: Session): Reader {
             build,
           ),
         );
+      // Rows that came before may have marked their use there (migrate.ts); the back-up has these marks as well.
+      if (name === MIGRATORS[0]) await session.run(sql`DELETE FROM ${sql.id(schema, name)}`.compile(build));
       const columns = table.columns.map((column) => sql.id(column));
       const { sql: target } = sql`${sql.id(schema, name)} (${sql.join(columns)})`.compile(build);
       const into = session.client.query(copyFrom(`COPY ${target} FROM STDIN (FREEZE)`));

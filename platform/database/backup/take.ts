@@ -4,7 +4,7 @@
  */
 import { sql } from 'kysely';
 import { to as copyTo } from 'pg-copy-streams';
-import type { Migrations } from '../migrate.ts';
+import { type Migrations, ranMigrations } from '../migrate.ts';
 import { type Pool, withSession } from '../pool.ts';
 import type { Session } from '../session.ts';
 import { sqlBuilder } from '../statement.ts';
@@ -12,7 +12,6 @@ import {
   type CatalogueSequence,
   type CatalogueTable,
   inOrderOfNeed,
-  listMigrations,
   listSequences,
   listTables,
   sequenceState,
@@ -162,8 +161,8 @@ async function describe(
   );
   const schemas = [];
   for (const { migrations } of services) {
-    const names = (await session.rows(listMigrations(migrations.schema))).map((row) => row.name);
-    schemas.push({ schema: migrations.schema, migrations: names });
+    const ran = await ranMigrations(session.client, migrations);
+    schemas.push({ schema: migrations.schema, migrations: ran });
   }
   return { program, postgres: now!.postgres, made_at: now!.at, schemas };
 }

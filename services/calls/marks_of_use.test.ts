@@ -1,0 +1,63 @@
+/** What versions before would read as more rights keeps them from running, by whichever way it is stored. */
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type Migrations, pendingMigrations } from '#platform/database/migrate.ts';
+import type { Pool } from '#platform/database/pool.ts';
+import { SCHEMAS } from '#system';
+import { testDatabase } from '#tests/postgres.ts';
+import { closeAccount } from './account_life.ts';
+import { moveAccount } from './account_moves.ts';
+import { createAccount } from './accounts.ts';
+import { eraseAccount } from './erasure/erase_account.ts';
+import { eraseNumber } from './erasure/erase_number.ts';
+import { calls } from './service.ts';
+
+const BY = { id: 'terminal:test', name: 'test' };
+const NEW = { name: 'x', currency: 'EUR', timeZone: 'Europe/Berlin', country: null };
+const ERASE = { by: BY, apply: true, schemas: SCHEMAS.map(({ schema }) => schema), onProgress: () => {} };
+
+/** What is stored by people, and the migration that versions know it from. */
+const STORED: readonly [what: string, migration: string, store: (pool: Pool) => Promise<unknown>][] = [
+  ['a closed account', '0012_closed_accounts', (pool) => closeAccount(pool, 'acme', '2026-10-01', BY)],
+  ['an erased account', '0014_erasures', (pool) => eraseAccount(pool, 'acme', ERASE)],
+  ['an erased number', '0014_erasures', (pool) => eraseNumber(pool, '+493023125001', ERASE)],
+  [
+    'a moved account',
+    '0020_moved_accounts',
+    (pool) => moveAccount(pool, 'acme', { to: 'globex', from: '2026-10-01', apply: true }, BY),
+  ],
+  [
+    'a closing that is written without the program',
+    '0012_closed_accounts',
+    (pool) => pool.query(`UPDATE calls.accounts SET closed_from = '2027-01-01' WHERE code = 'acme'`),
+  ],
+];
+
+/** The migrations of the last version that lacks one. */
+async function versionBefore(migration: string): Promise<Migrations> {
+  const folder = await mkdtemp(join(tmpdir(), 'trunkline-before-'));
+  after(() => rm(folder, { recursive: true }));
+  for (const file of await readdir(calls.migrations.folder))
+    if (file < migration) await cp(join(calls.migrations.folder, file), join(folder, file));
+  return { ...calls.migrations, folder };
+}
+
+for (const [what, migration, store] of STORED) {
+  test(`${what} keeps versions before ${migration} from running, and no other`, async () => {
+    const { pool } = await testDatabase();
+    for (const code of ['acme', 'globex']) await createAccount(pool, { ...NEW, code }, null, BY);
+    const before = await versionBefore(migration);
+    const knowing = await versionBefore('0023');
+    assert.deepEqual(await pendingMigrations(pool, before), []);
+    await store(pool);
+    await assert.rejects(
+      pendingMigrations(pool, before),
+      new RegExp(`later version \\(calls/${migration}_used_breaking\\)`),
+    );
+    for (const version of [knowing, calls.migrations])
+      assert.deepEqual(await pendingMigrations(pool, version), []);
+  });
+}
