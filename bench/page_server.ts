@@ -10,7 +10,8 @@ import { hashKey } from '#platform/access/key.ts';
 import { jsonReading, type RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { createPool, withSession } from '#platform/database/pool.ts';
 import { typeParsers } from '#platform/database/types.ts';
-import { PLACE_COLUMNS, SECONDS_COLUMNS } from '#services/calls/store/calls.ts';
+import { SECONDS_COLUMNS } from '#services/calls/call_fields.ts';
+import { PLACE_COLUMNS } from '#services/calls/store/calls.ts';
 import { DATABASE_CONNECTIONS, LIMIT, type Peer } from './page_ways.ts';
 
 /** For postgres.js: without it, it makes a Date of each and is slower. */

@@ -1,7 +1,8 @@
 /** Small files of every format, for what has to be tried at every byte of them. */
 import { readFileSync } from 'node:fs';
+import type { MappedField } from '#services/calls/call_fields.ts';
 import type { FormatName } from '#services/calls/formats/formats.ts';
-import { type MappedField, parseMapping } from '#services/calls/formats/mapping.ts';
+import { parseMapping } from '#services/calls/formats/mapping.ts';
 import type { SourceOptions } from '#services/calls/formats/source_reader.ts';
 
 export interface CutSample {

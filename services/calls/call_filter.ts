@@ -1,5 +1,5 @@
 /** Which calls are asked for. */
-import type { Direction } from './cdr.ts';
+import type { Direction } from './call_fields.ts';
 import type { CallType } from './contract.ts';
 import type { NumberSearch } from './number_pattern.ts';
 import type { Micros } from './time/instants.ts';

@@ -6,51 +6,13 @@
  *
  * CLI: calling line identification, the caller's number. CLD: the called number. Leg: one of several records of a call.
  */
-
-export const DIRECTIONS = ['outbound', 'inbound', 'internal', 'unknown'] as const;
-/** Seen from the account: outbound leaves to the network, inbound comes from it, internal stays between extensions. */
-export type Direction = (typeof DIRECTIONS)[number];
-
-export const CALL_RESULTS = ['answered', 'no_answer', 'busy', 'cancelled', 'failed'] as const;
-/** How a call ended. `failed` is an error on the way (congestion, unallocated number, rejected …), as Sippy's `errors`. */
-export type CallResult = (typeof CALL_RESULTS)[number];
+import type { CallResult, CdrFlag, Direction, PlainTexts } from './call_fields.ts';
 
 /** What a word or cause tells. `cleared`: the normal end of a call (Q.850's 16), which says nothing of an answer. */
 export type ToldResult = CallResult | 'cleared';
 
-/** Odd but real things that do not keep a record out. Stored with it. */
-export const CDR_FLAGS = [
-  /** billed longer than the call lasted */
-  'billed_longer_than_duration',
-  /** the wall-clock stamp falls in a repeated hour and nothing told which one; the first was taken */
-  'ambiguous_time',
-  /** the wall-clock stamp falls in a skipped hour; it was read with the offset before the gap */
-  'nonexistent_time',
-  /** the stamps contradict each other (answered before started, ended before answered) */
-  'times_out_of_order',
-  /** starts more than a day after it was taken in */
-  'in_the_future',
-  /** the source's word for the result says other than its answer time and billed time, which count */
-  'result_contradicted',
-  /** how it ended is not told, or in a word that is not known here; unless something else tells it, no_answer */
-  'result_unknown',
-  /** the source's word for the direction is not known here; the numbers told it, the word is among the attributes */
-  'direction_unknown',
-  /** nothing tells whether it was answered; it lasted, so it was taken for answered */
-  'answer_inferred',
-  /** the source does not tell the billed time; it was taken from the times and the duration */
-  'billed_inferred',
-  /** the source gave the cost -1, which says that it could not be rated */
-  'not_rated',
-  /** starts when its account was closed already, as far as that was known when it came in */
-  'account_closed',
-  /** its answer is the switch's own: a queue's, a menu's or a mailbox's; no other party answered */
-  'answered_by_switch',
-] as const;
-export type CdrFlag = (typeof CDR_FLAGS)[number];
-
 /** A record as its source tells it: fields named and typed, account and numbers not yet settled. */
-export interface SourceRecord {
+export interface SourceRecord extends PlainTexts {
   /** What the row calls the account, as written; '' where it names none. Whose it is: intake/account_book.ts. */
   readonly accountCode: string;
   /** The switch's unique id of the call; '' where the source has none. Several legs may share it. */
@@ -106,15 +68,12 @@ export interface SourceRecord {
   readonly tellsAnswers: boolean;
   /** ISO 3166-1 alpha-2, where the source gives it. */
   readonly country: string | null;
-  readonly description: string | null;
   /** Decimal string. */
   readonly cost: string | null;
   /** ISO 4217; null: the account's. */
   readonly currency: string | null;
   /** What a sign beside the cost may mean ($), where no currency is told: the account's must be among them. */
   readonly costCurrencies?: readonly string[];
-  readonly remoteIp: string | null;
-  readonly userAgent: string | null;
   readonly flags: readonly CdrFlag[];
   /** What else the source gave, by the source's names; blanks left out. */
   readonly attributes: Readonly<Record<string, string>>;

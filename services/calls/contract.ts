@@ -5,7 +5,18 @@
 import { type Static, Type } from 'typebox';
 import type { MonitoringReport } from '#platform/database/monitoring.ts';
 import { answer, closed, oneOf, text } from '#platform/http/answers.ts';
-import { CALL_RESULTS, CDR_FLAGS, DIRECTIONS } from './cdr.ts';
+import {
+  CALL_COLUMNS,
+  CALL_RESULTS,
+  type CallField,
+  CDR_FLAGS,
+  DETAIL_COLUMNS,
+  DIRECTIONS,
+  fieldOf,
+  POSTABLE_FIELDS,
+  type PostedField,
+  type ShownValue,
+} from './call_fields.ts';
 
 export const DEFAULT_LIMIT = 100;
 export const MAX_LIMIT = 1_000;
@@ -142,56 +153,42 @@ export const CallsQuery = Type.Object(
 );
 export type CallsQuery = Static<typeof CallsQuery>;
 
-const callFields = {
-  i_cdr: Type.Integer({ description: 'Number of the call record, here and for ever' }),
-  i_account: Type.Integer(),
-  call_id: Type.String({ description: "The switch's id of the call" }),
-  cli: Type.String({
-    description: 'Calling number, E.164 where that is certain; empty for an anonymous caller',
-  }),
-  cld: Type.String({ description: 'Called number, E.164 where that is certain' }),
-  cli_in: nullable('string', 'As the switch wrote it, where that differs from cli'),
-  cld_in: nullable('string', 'As the switch wrote it, where that differs from cld'),
-  direction: oneOf(DIRECTIONS, 'Seen from the account'),
-  start_time: Type.String({ description: 'RFC 3339, UTC' }),
-  connect_time: nullable('string', 'When it was answered; null: not told, or not answered'),
-  disconnect_time: nullable('string'),
-  duration_s: Type.Number({ description: 'Whole call, ringing included' }),
-  billed_duration_s: Type.Number(),
-  result: oneOf(CALL_RESULTS, 'How it ended'),
-  disconnect_cause: nullable('string', "The switch's own word for it"),
-  country: nullable('string', 'ISO 3166-1 alpha-2'),
-  description: nullable('string'),
-  cost: nullable('string', 'Decimal; null: not rated'),
-  currency: Type.String({ description: 'ISO 4217' }),
-  remote_ip: nullable('string'),
-  user_agent: nullable('string'),
-  flags: Type.Array(oneOf(CDR_FLAGS, 'What is odd about it'), { description: 'Odd but real things' }),
-  source: Type.String({ description: 'The switch that told of it' }),
-  linked_id: Type.String({
-    description:
-      "What the legs of one call share, within an account and source: the switch's linkedid or its like, else call_id",
-  }),
-};
+const orNull = <Value>(type: string, about?: string) =>
+  Type.Unsafe<Value | null>({ type: [type, 'null'], ...(about && { description: about }) });
 
-export const Call = Type.Object(callFields, { title: 'Call' });
+/** A field in answers. */
+function shownSchema(name: CallField) {
+  const { kind, about, nullable } = fieldOf(name);
+  const said = about === undefined ? {} : { description: about };
+  switch (kind) {
+    case 'whole':
+      return nullable ? orNull('integer', about) : Type.Integer(said);
+    case 'seconds':
+      return Type.Number(said);
+    case 'direction':
+      return oneOf(DIRECTIONS, about ?? '');
+    case 'result':
+      return oneOf(CALL_RESULTS, about ?? '');
+    case 'flags':
+      return Type.Array(oneOf(CDR_FLAGS, 'What is odd about it'), said);
+    case 'attributes':
+      return Type.Record(Type.String(), Type.Unknown(), said);
+    default:
+      return nullable ? orNull('string', about) : Type.String(said);
+  }
+}
+
+const shownSchemas = <Name extends CallField>(names: readonly Name[]) =>
+  Object.fromEntries(names.map((name) => [name, shownSchema(name)])) as {
+    [Shown in Name]: Type.TUnsafe<ShownValue<Shown>>;
+  };
+const listed = shownSchemas(CALL_COLUMNS);
+
+export const Call = Type.Object(listed, { title: 'Call' });
 export type Call = Static<typeof Call>;
 
 export const CallDetail = Type.Object(
-  {
-    ...callFields,
-    source_key: nullable(
-      'string',
-      'What the record is recognised by when it comes again; null with masked numbers',
-    ),
-    file: nullable('string', 'The file that it came in, or the route'),
-    line: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'Its line there, from 1' }),
-    i_import: Type.Unsafe<number | null>({
-      type: ['integer', 'null'],
-      description: 'The import that brought it',
-    }),
-    attributes: Type.Record(Type.String(), Type.Unknown(), { description: 'What else the source gave' }),
-  },
+  { ...listed, ...shownSchemas(DETAIL_COLUMNS) },
   { title: 'CallDetail' },
 );
 
@@ -252,45 +249,27 @@ export const PostQuery = Type.Object(
   closed,
 );
 
-const posted = (description: string) => Type.Optional(Type.String({ description }));
-const postedTime = (description: string) => posted(`${description}, RFC 3339 with its zone`);
-const postedNumber = (description: string) =>
-  Type.Optional(Type.Union([Type.Number(), Type.String()], { description }));
+/** A field of a record that is posted. */
+function postedSchema(name: PostedField) {
+  const { kind, posted = '' } = fieldOf(name);
+  const said = { description: posted };
+  if (name === 'start_time') return Type.String(said);
+  switch (kind) {
+    case 'whole':
+      return Type.Optional(Type.Integer(said));
+    case 'seconds':
+    case 'amount':
+      return Type.Optional(Type.Union([Type.Number(), Type.String()], said));
+    case 'attributes':
+      return Type.Optional(Type.Record(Type.String(), Type.Unknown(), said));
+    default:
+      return Type.Optional(Type.String(said));
+  }
+}
 
 /** For the document alone: each record is checked by itself (posted_record.ts), so that one does not refuse the rest. */
 export const PostedRecord = Type.Object(
-  {
-    account: posted("The account's code"),
-    i_account: Type.Optional(Type.Integer({ description: 'Or its number' })),
-    call_id: posted("The switch's id of the call"),
-    linked_id: posted('What the legs of one call share; call_id where it is left out'),
-    source_key: posted('What tells the record from others of its call, or names it where it has no call_id'),
-    cli: posted('Calling number; empty for an anonymous caller'),
-    cld: posted('Called number'),
-    direction: posted(
-      `${DIRECTIONS.join(', ')}, or another program's word for one; told by the numbers where it is left out or not known`,
-    ),
-    start_time: Type.String({ description: 'RFC 3339 with its zone' }),
-    connect_time: postedTime('When it was answered'),
-    disconnect_time: postedTime('Its end'),
-    duration_s: postedNumber('The whole call, ringing included; needed where disconnect_time is left out'),
-    billed_duration_s: postedNumber(
-      'From the answer to the end where it is left out, never longer than duration_s',
-    ),
-    result: posted(
-      `${CALL_RESULTS.join(', ')}, or another program's word for one. Decides where neither connect_time nor billed_duration_s is told`,
-    ),
-    disconnect_cause: posted("The switch's own word or number for how it ended"),
-    country: posted('ISO 3166-1 alpha-2; told by the number where it is left out'),
-    description: posted('Of the destination, say'),
-    cost: postedNumber('Decimal of at most 40 digits, kept exactly; -1: not rated'),
-    currency: posted("ISO 4217; the account's where it is left out"),
-    remote_ip: posted('Address of the other side'),
-    user_agent: posted('Of the telephone'),
-    attributes: Type.Optional(
-      Type.Record(Type.String(), Type.Unknown(), { description: 'What else there is to keep' }),
-    ),
-  },
+  Object.fromEntries(POSTABLE_FIELDS.map((name) => [name, postedSchema(name)])),
   { title: 'PostedRecord', additionalProperties: false },
 );
 export const PostBody = Type.Union([

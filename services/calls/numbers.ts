@@ -33,7 +33,7 @@ import {
   type PhoneNumber,
   parsePhoneNumberFromString,
 } from 'libphonenumber-js/max';
-import type { Direction } from './cdr.ts';
+import type { Direction } from './call_fields.ts';
 import { countryOfErased } from './erased_numbers.ts';
 import { numberText } from './number_text.ts';
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { callRow } from '#tests/calls.ts';
-import type { CallResult, CdrFlag, SourceRecord, ToldResult } from './cdr.ts';
+import type { CallResult, CdrFlag } from './call_fields.ts';
+import type { SourceRecord, ToldResult } from './cdr.ts';
 import { decideOutcome } from './outcome.ts';
 
 const START = Date.parse('2026-03-02T09:00:00Z');

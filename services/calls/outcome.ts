@@ -7,7 +7,9 @@
  *
  * docs/decisions/0013 says why, and what of each contradiction becomes.
  */
-import type { CallResult, CdrFlag, SourceRecord } from './cdr.ts';
+
+import type { CallResult, CdrFlag } from './call_fields.ts';
+import type { SourceRecord } from './cdr.ts';
 
 /** What is stored of it. */
 export interface Outcome {

@@ -2,33 +2,17 @@
  * Which of a call's values its source told, as the bits of `calls.cdrs.told`. The others were concluded (a direction from
  * the numbers, a billed time from the stamps), taken from the account, or are missing: a later telling may complete them.
  */
+import { plainTold, TOLD_BITS } from './call_fields.ts';
 import type { SourceRecord } from './cdr.ts';
 
 export const TOLD = {
-  account: 1,
-  call_id: 2,
-  cli: 4,
-  cld: 8,
-  connect_time: 16,
-  disconnect_time: 32,
-  duration_s: 64,
-  billed_duration_s: 128,
-  /** the source's word for the result, one that is known */
-  result: 256,
+  ...TOLD_BITS,
+  /** what the cause says of how it ended */
   cause_result: 512,
-  disconnect_cause: 1_024,
   /** that it has a field which tells answers */
   answers: 2_048,
-  direction: 4_096,
-  country: 8_192,
-  cost: 16_384,
-  currency: 32_768,
-  description: 65_536,
-  remote_ip: 131_072,
-  user_agent: 262_144,
   /** its key is a name that its source gave it, not all that it says */
   name: 524_288,
-  linked_id: 1_048_576,
 } as const;
 
 /**
@@ -66,9 +50,7 @@ export function toldOf(
     (record.country === null ? 0 : TOLD.country) |
     (record.cost === null || !isRated ? 0 : TOLD.cost) |
     (record.currency === null ? 0 : TOLD.currency) |
-    (record.description === null ? 0 : TOLD.description) |
-    (record.remoteIp === null ? 0 : TOLD.remote_ip) |
-    (record.userAgent === null ? 0 : TOLD.user_agent) |
+    plainTold(record) |
     (record.wholeRowIsName === true ? TOLD.name : 0)
   );
 }

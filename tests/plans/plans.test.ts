@@ -9,6 +9,7 @@ import type { ClientBase } from 'pg';
 import type { RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { withSession } from '#platform/database/pool.ts';
 import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
+import { CALL_COLUMNS } from '#services/calls/call_fields.ts';
 import type { CallFilter } from '#services/calls/call_filter.ts';
 import { CALL_TYPES } from '#services/calls/contract.ts';
 import { monthOfICdr } from '#services/calls/i_cdr.ts';
@@ -29,7 +30,6 @@ import {
   visibleTree,
 } from '#services/calls/store/accounts.ts';
 import {
-  CALL_COLUMNS,
   callsToWrite,
   countCalls,
   type Place,

@@ -3,6 +3,7 @@
 import type { Caller } from '#platform/access/caller.ts';
 import { jsonReading, type Reading, valuesReading } from '#platform/database/fast_read/fast_read.ts';
 import type { Session } from '#platform/database/session.ts';
+import { SECONDS_COLUMNS } from '../call_fields.ts';
 import { accountsOf, type CallFilter, isSummed, seesAllTime } from '../call_filter.ts';
 import type { VisibleAccount } from '../store/accounts.ts';
 import {
@@ -13,7 +14,6 @@ import {
   PLACE_COLUMNS,
   type Place,
   placeOf,
-  SECONDS_COLUMNS,
 } from '../store/calls.ts';
 import { totalOfCalls } from '../store/usage.ts';
 import { zoneClock } from '../time/zone_clock.ts';

@@ -1,7 +1,7 @@
 /** Schemas of the route about consumption. */
 import { type Static, Type } from 'typebox';
 import { answer, closed, oneOf, text } from '#platform/http/answers.ts';
-import { DIRECTIONS } from '../cdr.ts';
+import { DIRECTIONS } from '../call_fields.ts';
 import { csvParameters, freshness, iAccount, include, nullable, view } from '../contract.ts';
 import { GROUPINGS } from '../store/usage.ts';
 import { GRANULARITIES } from '../usage/consumption.ts';

@@ -5,9 +5,9 @@ import fc from 'fast-check';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { printedSeed } from '#tests/seed.ts';
+import { CALL_COLUMNS } from '../call_fields.ts';
 import { USAGE_COLUMNS } from '../csv/consumption_csv.ts';
 import { takeIn } from '../intake/intake.ts';
-import { CALL_COLUMNS } from '../store/calls.ts';
 
 const api = await testApi();
 const operator = await api.key('operator');

@@ -1,7 +1,7 @@
 /** Schemas of calls as their legs make them together: view=calls of GET /cdrs and /consumption, and the legs of a call. */
 import { Type } from 'typebox';
 import { answer, oneOf } from '#platform/http/answers.ts';
-import { DIRECTIONS } from '../cdr.ts';
+import { DIRECTIONS } from '../call_fields.ts';
 import { Call, CallsAnswer, freshness, nullable } from '../contract.ts';
 
 /** Of a call that is longer the first ones are told. */

@@ -20,30 +20,23 @@ import {
   type Span,
   starred,
 } from '#platform/telemetry/written_digits.ts';
+import { MASKED_NUMBERS, MASKED_TEXTS, type MaskedNumber, type MaskedText } from '../call_fields.ts';
 import { isIdHidden, isLinkedIdHidden, SHOWN_DIGITS, textOf } from '../store/call_id_masking.ts';
 import { seesMasked } from '../visibility.ts';
 
 /** Fields of a call that hold text; any of them may be missing. */
-export interface Maskable {
-  cli?: string;
-  cld?: string;
-  cli_in?: string | null;
-  cld_in?: string | null;
+export type Maskable = {
+  -readonly [Name in MaskedNumber | MaskedText]?: string | null;
+} & {
+  /** Of a call with all its legs. */
   answered_by?: string | null;
   call_id?: string;
   linked_id?: string;
-  description?: string | null;
-  user_agent?: string | null;
-  disconnect_cause?: string | null;
-  remote_ip?: string | null;
-  source?: string;
-  file?: string | null;
   source_key?: string | null;
   attributes?: Record<string, unknown> | null;
-}
+};
 
-const NUMBERS = ['cli', 'cld', 'cli_in', 'cld_in', 'answered_by'] as const;
-const TEXTS = ['description', 'user_agent', 'disconnect_cause', 'remote_ip', 'source', 'file'] as const;
+const NUMBERS = [...MASKED_NUMBERS, 'answered_by'] as const;
 
 /** A call as a caller may see it. */
 export const shownTo = <T extends Maskable>(call: T, caller: Caller): T =>
@@ -62,7 +55,7 @@ export function maskCall<T extends Maskable>(call: T): T {
     const number = call[field];
     if (typeof number === 'string') shown[field] = masked(number, hiddenOfNumber, own) as never;
   }
-  for (const field of TEXTS) {
+  for (const field of MASKED_TEXTS) {
     const text = call[field];
     if (typeof text === 'string') shown[field] = maskText(text, own) as never;
   }

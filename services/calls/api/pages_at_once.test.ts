@@ -9,9 +9,10 @@ import { test } from 'node:test';
 import { withSession } from '#platform/database/pool.ts';
 import { callRow, testOrigin } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
+import type { CallRow } from '../call_fields.ts';
 import { CALL_TYPES, ORDERS } from '../contract.ts';
 import { takeIn } from '../intake/intake.ts';
-import { type CallRow, pageOfCalls } from '../store/calls.ts';
+import { pageOfCalls } from '../store/calls.ts';
 import { maskCall } from './masking.ts';
 
 const CLIENTS = 8;

@@ -10,7 +10,7 @@ import {
   type CallRow,
   SECONDS_COLUMNS,
   TIME_COLUMNS,
-} from '../store/calls.ts';
+} from '../call_fields.ts';
 import type { ZoneClock } from '../time/zone_clock.ts';
 import { type CsvForm, csvDecimal, csvRecord, plainForm } from './csv_form.ts';
 import { timeRules, zonedTime } from './csv_times.ts';

@@ -3,7 +3,8 @@
  * of cdr_csv with all its columns, so that the same call makes the same record.
  */
 import { givenValues, isNoFigure } from '../absent.ts';
-import type { CallResult, Parsed, SourceRecord, ToldResult } from '../cdr.ts';
+import type { CallResult } from '../call_fields.ts';
+import type { Parsed, SourceRecord, ToldResult } from '../cdr.ts';
 import { secondsBetween } from '../outcome.ts';
 import { readStamp } from '../time/stamp_text.ts';
 import type { CallClock } from '../time/stamps.ts';

@@ -10,7 +10,9 @@
  * Call IDs begin anew when the switch does, so that the start belongs to a call's id. Call Charge and its like become
  * attributes: what currency they are in is the switch's affair, and they are noughts where nobody has set up charges.
  */
-import type { Direction, Parsed } from '../cdr.ts';
+
+import type { Direction } from '../call_fields.ts';
+import type { Parsed } from '../cdr.ts';
 import { type CallClock, createCallClock } from '../time/stamps.ts';
 import type { RowFormat } from './csv_reader.ts';
 import { readDuration } from './durations.ts';

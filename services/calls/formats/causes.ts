@@ -3,7 +3,8 @@
  * lose a call: its format stores it with the flag `unknown_result`, and the word in `disconnect_cause`.
  */
 import { given } from '../absent.ts';
-import { CALL_RESULTS, type CallResult, type ToldResult } from '../cdr.ts';
+import { CALL_RESULTS, type CallResult } from '../call_fields.ts';
+import type { ToldResult } from '../cdr.ts';
 
 /**
  * ITU-T Q.850 causes that are part of everyday life; every other is an error on the way.

@@ -1,5 +1,5 @@
 /** Direction by the dialplan context in which a call entered the switch, or in which it ended. */
-import type { Direction } from '../cdr.ts';
+import type { Direction } from '../call_fields.ts';
 import { isAnonymous } from '../numbers.ts';
 
 /**

@@ -7,7 +7,8 @@
  */
 import { isIP } from 'node:net';
 import { givenValues } from '../absent.ts';
-import type { CallResult, Parsed, SourceRecord } from '../cdr.ts';
+import type { CallResult } from '../call_fields.ts';
+import type { Parsed, SourceRecord } from '../cdr.ts';
 import { type CallClock, createCallClock } from '../time/stamps.ts';
 import { resultOfQ850 } from './causes.ts';
 import type { RowFormat } from './csv_reader.ts';

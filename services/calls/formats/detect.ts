@@ -2,6 +2,8 @@
  * Tells a file's format by its first rows. Names tell nothing: two of Asterisk's modules write a Master.csv, in
  * different orders that may have the same number of columns, and so does FreeSWITCH.
  */
+
+import { MAPPED_FIELDS } from '../call_fields.ts';
 import { type AsteriskFormat, asteriskRows, isAsteriskRow } from './asterisk.ts';
 import { isAsteriskHeader } from './asterisk_header.ts';
 import { avayaSmdrRows, SMDR } from './avaya_smdr.ts';
@@ -17,7 +19,6 @@ import {
   isFreeswitchRow,
 } from './freeswitch_csv.ts';
 import { percentDecode } from './freeswitch_post.ts';
-import { MAPPED_FIELDS } from './mapping.ts';
 import { binaryKind, textKind } from './not_csv.ts';
 import { separatorOf } from './separators.ts';
 import { THREE_CX, threeCxRows } from './three_cx.ts';

@@ -1,5 +1,5 @@
 /** Direction by the word that a source has for it. */
-import { DIRECTIONS, type Direction } from '../cdr.ts';
+import { DIRECTIONS, type Direction } from '../call_fields.ts';
 
 /** In small letters, without blanks, hyphens and underscores, and without `call` or `calls` at the end. */
 const WORDS = new Map<string, Direction>([

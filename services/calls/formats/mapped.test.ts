@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Decided, decided } from '#tests/calls.ts';
+import type { MappedField } from '../call_fields.ts';
 import type { Rejection, SourceRecord } from '../cdr.ts';
 import { createCsvReader } from './csv_reader.ts';
 import { mappedRows } from './mapped.ts';
-import { type MappedField, parseMapping } from './mapping.ts';
+import { parseMapping } from './mapping.ts';
 import type { SourceOptions, Taken } from './source_reader.ts';
 
 const BARE = ['Start=start_time', 'Secs=duration_s', 'From=cli', 'To=cld'];
@@ -50,7 +51,7 @@ describe('a mapping', () => {
       [['=cli'], /"=cli" is not of the form/],
       [
         ['Start=begin'],
-        /no field "begin" \(in "Start=begin"\); there are: call_id, linked_id, account.*user_agent/,
+        /no field "begin" \(in "Start=begin"\); there are: account, call_id, .*user_agent, linked_id/,
       ],
       [[...BARE, 'Begin=start_time'], /start_time is mapped twice: from "Start" and from "Begin"/],
       [[...BARE, 'From=account'], /the column "From" is mapped twice/],

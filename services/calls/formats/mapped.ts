@@ -1,11 +1,13 @@
 /**
  * Any CSV with a header: the user says which column is which field. Columns that are not mapped become attributes.
  */
+
+import type { MappedField } from '../call_fields.ts';
 import { createCallClock } from '../time/stamps.ts';
 import type { RowFormat } from './csv_reader.ts';
 import { wrongColumnCount } from './field_values.ts';
 import { type Header, readHeader, toRecord } from './mapped_row.ts';
-import { type MappedField, partsOf, requireFields } from './mapping.ts';
+import { partsOf, requireFields } from './mapping.ts';
 import { separatorOf, toldSeparator } from './separators.ts';
 import { SourceError } from './source_error.ts';
 import type { SourceOptions } from './source_reader.ts';

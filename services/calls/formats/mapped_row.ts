@@ -5,7 +5,10 @@
  * to say, and a mapping that forgot one must find the rows again. The order of the columns does not matter, nor does a
  * new column that is blank.
  */
+
 import { given, givenFigure } from '../absent.ts';
+import type { MappedField } from '../call_fields.ts';
+import { fieldOf, MAPPED_FIELDS, plainTexts } from '../call_fields.ts';
 import type { Parsed, SourceRecord, ToldResult } from '../cdr.ts';
 import { secondsBetween } from '../outcome.ts';
 import type { DateOrder } from '../time/stamp_text.ts';
@@ -17,7 +20,7 @@ import { type DurationUnit, readDuration } from './durations.ts';
 import { attributesOf, listed, namedTime, quoted, rejected } from './field_values.ts';
 import { composeTimes, type TimeUnit } from './mapped_times.ts';
 import { readCountry, readCurrency, readIp } from './mapped_values.ts';
-import { type MappedField, type Mapping, partsOf } from './mapping.ts';
+import { type Mapping, partsOf } from './mapping.ts';
 import { readMoney } from './money.ts';
 import { BETWEEN, normalValue } from './normal_values.ts';
 import { SourceError } from './source_error.ts';
@@ -36,10 +39,7 @@ const NEEDED: readonly MappedField[] = [
 ];
 
 /** Fields in whose texts a word such as NA may say something. */
-const TEXTS: ReadonlySet<MappedField> = new Set([
-  ...(['account', 'cli', 'cld', 'direction', 'result', 'disconnect_cause'] as const),
-  ...(['country', 'description', 'user_agent'] as const),
-]);
+const TEXTS: ReadonlySet<MappedField> = new Set(MAPPED_FIELDS.filter((field) => !fieldOf(field).figure));
 
 /** The header and where in it things are. */
 export interface Header {
@@ -223,12 +223,11 @@ export function toRecord(fields: string[], header: Header, reading: RowReading):
     causeResult: value('disconnect_cause', readResult) ?? null,
     tellsAnswers: tellsAnswers(header, told),
     country,
-    description: text('description') || null,
     cost: money?.amount ?? null,
     currency: currency ?? (meant?.length === 1 ? meant[0]! : null),
     ...(currency === null && meant !== null && { costCurrencies: meant }),
+    ...plainTexts((name) => text(name) || null),
     remoteIp,
-    userAgent: text('user_agent') || null,
     flags: direction === undefined ? [...times.flags, 'direction_unknown'] : times.flags,
     attributes,
   };

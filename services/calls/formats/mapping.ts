@@ -1,34 +1,8 @@
 /** Which column of a CSV is which field, as --map says it: `column=field` or `column=field:unit`. */
+import { MAPPED_FIELDS, type MappedField } from '../call_fields.ts';
 import { DURATION_UNITS, type DurationUnit } from './durations.ts';
 import { MOMENTS, TIME_UNITS, type TimeUnit } from './mapped_times.ts';
 import { SourceError } from './source_error.ts';
-
-export const MAPPED_FIELDS = [
-  'call_id',
-  'linked_id',
-  'account',
-  'cli',
-  'cld',
-  'direction',
-  'start_date',
-  'start_time',
-  'connect_date',
-  'connect_time',
-  'disconnect_date',
-  'disconnect_time',
-  'duration_s',
-  'billed_duration_s',
-  'result',
-  'disconnect_cause',
-  'country',
-  'description',
-  'cost',
-  'currency',
-  'remote_ip',
-  'user_agent',
-] as const;
-/** A field of a CDR that a column can hold. */
-export type MappedField = (typeof MAPPED_FIELDS)[number];
 
 /** A field, and behind a colon the unit of the column's values where they are of another than the field's own. */
 export type MappedTarget = MappedField | `${MappedField}:${DurationUnit | TimeUnit}`;

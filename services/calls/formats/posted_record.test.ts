@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decided } from '#tests/calls.ts';
+import { POSTABLE_FIELDS } from '../call_fields.ts';
 import { PostedRecord } from '../contract.ts';
-import { namedAccounts, POSTABLE_FIELDS, parsePostedRecord, recordFromFields } from './posted_record.ts';
+import { namedAccounts, parsePostedRecord, recordFromFields } from './posted_record.ts';
 
 const WHOLE = {
   account: 'acme',

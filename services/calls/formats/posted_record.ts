@@ -13,6 +13,15 @@
  */
 import { given, isNoFigure, isNone } from '../absent.ts';
 import { tidyCode } from '../account_codes.ts';
+import {
+  fieldOf,
+  POSTABLE_FIELDS,
+  type PostedField,
+  type PostedText,
+  plainTexts,
+  SECONDS_COLUMNS,
+  TIME_COLUMNS,
+} from '../call_fields.ts';
 import type { Rejection, SourceRecord } from '../cdr.ts';
 import { secondsBetween } from '../outcome.ts';
 import { readStamp } from '../time/stamp_text.ts';
@@ -33,36 +42,6 @@ export const POSTED_FIELDS = 'posted-fields';
 export const POSTED_SOURCE = 'posted';
 
 export type ParsedRecord = Taken['parsed'];
-
-const TEXT_FIELDS = {
-  account: 200,
-  call_id: 255,
-  linked_id: 255,
-  source_key: 255,
-  cli: 128,
-  cld: 128,
-  direction: 200,
-  result: 200,
-  disconnect_cause: 200,
-  description: 1_000,
-  remote_ip: 64,
-  user_agent: 500,
-  country: 2,
-  currency: 3,
-} as const;
-type TextField = keyof typeof TEXT_FIELDS;
-const TIME_FIELDS = ['start_time', 'connect_time', 'disconnect_time'] as const;
-const SECONDS_FIELDS = ['duration_s', 'billed_duration_s'] as const;
-const FIGURES: ReadonlySet<string> = new Set([
-  ...[...TIME_FIELDS, ...SECONDS_FIELDS],
-  ...['call_id', 'linked_id', 'source_key', 'i_account', 'cost', 'currency', 'remote_ip'],
-]);
-export const POSTABLE_FIELDS = [
-  ...Object.keys(TEXT_FIELDS),
-  ...TIME_FIELDS,
-  ...SECONDS_FIELDS,
-  ...['i_account', 'cost', 'attributes'],
-];
 
 /** Far more than one has; what is larger is set aside unread (posted_body.ts). */
 export const MAX_RECORD_BYTES = 65_536;
@@ -138,8 +117,11 @@ export function namedAccounts(values: readonly unknown[]): number[] {
 const isAccountNumber = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) > 0;
 
+const isPostable = (name: string): name is PostedField =>
+  (POSTABLE_FIELDS as readonly string[]).includes(name);
+
 function readRecord(fields: Fields, codes: ReadonlyMap<number, string>): SourceRecord {
-  const unknown = Object.keys(fields).find((name) => !POSTABLE_FIELDS.includes(name));
+  const unknown = Object.keys(fields).find((name) => !isPostable(name));
   if (unknown !== undefined) {
     refuse(
       'bad_value',
@@ -147,14 +129,14 @@ function readRecord(fields: Fields, codes: ReadonlyMap<number, string>): SourceR
       `there is no field ${quoted(unknown)}; there are: ${POSTABLE_FIELDS.join(', ')}`,
     );
   }
-  for (const field of [...TIME_FIELDS, ...SECONDS_FIELDS, 'cost']) {
+  for (const field of [...TIME_COLUMNS, ...SECONDS_COLUMNS, 'cost'] as const) {
     const value = fields[field];
     const { length } = typeof value === 'string' ? value : (numberText(value) ?? '');
     if (length <= MAX_VALUE_LENGTH) continue;
     refuse('bad_value', field, `${field} has ${length} characters; at most ${MAX_VALUE_LENGTH} are taken`);
   }
   const accountCode = readAccount(fields, codes);
-  const text = (field: TextField) => readText(fields, field);
+  const text = (field: PostedText) => readText(fields, field);
   const times = readTimes(fields);
   const told = readSeconds(fields, 'duration_s');
   if (told === null && times.disconnectTime === null) {
@@ -199,11 +181,9 @@ function readRecord(fields: Fields, codes: ReadonlyMap<number, string>): SourceR
     causeResult: disconnectCause === null ? null : (readResult(disconnectCause) ?? null),
     tellsAnswers: true,
     country: text('country')?.toUpperCase() ?? null,
-    description: text('description'),
     cost: readCost(fields),
     currency: text('currency')?.toUpperCase() ?? null,
-    remoteIp: text('remote_ip'),
-    userAgent: text('user_agent'),
+    ...plainTexts(text),
     flags: direction === undefined ? [...times.flags, 'direction_unknown'] : times.flags,
     attributes: {
       ...readAttributes(fields),
@@ -238,14 +218,14 @@ function readAccount(fields: Fields, codes: ReadonlyMap<number, string>): string
 }
 
 /** What a field says; null where it is left out, null, or a text that stands for none. */
-function fieldValue(fields: Fields, field: string): unknown {
+function fieldValue(fields: Fields, field: PostedField): unknown {
   const value = fields[field] ?? null;
   if (typeof value !== 'string') return value;
-  return (FIGURES.has(field) ? isNoFigure(value) : isNone(value)) ? null : value;
+  return (fieldOf(field).figure ? isNoFigure(value) : isNone(value)) ? null : value;
 }
 
 /** null where the field says nothing. An account's code may be any text: whether one bears it is told later. */
-function readText(fields: Fields, field: TextField): string | null {
+function readText(fields: Fields, field: PostedText): string | null {
   const value = field === 'account' ? (fields.account ?? null) : fieldValue(fields, field);
   if (value === null) return null;
   // A cause's number is no text where its program writes JSON.
@@ -258,18 +238,14 @@ function readText(fields: Fields, field: TextField): string | null {
     );
   }
   if (typeof value !== 'string') refuse('bad_value', field, `${field} must be a text in quotes`);
-  if (value.length > TEXT_FIELDS[field]) {
-    refuse(
-      'bad_value',
-      field,
-      `${field} has ${value.length} characters; at most ${TEXT_FIELDS[field]} are taken`,
-    );
-  }
+  const longest = fieldOf(field).longest!;
+  if (value.length > longest)
+    refuse('bad_value', field, `${field} has ${value.length} characters; at most ${longest} are taken`);
   return value.trim() || null;
 }
 
 function readTimes(fields: Fields) {
-  const written = TIME_FIELDS.map((field) => {
+  const written = TIME_COLUMNS.map((field) => {
     const value = fieldValue(fields, field) ?? '';
     if (typeof value !== 'string')
       refuse('bad_time', field, `${field} must be an RFC 3339 instant in quotes`);
@@ -289,7 +265,7 @@ function readTimes(fields: Fields) {
   throw new Refused(namedTime(times.rejection, names) as ParsedRecord);
 }
 
-function readSeconds(fields: Fields, field: (typeof SECONDS_FIELDS)[number]): number | null {
+function readSeconds(fields: Fields, field: (typeof SECONDS_COLUMNS)[number]): number | null {
   const value = fieldValue(fields, field);
   if (value === null) return null;
   const isDecimal = typeof value === 'string' && /^\d{1,9}(\.\d{1,9})?$/.test(value);

@@ -4,7 +4,7 @@
  * An object a call, some 500 bytes with its key, would outlive what V8's collector takes cheaply, as thousands wait for
  * their batch to be stored. Of columns there are few, and they are used again for the next batch.
  */
-import type { Direction } from '../cdr.ts';
+import type { Direction } from '../call_fields.ts';
 import type { RowsOf } from './rows.ts';
 import { type Cdr, SOURCE_KEY_LENGTH } from './settle.ts';
 

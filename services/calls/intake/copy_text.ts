@@ -1,4 +1,5 @@
 /** Calls as the text that COPY reads. https://www.postgresql.org/docs/current/sql-copy.html, "Text Format" */
+import { PLAIN_FIELDS, type PlainTexts } from '../call_fields.ts';
 import { decimalSeconds } from '../decimal.ts';
 import { storable } from '../store/storable.ts';
 import { instant } from '../time/instants.ts';
@@ -9,7 +10,7 @@ const NEEDS_ESCAPE = /[\\\n\r\t\0]/;
 
 /**
  * A call's line but for its i_cdr, which is the first column. Joined, not put together by `+`: that would make some fifty
- * texts on the way.
+ * texts on the way. Written out, in the order of COPY_COLUMNS: by a function a column it took a third longer.
  * @param line of the row in its source
  */
 export function copyLine(
@@ -21,34 +22,38 @@ export function copyLine(
   return [
     '',
     account.i_account,
+    text(cdr.callId),
+    cdr.direction,
+    text(cli),
+    text(cld),
+    cli === r.cli ? NULL : text(r.cli),
+    cld === r.cld ? NULL : text(r.cld),
     instant(r.startTime),
     maybeInstant(r.connectTime),
     maybeInstant(r.disconnectTime),
     seconds(r.durationS),
     seconds(cdr.billedDurationS),
-    cdr.cost ?? NULL,
-    origin.iImport ?? NULL,
-    line ?? NULL,
-    cdr.currency,
-    cdr.country ?? NULL,
-    cdr.direction,
     cdr.result,
-    text(cli),
-    text(cld),
-    cli === r.cli ? NULL : text(r.cli),
-    cld === r.cld ? NULL : text(r.cld),
-    text(cdr.callId),
-    text(origin.source),
-    cdr.sourceKey,
     maybeText(cdr.disconnectCause),
-    maybeText(r.description),
-    maybeText(r.remoteIp),
-    maybeText(r.userAgent),
+    cdr.country ?? NULL,
+    cdr.cost ?? NULL,
+    cdr.currency,
     cdr.flags.length === 0 ? NULL : `{${cdr.flags.join(',')}}`,
+    text(origin.source),
+    maybeText(cdr.linkedId),
+    cdr.sourceKey,
+    line ?? NULL,
+    origin.iImport ?? NULL,
     attributes(r.attributes),
     cdr.told,
-    `${maybeText(cdr.linkedId)}\n`,
+    `${plainCells(r)}\n`,
   ].join('\t');
+}
+
+function plainCells(texts: PlainTexts): string {
+  let cells = '';
+  for (const { key } of PLAIN_FIELDS) cells += `${cells === '' ? '' : '\t'}${maybeText(texts[key] ?? null)}`;
+  return cells;
 }
 
 const maybeInstant = (ms: number | null) => (ms === null ? NULL : instant(ms));

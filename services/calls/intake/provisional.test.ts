@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { importBytes } from '#tests/import_bytes.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';
-import type { MappedField } from '../formats/mapping.ts';
+import type { MappedField } from '../call_fields.ts';
 import { parseMapping } from '../formats/mapping.ts';
 import { dryRun } from './dry_run.ts';
 import { type ImportOptions, importSource } from './import_file.ts';

@@ -2,14 +2,16 @@
  * A call as one telling of it left it: one that is stored, or a row that is about to be. Two of them are compared where
  * they may be the same call (same_call.ts), and put together where one completes the other.
  */
-import { COPY_COLUMNS } from '../call_fields.ts';
-import type { CallResult, CdrFlag, Direction, SourceRecord } from '../cdr.ts';
+
+import type { CallResult, CdrFlag, Direction } from '../call_fields.ts';
+import { COPY_COLUMNS, type PlainTexts, plainTexts, plainTold } from '../call_fields.ts';
+import type { SourceRecord } from '../cdr.ts';
 import { secondsBetween } from '../outcome.ts';
 import { TOLD } from '../told.ts';
 import { type Leg, legOf } from './legs.ts';
 import { linkedIdOf } from './linkage.ts';
 
-export interface ToldCall {
+export interface ToldCall extends PlainTexts {
   /** 0: not stored yet. */
   readonly iCdr: number;
   readonly iAccount: number;
@@ -38,9 +40,6 @@ export interface ToldCall {
   readonly source: string;
   readonly sourceKey: string;
   readonly disconnectCause: string | null;
-  readonly description: string | null;
-  readonly remoteIp: string | null;
-  readonly userAgent: string | null;
   readonly flags: readonly CdrFlag[];
   readonly attributes: Readonly<Record<string, string>>;
   /** As calls.cdrs.told; null: a version before stored it. */
@@ -110,9 +109,7 @@ function fromTexts(text: (column: string) => string | null): ToldCall {
     source: text('source')!,
     sourceKey: text('source_key')!,
     disconnectCause: text('disconnect_cause'),
-    description: text('description'),
-    remoteIp: text('remote_ip'),
-    userAgent: text('user_agent'),
+    ...plainTexts(text),
     flags: (flags ? flags.split(',') : []) as CdrFlag[],
     attributes,
     told: text('told') === null ? null : number('told'),
@@ -152,9 +149,7 @@ export function toldBy(call: ToldCall): number {
     (call.disconnectCause === null ? 0 : TOLD.disconnect_cause) |
     TOLD.answers |
     (call.cost === null ? 0 : TOLD.cost) |
-    (call.description === null ? 0 : TOLD.description) |
-    (call.remoteIp === null ? 0 : TOLD.remote_ip) |
-    (call.userAgent === null ? 0 : TOLD.user_agent)
+    plainTold(call)
   );
 }
 
@@ -206,11 +201,9 @@ export function saidByBoth(first: ToldCall, second: ToldCall, sameRow: boolean):
     causeResult: pick(TOLD.cause_result, ({ result }) => (result === 'answered' ? 'cleared' : result)),
     tellsAnswers: ((one | other) & TOLD.answers) !== 0,
     country: pick(TOLD.country, (call) => call.country),
-    description: pick(TOLD.description, (call) => call.description),
     cost,
     currency: pick(TOLD.currency, (call) => call.currency),
-    remoteIp: pick(TOLD.remote_ip, (call) => call.remoteIp),
-    userAgent: pick(TOLD.user_agent, (call) => call.userAgent),
+    ...plainTexts((name, key) => pick(TOLD[name], (call) => call[key] ?? null)),
     flags: [...flags],
     attributes: sameRow
       ? Object.fromEntries(Object.entries(first.attributes).filter(([name]) => name in second.attributes))

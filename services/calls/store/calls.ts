@@ -2,84 +2,14 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type KeptValues, RESULT_FORMAT, type RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { CALL_COLUMNS, type CallColumn, type CallDetailRow, type CallRow, fieldOf } from '../call_fields.ts';
 import type { CallFilter, FilterPart } from '../call_filter.ts';
-import type { CallResult, CdrFlag, Direction } from '../cdr.ts';
 import type { Order } from '../contract.ts';
 import { dataCompleteTo, isAtOrBelow } from './accounts.ts';
 import { plainArray } from './array_text.ts';
 import { accountsSeen, isOfSeen, LINKAGE, matches, matchesIn, waysTo } from './call_conditions.ts';
 
 const build = sqlBuilder<unknown>();
-
-/** A call as the API shows it in lists; instants are RFC 3339 with microseconds, amounts decimal strings. */
-export interface CallRow {
-  readonly i_cdr: number;
-  readonly i_account: number;
-  readonly call_id: string;
-  readonly cli: string;
-  readonly cld: string;
-  readonly cli_in: string | null;
-  readonly cld_in: string | null;
-  readonly direction: Direction;
-  readonly start_time: string;
-  readonly connect_time: string | null;
-  readonly disconnect_time: string | null;
-  readonly duration_s: number;
-  readonly billed_duration_s: number;
-  readonly result: CallResult;
-  readonly disconnect_cause: string | null;
-  readonly country: string | null;
-  readonly description: string | null;
-  readonly cost: string | null;
-  readonly currency: string;
-  readonly remote_ip: string | null;
-  readonly user_agent: string | null;
-  readonly flags: CdrFlag[];
-  readonly source: string;
-  readonly linked_id: string;
-}
-
-export interface CallDetailRow extends CallRow {
-  readonly source_key: string;
-  readonly file: string | null;
-  readonly line: number | null;
-  readonly i_import: number | null;
-  readonly attributes: Record<string, unknown>;
-}
-
-/** What a list shows of a call, in this order. */
-export const CALL_COLUMNS = [
-  'i_cdr',
-  'i_account',
-  'call_id',
-  'direction',
-  'cli',
-  'cld',
-  'cli_in',
-  'cld_in',
-  'start_time',
-  'connect_time',
-  'disconnect_time',
-  'duration_s',
-  'billed_duration_s',
-  'result',
-  'disconnect_cause',
-  'country',
-  'description',
-  'cost',
-  'currency',
-  'remote_ip',
-  'user_agent',
-  'flags',
-  'source',
-  'linked_id',
-] as const satisfies readonly (keyof CallRow)[];
-
-export type CallColumn = (typeof CALL_COLUMNS)[number];
-
-/** Numerics that are shown as numbers. */
-export const SECONDS_COLUMNS = ['duration_s', 'billed_duration_s'];
-export const TIME_COLUMNS: readonly string[] = ['start_time', 'connect_time', 'disconnect_time'];
 
 const FLAGS = "coalesce(c.flags, '{}')";
 /** As JavaScript's values. */
@@ -105,7 +35,7 @@ export const idColumns = (masked: boolean): RawBuilder<unknown> =>
 const PAGE = listed({ flags: FLAGS, linked_id: LINKAGE });
 const RECORD = { flags: "array_to_string(c.flags, ' ')", linked_id: LINKAGE };
 const formatsOf = (columns: readonly CallColumn[]) =>
-  columns.map((column) => RESULT_FORMAT[TIME_COLUMNS.includes(column) ? 'binary' : 'text']);
+  columns.map((column) => RESULT_FORMAT[fieldOf(column).kind === 'time' ? 'binary' : 'text']);
 const FORMATS = formatsOf(CALL_COLUMNS);
 
 /** The columns as SQL, with the expressions of those that are more than their name. */

@@ -1,7 +1,7 @@
 /** Statements that note of calls of an earlier version what joins them, and whose answer was the switch's own. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { CallResult, CdrFlag } from '../cdr.ts';
+import type { CallResult, CdrFlag } from '../call_fields.ts';
 import { TOLD } from '../told.ts';
 import { plainArray, textArray } from './array_text.ts';
 

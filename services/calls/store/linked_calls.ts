@@ -9,11 +9,11 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import type { CallRow, Direction } from '../call_fields.ts';
 import type { CallFilter } from '../call_filter.ts';
-import type { Direction } from '../cdr.ts';
 import { isAtOrBelow, seenBelow } from './accounts.ts';
 import { LINKAGE, linkageOf } from './call_conditions.ts';
-import { type CallRow, countOf, idColumns, type PageAsked, valueColumns, walkPage } from './calls.ts';
+import { countOf, idColumns, type PageAsked, valueColumns, walkPage } from './calls.ts';
 
 const build = sqlBuilder<unknown>();
 

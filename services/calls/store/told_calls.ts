@@ -1,7 +1,7 @@
 /** Statements that find calls which rows may tell again, and that take back calls which are told anew. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import { COPY_COLUMNS } from '../call_fields.ts';
+import { COPY_COLUMNS, fieldOf } from '../call_fields.ts';
 import { instant } from '../time/instants.ts';
 import type { Account } from './account_rows.ts';
 import { plainArray, textArray } from './array_text.ts';
@@ -133,10 +133,9 @@ export const monthsWithIds = (
       WHERE ${ofSources(sources)} OR c.n = ${most}::int)
     ORDER BY 1`.compile(build);
 
-const TIMES = ['start_time', 'connect_time', 'disconnect_time'];
 /** The columns of a call `c`, each as COPY would read it. */
 export const CALL_AS_TEXT = COPY_COLUMNS.map((name) =>
-  TIMES.includes(name)
+  fieldOf(name).kind === 'time'
     ? `to_char(c.${name} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"Z"') AS ${name}`
     : `c.${name}::text AS ${name}`,
 ).join(', ');

@@ -26,7 +26,9 @@
  * source is not in the order of ends (sorted by account, or newest first) and (c) is not used. One clock therefore
  * belongs to one reader of one source.
  */
-import type { CdrFlag, Rejection } from '../cdr.ts';
+
+import type { CdrFlag } from '../call_fields.ts';
+import type { Rejection } from '../cdr.ts';
 import { type DateOrder, readStamp } from './stamp_text.ts';
 import { type ZoneRules, zoneRules, zoneSpelling } from './zone_rules.ts';
 
