@@ -6,7 +6,7 @@
 import { Readable } from 'node:stream';
 import { fastify } from 'fastify';
 import { createPool, withSession } from '#platform/database/pool.ts';
-import { BATCH_CALLS } from '#services/calls/api/calls_batch.ts';
+import { BATCH_CALLS } from '#services/calls/api/exports/calls_batch.ts';
 import { csvLine, PLAIN_CALLS } from '#services/calls/csv/calls_csv.ts';
 import { csvHeader } from '#services/calls/csv/csv_form.ts';
 import { type Place, pageOfCalls } from '#services/calls/store/calls.ts';

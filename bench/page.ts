@@ -13,7 +13,7 @@
  *   …-named        with named statements, which PostgreSQL plans once a connection: not through PgBouncer
  *                  (docs/decisions/0009). Those of `trunkline` have names where they can
  *   …, all months  with the statement that one would write: without the bound on time that
- *                  services/calls/api/nearby_months.ts puts on a page, and with seconds cast to numbers
+ *                  services/calls/api/lists/nearby_months.ts puts on a page, and with seconds cast to numbers
  *
  * The table has 36 months. All in turn, several rounds; a way's figure is its middle round. Both ends and the database
  * share the machine.
@@ -28,7 +28,7 @@ import { promisify } from 'node:util';
 import { startPostgres } from '#engines/postgres.ts';
 import type { RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { createPool } from '#platform/database/pool.ts';
-import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
+import { nearbyMonths } from '#services/calls/api/lists/nearby_months.ts';
 import { THE_PROGRAM } from '#services/calls/store/audit.ts';
 import { callsToWrite, pageOfCalls } from '#services/calls/store/calls.ts';
 import { createKey } from '#services/identity/keys.ts';

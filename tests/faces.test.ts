@@ -1,12 +1,12 @@
 /**
  * Advice fits who reads it. What a service answers by HTTP speaks of query parameters and fields, a command of options: the
  * one has no command line, the other no query. Reasons of rows are written for the command line, and translated in answers
- * (services/calls/api/advice.ts).
+ * (services/calls/api/posts/advice.ts).
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { adviceForPost } from '#services/calls/api/advice.ts';
+import { adviceForPost } from '#services/calls/api/posts/advice.ts';
 
 const COMMAND = /(?:^|[\s(,;`])--[a-z][a-z-]+|\btrunkline [a-z]/;
 const QUERY = /(?:^|[\s(`])\?[a-z]+_[a-z_]+=|[\s(`]\?[a-z]+=|query parameter/i;
@@ -15,7 +15,7 @@ const HTTP =
   /^services\/[^/]+\/(?:api\/|(?:contract|errors|routes|auth)\.ts)|^platform\/(?:http|access|service)\//;
 const TERMINAL = /^(?:cli\/|services\/[^/]+\/commands\/|platform\/terminal\/)/;
 /** They translate from one face into the other. */
-const TRANSLATES = ['services/calls/api/advice.ts'];
+const TRANSLATES = ['services/calls/api/posts/advice.ts'];
 
 /** Each text that stands in a file, as it stands there; an inner `${…}` is some text. */
 function textsOf(file: string): string[] {

@@ -53,7 +53,10 @@ test('an import that goes up, or out', () => {
 });
 
 test('an import that goes past the door of a folder', () => {
-  const past = { file: 'services/calls/api/calls_page.ts', to: 'platform/database/fast_read/row_stream.ts' };
+  const past = {
+    file: 'services/calls/api/lists/calls_page.ts',
+    to: 'platform/database/fast_read/row_stream.ts',
+  };
   const through = { file: past.file, to: 'platform/database/fast_read/fast_read.ts' };
   const within = { file: through.to, to: past.to };
   assert.deepEqual(importsPastDoors([past, through, within]), [`${past.file} imports ${past.to}`]);
@@ -81,15 +84,15 @@ test('an import that goes up within services/calls, from a room or from the word
   const edge = (from: string, to: string) => ({ file: `services/calls/${from}`, to: `services/calls/${to}` });
   const faults = [
     edge('store/intake.ts', 'intake/usage.ts'),
-    edge('store/calls.ts', 'api/call_query.ts'),
-    edge('intake/retry.ts', 'api/posted_body.ts'),
+    edge('store/calls.ts', 'api/lists/call_query.ts'),
+    edge('intake/retry.ts', 'api/posts/posted_body.ts'),
     edge('contract.ts', 'store/calls.ts'),
     edge('time/stamps.ts', 'formats/formats.ts'),
     edge('intake/intake.ts', 'accounts.ts'),
     edge('a_room_without_a_floor/file.ts', 'cdr.ts'),
   ];
   const kept = [
-    edge('api/routes_cdrs.ts', 'store/calls.ts'),
+    edge('api/lists/routes_cdrs.ts', 'store/calls.ts'),
     edge('intake/intake.ts', 'store/intake.ts'),
     edge('contract.ts', 'cdr.ts'),
     edge('numbers.ts', 'time/instants.ts'),

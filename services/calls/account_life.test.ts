@@ -10,7 +10,7 @@ import { testApi } from '#tests/calls_api.ts';
 import { closeAccount, renameAccount, reopenAccount } from './account_life.ts';
 import { accountWithCode, createAccount } from './accounts.ts';
 
-import { findAccounts } from './api/account_access.ts';
+import { findAccounts } from './api/lists/account_access.ts';
 
 import { takeIn } from './intake/intake.ts';
 import { listAudit } from './store/audit.ts';

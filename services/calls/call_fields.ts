@@ -76,7 +76,7 @@ interface Field {
   readonly mapped?: true;
   /** Whether its source told it, as a bit of calls.cdrs.told (told.ts). Never another one: stored calls have it. */
   readonly told?: number;
-  /** How it is shown to those who see numbers masked; left out: as it is, or api/masking.ts has its own rule. */
+  /** How it is shown to those who see numbers masked; left out: as it is, or api/lists/masking.ts has its own rule. */
   readonly masked?: 'as a number' | 'as a text';
   /** A text that is kept as its source told it, and of which no rule knows more. */
   readonly plain?: true;

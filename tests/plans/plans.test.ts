@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import type { ClientBase } from 'pg';
 import type { RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { withSession } from '#platform/database/pool.ts';
-import { nearbyMonths } from '#services/calls/api/nearby_months.ts';
+import { nearbyMonths } from '#services/calls/api/lists/nearby_months.ts';
 import { CALL_COLUMNS } from '#services/calls/call_fields.ts';
 import type { CallFilter } from '#services/calls/call_filter.ts';
 import { CALL_TYPES } from '#services/calls/contract.ts';

@@ -13,7 +13,7 @@ const { body: document } = await api.get('/openapi.json', null);
 
 test('every route of the code is in the document, and answers, errors and who may use it are told', () => {
   const files = [
-    ...globSync('services/calls/api/routes_*.ts'),
+    ...globSync('services/calls/api/*/routes_*.ts'),
     ...globSync('platform/service/*.ts'),
     'platform/http/server.ts',
   ].filter((f) => !f.endsWith('.test.ts'));

@@ -4,8 +4,8 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { test } from 'node:test';
 import { until } from '#engines/cluster/processes.ts';
 import { testApi } from '../../../tests/calls_api.ts';
-import { EXPORTS } from './routes_cdrs.ts';
-import { LARGE_POSTS } from './routes_ingest.ts';
+import { EXPORTS } from './lists/routes_cdrs.ts';
+import { LARGE_POSTS } from './posts/routes_ingest.ts';
 
 const HEAVY_SLOTS = 2;
 const api = await testApi({ heavySlots: HEAVY_SLOTS });

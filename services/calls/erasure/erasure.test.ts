@@ -7,7 +7,7 @@ import { callRow, testOrigin } from '#tests/calls.ts';
 import { type FilledColumn, fillTables, tablesOf } from '#tests/filled_tables.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { createAccount } from '../accounts.ts';
-import { adviceForPost } from '../api/advice.ts';
+import { adviceForPost } from '../api/posts/advice.ts';
 import { takeIn } from '../intake/intake.ts';
 import { ensureMonths } from '../partitions.ts';
 import { forgetHeard } from '../pseudonyms/erased.ts';

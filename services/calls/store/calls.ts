@@ -81,7 +81,7 @@ export type PageAsked = [
 /** A page of calls. */
 export const pageOfCalls = (...asked: PageAsked): Statement<CallRow> => selectPage(VALUES, ...asked);
 
-/** The same for those who see numbers masked; their masks are still to be put on (api/masking.ts). */
+/** The same for those who see numbers masked; their masks are still to be put on (api/lists/masking.ts). */
 export const callsToMask = (...asked: PageAsked): Statement<CallRow> => selectPage(MASKABLE, ...asked);
 
 /** The same for jsonReading, in which SECONDS_COLUMNS are numbers. */

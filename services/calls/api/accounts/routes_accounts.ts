@@ -1,0 +1,56 @@
+/** GET /accounts: those that a caller may choose from. */
+import type { Api } from '#platform/access/protected_routes.ts';
+import type { RecentWrites } from '#platform/access/read_your_writes.ts';
+import { ticketOf } from '#platform/access/request_context.ts';
+import type { Database } from '#platform/database/database.ts';
+import { elapsed, failures } from '#platform/http/answers.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { visibleAccounts } from '../../store/accounts.ts';
+import { type Micros, utcText } from '../../time/instants.ts';
+import { boundOf, READERS } from '../../visibility.ts';
+import { textShownTo } from '../lists/masking.ts';
+import { AccountsAnswer, AccountsQuery } from './accounts_contract.ts';
+
+const textOf = (at: Micros | null) => (at === null ? null : utcText(at));
+
+export interface AccountRoutesNeeds {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly recentWrites: RecentWrites;
+}
+
+export function accountRoutes(api: Api, { database, clock, recentWrites }: AccountRoutesNeeds): void {
+  api.get(
+    '/accounts',
+    {
+      config: { scopes: READERS },
+      schema: {
+        tags: ['calls'],
+        summary: 'The accounts that the key may see, by their numbers',
+        description:
+          "A customer's key sees its account and all below it, and of one that was moved its calls of the time before or since. `GET /cdrs` and `GET /consumption` take `i_account`, and with `include=children` all below it too.",
+        security: [{ bearer: [] }],
+        querystring: AccountsQuery,
+        response: { 200: AccountsAnswer, ...failures(400, 401, 403, 429, 503) },
+      },
+    },
+    async (request, reply) => {
+      const caller = request.caller!;
+      const { after, limit } = request.query;
+      // One more than the page holds tells whether there is another.
+      const found = await database.read(
+        ticketOf(request, reply, clock, caller),
+        (session) => session.rows(visibleAccounts(boundOf(caller), after!, limit! + 1)),
+        recentWrites.before(request),
+      );
+      const data = found.slice(0, limit).map((account) => ({
+        ...account,
+        code: textShownTo(account.code, caller),
+        name: textShownTo(account.name, caller),
+        seen: account.seen?.map(({ from, to }) => ({ from: textOf(from), to: textOf(to) })) ?? null,
+      }));
+      const next_after = found.length > data.length ? data.at(-1)!.i_account : null;
+      return { success: true as const, data, next_after, duration_ms: elapsed(reply) };
+    },
+  );
+}

@@ -1,0 +1,119 @@
+/** A batch of calls as records of a file: what one read of the database gives an export. */
+
+import type { Caller } from '#platform/access/caller.ts';
+import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
+import { csvReading } from '#platform/database/fast_read/fast_read.ts';
+import type { Session } from '#platform/database/session.ts';
+import { inTurns } from '#platform/lifecycle/turns.ts';
+import type { CallFilter } from '../../call_filter.ts';
+import type { Order } from '../../contract.ts';
+import { type CallsForm, csvLine, csvRules } from '../../csv/calls_csv.ts';
+import {
+  callsToMask,
+  type PageAsked,
+  PLACE_COLUMNS,
+  type Place,
+  placeOf,
+  recordsOfCalls,
+  type Stretch,
+} from '../../store/calls.ts';
+import type { ZoneClock } from '../../time/zone_clock.ts';
+import { seesMasked } from '../../visibility.ts';
+import { maskCall } from '../lists/masking.ts';
+import { nearbyMonths } from '../lists/nearby_months.ts';
+
+/**
+ * Calls of a batch at most: some 700 kB. Smaller ones wait more often for the statement to reach PostgreSQL; an export
+ * with batches of twice as many is no faster.
+ */
+export const BATCH_CALLS = 2_000;
+
+/**
+ * Appends the records of a batch to `out`.
+ * @param now milliseconds since 1970
+ * @returns where the next batch begins; undefined: there is none
+ */
+export type ReadBatch = (
+  session: Session,
+  after: Place | undefined,
+  out: ByteOutput,
+  now: number,
+) => Promise<Place | undefined>;
+
+/** How the batches of an export of records are read. */
+export const batchReader = (
+  filter: CallFilter,
+  order: Order,
+  caller: Caller,
+  zone: ZoneClock,
+  form: CallsForm,
+): ReadBatch =>
+  batchesOf(
+    filter,
+    order,
+    BATCH_CALLS,
+    seesMasked(caller) ? writeMasked(zone, form) : writeBytes(zone, form),
+  );
+
+/**
+ * Like a page, a batch is looked for in the nearest months first; unlike a page it takes what it finds in them and goes on
+ * behind it.
+ * @param most calls of a batch
+ */
+export function batchesOf(filter: CallFilter, order: Order, most: number, write: Write): ReadBatch {
+  /** How much time the last full batch took up. */
+  let lengthMs: number | undefined;
+  return async (session, after, out, now) => {
+    let place = after;
+    let room = most;
+    const first = filter.among && after && lengthMs !== undefined ? near(after, order, lengthMs) : [];
+    for (const stretch of [...first, ...nearbyMonths(filter, order, after, now)]) {
+      const { count, last } = await write(session, [filter, order, place, room, stretch], out);
+      place = last ?? place;
+      room -= count;
+      if (room > 0) continue;
+      if (after && place) lengthMs = Math.abs(Date.parse(place.start_time) - Date.parse(after.start_time));
+      return place;
+    }
+    return undefined;
+  };
+}
+
+/**
+ * Where about twice as many calls are expected as a batch takes. Of several accounts each is read for as many calls as the
+ * batch has room for, so a stretch that holds few more than that spares most of the reading.
+ */
+function near(place: Place, order: Order, lengthMs: number): Stretch[] {
+  const end = new Date(Date.parse(place.start_time) + (order === 'desc' ? -2 : 2) * lengthMs);
+  // No way to read an infinity, a year before Christ or beyond 9999.
+  if (Number.isNaN(end.getTime())) return [];
+  return order === 'desc' ? [{ since: end.toISOString() }] : [{ until: end.toISOString() }];
+}
+
+interface Written {
+  readonly count: number;
+  /** The last one's; undefined where there was none. */
+  readonly last: Place | undefined;
+}
+/** Appends the records of what is asked for. */
+export type Write = (session: Session, asked: PageAsked, out: ByteOutput) => Promise<Written>;
+
+/** Records that show numbers go from PostgreSQL's bytes to the file's without a stop. */
+function writeBytes(zone: ZoneClock, form: CallsForm): Write {
+  const { columns, separator } = form;
+  const options = { keep: PLACE_COLUMNS, rules: csvRules(zone, form), separator, cells: columns.length };
+  return async (session, asked, out) => {
+    const query = recordsOfCalls(columns, ...asked);
+    const [{ count, last }] = await session.together(csvReading(query, out, options));
+    return { count, last: placeOf(last) };
+  };
+}
+
+/** Numbers are masked in JavaScript: how they are depends on the whole call. */
+function writeMasked(zone: ZoneClock, form: CallsForm): Write {
+  return async (session, asked, out) => {
+    const calls = await session.rows(callsToMask(...asked));
+    await inTurns(calls, (call) => writeText(out, csvLine(maskCall(call), zone, form)));
+    return { count: calls.length, last: calls.at(-1) };
+  };
+}

@@ -1,0 +1,126 @@
+/** Imports, for operators: GET /imports, GET /imports/{i_import}, and POST /imports/{i_import}/undo, which takes one back. */
+import type { Api } from '#platform/access/protected_routes.ts';
+import { ticketOf } from '#platform/access/request_context.ts';
+import type { ServiceDatabase } from '#platform/database/service_database.ts';
+import { elapsed, failures } from '#platform/http/answers.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { callsError } from '../../errors.ts';
+import { CannotUndoError, dryUndo, type UndoProgress, undoStep } from '../../intake/undo_import.ts';
+import { importByNumber, listImports } from '../../store/imports.ts';
+import {
+  ImportAnswer,
+  ImportParams,
+  ImportsAnswer,
+  ImportsQuery,
+  UndoAnswer,
+  UndoBody,
+} from './imports_contract.ts';
+
+export interface ImportRoutesNeeds {
+  readonly database: ServiceDatabase;
+  readonly clock: Clock;
+}
+
+export function importRoutes(api: Api, { database, clock }: ImportRoutesNeeds): void {
+  api.get(
+    '/imports',
+    {
+      config: { scopes: ['operator'] },
+      schema: {
+        tags: ['operation'],
+        summary: 'Imports of files and switches that post, newest first',
+        description: 'With what became of their rows. `GET /cdrs?i_import=…` has the calls of one.',
+        security: [{ bearer: [] }],
+        querystring: ImportsQuery,
+        response: { 200: ImportsAnswer, ...failures(400, 401, 403, 429, 503) },
+      },
+    },
+    async (request, reply) => {
+      const { before, limit, ...filter } = request.query;
+      // One more than the page holds tells whether there is another.
+      const found = await database.read(ticketOf(request, reply, clock, request.caller), (session) =>
+        session.rows(listImports(filter, before, limit! + 1)),
+      );
+      const data = found.slice(0, limit);
+      const next_before = found.length > data.length ? data.at(-1)!.i_import : null;
+      return { success: true as const, data, next_before, duration_ms: elapsed(reply) };
+    },
+  );
+
+  api.get(
+    '/imports/:i_import',
+    {
+      config: { scopes: ['operator'] },
+      schema: {
+        tags: ['operation'],
+        summary: 'One import',
+        security: [{ bearer: [] }],
+        params: ImportParams,
+        querystring: NO_QUERY,
+        response: { 200: ImportAnswer, ...failures(400, 401, 403, 404, 429, 503) },
+      },
+    },
+    async (request, reply) => {
+      const { i_import: iImport } = request.params;
+      const data = await database.read(ticketOf(request, reply, clock, request.caller), (session) =>
+        session.row(importByNumber(iImport)),
+      );
+      if (!data) throw noImport(iImport);
+      return { success: true as const, data, duration_ms: elapsed(reply) };
+    },
+  );
+
+  api.post(
+    '/imports/:i_import/undo',
+    {
+      config: { scopes: ['operator'] },
+      schema: {
+        tags: ['operation'],
+        summary: 'Take an import back, or say what that would take back',
+        description:
+          'As if it had never been: its calls, their usage, what it completed or replaced, what it set aside, and up to when its source has told. A request takes back what it can within some seconds; ask again until `done`. Who asked is in the audit trail.',
+        security: [{ bearer: [] }],
+        params: ImportParams,
+        querystring: NO_QUERY,
+        body: UndoBody,
+        response: { 200: UndoAnswer, ...failures(400, 401, 403, 404, 409, 413, 415, 429, 503) },
+      },
+    },
+    async (request, reply) => {
+      const { i_import: iImport } = request.params;
+      const caller = request.caller!;
+      const ticket = ticketOf(request, reply, clock, caller, 'heavy');
+      const data = await asApiError(async () => {
+        if (request.body.dry_run)
+          return database.readForWrite(ticket, (session) => dryUndo(session, iImport));
+        const began = clock.monotonic();
+        for (;;) {
+          const { value } = await database.writeOwn(ticket, (pool, signal) =>
+            undoStep(pool, iImport, caller, signal),
+          );
+          if (!value || value.done || clock.monotonic() - began > UNDO_MS) return value;
+        }
+      });
+      if (!data) throw noImport(iImport);
+      return { success: true as const, data, duration_ms: elapsed(reply) };
+    },
+  );
+}
+
+/** How long a request goes on taking back: a step is some tenths of a second, and a request's deadline is seconds away. */
+const UNDO_MS = 2_000;
+
+async function asApiError(work: () => Promise<UndoProgress | undefined>): Promise<UndoProgress | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CannotUndoError)) throw error;
+    throw callsError('not_undoable', { message: error.message });
+  }
+}
+
+const NO_QUERY = { type: 'object', additionalProperties: false, properties: {} } as const;
+
+function noImport(iImport: number) {
+  return callsError('not_found', { message: `There is no import ${iImport}` });
+}

@@ -1,0 +1,60 @@
+/** GET /sources: how each switch does, for operators. */
+import { Type } from 'typebox';
+import type { Api } from '#platform/access/protected_routes.ts';
+import { ticketOf } from '#platform/access/request_context.ts';
+import type { Database } from '#platform/database/database.ts';
+import { answer, elapsed, failures } from '#platform/http/answers.ts';
+import type { Clock } from '#platform/lifecycle/clock.ts';
+import { nullable } from '../../contract.ts';
+import { activityOf } from '../../source_activity.ts';
+import { listSourceHours } from '../../store/source_hours.ts';
+
+export interface SourceRoutesNeeds {
+  readonly database: Database;
+  readonly clock: Clock;
+}
+
+const seconds = (description: string) =>
+  Type.Unsafe<number | null>({ type: ['number', 'null'], description });
+
+const Source = Type.Object(
+  {
+    source: Type.String({ description: 'The switch; `unknown`: posts that were refused and named none' }),
+    last_at: nullable('string', 'When its last rows came; null: none in four weeks'),
+    last_file: nullable('string', 'The file or route that they came from'),
+    last_call_at: nullable('string', 'The end of the last call that it told'),
+    lag_s: seconds('How long after that it told it'),
+    rows_per_minute: Type.Number({ description: 'Over this hour and the one before' }),
+    set_aside_today: Type.Integer({
+      description: 'Rows since midnight in UTC; of a file only those that no import had set aside before',
+    }),
+    refused_today: Type.Integer({ description: 'Posts with a key that is not valid, or may not post' }),
+    silent_s: seconds('Since its last rows'),
+    silence_limit_s: seconds('From how long on that is an alert; null in its first week'),
+  },
+  { title: 'Source' },
+);
+
+export function sourceRoutes(api: Api, { database, clock }: SourceRoutesNeeds): void {
+  api.get(
+    '/sources',
+    {
+      config: { scopes: ['operator'] },
+      schema: {
+        tags: ['operation'],
+        summary: 'How each switch does: last heard from, rate, set aside, refused',
+        description: 'Those of the last four weeks, the last heard first, 200 at most.',
+        security: [{ bearer: [] }],
+        querystring: { type: 'object', additionalProperties: false, properties: {} } as const,
+        response: { 200: answer(Type.Array(Source)), ...failures(400, 401, 403, 429, 503) },
+      },
+    },
+    async (request, reply) => {
+      const rows = await database.read(ticketOf(request, reply, clock, request.caller), (session) =>
+        session.rows(listSourceHours()),
+      );
+      const data = rows.map((row) => activityOf(row, clock.now()));
+      return { success: true as const, data, duration_ms: elapsed(reply) };
+    },
+  );
+}

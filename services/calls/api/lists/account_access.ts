@@ -1,0 +1,81 @@
+/** The accounts of a request, as far as its caller may see them. */
+
+import type { Caller } from '#platform/access/caller.ts';
+import type { Session } from '#platform/database/session.ts';
+import type { Statement } from '#platform/database/statement.ts';
+import type { SeenStretch } from '../../call_filter.ts';
+import { callsError } from '../../errors.ts';
+import {
+  everyAccount,
+  type TreeAccount,
+  type VisibleAccount,
+  visibleAccount,
+  visibleTree,
+} from '../../store/accounts.ts';
+import type { SeenAccounts } from '../../store/usage.ts';
+import type { Range } from '../../usage/usage_cover.ts';
+import { boundOf } from '../../visibility.ts';
+
+/** Whose calls are asked for. */
+export interface AccountsAsked {
+  /** null: everybody's, asked for by one who may see them. */
+  readonly iAccount: number | null;
+  /** With all accounts below it. */
+  readonly children: boolean;
+}
+
+export interface FoundAccounts {
+  /** The one that is asked for, whose zone and country count. */
+  readonly account: VisibleAccount;
+  /** It and all below it, where those are asked for; undefined: it alone. */
+  readonly tree?: readonly TreeAccount[];
+}
+
+/** The statement that finds the account that is asked for. */
+export const accountAsked = (iAccount: number | null, caller: Caller): Statement<VisibleAccount> =>
+  iAccount === null ? everyAccount() : visibleAccount(iAccount, boundOf(caller));
+
+/** @throws noAccount */
+export async function findAccounts(
+  session: Session,
+  { iAccount, children }: AccountsAsked,
+  caller: Caller,
+): Promise<FoundAccounts> {
+  if (!children || iAccount === null) {
+    const account = await session.row(accountAsked(iAccount, caller));
+    if (!account) throw noAccount(iAccount);
+    return { account };
+  }
+  const tree = await session.rows(visibleTree(iAccount, boundOf(caller)));
+  const account = tree.find((one) => one.i_account === iAccount);
+  if (!account) throw noAccount(iAccount);
+  return { account, tree };
+}
+
+const ALL_TIME: SeenStretch = { from: null, to: null };
+
+/** Accounts put together by the zone that their days are of, and by when they are seen. */
+export function seenByZone({ account, tree }: FoundAccounts, iAccount: number): SeenAccounts[] {
+  const accounts = tree ?? [{ ...account, i_account: iAccount }];
+  const each = accounts.flatMap(({ i_account, time_zone, seen }) =>
+    (seen ?? [ALL_TIME]).map((stretch) => ({ i_account, time_zone, stretch })),
+  );
+  return [
+    ...Map.groupBy(each, ({ time_zone, stretch: { from, to } }) => `${time_zone} ${from} ${to}`).values(),
+  ].map((alike) => ({
+    iAccounts: alike.map(({ i_account }) => i_account),
+    timeZone: alike[0]!.time_zone,
+    seen: alike[0]!.stretch,
+  }));
+}
+
+/** A range as far as it lies within a stretch; undefined where it does not. */
+export function seenRange({ from, to }: Range, seen: SeenStretch): Range | undefined {
+  const begin = from === null ? seen.from : Math.max(from, seen.from ?? from);
+  const end = to === null ? seen.to : Math.min(to, seen.to ?? to);
+  return begin !== null && end !== null && begin >= end ? undefined : { from: begin, to: end };
+}
+
+/** The same for an account of somebody else and one that does not exist. */
+export const noAccount = (iAccount: number | null) =>
+  callsError('not_found', { message: `There is no account ${iAccount}` });

@@ -1,0 +1,190 @@
+/** A page of calls, its account, and the total beside it. */
+
+import type { Caller } from '#platform/access/caller.ts';
+import { jsonReading, type Reading, valuesReading } from '#platform/database/fast_read/fast_read.ts';
+import type { Session } from '#platform/database/session.ts';
+import { SECONDS_COLUMNS } from '../../call_fields.ts';
+import { accountsOf, type CallFilter, isSummed, seesAllTime } from '../../call_filter.ts';
+import type { VisibleAccount } from '../../store/accounts.ts';
+import {
+  callsToMask,
+  callsToWrite,
+  countCalls,
+  type PageAsked,
+  PLACE_COLUMNS,
+  type Place,
+  placeOf,
+} from '../../store/calls.ts';
+import { totalOfCalls } from '../../store/usage.ts';
+import { zoneClock } from '../../time/zone_clock.ts';
+import { coverRange, type Range } from '../../usage/usage_cover.ts';
+import { boundOf, seesMasked } from '../../visibility.ts';
+import {
+  accountAsked,
+  type FoundAccounts,
+  findAccounts,
+  noAccount,
+  seenByZone,
+  seenRange,
+} from './account_access.ts';
+import { type CallsAsked, needsAccount, settle } from './call_query.ts';
+import { maskCall } from './masking.ts';
+import { nearbyMonths } from './nearby_months.ts';
+
+/** All there is takes no zone to sum, so any will do. */
+const UTC = zoneClock('UTC');
+
+export interface Page {
+  readonly account: VisibleAccount;
+  /** Where the next page begins, if there is one. */
+  readonly next: Place | undefined;
+  /** Of all pages, where it was asked for. */
+  readonly total: number | undefined;
+  /** The answer: the calls as `data`, and the rest of its fields behind. */
+  answer(rest: object): Buffer;
+  /** Gives the answer's memory back; to be called when it is sent. */
+  free(): void;
+}
+
+/**
+ * Reads a page for a caller. What most ask for, the newest calls of an account that they may see in any case, takes one
+ * way to PostgreSQL and back.
+ * @param now milliseconds since 1970
+ * @throws ApiError 404 for an account that the caller may not see
+ */
+export async function readPage(
+  session: Session,
+  asked: CallsAsked,
+  after: Place | undefined,
+  caller: Caller,
+  now: number,
+): Promise<Page> {
+  const { order, limit } = asked;
+  const { iAccount } = asked.filter;
+  const bound = boundOf(caller);
+  // Whose calls may be somebody else's are not even looked for before that is known: the time it takes would tell.
+  const mayBeForeign = bound !== null && bound !== iAccount;
+  const known =
+    mayBeForeign || needsAccount(asked) ? await findAccounts(session, asked.accounts, caller) : undefined;
+  const { filter, range } = settle(asked, known);
+  let account = known?.account;
+  const everyday = isSummed(filter) && seesAllTime(filter) && range.from === null && range.to === null;
+
+  let calls: Calls | undefined;
+  let total: number | undefined;
+  for (const stretch of nearbyMonths(filter, order, after, now)) {
+    const first = calls === undefined;
+    calls?.free();
+    const reading = seesMasked(caller) ? maskedCalls : plainCalls;
+    // The account comes first: up to when data is complete must not be read after the calls. The total comes last, so
+    // that it is never less than what the page shows.
+    const [accounts, found, totals] = await session.together(
+      account ? undefined : valuesReading(accountAsked(iAccount, caller), true),
+      reading([filter, order, after, limit + 1, stretch], limit, everyday),
+      first && everyday && asked.total === 'summed'
+        ? valuesReading(
+            totalOfCalls([{ ...allOf(filter), cover: coverRange(range, UTC) }], filter.type),
+            true,
+          )
+        : undefined,
+    );
+    calls = found;
+    account ??= accounts?.[0];
+    if (!account) throw noAccount(iAccount);
+    total = totals?.[0]?.total;
+    if (calls.next) break;
+  }
+  const { next, count, answer, free } = calls!;
+  if (!after && !next) total = asked.total === 'none' ? undefined : count;
+  else total ??= await totalOf(session, asked.total, filter, range, known ?? { account: account! });
+  return { account: account!, next, total, answer, free };
+}
+
+/** The calls of a page. */
+interface Calls {
+  readonly count: number;
+  readonly next: Place | undefined;
+  answer(rest: object): Buffer;
+  free(): void;
+}
+
+/** @param asked for one call more than `limit`: it tells that there is a next page */
+type CallsReading = (asked: PageAsked, limit: number, everyday: boolean) => Reading<Calls>;
+
+const ANSWER_BEGINS = '{"success":true,"data":';
+
+const behind = (rest: object) => `,${JSON.stringify(rest).slice(1)}`;
+
+/** A page that shows numbers goes from PostgreSQL's bytes to JSON's without a stop. */
+const plainCalls: CallsReading = (asked, limit, everyday) => {
+  const options = {
+    limit,
+    keep: PLACE_COLUMNS,
+    numbers: SECONDS_COLUMNS,
+    before: ANSWER_BEGINS,
+  };
+  const { query, sink, answer } = jsonReading({ ...callsToWrite(...asked), everyday }, options);
+  return {
+    query,
+    sink,
+    answer: () => {
+      const page = answer();
+      return {
+        count: page.count,
+        next: page.more ? placeOf(page.last) : undefined,
+        answer: (rest) => {
+          page.append(behind(rest));
+          return page.bytes;
+        },
+        free: page.free,
+      };
+    },
+  };
+};
+
+/** Numbers are masked in JavaScript. */
+const maskedCalls: CallsReading = (asked, limit, everyday) => {
+  const { query, sink, answer } = valuesReading(callsToMask(...asked), everyday);
+  return {
+    query,
+    sink,
+    answer: () => {
+      const found = answer();
+      const calls = found.slice(0, limit);
+      return {
+        count: calls.length,
+        next: found.length > limit ? calls.at(-1) : undefined,
+        answer: (rest) =>
+          Buffer.from(`${ANSWER_BEGINS}${JSON.stringify(calls.map(maskCall))}${behind(rest)}`),
+        free: () => undefined,
+      };
+    },
+  };
+};
+
+/** The total beside a page, where it did not come with it: read after it, so never less than what the page shows. */
+async function totalOf(
+  session: Session,
+  wanted: CallsAsked['total'],
+  filter: CallFilter,
+  range: Range,
+  found: FoundAccounts,
+): Promise<number | undefined> {
+  if (wanted === 'none') return undefined;
+  if (wanted === 'counted') return (await session.row(countCalls(filter)))!.total;
+  // What is summed is of an account.
+  const zones = seenByZone(found, filter.iAccount!);
+  const total = (byDays: boolean) => {
+    const parts = zones.flatMap((accounts) => {
+      const days = byDays ? zoneClock(accounts.timeZone) : undefined;
+      const seen = seenRange(range, accounts.seen);
+      return seen ? [{ ...accounts, cover: coverRange(seen, days) }] : [];
+    });
+    return session.row(totalOfCalls(parts, filter.type));
+  };
+  const byDays = (await total(true))!;
+  return byDays.days_confirmed ? byDays.total : (await total(false))!.total;
+}
+
+/** All there is takes no zone to sum. */
+const allOf = (filter: CallFilter) => ({ iAccounts: accountsOf(filter), timeZone: '' });
