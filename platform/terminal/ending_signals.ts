@@ -6,39 +6,36 @@ const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export type EndingSignal = (typeof ENDING_SIGNALS)[number];
 
 /**
- * A terminal gives Ctrl-C to bin/trunkline.js and to its child, and bin/trunkline.js hands on what it gets: what comes
- * twice within so short a time was said once.
+ * A terminal gives Ctrl-C to npm, to bin/trunkline.js and to its child, and each of them hands on what it gets: what comes
+ * within so short a time of the first was said once.
  */
-const SAME_SIGNAL_MS = 300;
+const SAME_SIGNAL_MS = 1_000;
 /** How often the parent is looked at. */
 const PARENT_POLL_MS = 250;
 
 /** What a shell reports for a process that a signal ended. */
 export const statusOf = (signal: EndingSignal): number => 128 + constants.signals[signal];
 
-let first: EndingSignal | undefined;
-/** Whether bin/trunkline.js started this process and waits for it. */
-let hasLauncher = false;
+/** `at` by the steady clock, in milliseconds. */
+let first: { readonly signal: EndingSignal; readonly at: number } | undefined;
 
 /** The signal that asked this process to end, if any has. */
-export const endedBy = (): EndingSignal | undefined => first;
+export const endedBy = (): EndingSignal | undefined => first?.signal;
 
 /**
  * Calls `handle` for each signal that asks the command to end, instead of ending it at once.
- * @param handle `again`: one had come before
+ * @param handle `again`: one had come before, a second ago or longer
  * @returns ends the listening
  */
 export function onEndingSignal(handle: (signal: EndingSignal, again: boolean) => void): () => void {
-  let lastAt = Number.NEGATIVE_INFINITY;
-  let lastSignal: EndingSignal | undefined;
+  let isTold = false;
   const listeners = ENDING_SIGNALS.map((signal) => {
     const listener = () => {
       const now = performance.now();
-      const isSame = hasLauncher && signal === lastSignal && now - lastAt < SAME_SIGNAL_MS;
-      [lastSignal, lastAt] = [signal, now];
-      if (isSame) return;
-      const again = first !== undefined;
-      first ??= signal;
+      first ??= { signal, at: now };
+      const again = now - first.at >= SAME_SIGNAL_MS;
+      if (isTold && !again) return;
+      isTold = true;
       handle(signal, again);
     };
     process.on(signal, listener);
@@ -50,8 +47,8 @@ export function onEndingSignal(handle: (signal: EndingSignal, again: boolean) =>
 }
 
 /**
- * Aborted by the first signal that asks the command to end, so that it puts in order what it has begun; the second ends the
- * process at once.
+ * Aborted by the first signal that asks the command to end, so that it puts in order what it has begun; one that comes a
+ * second later or after that ends the process at once.
  * @param words what it puts in order, told at the first
  */
 export function untilInterrupted(words: string): AbortSignal {
@@ -70,7 +67,6 @@ export function endWithLauncher(): void {
   // What this process starts is not started by bin/trunkline.js.
   delete process.env.TRUNKLINE_LAUNCHER;
   if (launcher !== process.ppid) return;
-  hasLauncher = true;
   const watch = setInterval(() => {
     if (process.ppid === launcher) return;
     clearInterval(watch);

@@ -1,6 +1,6 @@
 /** How commands end that are asked to, however they were started: with their database, and with the signal's status. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
@@ -73,6 +73,7 @@ async function startImport(way: readonly string[], data: string): Promise<Import
   };
 }
 
+const noPython = spawnSync('python3', ['-c', 'import pty']).status !== 0 && 'python3 is not installed';
 const skip = process.platform === 'linux' ? false : 'processes are read from /proc';
 
 suite('a command that is asked to end', { skip, timeout: 600_000 }, () => {
@@ -109,5 +110,26 @@ suite('a command that is asked to end', { skip, timeout: 600_000 }, () => {
     for (const one of [pid, ...children]) process.kill(one, 'SIGINT');
     assert.equal(await ended, 130);
     assert.match(said(), /not read to its end/, 'it had the time to stop in good order');
+  });
+
+  test('Ctrl-C of `npm start` in a terminal stops the service in good order, and its PostgreSQL', {
+    skip: noPython,
+  }, async () => {
+    const data = join(folder, 'npm-start');
+    const npm = ['npm', '--prefix', fromRoot(''), 'start', '--', '--no-demo'];
+    const child = spawn('python3', [fromRoot('tests/pseudo_terminal.py'), '24', '200', ...npm], {
+      env: { ...process.env, DATA_DIR: data, CALLS_PORT: '0', MONITOR_PORT: '0', LOG_LEVEL: 'warn' },
+    });
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => (said += text));
+    const ended = once(child, 'exit');
+    assert.ok(await until(() => said.includes('Ctrl-C stops it'), LIMIT_MS), said);
+    const file = await readFile(join(data, 'postgres', 'cluster', 'postmaster.pid'), 'utf8');
+    const postmaster = Number(file.split('\n')[0]);
+    assert.ok(identify(postmaster));
+    child.stdin.write('keys \x03\n');
+    await ended;
+    assert.match(said, /SIGINT: stopping/);
+    assert.ok(await until(() => !identify(postmaster), LIMIT_MS), `PostgreSQL was left behind: ${said}`);
   });
 });
