@@ -243,6 +243,7 @@ function notePast(
     announced: false,
   };
   remember(book, alert);
+  book.ended[key] = now;
   noteChange(book, key, now);
   noteChange(book, key, now);
   return alert;
@@ -260,10 +261,10 @@ export function noteShortOutage(
   span: Ended,
 ): boolean {
   const alert = notePast(book, rule, labels, now, span, 1);
-  alert.announced = true;
   const flaps =
     book.flapping[alert.key] !== undefined || (book.changes[alert.key] ?? []).length >= FLAP_CHANGES;
-  return !flaps && !silencedBy(book, alert);
+  alert.announced = !flaps && !silencedBy(book, alert);
+  return alert.announced;
 }
 
 /** A silence that was over before it was an alert: it is told as soon as it is known to be no consequence. */

@@ -89,13 +89,15 @@ export function announce(
     }
   }
   for (const [index, event] of events.entries()) {
-    if (event.kind !== 'firing') continue;
-    const consequences = Object.values(book.active).filter((one) => {
+    if (event.kind !== 'firing' && event.kind !== 'over') continue;
+    const { key, since } = event.alert;
+    const past = book.history.filter((one) => one.cause === key && (one.resolvedAt ?? now) >= since);
+    const active = Object.values(book.active).filter((one) => {
       const rule = rules.get(one.rule);
-      return !one.announced && rule && excuseOf(book, rule, one, now) === event.alert.key;
+      return rule && excuseOf(book, rule, one, now) === key;
     });
-    if (consequences.length > 0)
-      events[index] = { ...event, with: consequences.map(({ message }) => message) };
+    const messages = [...past, ...active].filter((one) => !one.announced).map(({ message }) => message);
+    if (messages.length > 0) events[index] = { ...event, with: [...new Set(messages)] };
   }
 }
 

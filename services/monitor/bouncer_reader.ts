@@ -37,6 +37,8 @@ export interface BouncerReading {
 interface Bouncers {
   /** Looks until the signal; resolves then. */
   run(signal: AbortSignal): Promise<void>;
+  /** Looks at once, besides. */
+  look(): void;
   /**
    * How they were at the last look, for one that is frozen must not hold up what HAProxy tells of it; of `maxWaitS` the
    * highest since this was asked last.
@@ -78,6 +80,9 @@ export function createBouncers(
   return {
     run: async (signal) => {
       await Promise.all(sources.map((source) => repeat(source, signal)));
+    },
+    look: () => {
+      for (const source of sources) void look(source);
     },
     readings: () =>
       [...last.values()].map((reading) => {

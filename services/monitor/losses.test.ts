@@ -337,6 +337,17 @@ test('connections that are held: whoever reads that the door is silent reads tha
   assert.match(first!.details.join(), /reads: a client has waited 1.5 s for a connection to PostgreSQL/);
 });
 
+test('connections that are held until a silence of the door that was over between two looks: one notice of both', () => {
+  for (const to of [2.6, 3, 3.3]) {
+    const told = watched({ 'reads wait': [0.5, to], 'reads silent': [-0.8, to - 0.1] }, 0.5);
+    assert.deepEqual(
+      told.map(({ kind, runbook }) => [kind, runbook]),
+      [['notice', 'doorsilent']],
+    );
+    assert.match(told[0]!.details.join(), /reads: a client has waited 1.5 s/);
+  }
+});
+
 test('connections that are held for so short a time that the door is not silent: told that clients wait, or waited', () => {
   const told = (to: number) => watched({ 'reads wait': [1, to], 'reads silent': [0, 2.5] }, 0.5);
   const short = told(3).map(({ kind, severity, message }) => [kind, severity, message]);

@@ -120,8 +120,13 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
       : { rule: ruleNamed(BOUNCER_RULE), labels: { proxy, server } };
   /** Ends the wait for the next poll. */
   let wake = () => {};
-  const doors = createDoors({ sources: needs.doors, clock, ask: needs.askDoor, onChange: () => wake() });
   const pools = createBouncers(needs.bouncers, clock, () => wake());
+  const onDoorChange = () => {
+    // A question without an answer has waited for longer than a client should: where it waits is known before it is told.
+    pools.look();
+    wake();
+  };
+  const doors = createDoors({ sources: needs.doors, clock, ask: needs.askDoor, onChange: onDoorChange });
   const keepers = createKeepers({ sources: [], ...needs.keepers, clock, onChange: () => wake() });
   const server = createServerWatch(needs.server, clock, () => wake());
   let topology: Topology = { at: null, parts: [], edges: [] };

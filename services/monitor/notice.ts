@@ -82,11 +82,8 @@ function tell(event: AlertEvent): { message: string; details: string[] } {
       return { message, details: [`${subject}: after ${duration(lastedMs)}`, ...before] };
     }
     case 'over': {
-      const message = `${words}${leads}`;
-      return {
-        message,
-        details: [`${subject}: for ${duration(lastedMs)}; it was over before it was told`, ...before],
-      };
+      const how = `${subject}: for ${duration(lastedMs)}; it was over before it was told`;
+      return { message: `${words}${leads}`, details: [how, ...before, ...consequences] };
     }
     case 'flapping': {
       const detail =

@@ -18,8 +18,10 @@ const AFTER_RELOAD_MS = 2_000;
 const LIFETIME_MS = 3_000;
 /** Held for longer, health checks of services (5 s) would fail, and their circuit breakers open for 60 s. */
 const SWITCHOVER_PAUSE_MS = 5_000;
-/** A dozen callers of a service share two CPUs with the whole tier and its work. */
-const SILENT_MS = 2_000;
+/** No request fails, and no health check of a service either, which has as long. */
+const SILENT_MS = 5_000;
+/** What is held is done after it by a dozen callers, who share two CPUs with the whole tier and its work. */
+const CATCH_UP_MS = 2_000;
 
 /** Nobody has to be told of planned work; some of it may be. @param writesMs the longest time in which no post is answered */
 const planned = (writesMs: number, criticals: number, alsoBy: readonly string[]): ServicePromise => ({
@@ -58,7 +60,7 @@ export const rollingRestart: Drill = {
   // For the seconds of the switchover there is no primary indeed. A post on a connection that its bouncer closes just then is
   // answered 503, and not done once more by the service: whoever posts sends it again.
   service: {
-    ...planned(SWITCHOVER_PAUSE_MS + SILENT_MS, 1, [
+    ...planned(SWITCHOVER_PAUSE_MS + CATCH_UP_MS, 1, [
       ...['noprimary', 'leaderchanged', 'pgbouncertakenout', 'pgbouncerdown', 'nosparebouncer'],
       ...['postgresdown', 'replicalag', 'poolwait', 'slowanswers', 'doorsilent'],
     ]),
