@@ -1,6 +1,6 @@
 /**
- * The environment: what the whole program shares. Each service declares its own settings beside itself. All faults are reported
- * at once, before anything starts. docs/CONFIGURATION.md is written from the tables (scripts/derived.ts).
+ * The environment: the settings that the whole program shares. Each service declares its own settings beside its code. All
+ * faults are reported at once, before anything starts. scripts/derived.ts writes docs/CONFIGURATION.md from these tables.
  */
 import {
   asFolder,
@@ -39,14 +39,14 @@ function asBackupTimes(text: string) {
 export const SETTINGS = {
   DATA_DIR: setting(
     'data',
-    'Folder of the embedded engines; commands find a running program by it',
+    'Folder of the embedded engines; commands find a running program in it',
     asFolder,
   ),
   DATABASE_URL: optional('PostgreSQL to use instead of the embedded one', asPostgresUrl, { secret: true }),
   DATABASE_URL_CALLS: optional('PostgreSQL of the calls service alone', asPostgresUrl, { secret: true }),
   DATABASE_REPLICA_URL: setting(
     '',
-    'Read replicas, separated by commas; all reads go to them where there are any',
+    'Read replicas, separated by commas; if there are any, all reads go to them',
     (text) => (text === '' ? [] : text.split(',').map((url) => asPostgresUrl(url.trim()))),
     { secret: true },
   ),
@@ -54,12 +54,12 @@ export const SETTINGS = {
   HOST: setting('127.0.0.1', 'Address that the services listen on', asText),
   POOL_SIZE: setting(
     '10',
-    'Connections of this process to each PostgreSQL, which its services share; as many requests run at once',
+    'Connections of this process to each PostgreSQL; its services share them, and as many requests run at once',
     asWhole(1, 1_000),
   ),
   POOL_MAX_LIFETIME_S: setting(
     '300',
-    'How long a connection to PostgreSQL is kept at most, at least half of it, in seconds',
+    'The longest time that a connection to PostgreSQL is kept, in seconds; each is kept for at least half of it',
     asWhole(1, 86_400),
   ),
   QUERY_TIMEOUT_MS: setting(
@@ -69,17 +69,17 @@ export const SETTINGS = {
   ),
   QUEUE_ORDER: setting(
     'fifo',
-    'Whose turn it is in the request queue: fifo, or adaptive: newest first while it does not get shorter',
+    'Order of the request queue: fifo, or adaptive (newest first while the queue does not get shorter)',
     asOneOf('fifo', 'adaptive'),
   ),
   MAX_REPLICA_LAG_S: setting(
     '30',
-    'A replica further behind is left out while another is not, in seconds',
+    'A replica with a greater lag gets no reads while another has a smaller one, in seconds',
     asWhole(1, 86_400),
   ),
   TRUSTED_PROXIES: setting(
     '',
-    'Addresses or networks of the proxies in front, with commas between: their `X-Forwarded-For` names the client whose failures are counted',
+    'Addresses or networks of the proxies in front, separated by commas: failures count for the client that their `X-Forwarded-For` names',
     asNetworks,
   ),
   CORS_ORIGINS: setting('', 'Origins whose pages may call the API, separated by commas', (text) =>
@@ -87,19 +87,19 @@ export const SETTINGS = {
   ),
   RATE_LIMIT_PER_MINUTE: setting('600', 'Requests a minute that one key may make', asWhole(1, 10_000_000)),
   JWKS_URL: optional(
-    'Keys of an identity provider, whose tokens are taken as bearers',
+    'Keys of an identity provider; its tokens are accepted as bearer tokens',
     asUrl('https:', 'http:'),
     { secret: true },
   ),
   JWT_ISSUER: optional('The `iss` that such a token must have', asText),
   JWT_AUDIENCE: optional('The `aud` that such a token must have', asText),
   BACKUP_DIR: optional(
-    'Folder of back-ups: where `backup` writes, and where `restore` and its drill look for the newest',
+    'Folder of back-ups: `backup` writes there, and `restore` and its drill look for the newest there',
     asFolder,
   ),
   BACKUP_MAX_AGE_H: setting(
     '26',
-    'Age of the newest back-up in BACKUP_DIR from which the monitor tells of it, in hours',
+    'Age of the newest back-up in BACKUP_DIR from which the monitor alerts, in hours',
     asWhole(1, 8_760),
   ),
   BACKUP_AT: optional(
@@ -112,7 +112,7 @@ export const SETTINGS = {
     asWhole(1, 10_000),
   ),
   BACKUP_KEY: optional(
-    'What back-ups are encrypted with, and read with again: 32 random bytes in base64 (`openssl rand -base64 32`)',
+    'Key that encrypts and decrypts back-ups: 32 random bytes in base64 (`openssl rand -base64 32`)',
     (text) => Buffer.from(asPattern(/^[A-Za-z0-9+/]{43}=$/, 'the base64 of 32 bytes')(text), 'base64'),
     { secret: true },
   ),
@@ -133,11 +133,11 @@ const listening = (name: string, port: number) => ({
   port: setting(String(port), `Port of ${name}`, asPort),
 });
 
-/** Settings of every service that stands on a database. */
+/** Settings of every service that uses a database. */
 const onDatabase = (name: string) => ({
   heavySlots: setting(
     '0',
-    `How many requests of ${name} may do what takes long at once; 0: half of POOL_SIZE, and no more than leaves one processor of this machine free`,
+    `How many long requests of ${name} may run at once; 0: half of POOL_SIZE, and few enough to leave one processor of this machine free`,
     asWhole(0, 1_000),
   ),
 });
@@ -157,7 +157,7 @@ export const settingGroups = (services: readonly AnyService[]): SettingsGroup[] 
   ...services.map(groupOf),
 ];
 
-/** Every setting as the documentation lists it: its name, its standard value, what it is. */
+/** Every setting as the documentation lists it: its name, its default and its purpose. */
 export const documentedSettings = (services: readonly AnyService[]) =>
   settingGroups(services).flatMap((group) =>
     Object.entries(group.table).map(([name, { standard = '', what }]) => {
@@ -170,7 +170,7 @@ type OwnSettings<Service> = Service extends { readonly settings?: infer Own exte
   ? ValuesOf<Own> & { readonly port: number; readonly heavySlots: number }
   : never;
 
-/** What the whole program shares, by its names in the environment, and what each service is set to, by the service's name. */
+/** The shared settings by their names in the environment, and the settings of each service by the service's name. */
 export type Config<Services extends readonly AnyService[]> = ValuesOf<typeof SETTINGS> & {
   readonly [Service in Services[number] as Service['name']]: OwnSettings<Service>;
 };
@@ -186,11 +186,11 @@ const NEEDS: readonly SettingNeed[] = [
     all: ['JWT_ISSUER', 'JWT_AUDIENCE'],
     why: 'without them a token of any other program would pass',
   },
-  { name: 'JWT_ISSUER', all: ['JWKS_URL'], why: 'without it no token is taken' },
-  { name: 'JWT_AUDIENCE', all: ['JWKS_URL'], why: 'without it no token is taken' },
+  { name: 'JWT_ISSUER', all: ['JWKS_URL'], why: 'without it no token is accepted' },
+  { name: 'JWT_AUDIENCE', all: ['JWKS_URL'], why: 'without it no token is accepted' },
 ];
 
-/** A pool holds all that runs at once, heavy or not. */
+/** The pool holds all requests that run at once, heavy or not. */
 function poolFaults(
   services: readonly AnyService[],
   poolSize: number,
@@ -204,14 +204,14 @@ function poolFaults(
   });
 }
 
-/** Lists every setting that is wrong, each with what would be right. */
+/** Lists every wrong setting, each with the right form. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
 }
 
 /**
- * Reads the configuration. An empty variable counts as one that is not set.
- * @throws ConfigError naming all faults; values of settings that may hold a password are not repeated
+ * Reads the configuration. An empty variable counts as unset.
+ * @throws ConfigError naming all faults; it does not repeat the values of settings that may hold a password
  */
 export function readConfig<const Services extends readonly AnyService[]>(
   environment: Readonly<Record<string, string | undefined>>,

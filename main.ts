@@ -1,4 +1,4 @@
-/** Where `trunkline` starts. Its commands are in cli/. */
+/** Entry point of `trunkline`. The commands are in cli/. */
 
 import { createProgram } from '#cli/program.ts';
 import { restartForImport } from '#cli/restart.ts';

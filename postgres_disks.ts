@@ -1,4 +1,4 @@
-/** The disks of PostgreSQL: who tells the monitor how full they are, and whether files may be taken in. */
+/** The disks of PostgreSQL: their usage for the monitor, and whether an import of files may go on. */
 import { join } from 'node:path';
 import { type Volume, volumesOf } from '#engines/cluster/space.ts';
 import type { Tier } from '#engines/cluster/tier.ts';
@@ -30,8 +30,8 @@ interface DiskSettings {
 }
 
 /**
- * Who tells how full the disks of PostgreSQL are; where it is not of this installation, only the node_exporters named.
- * @param isElsewhere the embedded PostgreSQL is not what services stand on
+ * The sources of disk usage of PostgreSQL; for a PostgreSQL outside this installation, only the node_exporters named.
+ * @param isElsewhere the services do not use the embedded PostgreSQL
  */
 export async function watchedDisks(
   config: DiskSettings,
@@ -56,8 +56,8 @@ export async function watchedDisks(
 }
 
 /**
- * The room on the disks of the primary that an address leads to, or of all nodes that DATABASE_DISKS names, for what takes in
- * files; undefined where nothing is to wait for it.
+ * The free space on the disks of the primary that an address leads to, or of all nodes that DATABASE_DISKS names. Imports
+ * of files check it; undefined where imports need not wait for space.
  */
 export function primaryRoom(config: DiskSettings, url: string): Room | undefined {
   const { diskPausePercent: pausePercent } = config.calls;
@@ -73,7 +73,7 @@ export function primaryRoom(config: DiskSettings, url: string): Room | undefined
       );
   });
   const read = async (): Promise<PrimaryDisk[]> => {
-    // Of several, nobody says which one is primary; a replica without room soon holds up the WAL of the others.
+    // With several nodes the primary is not known. A replica without space soon holds up the WAL of the others.
     if (exporters.length > 0) {
       const answers = await Promise.allSettled(exporters.map((readOne) => readOne()));
       return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));

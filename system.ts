@@ -1,9 +1,9 @@
 /**
- * THE architecture on one page: the modules that Trunkline is made of and what each needs. `trunkline up` starts them
- * all in one process, `trunkline serve calls` those named and what they need. Stopping goes in reverse.
+ * THE architecture on one page: the modules of Trunkline and the needs of each module. `trunkline up` starts all modules
+ * in one process; `trunkline serve calls` starts the named modules and their needs. Modules stop in the reverse order.
  *
  *   calls ──▶ schema ──▶ postgres
- *   monitor              needs none of them, so that it can tell of any that is down
+ *   monitor              needs none of them, so that it can report any of them as down
  */
 import { join } from 'node:path';
 import { type Config as ConfigOf, readConfig as readConfigOf } from '#config';
@@ -44,34 +44,34 @@ import type { ServiceSource } from '#services/monitor/service_reader.ts';
 import type { MonitorSettings } from '#services/monitor/settings.ts';
 import { EMBEDDED_NODE, primaryRoom, watchedDisks } from './postgres_disks.ts';
 
-/** The database that the program runs on, embedded or of the provider's own. */
+/** The database of the program: embedded, or the provider's own. */
 export interface PostgresPart {
   readonly url: string;
   readonly replicaUrls: readonly string[];
   /** The program's own: embedded, or the local cluster. */
   readonly embedded: boolean;
-  /** What it is, for people. */
+  /** Its description for people. */
   readonly what: string;
 }
 
 export interface SystemOptions {
   /** Run the PostgreSQL tier on this machine (engines/cluster) instead of one embedded server. */
   readonly cluster: boolean;
-  /** The tier takes the ports from here on; the well-known ones when left out. */
+  /** The tier takes the ports from here on; without it, the well-known ports. */
   readonly clusterPortBase?: number | undefined;
 }
 
-/** What each module gives to those that need it. */
+/** The part that each module gives to the modules that need it. */
 export interface Parts {
   postgres: PostgresPart;
   schema: { readonly ran: readonly string[] };
-  /** Back-ups that are made by themselves, in words; null: none are. */
+  /** The schedule of automatic back-ups, in words; null: there is none. */
   backups: { readonly times: string | null };
-  /** Every service that runs, by its name. */
+  /** Every running service, by its name. */
   [service: string]: unknown;
 }
 
-/** The services among what runs. */
+/** The services among the running modules. */
 export const servicesIn = (
   parts: Partial<Parts>,
 ): { readonly name: string; readonly running: RunningService }[] =>
@@ -89,10 +89,10 @@ export const SERVICES = [
 
 type ServiceName = (typeof SERVICES)[number]['name'];
 
-/** What the program and its services are set to. */
+/** The settings of the program and of its services. */
 export type Config = ConfigOf<typeof SERVICES>;
 
-/** @throws ConfigError naming all that is wrong */
+/** @throws ConfigError naming all faults */
 export const readConfig = (environment: Readonly<Record<string, string | undefined>>): Config =>
   readConfigOf(environment, SERVICES);
 
@@ -102,19 +102,19 @@ export const SCHEMAS = schemasOf(SERVICES);
 /** Every service with tables keeps an audit trail. */
 export const AUDIT_TRAILS = SCHEMAS.map(({ schema }) => auditTrail(schema));
 
-/** What the calls service tells identity of keys: those that it has kept, and of their accounts. */
+/** The calls service's functions for identity: the keys that calls has kept, and their accounts. */
 const callsOfKeys = { formerKeys, closedFrom, codesOf: codesOfAccounts };
 
-/** Where keys are kept, on the program's one database. */
+/** The store of keys, on the program's one database. */
 export const keyPlaces = (pool: Pool): KeyPlaces => ({ pool, calls: { pool, ...callsOfKeys } });
 
-/** The first operator key of a database that has none; undefined where it has one. */
+/** The first operator key of a database without one; undefined where the database has one. */
 export const firstKey = (pool: Pool): Promise<string | undefined> => createFirstKey(keyPlaces(pool));
 
-/** Finds a key wherever it is kept. */
+/** Finds a key in either store. */
 export const findAnyKey: FindKey = (session, hash) => findKey(session, callsOfKeys, hash);
 
-/** The modules, for one configuration. @param wanted which of them are to run */
+/** The modules, for one configuration. @param wanted the modules that are to run */
 export function systemModules(
   config: Config,
   wanted: readonly string[],
@@ -218,7 +218,7 @@ export function systemModules(
   return [postgres, schema, ...services, backups];
 }
 
-/** What `system.ts` gives single services beside what every service is given. */
+/** The parts that `system.ts` gives to single services, besides those of every service. */
 const OWN_PARTS: Readonly<Record<string, (config: Config, postgres?: PostgresPart) => Promise<object>>> = {
   calls: async (config, postgres) => {
     return { room: primaryRoom(config, postgres!.url) };
@@ -229,7 +229,7 @@ const OWN_PARTS: Readonly<Record<string, (config: Config, postgres?: PostgresPar
   },
 };
 
-/** What the commands of a service are given: its settings, and what single services need beside them. */
+/** The parts of a service's commands: its settings, and the needs of single services. */
 export const commandParts = ({ name }: AnyService, config: Config) => ({
   settings: settingsOf(name, config),
   ...OWN_COMMAND_PARTS[name]?.(config),
@@ -277,7 +277,7 @@ function serviceModule(service: AnyService, config: Config, databases: Databases
   };
 }
 
-/** What happens to the embedded PostgreSQL, as the log says it. */
+/** Events of the embedded PostgreSQL, as the log shows them. */
 const POSTGRES_EVENTS = {
   died: { level: 'error', words: 'died' },
   restarted: { level: 'info', words: 'up again' },
@@ -299,7 +299,7 @@ const settingsOf = (name: string, config: Config) => ({
   ...config[name as ServiceName],
 });
 
-/** What every service is set to, unless its own settings say otherwise. */
+/** The settings of every service, unless its own settings override them. */
 function sharedSettings(config: Config): Omit<DatabaseSettings, 'port' | 'heavySlots'> {
   return {
     host: config.HOST,
@@ -318,16 +318,16 @@ function sharedSettings(config: Config): Omit<DatabaseSettings, 'port' | 'heavyS
   };
 }
 
-/** What DATA_DIR holds: the embedded server, a tier, the monitor's key and state. */
+/** Files and folders in DATA_DIR: the embedded server, a tier, the monitor's key and state. */
 const IN_DATA_FOLDER = ['postgres', 'cluster', 'monitor'];
 
-/** Makes DATA_DIR, for its owner's eyes alone. @throws Error when it can't be one */
+/** Makes DATA_DIR, readable by its owner alone. @throws Error when it can't be made so */
 export const prepareDataFolder = (config: Pick<Config, 'DATA_DIR'>): Promise<void> =>
   makeDataFolder(config.DATA_DIR, IN_DATA_FOLDER);
 
 const monitorFolder = (config: Config) => join(config.DATA_DIR, 'monitor');
 
-/** The services of this installation, but the monitor itself. A port that is chosen at the start is not known here. */
+/** The services of this installation except the monitor. Ports chosen at the start are not known here. */
 function watchedServices(config: Config): ServiceSource[] {
   return runningOf(SERVICES).flatMap(({ name }) => {
     const { port } = config[name as ServiceName];
@@ -335,7 +335,7 @@ function watchedServices(config: Config): ServiceSource[] {
   });
 }
 
-/** The monitor's settings, with what is known of this installation where they leave it open. */
+/** The monitor's settings, with defaults from this installation where they are unset. */
 async function monitorSettings(config: Config): Promise<MonitorSettings> {
   const running = await runningTier(config);
   const tier = running && watchedParts(running.layout, running.secrets);
@@ -368,7 +368,7 @@ function watchedBackups({
   return { folder, maxAgeS: BACKUP_MAX_AGE_H * 3_600, times, newest };
 }
 
-/** Whether PostgreSQL is known to be another one than the embedded one. */
+/** Whether PostgreSQL is known to be elsewhere, and not the embedded one. */
 const isElsewhere = ({ DATABASE_URL_CALLS, DATABASE_URL, monitor }: Config): boolean =>
   (DATABASE_URL_CALLS ?? DATABASE_URL) !== undefined || monitor.haproxies.length > 0;
 

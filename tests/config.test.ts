@@ -35,13 +35,13 @@ test('every fault is reported at once, with what would be right and without pass
       assert.ok(error instanceof ConfigError);
       for (const part of [
         'CALLS_PORT: "70000" is not a whole number from 0 to 65535',
-        'DATABASE_URL: what it is set to is not a URL that begins with postgres:// or postgresql://',
+        'DATABASE_URL: its value is not a URL that begins with postgres:// or postgresql://',
         'CORS_ORIGINS: "https://a.example/path" is not origins such as https://console.example.com, separated by commas (an origin has no slash or path at its end: https://a.example)',
-        'and not everybody',
+        'and not every address',
         'IMPORT_TIME_ZONE: "Mars/Olympus" is not a time zone',
         'LOG_LEVEL: "loud" is not one of: fatal,',
-        'MONITOR_HAPROXY: what it is set to is not such as',
-        'MONITOR_BOUNCERS: what it is set to is not such as',
+        'MONITOR_HAPROXY: its value is not such as',
+        'MONITOR_BOUNCERS: its value is not such as',
         'CALLS_SOURCES:',
         'entry 1: "time_zone" is missing',
         'entry 1: "path" must be an absolute path',

@@ -7,7 +7,7 @@ export interface Network {
   readonly prefix: number;
 }
 
-/** @returns undefined for what is no network, and for networks that hold everybody */
+/** @returns undefined for a text that is no network, and for networks that hold every address */
 export function readNetwork(text: string): Network | undefined {
   const [, address = '', given] = /^([\da-f:.]+)(?:\/(\d{1,3}))?$/i.exec(text.trim()) ?? [];
   const family = isIP(address);

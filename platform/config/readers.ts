@@ -1,8 +1,8 @@
-/** Readers of settings: each gives the value of a text, or says what would be right. */
+/** Readers of settings: each parses a text, or throws a fault that names the right form. */
 import { isAbsolute, resolve } from 'node:path';
 import { type Network, readNetwork } from './network.ts';
 
-/** A text that can't be read as the setting's value; the message says what would be right. */
+/** A text that can't be read as the setting's value; the message names the right form. */
 export class Fault extends Error {}
 
 export const asText = (text: string) => text;
@@ -54,7 +54,8 @@ export function asOrigins(text: string): string[] {
 export function asNetworks(text: string): Network[] {
   return (text === '' ? [] : text.split(',')).map((part) => {
     const network = readNetwork(part);
-    if (!network) throw new Fault('addresses or networks such as 127.0.0.1,10.0.0.0/8, and not everybody');
+    if (!network)
+      throw new Fault('addresses or networks such as 127.0.0.1,10.0.0.0/8, and not every address');
     return network;
   });
 }
@@ -74,7 +75,7 @@ export function asPattern(pattern: RegExp, right: string) {
   };
 }
 
-/** `name=address` with commas between; the addresses are read by `read`. */
+/** `name=address` pairs, separated by commas; `read` parses the addresses. */
 export function asNamed<T>(right: string, read: (address: string) => T | undefined) {
   return (text: string): (T & { readonly name: string })[] =>
     (text === '' ? [] : text.split(',')).map((part) => {

@@ -14,20 +14,20 @@ const group = {
 };
 const read = (environment: Record<string, string>) => readSettings(environment, [group], ['hello']);
 
-test('a setting is called by its service and its name, or as it says', () => {
+test('the variable of a setting is made of its service and its name, unless the setting names its own', () => {
   assert.deepEqual(
     Object.keys(group.table).map((name) => environmentName(group, name)),
     ['HELLO_GREETING', 'HELLO_POOL_SIZE', 'HELLO_KEY', 'SHARED_NAME'],
   );
 });
 
-test('what is not set, or empty, has its standard value, or none', () => {
+test('an unset or empty setting has its default, or no value', () => {
   const { values, faults } = read({ HELLO_POOL_SIZE: '', SHARED_NAME: 'b' });
   assert.deepEqual(values, [{ greeting: 'Hello', poolSize: 10, shared: 'b' }]);
   assert.deepEqual(faults, []);
 });
 
-test('all faults are told, a secret value in none of them', () => {
+test('all faults are reported, none with a secret value', () => {
   const table = {
     ...group.table,
     key: optional(
@@ -48,13 +48,13 @@ test('all faults are told, a secret value in none of them', () => {
   );
   assert.deepEqual(faults, [
     'HELLO_POOL_SIZE: "x" is not a whole number from 1 to 100',
-    'HELLO_KEY: what it is set to is not a long text',
+    'HELLO_KEY: its value is not a long text',
     'HELLO_LIST: entry 1 is wrong',
     'HELLO_LIST: entry 2 is wrong',
   ]);
 });
 
-test('a name that begins with a service and is no setting is refused, with the nearest; those of Kubernetes are not', () => {
+test('an unknown name that begins with a service is refused with the nearest setting; the variables of Kubernetes are not refused', () => {
   for (const [wrong, right] of [
     ['HELLO_GRETING', 'HELLO_GREETING'],
     ['HELLO_POOLSIZE', 'HELLO_POOL_SIZE'],
@@ -71,7 +71,7 @@ test('a name that begins with a service and is no setting is refused, with the n
   assert.deepEqual(read({ ...links, OTHER_GRETING: 'x', HELLOS: 'x' }).faults, []);
 });
 
-test('a setting that is of no use without others names all that are missing', () => {
+test('a setting that needs others names all missing ones', () => {
   const needs = [
     { name: 'A', all: ['B', 'C'], why: 'so it is' },
     { name: 'D', oneOf: ['E', 'F'], why: 'so it is' },

@@ -1,10 +1,10 @@
 /**
- * Settings: tables of names in the environment, each with a reader that gives its value or says what would be right. A service
- * declares its own beside itself; config.ts reads all of them. All faults are reported at once, before anything starts.
+ * Settings: tables of names in the environment, each with a reader that parses its value or names the right form. A service
+ * declares its settings beside its code; config.ts reads all of them. All faults are reported at once, before anything starts.
  */
 import { Fault } from './readers.ts';
 
-/** Several things are wrong with one setting; each says what. */
+/** Several faults of one setting, each with its message. */
 export class Faults extends Error {
   readonly each: readonly string[];
   constructor(each: readonly string[]) {
@@ -15,16 +15,16 @@ export class Faults extends Error {
 
 export interface Setting<T> {
   readonly what: string;
-  /** As it would stand in the environment; undefined: the setting may be left out and has no value then. */
+  /** The default, as it would stand in the environment; undefined: the setting may be unset and has no value then. */
   readonly standard: string | undefined;
   readonly read: (text: string) => T;
-  /** Its value is repeated nowhere: it is, or may hold, a password or a key. */
+  /** No output repeats its value, since it is or may hold a password or a key. */
   readonly secret: boolean;
-  /** Its name in the environment, where that is not made of the service's name and the setting's. */
+  /** Its name in the environment, unless the name is made of the service's name and the setting's. */
   readonly env?: string;
 }
 
-/** Settings by name; of a service, `poolSize` of `calls` is `CALLS_POOL_SIZE` in the environment. */
+/** Settings by name; the service's name comes first: `poolSize` of `calls` is `CALLS_POOL_SIZE` in the environment. */
 export type SettingsTable = Readonly<Record<string, Setting<unknown>>>;
 
 export type ValuesOf<Table extends SettingsTable> = {
@@ -55,7 +55,7 @@ export function optional<T>(
 
 /** The settings of one part of the program. */
 export interface SettingsGroup {
-  /** A service's name; undefined: settings that all share, which are called as they are in the environment. */
+  /** A service's name; undefined: shared settings, whose names are those in the environment. */
   readonly service?: string;
   readonly table: SettingsTable;
 }
@@ -68,14 +68,14 @@ export function environmentName({ service, table }: SettingsGroup, name: string)
 }
 
 export interface ReadSettings {
-  /** Of each group in turn; a value that could not be read is missing. */
+  /** The values of each group in turn; a value that could not be read is missing. */
   readonly values: readonly Readonly<Record<string, unknown>>[];
   readonly faults: readonly string[];
 }
 
 /**
- * Reads the settings of all groups. An empty variable counts as one that is not set.
- * @param services a variable that begins with the name of one of these must be a setting
+ * Reads the settings of all groups. An empty variable counts as unset.
+ * @param services a variable that begins with one of these names must be a setting
  */
 export function readSettings(
   environment: Readonly<Record<string, string | undefined>>,
@@ -96,7 +96,7 @@ export function readSettings(
       } catch (error) {
         if (error instanceof Faults) faults.push(...error.each.map((fault) => `${variable}: ${fault}`));
         else if (error instanceof Fault) {
-          const shown = declared.secret ? 'what it is set to' : `"${given}"`;
+          const shown = declared.secret ? 'its value' : `"${given}"`;
           faults.push(`${variable}: ${shown} is not ${error.message}`);
         } else throw error;
       }
@@ -108,7 +108,7 @@ export function readSettings(
   return { values, faults };
 }
 
-/** What Kubernetes sets for a service of the same name. */
+/** Variables that Kubernetes sets for a service of the same name. */
 const SERVICE_LINK = /_SERVICE_(?:HOST|PORT)|_PORT_\d+_/;
 
 const isMisspelt = (variable: string, services: readonly string[], known: readonly string[]): boolean =>
@@ -116,12 +116,12 @@ const isMisspelt = (variable: string, services: readonly string[], known: readon
   !known.includes(variable) &&
   !SERVICE_LINK.test(variable);
 
-/** The known name that the fewest changes of a letter lead to. */
+/** The known name with the fewest changes of a letter. */
 function nearest(variable: string, known: readonly string[]): string {
   return known.toSorted((one, other) => changes(variable, one) - changes(variable, other))[0]!;
 }
 
-/** Levenshtein's distance: letters that are put in, left out or replaced. */
+/** Levenshtein's distance: the number of letters added, removed or replaced. */
 function changes(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, at) => at);
   for (const [index, letter] of [...from].entries()) {
@@ -133,7 +133,7 @@ function changes(from: string, to: string): number {
   return row[to.length]!;
 }
 
-/** A setting that is of no use, or worse, without all of some others, or one of them; by their names in the environment. */
+/** A setting that is useless or harmful without all of some other settings, or without one of them. Names in the environment. */
 export interface SettingNeed {
   readonly name: string;
   readonly all?: readonly string[];
@@ -141,7 +141,7 @@ export interface SettingNeed {
   readonly why: string;
 }
 
-/** What each setting that is there lacks. */
+/** The settings that each given setting lacks. */
 export function missing(
   needs: readonly SettingNeed[],
   environment: Readonly<Record<string, string | undefined>>,

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Clock {
-  /** Milliseconds since 1970, may jump when the machine's clock is set. */
+  /** Milliseconds since 1970; may jump when the machine's clock is set. */
   now(): number;
   /** Milliseconds that never go backwards; only differences mean anything. */
   monotonic(): number;

@@ -5,21 +5,21 @@
  */
 import type { Clock } from './clock.ts';
 
-/** 2026-01-01T00:00:00Z, where a fake clock's wall-clock time starts unless told otherwise. */
+/** 2026-01-01T00:00:00Z, the default start of a fake clock's wall-clock time. */
 export const FAKE_CLOCK_START_MS = Date.UTC(2026, 0, 1);
 const FAKE_MONOTONIC_START_MS = 1_000;
 
 export interface FakeClock extends Clock {
   /**
    * Moves time on by `ms`. Timers that fall due run in the order of their times (equal times: in the order in which
-   * they were set), each at its own time; all promises that can go on do so before the next timer runs.
+   * they were set), each at its own time. All promises that are ready settle before the next timer runs.
    */
   advance(ms: number): Promise<void>;
-  /** Lets all promises that can go on do so; time stands still. */
+  /** Lets all promises that are ready settle; time stands still. */
   settle(): Promise<void>;
   /** Sets the wall clock, as an administrator or NTP does; monotonic time and timers do not notice. */
   setWallClock(now: number): void;
-  /** Timers that have neither run nor been cancelled; 0 at the end of a test says that no timer was left behind. */
+  /** Timers that have neither run nor been cancelled; 0 at the end of a test shows that no timer was left behind. */
   readonly pendingTimers: number;
 }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createFakeClock } from './fake_clock.ts';
 import { runJob } from './job.ts';
 
-test('a job runs at once, then every interval with a little chance, and a failed round is tried again', async () => {
+test('a job runs at once, then every interval with a little jitter, and a failed round is retried', async () => {
   const clock = createFakeClock();
   const stop = new AbortController();
   const [rounds, failures]: [number[], string[]] = [[], []];
@@ -29,12 +29,12 @@ test('a job runs at once, then every interval with a little chance, and a failed
   assert.equal(clock.pendingTimers, 0);
 });
 
-test('a round that is cut off by the stop is no failure', async () => {
+test('a round that the stop cuts off is no failure', async () => {
   const clock = createFakeClock();
   const stop = new AbortController();
   const runOnce = (stopping: AbortSignal) =>
     new Promise<void>((_, reject) => stopping.addEventListener('abort', () => reject(new Error('stopped'))));
-  const onFailure = () => assert.fail('it was stopped');
+  const onFailure = () => assert.fail('a stopped round was reported');
   const running = runJob(
     { name: 'long', everyMs: 1_000, runOnce },
     { clock, random: () => 0, onFailure },

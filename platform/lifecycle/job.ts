@@ -1,10 +1,10 @@
-/** Work that a service does by itself, again and again. The loop is trivial; `runOnce` is the work, and what tests call. */
+/** A service's repeated background work. The loop is trivial; `runOnce` does the work, and tests call it. */
 import type { Clock } from './clock.ts';
 
 export interface Job {
   /** For the log. */
   readonly name: string;
-  /** From the end of a round to the next. */
+  /** From the end of one round to the start of the next. */
   readonly everyMs: number;
   /** One round. A failure is reported, and the next round tries again. */
   runOnce(stopping: AbortSignal): Promise<unknown>;
@@ -17,7 +17,7 @@ export interface JobRunner {
   readonly onFailure: (job: string, error: unknown) => void;
 }
 
-/** By so much, as a share of the interval, rounds of several processes are set apart. */
+/** Jitter as a share of the interval, so that rounds of several processes do not coincide. */
 const JITTER = 0.1;
 
 /** Runs a job now, and then every interval until `stopping`. Never rejects. */

@@ -22,7 +22,7 @@ const module = (name: keyof Parts, needs: (keyof Parts)[], fails = false): AnyMo
   },
 });
 
-test('modules start after what they need and stop in reverse, their own steps in reverse too', async () => {
+test('modules start after their needs and stop in reverse, their own steps in reverse too', async () => {
   told.length = 0;
   const running = await startModules(
     [module('c', ['b']), module('b', ['a']), module('a', [])],
@@ -38,7 +38,7 @@ test('modules start after what they need and stop in reverse, their own steps in
   ]);
 });
 
-test('a module that fails takes those already up down again, and is named with its reason', async () => {
+test('when a module fails, the running ones are stopped, and the error names it with its reason', async () => {
   told.length = 0;
   const modules = [module('a', []), module('b', ['a'], true), module('c', ['b'])];
   await assert.rejects(startModules(modules, ['c'], assert.fail), (error) => {
@@ -73,7 +73,7 @@ test('a stop step that fails is reported and does not keep the others from runni
   assert.deepEqual(reports, ['a: badly: Error: no']);
 });
 
-test('unknown names and circles are told', () => {
+test('unknown names and circles are refused', () => {
   assert.throws(() => startOrder([module('a', [])], ['x']), /no module is called "x"; there are: a/);
   assert.throws(() => startOrder([module('a', ['b']), module('b', ['a'])], ['a']), /a -> b -> a/);
 });

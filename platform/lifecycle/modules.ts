@@ -1,6 +1,6 @@
 /**
  * Modules: named parts of the program with declared needs, started in the order of those needs and stopped in
- * reverse. `system.ts` holds the one list. A module that fails to start takes those already up down again.
+ * reverse. `system.ts` holds the one list. When a module fails to start, the modules that run already are stopped.
  */
 import { createLifetime, type Lifetime, type OwnedLifetime } from './lifetime.ts';
 
@@ -8,7 +8,7 @@ import { createLifetime, type Lifetime, type OwnedLifetime } from './lifetime.ts
 export interface Module<Parts, Name extends keyof Parts, Need extends keyof Parts> {
   readonly name: Name;
   readonly needs: readonly Need[];
-  /** What the part is for, shown by `trunkline serve --help`. */
+  /** The purpose of the module, shown by `trunkline serve --help`. */
   readonly purpose: string;
   start(needs: Pick<Parts, Need>, lifetime: Lifetime): Promise<Parts[Name]>;
 }
@@ -16,7 +16,7 @@ export interface Module<Parts, Name extends keyof Parts, Need extends keyof Part
 // biome-ignore lint/suspicious/noExplicitAny: a list holds modules with different needs; each is checked where it is defined
 export type AnyModule<Parts> = Module<Parts, any, any>;
 
-/** A module did not start; names it, and keeps the cause. */
+/** A module did not start. The error names the module, and keeps the cause. */
 export class ModuleStartError extends Error {
   override name = 'ModuleStartError';
   readonly module: string;
@@ -27,8 +27,8 @@ export class ModuleStartError extends Error {
 }
 
 /**
- * The names of all modules that `wanted` needs, itself included, each after what it needs.
- * @throws Error for a name that no module has, or needs that form a circle
+ * The names of all modules that `wanted` needs, itself included, each after its needs.
+ * @throws Error for a name that no module has, or for needs that form a circle
  */
 export function startOrder<Parts>(modules: readonly AnyModule<Parts>[], wanted: readonly string[]): string[] {
   const order: string[] = [];
@@ -58,10 +58,10 @@ export interface Running<Parts> {
 }
 
 /**
- * Starts `wanted` and all they need.
- * @param report told of stop steps that fail
- * @param interrupted aborted: the start that is under way gives up
- * @throws ModuleStartError after those already up were stopped in reverse order
+ * Starts `wanted` and all their needs.
+ * @param report called for stop steps that fail
+ * @param interrupted aborted: the running start gives up
+ * @throws ModuleStartError after the started modules were stopped in reverse order
  */
 export async function startModules<Parts>(
   modules: readonly AnyModule<Parts>[],

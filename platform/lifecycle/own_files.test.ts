@@ -11,7 +11,7 @@ const folder = await mkdtemp(join(tmpdir(), 'trunkline-own-files-'));
 after(() => rm(folder, { recursive: true, force: true }));
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8);
 
-test('what is no file, or far larger than it should be, is said to be that, at once', async () => {
+test('a path that is no file, or a file that is far too large, is refused at once with the reason', async () => {
   const path = (name: string) => join(folder, name);
   execFileSync('mkfifo', [path('pipe')]);
   await mkdir(path('folder'));
@@ -32,11 +32,11 @@ test('what is no file, or far larger than it should be, is said to be that, at o
     await assert.rejects(readOwnFile(path(name)), says, name);
   }
   server.close();
-  // /proc says of what it makes up that it has no bytes.
+  // /proc reports 0 bytes for its generated files.
   assert.match(await readOwnFile('/proc/self/status'), /^Name:/);
 });
 
-test('a secret that others may read is taken from them', async () => {
+test('a secret that other users may read becomes private', async () => {
   const file = join(folder, 'secret');
   await writeFile(file, 'x', { mode: 0o644 });
   assert.equal(await readOwnFile(file), 'x');
@@ -45,7 +45,7 @@ test('a secret that others may read is taken from them', async () => {
   assert.equal(await modeOf(file), '600');
 });
 
-test("a folder of the program's is its owner's alone, also one that was there before", async () => {
+test('a folder of the program is open to its owner alone, also when it existed before', async () => {
   const [made, before] = [join(folder, 'a', 'b'), join(folder, 'before')];
   await makeOwnFolder(made);
   assert.deepEqual([await modeOf(join(folder, 'a')), await modeOf(made)], ['700', '700']);
@@ -55,7 +55,7 @@ test("a folder of the program's is its owner's alone, also one that was there be
   assert.equal(await modeOf(before), '700');
 });
 
-test('a folder that is shared with other things stays as it is', async () => {
+test('a folder that holds other things as well stays as it is', async () => {
   const shared = join(folder, 'shared');
   await mkdir(join(shared, 'postgres'), { recursive: true });
   await writeFile(join(shared, 'index.html'), '');
@@ -64,7 +64,7 @@ test('a folder that is shared with other things stays as it is', async () => {
   assert.equal(await modeOf(shared), '755');
 });
 
-test('of a log no more than its end is read', async () => {
+test('only the end of a log is read', async () => {
   const log = join(folder, 'log');
   await writeFile(log, `${'old '.repeat(100)}\nnew words\n`);
   assert.equal(await readEnd(log, 400), 'new words');

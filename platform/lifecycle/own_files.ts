@@ -1,33 +1,33 @@
 /**
- * The program's own files and folders: small, and for its user alone. What stands at their place may be anything, a pipe
- * that nobody writes to or gigabytes of something else, and must not hold up or fill the program.
+ * The program's own files and folders: small, and for its user alone. Anything may stand at their paths, such as a pipe
+ * without a writer or gigabytes of foreign data, and must not hold up or fill the program.
  */
 import { constants } from 'node:fs';
 import { chmod, type FileHandle, mkdir, open, readdir, stat } from 'node:fs/promises';
 
-/** More than a key, a password or a state of a few parts. */
+/** Larger than any key, password or state of a few parts. */
 export const SMALL_FILE_BYTES = 1024 * 1024;
 
 const OTHERS = 0o077;
 
 /**
  * A file's text.
- * @param options.secret takes it from other users, where they may read it
- * @throws Error that names the file: as fs says it (ENOENT …), or that it is no file, or too large for what it should be
+ * @param options.secret removes other users' permissions from the file, where they have any
+ * @throws Error that names the file: an error of fs (ENOENT …), or that it is no file, or too large for its purpose
  */
 export async function readOwnFile(
   path: string,
   options: { readonly secret?: boolean; readonly maxBytes?: number } = {},
 ): Promise<string> {
   const { secret = false, maxBytes = SMALL_FILE_BYTES } = options;
-  // Without O_NONBLOCK a pipe that nobody writes to would never open.
+  // Without O_NONBLOCK, opening a pipe without a writer would never end.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const found = await file.stat();
     if (!found.isFile())
       throw new Error(`${path} is ${found.isDirectory() ? 'a directory and ' : ''}no file`);
     if (found.size > maxBytes)
-      throw new Error(`${path} has ${found.size} bytes, and at most ${maxBytes} can be what it should hold`);
+      throw new Error(`${path} has ${found.size} bytes, and may have at most ${maxBytes}`);
     if (secret && isOwn(found.uid) && (found.mode & OTHERS) !== 0) await file.chmod(0o600);
     return await readUpTo(file, maxBytes);
   } finally {
@@ -35,7 +35,7 @@ export async function readOwnFile(
   }
 }
 
-/** It may grow meanwhile, and what /proc makes up says that it has no bytes. */
+/** A file may grow meanwhile, and /proc reports 0 bytes for its generated files. */
 async function readUpTo(file: FileHandle, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -49,8 +49,8 @@ async function readUpTo(file: FileHandle, maxBytes: number): Promise<string> {
 }
 
 /**
- * The end of a log, from a place on.
- * @param maxBytes of it, from its end
+ * The end of a log, from an offset on.
+ * @param maxBytes at most so many bytes, the last ones
  */
 export async function readEnd(path: string, from = 0, maxBytes = 64 * 1024): Promise<string> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -66,7 +66,7 @@ export async function readEnd(path: string, from = 0, maxBytes = 64 * 1024): Pro
 }
 
 /**
- * Makes a folder that its owner alone can look into, and of one that is there already such a one.
+ * Makes a folder that only its owner can read; an existing folder becomes such a one.
  * @throws Error that names the folder
  */
 export async function makeOwnFolder(path: string): Promise<void> {
@@ -76,9 +76,9 @@ export async function makeOwnFolder(path: string): Promise<void> {
 }
 
 /**
- * The same for the folder that holds all of them, where it holds nothing else: one that somebody shares with other things
- * (/tmp, a home) stays as it is, and what is ours in it is closed by itself.
- * @param names what may be in it
+ * Does the same for the folder that holds all of them, where it holds nothing else. A folder shared with other things
+ * (/tmp, a home) stays as it is; the program's own files and folders in it are private each.
+ * @param names the program's own names in the folder
  */
 export async function makeDataFolder(path: string, names: readonly string[]): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 });

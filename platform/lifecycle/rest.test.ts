@@ -5,7 +5,7 @@ import { createRest } from './rest.ts';
 
 const never = new AbortController().signal;
 
-test('a rest ends after its time, by a wake, by a stop, and at once where a wake came before it', async () => {
+test('a rest ends after its time, by a wake, by a stop, and at once after an earlier wake', async () => {
   const clock = createFakeClock();
   const loop = createRest(clock);
   let ended = 0;

@@ -1,8 +1,8 @@
-/** A loop's rest between two rounds, which whoever has news for the loop can end early. */
+/** A loop's rest between two rounds. A wake ends the rest early. */
 import type { Clock } from './clock.ts';
 
 export interface Rest {
-  /** Waits for `ms`, until `wake` or until `stopping`. A wake since the last rest ends this one at once. Never rejects. */
+  /** Waits for `ms`, until `wake` or until `stopping`. A wake since the last rest ends this rest at once. Never rejects. */
   rest(ms: number, stopping: AbortSignal): Promise<void>;
   wake(): void;
 }

@@ -1,8 +1,8 @@
-/** Randomness that can be had again: for samples, simulations and tests that take a generator in place of Math.random. */
+/** Repeatable randomness: for samples, simulations and tests that take a generator in place of Math.random. */
 
 /**
  * mulberry32, by Tommy Ettinger (public domain): from 0 up to, not including, 1; the same numbers for the same seed on
- * every machine. Not for anything that must be unguessable.
+ * every machine. Not for values that must be unguessable.
  */
 export function seededRandom(seed: number): () => number {
   let state = seed;

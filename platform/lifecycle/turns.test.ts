@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inTurns } from './turns.ts';
 
-/** Takes the processor for so long. */
+/** Keeps the processor busy for so long. */
 function work(ms: number): void {
   const until = performance.now() + ms;
   while (performance.now() < until);
 }
 
-test('long work is done in order, and what else waits gets its turn in between', async () => {
+test('long work is done in order, and other waiting work gets its turn in between', async () => {
   let others = 0;
   const timer = setInterval(() => others++, 0);
   const done: number[] = [];
@@ -22,7 +22,7 @@ test('long work is done in order, and what else waits gets its turn in between',
   assert.ok(others >= 5, `others had ${others} turns`);
 });
 
-test('what the work throws ends it', async () => {
+test('an error of the work ends it', async () => {
   const done: number[] = [];
   const working = inTurns([1, 2, 3], (item) => {
     if (item === 2) throw new Error('two');

@@ -1,6 +1,6 @@
 /**
- * Long work cut up, so that whatever else waits for the event loop gets its turn in between: a body's work after so many
- * bytes or keys of it, which can be told before; other work by the clock.
+ * Long work cut into pieces, so that other work on the event loop gets its turn in between. Work on a body is cut by bytes
+ * and keys, which are known before; other work is cut by the clock.
  */
 import { setImmediate } from 'node:timers/promises';
 
@@ -10,7 +10,7 @@ export const KEYS_A_TURN = 1_000;
 
 export interface Turns {
   /**
-   * To be called before a piece of work and awaited where it gives a promise.
+   * To be called before a piece of work, and awaited where it returns a promise.
    * @param bytes of the piece, at most BYTES_A_TURN, as its keys are at most KEYS_A_TURN
    */
   take(bytes: number, keys: number): Promise<void> | undefined;
@@ -33,12 +33,12 @@ export function createTurns(): Turns {
 }
 
 /**
- * How long work that is not counted goes on before the others get their turn. A request takes some turns of the event loop
+ * How long work cut by the clock runs before other work gets its turn. A request takes some turns of the event loop
  * from its first byte to its answer, and waits so long for each.
  */
 const TURN_MS = 0.25;
 
-/** Does `work` for each item in order; every TURN_MS the others get their turn. Short work never waits. */
+/** Does `work` for each item in order; every TURN_MS other work gets its turn. Short work never waits. */
 export async function inTurns<Item>(
   items: Iterable<Item>,
   work: (item: Item, index: number) => void,

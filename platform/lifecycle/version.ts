@@ -1,4 +1,4 @@
-/** The program's version, as package.json has it. */
+/** The program's version, from package.json. */
 import { readFileSync } from 'node:fs';
 
 export const { version } = JSON.parse(

@@ -10,7 +10,7 @@ const note = (error: unknown) => unhandled.push(error);
 process.on('unhandledRejection', note);
 after(() => process.off('unhandledRejection', note));
 
-/** What has become of a promise: its value, its error, or nothing yet. */
+/** The outcome of a promise: its value, its error, or nothing yet. */
 async function outcomeOf(promise: Promise<unknown>, clock: FakeClock): Promise<unknown> {
   let outcome: unknown = 'waits';
   promise.then(
@@ -21,20 +21,20 @@ async function outcomeOf(promise: Promise<unknown>, clock: FakeClock): Promise<u
   return outcome;
 }
 
-/** What work does, and what happens around it. */
+/** The behaviour of the work, and of its surroundings. */
 const cases = fc.record({
   limitMs: fc.integer({ min: 1, max: 1_000 }),
-  /** When it ends by itself; never where it is left out. */
+  /** When the work ends without a signal; undefined: never. */
   endsAt: fc.option(fc.integer({ min: 0, max: 2_000 })),
   fails: fc.boolean(),
-  /** How long it takes to end once its signal is aborted; left out: it does not heed it. */
+  /** How long the work takes to end once its signal is aborted; undefined: it ignores the signal. */
   heedsAfter: fc.option(fc.integer({ min: 0, max: 500 })),
   outerAt: fc.option(fc.integer({ min: 0, max: 2_000 })),
 });
 
-test('work ends by itself, by its limit or by what is around it, whichever comes first', async () => {
+test('work ends on its own, at its limit or by the outer signal, whichever comes first', async () => {
   const property = fc.asyncProperty(cases, async ({ limitMs, endsAt, fails, heedsAfter, outerAt }) => {
-    // Two that come at one instant may come in either order.
+    // Two events at the same instant may come in either order.
     const times = [limitMs, endsAt, outerAt].filter((at) => at !== null);
     fc.pre(new Set(times).size === times.length);
     const clock = createFakeClock();
@@ -79,12 +79,12 @@ test('work ends by itself, by its limit or by what is around it, whichever comes
     }
     assert.equal(clock.pendingTimers, 0);
     assert.equal(getEventListeners(outer.signal, 'abort').length, 0);
-    assert.deepEqual(unhandled, [], 'what fails later is dropped');
+    assert.deepEqual(unhandled, [], 'later errors are dropped');
   });
   await fc.assert(property, { numRuns: 300 });
 });
 
-test('its timer goes when the work ends, not when it would ring', async () => {
+test('the timer is cleared when the work ends, not when it would fire', async () => {
   const clock = createFakeClock();
   assert.equal(await within(clock, 1_000, 'the work', () => 'at once'), 'at once');
   await clock.settle();
@@ -100,7 +100,7 @@ test('work that throws before it waits rejects', async () => {
   assert.equal(clock.pendingTimers, 0);
 });
 
-test('where what is around it has ended before, work does not begin', async () => {
+test('work does not begin after the outer signal was aborted', async () => {
   const clock = createFakeClock();
   let begun = false;
   const work = () => {

@@ -1,11 +1,11 @@
-/** The one "no later than": whatever is waited for outside of a request's own deadline is waited for in here. */
+/** The one "no later than": every wait outside of a request's own deadline goes through here. */
 import type { Clock } from './clock.ts';
 
-/** Something did not end within its limit. Counts as a failure of what was waited for (resilience/failure_rule.ts). */
+/** Work did not end within its limit. Counts as a failure of the awaited part (resilience/failure_rule.ts). */
 export class TimeoutError extends Error {
   override name = 'TimeoutError';
   readonly limitMs: number;
-  /** @param what what was waited for, as in "health check" */
+  /** @param what the awaited work, such as "health check" */
   constructor(what: string, limitMs: number) {
     super(`${what} took longer than ${limitMs} ms`);
     this.limitMs = limitMs;
@@ -13,12 +13,12 @@ export class TimeoutError extends Error {
 }
 
 /**
- * What `work` gives, or an end after `ms` milliseconds, whether `work` heeds its signal or not. What comes of it later is
- * dropped, an error too. No timer and no listener is left behind. While it waits, the process stays alive.
- * @param what names it in the error
+ * The result of `work`, or an error after `ms` milliseconds, whether `work` heeds its signal or not. A later result or
+ * error is dropped. No timer and no listener is left behind. The process stays alive during the wait.
+ * @param what names the work in the error
  * @param work gets a signal that is aborted, with the same error, when the time is over
- * @param outer aborted: it ends at once, too, with the signal's reason; `work` is not begun where it is aborted before
- * @throws TimeoutError, what `work` threw, or the reason of `outer`
+ * @param outer aborted: the wait ends at once with the signal's reason; `work` does not begin if `outer` is aborted before
+ * @throws TimeoutError, the error of `work`, or the reason of `outer`
  */
 export async function within<T>(
   clock: Clock,

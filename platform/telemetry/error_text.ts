@@ -1,8 +1,8 @@
-/** What an error says, in one line. */
+/** An error's text, in one line. */
 
 /**
- * An AggregateError has its words in its parts: a host name with several addresses, each of which refuses the
- * connection, is one that says nothing by itself.
+ * An AggregateError has its messages in its parts and may have none of its own. An example is the error for a host name
+ * with several addresses, each of which refuses the connection.
  */
 export function errorText(error: unknown): string {
   if (!(error instanceof Error)) return oneLine(String(error));

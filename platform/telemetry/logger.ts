@@ -1,6 +1,6 @@
 /**
- * Structured logs, one JSON line each. Lines never hold a full phone number or a key: what is logged of a request
- * goes through `maskNumber` or is left out (see platform/http/server.ts).
+ * Structured logs, one JSON line each. Lines never hold a full phone number or a key: the logged parts of a request
+ * go through `maskNumber` or are left out (see platform/http/server.ts).
  */
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import { printableJson } from './printable.ts';
@@ -11,7 +11,7 @@ export type { Logger };
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'silent';
 
 /**
- * @param service the module that speaks
+ * @param service the module that writes the lines
  * @param to standard output (1), standard error (2), or a stream
  */
 export function createLogger(service: string, level: LogLevel, to: 1 | 2 | DestinationStream = 1): Logger {
@@ -29,8 +29,8 @@ export function createLogger(service: string, level: LogLevel, to: 1 | 2 | Desti
 }
 
 /**
- * What is logged of an error. A database's error quotes the row at fault in its details (`detail`, `where`), and so do
- * some messages: the details are left out, and long digits masked in what remains.
+ * The logged parts of an error. A database's error quotes the faulty row in its details (`detail`, `where`), and some
+ * messages quote it too: the details are left out, and long digits in the rest are masked.
  */
 export function loggableError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: masked(String(error)) };
@@ -45,7 +45,7 @@ export function loggableError(error: unknown): Record<string, unknown> {
   };
 }
 
-/** JSON leaves C1 controls and bidi overrides as they are; whoever reads a log at a terminal had better not. */
+/** JSON leaves C1 controls and bidi overrides unescaped; a terminal that shows the log must not get them. */
 const printing = (to: DestinationStream): DestinationStream => ({
   write: (line) => void to.write(printableJson(line)),
 });

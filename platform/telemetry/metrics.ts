@@ -1,11 +1,11 @@
-/** Prometheus metrics. One registry a service, so that services in one process do not mix their figures. */
+/** Prometheus metrics. Each service has a registry, so that services in one process do not mix their figures. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 export { Counter, Gauge, Histogram, type Registry };
 
 /**
- * Exports a figure of each of several things, by a label that names it; null: that one has no such figure now.
- * @param rowsNow what there is, asked for at each collection
+ * Exports a gauge with one figure for each row, labelled by the row's name; null: the row has no figure now.
+ * @param rowsNow the current rows, called at each collection
  */
 export function exportBy<Row>(
   registry: Registry,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { isPrintable, printable, printableJson } from './printable.ts';
 
-test('what moves a terminal, or turns the order of text, is shown instead of done', () => {
+test('characters that control a terminal or change the order of text are shown escaped', () => {
   for (const [text, shown] of [
     ['\x1b[2J', '\\x1b[2J'],
     ['\x9b2J', '\\x9b2J'],
@@ -28,7 +28,7 @@ test('what moves a terminal, or turns the order of text, is shown instead of don
     assert.ok(isPrintable(text) && printable(text) === text, text);
 });
 
-test('whatever a text is, it is printable afterwards; JSON says the same as before', () => {
+test('every text is printable afterwards; JSON keeps its value', () => {
   const text = fc.string({
     unit: fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\x1b', '\u202e', '\x9b', '\ud83d')),
   });

@@ -1,7 +1,7 @@
 /**
- * Telephone numbers within texts: where they stand, and how they are masked. What a number is can't be told for sure in a
- * text, so whatever looks like one is taken for one; what is known to be something else (an instant, an IPv4 address, a
- * UUID, Asterisk's uniqueid) stays.
+ * Telephone numbers within texts: where they stand, and how they are masked. A text does not mark its numbers, so every
+ * run of digits that looks like a number is masked, except runs that are known to be something else (an instant, an IPv4
+ * address, a UUID, Asterisk's uniqueid).
  */
 import { isIPv4 } from 'node:net';
 import {
@@ -14,20 +14,20 @@ import {
   starred,
 } from './written_digits.ts';
 
-/** What people and switches put between the digits of a number, and what is not seen at all. */
+/** Characters that people and switches put between the digits of a number, and invisible characters. */
 const SEPARATOR = String.raw`[\p{Z}\p{Pd}\p{Pc}\p{Ps}\p{Pe}\p{Cf}\p{M}\t.,/\\|'’~·•‧∙⋅،٫٬、。．，／]`;
 /** Five digits and more. Shorter runs are extensions. */
 const DIGIT_RUN = new RegExp(
   [
     `${DIGIT}(?:${SEPARATOR}{0,5}${DIGIT}){4,}`,
-    // Whatever stands between, the same each time: 4x9x3x0x2, 49<b>30<b>23<b>12<b>50.
+    // The same separator each time: 4x9x3x0x2, 49<b>30<b>23<b>12<b>50.
     String.raw`${DIGIT}{1,4}(?<gap>[^${DIGIT.slice(1, -1)}]{1,6})${DIGIT}{1,4}(?:\k<gap>${DIGIT}{1,4}){3,}`,
   ].join('|'),
   'gu',
 );
-/** E.164 has at most 15 digits. A longer run is more than a number. */
+/** E.164 has at most 15 digits. A longer run holds more than a number. */
 const LONGEST_NUMBER = 15;
-/** With fewer digits a word or a number in a log is more likely something else. */
+/** A shorter run of digits in a log is more likely something else than a phone number. */
 const SHORTEST_LOGGED = 7;
 
 const NO_NUMBER = new RegExp(
@@ -50,7 +50,7 @@ const isWithin = (from: number, to: number, spans: readonly Span[]): boolean =>
 /** A run of digits that may be a number. */
 export interface Run {
   readonly digits: readonly Digit[];
-  /** Something stands between its digits. */
+  /** Other characters stand between its digits. */
   readonly hasGaps: boolean;
   readonly isBehindPlus: boolean;
 }
@@ -68,11 +68,11 @@ export function numbersIn(reading: Reading): Run[] {
   });
 }
 
-/** Too short for a number, but perhaps the end of one, as an extension is. */
+/** Too short for a number, but perhaps the end of a number, as an extension is. */
 const SHORT_RUNS = [String.raw`[\p{M}\p{Cf}]{0,3}`, `${SEPARATOR}{0,5}`].map(
   (gap) => new RegExp(`(?<!${DIGIT}${gap})${DIGIT}(?:${gap}${DIGIT}){2,5}(?!${gap}${DIGIT})`, 'gu'),
 );
-/** Where the digits of a short run are known to be something else. */
+/** Places where the digits of a short run are known to be something else. */
 const NO_END = new RegExp(
   [
     NO_NUMBER.source,
@@ -81,13 +81,13 @@ const NO_END = new RegExp(
     String.raw`(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{2,5})?(?![\d.])`,
     String.raw`(?<![\w:])(?=[\da-f:]*::|(?:[\da-f]+:){7})(?:[\da-f]{0,4}:){2,7}[\da-f]{0,4}(?![\w:])`,
     String.raw`(?<=@[\w.-]{1,255}):\d{2,5}(?!\d)`,
-    // What was made at random, of digits and letters.
+    // Random words of digits and letters.
     String.raw`(?<![\da-f])(?=(?:\d*[a-f]+\d){3})[\da-f]{12,}(?![\da-f])`,
   ].join('|'),
   'gi',
 );
 
-/** All digits; those of an address or an instant are apart from those around it. */
+/** All digits; the digits of an address or an instant are separate from the digits around it. */
 export function digitsApart(reading: Reading): Digit[][] {
   const ends = spansOf(NO_END, reading.text).flatMap(({ from, to }) => [from, to]);
   const bounds = [0, ...ends, reading.text.length];
@@ -108,8 +108,8 @@ const SHORTEST_END = 3;
 const LONGEST_END = 6;
 
 /**
- * All that may be the end of a number where digits are spaced, and others stand beside it (5 0 0 1 16): three to six digits
- * side by side, of whole groups. More than `shortRunsIn` finds, which takes what is spaced for one run.
+ * Every possible end of a number among spaced digits with other digits beside them (5 0 0 1 16): three to six digits
+ * side by side, of whole groups. Finds more than `shortRunsIn`, which takes spaced digits for one run.
  */
 export function perhapsEndsIn(reading: Reading): Digit[][] {
   const text = reading.text.replace(NO_END, (found) => 'x'.repeat(found.length));
@@ -132,13 +132,13 @@ export function perhapsEndsIn(reading: Reading): Digit[][] {
 }
 
 /**
- * A phone number that can be recognised but not dialled: the country and area stay, the end is starred,
- * two last digits excepted: +4930123456 gives +4930****56. What is shorter than 5 digits is an extension and stays.
- * In an address (sip:, tel:, with parameters or a name) each run of digits is masked by itself; what is no digit stays.
+ * A phone number that can be recognised but not dialled: the country and area stay, the end is starred except the
+ * last two digits: +4930123456 gives +4930****56. A run of fewer than 5 digits is an extension and stays.
+ * In an address (sip:, tel:, with parameters or a name) each run of digits is masked separately; other characters stay.
  */
 export const maskNumber = (number: string): string => starred(number, hiddenOfNumber(readPlainly(number)));
 
-/** What `maskNumber` stars. */
+/** The digits that `maskNumber` stars. */
 export const hiddenOfNumber = (number: Reading): Digit[] => numbersIn(number).flatMap(hiddenOfRun);
 
 function hiddenOfRun({ digits, hasGaps }: Run): Digit[] {
@@ -149,9 +149,9 @@ function hiddenOfRun({ digits, hasGaps }: Run): Digit[] {
 }
 
 /**
- * What is hidden of what looks like a number in a text. Where it begins and ends is not told there (a channel's serial
- * follows it after a hyphen), and what one writing showed another could hide: so no digit stays but the country's two
- * behind a plus.
+ * The digits to hide of possible numbers in a text. A text does not show where a number begins and ends (a channel's
+ * serial follows it after a hyphen), and one way of writing could show digits that another hides. So only the two digits of
+ * the country behind a plus stay.
  */
 export const hiddenOfText = (text: Reading): Digit[] =>
   numbersIn(text).flatMap(({ digits, isBehindPlus }) => digits.slice(isBehindPlus ? 2 : 0));
@@ -164,25 +164,25 @@ const INTERNATIONAL = new RegExp(
   'iu',
 );
 
-/** Whether a number stands in a text that can be nothing else: behind a plus, or as the user of a SIP address. */
+/** Whether a text holds a certain number: behind a plus, or as the user of a SIP address. */
 export const holdsInternational = (text: string): boolean => INTERNATIONAL.test(readPlainly(text).text);
 
-/** A key, a token, a cursor: whatever somebody puts where it does not belong. */
+/** A key, a token or a cursor in the wrong place. */
 const LONG_WORD = /[\w*-]{32,}/g;
 const SHOWN_OF_LONG_WORD = 8;
 
 const longRunsIn = (text: string): Run[] =>
   numbersIn(readPlainly(text)).filter(({ digits }) => digits.length >= SHORTEST_LOGGED);
 
-/** A text for the log, with everything in it masked that is long enough to be a number or a key. */
+/** A text for the log, with every word masked that is long enough to be a number or a key. */
 export const masked = (text: string): string =>
   starred(text, longRunsIn(text).flatMap(hiddenOfRun)).replace(
     LONG_WORD,
     (word) => `${word.slice(0, SHOWN_OF_LONG_WORD)}…`,
   );
 
-/** The ids of traces and of spans, and UUIDs: digits stand close in them, and are no number. */
+/** The ids of traces and of spans, and UUIDs: their digits stand close together and are no number. */
 const RANDOM_ID = /^(?=.*[a-f])(?:[\da-f]{16}|[\da-f]{32}|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/i;
 
-/** Whether a word that a client made up may hold a phone number, so that it can't be logged as it stands. */
+/** Whether a client's word may hold a phone number, so that it can't be logged unmasked. */
 export const isTelling = (word: string): boolean => !RANDOM_ID.test(word) && longRunsIn(word).length > 0;

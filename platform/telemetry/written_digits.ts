@@ -1,21 +1,21 @@
 /**
- * The digits of a text, however they are written: in any script, in circles, small and high; escaped as addresses (%34), markup
- * (&#52;), programs (\u0034, \x34) and mail (=34) escape them, also several times over; in base64, as SIP's Identity header has them.
+ * The digits of a text in every way of writing: in any script, in circles, small and high; escaped as in addresses (%34), markup
+ * (&#52;), programs (\u0034, \x34) and mail (=34), also several times over; in base64, as in SIP's Identity header.
  *
- * A text is read without its escapes; the reading knows where in the text as written its characters stand, so that they can be
- * starred there. What only looks like an escape costs at most the digits in it.
+ * A reading is the text without its escapes. The reading knows the place of each of its characters in the original text, so that
+ * they can be starred there. Text that only looks like an escape costs at most the digits in it.
  */
 
 /** Part of a text as written, in UTF-16 units. */
 export interface Span {
   readonly from: number;
-  /** Not included. */
+  /** Exclusive. */
   readonly to: number;
 }
 
 export interface Reading {
   readonly text: string;
-  /** What the units from one to before another stand for. */
+  /** The original part of the text for the units from `from` to before `to`. */
   spanOf(from: number, to: number): Span;
 }
 
@@ -23,7 +23,7 @@ export interface Digit extends Span {
   readonly value: string;
 }
 
-/** Signs that have digits for a value, but are no decimal digits of Unicode's; and how their rows begin. */
+/** Signs that have digits for a value, but are no decimal digits of Unicode; and the first value of their rows. */
 const ROWS: readonly [signs: string, first: number][] = [
   ['\u24eb-\u24f4', 11],
   ['\u24f5-\u24fe', 1],
@@ -43,9 +43,9 @@ const ODD_DIGITS = `${ROWS.map(([signs]) => signs).join('')}${IDEOGRAPHS}零${CO
 /** A digit, as a part of a regular expression with the flag u. */
 export const DIGIT = String.raw`[\p{Nd}${ODD_DIGITS}]`;
 const DIGITS = new RegExp(DIGIT, 'gu');
-/** Whether there are enough of them to tell something of a number. */
+/** Whether there are enough digits to reveal a part of a number. */
 export const HAS_DIGITS = new RegExp(`(?:${DIGIT}[^]*?){3}`, 'u');
-/** Digits that are no decimal digits, as PostgreSQL's regular expressions read it too. */
+/** Digits that are no decimal digits; PostgreSQL's regular expressions read this pattern too. */
 export const ODD_DIGIT = `[${ODD_DIGITS}]`;
 
 /** The digits that a sign stands for; one of `DIGIT`. */
@@ -65,7 +65,7 @@ function digitsOf(sign: string): string {
   return String(digitValue(sign));
 }
 
-/** The value of a decimal digit, of whatever script. Digits of a script stand side by side from 0 to 9. */
+/** The value of a decimal digit, of any script. Digits of a script stand side by side from 0 to 9. */
 export function digitValue(digit: string): number {
   const code = digit.codePointAt(0)!;
   if (code <= 0x39) return code - 0x30;
@@ -76,7 +76,7 @@ export function digitValue(digit: string): number {
   return value;
 }
 
-/** The digits of a reading, or of its units from one to before another; two at one place of signs such as ⑫. */
+/** The digits of a reading, or of its units from `from` to before `to`; signs such as ⑫ give two digits at one place. */
 export function digitsIn(reading: Reading, from = 0, to = reading.text.length): Digit[] {
   const found: Digit[] = [];
   for (const { 0: sign, index } of reading.text.slice(from, to).matchAll(DIGITS)) {
@@ -89,9 +89,9 @@ export function digitsIn(reading: Reading, from = 0, to = reading.text.length): 
 const HEX = '[\\da-fA-F]';
 const ESCAPE = new RegExp(
   [
-    // A character in UTF-8 as addresses have it; or a byte of something else.
+    // A character in UTF-8, as in addresses; or a byte of something else.
     `%(?:[cdCD]${HEX}%${HEX}{2}|[eE]${HEX}(?:%${HEX}{2}){2}|[fF][0-4](?:%${HEX}{2}){3}|${HEX}{2})`,
-    // Mail escapes so; but x=50 is a value more often than a letter.
+    // Mail's escape; but x=50 is a value more often than a letter.
     '(?:=[0-9A-F]{2}){3,}',
     String.raw`&#\d{1,7};?`,
     `&#[xX]${HEX}{1,6};?`,
@@ -100,7 +100,7 @@ const ESCAPE = new RegExp(
     `U[+](?:1${HEX}{4}|${HEX}{4})`,
     String.raw`\\[xX]${HEX}{2}`,
     String.raw`\\0?(?:6[0-7]|7[01])`,
-    // What was escaped once more.
+    // A text that was escaped once more.
     String.raw`\\\\`,
   ].join('|'),
   'g',
@@ -110,10 +110,10 @@ const BASE64_WORD = new RegExp(`[\\w+/-]{${SHORTEST_BASE64},}`, 'g');
 const MAY_ESCAPE = /[%=&\\]|U\+|[MNO][DTjz][AEIMQUYcgk][w-z0-5]/;
 /** Three digits side by side in base64: the first three bytes of four characters. */
 export const DIGITS_IN_BASE64 = /[MNO][DTjz][AEIMQUYcgk][w-z0-5]/;
-/** Escaped so many times, a digit takes half a line. */
+/** A digit that is escaped so many times takes half a line. */
 const MAX_LAYERS = 8;
 
-/** A text without its escapes, those within escapes included. */
+/** A text without its escapes, including escapes within escapes. */
 export function readPlainly(text: string): Reading {
   let reading: Reading = { text, spanOf: (from, to) => ({ from, to }) };
   for (let layer = 0; layer < MAX_LAYERS; layer++) {
@@ -125,7 +125,7 @@ export function readPlainly(text: string): Reading {
   return reading;
 }
 
-/** null: nothing in it looks like an escape. */
+/** null: nothing in the text looks like an escape. */
 function unescaped(reading: Reading, escapes: RegExp): Reading | null {
   const { text } = reading;
   let plain = '';
@@ -157,7 +157,7 @@ function unescaped(reading: Reading, escapes: RegExp): Reading | null {
   };
 }
 
-/** What an escape stands for, behind what is none of it; null: it is none. */
+/** The characters of an escape, and the length of a prefix that is no part of it; null: the text is no escape. */
 function signsOf(written: string): { signs: string; skipped: number } | null {
   const sign = (code: number) => (code > 0x10ffff ? null : { signs: String.fromCodePoint(code), skipped: 0 });
   const hex = () => sign(Number.parseInt(written.replace(/[^\da-fA-F]/g, ''), 16));
@@ -182,7 +182,7 @@ function signsOf(written: string): { signs: string; skipped: number } | null {
 function fromBase64(word: string): { signs: string; skipped: number } | null {
   const found = DIGITS_IN_BASE64.exec(word);
   if (!found) return null;
-  // Four characters stand for three bytes; what is glued to the front moves them.
+  // Four characters stand for three bytes; a prefix shifts them.
   const skipped = found.index % 4;
   const signs = Buffer.from(word.slice(skipped), 'base64').toString();
   return /[\p{Cc}\ufffd]/u.test(signs.replace(/[\t\r\n]/g, '')) ? null : { signs, skipped };

@@ -1,4 +1,4 @@
-/** What ends a command: Ctrl-C, a service manager, a terminal that is closed, the death of the program that started it. */
+/** Signals that end a command: from Ctrl-C, a service manager, a closed terminal, or the death of the starting program. */
 import { constants } from 'node:os';
 import { note } from './print.ts';
 
@@ -6,11 +6,11 @@ const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export type EndingSignal = (typeof ENDING_SIGNALS)[number];
 
 /**
- * A terminal gives Ctrl-C to npm, to bin/trunkline.js and to its child, and each of them hands on what it gets: what comes
- * within so short a time of the first was said once.
+ * A terminal sends Ctrl-C to npm, to bin/trunkline.js and to its child, and each of them passes its signals on: signals
+ * within so short a time of the first count as one.
  */
 const SAME_SIGNAL_MS = 1_000;
-/** How often the parent is looked at. */
+/** How often this process checks its parent. */
 const PARENT_POLL_MS = 250;
 
 /** What a shell reports for a process that a signal ended. */
@@ -19,12 +19,12 @@ export const statusOf = (signal: EndingSignal): number => 128 + constants.signal
 /** `at` by the steady clock, in milliseconds. */
 let first: { readonly signal: EndingSignal; readonly at: number } | undefined;
 
-/** The signal that asked this process to end, if any has. */
+/** The first signal that asked this process to end; undefined before. */
 export const endedBy = (): EndingSignal | undefined => first?.signal;
 
 /**
- * Calls `handle` for each signal that asks the command to end, instead of ending it at once.
- * @param handle `again`: one had come before, a second ago or longer
+ * Calls `handle` for each signal that asks the command to end; the signal does not end the command at once.
+ * @param handle `again`: the first signal came a second ago or earlier
  * @returns ends the listening
  */
 export function onEndingSignal(handle: (signal: EndingSignal, again: boolean) => void): () => void {
@@ -47,9 +47,9 @@ export function onEndingSignal(handle: (signal: EndingSignal, again: boolean) =>
 }
 
 /**
- * Aborted by the first signal that asks the command to end, so that it puts in order what it has begun; one that comes a
- * second later or after that ends the process at once.
- * @param words what it puts in order, told at the first
+ * Aborted by the first signal that asks the command to end, so that the command can clean up; a signal a second later or
+ * after that ends the process at once.
+ * @param words the clean-up, printed at the first signal
  */
 export function untilInterrupted(words: string): AbortSignal {
   const interrupted = new AbortController();
@@ -61,10 +61,10 @@ export function untilInterrupted(words: string): AbortSignal {
   return interrupted.signal;
 }
 
-/** Ends this process as SIGTERM does once bin/trunkline.js, where that started it, is gone: nobody waits for it then. */
+/** Ends this process as SIGTERM does once its parent, bin/trunkline.js, is gone: then no process waits for it. */
 export function endWithLauncher(): void {
   const launcher = Number(process.env.TRUNKLINE_LAUNCHER);
-  // What this process starts is not started by bin/trunkline.js.
+  // A child of this process is not a child of bin/trunkline.js.
   delete process.env.TRUNKLINE_LAUNCHER;
   if (launcher !== process.ppid) return;
   const watch = setInterval(() => {

@@ -1,11 +1,11 @@
-/** Readers of option values: each gives the value, or says what would be right. */
+/** Readers of option values: each parses the value, or throws an error that names the right form. */
 import { InvalidArgumentError } from 'commander';
 import { isPrintable } from '#platform/telemetry/printable.ts';
 
 export function asPrintable(value: string): string {
   if (!isPrintable(value))
     throw new InvalidArgumentError(
-      'It must have no control characters, and none that turn the order of text.',
+      'It must have no control characters, and none that change the order of text.',
     );
   return value;
 }

@@ -1,4 +1,4 @@
-/** Tables fit into a terminal's lines where they can, and are whole everywhere else. */
+/** Tables fit into a terminal's lines where possible, and are printed whole everywhere else. */
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
@@ -13,7 +13,7 @@ const rows = [
   [123_456, 'a switch with a long name', PATH, '2026-11-29T22:03:35.649101Z'],
 ];
 
-test('where a table is wider than the terminal, the widest texts are cut in their middle, and numbers never', () => {
+test('a table wider than the terminal has its widest texts cut in their middle, never its numbers', () => {
   for (const room of [80, 60]) {
     const lines = table(header, rows, room).split('\n');
     for (const line of lines) assert.ok(line.length <= room, `${line.length}: ${line}`);
@@ -27,10 +27,10 @@ test('where a table is wider than the terminal, the widest texts are cut in thei
   );
   assert.equal(table(header, rows, widest), table(header, rows, 1_000));
   assert.ok(table(header, rows).includes(PATH), 'a pipe gets all of it');
-  assert.ok(table(header, rows, 10).includes('123456'), 'where nothing fits, it is wider');
+  assert.ok(table(header, rows, 10).includes('123456'), 'a table that cannot fit is wider');
 });
 
-test('the last line of what runs tells of its end, where lines are not drawn over', async () => {
+test('the last progress line shows the end, where lines are not drawn over', async () => {
   const out = new PassThrough();
   let percent = 10;
   const stop = showRunning(out as unknown as NodeJS.WriteStream, () => `${percent}%`);

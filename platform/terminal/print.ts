@@ -1,13 +1,13 @@
 /**
- * Output for people and for scripts. Results go to standard output, everything else to standard error. Everything that a
- * command says goes through here, so that nothing which came from elsewhere (names of files, accounts, keys, errors of
- * servers) reaches a terminal as a command to it.
+ * Output for people and for scripts. Results go to standard output, everything else to standard error. All output of a
+ * command goes through here, so that no foreign text (names of files, accounts, keys, errors of servers) reaches a
+ * terminal as a command to it.
  */
 import { Transform } from 'node:stream';
 import type { Command } from 'commander';
 import { printable, printableJson } from '#platform/telemetry/printable.ts';
 
-/** Lines of text. A text from elsewhere that must not begin a line of its own goes through `printable` before. */
+/** Lines of text. Foreign text that must not begin a line of its own goes through `printable` first. */
 const lines = (text: string): string => text.split('\n').map(printable).join('\n');
 
 export const print = (text: string) => void process.stdout.write(`${lines(text)}\n`);
@@ -15,13 +15,13 @@ export const note = (text: string) => void process.stderr.write(`${lines(text)}\
 export const printJson = (value: unknown) =>
   void process.stdout.write(`${printableJson(JSON.stringify(value, null, 2))}\n`);
 
-/** A text from elsewhere that may have several lines: none of them looks like a line of ours. */
+/** A foreign text that may have several lines: none of them looks like a line of Trunkline. */
 export const indented = (text: string): string => text.replaceAll('\n', '\n  ');
 
-/** Writes a picture, with its own colours and moves of the cursor. All else in it must be `printable` already. */
+/** Writes a picture, with its own colours and moves of the cursor. All other text in it must be `printable` already. */
 export const draw = (picture: string, on: NodeJS.WriteStream = process.stdout) => void on.write(picture);
 
-/** Rows as they were, for a file or a pipe; a terminal sees what is not printable in them. */
+/** Rows unchanged, for a file or a pipe; a terminal shows their unprintable characters escaped. */
 export function rawOutput(): NodeJS.WritableStream {
   if (!process.stdout.isTTY) return process.stdout;
   const shown = new Transform({
@@ -31,12 +31,12 @@ export function rawOutput(): NodeJS.WritableStream {
   return shown;
 }
 
-/** For commander's help and complaints, of a command and all below it. */
+/** For commander's help and errors, of a command and of all its subcommands. */
 export function printsThroughHere(command: Command): Command {
   command.configureOutput({
     writeOut: (text) => void process.stdout.write(lines(text)),
     writeErr: (text) => void process.stderr.write(lines(text)),
-    // It quotes what was typed, line ends included.
+    // The text quotes the typed arguments, line ends included.
     outputError: (text, write) => write(`${indented(text.trimEnd())}\n`),
   });
   for (const below of command.commands) printsThroughHere(below);
@@ -45,13 +45,13 @@ export function printsThroughHere(command: Command): Command {
 
 let outputError: NodeJS.ErrnoException | undefined;
 
-/** Whether an error is the one that guardOutput has dealt with: a database's broken connection has the same code. */
+/** Whether guardOutput has handled this error: a database's broken connection has the same code. */
 export const isOutputError = (error: unknown): boolean => error !== undefined && error === outputError;
 
 /**
- * Trouble with what a command says must not end what it does. A reader that has gone, as after `| head`, misses nothing
- * that it wanted; where standard output can't be written to for another reason, as on a full disk, that is said once, and
- * the exit status is not 0. What standard error does not take, nobody can be told.
+ * Trouble with a command's output must not end the command's work. A reader that has gone, as after `| head`, wants no more.
+ * Where standard output can't be written to for another reason, such as a full disk, the command says so once and its
+ * exit status is not 0. Errors of standard error are dropped, since there is nowhere to report them.
  */
 export function guardOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -65,13 +65,13 @@ export function guardOutput(): void {
   });
 }
 
-/** What a column of text has left at least where a table is too wide. */
+/** The least width of a column of text where a table is too wide. */
 const LEAST_WIDTH = 8;
 const GAP = '  ';
 
 /**
- * Columns aligned, with a header; numbers to the right. Where it would not fit into a terminal's lines, the widest texts are cut in
- * their middle; a file or a pipe gets them whole.
+ * Columns aligned, with a header; numbers to the right. Where the table does not fit into a terminal's lines, the widest
+ * texts are cut in their middle; a file or a pipe gets them whole.
  * @param room characters of a line
  */
 export function table(
@@ -103,7 +103,7 @@ export function table(
     .join('\n');
 }
 
-/** Takes from the widest column until all fit, or none can give more. */
+/** Narrows the widest column until all columns fit, or none can get narrower. */
 function fitting(wanted: readonly number[], least: readonly number[], room: number): number[] {
   const widths = [...wanted];
   for (let over = widths.reduce((sum, width) => sum + width, 0) - room; over > 0; over--) {
@@ -115,7 +115,7 @@ function fitting(wanted: readonly number[], least: readonly number[], room: numb
   return widths;
 }
 
-/** Both ends of a path, a name or a reason tell more than its beginning alone. */
+/** Both ends of a path, a name or a reason identify it better than its beginning alone. */
 function cutInMiddle(text: string, width: number): string {
   if (text.length <= width) return text;
   const behind = Math.floor((width - 1) / 2);

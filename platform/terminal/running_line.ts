@@ -1,12 +1,12 @@
-/** A line that shows that a long command goes on: rewritten in place on a terminal, one line a second elsewhere. */
+/** A progress line of a long command: rewritten in place on a terminal, one line a second elsewhere. */
 import { draw } from './print.ts';
 
 const TERMINAL_EVERY_MS = 100;
 const LINE_EVERY_MS = 1_000;
 
 /**
- * @param text what to show now, `printable`; '' for nothing yet
- * @returns ends it
+ * @param text the text to show now, `printable`; '' for nothing yet
+ * @returns ends the progress line
  */
 export function showRunning(out: NodeJS.WriteStream, text: () => string): () => void {
   let shown = '';
@@ -21,7 +21,7 @@ export function showRunning(out: NodeJS.WriteStream, text: () => string): () => 
   return () => {
     clearInterval(showing);
     if (out.isTTY) draw('\r\x1b[K', out);
-    // Else the last line would tell of some moment before the end.
+    // Otherwise the last line would show some moment before the end.
     else if (shown !== '' && shown !== text()) show();
   };
 }

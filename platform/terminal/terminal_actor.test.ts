@@ -5,7 +5,7 @@ import { terminalActor } from './terminal_actor.ts';
 
 const { username } = userInfo();
 
-test('who gives a command is the user of the terminal, and who called sudo', () => {
+test('the actor of a command is the user of the terminal, and the caller of sudo', () => {
   const id = `terminal:${username}`;
   assert.deepEqual(terminalActor({}), { id, name: `${username} on ${hostname()}` });
   assert.deepEqual(terminalActor({ SUDO_USER: 'anna' }), {

@@ -1,4 +1,4 @@
-/** What can't be taken back is confirmed at the terminal, by typing what it is about. */
+/** An irreversible command is confirmed at the terminal: the user types the name of its subject. */
 import { createInterface } from 'node:readline/promises';
 
 /** @returns `nobody` where there is no terminal to ask at */
