@@ -1,4 +1,4 @@
-/** `trunkline audit`: who changed what. */
+/** `trunkline audit`: the trail of changes. */
 import { Command } from 'commander';
 import type { AuditRow } from '#platform/database/audit.ts';
 import { withSession } from '#platform/database/pool.ts';
@@ -23,10 +23,10 @@ export function auditCommand(): Command {
 function listCommand(): Command {
   return new Command('list')
     .description('show the changes, the newest first')
-    .option('--action <action>', 'only this one, such as keys.revoke')
-    .option('--subject <subject>', 'only what was done to this, such as "key 4"')
+    .option('--action <action>', 'only changes of this kind, such as keys.revoke')
+    .option('--subject <subject>', 'only changes to this subject, such as "key 4"')
     .option('--limit <count>', 'at most so many', asCount, 50)
-    .option('--json', 'as JSON, with all that is noted')
+    .option('--json', 'as JSON, with all details')
     .addHelpText('after', '\nExample:\n  trunkline audit list --action keys.revoke')
     .action((options: Options) =>
       withDatabase(async ({ pool }) => {
@@ -37,7 +37,7 @@ function listCommand(): Command {
           return all.sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, options.limit);
         });
         if (options.json) return printJson(rows);
-        if (rows.length === 0) return print('Nothing is noted.');
+        if (rows.length === 0) return print('There are no changes.');
         print(table(['at', 'by', 'action', 'subject', 'detail', 'before', 'after'], rows.map(cells)));
       }),
     );

@@ -1,4 +1,4 @@
-/** `trunkline backup`: everything in the database, into one file. */
+/** `trunkline backup`: the whole database in one file. */
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { backupName, isFolder, writeWholeFile } from '#platform/database/backup/backup_files.ts';
@@ -20,12 +20,12 @@ export const BACKED_UP = backedUpOf(SERVICES);
 export function backupCommand(version: string): Command {
   return new Command('backup')
     .description('write everything in the database into one file, while the program runs')
-    .argument('[path]', 'the file, or a folder in which it gets a name by its time; BACKUP_DIR when left out')
-    .option('--json', 'what was written, as JSON')
+    .argument('[path]', 'the file, or a folder in which the file is named by its time; by default BACKUP_DIR')
+    .option('--json', 'the result as JSON')
     .addHelpText(
       'after',
       `
-The file holds one moment. It is compressed, encrypted where BACKUP_KEY is set, and there only when it is whole.
+The file holds one moment. It is compressed. It is encrypted where BACKUP_KEY is set. It appears only once it is complete.
 \`trunkline restore\` reads it.
 
 Examples:
@@ -86,7 +86,7 @@ async function fileFor(path: string | undefined, config: Config, now: number): P
   return resolve(given);
 }
 
-/** Says what is not as a back-up has it. */
+/** Notes the differences between a database and its back-up. */
 export function tellDifferences({ first, count }: Differences): void {
   const rows = first.map(({ what, key, backup, database }) => [what, key, told(backup), told(database)]);
   note(table(['what', 'of', 'back-up', 'database'], rows));
@@ -95,6 +95,6 @@ export function tellDifferences({ first, count }: Differences): void {
     if (first.some(({ what }) => what === name)) note(`${name}: ${columns.join(', ')}`);
 }
 
-/** As COPY writes them. */
+/** In COPY's format. */
 const told = (sums: string | null): string =>
   sums === null ? 'not there' : sums.replaceAll('\t', ' ').replaceAll('\\N', '-');

@@ -26,13 +26,13 @@ import { onEndingSignal } from '#platform/terminal/ending_signals.ts';
 import { asCount } from '#platform/terminal/option_values.ts';
 import { draw, note, print, printJson, table } from '#platform/terminal/print.ts';
 
-/** Where `trunkline up --cluster` has it, too. */
+/** `trunkline up --cluster` uses the same folder. */
 export const CLUSTER_DATA_DEFAULT = tierFolder({ DATA_DIR: process.env.DATA_DIR || 'data' });
 const DETACHED_START_LIMIT_MS = 180_000;
 const DETACHED_POLL_MS = 200;
 const WATCH_MS = 2_000;
 const LOG_TAIL_LINES = 8;
-/** Of `status`, where nothing is known to be wrong and some parts did not answer in time. */
+/** Exit status of `status` where no fault is known and some parts did not answer in time. */
 const EXIT_NOT_KNOWN = 2;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
@@ -51,15 +51,29 @@ export function clusterCommand(): Command {
     'the PostgreSQL tier on this machine: HAProxy, PgBouncer, PostgreSQL with replicas under Patroni, etcd',
   );
   const withData = (command: Command) =>
-    command.option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', CLUSTER_DATA_DEFAULT);
+    command.option(
+      '--data <folder>',
+      'folder of the tier; by default cluster in DATA_DIR',
+      CLUSTER_DATA_DEFAULT,
+    );
 
   withData(cluster.command('up'))
-    .description('start the tier, or go on with the one in the folder')
+    .description('start a new tier, or the one in the folder')
     .option('--detach', 'leave it running and return; otherwise Ctrl-C stops it')
     .option('--port-base <port>', 'take the ports from here on instead of 5432, 5433, 6432 …', asPort)
-    .option('--haproxies <n>', 'HAProxy processes that share the door', asCount, HAPROXIES_DEFAULT)
-    .option('--clients <n>', 'clients to hold; refused where the limits cannot', asCount, CLIENTS_DEFAULT)
-    .option('--synchronous', 'acknowledge a commit once a replica has it too')
+    .option(
+      '--haproxies <n>',
+      'HAProxy processes that share the ports of the clients',
+      asCount,
+      HAPROXIES_DEFAULT,
+    )
+    .option(
+      '--clients <n>',
+      'clients to hold; refused where the limits are too low',
+      asCount,
+      CLIENTS_DEFAULT,
+    )
+    .option('--synchronous', 'acknowledge a commit once a replica has it as well')
     .option('--no-synchronous', 'acknowledge a commit once the primary has it')
     .addHelpText(
       'after',
@@ -71,7 +85,7 @@ Examples:
   $ trunkline up --cluster                    the services on it, in another terminal
   $ . data/cluster/database.env               DATABASE_URL and DATABASE_REPLICA_URL of the tier, for other programs
 
-The ports, --haproxies and --clients are not remembered: give them at each start.`,
+The ports, --haproxies and --clients are not stored: give them at each start.`,
     )
     .action(async (options: UpOptions) => {
       await (options.detach ? upDetached(options) : up(options));
@@ -88,9 +102,9 @@ Examples:
   $ trunkline cluster status
   $ trunkline cluster status --json | jq .holdsNMinusOne
 
-connections: clients of a HAProxy or a bouncer, sessions of a PostgreSQL. lag: WAL that a replica has still to get.
+connections: clients of a HAProxy or a bouncer, sessions of a PostgreSQL. lag: WAL that a replica has not received yet.
 A drained bouncer counts as lost: the tier could not lose one more beside it.
-"no answer": the process runs, and did not answer in time, twice.
+"no answer": the process runs, but did not answer two questions in time.
 Exit status: 0 N-1 holds, 1 it does not, 2 parts did not answer in time, so it is not known.`,
     )
     .action(async (options: { data: string; json?: boolean; watch?: boolean }) => {
@@ -98,10 +112,10 @@ Exit status: 0 N-1 holds, 1 it does not, 2 parts did not answer in time, so it i
     });
 
   withData(cluster.command('reload'))
-    .description('make the configuration files anew and take them up, without failing a request')
+    .description('write the configuration files again and reload them, without failing a request')
     .addHelpText(
       'after',
-      '\nExample:\n  $ trunkline cluster reload      after a change in infrastructure/\n\nWhat PostgreSQL reads at its start only takes a restart: trunkline cluster down, up.',
+      '\nExample:\n  $ trunkline cluster reload      after a change in infrastructure/\n\nSettings that PostgreSQL reads only at its start need a restart: trunkline cluster down, up.',
     )
     .action(async ({ data }: { data: string }) => {
       const tier = await findTier(data);
@@ -110,13 +124,13 @@ Exit status: 0 N-1 holds, 1 it does not, 2 parts did not answer in time, so it i
     });
 
   withData(cluster.command('switchover'))
-    .description("hand the primary's role to a replica; clients are held meanwhile, none fails")
-    .argument('[node]', 'the replica; any that is well when left out')
+    .description("hand the primary's role to a replica; clients wait meanwhile, none fails")
+    .argument('[node]', 'the replica; by default any healthy one')
     .addHelpText('after', '\nExample:\n  $ trunkline cluster switchover node2')
     .action(async (node: string | undefined, { data }: { data: string }) => {
       const tier = await findTier(data);
-      // Cut off in the middle, it would leave the bouncers holding their clients.
-      onEndingSignal(() => note('the hand-over is finished first, since clients are held meanwhile'));
+      // An interrupted hand-over would leave the clients held at the bouncers.
+      onEndingSignal(() => note('the hand-over ends first, since clients wait for it'));
       await handOver(tier, node, print);
     });
 
@@ -124,7 +138,7 @@ Exit status: 0 N-1 holds, 1 it does not, 2 parts did not answer in time, so it i
     [
       'drain',
       drain,
-      'send no new clients to a bouncer; those that it has stay until they renew their connections',
+      'send no new clients to a bouncer; its present clients stay until they renew their connections',
     ],
     ['undrain', letIn, 'send clients to a drained bouncer again'],
   ] as const) {
@@ -166,7 +180,7 @@ Exit status: 0 N-1 holds, 1 it does not, 2 parts did not answer in time, so it i
     .command('render')
     .description("write the tier's configuration files for containers, with secrets made once (compose.yaml)")
     .requiredOption('--out <folder>', 'folder for the files and the secrets')
-    .option('--synchronous', 'acknowledge a commit once a replica has it too')
+    .option('--synchronous', 'acknowledge a commit once a replica has it as well')
     .addHelpText('after', '\nExample:\n  $ trunkline cluster render --out /etc/trunkline')
     .action(async ({ out, synchronous }: { out: string; synchronous?: boolean }) => {
       const files = await renderForContainers(out, synchronous ?? false);
@@ -187,12 +201,12 @@ function asPort(text: string): number {
   return port;
 }
 
-/** Supervises in the foreground until a signal comes. */
+/** Supervises in the foreground until a signal. */
 async function up(options: UpOptions): Promise<void> {
   const ending = new AbortController();
   const ended = new Promise<void>((resolved) => {
     onEndingSignal(() => {
-      ending.abort(new Error('the start was given up'));
+      ending.abort(new Error('the start was interrupted'));
       resolved();
     });
   });
@@ -213,7 +227,7 @@ async function up(options: UpOptions): Promise<void> {
 
 const where = (address: { host: string; port: number }) => `${address.host}:${address.port}`;
 
-/** Where clients find the tier, and people its figures. */
+/** The addresses of the tier for clients, and of its statistics for people. */
 function addresses({ writes, reads, haproxies, folders }: Layout): string {
   const pages = haproxies.map((haproxy) => `http://${haproxy.host}:${haproxy.statsPort}/stats`);
   return [
@@ -222,14 +236,14 @@ function addresses({ writes, reads, haproxies, folders }: Layout): string {
   ].join('\n');
 }
 
-/** Starts a supervisor of its own, and waits until the tier serves. */
+/** Starts a detached supervisor, and waits until the tier serves. */
 async function upDetached(options: UpOptions): Promise<void> {
   const data = resolve(options.data);
   if (await lookForTier(data)) throw new Error(`a tier runs in ${data} already`);
   const logs = join(data, 'log');
   mkdirSync(logs, { recursive: true });
   const log = join(logs, 'supervisor.log');
-  // Appended to: of two that start at once, neither writes over what the other says.
+  // Opened for appending: of two supervisors that start at once, neither overwrites the other's lines.
   const output = openSync(log, 'a', 0o640);
   const saidBefore = fstatSync(output).size;
   const args = process.argv.slice(1).filter((argument) => argument !== '--detach');

@@ -1,6 +1,6 @@
 /**
- * The database of a command: that of DATABASE_URL, else the embedded one in DATA_DIR where a program runs on it, else
- * the tier that runs in DATA_DIR, else the embedded one, started for the command.
+ * The database of a command: that of DATABASE_URL, else the embedded one in DATA_DIR if it runs, else the tier that runs
+ * in DATA_DIR, else the embedded one, started for the command.
  */
 
 import { keepsTierData, runningTier, tierFolder } from '#engines/cluster/tier.ts';
@@ -18,17 +18,17 @@ import { onEndingSignal, statusOf } from '#platform/terminal/ending_signals.ts';
 import { note } from '#platform/terminal/print.ts';
 import { type Config, prepareDataFolder, readConfig, SCHEMAS } from '#system';
 
-/** A command stores batches one after the other; the second connection is for what it asks meanwhile. */
+/** A command stores batches one after the other; the second connection is for its queries meanwhile. */
 const COMMAND_POOL_SIZE = 4;
 
-/** As the program's own commands have it. */
+/** The same as in the program's own commands. */
 export interface ProgramDatabase extends CommandDatabase {
   readonly config: Config;
 }
 
 /**
- * Runs `work` on the database, and leaves as it found what it had to start. A signal that asks the command to end ends its
- * connections, so that PostgreSQL undoes what was not committed; then the process ends with 128 + the signal.
+ * Runs `work` on the database, and stops whatever it had to start. A signal that asks the command to end closes its
+ * connections, so that PostgreSQL rolls uncommitted work back; then the process ends with 128 + the signal.
  */
 export async function withDatabase<T>(
   work: (database: ProgramDatabase) => Promise<T>,
@@ -41,14 +41,14 @@ export async function withDatabase<T>(
     if (again) process.exit(statusOf(signal));
     ending.abort(new Error(signal));
     if (endsItself && isWorking) return;
-    note(`${signal}: stopping; what is stored stays`);
+    note(`${signal}: stopping; stored data stays`);
     leave().finally(() => process.exit(statusOf(signal)));
   });
   try {
     const config = readConfig(process.env);
     const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
     const opening = given ? undefined : ownDatabase(config);
-    // One that is being started is not known until it runs.
+    // A server that is being started is not known until it runs.
     leave = async () => (await opening)?.stop();
     const own = await opening;
     const url = given ?? own!.url;
@@ -74,7 +74,7 @@ export async function withDatabase<T>(
   }
 }
 
-/** The same work for all who ask for it. */
+/** Does the work once, for all callers. */
 function once(work: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | undefined;
   return () => {
@@ -84,8 +84,8 @@ function once(work: () => Promise<void>): () => Promise<void> {
 }
 
 /**
- * @throws Error when it can't be told which database is meant: an answer from another one than the program's own, or
- *   from a new and empty one, would be wrong without anybody's noticing
+ * @throws Error when the command can't know its database: an answer from a wrong database, or from a new and empty one,
+ *   would be wrong without notice
  */
 async function ownDatabase(config: Config): Promise<{ url: string; stop(): Promise<void> }> {
   const folder = postgresFolder(config);
@@ -105,7 +105,7 @@ async function ownDatabase(config: Config): Promise<{ url: string; stop(): Promi
   });
 }
 
-/** @throws Error where a tier that does not run may hold the data that the command is about */
+/** @throws Error where a stopped tier may hold the command's data */
 async function refuseBesideTier(config: Config): Promise<void> {
   const tier = tierFolder(config);
   if (!(await keepsTierData(tier))) return;

@@ -9,7 +9,7 @@ import { examine } from './doctor.ts';
 
 const { url } = await testDatabase();
 
-test('each replica is looked at, and no password is shown', async () => {
+test('each replica is checked, and no password is shown', async () => {
   const away = 'postgresql://reader:secret@127.0.0.1:1/trunkline';
   const environment = { DATA_DIR: tmpdir(), DATABASE_URL: url, DATABASE_REPLICA_URL: `${url},${away}` };
   const findings = await examine(environment);
@@ -28,7 +28,7 @@ test('each replica is looked at, and no password is shown', async () => {
   for (const password of ['secret', new URL(url).password]) assert.ok(!said.includes(password), said);
 });
 
-test('a PostgreSQL that tells times in another style than ISO is a fault', async () => {
+test('a PostgreSQL that writes times in another style than ISO is a fault', async () => {
   const other = new URL(url);
   other.searchParams.set('options', '-c DateStyle=German');
   const findings = await examine({ DATA_DIR: tmpdir(), DATABASE_URL: other.href });
@@ -37,7 +37,7 @@ test('a PostgreSQL that tells times in another style than ISO is a fault', async
   assert.match(fault.advice!, /SET datestyle = 'ISO, MDY'/);
 });
 
-test('where the limit of open files does not hold the clients of the tier, it says so, with the setting', {
+test('a limit of open files that is too low for the clients of the tier is reported with the setting', {
   skip: clusterSkip(),
 }, () => {
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));

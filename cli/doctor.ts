@@ -1,4 +1,4 @@
-/** `trunkline doctor`: checks the machine, the configuration and each engine, and says what to do. */
+/** `trunkline doctor`: checks the machine, the configuration and each engine, and gives advice. */
 import { constants } from 'node:fs';
 import { access, mkdir, statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, totalmem } from 'node:os';
@@ -15,7 +15,7 @@ import { explainFailure } from '#platform/terminal/failure.ts';
 import { indented, print, printJson } from '#platform/terminal/print.ts';
 import { type Config, readConfig, SCHEMAS, SERVICES } from '#system';
 
-/** One thing looked at. `advice` says what to do, where something is to be done. */
+/** The result of one check. `advice` says how to mend a fault. */
 export interface Finding {
   readonly part: string;
   readonly state: 'ok' | 'warning' | 'fault';
@@ -51,7 +51,7 @@ export function doctorCommand(): Command {
     });
 }
 
-/** All findings; a broken configuration ends it early, since the rest depends on it. */
+/** All findings. A broken configuration ends the checks early, since the rest depends on it. */
 export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]> {
   const findings = [nodeVersion(), machine()];
   let config: Config;
@@ -65,7 +65,7 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
         part: 'configuration',
         state: 'fault',
         says: error.message,
-        advice: 'mend these; docs/CONFIGURATION.md lists every setting',
+        advice: 'correct these; docs/CONFIGURATION.md lists every setting',
       },
     ];
   }
@@ -73,7 +73,7 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
   findings.push({
     part: 'configuration',
     state: 'ok',
-    says: set.length > 0 ? `set: ${set.join(', ')}` : 'all as it comes',
+    says: set.length > 0 ? `set: ${set.join(', ')}` : 'all defaults',
   });
   findings.push(tier());
   findings.push(await dataFolder(config));
@@ -92,12 +92,12 @@ function nodeVersion(): Finding {
 function machine(): Finding {
   const says = `${availableParallelism()} cores, ${gigabytes(freemem())} of ${gigabytes(totalmem())} memory free`;
   if (freemem() > LITTLE_MEMORY_BYTES) return { part: 'machine', state: 'ok', says };
-  return { part: 'machine', state: 'warning', says, advice: 'an import and PostgreSQL want about 1 GB' };
+  return { part: 'machine', state: 'warning', says, advice: 'an import and PostgreSQL need about 1 GB' };
 }
 
 const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
 
-/** Whether `trunkline cluster` could run here with the clients that it is made for. */
+/** Whether `trunkline cluster` could run here with its default number of clients. */
 function tier(): Finding {
   const part = 'tier';
   const missing = missingPrograms();
@@ -107,7 +107,7 @@ function tier(): Finding {
       part,
       state: 'ok',
       says,
-      advice: 'if you want it: scripts/engines, as root, on Debian or Ubuntu',
+      advice: 'to install it: scripts/engines, as root, on Debian or Ubuntu',
     };
   }
   const openFiles = openFilesLimit();
@@ -152,7 +152,7 @@ async function postgres(config: Config): Promise<Finding[]> {
   const embedded = given ? undefined : await findPostgres(postgresFolder(config), EMBEDDED_DATABASE);
   const tier = given || embedded ? undefined : await runningTier(config).catch((error: Error) => error);
   if (tier instanceof Error) {
-    const advice = 'mend what the message names; until then commands refuse to guess which database is meant';
+    const advice = 'correct the fault in the message; until then commands refuse to guess their database';
     return [{ part, state: 'fault', says: explainFailure(tier), advice }];
   }
   const url = given ?? embedded ?? tier?.writeUrl;
@@ -180,7 +180,7 @@ async function postgres(config: Config): Promise<Finding[]> {
     return [answered, ...timesAsText(dateStyle), await schema(url)];
   } catch (error) {
     const advice = given
-      ? 'check DATABASE_URL, and that the server runs and lets this user in'
+      ? 'check DATABASE_URL, and that the server runs and accepts this user'
       : embedded
         ? `see ${postgresFolder(config)}/postgres.log`
         : `see trunkline cluster status, and the logs in ${tierFolder(config)}/log`;
@@ -188,7 +188,7 @@ async function postgres(config: Config): Promise<Finding[]> {
   }
 }
 
-/** One of DATABASE_REPLICA_URL. Where none of them answers, no read does, however well the primary is. */
+/** One of DATABASE_REPLICA_URL. If no replica answers, no read is answered, even with a healthy primary. */
 async function replica(url: string, index: number): Promise<Finding> {
   const part = `replica ${index + 1}`;
   const where = withoutPassword(url);
@@ -199,19 +199,19 @@ async function replica(url: string, index: number): Promise<Finding> {
       part,
       state: 'fault',
       says: `${where}: ${explainFailure(error)}`,
-      advice: 'check DATABASE_REPLICA_URL; reads go to the replicas alone where any is set',
+      advice: 'check DATABASE_REPLICA_URL; where it is set, all reads go to the replicas',
     };
   }
 }
 
-/** How times are told is left to PostgreSQL, and only one of its styles is read. */
+/** The style of times is a setting of PostgreSQL, and Trunkline reads only ISO. */
 function timesAsText(dateStyle: string): Finding[] {
   if (dateStyle.startsWith('ISO')) return [];
   return [
     {
       part: 'postgresql',
       state: 'fault',
-      says: `its DateStyle is ${dateStyle}, so that no time that it tells can be read`,
+      says: `its DateStyle is ${dateStyle}, so Trunkline can't read its times`,
       advice: "for the role that DATABASE_URL names: ALTER ROLE … SET datestyle = 'ISO, MDY'",
     },
   ];
@@ -230,7 +230,7 @@ async function settingsOf(url: string): Promise<{ version: string; dateStyle: st
   }
 }
 
-/** As an operator may see and copy it. */
+/** For an operator to see and copy. */
 function withoutPassword(url: string): string {
   const shown = new URL(url);
   shown.password = '';

@@ -13,7 +13,7 @@ import { drillAllCommand, lossCommand } from './drill_all.ts';
 import { drillRestoreCommand } from './drill_restore.ts';
 import { servicesForDrill, tierForDrill } from './drill_tier.ts';
 
-/** The drill can't be rehearsed on this machine. */
+/** Exit status: the drill can't be rehearsed on this machine. */
 const EXIT_SKIPPED = 2;
 
 interface DrillOptions {
@@ -24,13 +24,13 @@ interface DrillOptions {
 
 export function drillCommand(): Command {
   const command = new Command('drill')
-    .description('rehearse a failure, and judge what came of it: PASS or FAIL')
+    .description('rehearse a failure, and judge the outcome: PASS or FAIL')
     .addHelpText(
       'after',
       `
-restore needs no tier. All others break a part of a running one on purpose, under callers of its doors and of the services that they
-start on it, with a monitor watching. They post calls that stay, so they take a tier without customers.
-Exit code 0: PASS, 1: FAIL, 2: it can't be rehearsed here (disk-full mounts a small file system, as root).
+restore needs no tier. Each other drill breaks a part of a running tier on purpose, while clients call the tier and the services
+that the drill starts on it, and a monitor watches. The drills post calls that stay, so use a tier without customers.
+Exit code 0: PASS, 1: FAIL, 2: the drill can't be rehearsed here (disk-full mounts a small file system, as root).
 
 Examples:
   $ trunkline drill restore
@@ -46,8 +46,8 @@ Examples:
 function tierDrillCommand(chosen: Drill): Command {
   return new Command(chosen.name)
     .description(chosen.purpose)
-    .option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
-    .option('--sync', 'with synchronous replication for the time of the drill')
+    .option('--data <folder>', 'folder of the tier; by default cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
+    .option('--sync', 'with synchronous replication during the drill')
     .option('--json', 'only the report, as JSON')
     .addHelpText('after', `\nExample:\n  $ trunkline drill ${chosen.name} --sync --json`)
     .action(async (options: DrillOptions) => {
@@ -66,12 +66,12 @@ function tierDrillCommand(chosen: Drill): Command {
 
 interface Skipped {
   readonly drill: string;
-  /** Why it can't be rehearsed here. */
+  /** The reason why the drill can't be rehearsed here. */
   readonly skipped: string;
 }
 
 async function drill(chosen: Drill, options: DrillOptions): Promise<DrillReport | Skipped> {
-  const givenUp = untilInterrupted('putting back what the drill broke');
+  const givenUp = untilInterrupted('undoing the faults of the drill');
   const tier = await tierForDrill(options.data);
   const skipped = await chosen.impossible?.(tier);
   if (skipped !== undefined) return { drill: chosen.name, skipped };
@@ -94,7 +94,7 @@ async function drill(chosen: Drill, options: DrillOptions): Promise<DrillReport 
     });
   } catch (error) {
     if (!givenUp.aborted) throw error;
-    throw new Error(`${chosen.name} was given up, and what it broke is put back (trunkline cluster status)`);
+    throw new Error(`${chosen.name} was interrupted, and its faults are undone (trunkline cluster status)`);
   } finally {
     await services.stop();
     if (before !== synchronous) await applySynchronous(tier, before);

@@ -1,4 +1,4 @@
-/** `trunkline drill all`, and the drills of single losses: each part of the tier killed and frozen, under callers, watched. */
+/** `trunkline drill all`, and the drills of single losses: each part is killed and frozen, while clients call and a monitor watches. */
 import { Command, InvalidArgumentError } from 'commander';
 import { LOSSES, type Loss } from '#engines/cluster/drills/losses.ts';
 import { type PartReport, runPartDrill } from '#engines/cluster/drills/part_drill.ts';
@@ -21,17 +21,19 @@ interface AllOptions {
 
 export function drillAllCommand(): Command {
   return new Command('all')
-    .description('lose each part, killed and frozen, and show how long who was silent and who was told')
-    .option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
-    .option('--only <drills>', 'only these, with commas between', asLosses)
-    .option('--anew', 'forget what was measured before')
+    .description(
+      'kill and freeze each part, and show how long clients got no answer and which alerts were sent',
+    )
+    .option('--data <folder>', 'folder of the tier; by default cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
+    .option('--only <drills>', 'only these, separated by commas', asLosses)
+    .option('--anew', 'forget earlier measurements')
     .option('--json', 'only the reports, as JSON')
     .addHelpText(
       'after',
       `
-It starts the calls service and a monitor on the tier, and calls both while a part is lost: by a connection of each request's
-own, and by connections that are kept. It posts calls that stay, so it takes a tier without customers. It takes some ten minutes.
-What was measured is kept in the tier's folder as each part ends: cut off, it goes on where it was.
+It starts the calls service and a monitor on the tier, and calls the tier and the service while a part is lost: over a new
+connection for each request, and over kept connections. It posts calls that stay, so use a tier without customers. It takes some
+ten minutes. The tier's folder keeps the measurements of each part as it ends: after an interruption the next run goes on there.
 Exit code 0: all passed, 1: one failed.
 
 Drills: ${LOSSES.map(({ name }) => name).join(', ')}
@@ -47,14 +49,14 @@ Examples:
 export function lossCommand(loss: Loss): Command {
   return new Command(loss.name)
     .description(`${loss.part}, ${loss.fault}: at the service too, with the monitor watching`)
-    .option('--data <folder>', 'folder of the tier; cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
+    .option('--data <folder>', 'folder of the tier; by default cluster in DATA_DIR', CLUSTER_DATA_DEFAULT)
     .option('--json', 'only the report, as JSON')
     .addHelpText('after', `\nExample:\n  $ trunkline drill ${loss.name} --json`)
     .action((options: AllOptions) => drillAll([loss], { ...options, anew: true }));
 }
 
 async function drillAll(chosen: readonly Loss[], { data, anew, json }: AllOptions): Promise<void> {
-  const givenUp = untilInterrupted('putting back what the drill broke');
+  const givenUp = untilInterrupted('undoing the faults of the drill');
   const tier = await tierForDrill(data);
   const folder = tier.layout.folders.data;
   const names = chosen.map(({ name }) => name);
@@ -66,7 +68,7 @@ async function drillAll(chosen: readonly Loss[], { data, anew, json }: AllOption
   if (left.length > 0) {
     const services = await servicesForDrill(tier);
     try {
-      // What held when the monitor was last ended has its end now.
+      // Alerts that held when the monitor last stopped have their end now.
       await services.quiet(givenUp);
       let wellSince = performance.now();
       for (const loss of left) {
@@ -92,7 +94,7 @@ async function drillAll(chosen: readonly Loss[], { data, anew, json }: AllOption
       }
     } catch (error) {
       if (!givenUp.aborted) throw error;
-      throw new Error('given up; what the drill broke is put back, and what was measured is kept', {
+      throw new Error('interrupted; the faults of the drill are undone, and its measurements are kept', {
         cause: error,
       });
     } finally {
@@ -118,7 +120,7 @@ async function drillAll(chosen: readonly Loss[], { data, anew, json }: AllOption
 
 const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
 
-/** A line a part: how long who was silent, and the first that was told. */
+/** A line for each part: how long clients got no answer, and the first alert. */
 export function reportsTable(reports: readonly PartReport[]): string {
   return table(
     ['drill', 'writes', 'reads', 'POST', 'GET', 'lost', 'first told', ''],

@@ -25,13 +25,13 @@ export function drillRestoreCommand(): Command {
     .description(
       'restore the last back-up into a scratch server, and compare: the live database is not touched',
     )
-    .argument('[path]', 'the back-up, or a folder whose newest is taken; BACKUP_DIR when left out')
-    .option('--scratch <folder>', 'where the scratch server is made, and removed again', tmpdir())
+    .argument('[path]', 'the back-up, or a folder for its newest one; by default BACKUP_DIR')
+    .option('--scratch <folder>', 'folder in which the scratch server is made and removed', tmpdir())
     .option('--json', 'only the report, as JSON')
     .addHelpText(
       'after',
       `
-It prints how old the back-up is (what would be lost, RPO) and how long restoring takes (RTO). Exit code 0: PASS, 1: FAIL.
+It prints the age of the back-up (the data that would be lost, RPO) and how long restoring takes (RTO). Exit code 0: PASS, 1: FAIL.
 
 Examples:
   $ trunkline drill restore
@@ -59,7 +59,7 @@ interface RestoreReport {
   readonly sums: number;
 }
 
-/** What can't be restored is a FAIL, and not an error of the drill; that no server can be started is one. */
+/** A back-up that can't be restored is a FAIL and not an error; a server that can't be started is an error. */
 async function drill(file: string, scratch: string, secret: Buffer | undefined): Promise<RestoreReport> {
   const givenUp = untilInterrupted('removing the scratch server');
   const backup = await openBackup(file);
@@ -89,7 +89,7 @@ async function drill(file: string, scratch: string, secret: Buffer | undefined):
   return inScratchServer(scratch, restore).finally(backup.close);
 }
 
-/** Does `work` on a server of its own below `scratch`, of which nothing is left, whatever goes wrong. */
+/** Does `work` on a scratch server below `scratch`, and removes the server whatever goes wrong. */
 async function inScratchServer<T>(scratch: string, work: (pool: Pool) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(scratch, 'trunkline-drill-'));
   try {
@@ -114,7 +114,7 @@ async function inScratchServer<T>(scratch: string, work: (pool: Pool) => Promise
 function summary({ file, made_at, passed, failure, ...found }: RestoreReport): string {
   const lines = [
     `back-up                       ${file} of ${made_at}`,
-    `would be lost (RPO)           what came since, ${duration(found.rpo_s)}`,
+    `would be lost (RPO)           changes of the last ${duration(found.rpo_s)}`,
     `takes to be back (RTO)        ${found.rto_s.toFixed(1)} s, from nothing to a migrated database`,
     passed
       ? `compared                      ${grouped(found.rows)} rows of ${found.tables} tables, ${grouped(found.sums)} sums: the same`

@@ -13,13 +13,13 @@ interface Options {
   readonly json?: true;
 }
 
-/** So many of what keeps the version before from running are named. */
+/** At most so many reasons against going back are shown. */
 const SHOWN = 4;
 
 export function migrateCommand(): Command {
   return new Command('migrate')
-    .description("bring the database's tables up to date (the embedded one is at every start)")
-    .option('--dry-run', 'say what would run, and run nothing')
+    .description("bring the database's tables up to date (the embedded database is updated at every start)")
+    .option('--dry-run', 'list the migrations to run, and run nothing')
     .option('--json', 'answer as JSON')
     .addHelpText('after', '\nExample:\n  DATABASE_URL=postgresql://… trunkline migrate --dry-run')
     .action(async (options: Options) => {
@@ -58,16 +58,16 @@ export function migrateCommand(): Command {
     });
 }
 
-/** Whether the version before this upgrade can be gone back to, or the one before the last, where nothing is to be done. */
+/** Whether the version before this upgrade (or before the last one, where no migration is pending) still runs on the tables. */
 function wordsOf({ runsOn, because }: WayBack): string[] {
   if (runsOn === null) return [];
   if (runsOn)
     return [
-      'the version before the upgrade runs on with these tables: it can be gone back to (docs/DEPLOY.md)',
+      'the version before the upgrade still runs with these tables: you can go back to it (docs/DEPLOY.md)',
     ];
   const shown =
     because.length > SHOWN ? [...because.slice(0, SHOWN), `${because.length - SHOWN} more`] : because;
   return [
-    `the version before the upgrade does not run with these tables (${shown.join(', ')}): the way back to it is a back-up that was made before (docs/DEPLOY.md)`,
+    `the version before the upgrade does not run with these tables (${shown.join(', ')}): to go back to it, restore a back-up from before the upgrade (docs/DEPLOY.md)`,
   ];
 }

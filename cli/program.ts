@@ -1,13 +1,13 @@
 /**
- * All commands of `trunkline`: the program's own, and those that services bring. Only the one that is asked for is loaded:
- * all of them together are 1,800 files and 100 MB of memory, most of it servers that the others have no use for.
+ * All commands of `trunkline`: the program's own, and those of the services. Only the chosen command is loaded: all of
+ * them together are 1,800 files and 100 MB of memory, mostly servers that the other commands do not use.
  */
 import { Command } from 'commander';
 import { version } from '#platform/lifecycle/version.ts';
 import type { AnyService } from '#platform/service/definition.ts';
 import { printsThroughHere } from '#platform/terminal/print.ts';
 
-/** The program's own by name, in the order of the help. */
+/** The program's own commands by name, in the order of the help. */
 const COMMANDS: Readonly<Record<string, (version: string) => Promise<Command>>> = {
   up: async (version) => (await import('./up.ts')).upCommand(version),
   serve: async (version) => (await import('./serve.ts')).serveCommand(version),
@@ -22,7 +22,7 @@ const COMMANDS: Readonly<Record<string, (version: string) => Promise<Command>>> 
 
 /**
  * The command line, ready to parse.
- * @param asked the command that will be parsed; all are there when it is none, as for --help and for a typing error
+ * @param asked the command that will be parsed; all commands are loaded when it is unknown, as for --help and typing errors
  */
 export async function createProgram(asked = ''): Promise<Command> {
   const program = new Command('trunkline')
@@ -34,7 +34,7 @@ export async function createProgram(asked = ''): Promise<Command> {
       `
 Examples:
   trunkline up                                   run everything, on an embedded PostgreSQL
-  trunkline import cdrs Master.csv               take in what a switch wrote
+  trunkline import cdrs Master.csv               import the calls that a switch wrote
   trunkline keys create --scope customer --account acme --name "Acme's console"
 
 Settings are environment variables: docs/CONFIGURATION.md`,
@@ -51,7 +51,7 @@ Settings are environment variables: docs/CONFIGURATION.md`,
   return printsThroughHere(program);
 }
 
-/** The commands that services bring, none of them loaded yet. */
+/** The commands of the services, none of them loaded yet. */
 async function serviceCommands() {
   const [{ SERVICES, commandParts, readConfig }, { withDatabase }] = await Promise.all([
     import('#system'),

@@ -1,4 +1,4 @@
-/** `trunkline restore`: the database as a back-up has it; or whether it is as a back-up has it. */
+/** `trunkline restore`: restores a back-up into the database, or compares the database with a back-up. */
 import { Command } from 'commander';
 import { auditTrail, RESTORED } from '#platform/database/audit.ts';
 import { isFolder, listBackups } from '#platform/database/backup/backup_files.ts';
@@ -26,7 +26,7 @@ import type { Config } from '#system';
 import { BACKED_UP, tellDifferences } from './backup.ts';
 import { type ProgramDatabase, withDatabase } from './database.ts';
 
-/** The trail that tells of restoring the whole database. */
+/** The audit trail that records a restore of the whole database. */
 const { note: noteAudit } = auditTrail('calls');
 
 interface Options {
@@ -38,20 +38,20 @@ interface Options {
 
 export function restoreCommand(): Command {
   return new Command('restore')
-    .description('bring a back-up into an empty database, or compare a database with one')
-    .argument('[path]', 'the file, or a folder whose newest is taken; BACKUP_DIR when left out')
-    .option('--replace', 'throw away what is in the database for it')
+    .description('restore a back-up into an empty database, or compare a database with a back-up')
+    .argument('[path]', 'the file, or a folder for its newest back-up; by default BACKUP_DIR')
+    .option('--replace', 'delete the rows in the database first')
     .option('--yes', 'do not ask, and restore also while services run')
     .option('--verify', 'change nothing: read the whole file, and compare its sums with the database')
-    .option('--json', 'what was done, as JSON')
+    .option('--json', 'the result as JSON')
     .addHelpText(
       'after',
       `
-Stop the services before: while some run, it names them and restores nothing, unless the database's name is typed or --yes
-says so. So it is before rows are thrown away. All of it is restored and compared with the back-up's own sums, or nothing is
-changed; then the tables are brought up to this version. The audit trail tells who restored what.
+Stop the services before. While services run, the command names them and restores nothing, unless you type the database's name
+or give --yes. The same holds before rows are deleted. Either the whole back-up is restored and agrees with its own sums, or
+nothing changes. Then the tables are brought up to this version. The audit trail records who restored which back-up.
 
-Exit status: 0 restored, or the same; 1 nothing was restored, or it is not the same; 2 it was not confirmed.
+Exit status: 0 restored, or the same; 1 nothing was restored, or the database differs; 2 not confirmed.
 
 Examples:
   $ trunkline restore /var/backups/trunkline/
@@ -95,7 +95,7 @@ async function restore(database: ProgramDatabase, path: string | undefined, opti
   }
 }
 
-/** Asks where others would notice, or rows are lost. */
+/** Asks for confirmation where services run or rows would be deleted. */
 async function isConfirmed(
   { pool }: ProgramDatabase,
   { header }: OpenedBackup,
@@ -112,30 +112,29 @@ async function isConfirmed(
       `${printable(user.name)} runs on the database${user.address === null ? '' : `, from ${user.address}`}`,
     );
   if (loses)
-    note(`What is in the database ${printable(name)} is thrown away for the back-up of ${header.made_at}.`);
-  const answer = await typedAgain(name, `Type ${printable(name)} to restore it all the same: `);
-  if (answer === 'other') note('Nothing is restored: that is not the name of the database.');
+    note(`The rows in the database ${printable(name)} will be deleted for the back-up of ${header.made_at}.`);
+  const answer = await typedAgain(name, `Type ${printable(name)} to restore it anyway: `);
+  if (answer === 'other') note('Nothing is restored: the typed name is not the name of the database.');
   if (answer === 'nobody')
     note(
       users.length > 0
-        ? 'Nothing is restored: stop what runs, or give --yes.'
-        : 'Nothing is restored: give --yes where nobody is there to type its name.',
+        ? 'Nothing is restored: stop the services, or give --yes.'
+        : 'Nothing is restored: without a terminal, --yes must confirm it.',
     );
   return answer === 'typed';
 }
 
-/** The back-up that is meant. */
+/** The back-up to restore. */
 export async function chosenFile(path: string | undefined, config: Config): Promise<string> {
   const given = path ?? config.BACKUP_DIR;
-  if (given === undefined)
-    throw new Error('name the back-up, or the folder that it is in, or set BACKUP_DIR');
+  if (given === undefined) throw new Error('name the back-up or its folder, or set BACKUP_DIR');
   if (!(await isFolder(given))) return given;
   const [newest] = await listBackups(given);
   if (!newest) throw new Error(`there is no back-up in ${given}`);
   return newest.path;
 }
 
-/** Shows how far reading a back-up is. */
+/** Shows the progress of reading a back-up. */
 export async function showing<T>(
   file: string,
   backup: OpenedBackup,
@@ -186,13 +185,13 @@ const load: Reading = async ({ pool, config, ending }, backup, progress, replace
       atEnd,
     });
     for (const { migrations } of BACKED_UP) await migrate(pool, migrations);
-    // A back-up of a version that had no trail yet.
+    // The back-up is of a version without an audit trail.
     if (!isNoted) await withSession(pool, (session) => noteIn(session, compared));
     await analyseRestored(pool, BACKED_UP);
     return compared;
   } catch (error) {
     if (error instanceof SumsDifferError) tellDifferences(error.differences);
     if (!(error instanceof NotEmptyError)) throw error;
-    throw new Error(`${error.message}; --replace throws them away for the back-up`);
+    throw new Error(`${error.message}; --replace deletes them for the back-up`);
   }
 };

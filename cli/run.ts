@@ -17,7 +17,7 @@ export async function runSystem(
   const stopRequested = new Promise<void>((resolve) => {
     onEndingSignal((signal, again) => {
       if (again) process.exit(statusOf(signal));
-      note(`${signal}: stopping (once more, a second from now or later, ends it at once)`);
+      note(`${signal}: stopping (a signal a second later or after that ends it at once)`);
       stop.abort(new Error(signal));
       resolve();
     });

@@ -7,7 +7,7 @@ import { runSystem } from './run.ts';
 
 export function serveCommand(version: string): Command {
   return new Command('serve')
-    .description('run some services in this process, with what they need')
+    .description('run some services in this process, with the modules that they need')
     .addArgument(
       new Argument('<module...>', 'services to run').choices(runningOf(SERVICES).map(({ name }) => name)),
     )

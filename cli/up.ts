@@ -18,9 +18,9 @@ export function upCommand(version: string): Command {
     .option('--no-demo', 'leave an empty database empty, instead of importing a sample of calls')
     .option(
       '--cluster',
-      'run on the PostgreSQL tier in DATA_DIR: the one that runs there (trunkline cluster up), or a new start of it',
+      'use the PostgreSQL tier in DATA_DIR; start it unless it runs (trunkline cluster up)',
     )
-    .option('--cluster-port-base <port>', '--cluster, and the tier takes the ports from here on', asCount)
+    .option('--cluster-port-base <port>', 'as --cluster; the tier takes the ports from here on', asCount)
     .addHelpText(
       'after',
       '\nExamples:\n  CALLS_PORT=8006 trunkline up --no-demo\n  trunkline up --cluster --cluster-port-base 21000',
@@ -46,11 +46,11 @@ async function welcome(parts: Partial<Parts>, demo: boolean): Promise<void> {
   note(`database  ${parts.postgres!.what}`);
   for (const { fill, pool } of demo ? steps : []) {
     const filled = await fill(pool, Date.now());
-    if (filled !== undefined) note(`sample    ${filled} (--no-demo leaves them out)`);
+    if (filled !== undefined) note(`sample    ${filled} (--no-demo skips the sample)`);
   }
   for (const { name, running } of services) note(`${name.padEnd(9)} ${running.url}   ${running.url}/docs`);
   if (parts.backups?.times) note(`back-ups  ${parts.backups.times}`);
-  note('status    trunkline status   what the monitor sees');
+  note('status    trunkline status   the report of the monitor');
   note('dashboard TRUNKLINE_KEY=… trunkline top   with an operator key');
   const [first] = steps;
   const key = first && (await firstKey(first.pool));
@@ -66,7 +66,7 @@ async function welcome(parts: Partial<Parts>, demo: boolean): Promise<void> {
   note('Ctrl-C stops it.');
 }
 
-/** What running services show at first, with where they are. */
+/** The addresses of the running services, shown at the start. */
 async function firstStepsOf(services: ReturnType<typeof servicesIn>) {
   const steps = [];
   for (const { name, running } of services) {

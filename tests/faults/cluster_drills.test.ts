@@ -90,7 +90,7 @@ suite('a tier that is worked on', { skip: clusterSkip(), timeout: 1_800_000 }, (
     child.kill('SIGINT');
     const { code, err } = await ended;
     assert.equal(code, 130);
-    assert.match(err, /given up; what the drill broke is put back/);
+    assert.match(err, /interrupted; the faults of the drill are undone/);
     await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
     assert.equal((await tier.parts()).pgb2?.held, false);
   });

@@ -141,7 +141,7 @@ test('while a service runs on it, or where rows would go, nothing is restored un
   const before = await calls(target.pool);
   const loses = await runCommand(['restore', whole, '--replace'], targetEnv);
   assert.deepEqual([loses.code, await calls(target.pool)], [2, before]);
-  assert.match(loses.err, /is thrown away for the back-up of 2[\s\S]*give --yes/);
+  assert.match(loses.err, /will be deleted for the back-up of 2[\s\S]*--yes must confirm/);
   const service = createPool({
     url: target.url,
     applicationName: 'trunkline-calls',
@@ -155,7 +155,7 @@ test('while a service runs on it, or where rows would go, nothing is restored un
     assert.deepEqual([refused.code, await calls(target.pool)], [2, before]);
     assert.match(
       refused.err,
-      /^calls runs on the database, from [\d.:]+$[\s\S]*stop what runs, or give --yes/m,
+      /^calls runs on the database, from [\d.:]+$[\s\S]*stop the services, or give --yes/m,
     );
   }
   const verified = await runCommand(['restore', '--verify', whole], targetEnv);

@@ -83,7 +83,7 @@ suite('a command that is asked to end', { skip, timeout: 600_000 }, () => {
         const importing = await startImport(way, join(folder, `${how}-${signal}`.replaceAll(' ', '-')));
         process.kill(importing.pid, signal);
         assert.equal(await importing.ended, 128 + constants.signals[signal], importing.said());
-        assert.match(importing.said(), new RegExp(`${signal}: stopping; what is stored stays`));
+        assert.match(importing.said(), new RegExp(`${signal}: stopping; stored data stays`));
         assert.match(importing.said(), /Master\.csv: not read to its end/);
         assert.doesNotMatch(importing.said(), /once more|Cannot use a pool|terminated/);
         assert.ok(await until(() => !identify(importing.postmaster), LIMIT_MS), 'PostgreSQL was left behind');
