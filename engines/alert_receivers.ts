@@ -1,6 +1,6 @@
 /**
- * Slack and a signed webhook's receiver, on loopback and strict: what the real ones would reject, they reject, with the
- * real one's words. Drills and tests see by them what gets out.
+ * Strict receivers of Slack messages and signed webhooks, on loopback: they reject what the real ones reject, with the
+ * real ones' errors. Drills and tests see in them which messages are delivered.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -8,27 +8,27 @@ import type { AddressInfo } from 'node:net';
 
 export interface Receiver<Message> {
   readonly url: string;
-  /** Messages that were taken, in order. */
+  /** Accepted messages, in order. */
   readonly taken: Message[];
-  /** When each of them came, by performance.now(). */
+  /** The time of each accepted message, by performance.now(). */
   readonly takenAt: number[];
-  /** What was rejected, with why. */
+  /** Rejected messages, with the reasons. */
   readonly rejected: string[];
-  /** Does something else with a request: hangs, or answers a status; undefined: as it should. */
+  /** Answers a request otherwise: hangs, or sends a status; undefined: the normal answer. */
   misbehave:
     | ((attempt: number) => { status: number; headers?: Record<string, string> } | 'hang' | undefined)
     | undefined;
-  /** Takes messages and never answers. */
+  /** Accepts connections and never answers. */
   silent: boolean;
   stop(): Promise<void>;
 }
 
-/** @throws Error with the words of the answer when a message is not right */
+/** @throws Error with the answer's text when a message is invalid */
 type Check<Message> = (body: string, request: IncomingMessage) => Message;
 
 /**
- * Takes POSTs of JSON at one path.
- * @param check makes a message of a body, or throws what is wrong with it
+ * Accepts POSTs of JSON at one path.
+ * @param check parses a body into a message, or throws its fault
  */
 export async function httpReceiver<Message>(
   path: string,
@@ -69,7 +69,7 @@ export async function httpReceiver<Message>(
 const end = (response: ServerResponse, status: number, body: string, headers: object = {}) =>
   response.writeHead(status, { 'content-type': 'text/plain', ...headers }).end(body);
 
-/** @throws Error with these words where it does not hold */
+/** @throws Error with this text where the condition is false */
 export const must = (holds: unknown, words: string): void => {
   if (!holds) throw new Error(words);
 };
@@ -134,13 +134,13 @@ export interface WebhookMessage {
   readonly kind: string;
   readonly severity: string;
   readonly details: readonly string[];
-  /** Keys of the alerts that it speaks of. */
+  /** Keys of the alerts in the message. */
   readonly keys: readonly string[];
-  /** Address of the rule's place in the runbook. */
+  /** Address of the rule's section in the runbook. */
   readonly runbook: string;
 }
 
-/** Checks signatures and age as Standard Webhooks wants it. */
+/** Checks signatures and age as in Standard Webhooks. */
 export const webhookReceiver = (): Promise<Receiver<WebhookMessage>> =>
   httpReceiver('/hook', { status: 204, body: '', rejectStatus: 401 }, (body, request) => {
     const header = (name: string) => String(request.headers[`webhook-${name}`] ?? '');
@@ -152,7 +152,7 @@ export const webhookReceiver = (): Promise<Receiver<WebhookMessage>> =>
     return { ...(parsed(body, 'no JSON') as unknown as WebhookMessage), webhookId: id };
   });
 
-/** @throws Error with these words where it is no JSON */
+/** @throws Error with this text where the body is no JSON */
 export function parsed(body: string, words: string): object {
   try {
     return JSON.parse(body) as object;

@@ -12,7 +12,7 @@ after(() => rm(folder, { recursive: true, force: true }));
 
 const FULL = 'FATAL: could not write lock file "postmaster.pid": No space left on device';
 
-test('for want of room the ballast is given up, and what a kill left of one that was being made', async () => {
+test('without free space the ballast is deleted, and so is the draft of a killed process', async () => {
   for (const name of ['ballast', 'ballast.new', 'ballast.new.4194303']) {
     await writeFile(join(folder, name), 'x');
     assert.equal(await releaseBallast(folder, 'FATAL: invalid value for parameter'), false);
@@ -23,7 +23,7 @@ test('for want of room the ballast is given up, and what a kill left of one that
   assert.equal(await releaseBallast(folder, FULL), false);
 });
 
-/** Makes the ballast in a process of its own; the line that it prints tells whether it did. */
+/** Makes the ballast in a separate process; the line that it prints says whether it succeeded. */
 function makeInOther(): Promise<string> {
   const program = `
     const { makeBallast } = await import(${JSON.stringify(new URL('./ballast.ts', import.meta.url).href)});
@@ -37,8 +37,8 @@ function makeInOther(): Promise<string> {
   return once(child, 'close').then(() => said.trim());
 }
 
-test('of processes that make it at once one makes it, the others find it made, and none leaves or takes away a draft', async () => {
-  // What a kill left of a process that is gone.
+test('of processes that make it at once one succeeds, the others find it made, and none leaves its draft or deletes another one', async () => {
+  // The draft of a killed process.
   await writeFile(join(folder, 'ballast.new.4194303'), 'x');
   const said = await Promise.all([makeInOther(), makeInOther(), makeInOther()]);
   assert.deepEqual(said.toSorted(), ['false', 'false', 'true']);

@@ -1,33 +1,33 @@
 /**
- * Room that is kept for a PostgreSQL which could not start without: a file beside its data that is deleted when its disk is
- * full and it is down, and made again when there is room. Without it, whoever has to make room on a full disk has a
- * database that does not even tell what is in it.
+ * Reserve space for a PostgreSQL that could not start without it: a file beside its data that is deleted when PostgreSQL is
+ * down on a full disk, and made again when there is space. Without the file, an operator who must free space on a full
+ * disk has no database to look into.
  */
 import { randomBytes } from 'node:crypto';
 import { link, open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identify, saysAbsent } from './processes.ts';
 
-/** Four segments of the write-ahead log: what recovery and the first checkpoint after it write. */
+/** Four segments of the write-ahead log: as much as recovery and the first checkpoint after it write. */
 export const BALLAST_BYTES = 64 * 1024 * 1024;
-/** It is made where so much is free: it must not be what fills the disk. */
+/** The ballast is made only where so much is free: it must not fill the disk. */
 export const ROOM_FOR_BALLAST_BYTES = 4 * BALLAST_BYTES;
-/** A PostgreSQL that does not start where less is free does so for want of space, whether or not it could say so. */
+/** A PostgreSQL that does not start with less free space lacks space, whether or not its error says so. */
 const WANT_BYTES = 16 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 
 const fileIn = (folder: string) => join(folder, 'ballast');
-/** While a process writes it: each has its own, for two may begin at once. A kill leaves it. */
+/** The draft of one process. Each process has its own, since two may begin at once. A killed process leaves its draft. */
 const draftIn = (folder: string) => `${fileIn(folder)}.new.${process.pid}`;
 const DRAFT = /^ballast\.new(?:\.(\d+))?$/;
 
-/** What can still be written on the file system of a folder, by those who are not root, in bytes. */
+/** The space on the file system of a folder that users other than root can still write, in bytes. */
 export async function freeBytes(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
   return bavail * bsize;
 }
 
-/** Whether there is a ballast in a folder, whole. */
+/** Whether a folder has a complete ballast. */
 export async function hasBallast(folder: string): Promise<boolean> {
   try {
     await stat(fileIn(folder));
@@ -39,16 +39,16 @@ export async function hasBallast(folder: string): Promise<boolean> {
 }
 
 /**
- * Makes the ballast where there is none and there is room for it.
- * @returns whether it was made now
- * @throws Error when it can't be written; then none of it is left
+ * Makes the ballast where there is none and there is space for it.
+ * @returns whether this call made it
+ * @throws Error when the ballast can't be written; then none of it is left
  */
 export async function makeBallast(folder: string): Promise<boolean> {
   for (const { file, pid } of await draftsIn(folder)) if (!isOfAnother(pid)) await rm(file, { force: true });
   if ((await hasBallast(folder)) || (await freeBytes(folder)) < ROOM_FOR_BALLAST_BYTES) return false;
   const draft = draftIn(folder);
   try {
-    // What a file system can pack or leave out takes no room.
+    // A file system takes no space for data that it can compress or leave out.
     const chunk = randomBytes(CHUNK_BYTES);
     const handle = await open(draft, 'w', 0o600);
     try {
@@ -66,7 +66,7 @@ export async function makeBallast(folder: string): Promise<boolean> {
   }
 }
 
-/** @returns false where somebody else has made it meanwhile */
+/** @returns false where another process has made it meanwhile */
 async function linkNew(draft: string, file: string): Promise<boolean> {
   try {
     await link(draft, file);
@@ -79,7 +79,7 @@ async function linkNew(draft: string, file: string): Promise<boolean> {
 
 interface BallastDraft {
   readonly file: string;
-  /** Of who writes it; NaN: of a version that did not say. */
+  /** The writing process; NaN: the draft is of a version that did not name it. */
   readonly pid: number;
 }
 
@@ -94,9 +94,9 @@ const isOfAnother = (pid: number): boolean =>
   !Number.isNaN(pid) && pid !== process.pid && identify(pid) !== undefined;
 
 /**
- * Gives the room of the ballast to a PostgreSQL that did not start.
- * @param said what it said of why
- * @returns whether there is room now that was not there before: whether to try again
+ * Frees the space of the ballast for a PostgreSQL that did not start.
+ * @param said the error of PostgreSQL
+ * @returns whether this freed space: whether to try again
  */
 export async function releaseBallast(folder: string, said: string): Promise<boolean> {
   const wantsSpace = /No space left on device|Disk quota exceeded|ENOSPC|EDQUOT/.test(said);
@@ -104,11 +104,11 @@ export async function releaseBallast(folder: string, said: string): Promise<bool
   return dropBallast(folder);
 }
 
-/** Deletes the ballast, and what was written of one. @returns whether there was any */
+/** Deletes the ballast and its drafts. @returns whether there were any */
 export async function dropBallast(folder: string): Promise<boolean> {
   const drafts = await draftsIn(folder);
   const all = [...((await hasBallast(folder)) ? [fileIn(folder)] : []), ...drafts.map(({ file }) => file)];
-  // Whoever was writing it may have put it away meanwhile.
+  // The writing process may have removed its draft meanwhile.
   for (const file of all) await rm(file, { force: true });
   return all.length > 0;
 }

@@ -1,12 +1,12 @@
 import { connect } from 'node:net';
 
 const LIMIT_MS = 2_000;
-/** What a network says of an address where nobody takes connections. */
+/** Errors of a network for an address where no process accepts connections. */
 const ANSWERS_NO = ['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ETIMEDOUT'];
 
 /**
- * Whether somebody takes connections at an address; no, where nobody answers within 2 s.
- * @throws the network's error where this process can't ask (it has no file descriptor left, say): then it is not known
+ * Whether a process accepts connections at an address; false where none answers within 2 s.
+ * @throws the network's error where this process can't ask (no file descriptor left, for example): then the answer is unknown
  */
 export function listens(host: string, port: number): Promise<boolean> {
   return new Promise((answer, unknown) => {

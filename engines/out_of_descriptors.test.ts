@@ -1,4 +1,4 @@
-/** What can't be read is not known; it must not be taken for what is gone. Linux: /proc, and limits by the shell. */
+/** Unreadable is not absent: a part whose state can't be read must not count as gone. Linux: /proc, and limits by the shell. */
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { findPostgres, startPostgres } from './postgres.ts';
 import { keepPostgres, WATCH_INTERVAL_MS } from './postgres_keeper.ts';
 import { identify, isAlive } from './processes.ts';
 
-/** More than this takes too long to use up. */
+/** A higher limit takes too long to exhaust. */
 const MOST = 100_000;
 const skip = skipReason();
 const folder = await mkdtemp(join(tmpdir(), 'trunkline-descriptors-'));
@@ -25,7 +25,7 @@ function skipReason(): string | false {
   return Number(limit) <= MOST ? false : `the limit of open files is above ${MOST} (ulimit -n)`;
 }
 
-/** Does `work` while this process can open nothing. */
+/** Does `work` while this process can open no file. */
 async function withoutDescriptors<T>(work: () => Promise<T>): Promise<T> {
   const held: number[] = [];
   try {
@@ -40,7 +40,7 @@ async function withoutDescriptors<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-test('an embedded PostgreSQL that runs is neither told dead nor started anew, and nobody else takes it for gone', {
+test('a running embedded PostgreSQL is neither reported dead nor started again, and no other process finds it gone', {
   skip,
 }, async (t) => {
   const events: string[] = [];
@@ -50,16 +50,16 @@ test('an embedded PostgreSQL that runs is neither told dead nor started anew, an
     else events.push(event);
   });
   t.after(kept.stop);
-  // While the ballast is written it holds a descriptor, which would be free all at once.
+  // While the ballast is written it holds a descriptor, which would become free at any moment.
   await ballast.promise;
   const joined = await startPostgres(options);
   const me = identify(process.pid)!;
   await withoutDescriptors(async () => {
     assert.ok(isAlive(me));
     assert.equal(identify(joined.pid)?.pid, joined.pid);
-    await assert.rejects(findPostgres(options.folder, 'it'), /can't be told: EMFILE/);
+    await assert.rejects(findPostgres(options.folder, 'it'), /is not known: EMFILE/);
     await assert.rejects(startPostgres(options), { code: 'EMFILE' });
-    // Stopping would end a server that others may use: whether they do can't be told.
+    // A stop would end a server that others may use: their registrations can't be read.
     await assert.rejects(joined.stop(), { code: 'EMFILE' });
     assert.throws(() => postmasterOf(join(options.folder, 'cluster')), { code: 'EMFILE' });
     await assert.rejects(listens('127.0.0.1', 1), { code: 'EMFILE' });
@@ -68,19 +68,19 @@ test('an embedded PostgreSQL that runs is neither told dead nor started anew, an
   assert.deepEqual(events, []);
   assert.equal(await findPostgres(options.folder, 'it'), kept.url);
   await joined.stop();
-  assert.equal(await findPostgres(options.folder, 'it'), kept.url, 'the one who keeps it is still in');
+  assert.equal(await findPostgres(options.folder, 'it'), kept.url, 'its keeper is still registered');
   await kept.stop();
   assert.equal(await findPostgres(options.folder, 'it'), undefined);
 });
 
-test('a process whose start was not readable is known by its number alone', { skip }, async () => {
+test('a process whose start time was not readable is identified by its number alone', { skip }, async () => {
   const unknown = await withoutDescriptors(async () => identify(process.pid)!);
   assert.equal(unknown.startedAt, '');
   assert.ok(isAlive(unknown));
   assert.ok(!isAlive({ ...identify(process.pid)!, startedAt: '1' }));
 });
 
-test('a lock of a process that is gone is taken over at once, one that names nobody after a second', {
+test('a lock of an ended process is taken over at once, a lock without a name after a second', {
   skip,
 }, async () => {
   for (const text of ['{"pid":999999999,"startedAt":"1"}', '', 'no JSON']) {

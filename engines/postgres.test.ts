@@ -22,7 +22,7 @@ async function ask(url: string): Promise<number> {
   }
 }
 
-test('the first in starts it, others join, the last out stops it', async () => {
+test('the first user starts it, others join, the last user stops it', async () => {
   const all = await Promise.all([1, 2, 3].map(() => startPostgres(options)));
   assert.equal(new Set(all.map((one) => one.pid)).size, 1);
   assert.equal(await ask(all[0]!.url), 42);
@@ -33,7 +33,7 @@ test('the first in starts it, others join, the last out stops it', async () => {
   assert.equal(await findPostgres(options.folder, 'it'), undefined);
 });
 
-test('one that is killed comes back at its old address, with its data', async () => {
+test('a killed server comes back at its old address, with its data', async () => {
   const events: string[] = [];
   const again = Promise.withResolvers<void>();
   const kept = await keepPostgres(options, systemClock, (event) => {

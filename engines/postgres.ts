@@ -1,9 +1,9 @@
 /**
  * The embedded PostgreSQL: a real server from npm's binaries, in the program's data folder.
  *
- * Whoever uses it registers in `users/`; the first one in starts the server, the last one out stops it. So a command
+ * Each process that uses it registers in `users/`; the first user starts the server, the last user stops it. So a command
  * finds the database of a running program, and starts one for itself when none runs. The server is a process of its
- * own: kill -9 of the program leaves it up, and the next one in finds it.
+ * own: it survives a kill -9 of the program, and the next user finds it.
  *
  *   <data>/postgres/cluster/   PGDATA           <data>/postgres/users/<pid>   one link a living user (postgres_users.ts)
  *   <data>/postgres/password   of the superuser <data>/postgres/postgres.log
@@ -21,13 +21,13 @@ import { isUsed, register, usersFolder, withLock } from './postgres_users.ts';
 import { asUser, type EngineUser, engineUser, identify, run, saysAbsent } from './processes.ts';
 
 export interface PostgresOptions {
-  /** Folder that holds everything of it. */
+  /** Folder that holds all files of the server. */
   readonly folder: string;
   /** Database to connect to; made if missing. */
   readonly database: string;
-  /** TCP port on loopback; a free one is taken when left out. Ignored when the server already runs. */
+  /** TCP port on loopback; by default a free one. Ignored when the server already runs. */
   readonly port?: number | undefined;
-  /** Told that the ballast was given up for it to start, or made (by keepPostgres, which keeps one). */
+  /** Called when the ballast was deleted so that the server could start, or was made (by keepPostgres, which keeps one). */
   readonly onBallast?: (event: 'released' | 'made') => void;
   /** Server settings (`-c`), for tests and benchmarks. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -37,7 +37,7 @@ export interface RunningPostgres {
   readonly url: string;
   /** Process id of the postmaster, for fault tests. */
   readonly pid: number;
-  /** Leaves; stops the server if nobody else uses it. */
+  /** Unregisters this user; stops the server if it was the last one. */
   stop(): Promise<void>;
 }
 
@@ -97,7 +97,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
           'fast',
           '-w',
         ]);
-        // A server that is gone already (killed, crashed) is as stopped as can be.
+        // A server that has ended already (killed, crashed) needs no stop.
         if (await runningServer(folder)) await run(command, args, { cwd: '/' });
       }),
   };
@@ -115,9 +115,9 @@ export async function findPostgres(folder: string, database: string): Promise<st
 }
 
 /**
- * A text that tells starts of the server in `folder` apart: its process and the time of its start.
+ * A text that identifies one run of the server in `folder`: its process and its start time.
  * @returns undefined while none serves
- * @throws Error when that can't be told
+ * @throws Error when the state of the server can't be read
  */
 export async function startOfPostgres(folder: string): Promise<string | undefined> {
   const { pid, startedAt, isReady } = await readPidFile(resolve(folder));
@@ -148,7 +148,7 @@ async function readOrMakePassword(folder: string): Promise<string> {
   return (await readOwnFile(file, { secret: true })).trim();
 }
 
-/** Makes PGDATA beside its place and moves it there whole, so that a killed initdb leaves no half of one. */
+/** Makes PGDATA beside its place and moves it there as a whole, so that a killed initdb leaves no half of it. */
 async function initialise(
   folder: string,
   password: string,
@@ -187,13 +187,13 @@ interface Server {
 
 /**
  * @returns undefined when none runs
- * @throws Error when that can't be told: one that runs must not be taken for one that is gone
+ * @throws Error when its state can't be read: a running server must not count as gone
  */
 async function runningServer(folder: string): Promise<Server | undefined> {
   try {
     return await readServer(folder);
   } catch (cause) {
-    throw new Error(`whether a PostgreSQL runs in ${folder} can't be told: ${(cause as Error).message}`, {
+    throw new Error(`whether a PostgreSQL runs in ${folder} is not known: ${(cause as Error).message}`, {
       cause,
     });
   }
@@ -204,17 +204,17 @@ async function readServer(folder: string): Promise<Server | undefined> {
   return isReady && (await listens('127.0.0.1', port)) ? { pid, port } : undefined;
 }
 
-/** What postmaster.pid tells: line 1 the pid, 3 the time of the start, 4 the port, 8 the state. */
+/** The fields of postmaster.pid: line 1 the pid, 3 the start time, 4 the port, 8 the state. */
 async function readPidFile(folder: string): Promise<Server & { startedAt: string; isReady: boolean }> {
   const text = await readOrNothing(join(folder, 'cluster', 'postmaster.pid'));
   const lines = text.split('\n').map((line) => line.trim());
   const pid = Number(lines[0]);
-  // It outlives a killed server, and its pid may be another process's by now.
+  // The file outlives a killed server, and its pid may belong to another process by now.
   const isReady = pid > 0 && identify(pid) !== undefined && lines[7] === 'ready';
   return { pid, startedAt: lines[2] ?? '', port: Number(lines[3]), isReady };
 }
 
-/** Starts the server; where its disk is full, once more with the room that the ballast took. */
+/** Starts the server; on a full disk it deletes the ballast and tries once more. */
 async function launch(
   folder: string,
   options: PostgresOptions,
@@ -250,7 +250,7 @@ async function launchOnce(
     ...options.settings,
   };
   const flags = Object.entries(settings).map(([name, value]) => `-c ${name}='${value}'`);
-  // Nothing of this takes room on the disk where the file is there already.
+  // None of this takes space on the disk where the file exists already.
   await writeFile(log, '', { flag: 'a' });
   if (user) await chown(log, user.uid, user.gid);
   const [command, args] = asUser(user, binaries.pg_ctl, [
@@ -273,8 +273,8 @@ async function launchOnce(
 }
 
 /**
- * The port that the server in this folder had before, where nobody has taken it meanwhile: whoever holds its address
- * finds it again after a restart.
+ * The port that the server in this folder had before, unless another process has taken it meanwhile: clients with the old
+ * address find the server again after a restart.
  */
 async function usualPort(folder: string): Promise<number> {
   const before = Number(await readOrNothing(portFile(folder)));
@@ -283,10 +283,10 @@ async function usualPort(folder: string): Promise<number> {
 
 const portFile = (folder: string) => join(folder, 'port');
 
-/** Written once the server is up: before that, a full disk would keep it from starting. */
+/** Written once the server is up: an earlier write on a full disk would keep the server from starting. */
 async function keepPort(folder: string, port: number): Promise<void> {
   if (Number(await readOrNothing(portFile(folder))) === port) return;
-  // Where there is no room it gets another port the next time, which is told to whoever asks.
+  // Without space the server gets another port the next time; clients that ask for its address get the new one.
   await writeFile(portFile(folder), String(port)).catch(() => undefined);
 }
 
@@ -302,7 +302,7 @@ async function ensureDatabase(url: string, database: string): Promise<void> {
   }
 }
 
-/** @throws Error when the file is there and can't be read */
+/** @throws Error when the file exists and can't be read */
 async function readOrNothing(file: string): Promise<string> {
   try {
     return await readOwnFile(file);
@@ -322,7 +322,7 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** A TCP port on loopback that nobody listens on now. */
+/** A TCP port on loopback that is free now. */
 export function freePort(): Promise<number> {
   return new Promise((found, failed) => {
     const server = createServer();

@@ -1,14 +1,14 @@
-/** Keeps the embedded PostgreSQL up for a program that runs for long: one that dies is started again, at its old address. */
+/** Keeps the embedded PostgreSQL up for a long-running program: a server that dies is started again, at its old address. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { makeBallast } from './ballast.ts';
 import { type PostgresOptions, type RunningPostgres, startPostgres } from './postgres.ts';
 import { identify, isAlive } from './processes.ts';
 
-/** How often its process is looked at. */
+/** How often its process is checked. */
 export const WATCH_INTERVAL_MS = 1_000;
-/** Pause between tries to start it again: its disk may be full, or its last backends still ending. */
+/** Pause between restarts: the disk may be full, or the last backends may still be ending. */
 export const RESTART_PAUSE_MS = 2_000;
-/** How often it is looked whether there is room for the ballast. */
+/** How often the space for the ballast is checked. */
 export const BALLAST_INTERVAL_MS = 60_000;
 
 export interface KeptPostgres {
@@ -25,8 +25,8 @@ export type KeeperEvent =
   | 'ballast_failed';
 
 /**
- * @param report told when it died, when it is up again, and of each try that failed
- * @throws what startPostgres throws, at the first start
+ * @param report called when the server died, when it is up again, and for each failed restart
+ * @throws the errors of startPostgres, at the first start
  */
 export async function keepPostgres(
   options: PostgresOptions,

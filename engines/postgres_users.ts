@@ -1,9 +1,9 @@
 /**
- * Who uses the embedded PostgreSQL of a folder, and whose turn it is to join or to leave.
+ * The users of the embedded PostgreSQL in a folder, and the lock under which they join or leave.
  *
- * Each is a file that names a process. Where the disk is full it is a symbolic link whose target names it,
- * `<pid>:<when it started>`: that takes no block, so that a PostgreSQL can be joined and started all the same. (Always a
- * link would do, but a version before, which may run beside this one, reads files alone.)
+ * A registration is a file that names a process. On a full disk it is a symbolic link whose target names the process,
+ * `<pid>:<start time>`: a link takes no block, so that processes can still join and start the PostgreSQL. (Links alone would
+ * do, but an earlier version, which may run beside this one, reads only files.)
  */
 import { randomBytes } from 'node:crypto';
 import { lstat, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises';
@@ -17,26 +17,26 @@ const LOCK_POLL_MS = 50;
 
 export const usersFolder = (folder: string): string => join(folder, 'users');
 
-/** @throws Error (EEXIST) when something is there already */
+/** @throws Error (EEXIST) when the path exists already */
 async function nameAt(path: string, me: ProcessIdentity): Promise<void> {
   try {
     await writeFile(path, JSON.stringify(me), { flag: 'wx' });
   } catch (error) {
     if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    // It was made, and nothing could be written into it.
+    // The file was made, but nothing could be written into it.
     await rm(path, { force: true });
     await symlink(`${me.pid}:${me.startedAt}`, path);
   }
 }
 
-/** Registers a user. @returns what to remove when it leaves */
+/** Registers a user. @returns the path to remove when the user leaves */
 export async function register(folder: string, me: ProcessIdentity): Promise<string> {
   const registration = join(usersFolder(folder), `${me.pid}-${randomBytes(4).toString('hex')}`);
   await nameAt(registration, me);
   return registration;
 }
 
-/** Whether anybody who still runs is registered; registrations of others are removed. @throws Error when it can't be told */
+/** Whether any registered user still runs; stale registrations are removed. @throws Error when that can't be read */
 export async function isUsed(folder: string): Promise<boolean> {
   for (const file of await readdir(usersFolder(folder))) {
     const path = join(usersFolder(folder), file);
@@ -46,7 +46,7 @@ export async function isUsed(folder: string): Promise<boolean> {
   return false;
 }
 
-/** One joins or leaves at a time. The lock names its holder; that of a dead process is taken over. */
+/** One process joins or leaves at a time. The lock names its holder; the lock of a dead process is taken over. */
 export async function withLock<T>(folder: string, me: ProcessIdentity, work: () => Promise<T>): Promise<T> {
   const lock = join(folder, 'lock');
   const watchedMs = lockWatch(lock);
@@ -73,7 +73,7 @@ export async function withLock<T>(folder: string, me: ProcessIdentity, work: () 
 }
 
 /**
- * What becomes of the process that is named here: `unnamed` where none is, or not yet, since a file is made and then written.
+ * The state of the process named in a file: `unnamed` where no process is named (yet), since a file is made and then written.
  * @throws Error when it can't be read
  */
 async function holderIn(path: string): Promise<'alive' | 'gone' | 'unnamed'> {
@@ -102,12 +102,12 @@ async function identityIn(path: string): Promise<ProcessIdentity | undefined> {
 }
 
 /**
- * What names nobody for so long will not.
- * (How old a file is can't be told where somebody sets the clock.)
+ * A file without a name for so long will never get one.
+ * (The age of a file is unknown where an administrator sets the clock.)
  */
 const UNNAMED_LIMIT_MS = 1_000;
 
-/** Tells how long the same lock has been looked at, in milliseconds. */
+/** Returns how long the same lock has been seen, in milliseconds. */
 function lockWatch(path: string): () => Promise<number> {
   let seen: { readonly made: string; readonly at: number } | undefined;
   return async () => {

@@ -1,4 +1,4 @@
-/** The file systems of the PostgreSQL that an address leads to, where it runs on this machine. */
+/** The file systems of the PostgreSQL at an address, where it runs on this machine. */
 import { join } from 'node:path';
 import { leaderOf } from './cluster/patroni.ts';
 import { type Volume, volumesOf } from './cluster/space.ts';
@@ -11,10 +11,10 @@ export interface NodeVolumes {
 }
 
 /**
- * Those of the primary of the tier in DATA_DIR, or of the embedded server there, whichever the address is of.
+ * The file systems of the primary of the tier in DATA_DIR, or of the embedded server there, depending on the address.
  * @param url of PostgreSQL
- * @returns undefined where the address is of neither, or who is primary is not known now
- * @throws Error where that can't be told
+ * @returns undefined where the address belongs to neither, or the primary is not known now
+ * @throws Error where that can't be read
  */
 export async function primaryVolumes(
   config: { readonly DATA_DIR: string },

@@ -1,27 +1,27 @@
-/** Child processes of engines: who they are, whether they live, and as which user they run. */
+/** Child processes of engines: their identities, whether they live, and their user. */
 import { execFile, execFileSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 export const run = promisify(execFile);
 
-/** A process that cannot be mistaken for a later one with the same pid. */
+/** A process that can't be mistaken for a later one with the same pid. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** The kernel's start time of the process (Linux: clock ticks since boot); '' where it can't be told. */
+  /** The kernel's start time of the process (Linux: clock ticks since boot); '' where it can't be read. */
   readonly startedAt: string;
 }
 
 /**
- * Whether an error says that something is not there (a file, a process). Any other one (no file descriptors left, no right,
- * a disk that can't be read) says nothing of whether it is: it must not be taken for its absence.
+ * Whether an error says that something (a file, a process) does not exist. Any other error (no file descriptors left, no
+ * permission, a broken disk) leaves that open: the thing must not count as absent.
  */
 export const saysAbsent = (error: unknown): boolean =>
   ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 /**
- * @returns undefined when no such process runs; one that has ended and was not yet waited for counts as ended. Without the
- *   time of its start where that can't be read
+ * @returns undefined when no such process runs; a process that has ended and was not yet waited for counts as ended. Without
+ *   the start time where that can't be read
  */
 export function identify(pid: number): ProcessIdentity | undefined {
   try {
@@ -33,7 +33,7 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return state === 'Z' ? undefined : { pid, startedAt };
 }
 
-/** Whether exactly this process still runs, as far as can be told: not, only where that is known. */
+/** Whether exactly this process still runs; false only where its end is certain. */
 export function isAlive(identity: ProcessIdentity): boolean {
   const now = identify(identity.pid);
   if (now === undefined) return false;
@@ -48,7 +48,7 @@ function stateAndStartTime(pid: number): [state: string, startedAt: string] {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return [fields[0] ?? '', fields[19] ?? ''];
   } catch {
-    return ['', '']; // no /proc here, or it can't be read now
+    return ['', '']; // no /proc here, or it is unreadable now
   }
 }
 
@@ -62,8 +62,8 @@ export interface EngineUser {
 const ENGINE_USER = 'postgres';
 
 /**
- * The user to run engines as: undefined when this process is not root (they run as it does), else the user `postgres`,
- * made if the machine has none.
+ * The user to run engines as: undefined when this process is not root (engines run as its user), else the user `postgres`,
+ * which is made if the machine has none.
  */
 export function engineUser(): EngineUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
@@ -82,8 +82,8 @@ export function engineUser(): EngineUser | undefined {
 }
 
 /**
- * A command line that runs `command` as `user`. The user keeps the right to read and pass folders that only root may
- * (a checkout under /root), and no other right of root's.
+ * A command line that runs `command` as `user`. The user keeps root's right to read and pass folders (a checkout under
+ * /root), and no other right of root.
  */
 export function asUser(
   user: EngineUser | undefined,

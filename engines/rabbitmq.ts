@@ -1,9 +1,9 @@
 /**
  * RabbitMQ of the distribution's package, one node or a cluster of three, as child processes on 127.0.0.1.
  *
- * The package's own command is a wrapper that changes to the user rabbitmq; the program below /usr/lib runs as whoever starts it.
- * epmd, which Erlang's nodes find each other by, is a daemon that outlives them: it gets a port of its own here, and is ended
- * with the last node.
+ * The package's own command is a wrapper that changes to the user rabbitmq; the program below /usr/lib keeps the user that
+ * starts it. Erlang's nodes find each other by the daemon epmd, which outlives them: it gets a port of its own here, and
+ * ends with the last node.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants, existsSync } from 'node:fs';
@@ -18,17 +18,17 @@ const CONTROL = '/usr/lib/rabbitmq/bin/rabbitmqctl';
 const START_LIMIT_MS = 90_000;
 const STOP_LIMIT_MS = 20_000;
 
-/** Why a test without RabbitMQ is skipped; false where it is here. */
+/** The reason to skip a test without RabbitMQ; false where RabbitMQ is installed. */
 export const noRabbitmq: string | false = await access(SERVER, constants.X_OK).then(
   () => false as const,
   () => 'RabbitMQ is not installed (scripts/engines rabbitmq)',
 );
 
 export interface RabbitmqOptions {
-  /** Of this engine alone; what it holds stays when it stops. */
+  /** Folder of this engine alone; its content stays after a stop. */
   readonly folder: string;
   readonly nodes: 1 | 3;
-  /** Two ports a node from here on, and one more for epmd. */
+  /** Two ports for each node from here on, and one more for epmd. */
   readonly portBase: number;
 }
 
@@ -36,24 +36,24 @@ export interface RabbitmqNode {
   /** `r1@localhost` */
   readonly name: string;
   readonly port: number;
-  /** Of the Erlang machine. */
+  /** The process of the Erlang machine. */
   readonly pid: number | undefined;
   start(): Promise<void>;
   signal(name: NodeJS.Signals): void;
-  /** Ends it by kill -9. */
+  /** Kills the node with kill -9. */
   kill(): Promise<void>;
 }
 
 export interface RunningRabbitmq {
-  /** All nodes, as RABBITMQ_URL names them. */
+  /** Addresses of all nodes, in the form of RABBITMQ_URL. */
   readonly url: string;
   readonly nodes: readonly RabbitmqNode[];
-  /** What `rabbitmqctl` answers, asked at a node that runs. */
+  /** The output of `rabbitmqctl`, run on a live node. */
   control(node: RabbitmqNode, ...words: string[]): Promise<string>;
   stop(): Promise<void>;
 }
 
-/** @throws Error with what a node said, when it does not start */
+/** @throws Error with a node's output, when it does not start */
 export async function startRabbitmq({ folder, nodes, portBase }: RabbitmqOptions): Promise<RunningRabbitmq> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const cookie = join(folder, '.erlang.cookie');
@@ -107,7 +107,7 @@ async function makeNode({ folder, name, names, port, shared }: NodeParts): Promi
     RABBITMQ_LOG_BASE: join(own, 'log'),
     RABBITMQ_LOGS: '-',
     RABBITMQ_ENABLED_PLUGINS_FILE: join(own, 'enabled_plugins'),
-    // Idle schedulers of Erlang spin, and would eat the machine's processors.
+    // Idle schedulers of Erlang spin, and would use up the machine's processors.
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
       '-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none',
   };
@@ -145,7 +145,7 @@ const configuration = (port: number, names: readonly string[]): string =>
   [
     `listeners.tcp.1 = 127.0.0.1:${port}`,
     'loopback_users.guest = true',
-    // A share would be of the machine's memory, not of what a container may have.
+    // A relative limit would count the machine's memory, not a container's.
     'vm_memory_high_watermark.absolute = 512MB',
     'disk_free_limit.absolute = 200MB',
     'log.console = true',
@@ -159,7 +159,7 @@ const configuration = (port: number, names: readonly string[]): string =>
     '',
   ].join('\n');
 
-/** Whether a node speaks AMQP: it answers a header that it does not know with the one that it wants. */
+/** Whether a node speaks AMQP: it answers an unknown header with the header that it supports. */
 function answers(port: number): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect({ port, host: '127.0.0.1', timeout: 1_000 });
