@@ -1,6 +1,6 @@
 /**
  * The whole PostgreSQL tier on this machine: HAProxy, PgBouncers, PostgreSQL under Patroni, etcd, as supervised child
- * processes. `startCluster` is the way in for tests, drills and `trunkline up --cluster`.
+ * processes. `startCluster` is the entry point for tests, drills and `trunkline up --cluster`.
  */
 import { readFileSync } from 'node:fs';
 import { rm, rmdir } from 'node:fs/promises';
@@ -35,36 +35,36 @@ import { type Tier, tierOf, writeDatabaseEnvironment } from './tier.ts';
 import { type WatchedPart, watchParts } from './watchdog.ts';
 
 export interface ClusterOptions {
-  /** Folder of the tier; made if missing. A tier that was here before goes on with its data. */
+  /** Folder of the tier; made if missing. An existing tier goes on with its data. */
   readonly data: string;
-  /** The tier takes the ports from here on; the well-known ports when left out. */
+  /** The tier takes the ports from here on; by default the well-known ports. */
   readonly portBase?: number | undefined;
-  /** HAProxy processes; two by default, so that losing one loses no door. */
+  /** HAProxy processes; two by default, so that clients keep a door when one process is lost. */
   readonly haproxies?: number | undefined;
-  /** Clients that the tier is to hold; refused where the machine's limits can't. */
+  /** Clients that the tier must hold; refused where the machine's limits are too low. */
   readonly clients?: number | undefined;
-  /** Synchronous replication; left as it is when not given (off in a new tier). */
+  /** Synchronous replication; undefined: unchanged (off in a new tier). */
   readonly synchronous?: boolean | undefined;
   readonly clock?: Clock | undefined;
-  /** Gives the start up: what is up already is stopped, and the start rejects with the signal's reason. */
+  /** Interrupts the start: the started parts are stopped, and the start rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Told of parts that start and end. */
+  /** Called for parts that start and end. */
   readonly report?: ((event: PartEvent) => void) | undefined;
 }
 
 export interface Cluster extends Tier {
-  /** Stops all parts in order, and leaves nothing running. The data stays. */
+  /** Stops all parts in order, and leaves no process running. The data stays. */
   stop(): Promise<void>;
 }
 
-/** A part that ended this often while the tier starts will not come up. */
+/** A part that ended this often while the tier starts counts as broken. */
 const START_TRIES = 4;
 const LOG_TAIL_LINES = 5;
 
 /**
  * Starts the tier in a data folder and waits until it serves writes and reads with both replicas attached.
- * @throws Error that says what to do, when programs are missing, ports are taken, the machine's limits are too low,
- *   a tier runs there already, or it does not come up in time; nothing is left running then
+ * @throws Error with advice, when programs are missing, ports are taken, the machine's limits are too low, a tier runs
+ *   there already, or the tier does not come up in time; no process is left running then
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const clock = options.clock ?? systemClock;
@@ -87,29 +87,29 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await makeOwnFolder(data);
   const unlock = await takeFolderLock(data, 'supervisor');
   if (!unlock) throw new Error(`another tier starts in ${data} just now`);
-  // Behind the lock: one that has just started is seen, and nobody else takes over what a killed supervisor left.
+  // Under the lock a tier that has just started is seen, and no other process takes over a killed supervisor's parts.
   const before = await refuseRunning(data).catch((error: Error) => {
     unlock();
     throw error;
   });
-  // With what a killed supervisor left, so that it is found by whoever comes next if this start is cut off, too.
+  // The state includes the parts of a killed supervisor, so that the next command finds them if this start is interrupted, too.
   const parts = before?.parts ?? {};
   writeState(data, { supervisor: identify(process.pid)!, settings, ready: false, parts });
   let secrets: Secrets;
   try {
-    // Both behind the lock: of two that start at once, one would end what the other has just started, and each would
-    // find ports taken on which the other listens for a moment.
+    // Both under the lock: of two tiers that start at once, one would end the parts that the other has just started, and each
+    // would find ports taken on which the other listens for a moment.
     await endLeftovers(data, before);
     await refuseTakenPorts(layout);
     await beginAnew(layout);
-    // Then the secrets: a folder with them is a tier's, also when this start is cut off.
+    // Then the secrets: they mark the folder as a tier's, also when this start is interrupted.
     secrets = await readOrMakeSecrets(data);
     await makeFolders(layout, user);
     await writeConfiguration(layout, secrets, programs, options.synchronous ?? false, user, openFiles);
   } catch (error) {
     await removeState(data);
     unlock();
-    // Where it was made for this alone.
+    // The folder is removed if this start made it.
     await rmdir(data).catch(() => undefined);
     throw error;
   }
@@ -148,7 +148,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     watching.abort();
     await supervisor.stop();
     await closeControl();
-    // HAProxy leaves its sockets.
+    // HAProxy leaves its sockets behind.
     await rm(layout.folders.run, { recursive: true, force: true });
     phase = 'stopped';
     await removeState(data);
@@ -188,7 +188,7 @@ async function refuseRunning(data: string): Promise<TierState | undefined> {
   return state;
 }
 
-/** Asks the parts that may hang, until the signal. */
+/** Watches the parts that may hang, until the signal. */
 function watchForHung(
   layout: Layout,
   supervisor: Supervisor,

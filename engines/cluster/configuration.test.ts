@@ -36,7 +36,7 @@ test('a template is filled in, and a name without a value is refused', () => {
   assert.deepEqual(placeholdersOf(slot('A') + slot('B') + slot('A')), ['A', 'B']);
 });
 
-test('both layouts fill every template wholly, and passwords stand only where they must', () => {
+test('both layouts fill every template wholly, and passwords stand only where they are needed', () => {
   for (const layout of [localLayout({ data: '/x', haproxies: 2 }), composeLayout()]) {
     const files = configurationFiles({ layout, ...common });
     assert.equal(new Set(files.map((file) => file.path)).size, files.length);
@@ -74,13 +74,13 @@ test('every configuration file in infrastructure/ is a template that the tier us
   }
 });
 
-test('every name in the templates is explained in infrastructure/README.md', () => {
+test('every name in the templates is documented in infrastructure/README.md', () => {
   const explained = readTemplate('README.md');
   const root = fileURLToPath(new URL('../../infrastructure/', import.meta.url));
   const missing = ['haproxy', 'pgbouncer', 'postgres', 'patroni']
     .flatMap((folder) => readdirSync(join(root, folder)).map((name) => `${folder}/${name}`))
     .flatMap((file) => placeholdersOf(readTemplate(file)))
-    // PGB2_ADDRESS and its like stand for themselves with PGB1_ADDRESS.
+    // infrastructure/README.md names PGB1_ADDRESS for all of its kind.
     .filter((name) => !explained.includes(`\`${name.replace(/^(PGB|PGR|NODE)\d/, '$11')}\``));
   assert.deepEqual([...new Set(missing)], []);
 });
@@ -101,7 +101,7 @@ test('a folder too deep for sockets and odd numbers are refused', () => {
   assert.throws(() => localLayout({ data: '/x', haproxies: 2, portBase: 65_530 }), /port base/);
 });
 
-test('limits: what does not hold the clients is refused with the setting to change, and that setting holds them', () => {
+test('limits: a limit too low for the clients is refused with the setting to change, and that setting is high enough', () => {
   assert.equal(limitsFault(20_000, 2, 12_000), undefined);
   const fault = limitsFault(20_000, 1, 12_000);
   const needed = Number(/ulimit -Hn (\d+)/.exec(fault?.advice ?? '')?.[1]);
@@ -115,7 +115,7 @@ test('limits: what does not hold the clients is refused with the setting to chan
 
 test('SCRAM keys of the example in RFC 7677', () => {
   const keys = scramKeys('pencil', Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'), 4_096);
-  // The server signature of the example is HMAC(ServerKey, AuthMessage); keys themselves are what these texts give.
+  // The server signature of the example is HMAC(ServerKey, AuthMessage); the RFC gives this signature and no keys.
   const message =
     'n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,' +
     's=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0';

@@ -1,4 +1,4 @@
-/** Makes every part's configuration file from the templates in infrastructure/ and a layout. */
+/** Makes the configuration file of every part from the templates in infrastructure/ and a layout. */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,9 +7,9 @@ import { scramSecret } from './scram.ts';
 import type { Secrets } from './secrets.ts';
 import { fillIn } from './template.ts';
 
-/** WAL that a replica may be behind and still be read from. */
+/** The replica lag, in bytes of WAL, up to which a replica is read from. */
 export const REPLICA_LAG_LIMIT = '16MB';
-/** Clients one bouncer takes; why: infrastructure/pgbouncer/pgbouncer.ini. */
+/** Clients of one bouncer; the reason is in infrastructure/pgbouncer/pgbouncer.ini. */
 export const BOUNCER_CLIENTS = 6_200;
 
 export interface ConfigurationOptions {
@@ -18,9 +18,9 @@ export interface ConfigurationOptions {
   readonly synchronous: boolean;
   /** Folder of PostgreSQL's programs. */
   readonly postgresPrograms: string;
-  /** HAProxy's global maxconn, a process. */
+  /** HAProxy's global maxconn, per process. */
   readonly haproxyMaxconn: number;
-  /** Connections of a HAProxy process at which the clients' ports refuse. */
+  /** Connections of a HAProxy process at which the clients' ports refuse new ones. */
   readonly haproxyClients: number;
 }
 
@@ -38,7 +38,7 @@ export const readTemplate = (path: string): string => readFileSync(join(TEMPLATE
 export const configurationPath = (layout: Layout, name: string): string =>
   join(layout.folders.configuration, name);
 
-/** Patroni's log always has the same name, so each node's has a folder of its own. */
+/** Patroni's log always has the same name, so each node has a log folder of its own. */
 export const patroniLogs = (layout: Layout, node: Node): string =>
   join(layout.folders.logs, `${node.name}-patroni`);
 
@@ -87,7 +87,7 @@ export function configurationFiles(options: ConfigurationOptions): Configuration
 }
 
 /**
- * What a worker of HAProxy that starts by itself takes its servers for: no node is the primary.
+ * The server states with which a worker of HAProxy starts: no node is the primary.
  * https://www.haproxy.com/documentation/haproxy-configuration-manual/2-6r1/management/, "show servers state"
  */
 export function serverStatesAtStart(layout: Layout): string {

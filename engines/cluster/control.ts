@@ -1,6 +1,6 @@
 /**
- * The supervisor's door: HTTP on a UNIX socket in the data folder, by which a drill in another process asks that a
- * part stay down (hold) or come up again (release), and finds the processes; and the monitor how much room nodes have.
+ * The supervisor's control interface: HTTP on a UNIX socket in the data folder. A drill in another process uses it to keep a
+ * part down (hold), to let it start again (release), and to find the processes; the monitor reads the nodes' free space.
  */
 
 import { rm } from 'node:fs/promises';
@@ -26,7 +26,7 @@ const shown = (part: RunningPart): PartProcess => {
   return { process: part.process ?? null, since: part.since, restarts: part.restarts, held: part.held };
 };
 
-/** @returns the step that closes the door */
+/** @returns the step that closes the interface */
 export async function openControl(
   socket: string,
   supervisor: Supervisor,

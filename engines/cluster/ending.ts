@@ -1,4 +1,4 @@
-/** `down` and `destroy`, and what to do about processes that a killed supervisor left. */
+/** `down` and `destroy`, and the end of processes that a killed supervisor left. */
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { isAlive } from '#engines/processes.ts';
@@ -15,17 +15,17 @@ const SUPERVISOR_STOP_LIMIT_MS = 150_000;
 const POSTGRES_STOP_LIMIT_MS = 10_000;
 
 /**
- * Stops the tier of a data folder, whoever started it. The data stays.
+ * Stops the tier of a data folder, also one that another process started. The data stays.
  * @returns false when none was running
  */
 export async function stopCluster(data: string): Promise<boolean> {
   const folder = resolve(data);
-  // Whose folder this is must be known: what is deleted here, `run`, is what others have too.
+  // The folder must be known as a tier's: `run`, which is deleted here, is a common name of folders.
   if (!(await hasSecrets(folder))) return false;
   const state = await readState(folder);
   if (state && isAlive(state.supervisor)) {
     signal(state.supervisor.pid, 'SIGTERM');
-    // One that is frozen is woken, or it could not obey.
+    // A frozen supervisor is woken, since it could not obey.
     signal(state.supervisor.pid, 'SIGCONT');
     await until(() => !isAlive(state.supervisor), SUPERVISOR_STOP_LIMIT_MS);
     if (isAlive(state.supervisor)) signal(state.supervisor.pid, 'SIGKILL');
@@ -36,8 +36,7 @@ export async function stopCluster(data: string): Promise<boolean> {
 }
 
 /**
- * Stops the tier and deletes what it has made in its folder, with all data; and the folder, unless other things are
- * in it too.
+ * Stops the tier and deletes its files in the folder, with all data; and the folder, unless other things are in it too.
  * @returns the names of those other things; undefined when no tier was ever made there, and nothing is touched then
  */
 export async function destroyCluster(data: string): Promise<readonly string[] | undefined> {
@@ -46,7 +45,7 @@ export async function destroyCluster(data: string): Promise<readonly string[] | 
   await stopCluster(data);
   const layout = localLayout({ data: folder, haproxies: HAPROXIES_MAX });
   const { configuration, logs, run } = layout.folders;
-  // Of a drill that was killed.
+  // A killed drill may have left it mounted.
   for (const node of layout.nodes) await unmountSmallDisk(node);
   const folders = [
     configuration,
@@ -56,7 +55,7 @@ export async function destroyCluster(data: string): Promise<readonly string[] | 
     ...layout.etcds.map((etcd) => etcd.folder),
     ...layout.nodes.map((n) => dirname(n.folder)),
   ];
-  // The secrets last: while they are there, a deletion that was cut off can be begun again.
+  // The secrets last: while they exist, an interrupted deletion can be started again.
   const files = [databaseEnvironmentFile(folder), unfinishedFile(folder), secretsFile(folder)];
   for (const own of [...folders, ...files]) await rm(own, { recursive: true, force: true });
   const others = await readdir(folder);
@@ -65,15 +64,15 @@ export async function destroyCluster(data: string): Promise<readonly string[] | 
 }
 
 /**
- * Ends what a killed supervisor left: the processes that the state file names (their start times are compared), and
- * any other that reads a file of the tier's configuration.
- * @returns whether there was anything to end
+ * Ends the parts that a killed supervisor left: the processes that the state file names (their start times are compared),
+ * and all others that read a configuration file of the tier.
+ * @returns whether there was any process to end
  */
 export async function endLeftovers(data: string, state: TierState | undefined): Promise<boolean> {
   const layout = localLayout({ data, haproxies: HAPROXIES_MAX });
   const named = Object.values(state?.parts ?? {}).map((part) => part.process);
   const left = [...named, ...readersOf(layout.folders.configuration)];
-  // Patroni stops its PostgreSQL; those that had no time to are ended below.
+  // Patroni stops its PostgreSQL; servers without time for that are ended below.
   await Promise.all(left.map((leader) => endGroup(leader, 'SIGTERM', POSTGRES_STOP_LIMIT_MS)));
   for (const node of layout.nodes) await endPostgres(node.folder, POSTGRES_STOP_LIMIT_MS);
   await rm(layout.folders.run, { recursive: true, force: true });

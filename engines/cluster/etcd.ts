@@ -1,8 +1,8 @@
-/** etcd's HTTP interface, as far as it is asked whether it is well. */
+/** etcd's HTTP interface, limited to its health check. */
 import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
 import type { Etcd } from './layout.ts';
 
-/** @throws Error when it does not answer, or answers that it is not well */
+/** @throws Error when etcd does not answer, or reports that it is not healthy */
 export async function etcdHealth({ host, port }: Etcd, limitMs: number): Promise<void> {
   const { ok, status } = await askOutside(`http://${host}:${port}/health`, {
     limitMs,

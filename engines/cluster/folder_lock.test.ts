@@ -12,7 +12,7 @@ after(() => rm(folder, { recursive: true }));
 const skip = process.platform === 'linux' ? false : 'a tier runs on Linux only';
 
 suite('the lock of a folder', { skip }, () => {
-  test('one holder, by whatever path; other purposes do not mind; given back it is free', async () => {
+  test('one holder, by any path; other purposes are independent; a released lock is free', async () => {
     const free = await takeFolderLock(folder, 'start');
     assert.ok(free);
     await symlink(folder, `${folder}-link`);
@@ -27,7 +27,7 @@ suite('the lock of a folder', { skip }, () => {
     again();
   });
 
-  test('of twenty that ask at once one gets it', async () => {
+  test('of twenty callers at once one gets the lock', async () => {
     const all = await Promise.all(Array.from({ length: 20 }, () => takeFolderLock(folder, 'start')));
     const got = all.filter((one) => one !== undefined);
     assert.equal(got.length, 1);

@@ -1,4 +1,4 @@
-/** One process at a time for a data folder, by a lock that the kernel ends with its holder, however that ends. */
+/** One process at a time for a data folder, by a lock that the kernel releases when its holder ends in any way. */
 import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -7,8 +7,8 @@ import { platform } from 'node:os';
 /**
  * Takes a folder's lock. A name of a socket outside of any file system (Linux: unix(7), "abstract") has one holder, and
  * is free again the moment its holder ends.
- * @param purpose what is done one at a time: several locks of a folder do not exclude each other
- * @returns gives it back; undefined when another process holds it
+ * @param purpose the work that the lock serializes: locks of a folder for different purposes do not exclude each other
+ * @returns releases the lock; undefined when another process holds it
  */
 export async function takeFolderLock(folder: string, purpose: string): Promise<(() => void) | undefined> {
   if (platform() !== 'linux') throw new Error('a tier runs on Linux only');

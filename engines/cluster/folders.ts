@@ -14,10 +14,10 @@ import { monitorEnvironmentFile, monitorEnvironmentText, watchedParts } from './
 
 /** ulimits.nofile of compose.yaml. */
 const CONTAINER_OPEN_FILES = 65_536;
-/** Where the image of infrastructure/postgres/Dockerfile has PostgreSQL. */
+/** The folder of PostgreSQL in the image of infrastructure/postgres/Dockerfile. */
 const CONTAINER_POSTGRES_PROGRAMS = '/usr/lib/postgresql/15/bin';
 
-/** Makes the folders that engines write in, for their user alone. */
+/** Makes the folders in which engines write, for their user alone. */
 export async function makeFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
   const { configuration, logs, run } = layout.folders;
   const nodes = layout.nodes.flatMap((node) => [dirname(node.folder), patroniLogs(layout, node)]);
@@ -28,7 +28,7 @@ export async function makeFolders(layout: Layout, user: EngineUser | undefined):
 }
 
 /**
- * Writes all configuration files anew; they hold secrets.
+ * Writes all configuration files again; they hold secrets.
  * @param openFiles the limit of open files that HAProxy runs under
  */
 export async function writeConfiguration(
@@ -54,7 +54,7 @@ export async function writeConfiguration(
   }
 }
 
-/** Makes the files of a running tier anew, for it to read. */
+/** Writes the files of a running tier again, before it reloads them. */
 export async function rewriteConfiguration(tier: Tier): Promise<void> {
   const synchronous = (await configurationOf(tier.layout.nodes)).synchronous_mode === true;
   const { pid } = await tier.processOf(tier.layout.haproxies[0]!.name);
@@ -63,8 +63,8 @@ export async function rewriteConfiguration(tier: Tier): Promise<void> {
 }
 
 /**
- * Writes the configuration of the containers in compose.yaml into `folder`, with secrets that are made the first time,
- * and the files with the tier's addresses for services, and with all that the monitor is to look at.
+ * Writes the configuration of the containers in compose.yaml into `folder`, with secrets that are made the first time. Also
+ * writes the files with the tier's addresses for services and the monitor.
  * @returns the paths of the files
  */
 export async function renderForContainers(folder: string, synchronous: boolean): Promise<string[]> {
@@ -87,13 +87,13 @@ export async function renderForContainers(folder: string, synchronous: boolean):
   return [...files.map((file) => file.path), databaseEnvironmentFile(folder), watched];
 }
 
-/** There from before anything of a tier is made until it serves for the first time. */
+/** Exists from before the first file of a new tier until the tier serves for the first time. */
 export const unfinishedFile = (data: string): string => join(data, 'unfinished');
 
 /**
- * Notes that a new tier is being made; where an earlier making was cut off, throws its halves away: a database without
- * its roles, a copy without its end, which Patroni would neither finish nor replace. Nobody has written to them, since
- * the addresses with the password are given out when the tier serves.
+ * Marks a new tier as unfinished. Where an earlier start was interrupted, deletes its halves: a database without its roles, or
+ * an incomplete copy, which Patroni would neither finish nor replace. They hold no client's data, since the addresses with
+ * the password are published when the tier serves.
  */
 export async function beginAnew(layout: Layout): Promise<void> {
   const { data } = layout.folders;
@@ -112,19 +112,19 @@ export async function beginAnew(layout: Layout): Promise<void> {
 }
 
 /**
- * A tier makes folders such as `etc` and `log` its own, so it takes none that holds other things.
+ * A tier uses folders such as `etc` and `log`, so it refuses a folder with other things in it.
  * @throws Error when `data` is not empty and no tier was ever made in it
  */
 export async function refuseOtherThings(data: string): Promise<void> {
   if (await hasSecrets(data)) return;
   const found = await readdir(data).catch(nothingIfAbsent([]));
-  // What a start that was cut off before the secrets leaves; `up --detach` has opened the supervisor's log already.
+  // A start that is interrupted before the secrets leaves these; `up --detach` has opened the supervisor's log already.
   if (found.some((name) => !/^(log|unfinished|state\.json.*)$/.test(name))) {
     throw new Error(`${data} holds other things than a tier: choose an empty folder, or a new one (--data)`);
   }
 }
 
-/** @throws Error when data of an earlier run belongs to another user than the engines would run as now */
+/** @throws Error when data of an earlier run belongs to another user than that of the engines now */
 export async function refuseForeignFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
   const uid = user?.uid ?? process.getuid?.();
   for (const node of layout.nodes) {
@@ -138,7 +138,7 @@ export async function refuseForeignFolders(layout: Layout, user: EngineUser | un
   }
 }
 
-/** @throws Error that names each port of the tier that someone else listens on */
+/** @throws Error that names each port of the tier that another process listens on */
 export async function refuseTakenPorts(layout: Layout): Promise<void> {
   const taken: string[] = [];
   for (const { part, port } of portsOf(layout)) {
@@ -146,12 +146,12 @@ export async function refuseTakenPorts(layout: Layout): Promise<void> {
   }
   if (taken.length > 0) {
     throw new Error(
-      `someone listens already on port ${taken.join(', ')}: choose other ports with --port-base (of trunkline up --cluster: --cluster-port-base)`,
+      `another process listens already on port ${taken.join(', ')}: choose other ports with --port-base (of trunkline up --cluster: --cluster-port-base)`,
     );
   }
 }
 
-/** @throws Error when it can't be told, or the port is not this user's to take */
+/** @throws Error when that can't be found out, or this user may not use the port */
 function isFree(host: string, port: number): Promise<boolean> {
   return new Promise((answer, unknown) => {
     const server = createServer();
@@ -163,7 +163,7 @@ function isFree(host: string, port: number): Promise<boolean> {
   });
 }
 
-/** For what may be missing: its error as `nothing`, and any other error thrown on. */
+/** Turns the error of an absent file into `nothing`, and throws any other error on. */
 const nothingIfAbsent =
   <T>(nothing: T) =>
   (error: unknown): T => {

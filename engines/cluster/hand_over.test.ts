@@ -1,4 +1,4 @@
-/** Who takes over from a primary whose disk is full, and how often. */
+/** The node that takes over from a primary with a full disk, and how often a hand-over may come. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { until } from '#engines/cluster/processes.ts';
@@ -25,7 +25,7 @@ const member = (name: string, role: Member['role'], lag?: number | 'unknown'): M
   ...(lag !== undefined && { lag }),
 });
 
-test('only a replica that is well, has caught up, and has 10 % and 1 GiB more room takes over', () => {
+test('only a healthy replica that has caught up, with 10 % and 1 GiB more free space, takes over', () => {
   let taken = 0;
   for (const size of [2 * GIB, 8 * GIB, 40 * GIB])
     for (const own of [0, 31 * MIB])
@@ -51,7 +51,7 @@ test('only a replica that is well, has caught up, and has 10 % and 1 GiB more ro
   assert.ok(taken > 50, `${taken}`);
 });
 
-test('the one with the most room is chosen; where none has a known amount, the primary stays', () => {
+test('the replica with the most free space is chosen; if none is known, the primary stays', () => {
   const nodes = [
     space('node1', 0, 10 * GIB),
     space('node2', 4 * GIB, 10 * GIB),
@@ -63,7 +63,7 @@ test('the one with the most room is chosen; where none has a known amount, the p
   assert.ok('stays' in handOverOf(unknown[0]!, unknown, found, false));
 });
 
-test('of two file systems the one with less room tells whether a node is full', () => {
+test('of two file systems the one with less free space decides whether a node is full', () => {
   const volumes: Volume[] = [
     { holds: 'data', path: '/data', freeBytes: 10 * GIB, sizeBytes: 20 * GIB },
     { holds: 'wal', path: '/wal', freeBytes: 10 * MIB, sizeBytes: GIB },
@@ -80,7 +80,7 @@ const nodes: Node[] = ['node1', 'node2'].map((name) => {
   return { name, host: '127.0.0.1', port: 1, restPort: 1, folder: `/nowhere/${name}/pgdata` };
 });
 
-/** A tier of two nodes, whose disks have as much room as is said, and whose PostgreSQL runs where it is said to. */
+/** A tier of two nodes, with the given free space on their disks; their PostgreSQL runs where the test says so. */
 function setUp(t: TestContext, free: Map<string, number>, dead = new Set<string>()) {
   const clock = createFastClock(PACE);
   const stopping = new AbortController();
@@ -114,18 +114,18 @@ function setUp(t: TestContext, free: Map<string, number>, dead = new Set<string>
     stopping.abort();
     await keeper.done;
   };
-  // Also where the test fails: a keeper that goes on would keep the file from ending.
+  // Also where the test fails: a keeper that goes on would keep the test file from ending.
   t.after(stop);
   return { clock, handOvers, keeper, stop };
 }
 
-test('a full primary hands over at once, and not again within ten minutes, whoever is full then', async (t) => {
+test('a full primary hands over at once, and not again within ten minutes, even if the new primary is full', async (t) => {
   const free = new Map([
     ['node1', 0],
     ['node2', 5 * GIB],
   ]);
   const { handOvers, stop } = setUp(t, free);
-  // A minute here is a sixth of a second, which a busy machine may take for one look.
+  // A minute here is a sixth of a second; on a busy machine one look may take that long.
   await until(() => handOvers.length > 0, BUSY_LIMIT_MS);
   assert.deepEqual(
     handOvers.map(({ from }) => from),
@@ -154,7 +154,7 @@ test('where all are full the primary stays, for ever', async (t) => {
   assert.deepEqual(handOvers, []);
 });
 
-test('a PostgreSQL that can not start for want of space, and has no ballast, gives the lease up; but not to one that is as full', async (t) => {
+test('a PostgreSQL that can not start without free space and ballast gives the lease up, but not to an equally full one', async (t) => {
   const free = new Map([
     ['node1', 0],
     ['node2', 0],

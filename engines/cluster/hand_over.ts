@@ -1,22 +1,22 @@
 /**
- * Whether a primary whose disk is full hands over, and to whom. A replica that is hardly better off would be full soon, too,
- * and the primary's role would go to and fro; where there is no better one the primary stays: it can still be read from.
+ * Whether a primary with a full disk hands over, and to which replica. A replica with hardly more space would soon be full,
+ * too, and the primary's role would go back and forth. Without a better replica the primary stays: it still answers reads.
  */
 import { ROOM_FOR_BALLAST_BYTES } from '#engines/ballast.ts';
 import { isWell, type Member } from './patroni.ts';
 import { type NodeSpace, tightest, type Volume } from './space.ts';
 
-/** Less than this is full: two segments of WAL, of which PostgreSQL must be able to make the next one. */
+/** Less free space than this is full: two segments of WAL, since PostgreSQL must be able to make the next one. */
 export const FULL_BYTES = 32 * 1024 * 1024;
-/** A replica must have more room than the primary by both. */
+/** A replica must have more free space than the primary by both. */
 const MORE_SHARE = 0.1;
 const MORE_BYTES = 1024 * 1024 * 1024;
-/** As maximum_lag_on_failover in infrastructure/patroni/patroni.yml: a replica further behind is not promoted. */
+/** Equals maximum_lag_on_failover in infrastructure/patroni/patroni.yml: Patroni promotes no replica with a greater lag. */
 export const CAUGHT_UP_BYTES = 1_048_576;
 
 export type HandOver = { readonly to: string } | { readonly stays: string };
 
-/** The volume for want of whose room a node is full; one that needed its ballast is, until there is room for it again. */
+/** The volume that makes a node full. A node that used its ballast counts as full until there is space for a new ballast. */
 export function fullVolume({ volumes, ballast }: NodeSpace): Volume | undefined {
   const least = tightest(volumes);
   const limit = ballast === 'released' ? ROOM_FOR_BALLAST_BYTES : FULL_BYTES;
@@ -35,7 +35,7 @@ export function handOverOf(
   synchronous: boolean,
 ): HandOver {
   const own = tightest(primary.volumes);
-  if (!own) return { stays: `how much room ${primary.node} has is not known` };
+  if (!own) return { stays: `the free space of ${primary.node} is not known` };
   const faults: string[] = [];
   const fit = nodes.filter((node) => {
     if (node.node === primary.node) return false;
@@ -47,7 +47,7 @@ export function handOverOf(
   return best ? { to: best.node } : { stays: faults.join(', ') || 'there is no other node' };
 }
 
-/** Why a node is no better primary. */
+/** The reason why a node is no better primary. */
 function faultOf(
   own: Volume,
   { node, volumes }: NodeSpace,
@@ -56,15 +56,15 @@ function faultOf(
 ): string | undefined {
   const leader = found.find(({ role }) => role === 'leader');
   const member = found.find(({ name }) => name === node);
-  if (!member || member.role === 'leader' || !isWell(member)) return 'is no replica that is well';
+  if (!member || member.role === 'leader' || !isWell(member)) return 'is no healthy replica';
   if (synchronous && member.role !== 'sync_standby') return 'does not confirm commits';
   if (typeof member.lag !== 'number' || member.lag > CAUGHT_UP_BYTES) return 'has not caught up';
   if (leader?.timeline !== undefined && member.timeline !== leader.timeline) return 'has not caught up';
   const room = tightest(volumes);
-  if (!room) return 'has an unknown amount of room';
+  if (!room) return 'has an unknown amount of free space';
   const moreBytes = room.freeBytes - own.freeBytes;
   const moreShare = room.freeBytes / room.sizeBytes - own.freeBytes / own.sizeBytes;
   return moreBytes >= MORE_BYTES && moreShare >= MORE_SHARE
     ? undefined
-    : 'has not 10 % and 1 GiB more room than the primary';
+    : 'does not have 10 % and 1 GiB more free space than the primary';
 }

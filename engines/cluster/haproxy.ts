@@ -1,5 +1,5 @@
 /**
- * HAProxy's admin socket. It answers also when the statistics page does not (all connections taken), and takes
+ * HAProxy's admin socket. It answers even when the statistics page does not (all connections taken), and accepts
  * commands: drain a server, make it ready again.
  */
 import { connect } from 'node:net';
@@ -8,23 +8,23 @@ import type { Haproxy } from './layout.ts';
 
 const COMMAND_LIMIT_MS = 3_000;
 
-/** A server (or the sums of a proxy: FRONTEND, BACKEND) as one HAProxy process sees it. */
+/** One HAProxy process's view of a server (or of the sums of a proxy: FRONTEND, BACKEND). */
 export interface ServerRow {
   readonly proxy: string;
   readonly server: string;
-  /** UP, DOWN, DRAIN, MAINT; while checks differ "UP 1/3", "DOWN 1/2". */
+  /** UP, DOWN, DRAIN, MAINT; "UP 1/3", "DOWN 1/2" while checks disagree. */
   readonly status: string;
   readonly sessions: number;
   /** Checks failed, times marked DOWN, seconds since the last change. */
   readonly checksFailed: number;
   readonly timesDown: number;
   readonly lastChangeS: number;
-  /** Outcome of the last check: L7OK, L4CON, L7TOUT …, "*" before it while one is under way. */
+  /** Result of the last check: L7OK, L4CON, L7TOUT …, with "*" before it during the next check. */
   readonly check: string;
   readonly connectErrors: number;
 }
 
-/** Statistics take some 500 characters a server. */
+/** Statistics take some 500 characters for each server. */
 const ANSWER_LIMIT_CHARACTERS = 4 * 1024 * 1024;
 
 /** Sends a command of HAProxy's Runtime API. @throws TimeoutError when it is not answered within `limitMs` */
@@ -34,27 +34,27 @@ export function command(haproxy: Haproxy, text: string, limitMs = COMMAND_LIMIT_
     let answer = '';
     socket.setEncoding('utf8');
     socket.setTimeout(limitMs, () => {
-      socket.destroy(new TimeoutError(`"${text}", asked of ${haproxy.name},`, limitMs));
+      socket.destroy(new TimeoutError(`"${text}" to ${haproxy.name}`, limitMs));
     });
     socket.once('connect', () => socket.write(`${text}\n`));
     socket.on('data', (chunk: string) => {
       answer += chunk;
       if (answer.length > ANSWER_LIMIT_CHARACTERS)
-        socket.destroy(new Error(`${haproxy.name} answers "${text}" without an end`));
+        socket.destroy(new Error(`the answer of ${haproxy.name} to "${text}" has no end`));
     });
     socket.once('end', () => answered(answer));
     socket.once('error', failed);
   });
 }
 
-/** The process that serves now; another one after a reload. */
+/** The process that serves now; a reload starts another one. */
 export async function workerPid(haproxy: Haproxy): Promise<number> {
   return Number(/^Pid: (\d+)$/m.exec(await command(haproxy, 'show info'))?.[1]);
 }
 
 /**
  * All servers and proxies of one HAProxy process.
- * @param options named, since `map` would give a bare number the place of the process in its list
+ * @param options an object, since `map` would pass the index of the process as a bare number
  */
 export const statistics = async (
   haproxy: Haproxy,
@@ -83,7 +83,7 @@ export function parseStatistics(csv: string): ServerRow[] {
   });
 }
 
-/** Takes a server out for new connections (`drain`), or in again (`ready`). */
+/** Closes a server for new connections (`drain`), or opens it again (`ready`). */
 export async function setServer(
   haproxy: Haproxy,
   proxy: string,

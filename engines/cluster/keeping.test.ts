@@ -26,11 +26,11 @@ test('disks, the lease and the supervisor take two lines of 80 columns', () => {
   ]);
 });
 
-test('what is not known is called so, and a ballast that was given up is named', () => {
+test('unknown values are shown as not known, and a deleted ballast is named', () => {
   const disks = [space('node1', 97, { ballast: 'released' }), space('node2', 1, { volumes: [] })];
   assert.deepEqual(keepingLines({ disks, lease: null, supervisor: null }), [
-    'disks (free): node1 97 % (3.0 GiB), ballast given up, node2 not known',
-    'lease: held by nobody, or etcd does not tell · supervisor: not known',
+    'disks (free): node1 97 % (3.0 GiB), ballast used up, node2 not known',
+    'lease: free or not known · supervisor: not known',
   ]);
   assert.equal(keepingLines({ disks: [], lease: null, supervisor: null })[0], 'disks (free): not known');
 });

@@ -1,11 +1,11 @@
 /**
- * Where each part of the PostgreSQL tier lives: names, addresses, folders. A layout is plain data; the same templates
- * make the configuration of a tier on this machine and of one in containers from two different layouts.
+ * The places of all parts of the PostgreSQL tier: names, addresses, folders. A layout is plain data. The same templates
+ * make the configuration of a tier on this machine and of a tier in containers from two different layouts.
  *
  *   part      one process (group) of the tier, by name: etcd, node1..3, pgb1..3, pgr1..2, haproxy1..n
  *   node      a PostgreSQL and the Patroni that starts it
  *   bouncer   a PgBouncer: pgb1..3 lead to the primary, pgr1..2 to the replicas
- *   leader    the port by which bouncers reach the primary, `replicas` the one by which they reach the replicas
+ *   leader    the port by which bouncers reach the primary, `replicas` the port by which they reach the replicas
  */
 import { join, resolve } from 'node:path';
 
@@ -33,7 +33,7 @@ export interface Haproxy {
   readonly statsPort: number;
   /** UNIX socket of its admin commands. */
   readonly socket: string;
-  /** What a worker that starts takes its servers for; at a reload, what the old worker knew of them. */
+  /** The servers' states for a worker that starts; at a reload, those that the old worker knew. */
   readonly stateFile: string;
 }
 
@@ -52,16 +52,16 @@ export interface Layout {
   readonly haproxies: readonly Haproxy[];
   readonly bouncers: readonly Bouncer[];
   readonly nodes: readonly Node[];
-  /** One on a single machine, where losing it stops no write (failsafe_mode); else three. */
+  /** One etcd on a single machine, where its loss stops no write (failsafe_mode); else three. */
   readonly etcds: readonly Etcd[];
   /** Address that the clients' ports listen on. */
   readonly listen: string;
-  /** Address that all else listens on. */
+  /** Address that all other parts listen on. */
   readonly internalListen: string;
-  /** pg_hba address of everything that may connect to PostgreSQL. */
+  /** pg_hba address of all clients of PostgreSQL. */
   readonly peers: string;
   readonly folders: {
-    /** Everything of the tier lies in here. */
+    /** Holds all files of the tier. */
     readonly data: string;
     readonly configuration: string;
     readonly logs: string;
@@ -70,7 +70,7 @@ export interface Layout {
   };
 }
 
-/** Ports of a local tier when no block is asked for: the well-known ones. */
+/** Ports of a local tier without a block: the well-known ones. */
 const WELL_KNOWN = {
   writes: 5432,
   reads: 5433,
@@ -84,15 +84,15 @@ const WELL_KNOWN = {
   etcdPeer: 2380,
 };
 
-/** How many ports a tier takes from its base on. */
+/** The number of ports that a tier takes from its base on. */
 export const PORT_BLOCK = 25;
 export const HAPROXIES_MAX = 4;
-/** PostgreSQL and HAProxy put sockets in here; the kernel takes 107 characters for a socket's path. */
+/** PostgreSQL and HAProxy put sockets in here; the kernel allows 107 characters for a socket's path. */
 const SOCKET_FOLDER_LIMIT = 80;
 
 export interface LocalLayoutOptions {
   readonly data: string;
-  /** The tier takes the PORT_BLOCK ports from here on; the well-known ports when left out. */
+  /** The tier takes the PORT_BLOCK ports from here on; by default the well-known ones. */
   readonly portBase?: number | undefined;
   /** HAProxy processes that share the clients' ports, 1 to HAPROXIES_MAX. */
   readonly haproxies: number;
@@ -109,12 +109,12 @@ function portsFrom(base: number): typeof WELL_KNOWN {
     statistics: base + 10,
     etcd: base + 10 + HAPROXIES_MAX,
     etcdPeer: base + 11 + HAPROXIES_MAX,
-    // Last, so that there is room for more of them.
+    // Last, so that there are ports left for more HAProxy processes.
     bouncers: base + 12 + HAPROXIES_MAX,
   };
 }
 
-/** Each has a line in infrastructure/haproxy/haproxy.cfg, too. How to add one: docs/RUNBOOK.md. */
+/** Each has a line in infrastructure/haproxy/haproxy.cfg as well. docs/RUNBOOK.md shows how to add one. */
 const BOUNCERS: readonly Pick<Bouncer, 'name' | 'upstream'>[] = [
   { name: 'pgb1', upstream: 'leader' },
   { name: 'pgb2', upstream: 'leader' },
@@ -124,7 +124,7 @@ const BOUNCERS: readonly Pick<Bouncer, 'name' | 'upstream'>[] = [
 ];
 
 /**
- * A tier on this machine, everything on loopback.
+ * A tier on this machine, with all parts on loopback.
  * @throws Error when the folder's path is too long for sockets, or the ports or processes are out of range
  */
 export function localLayout(options: LocalLayoutOptions): Layout {
@@ -171,7 +171,7 @@ export function localLayout(options: LocalLayoutOptions): Layout {
   };
 }
 
-/** The tier of compose.yaml: one container a part, found by name, each with the standard ports of its engine. */
+/** The tier of compose.yaml: one container for each part, found by name, each with the standard ports of its engine. */
 export function composeLayout(): Layout {
   const everywhere = '*';
   const data = '/var/lib/trunkline';
@@ -182,7 +182,7 @@ export function composeLayout(): Layout {
     reads: { host: 'haproxy', port: 5433 },
     leader: { host: 'haproxy', port: 5434 },
     replicas: { host: 'haproxy', port: 5435 },
-    // Both bear the name `haproxy` as well: who connects to that tries the address of each.
+    // Both have the name `haproxy` as well: a client of that name tries the address of each.
     haproxies: [1, 2].map((n) => ({
       name: `haproxy${n}`,
       host: `haproxy${n}`,

@@ -1,15 +1,15 @@
 /**
- * Whether this machine's limit of open files holds the clients that the tier is to have, found out before it starts:
- * a HAProxy at its limit lets further clients hang without a word.
+ * Checks this machine's limit of open files against the clients of the tier, before the tier starts: a HAProxy at its
+ * limit lets further clients hang without an error.
  */
 import { readFileSync } from 'node:fs';
 import { BOUNCER_CLIENTS } from './configuration.ts';
 
-/** The reference's number. */
+/** The number of clients in the reference. */
 export const CLIENTS_DEFAULT = 12_000;
-/** So that losing one loses no door. */
+/** Two, so that clients keep a door when one is lost. */
 export const HAPROXIES_DEFAULT = 2;
-/** A client of HAProxy is two sockets. */
+/** A client of HAProxy takes two sockets. */
 const FILES_A_CLIENT = 2;
 /** Listeners, log, checks, threads' pipes. */
 const FILES_OF_HAPROXY_ITSELF = 100;
@@ -22,20 +22,20 @@ const FILES_OF_BOUNCER_ITSELF = 150;
 export interface HaproxyLimits {
   /** global maxconn. */
   readonly maxconn: number;
-  /** Clients that one process takes. */
+  /** Clients that one process accepts. */
   readonly clients: number;
 }
 
-/** What one HAProxy process may take under a limit of open files. */
+/** The clients of one HAProxy process under a limit of open files. */
 export function haproxyLimits(openFiles: number): HaproxyLimits {
   const maxconn = Math.min(MAXCONN_CAP, Math.floor((openFiles - FILES_OF_HAPROXY_ITSELF) / FILES_A_CLIENT));
   return { maxconn, clients: maxconn - CONNECTIONS_BESIDE_CLIENTS };
 }
 
 /**
- * Checks the limit against the clients wanted.
- * @param openFiles the hard limit of open files a process
- * @returns what is wrong and what to change, or undefined when all is well
+ * Checks the limit against the wanted number of clients.
+ * @param openFiles the hard limit of open files of a process
+ * @returns the fault and the setting to change, or undefined when the limit is high enough
  */
 export function limitsFault(
   openFiles: number,
@@ -68,8 +68,8 @@ function filesNeeded(haproxies: number, clients: number): number {
 }
 
 /**
- * The hard limit of open files of a process, this one when left out, which its children may raise theirs to. Linux only.
- * For a tier that runs ask one of its parts: a shell's limit says nothing about what was started from another.
+ * The hard limit of open files of a process, by default this one; its children may raise theirs to it. Linux only.
+ * For a running tier ask one of its parts: a shell's limit says nothing about processes started from another shell.
  */
 export function openFilesLimit(pid: number | 'self' = 'self'): number {
   const line = readFileSync(`/proc/${pid}/limits`, 'utf8')

@@ -8,7 +8,7 @@ import { previousLog, rotateLog } from './logs.ts';
 const folder = await mkdtemp(join(tmpdir(), 'trunkline-logs-'));
 after(() => rm(folder, { recursive: true }));
 
-test('a log beyond its limit is kept as the generation before, under the hands of its writer', async () => {
+test('a log beyond its limit becomes the previous generation while its writer goes on', async () => {
   const file = join(folder, 'haproxy1.log');
   const writer = await open(file, 'a');
   await writer.write('the beginning of an outage\n'.repeat(10));
@@ -19,7 +19,7 @@ test('a log beyond its limit is kept as the generation before, under the hands o
   assert.match(await readFile(previousLog(file), 'utf8'), /^(the beginning of an outage\n){10}$/);
 });
 
-test('one within its limit, and one that is not there, are left alone', async () => {
+test('a log within its limit, and a missing log, stay as they are', async () => {
   const file = join(folder, 'etcd.log');
   await writeFile(file, 'short\n');
   await rotateLog(file, 100);
@@ -28,7 +28,7 @@ test('one within its limit, and one that is not there, are left alone', async ()
   await assert.rejects(stat(previousLog(file)), { code: 'ENOENT' });
 });
 
-test('two generations are all that is kept', async () => {
+test('only two generations are kept', async () => {
   const file = join(folder, 'pgb1.log');
   for (const turn of ['first', 'second', 'third']) {
     await appendFile(file, `${turn}\n`.repeat(50));

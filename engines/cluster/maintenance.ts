@@ -1,4 +1,4 @@
-/** Planned work on a running tier, so that no client notices: drain a server, hand the primary's role over. */
+/** Planned work on a running tier without an effect on clients: drain a server, hand the primary's role over. */
 import { isUp, type ServerRow, setServer, statistics } from './haproxy.ts';
 import type { Bouncer, Layout } from './layout.ts';
 import { leaderOf, members, switchover } from './patroni.ts';
@@ -14,8 +14,8 @@ export const proxyOf = (bouncer: Bouncer): string =>
   bouncer.upstream === 'leader' ? 'bouncers' : 'read_bouncers';
 
 /**
- * Takes a server out for new connections at every HAProxy process, or lets them in again. Those that it has stay until
- * they end by themselves.
+ * Closes a server for new connections at every HAProxy process, or opens it again. Its present connections stay until
+ * their clients end them.
  */
 export async function setEverywhere(
   layout: Layout,
@@ -26,7 +26,7 @@ export async function setEverywhere(
   for (const haproxy of layout.haproxies) await setServer(haproxy, proxy, server, state);
 }
 
-/** Lets clients of a bouncer in again: new ones, and those that it still holds for a hand-over that was killed. */
+/** Opens a bouncer for clients again: for new ones, and for those that a killed hand-over left waiting. */
 export async function letIn({ layout, secrets }: Tier, bouncer: Bouncer): Promise<void> {
   if (await isPaused(bouncer, secrets)) await tell(bouncer, secrets, 'RESUME trunkline', TELL_LIMIT_MS);
   await setEverywhere(layout, proxyOf(bouncer), bouncer.name, 'ready');
@@ -44,11 +44,11 @@ async function viewsOf(layout: Layout, proxy: string, server: string): Promise<S
 }
 
 /**
- * Hands the primary's role to a replica while the bouncers hold their clients: transactions under way end, those that
- * come wait a few seconds, none fails.
- * @param wanted name of the replica; any that is well when left out
+ * Hands the primary's role to a replica while the bouncers hold their clients: running transactions end, new ones wait a
+ * few seconds, and none fails.
+ * @param wanted name of the replica; by default any healthy one
  * @returns the names of the old primary and the new one
- * @throws Error when there is no such replica, or Patroni refuses; the clients go on then as before
+ * @throws Error when there is no such replica, or Patroni refuses; the clients then go on as before
  */
 export async function handOver(
   tier: Tier,
@@ -73,7 +73,7 @@ export async function handOver(
     await Promise.all(tellAll('PAUSE trunkline'));
     told('the bouncers hold their clients');
     await switchover(layout.nodes, secrets, from, to);
-    // Until the old one is marked DOWN too, a bouncer might still be led to it.
+    // Until the old primary is marked DOWN too, HAProxy might still lead a bouncer to it.
     await waitFor(HANDED_OVER_LIMIT_MS, async () => {
       const now = await viewsOf(layout, 'leader', to);
       const before = await viewsOf(layout, 'leader', from);

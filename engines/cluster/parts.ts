@@ -1,4 +1,4 @@
-/** The processes of a local tier: how each is started and asked to stop. */
+/** The processes of a local tier: how to start each and how to stop it. */
 import { configurationPath } from './configuration.ts';
 import type { Layout } from './layout.ts';
 import type { Programs } from './programs.ts';
@@ -12,7 +12,7 @@ export interface Part {
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly stopSignal: NodeJS.Signals;
-  /** How long it may take to stop before it is killed. */
+  /** How long the part may take to stop before it is killed. */
   readonly stopLimitMs: number;
   /** PGDATA of a node: its PostgreSQL is no member of the part's process group. */
   readonly postgres?: string;

@@ -1,24 +1,24 @@
-/** Patroni's HTTP interface: who is primary, how far the replicas are, and switchover, restart, configuration. */
+/** Patroni's HTTP interface: the primary, the lag of the replicas, switchover, restart and configuration. */
 import { askOutside } from '#platform/http/outside.ts';
 import type { Node } from './layout.ts';
 import type { Secrets } from './secrets.ts';
 
 const REQUEST_LIMIT_MS = 3_000;
-/** A switchover or restart answers when it is done. */
+/** A switchover or restart answers only at its end. */
 const ACTION_LIMIT_MS = 60_000;
 const ANSWER_LIMIT_BYTES = 1024 * 1024;
 
 export interface Member {
   readonly name: string;
   readonly role: 'leader' | 'sync_standby' | 'replica';
-  /** `running` is well (`streaming` in newer Patronis). */
+  /** `running` is healthy (`streaming` in newer versions of Patroni). */
   readonly state: string;
   readonly timeline?: number;
-  /** Bytes of WAL behind the primary; 'unknown' when it can't be told. */
+  /** Bytes of WAL behind the primary; 'unknown' when Patroni does not know it. */
   readonly lag?: number | 'unknown';
 }
 
-/** The members as the first node that answers sees them; undefined when none answers. */
+/** The members in the view of the first node that answers; undefined when none answers. */
 export async function members(
   nodes: readonly Node[],
   limitMs = REQUEST_LIMIT_MS,
@@ -44,26 +44,26 @@ export async function leaderOf(nodes: readonly Node[]): Promise<Node | undefined
   return nodes.find((node) => node.name === name);
 }
 
-/** Whether a member serves: up, and attached to the primary where it is a replica. */
+/** Whether a member serves: it is up, and a replica is attached to the primary. */
 export const isWell = (member: Member): boolean => member.state === 'running' || member.state === 'streaming';
 
-/** Whether a replica confirms commits: with synchronous replication, the only one that Patroni would promote. */
+/** Whether a replica confirms commits: with synchronous replication Patroni would promote no other one. */
 export const hasSynchronous = (found: readonly Member[] | undefined): boolean =>
   found?.some((member) => member.role === 'sync_standby') ?? false;
 
-/** Patroni's dynamic configuration; in it `synchronous_mode`. */
+/** Patroni's dynamic configuration, which has `synchronous_mode`. */
 export async function configurationOf(nodes: readonly Node[]): Promise<Record<string, unknown>> {
   return (await request(nodes, 'GET', '/config', undefined, REQUEST_LIMIT_MS)) as Record<string, unknown>;
 }
 
-/** Switches synchronous replication on or off for the whole tier; the nodes take it up within loop_wait. */
+/** Switches synchronous replication on or off for the whole tier; the nodes apply it within loop_wait. */
 export async function setSynchronous(nodes: readonly Node[], secrets: Secrets, on: boolean): Promise<void> {
   await request(nodes, 'PATCH', '/config', { synchronous_mode: on }, REQUEST_LIMIT_MS, secrets);
 }
 
 /**
- * Hands the leadership over in good order; answers when the candidate has it. The leader is asked first: another node
- * would leave the request for its next look (loop_wait, 5 s), and clients are held so much longer.
+ * Switches the leadership over; answers when the candidate has it. The leader is asked first: another node would act on
+ * the request only in its next loop (loop_wait, 5 s), and clients are held so much longer.
  */
 export async function switchover(
   nodes: readonly Node[],
@@ -85,7 +85,7 @@ export async function reloadPatroni(node: Node, secrets: Secrets): Promise<void>
   await request([node], 'POST', '/reload', {}, REQUEST_LIMIT_MS, secrets);
 }
 
-/** Asks one node after the other until one does it. */
+/** Asks one node after the other until one succeeds. */
 async function request(
   nodes: readonly Node[],
   method: string,

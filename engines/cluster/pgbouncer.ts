@@ -1,4 +1,4 @@
-/** PgBouncer's console: a database named `pgbouncer` that takes SHOW, PAUSE, RESUME, RECONNECT. */
+/** PgBouncer's console: a database named `pgbouncer` with the commands SHOW, PAUSE, RESUME, RECONNECT. */
 import pg from 'pg';
 import type { Bouncer } from './layout.ts';
 import type { Secrets } from './secrets.ts';
@@ -9,7 +9,7 @@ const COMMAND_LIMIT_MS = 3_000;
 export interface PoolCounts {
   /** Clients connected. */
   readonly clients: number;
-  /** Of these, how many wait for a server connection. */
+  /** The clients among them that wait for a server connection. */
   readonly waiting: number;
   /** Connections to PostgreSQL. */
   readonly servers: number;
@@ -17,7 +17,7 @@ export interface PoolCounts {
 
 type ConsoleUser = 'trunkline_admin' | 'trunkline_stats';
 
-/** Runs one console command. The console knows the simple protocol only, and no parameters. */
+/** Runs one console command. The console supports only the simple protocol, without parameters. */
 async function onConsole(
   bouncer: Bouncer,
   secrets: Secrets,
@@ -40,7 +40,7 @@ async function onConsole(
     const result = await client.query<Record<string, string>>(text);
     return result.rows;
   } finally {
-    // A frozen bouncer would not answer a goodbye either.
+    // A frozen bouncer would not answer a Terminate message either.
     void client.end().catch(() => undefined);
   }
 }
@@ -62,7 +62,7 @@ export async function poolCounts(
   };
 }
 
-/** Whether PAUSE holds the clients: a hand-over is under way, or was killed in the middle. */
+/** Whether PAUSE holds the clients: a hand-over is running, or was killed in the middle. */
 export async function isPaused(
   bouncer: Bouncer,
   secrets: Secrets,
@@ -74,7 +74,7 @@ export async function isPaused(
 
 /**
  * PAUSE waits until running transactions are over, then holds all clients until RESUME. RECONNECT renews each
- * connection to PostgreSQL once it is free. RELOAD reads the configuration file again.
+ * connection to PostgreSQL once the connection is free. RELOAD reads the configuration file again.
  */
 export async function tell(
   bouncer: Bouncer,

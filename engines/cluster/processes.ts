@@ -6,7 +6,7 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 
 const POLL_MS = 50;
 
-/** A process of which the system tells this user nothing (proc(5), hidepid) is none of the tier's. */
+/** A process that the system hides from this user (proc(5), hidepid) is none of the tier's. */
 const isOthers = (error: unknown): boolean =>
   ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
@@ -27,20 +27,20 @@ function processes(): ProcessRow[] {
       if (fields[0] !== 'Z')
         rows.push({ pid: Number(entry), parent: Number(fields[1]), group: Number(fields[2]) });
     } catch (error) {
-      // It has ended between the two reads, or is another user's.
+      // The process has ended between the two reads, or belongs to another user.
       if (!saysAbsent(error) && !isOthers(error)) throw error;
     }
   }
   return rows;
 }
 
-/** The living processes of a group. A kernel gives no new process the number of a group that still has members. */
+/** The living processes of a group. A kernel does not reuse the number of a group that still has members. */
 export const groupMembers = (group: number): number[] =>
   processes()
     .filter((row) => row.group === group)
     .map((row) => row.pid);
 
-/** A process and all that descend from it, parents first. */
+/** A process and all its descendants, parents first. */
 export function familyOf(pid: number): number[] {
   const rows = processes();
   const family = [pid];
@@ -51,8 +51,8 @@ export function familyOf(pid: number): number[] {
 }
 
 /**
- * Stops (SIGSTOP) a process and all that descend from it. Each is stopped before its children are looked up, so that
- * none is missed that starts meanwhile.
+ * Stops (SIGSTOP) a process and all its descendants. Each process is stopped before its children are listed, so that no
+ * child that starts meanwhile is missed.
  * @returns all of them
  */
 export function freezeFamily(pid: number): number[] {
@@ -65,7 +65,7 @@ export function freezeFamily(pid: number): number[] {
   }
 }
 
-/** Sends a signal; a process that is gone already is no error. */
+/** Sends a signal; an ended process is no error. */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
@@ -74,7 +74,7 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Waits until a condition holds; false when it did not within `ms`. */
+/** Waits until a condition holds; false when it did not hold within `ms`. */
 export async function until(holds: () => boolean | Promise<boolean>, ms: number): Promise<boolean> {
   const deadline = systemClock.monotonic() + ms;
   while (!(await holds())) {
@@ -85,8 +85,8 @@ export async function until(holds: () => boolean | Promise<boolean>, ms: number)
 }
 
 /**
- * Ends a part's process group: asks its leader, and kills what is left of the group after `limitMs`.
- * A frozen process is woken, or it could not obey.
+ * Ends a part's process group: asks its leader, and kills the remaining processes after `limitMs`.
+ * A frozen process is woken, since it could not obey.
  */
 export async function endGroup(leader: ProcessIdentity, ask: NodeJS.Signals, limitMs: number): Promise<void> {
   if (isAlive(leader)) {
@@ -94,14 +94,14 @@ export async function endGroup(leader: ProcessIdentity, ask: NodeJS.Signals, lim
     for (const pid of groupMembers(leader.pid)) signal(pid, 'SIGCONT');
     await until(() => !isAlive(leader), limitMs);
   } else if (identify(leader.pid)) {
-    return; // the number belongs to a stranger, so nothing of the group is left
+    return; // another process has the number, so the group has ended
   }
   for (const pid of groupMembers(leader.pid)) signal(pid, 'SIGKILL');
   await until(() => groupMembers(leader.pid).length === 0, limitMs);
 }
 
 /**
- * The postmaster that runs on a data folder, whoever started it.
+ * The postmaster that runs on a data folder, started by any process.
  * postmaster.pid outlives a killed server, so its number counts only if that process works in the folder.
  */
 export function postmasterOf(folder: string): ProcessIdentity | undefined {
@@ -122,8 +122,8 @@ export function replayerOf(postmaster: ProcessIdentity): number | undefined {
 }
 
 /**
- * The process groups that were started on a file of this folder: etcd, Patroni, PgBouncer, HAProxy. A leader may have
- * ended already, and only others of its group be left.
+ * The process groups that were started on a file of this folder: etcd, Patroni, PgBouncer, HAProxy. A group's leader may
+ * have ended already, with other members left.
  */
 export function readersOf(configurationFolder: string): ProcessIdentity[] {
   const engine = /\/(etcd|patroni|pgbouncer|haproxy)$/;
@@ -139,7 +139,7 @@ export function readersOf(configurationFolder: string): ProcessIdentity[] {
   return [...new Set(groups)].map((pid) => identify(pid) ?? { pid, startedAt: '' });
 }
 
-/** PostgreSQL is started by Patroni as `postgres -D <folder> …`. */
+/** Patroni starts PostgreSQL as `postgres -D <folder> …`. */
 function commandLine(pid: number): string[] {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
@@ -151,7 +151,7 @@ function commandLine(pid: number): string[] {
   }
 }
 
-/** Ends a PostgreSQL: first with its clients cut off but all data safe (fast), then at once (immediate), then killed. */
+/** Ends a PostgreSQL: first with all data safe but clients disconnected (fast), then at once (immediate), then killed. */
 export async function endPostgres(folder: string, limitMs: number): Promise<void> {
   for (const name of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
     const postmaster = postmasterOf(folder);

@@ -1,4 +1,4 @@
-/** Finds the engines' programs where Debian and its kin put them. */
+/** Finds the engines' programs in the folders of Debian and its derivatives. */
 import { accessSync, constants, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { saysAbsent } from '#engines/processes.ts';
@@ -15,7 +15,7 @@ export interface Programs {
   readonly postgres: string;
 }
 
-/** What of the tier is not installed on this machine, empty when all is there. */
+/** The programs of the tier that are not installed on this machine; empty when all are. */
 export function missingPrograms(): string[] {
   const missing = ['haproxy', 'pgbouncer', 'patroni', 'etcd'].filter((name) => !find(name));
   if (!find('ss')) missing.push('iproute2');
@@ -23,7 +23,7 @@ export function missingPrograms(): string[] {
   return missing;
 }
 
-/** @throws Error that names what is missing and the script that installs it */
+/** @throws Error that names the missing programs and the script that installs them */
 export function findPrograms(): Programs {
   const missing = missingPrograms();
   if (missing.length > 0) {
@@ -45,7 +45,7 @@ function find(name: string): string | undefined {
   return folders.map((folder) => join(folder, name)).find(isProgram);
 }
 
-/** The newest PostgreSQL whose server programs are there. */
+/** The newest PostgreSQL with server programs. */
 function postgresFolder(): string | undefined {
   let versions: string[];
   try {

@@ -1,14 +1,14 @@
-/** What each kind of part is asked, to see whether it hangs: the least that only a process which goes on can answer. */
+/** The health question for each kind of part: the least that only a process which does not hang can answer. */
 import { connect } from 'node:net';
 import type { Layout } from './layout.ts';
 import type { WatchedPart } from './watchdog.ts';
 
-/** PostgreSQL's SSLRequest: any server of the protocol answers it by one byte, before a log-in. */
+/** PostgreSQL's SSLRequest: any server of the protocol answers it with one byte, before a log-in. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 
 /**
- * Asks a part. Resolves with its first bytes, whatever they say.
- * @throws Error when it refuses the connection or closes it without a word; the signal's reason when that is aborted
+ * Asks a part. Resolves with its first bytes, whatever they are.
+ * @throws Error when it refuses the connection or closes it without an answer; the signal's reason when that is aborted
  */
 export function ask(layout: Layout, part: WatchedPart, signal: AbortSignal): Promise<void> {
   if (part.kind === 'haproxy') {

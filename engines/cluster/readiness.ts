@@ -1,4 +1,4 @@
-/** When a tier counts as up: writes and reads go through, with every part in its place. */
+/** The tier counts as up when writes and reads go through, with every part in its place. */
 import pg from 'pg';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { listens } from '../listens.ts';
@@ -15,7 +15,7 @@ const SYNCHRONOUS_LIMIT_MS = 30_000;
 const POLL_MS = 250;
 const REQUEST_LIMIT_MS = 2_000;
 
-/** Waits for etcd: a Patroni that finds none gives up. */
+/** Waits for etcd: a Patroni without etcd gives up. */
 export function waitForEtcd(etcd: Etcd, signal?: AbortSignal): Promise<void> {
   const missing = async () => {
     await etcdHealth(etcd, REQUEST_LIMIT_MS);
@@ -29,7 +29,7 @@ export async function waitUntilServing(tier: Tier, signal?: AbortSignal): Promis
   await waitFor(SERVING_LIMIT_MS, () => whatIsMissing(tier), signal);
 }
 
-/** What keeps the tier from being whole, in words; undefined when nothing does. */
+/** The reason why the tier is not complete; undefined when it is. */
 export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
   const { layout } = tier;
   const found = await members(layout.nodes);
@@ -38,7 +38,7 @@ export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
   if (!well.some((member) => member.role === 'leader')) return 'no primary yet';
   const waiting = layout.nodes.filter((node) => !well.some((member) => member.name === node.name));
   if (waiting.length > 0) return `${waiting.map((node) => node.name).join(', ')}: not running yet`;
-  // Patroni promotes only a replica that has confirmed every commit: before there is one, no crash is survived.
+  // Patroni promotes only a replica that has confirmed every commit: without one, the tier survives no crash.
   const { synchronous_mode: synchronous } = await configurationOf(layout.nodes);
   if (synchronous === true && !hasSynchronous(found)) return 'no replica confirms commits yet';
   for (const haproxy of layout.haproxies) {
@@ -53,7 +53,7 @@ export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
       if (up < atLeast) return `${haproxy.name}: ${up} of ${atLeast} up in "${proxy}"`;
     }
   }
-  // HAProxy takes a moment to see that one has gone.
+  // HAProxy takes a moment to see that a server has gone.
   for (const { name, host, port } of layout.bouncers)
     if (!(await listens(host, port))) return `${name} does not listen`;
   await ask(tier.writeUrl, 'SELECT pg_is_in_recovery() AS no');
@@ -63,7 +63,7 @@ export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
 
 const isSum = (server: string): boolean => server === 'FRONTEND' || server === 'BACKEND';
 
-/** Switches synchronous replication, and waits until a replica confirms commits when it is to be on. */
+/** Switches synchronous replication, and when it is switched on waits until a replica confirms commits. */
 export async function applySynchronous(tier: Tier, on: boolean): Promise<void> {
   const { nodes } = tier.layout;
   const now = (await configurationOf(nodes)).synchronous_mode === true;
@@ -91,7 +91,7 @@ async function ask(url: string, sql: string): Promise<void> {
   }
 }
 
-/** Tries until nothing is missing. @throws Error with what was missing last */
+/** Tries until nothing is missing. @throws Error with the last missing part */
 export async function waitFor(
   limitMs: number,
   missing: () => Promise<string | undefined>,

@@ -1,4 +1,4 @@
-/** Takes up changed configuration in a running tier, without refusing or failing a request. */
+/** Applies changed configuration to a running tier, without refusing or failing a request. */
 import { writeFile } from 'node:fs/promises';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { serverStatesAtStart } from './configuration.ts';
@@ -12,19 +12,19 @@ import type { Tier } from './tier.ts';
 
 const NEW_WORKER_LIMIT_MS = 20_000;
 const TELL_LIMIT_MS = 10_000;
-/** A new worker has asked Patroni once who is primary before bouncers are sent to it. */
+/** A new worker has asked Patroni once for the primary before bouncers are sent to it. */
 const FIRST_CHECKS_MS = 2_000;
 
 /**
- * Reloads every HAProxy process, one after the other. The old worker of each serves the connections that it has but
- * no longer checks its servers, so it would not cut a bouncer's connection to a primary that loses its lease: a frozen
- * one, waking up, could acknowledge writes that the new primary does not have. So all bouncers renew their connections
- * to PostgreSQL at once.
+ * Reloads every HAProxy process, one after the other. The old worker of each process keeps its connections but no longer
+ * checks its servers, so it would not cut a bouncer's connection to a primary that loses its lease: a frozen primary that
+ * wakes up could acknowledge writes that the new primary does not have. So all bouncers renew their connections to
+ * PostgreSQL at once.
  */
 export async function reloadHaproxies(tier: Tier, told: (text: string) => void): Promise<void> {
   for (const haproxy of tier.layout.haproxies) {
     await newWorker(tier, haproxy);
-    told(`${haproxy.name}: a new worker has its sockets, the old one serves the connections that it has`);
+    told(`${haproxy.name}: a new worker has its sockets, the old one serves its present connections`);
     await systemClock.sleep(FIRST_CHECKS_MS);
   }
   await Promise.all(
@@ -40,11 +40,11 @@ async function newWorker(tier: Tier, haproxy: Haproxy): Promise<void> {
   await waitFor(NEW_WORKER_LIMIT_MS, async () =>
     (await workerPid(haproxy)) === before ? `${haproxy.name} has not reloaded` : undefined,
   );
-  // It is true for this moment only.
+  // The file is right for this moment only.
   await writeFile(haproxy.stateFile, serverStatesAtStart(tier.layout));
 }
 
-/** Has every part read its files again: PgBouncer and Patroni first, then HAProxy. */
+/** Makes every part read its files again: PgBouncer and Patroni first, then HAProxy. */
 export async function reloadTier(tier: Tier, told: (text: string) => void): Promise<void> {
   for (const bouncer of tier.layout.bouncers) await tell(bouncer, tier.secrets, 'RELOAD', TELL_LIMIT_MS);
   for (const node of tier.layout.nodes) await reloadPatroni(node, tier.secrets);

@@ -1,10 +1,10 @@
 /**
- * SCRAM-SHA-256 secrets as PostgreSQL stores them (RFC 5803, RFC 7677): what PgBouncer's user list and
- * CREATE ROLE … PASSWORD take instead of the password itself.
+ * SCRAM-SHA-256 secrets in PostgreSQL's format (RFC 5803, RFC 7677): PgBouncer's user list and CREATE ROLE … PASSWORD
+ * accept them instead of the password itself.
  */
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 
-/** PostgreSQL's default; a client has to do this much work at each log-in, a server with the secret does not. */
+/** PostgreSQL's default; a client does this much work at each log-in, a server with the secret does not. */
 const ITERATIONS = 4_096;
 const KEY_BYTES = 32;
 const SALT_BYTES = 16;

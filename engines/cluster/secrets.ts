@@ -15,14 +15,14 @@ const NAMES = [
   'check',
 ] as const;
 
-/** Passwords by what they are for; `app` is that of the role `trunkline`, which services use. */
+/** Passwords by purpose; `app` is the password of the role `trunkline`, which services use. */
 export type Secrets = Readonly<Record<(typeof NAMES)[number], string>>;
 
 export const secretsFile = (folder: string): string => join(folder, 'secrets.json');
 
 const newPassword = () => randomBytes(18).toString('hex');
 
-/** Reads the secrets of the tier in `folder`, and makes those that it does not have yet. */
+/** Reads the secrets of the tier in `folder`, and makes the missing ones. */
 export async function readOrMakeSecrets(folder: string): Promise<Secrets> {
   const kept = await readSecrets(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return {} as Partial<Secrets>;
@@ -51,7 +51,7 @@ export async function readSecrets(folder: string): Promise<Secrets> {
   try {
     return JSON.parse(text) as Secrets;
   } catch {
-    // What JSON.parse says quotes the text, and with it passwords.
+    // JSON.parse's error quotes the text, and with it passwords.
     throw new Error(`${secretsFile(folder)} is damaged: it holds no JSON`);
   }
 }

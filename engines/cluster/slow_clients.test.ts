@@ -4,7 +4,7 @@ import { createStallJudge, LOOK_MS, parseSessions, parseSockets, STALLED_MS } fr
 
 const client = '127.0.0.1:41000';
 
-/** Looks at one client until it is cut; @returns after how many milliseconds, or undefined */
+/** Watches one client until it is cut; @returns after how many milliseconds, or undefined */
 function cutAfter(
   takes: (ms: number) => number,
   { unread = 60_000, everyMs = LOOK_MS, forMs = 60_000 } = {},
@@ -15,7 +15,7 @@ function cutAfter(
   return undefined;
 }
 
-test('a client that takes nothing is cut after the limit, and no sooner', () => {
+test('a client that reads nothing is cut after the limit, and no sooner', () => {
   assert.equal(
     cutAfter(() => 4_711),
     STALLED_MS,
@@ -27,30 +27,30 @@ for (const [what, takes] of [
   ['a byte each 2.5 s', (ms: number) => Math.floor(ms / 2_500)],
   ['ever less, but something', (ms: number) => 1_000 - 1_000 / (1 + ms)],
 ] as const)
-  test(`one that takes ${what} is never cut`, () => assert.equal(cutAfter(takes), undefined));
+  test(`a client that reads ${what} is never cut`, () => assert.equal(cutAfter(takes), undefined));
 
-test('one that stops in the middle is cut after the limit from there on', () => {
+test('a client that stops in the middle is cut after the limit from there on', () => {
   assert.equal(
     cutAfter((ms) => Math.min(ms, 10_000)),
     10_000 + STALLED_MS,
   );
 });
 
-test('one that has taken all that came waits for the door, and is not cut', () => {
+test('a client that has read all its bytes waits for the door, and is not cut', () => {
   assert.equal(
     cutAfter(() => 4_711, { unread: 0 }),
     undefined,
   );
 });
 
-test('looks that come late tell nothing: the machine was busy, and the client may have been', () => {
+test('late looks prove nothing: the machine was busy, and perhaps the client, too', () => {
   assert.equal(
     cutAfter(() => 4_711, { everyMs: LOOK_MS + 1_500 }),
     undefined,
   );
 });
 
-test('one for whom nothing waits between two looks begins anew', () => {
+test('a client without waiting bytes at a look starts again from zero', () => {
   const judge = createStallJudge();
   const stuck = [{ client, unread: 1, taken: 5 }];
   for (let ms = 0; ms < STALLED_MS; ms += LOOK_MS) assert.deepEqual(judge.look(stuck, ms), []);
@@ -58,7 +58,7 @@ test('one for whom nothing waits between two looks begins anew', () => {
   assert.deepEqual(judge.look(stuck, STALLED_MS + LOOK_MS), []);
 });
 
-test('what ss tells is read, with figures and without', () => {
+test('the output of ss is parsed, with figures and without', () => {
   const text = `0      545792 127.0.0.1:21001 127.0.0.1:35282
 64512 0 127.0.0.1:35282 127.0.0.1:21001 \t cubic wscale:7,7 rto:204 bytes_sent:512 bytes_acked:513 bytes_received:4000000 segs_out:9
 
@@ -69,7 +69,7 @@ test('what ss tells is read, with figures and without', () => {
   ]);
 });
 
-test("only clients' sessions are found in what HAProxy shows", () => {
+test("only clients' sessions are found in the list of HAProxy", () => {
   const text = `0x55f04ae15aa0: proto=tcpv4 src=127.0.0.1:35282 fe=reads be=read_bouncers srv=pgr1 ts=00 epoch=0 age=10s
 0x55f04ae16650: proto=tcpv4 src=127.0.0.1:35298 fe=replicas be=replicas srv=node2 ts=00 epoch=0 age=10s
 0x55f04ae17650: proto=unix_stream src=unix:1 fe=GLOBAL be=<NONE> srv=<none> ts=00 epoch=0 age=0s

@@ -1,11 +1,11 @@
 /**
- * Cuts clients of the tier's doors that take nothing of what they asked for. Each keeps a connection to PostgreSQL, of which
- * there are 70 a bouncer: some hundred such clients, and nobody else is answered.
+ * Cuts clients of the tier's doors that read none of their answer. Each such client keeps a connection to PostgreSQL, and a
+ * bouncer has only 70 of these: with some hundred such clients, no other client is answered.
  *
- * A client is judged by what its program has taken from its socket, whatever the time that all of it takes. What TCP
- * acknowledges says too little: the window of a client that reads 1 kB/s stays closed for a minute, as that of one that
- * reads nothing (so HAProxy's `tcp-ut`, which counts a closed window, would cut both). The kernel tells it of the clients on
- * this machine, as all of a local tier are.
+ * A client is judged by the bytes that its program has read from its socket, however long the whole answer takes. TCP's
+ * acknowledgements say too little: the window of a client that reads 1 kB/s stays closed for a minute, like the window of a
+ * client that reads nothing (so HAProxy's `tcp-ut`, which counts a closed window, would cut both). The kernel knows the bytes
+ * read by clients on this machine, and all clients of a local tier are on it.
  */
 import { run } from '#engines/processes.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -13,32 +13,32 @@ import { command } from './haproxy.ts';
 import type { Haproxy, Layout } from './layout.ts';
 
 export const LOOK_MS = 500;
-/** A client that has taken nothing for so long is cut at the next look. */
+/** A client that has read nothing for so long is cut at the next look. */
 export const STALLED_MS = 3_000;
-/** A look that comes later than this was held up by a machine that is too busy: clients may have been, too. */
+/** A look that comes later than this was delayed by a busy machine, which may have delayed clients, too. */
 const LATE_MS = 1_000;
 const ASK_LIMIT_MS = 5_000;
-/** More clients than these are not named one by one in the question. */
+/** With more clients than these, the question does not name each one. */
 const NAMED_AT_MOST = 200;
-/** Sessions that one command ends. */
+/** The number of sessions that one command ends. */
 const ENDED_AT_ONCE = 50;
 const SHOWN = 3;
 
 /** A client of a door, by its address: "127.0.0.1:41000". */
 interface ClientSocket {
   readonly client: string;
-  /** Bytes that have come, and that its program has not taken. */
+  /** Received bytes that its program has not read. */
   readonly unread: number;
-  /** Bytes that its program has taken. */
+  /** Bytes that its program has read. */
   readonly taken: number;
 }
 
-/** Which clients are stalled, from one look to the next. */
+/** The stalled clients, from one look to the next. */
 interface StallJudge {
   /**
-   * @param waiting clients for which more is waiting at the door than their sockets take
+   * @param waiting clients with more bytes waiting at the door than their sockets accept
    * @param now monotonic milliseconds
-   * @returns those that have taken nothing for STALLED_MS
+   * @returns the clients that have read nothing for STALLED_MS
    */
   look(waiting: readonly ClientSocket[], now: number): string[];
 }
@@ -54,7 +54,7 @@ export function createStallJudge(): StallJudge {
       known = new Map();
       const stalled: string[] = [];
       for (const { client, unread, taken } of waiting) {
-        // Where nothing is unread it waits, not the door.
+        // With no unread bytes the client waits for the door.
         if (unread === 0) continue;
         const last = before.get(client);
         const since = last?.taken === taken && !isLate ? last.since : now;
@@ -69,16 +69,16 @@ export function createStallJudge(): StallJudge {
 export interface SlowClientOptions {
   readonly layout: Layout;
   readonly clock: Clock;
-  /** Told of clients that were cut, and why looking fails, once. */
+  /** Called for clients that were cut, and once with the reason when looking fails. */
   readonly report: (part: string, what: 'clients cut' | 'clients not watched', detail: string) => void;
 }
 
-/** Looks after the doors until the signal. */
+/** Watches the doors until the signal. */
 export async function watchSlowClients(options: SlowClientOptions, stopping: AbortSignal): Promise<void> {
   const { layout, clock, report } = options;
   const judge = createStallJudge();
   /**
-   * Whose sessions have been ended. HAProxy lets go of the bouncer at once, and of the client when it has taken what lies in
+   * Clients whose sessions have been ended. HAProxy frees the bouncer at once, and the client when it has read the bytes in
    * the kernel, or after tcp-ut.
    */
   let ended = new Set<string>();
@@ -99,7 +99,7 @@ export async function watchSlowClients(options: SlowClientOptions, stopping: Abo
   }
 }
 
-/** The clients of the doors for which more is waiting than their sockets take. */
+/** The clients of the doors with more bytes waiting than their sockets accept. */
 async function waitingClients({ writes, reads }: Layout): Promise<ClientSocket[]> {
   const isDoor = (side: 'sport' | 'dport') => `( ${side} = :${writes.port} or ${side} = :${reads.port} )`;
   const atDoor = parseSockets(await sockets([isDoor('sport')], false));
@@ -112,7 +112,7 @@ async function waitingClients({ writes, reads }: Layout): Promise<ClientSocket[]
     .map(({ local, unread, received }) => ({ client: local, unread, taken: received - unread }));
 }
 
-/** What ss(8) tells of established connections, one a line. */
+/** The output of ss(8) about established connections, one a line. */
 async function sockets(filters: readonly string[], withFigures: boolean): Promise<string> {
   const options = withFigures ? '-tnHOi' : '-tnHO';
   const words = ['-4', options, 'state', 'established', filters.join(' and ')];
@@ -122,11 +122,11 @@ async function sockets(filters: readonly string[], withFigures: boolean): Promis
 interface Socket {
   readonly local: string;
   readonly peer: string;
-  /** Recv-Q: bytes that its program has not taken. */
+  /** Recv-Q: bytes that its program has not read. */
   readonly unread: number;
   /** Send-Q: bytes that the other end has not acknowledged. */
   readonly unsent: number;
-  /** bytes_received of its figures; 0 where they are not there. */
+  /** bytes_received of its figures; 0 where they are missing. */
   readonly received: number;
 }
 
@@ -139,13 +139,13 @@ export const parseSockets = (text: string): Socket[] =>
     return [{ local: local!, peer, unread: Number(unread), unsent: Number(unsent), received }];
   });
 
-/** Ends the sessions of these clients at one HAProxy process, where they are its. */
+/** Ends the sessions of these clients at one HAProxy process, as far as they are its own. */
 async function cut(
   haproxy: Haproxy,
   clients: ReadonlySet<string>,
   report: SlowClientOptions['report'],
 ): Promise<void> {
-  // One that is frozen, or down, is the watchdog's.
+  // A frozen or stopped HAProxy is the watchdog's task.
   const shown = await command(haproxy, 'show sess').catch(() => '');
   const found = parseSessions(shown).filter(({ client }) => clients.has(client));
   for (let at = 0; at < found.length; at += ENDED_AT_ONCE) {
@@ -160,7 +160,7 @@ async function cut(
   report(
     haproxy.name,
     'clients cut',
-    `they took nothing for ${STALLED_MS / 1_000} s of what they had asked for: ${first.join(', ')}${rest}`,
+    `they read nothing of their answers for ${STALLED_MS / 1_000} s: ${first.join(', ')}${rest}`,
   );
 }
 

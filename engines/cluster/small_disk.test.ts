@@ -7,7 +7,7 @@ import { freeBytes } from '#engines/ballast.ts';
 import { run } from '#engines/processes.ts';
 import { dropAbandoned, emptyDisk, fillDisk } from './small_disk.ts';
 
-/** More than others write to this disk meanwhile. */
+/** More than other programs write to this disk meanwhile. */
 const TAKEN_BYTES = 32 * 1024 * 1024;
 const place = await mkdtemp(join(tmpdir(), 'trunkline-filler-'));
 after(() => rm(place, { recursive: true }));
@@ -15,7 +15,7 @@ const node = { folder: join(place, 'data') };
 await mkdir(node.folder);
 const fillers = async () => (await readdir(place)).filter((name) => name !== 'data');
 
-test('what a drill fills a disk with is there for as long as that runs, and not when it was killed', async () => {
+test('the file with which a drill fills a disk lives as long as the drill, and goes when the drill was killed', async () => {
   await fillDisk(node, (await freeBytes(place)) - TAKEN_BYTES);
   await dropAbandoned(node);
   assert.equal((await fillers()).length, 1, 'this process runs');
@@ -25,7 +25,7 @@ test('what a drill fills a disk with is there for as long as that runs, and not 
   const leave = (await freeBytes(place)) - TAKEN_BYTES;
   const script = `import('${module}').then(({ fillDisk }) => fillDisk(${arguments_}, ${leave})).then(() => process.kill(process.pid, 'SIGKILL'))`;
   await assert.rejects(run(process.execPath, ['-e', script]));
-  assert.equal((await fillers()).length, 1, 'nobody was there to put it back');
+  assert.equal((await fillers()).length, 1, 'no process has removed it yet');
   await dropAbandoned(node);
   assert.deepEqual(await fillers(), []);
 });

@@ -1,4 +1,4 @@
-/** A small file system of its own (tmpfs) for a node, on which a disk can be filled without harm to the machine's. */
+/** A small separate file system (tmpfs) for a node, on which a drill can fill a disk without harm to the machine. */
 import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { platform, tmpdir } from 'node:os';
@@ -7,18 +7,18 @@ import { freeBytes } from '#engines/ballast.ts';
 import { engineUser, identify, isAlive, run } from '#engines/processes.ts';
 import type { Layout, Node } from './layout.ts';
 
-/** Named so in /proc/mounts, by which one is found that a killed drill left. */
+/** Its name in /proc/mounts, which identifies a mount left by a killed drill. */
 const SOURCE = 'trunkline-drill';
 export const SMALL_DISK_MIB = 400;
 const PIECE_BYTES = 1024 * 1024;
 const LAST_PIECE_BYTES = 1024;
 
-/** Everything of a node lies in here. */
+/** Holds all files of a node. */
 const folderOf = (node: Pick<Node, 'folder'>): string => dirname(node.folder);
-/** What takes the room; its name has the process that wrote it, which may be killed before it gives the room back. */
+/** The file that fills the disk; its name has its process, which may be killed before it frees the space. */
 const FILLER = /^drill-filler\.(\d+)\.(\d*)$/;
 
-/** Why no file system can be mounted here; undefined where it can. */
+/** The reason why no file system can be mounted here; undefined where it can. */
 export async function whyNoSmallDisk(): Promise<string | undefined> {
   if (platform() !== 'linux' || process.getuid?.() !== 0)
     return 'a small file system can be mounted by root on Linux alone';
@@ -40,11 +40,11 @@ const mount = (path: string, sizeMib: number) => {
   return run('mount', ['-t', 'tmpfs', '-o', options, SOURCE, path]);
 };
 
-/** Mounts one over a node's folder; what it had is out of sight until it is unmounted. The node must be down. */
+/** Mounts one over a node's folder, which hides the folder's files until the unmount. The node must be down. */
 export const mountSmallDisk = async (node: Pick<Node, 'folder'>): Promise<void> =>
   void (await mount(folderOf(node), SMALL_DISK_MIB));
 
-/** Unmounts what was mounted over a node's folder, if anything was. The node must be down. */
+/** Unmounts the small disk of a node's folder, if there is one. The node must be down. */
 export async function unmountSmallDisk(node: Pick<Node, 'folder'>): Promise<void> {
   if (hasSmallDisk(node)) await run('umount', ['--lazy', folderOf(node)]);
 }
@@ -59,7 +59,7 @@ function hasSmallDisk(node: Pick<Node, 'folder'>): boolean {
   return mounts.some((line) => line.startsWith(`${SOURCE} ${asWritten} tmpfs `));
 }
 
-/** Takes all of the room on a node's disk, or all but `leaveBytes`. */
+/** Fills a node's disk, or leaves `leaveBytes` free. */
 export async function fillDisk(node: Pick<Node, 'folder'>, leaveBytes = 0): Promise<void> {
   const { pid, startedAt } = identify(process.pid)!;
   const filler = join(folderOf(node), `drill-filler.${pid}.${startedAt}`);
@@ -74,10 +74,10 @@ export async function fillDisk(node: Pick<Node, 'folder'>, leaveBytes = 0): Prom
   }
 }
 
-/** Gives the room back, whoever took it. */
+/** Frees the space again, whichever process filled the disk. */
 export const emptyDisk = (node: Pick<Node, 'folder'>): Promise<void> => dropFillers(node, () => true);
 
-/** Gives the room back that a process took which is gone: a full disk would outlast a drill that was killed. */
+/** Frees the space that an ended process took: otherwise a full disk would outlast a killed drill. */
 export const dropAbandoned = (node: Pick<Node, 'folder'>): Promise<void> =>
   dropFillers(node, (pid, startedAt) => !isAlive({ pid, startedAt }));
 

@@ -1,30 +1,30 @@
-/** How much room there is where a node keeps its data and its write-ahead log (WAL). */
+/** The free space where a node keeps its data and its write-ahead log (WAL). */
 import { chown, mkdir, realpath, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { saysAbsent } from '#engines/processes.ts';
 import type { Node } from './layout.ts';
 
 export interface Volume {
-  /** What of the node is on this file system. */
+  /** The node's files on this file system. */
   readonly holds: 'data' | 'wal' | 'data and wal';
   readonly path: string;
-  /** Without what is reserved for root, as df counts. */
+  /** Without the part reserved for root, as df counts. */
   readonly sizeBytes: number;
-  /** What those who are not root can still write. */
+  /** The space that users other than root can still write. */
   readonly freeBytes: number;
 }
 
 export interface NodeSpace {
   readonly node: string;
-  /** None: it can't be told now. */
+  /** Empty: not known now. */
   readonly volumes: readonly Volume[];
-  /** `released`: given up for want of space; `none`: not made yet, since there was never the room. */
+  /** `released`: deleted to free space; `none`: not made yet, since there was never enough space. */
   readonly ballast: 'kept' | 'released' | 'none';
 }
 
-/** The file systems of a node: one, or two where its WAL is somewhere else. @throws Error when they can't be looked at */
+/** The file systems of a node: one, or two where its WAL is elsewhere. @throws Error when they can't be read */
 export async function volumesOf({ folder }: Pick<Node, 'folder'>): Promise<Volume[]> {
-  // Before its first start it is not there yet.
+  // Before the node's first start the folder does not exist yet.
   const data = await firstThere([folder, dirname(folder)]);
   const wal = await firstThere([join(folder, 'pg_wal'), data]);
   const isOne = (await stat(data)).dev === (await stat(wal)).dev;
@@ -57,9 +57,9 @@ export const usedShare = ({ sizeBytes, freeBytes }: Pick<Volume, 'sizeBytes' | '
   sizeBytes > 0 ? 1 - freeBytes / sizeBytes : 1;
 
 /**
- * Where a node's ballast lies: beside its data, or in a folder there where the data is a file system of its own; base backups
- * leave that out, as all that begins with pgsql_tmp.
- * @returns undefined where there is no data yet: Patroni would take a ballast for some
+ * The folder of a node's ballast: beside its data, or in a subfolder where the data is a file system of its own; base backups
+ * leave that out, like all names that begin with pgsql_tmp.
+ * @returns undefined where there is no data yet: Patroni would take a ballast for data
  */
 export async function ballastFolder({ folder }: Pick<Node, 'folder'>): Promise<string | undefined> {
   try {
@@ -67,7 +67,7 @@ export async function ballastFolder({ folder }: Pick<Node, 'folder'>): Promise<s
     const { dev, uid, gid } = await stat(folder);
     if (dev === (await stat(dirname(folder))).dev) return dirname(folder);
     const own = join(folder, 'pgsql_tmp_ballast');
-    // pg_rewind may want to delete it.
+    // pg_rewind may have to delete it.
     if (await mkdir(own, { recursive: true, mode: 0o700 })) await chown(own, uid, gid);
     return own;
   } catch (error) {

@@ -1,10 +1,10 @@
 /**
- * Looks after the disks of a local tier, each second: keeps a ballast file for each node, gives it up for a PostgreSQL that
- * can't start for want of space, and has a primary whose disk is full hand over. Patroni does neither: a primary keeps its
+ * Watches the disks of a local tier, each second: keeps a ballast file for each node, deletes it for a PostgreSQL that
+ * can't start for lack of space, and makes a primary with a full disk hand over. Patroni does neither: a primary keeps its
  * lease while its PostgreSQL is started over and over (patroni#1732).
  *
- *   data full    the server lives, and refuses what needs more room: the role is handed over in good order
- *   WAL full     the server ends, and can't start: it gets the room of the ballast, and hands over once it is up; where
+ *   data full    the server lives, and refuses requests that need more space: the role is handed over by a switchover
+ *   WAL full     the server ends, and can't start: it gets the space of the ballast, and hands over once it is up; if
  *                that is not enough, its Patroni is ended, so that the lease is free
  */
 import { dropBallast, hasBallast, makeBallast } from '#engines/ballast.ts';
@@ -15,30 +15,30 @@ import { isWell, type Member } from './patroni.ts';
 import { ballastFolder, type NodeSpace, tightest, usedShare, type Volume } from './space.ts';
 
 const SPACE_INTERVAL_MS = 1_000;
-/** How often it is looked whether there is room for a ballast. */
+/** How often the space for a ballast is checked. */
 const BALLAST_INTERVAL_MS = 10_000;
-/** From one hand-over to the next, at least. */
+/** The least time from one hand-over to the next. */
 const HAND_OVER_PAUSE_MS = 600_000;
-/** From a hand-over that failed to the next try. */
+/** The time from a failed hand-over to the next try. */
 const RETRY_MS = 10_000;
-/** Looks in a row that find no PostgreSQL until it counts as one that can't start. */
+/** Looks in a row without a PostgreSQL until it counts as unable to start. */
 const LOOKS_WITHOUT = 2;
-/** Patroni tries to start a dead PostgreSQL every 13 s or so: it is given one try with the room of the ballast. */
+/** Patroni tries to start a dead PostgreSQL every 13 s or so: PostgreSQL gets one try with the space of the ballast. */
 const START_WITH_BALLAST_MS = 20_000;
 
 export interface SpaceKeeperOptions {
   readonly nodes: readonly Node[];
   readonly clock: Clock;
-  /** The file systems of a node; rejects where they can't be looked at. */
+  /** The file systems of a node; rejects where they can't be read. */
   readonly volumesOf: (node: Node) => Promise<Volume[]>;
   /** The members as Patroni sees them; undefined: no Patroni answers. */
   readonly members: () => Promise<readonly Member[] | undefined>;
   readonly isSynchronous: () => Promise<boolean>;
-  /** Whether a node's Patroni runs and nobody holds it. */
+  /** Whether a node's Patroni runs and no drill holds it. */
   readonly isOwn: (node: string) => boolean;
   /** Whether a PostgreSQL process runs on a node's data. */
   readonly runs: (node: Node) => boolean;
-  /** Hands the primary's role over in good order. */
+  /** Hands the primary's role over by a switchover. */
   readonly handOver: (from: string, to: string) => Promise<void>;
   /** Frees the lease of a primary whose PostgreSQL can't start. */
   readonly giveUpLease: (node: string) => Promise<void>;
@@ -55,9 +55,9 @@ export type SpaceEvent =
   | 'stays primary';
 
 export interface SpaceKeeper {
-  /** As last seen. */
+  /** The node's space at the last look. */
   readonly nodes: readonly NodeSpace[];
-  /** Lets the next hand-over come at once, whenever the last one was: for drills, which make the disk full themselves. */
+  /** Allows the next hand-over at once, whenever the last one was: for drills, which fill the disk themselves. */
   allowHandOver(): void;
   /** Resolves once the signal is aborted. */
   readonly done: Promise<void>;
@@ -69,7 +69,7 @@ interface Watched {
   isFull: boolean;
   looksWithout: number;
   releasedAt: number;
-  /** Why its ballast could not be made, as it was told. */
+  /** The last reported reason why its ballast could not be made. */
   fault: string;
 }
 
@@ -97,7 +97,7 @@ export function keepSpace(options: SpaceKeeperOptions, stopping: AbortSignal): S
   };
 
   async function look(one: Watched): Promise<void> {
-    // What can't be looked at is not known.
+    // A disk that can't be read has no known space.
     const volumes = await options.volumesOf(one.node).catch(() => []);
     one.space = { ...one.space, volumes, ballast: await ballastState(one) };
     const full = fullVolume(one.space);
@@ -109,7 +109,7 @@ export function keepSpace(options: SpaceKeeperOptions, stopping: AbortSignal): S
     one.looksWithout = isDown ? one.looksWithout + 1 : 0;
     const wantsSpace = (tightest(volumes)?.freeBytes ?? Number.POSITIVE_INFINITY) < FULL_BYTES;
     if (wantsSpace && one.looksWithout >= LOOKS_WITHOUT)
-      await release(one, 'its PostgreSQL can not start for want of space');
+      await release(one, 'its PostgreSQL can not start for lack of space');
   }
 
   async function ballastState({ node, space }: Watched): Promise<NodeSpace['ballast']> {
@@ -134,7 +134,8 @@ export function keepSpace(options: SpaceKeeperOptions, stopping: AbortSignal): S
     try {
       const folder = await ballastFolder(one.node);
       if (folder === undefined) return;
-      if (await makeBallast(folder)) report(one.node.name, 'ballast made', '64 MiB are kept for recovery');
+      if (await makeBallast(folder))
+        report(one.node.name, 'ballast made', '64 MiB are reserved for recovery');
       one.fault = '';
     } catch (error) {
       const fault = (error as Error).message;
@@ -143,7 +144,7 @@ export function keepSpace(options: SpaceKeeperOptions, stopping: AbortSignal): S
     }
   }
 
-  /** Has a full primary hand over, where there is a better one. */
+  /** Makes a full primary hand over, where there is a better replica. */
   async function relieve(): Promise<void> {
     if (!watched.some(({ isFull }) => isFull) || clock.monotonic() < notBefore) return;
     const found = await options.members();
@@ -160,12 +161,12 @@ export function keepSpace(options: SpaceKeeperOptions, stopping: AbortSignal): S
     told = '';
     const lives = isWell(leader) && options.runs(primary.node);
     if (!lives && clock.monotonic() - primary.releasedAt < START_WITH_BALLAST_MS) return;
-    // It is about to get the room of the ballast (look).
+    // The node is about to get the space of the ballast (look).
     if (!lives && primary.space.ballast === 'kept') return;
-    report(leader.name, 'hands over', `to ${decided.to}, which has more room`);
+    report(leader.name, 'hands over', `to ${decided.to}, which has more free space`);
     try {
       if (lives) {
-        // A server that ends in good order writes a checkpoint.
+        // A server writes a checkpoint when it stops normally.
         await release(primary, 'it is to hand over');
         await options.handOver(leader.name, decided.to);
       } else await options.giveUpLease(leader.name);
@@ -177,7 +178,7 @@ export function keepSpace(options: SpaceKeeperOptions, stopping: AbortSignal): S
   }
 
   const done = Promise.all([
-    // All at once: a file system that does not answer hides no other one.
+    // All at once: a file system that does not answer must not hide the others.
     ...watched.map((one) => every(SPACE_INTERVAL_MS, () => look(one))),
     every(SPACE_INTERVAL_MS, () => relieve().catch(() => undefined)),
     every(BALLAST_INTERVAL_MS, async () => {

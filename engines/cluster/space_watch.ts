@@ -10,7 +10,7 @@ import { keepSpace, type SpaceKeeper } from './space_keeper.ts';
 import type { PartEvent, Supervisor } from './supervisor.ts';
 import type { Tier } from './tier.ts';
 
-/** For another node to take the lease that is free, or has run out. */
+/** Time limit for another node to take a lease that is free or has run out. */
 const TAKEN_LIMIT_MS = 40_000;
 
 /** Watches until the signal. */
@@ -45,26 +45,26 @@ export function watchSpace(
   );
 }
 
-/** With clients held, so that none of them fails, or takes the room that the old primary needs to end in good order. */
+/** Holds the clients, so that none of them fails, or takes the space that the old primary needs to stop normally. */
 async function handOverFull(tier: Tier, from: string, to: string): Promise<void> {
   try {
     await handOver(tier, to, () => undefined);
   } catch (error) {
     const now = (await members(tier.layout.nodes))?.find(({ role }) => role === 'leader')?.name;
     if (now === to) return;
-    // Clients that can't be held, with a transaction that does not end, are no reason to stay on a full disk.
+    // Clients that can't be held, because of a transaction that does not end, are no reason to stay on a full disk.
     if (now === from) await switchover(tier.layout.nodes, tier.secrets, from, to);
     else throw error;
   }
 }
 
-/** Patroni ends, frees the lease, and is started again once another node has it. */
+/** Patroni ends, frees the lease, and is started again once another node has the lease. */
 async function giveUpLease({ layout }: Tier, supervisor: Supervisor, node: string): Promise<void> {
   await supervisor.end(node);
   try {
     await waitFor(TAKEN_LIMIT_MS, async () => {
       const leader = (await members(layout.nodes))?.find(({ role }) => role === 'leader')?.name;
-      return leader !== undefined && leader !== node ? undefined : `nobody has taken over from ${node}`;
+      return leader !== undefined && leader !== node ? undefined : `no node has taken over from ${node}`;
     });
   } finally {
     supervisor.release(node);

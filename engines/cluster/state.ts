@@ -1,6 +1,6 @@
 /**
- * What runs, in a file of the data folder: who supervises, which processes, with their start times, so that `down`
- * ends exactly these even when the supervisor was killed.
+ * The running processes in a file of the data folder: the supervisor and the parts, with their start times, so that
+ * `down` ends exactly these even when the supervisor was killed.
  */
 import { renameSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -11,13 +11,13 @@ import { readOwnFile } from '#platform/lifecycle/own_files.ts';
 export interface TierSettings {
   readonly portBase: number | null;
   readonly haproxies: number;
-  /** Clients that the tier was asked to hold. */
+  /** The number of clients that the tier must hold. */
   readonly clients: number;
 }
 
 export interface PartState {
   readonly process: ProcessIdentity;
-  /** When it was started, milliseconds since 1970. */
+  /** Start time, milliseconds since 1970. */
   readonly since: number;
   readonly restarts: number;
 }
@@ -33,7 +33,7 @@ const stateFile = (data: string) => join(data, 'state.json');
 
 /**
  * @returns undefined when no tier runs, or was left running, in `data`
- * @throws Error when there is a state that can't be read: whether a tier runs is not known then
+ * @throws Error when there is an unreadable state: whether a tier runs is not known then
  */
 export async function readState(data: string): Promise<TierState | undefined> {
   try {
@@ -45,7 +45,7 @@ export async function readState(data: string): Promise<TierState | undefined> {
 }
 
 /**
- * Replaces the file whole, so that a reader never finds half of it; and at once, before anything else can happen: a
+ * Replaces the file as a whole, so that a reader never finds half of it. Writes at once, before any other work: a
  * supervisor that is killed must have named every process that it started.
  */
 export function writeState(data: string, state: TierState): void {

@@ -44,7 +44,7 @@ test('each part that is down is named as a reason', () => {
   }
 });
 
-test('one that has not answered in time is named, and nothing is concluded from that', () => {
+test('a part that has not answered in time is named, and counts neither as up nor as down', () => {
   for (const { name } of whole) {
     const late = but(name, { state: 'no answer', detail: 'did not answer in time', connections: null });
     const said = weaknesses(late, false).filter((text) => !/near enough/.test(text));
@@ -72,7 +72,7 @@ test('a part that is in place but could not carry the others counts as a weaknes
   assert.match(weaknesses(whole, true).join(), /no replica confirms commits/);
 });
 
-test('a door is in doubt that leads bouncers to no primary, or to no replica', () => {
+test('a door that leads bouncers to no primary, or to no replica, is in doubt', () => {
   const rows = (leader: string, replica: string) =>
     parseStatistics(
       `# pxname,svname,status,\nleader,node1,${leader},\nleader,FRONTEND,OPEN,\nleader,BACKEND,UP,\n` +

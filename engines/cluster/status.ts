@@ -13,22 +13,22 @@ import { configurationOf, hasSynchronous, isWell, type Member, members } from '.
 import { isPaused, poolCounts } from './pgbouncer.ts';
 import type { Tier } from './tier.ts';
 
-/** For the first questions, all asked at once. */
+/** Time limit for the first questions, all asked at once. */
 const ASK_LIMIT_MS = 2_000;
-/** For those that are asked once more, on a machine that is busy. */
+/** Time limit for the second questions, on a machine that may be busy. */
 const ASK_AGAIN_LIMIT_MS = 10_000;
 
 export interface PartStatus {
   readonly name: string;
   /** primary, replica, sync standby · bouncer to the primary, bouncer to the replicas · door · lease */
   readonly role: string;
-  /** `no answer`: its process runs and did not answer in time, twice; a busy machine shows no other face. */
+  /** `no answer`: its process runs and did not answer two questions in time; a busy machine looks the same. */
   readonly state: 'up' | 'down' | 'in doubt' | 'no answer';
-  /** What is behind the state, in words; '' when all is well. */
+  /** The reason for the state, in words; '' for a healthy part. */
   readonly detail: string;
   /** Bytes of WAL behind the primary; replicas only. */
   readonly lagBytes: number | null;
-  /** Clients connected to it; null when it can't be told. */
+  /** Its connected clients; null when not known. */
   readonly connections: number | null;
   readonly pid: number | null;
   readonly restarts: number;
@@ -38,17 +38,17 @@ export interface TierStatus {
   readonly parts: readonly PartStatus[];
   readonly synchronous: boolean;
   readonly keeping: Keeping;
-  /** Whether the tier goes on serving its present clients when any one part is lost now; null: that can't be told. */
+  /** Whether the tier goes on serving its present clients when any one part is lost now; null: not known. */
   readonly holdsNMinusOne: boolean | null;
-  /** Why not. */
+  /** The reasons against it. */
   readonly because: readonly string[];
 }
 
 type Views = readonly { readonly haproxy: Haproxy; readonly rows: readonly ServerRow[] | None }[];
 
 /**
- * Asks every part. Where one is not well, or has not answered within 2 s, all are asked once more, with more patience,
- * before that counts.
+ * Asks every part. Where a part is unhealthy, or has not answered within 2 s, all parts are asked once more with a longer
+ * limit, before that counts.
  */
 export async function tierStatus(tier: Tier): Promise<TierStatus> {
   const first = await look(tier, ASK_LIMIT_MS);
@@ -90,7 +90,7 @@ async function look(tier: Tier, limitMs: number): Promise<TierStatus> {
   };
 }
 
-/** Where the only fault is that parts have not answered in time, nothing is known to be wrong. */
+/** Parts that have not answered in time are no known fault. */
 function holds(parts: readonly PartStatus[], because: readonly string[]): boolean | null {
   if (because.length === 0) return true;
   const silent = parts.filter(({ state }) => state === 'no answer');
@@ -99,12 +99,12 @@ function holds(parts: readonly PartStatus[], because: readonly string[]): boolea
     : false;
 }
 
-/** Why there is no answer. */
+/** The reason why there is no answer. */
 type None = 'late' | 'refused';
 
 const isNone = (answered: unknown): answered is None => answered === 'late' || answered === 'refused';
 
-/** An answer, or why there is none: one that has not come in time says less than one that was refused. */
+/** An answer, or the reason why there is none: a late answer proves less than a refused connection. */
 function answer<T>(asked: Promise<T>): Promise<T | None> {
   return asked.catch((error: Error) =>
     error.name === 'TimeoutError' || /time-?out/i.test(error.message) ? 'late' : 'refused',
@@ -152,7 +152,7 @@ function haproxyStatus(view: Views[number], processes: Record<string, PartProces
   });
 }
 
-/** What a HAProxy process leads bouncers to: each has checks of its own, and may differ from what Patroni says. */
+/** The servers that a HAProxy process leads bouncers to: each process has its own checks, and may differ from Patroni. */
 export function doorDoubts(rows: readonly ServerRow[]): string[] {
   const leads = (proxy: string) =>
     rows.some((row) => row.proxy === proxy && !['FRONTEND', 'BACKEND'].includes(row.server) && isUp(row));
@@ -180,7 +180,7 @@ async function bouncerStatus(
     return row && !isUp(row) ? [`${haproxy.name} says ${row.status}`] : [];
   });
   const held = paused ? [`holds its clients (PAUSE) until: trunkline cluster undrain ${bouncer.name}`] : [];
-  // Late, and HAProxy finds it well: nothing but this question's time speaks against it.
+  // The bouncer is late, but healthy for HAProxy: only this question's time limit counts against it.
   if (counts === 'late' && held.length + seen.length === 0)
     return part(bouncer.name, role, processes, unanswered(counts));
   const doubts = [...(isNone(counts) ? [unanswered(counts).detail] : []), ...held, ...seen];
@@ -222,7 +222,7 @@ async function nodeStatus(
   });
 }
 
-/** Client connections of one PostgreSQL, this question's own left out. */
+/** Client connections of one PostgreSQL, without this question's own. */
 async function clientsOf(tier: Tier, node: Node, limitMs: number): Promise<number> {
   const client = new pg.Client({
     host: node.host,
@@ -246,17 +246,17 @@ async function clientsOf(tier: Tier, node: Node, limitMs: number): Promise<numbe
 }
 
 /**
- * What would stop serving if one more part were lost, from the states and loads of all.
- * @param synchronous then Patroni promotes nobody but the replica that confirms commits
+ * The parts of the service that one more loss would stop, from the states and loads of all parts.
+ * @param synchronous then Patroni promotes only the replica that confirms commits
  */
 export function weaknesses(parts: readonly PartStatus[], synchronous: boolean): string[] {
   const found = parts.filter((p) => p.state !== 'up').map(fault);
-  // Nothing is known against one that has not answered in time.
+  // A part that has not answered in time counts as up here.
   const up = (role: string) =>
     parts.filter((p) => p.role === role && (p.state === 'up' || p.state === 'no answer'));
   const clients = (some: readonly PartStatus[]) => some.reduce((sum, p) => sum + (p.connections ?? 0), 0);
 
-  // One in doubt takes clients all the same.
+  // A door in doubt accepts clients all the same.
   const doors = parts.filter((p) => p.role === 'door' && p.state !== 'down');
   const doorClients = haproxyLimits(openFilesLimit(doors[0]?.pid ?? 'self')).clients;
   if (doors.length < 2)

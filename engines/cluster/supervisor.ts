@@ -1,6 +1,6 @@
 /**
  * Keeps the parts of a tier running: starts each as a process group of its own with its output in a log file, and
- * starts again what ended, soon at first, then ever later.
+ * restarts parts that ended, soon at first, then after ever longer delays.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
@@ -14,10 +14,10 @@ import type { SpaceEvent } from './space_keeper.ts';
 
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 15_000;
-/** A part that ran this long is well: its next restart is a first one again. */
+/** A part that ran this long is healthy: its next restart counts as the first again. */
 const WELL_AFTER_MS = 30_000;
 const LOG_CHECK_MS = 600_000;
-/** How often holders are looked at. */
+/** How often the holders of parts are checked. */
 const HOLDER_CHECK_MS = 1_000;
 const POSTGRES_STOP_MS = 10_000;
 
@@ -50,17 +50,17 @@ export interface Supervisor {
   start(name: string): void;
   /**
    * From now on a part that ends stays down, until `release`. Drills use it: they end parts on purpose.
-   * @param holder whose end ends the hold too, and wakes what that left frozen
+   * @param holder when this process ends, the hold ends too, and the part's frozen processes are woken
    */
   hold(name: string, holder?: ProcessIdentity): void;
   /** Ends the hold, and starts the part if it is down. */
   release(name: string): void;
   /**
-   * Ends a part in good order, and keeps it down until `release`.
+   * Stops a part normally, and keeps it down until `release`.
    * @throws Error when a drill holds it
    */
   end(name: string): Promise<void>;
-  /** Kills a part that hangs, with all of its processes; it is started again as any that ends. */
+  /** Kills a hanging part with all its processes; it is restarted like any part that ends. */
   kill(name: string): void;
   parts(): ReadonlyMap<string, RunningPart>;
   /** Stops all, last started first. */
@@ -72,7 +72,7 @@ export interface SupervisorOptions {
   readonly user: EngineUser | undefined;
   readonly logs: string;
   readonly clock: Clock;
-  /** Told of every start and end, after `parts()` shows it. */
+  /** Called for every start and end, after `parts()` shows it. */
   readonly report: (event: PartEvent) => void;
 }
 
@@ -175,7 +175,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
   }
 
-  /** A drill that was killed can't put back what it broke. */
+  /** A killed drill can't undo its faults. */
   function releaseOrphans(): void {
     for (const [name, { part, process, holder }] of entries) {
       if (!holder || isAlive(holder)) continue;
@@ -234,8 +234,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 }
 
 /**
- * Doors first, then the nodes, then etcd; what is in one step goes together. The primary goes after the replicas:
- * were it the first, one of them would be promoted for the last seconds.
+ * Doors first, then the nodes, then etcd; the parts of one step stop together. The primary stops after the replicas:
+ * otherwise one of them would be promoted for the last seconds.
  */
 function stopSteps(parts: readonly Part[]): Part[][] {
   const of = (kind: Part['kind']) => parts.filter((part) => part.kind === kind);

@@ -4,7 +4,7 @@ const PLACEHOLDER = /\$\{([A-Z][A-Z0-9_]*)\}/g;
 
 /**
  * Fills in a template.
- * @throws Error for a name without a value, so that a misspelt one is found when the file is made
+ * @throws Error for a name without a value, so that a misspelt name is found when the file is made
  */
 export function fillIn(
   template: string,
@@ -17,7 +17,7 @@ export function fillIn(
   });
 }
 
-/** The names that a template asks for, each once. */
+/** The names in a template, each once. */
 export function placeholdersOf(template: string): string[] {
   return [...new Set([...template.matchAll(PLACEHOLDER)].map((match) => match[1]!))];
 }

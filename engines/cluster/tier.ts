@@ -1,4 +1,4 @@
-/** A running tier as its users, drills and `status` see it: addresses, secrets, and the supervisor's door. */
+/** A running tier for its users, drills and `status`: addresses, secrets, and the supervisor's control interface. */
 import { realpath, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isAlive, type ProcessIdentity } from '#engines/processes.ts';
@@ -8,11 +8,11 @@ import { hasSecrets, readSecrets, type Secrets } from './secrets.ts';
 import type { NodeSpace } from './space.ts';
 import { readState, type TierSettings } from './state.ts';
 
-/** How services reach a tier; both hold the password of the role `trunkline`. */
+/** The addresses of a tier for services; both hold the password of the role `trunkline`. */
 export interface TierAddresses {
-  /** For what writes, and reads what it has just written: DATABASE_URL. */
+  /** For writes, and for reads of rows just written: DATABASE_URL. */
   readonly writeUrl: string;
-  /** For what only reads: DATABASE_REPLICA_URL. */
+  /** For reads alone: DATABASE_REPLICA_URL. */
   readonly readUrl: string;
 }
 
@@ -26,13 +26,13 @@ export interface Tier extends TierAddresses {
   /** Keeps a part down once it has ended, and keeps the supervisor from judging it, until `release` or this process ends. */
   hold(part: string): Promise<void>;
   release(part: string): Promise<void>;
-  /** How much room the nodes have, as the supervisor sees it. */
+  /** The free space of the nodes, as the supervisor sees it. */
   space(): Promise<readonly NodeSpace[]>;
-  /** Lets a primary whose disk is full hand over at once, whenever the last one did. */
+  /** Lets a primary with a full disk hand over at once, whenever the last hand-over was. */
   allowHandOver(): Promise<void>;
 }
 
-/** Makes the handle of a tier from what is known of it. */
+/** Makes the handle of a tier from its known parts. */
 export function tierOf(layout: Layout, secrets: Secrets, settings: TierSettings): Tier {
   const door = controlSocket(layout.folders.run);
   const parts = () => askControl(door, 'parts');
@@ -56,14 +56,14 @@ export function tierOf(layout: Layout, secrets: Secrets, settings: TierSettings)
 
 /**
  * The tier that runs in a data folder.
- * @throws Error when none runs there, or when that can't be told
+ * @throws Error when none runs there, or when that can't be found out
  */
 export async function findTier(data: string): Promise<Tier> {
   const running = await lookForTier(data);
   if (running) return running;
   const state = await readState(resolve(data));
   const left = state
-    ? ', save for what a killed supervisor left; this ends it and starts anew'
+    ? ', except the parts of a killed supervisor; this ends them and starts the tier'
     : '; start one';
   const ports = state?.settings.portBase ? ` --port-base ${state.settings.portBase}` : '';
   throw new Error(
@@ -72,28 +72,28 @@ export async function findTier(data: string): Promise<Tier> {
 }
 
 /**
- * The tier that runs in a data folder; undefined where none does.
- * @throws Error when that can't be told, or when its secrets can't be read: a tier that can't be used is not none
+ * The tier that runs in a data folder; undefined where none runs.
+ * @throws Error when that can't be found out, or when the secrets of the tier can't be read: that is not "no tier"
  */
 export async function lookForTier(data: string): Promise<Tier | undefined> {
   const state = await readState(resolve(data));
   if (!state || !isAlive(state.supervisor)) return undefined;
-  // By a link it is the same tier, with sockets in the folder itself.
+  // A link leads to the same tier, with sockets in the folder itself.
   const folder = await realpath(data);
   const { portBase, haproxies } = state.settings;
   const layout = localLayout({ data: folder, haproxies, portBase: portBase ?? undefined });
   return tierOf(layout, await readSecrets(folder), state.settings);
 }
 
-/** Whether a tier that does not run keeps its data in a folder. @throws Error when that can't be told */
+/** Whether a stopped tier keeps its data in a folder. @throws Error when that can't be found out */
 export const keepsTierData = (data: string): Promise<boolean> => hasSecrets(resolve(data));
 
-/** Where the tier of an installation lies. */
+/** The tier folder of an installation. */
 export const tierFolder = (config: { readonly DATA_DIR: string }): string => join(config.DATA_DIR, 'cluster');
 
 /**
- * The tier of `trunkline cluster up` or `trunkline up --cluster` that runs in DATA_DIR; undefined where none does.
- * @throws Error when that can't be told
+ * The tier of `trunkline cluster up` or `trunkline up --cluster` that runs in DATA_DIR; undefined where none runs.
+ * @throws Error when that can't be found out
  */
 export const runningTier = (config: { readonly DATA_DIR: string }): Promise<Tier | undefined> =>
   lookForTier(tierFolder(config));

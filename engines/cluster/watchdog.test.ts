@@ -10,7 +10,7 @@ const PARTS: readonly WatchedPart[] = [
   { name: 'pgb1', kind: 'bouncer' },
 ];
 
-/** A watchdog over parts that hang when they are named in `hung`, and come back a while after they were killed. */
+/** A watchdog over parts that hang while `hung` names them, and come back a while after they were killed. */
 function setUp(options: { comesBackAfterMs?: number; staysHung?: boolean } = {}) {
   const clock = createFakeClock();
   const hung = new Set<string>();
@@ -49,7 +49,7 @@ test('a part that answers is left alone', async () => {
   await stop();
 });
 
-test('three unanswered questions in a row, and it is killed; two are not enough', async () => {
+test('three unanswered questions in a row kill a part; two do not', async () => {
   const { clock, hung, killed, stop } = setUp();
   hung.add('pgb1');
   await clock.advance(14_000);
@@ -67,7 +67,7 @@ test('three unanswered questions in a row, and it is killed; two are not enough'
   await stop();
 });
 
-test('HAProxy, which nobody leads its clients around, is found frozen in time for the 12 s that are promised', async () => {
+test('a frozen HAProxy, whose clients have no way around it, is found within the promised 12 s', async () => {
   const { clock, hung, killed, stop } = setUp();
   await clock.advance(10_100);
   hung.add('haproxy2');
@@ -79,7 +79,7 @@ test('HAProxy, which nobody leads its clients around, is found frozen in time fo
   await stop();
 });
 
-test('of a kind one at a time: the other waits until the first answers again; other kinds do not wait', async () => {
+test('one part of a kind is killed at a time: the next waits until the first answers again; other kinds do not wait', async () => {
   const { clock, hung, killed, stop } = setUp({ comesBackAfterMs: 40_000 });
   for (const { name } of PARTS) hung.add(name);
   await clock.advance(21_000);
@@ -89,7 +89,7 @@ test('of a kind one at a time: the other waits until the first answers again; ot
   await stop();
 });
 
-test('one that hangs on is given ever more time', async () => {
+test('a part that hangs again gets ever more time', async () => {
   const { clock, hung, killed, stop } = setUp({ staysHung: true });
   hung.add('pgb1');
   await clock.advance(3_600_000);
@@ -101,7 +101,7 @@ test('one that hangs on is given ever more time', async () => {
   await stop();
 });
 
-test('what a drill holds is left alone, and begins anew when it is let go', async () => {
+test('a part that a drill holds is left alone, and starts from zero when it is released', async () => {
   const { clock, hung, held, killed, stop } = setUp();
   held.add('pgb1');
   hung.add('pgb1');
@@ -114,7 +114,7 @@ test('what a drill holds is left alone, and begins anew when it is let go', asyn
   await stop();
 });
 
-test('a supervisor that had no processor time itself takes nobody for hung', async () => {
+test('a supervisor without processor time finds no part hung', async () => {
   const clock = createFakeClock();
   const killed: string[] = [];
   const stopping = new AbortController();

@@ -1,29 +1,29 @@
 /**
- * Finds parts that hang: they run and take connections, but answer nothing. HAProxy, bouncers and etcd are asked each few
- * seconds; one that leaves three questions in a row unanswered is killed, and the supervisor starts it again. HAProxy has
- * the least time: whoever is connected through it hangs with it, and nobody else can lead them around it. So has etcd:
+ * Finds hanging parts: they run and accept connections, but answer nothing. HAProxy, bouncers and etcd are asked every few
+ * seconds; a part that leaves three questions in a row unanswered is killed, and the supervisor restarts it. HAProxy has
+ * the shortest limit: its clients hang with it, and no other part can lead them around it. etcd has the same limit:
  * after some 10 s without it Patroni goes over to its failsafe mode.
  *
- * - A PostgreSQL node or its Patroni is never asked here: who of them is to go is Patroni's decision alone.
- * - Of a kind, one part at a time: the next one waits until the one before answers again.
- * - A part that hangs again is given ever more time before it is killed again.
- * - Where this process itself had no processor time, an unanswered question tells nothing.
+ * - PostgreSQL nodes and their Patronis are never asked here: Patroni alone decides which of them must go.
+ * - One part of a kind at a time: the next part waits until the previous one answers again.
+ * - A part that hangs again gets ever more time before it is killed again.
+ * - When this process itself had no processor time, an unanswered question proves nothing.
  * - A part that a drill holds is left alone.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { TimeoutError, within } from '#platform/lifecycle/within.ts';
 
-/** How long each kind has for an answer; so long is it from one question to the next, too. */
+/** The time limit of an answer for each kind, and the time from one question to the next. */
 export const QUESTION_LIMIT_MS = { haproxy: 2_000, bouncer: 5_000, etcd: 2_000 } as const;
 type WatchedKind = keyof typeof QUESTION_LIMIT_MS;
 /** Unanswered questions in a row until a part counts as hung. */
 export const UNANSWERED_TO_RESTART = 3;
-/** From one killing of a part to the next, at least; twice as long each time. */
+/** The least time from one killing of a part to the next; it doubles each time. */
 const BACKOFF_FIRST_MS = 60_000;
 const BACKOFF_MAX_MS = 960_000;
-/** A part that answered for so long is well: its next restart is a first one again. */
+/** A part that answered for so long is healthy: its next restart counts as the first again. */
 const WELL_AFTER_MS = 600_000;
-/** A timer that comes later than this was held up by a machine that is too busy. */
+/** A timer that comes later than this was delayed by a busy machine. */
 const LATE_MS = 1_000;
 
 export interface WatchedPart {
@@ -34,11 +34,11 @@ export interface WatchedPart {
 export interface WatchdogOptions {
   readonly parts: readonly WatchedPart[];
   readonly clock: Clock;
-  /** Resolves when the part answered, whatever it said; its signal is aborted after its kind's QUESTION_LIMIT_MS. */
+  /** Resolves when the part answered anything; its signal is aborted after its kind's QUESTION_LIMIT_MS. */
   readonly ask: (part: WatchedPart, signal: AbortSignal) => Promise<void>;
-  /** Whether the part runs and nobody holds it. */
+  /** Whether the part runs and no drill holds it. */
   readonly isWatched: (name: string) => boolean;
-  /** Kills the part's processes; the supervisor starts them again. */
+  /** Kills the part's processes; the supervisor restarts them. */
   readonly restart: (name: string) => void;
   readonly report: (name: string, detail: string) => void;
 }
@@ -46,7 +46,7 @@ export interface WatchdogOptions {
 interface Watched {
   readonly part: WatchedPart;
   unanswered: number;
-  /** Killed, and has not answered since. */
+  /** It was killed and has not answered since. */
   awaited: boolean;
   restarts: number;
   notBefore: number;
@@ -79,7 +79,7 @@ async function watchKind(options: WatchdogOptions, kind: WatchedKind, stopping: 
   }
 }
 
-/** One round of questions to the parts of a kind, all at once, and what follows from it. */
+/** One round of questions to the parts of a kind, all at once, and their consequences. */
 async function askAll(
   options: WatchdogOptions,
   kind: WatchedKind,
@@ -92,14 +92,14 @@ async function askAll(
   const answers = await Promise.all(asked.map(({ part }) => isAnswered(options, part)));
   const isLate = clock.monotonic() - startedAt > limitMs + LATE_MS;
   for (const [index, one] of asked.entries()) note(one, answers[index]!, isLate, clock);
-  // One that is not there is being started, or held: what it left unanswered before says nothing of it now.
+  // A part that is not asked is being started, or held: its earlier unanswered questions no longer count.
   for (const one of watched) if (!asked.includes(one)) one.unanswered = 0;
   for (const one of asked) {
     const isOtherAwaited = watched.some((other) => other !== one && other.awaited);
     if (one.unanswered < UNANSWERED_TO_RESTART || isOtherAwaited || clock.monotonic() < one.notBefore)
       continue;
     const seconds = (one.unanswered * limitMs) / 1000;
-    options.report(one.part.name, `it answered nothing for ${seconds} s: it is killed and started again`);
+    options.report(one.part.name, `it answered nothing for ${seconds} s: it is killed and restarted`);
     one.unanswered = 0;
     one.awaited = true;
     one.notBefore = clock.monotonic() + Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** one.restarts);
@@ -125,7 +125,7 @@ async function isAnswered({ clock, ask }: WatchdogOptions, part: WatchedPart): P
     await within(clock, QUESTION_LIMIT_MS[part.kind], `asking ${part.name}`, (signal) => ask(part, signal));
     return true;
   } catch (error) {
-    // Refused is an answer of the kernel's: the part is not there, and the supervisor knows.
+    // A refusal comes from the kernel: the part does not run, and the supervisor knows that.
     return !(error instanceof TimeoutError);
   }
 }

@@ -1,4 +1,4 @@
-/** What a monitor looks at in a tier: as values for one that finds the tier by itself, and as settings for one that is told. */
+/** The parts of a tier that a monitor watches: as values for a monitor that finds the tier itself, else as settings. */
 import { join, resolve } from 'node:path';
 import type { Layout } from './layout.ts';
 import type { Secrets } from './secrets.ts';
@@ -16,12 +16,12 @@ export interface WatchedParts {
     readonly socket: string | undefined;
   }[];
   readonly doors: readonly { readonly name: 'writes' | 'reads'; readonly url: string }[];
-  /** Consoles, by the door whose clients they serve. */
+  /** Consoles of the bouncers, by the door of their clients. */
   readonly bouncers: readonly (Named & { readonly door: 'writes' | 'reads' })[];
   readonly etcd: readonly Named[];
 }
 
-/** Everything of a tier that is asked over the network, and HAProxy's sockets where they are on this machine. */
+/** All parts of a tier that are asked over the network, and HAProxy's sockets where they are on this machine. */
 export function watchedParts(layout: Layout, secrets: Secrets): WatchedParts {
   const { writeUrl, readUrl } = tierAddresses(layout, secrets);
   return {
