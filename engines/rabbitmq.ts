@@ -106,6 +106,8 @@ async function makeNode({ folder, name, names, port, shared }: NodeParts): Promi
     RABBITMQ_MNESIA_BASE: join(own, 'mnesia'),
     RABBITMQ_LOG_BASE: join(own, 'log'),
     RABBITMQ_LOGS: '-',
+    // Else a shell stands between this process and the node, and a kill would end the shell alone.
+    RUNNING_UNDER_SYSTEMD: 'true',
     RABBITMQ_ENABLED_PLUGINS_FILE: join(own, 'enabled_plugins'),
     // Idle schedulers of Erlang spin, and would use up the machine's processors.
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
@@ -121,7 +123,7 @@ async function makeNode({ folder, name, names, port, shared }: NodeParts): Promi
       return lives() ? child!.pid : undefined;
     },
     start: async () => {
-      child = spawn(SERVER, [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      child = spawn(SERVER, [], { env, cwd: own, stdio: ['ignore', 'pipe', 'pipe'] });
       for (const stream of [child.stdout!, child.stderr!])
         stream.on('data', (text) => {
           said = (said + String(text)).slice(-8_000);

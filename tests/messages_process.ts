@@ -1,7 +1,7 @@
 /**
  * A process that consumes messages, for tests that kill and freeze it.
  *
- *   node tests/messages_process.ts URL QUEUE MODE
+ *   node tests/messages_process.ts URL QUEUE MODE [RABBITMQ_URL]
  *
  * It notes each message in the table test_effects. MODE says what it does then:
  *   handle        ends it
@@ -16,13 +16,13 @@ import { createMessaging } from '#platform/messaging/messaging.ts';
 import { once } from '#platform/messaging/once.ts';
 import { FAST, jobsOf } from './messages.ts';
 
-const [url, queue, mode] = process.argv.slice(2) as [string, string, string];
+const [url, queue, mode, brokerUrl] = process.argv.slice(2) as [string, string, string, string | undefined];
 const build = sqlBuilder<unknown>();
 const pool = createPool({ url, applicationName: 'consumer', size: 20, onIdleError: () => undefined });
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const onEvent = (_queue: string, event: object) =>
   say(JSON.stringify(event, (_key, value) => (value instanceof Error ? value.message : value)));
-const messaging = createMessaging({ pool, clock: systemClock, random: Math.random, onEvent });
+const messaging = createMessaging({ pool, clock: systemClock, random: Math.random, onEvent, brokerUrl });
 
 messaging.takeWork(
   jobsOf(queue),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import dns from 'node:dns';
+import { type AddressInfo, createServer } from 'node:net';
 import { after, mock, test } from 'node:test';
 import { sql } from 'kysely';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
@@ -136,4 +137,36 @@ test('a name with several addresses: each is tried, so that one dead HAProxy of 
     lookup.mock.restore();
     await pool.end();
   }
+});
+
+/** A message of PostgreSQL's protocol: its type, its length, its content. */
+function wireMessage(type: string, content: Buffer): Buffer {
+  const head = Buffer.alloc(5);
+  head.write(type);
+  head.writeInt32BE(content.length + 4, 1);
+  return Buffer.concat([head, content]);
+}
+
+test('a server that ends a connection as soon as it is made fails a statement, not the process', async () => {
+  const ready = [wireMessage('R', Buffer.alloc(4)), wireMessage('Z', Buffer.from('I'))];
+  const ending = wireMessage(
+    'E',
+    Buffer.from('SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0'),
+  );
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.end(Buffer.concat([...ready, ending])));
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { port } = server.address() as AddressInfo;
+  const pool = createPool({
+    url: `postgres://somebody@127.0.0.1:${port}/calls`,
+    applicationName: 'test',
+    size: 1,
+    onIdleError: () => undefined,
+  });
+  for (let round = 0; round < 3; round++)
+    await assert.rejects(withSession(pool, ({ client }) => client.query('SELECT 1')));
+  await pool.end();
+  server.close();
 });

@@ -48,6 +48,9 @@ export function createPool(options: PoolOptions): Pool {
   const { lifetime } = options;
   pool.on('connect', (client) => {
     open.add(client);
+    // A server that ends a connection in the same breath in which it is made reports it before the borrower listens, and an
+    // error that nobody listens to ends the process. The borrower's first statement fails in its place.
+    client.on('error', () => undefined);
     if (lifetime) {
       const renewAt = renewalTime(lifetime);
       outlived.set(client, () => lifetime.clock.monotonic() >= renewAt);

@@ -1,6 +1,6 @@
 /**
  * What messages promise, whatever carries them; messaging_postgres.test.ts and messaging_rabbitmq.test.ts run it. Kills and
- * freezes: tests/faults/messages.test.ts.
+ * freezes: messaging_faults.ts.
  */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
