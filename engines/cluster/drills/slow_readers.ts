@@ -15,7 +15,8 @@ const SLOW = 2;
  */
 const CUT_LIMIT_MS = 20_000;
 const CUT_POLL_MS = 100;
-const READ_SILENCE_MS = 5_000;
+/** Of readers, who want what the clients hold, and of writers, who share the processors with them. */
+const SILENCE_MS = 5_000;
 /** The slow ones are watched for so long. */
 const SLOW_WATCHED_MS = 20_000;
 const READERS_BACK_MS = 2_000;
@@ -25,10 +26,10 @@ const TOLD_MS = 14_000;
 export const slowReaders: Drill = {
   name: 'slow-readers',
   purpose: `${CLIENTS} clients ask the read door for 100 MB each and take nothing of it; ${SLOW} more take 1 kB/s`,
-  promise: { mayFail: 'none', writeSilenceMs: 1_000, readSilenceMs: READ_SILENCE_MS, losableMs: 0 },
+  promise: { mayFail: 'none', writeSilenceMs: SILENCE_MS, readSilenceMs: SILENCE_MS, losableMs: 0 },
   service: {
     mayFail: 'any',
-    limits: { readsMs: READ_SILENCE_MS, writesMs: READ_SILENCE_MS },
+    limits: { readsMs: SILENCE_MS, writesMs: SILENCE_MS },
     told: {
       // The one that says more excuses the other.
       by: ['poolwait', 'doorsilent'],
