@@ -1,4 +1,4 @@
-/** Addresses of HTTP servers as they stand in a URL. */
+/** Addresses of HTTP servers, as URLs. */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -7,10 +7,10 @@ export function urlOf(host: string, port: number): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** Where a server is reached that listens on `host`. */
+/** The URL of a server that listens on `host`. */
 export const listeningUrl = (host: string, server: Server): string =>
   urlOf(host, (server.address() as AddressInfo).port);
 
-/** Where this machine reaches what listens on `host`: what listens everywhere is asked on loopback. */
+/** The URL by which this machine reaches a server on `host`: loopback if the server listens on all addresses. */
 export const listeningAt = (host: string, port: number): string =>
   urlOf(['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host, port);

@@ -1,9 +1,9 @@
-/** Which methods an address has, so that a request with another one is told them. */
+/** The methods of each address, for answers to requests with another method. */
 
 export interface AllowedMethods {
   /** For the hook `onRoute`. */
   add(url: string, methods: string | readonly string[]): void;
-  /** Of the routes that an address has, in order. */
+  /** The methods of the routes of an address, in order. */
   of(path: string): string[];
 }
 
@@ -22,7 +22,7 @@ export function createAllowedMethods(): AllowedMethods {
   };
 }
 
-/** A route's address as a pattern: :name is one part of it, * all the rest. A stroke at the end is nothing. */
+/** A route's address as a pattern: :name matches one part, * the rest. A slash at the end does not count. */
 function patternOf(url: string): RegExp {
   const parts = url.replace(/\/$/, '').split('/');
   const pattern = parts.map((part) =>

@@ -1,11 +1,11 @@
-/** The forms that requests and answers of every service share, as schemas. */
+/** Schemas that the requests and answers of all services share. */
 import type { FastifyReply } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 
-/** No control character, in the words that the regular expressions of all languages share: tools check by them. */
+/** No control character, in the syntax that the regular expressions of all languages share: tools check by it. */
 const NO_CONTROLS = '^[^\\x00-\\x1f\\x7f-\\x9f]+$';
 
-/** Text of a request: no control characters (PostgreSQL's text has no NUL), and not of any length. */
+/** Text of a request: no control characters (PostgreSQL's text has no NUL), and a limited length. */
 export const text = (description: string, maxLength = 200) =>
   Type.String({ minLength: 1, maxLength, pattern: NO_CONTROLS, description });
 
@@ -13,13 +13,13 @@ export const text = (description: string, maxLength = 200) =>
 export const oneOf = <T extends string>(values: readonly T[], description: string) =>
   Type.Unsafe<T>(Type.String({ enum: [...values], description }));
 
-/** For a body or a query that refuses fields that it does not know. */
+/** For a body or a query that refuses unknown fields. */
 export const closed = { additionalProperties: false } as const;
 
-/** Of a route that takes no query parameters: it refuses those that it is given. */
+/** The query of a route without query parameters: it refuses all. */
 export const NO_QUERY = { type: 'object', additionalProperties: false, properties: {} } as const;
 
-/** An answer: its data, and what else stands beside them. */
+/** An answer: its data, and other fields beside them. */
 export function answer<Data extends TSchema, More extends Record<string, TSchema> = Record<never, TSchema>>(
   data: Data,
   more: More = {} as More,
@@ -29,39 +29,39 @@ export function answer<Data extends TSchema, More extends Record<string, TSchema
       success: Type.Literal(true),
       data,
       ...more,
-      duration_ms: Type.Number({ description: 'Time that the answer took here, in milliseconds' }),
+      duration_ms: Type.Number({ description: 'Time that the service took to answer, in milliseconds' }),
     },
-    { description: 'What was asked for' },
+    { description: 'The requested data' },
   );
 }
 
-/** Milliseconds since the request came in, to a tenth. */
+/** Milliseconds since the request arrived, to a tenth. */
 export const elapsed = (reply: FastifyReply): number => Math.round(reply.elapsedTime * 10) / 10;
 
-/** An answer in words alone. */
+/** An answer with a status text alone. */
 export const Words = Type.Object({ success: Type.Literal(true), status: Type.String() });
 
 export const Failure = Type.Object(
   {
     success: Type.Literal(false),
-    error: Type.String({ description: 'In human words' }),
-    code: Type.String({ description: 'For machines' }),
+    error: Type.String({ description: 'The reason, for people' }),
+    code: Type.String({ description: 'The kind of error, for programs' }),
     request_id: Type.String(),
   },
   { title: 'Failure', additionalProperties: true },
 );
 
 const FAILURE_WORDS = {
-  400: 'Something is wrong with the request; the fields are named',
+  400: 'A parameter or field is wrong; `fields` names it',
   401: 'No valid key',
-  403: 'The key may not do this',
-  404: 'No such thing, or not for this key',
-  409: 'It is not in a state for this; the message says why',
+  403: 'The scope of the key may not do this',
+  404: 'It does not exist, or this key may not see it',
+  409: 'Its state does not allow this; the message has the reason',
   413: 'The body is too large',
-  415: 'The body is of a type that is not read here',
+  415: 'The media type of the body is not supported',
   426: 'HTTP/1.1 is needed',
   429: 'Too many requests with this key',
-  503: 'It cannot be answered now; try again later',
+  503: 'The service cannot answer now; try again later',
 } as const;
 
 /** The failures that a route may answer with, for the OpenAPI document. */

@@ -6,7 +6,7 @@ import { clientOf, trustOf } from './client_address.ts';
 
 const client = (ip: string, remoteAddress?: string) => clientOf({ ip, socket: { remoteAddress } });
 
-test('a client is an IPv4 address or the /64 of an IPv6 address, however it is written', () => {
+test('a client is an IPv4 address or the /64 of an IPv6 address, in any notation', () => {
   for (const [ip, expected] of [
     ['203.0.113.7', '203.0.113.7'],
     ['203.0.113.7:51234', '203.0.113.7'],
@@ -22,13 +22,13 @@ test('a client is an IPv4 address or the /64 of an IPv6 address, however it is w
     assert.equal(client(ip), expected, ip);
 });
 
-test('what is no address counts for the one who sent it', () => {
+test('a header without an address counts for its sender', () => {
   for (const ip of ['unknown', '_hidden', '', '1.2.3', '999.1.1.1', 'a'.repeat(9_000), '203.0.113.7:x'])
     assert.equal(client(ip, '10.0.0.1'), '10.0.0.1', ip);
   assert.equal(client('unknown'), 'unknown');
 });
 
-test('all addresses of a /64 are one client, however their zeros are left out', () => {
+test('all addresses of a /64 are one client, in any abbreviation of zeros', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(0xffff), { minLength: 8, maxLength: 8 }), fc.nat(0xffff), (groups, last) => {
       const written = (all: number[]) => all.map((group) => group.toString(16)).join(':');
@@ -40,7 +40,7 @@ test('all addresses of a /64 are one client, however their zeros are left out', 
   );
 });
 
-test('only a proxy within the networks is believed', () => {
+test('only a proxy within the networks is trusted', () => {
   const trusts = trustOf(['10.0.0.0/8', 'fd00::/8'].map((text) => readNetwork(text)!));
   for (const address of ['10.1.2.3', '::ffff:10.1.2.3', 'fd12::1']) assert.ok(trusts(address), address);
   for (const address of ['11.1.2.3', 'fe80::1', '::ffff:11.0.0.1', 'unknown', ''])

@@ -1,18 +1,18 @@
 /**
- * Whom a request is counted for. A request that came through a proxy which the provider trusts counts for the address that
- * the proxy names in `X-Forwarded-For`; any other client could write there what it likes, and is not believed.
+ * Finds the client for which a request counts. A request through a trusted proxy counts for the address that
+ * the proxy names in `X-Forwarded-For`. Any other client could write a false address there, so its header is ignored.
  */
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import type { Network } from '#platform/config/network.ts';
 
-/** IPv6 providers give a subscriber a /64 at least: whoever has one may send each request from another address of it. */
+/** IPv6 providers give a subscriber at least a /64: the subscriber may send each request from another address of it. */
 const IPV6_NETWORK_GROUPS = 4;
 const IPV4_IN_IPV6 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 /** Some proxies write the port as well: 203.0.113.7:51234, [2001:db8::1]:51234. */
 const WITH_PORT = /^(?:(?<v4>\d+\.\d+\.\d+\.\d+)|\[(?<v6>[\da-f:.]+)\])(?::\d{1,5})?$/i;
 
-/** An address without its port, an IPv4 address in its own form; undefined when it is none. */
+/** An address without its port, an IPv4-mapped address as IPv4; undefined if the text is no address. */
 function plainAddress(text: string): string | undefined {
   const { v4, v6 } = WITH_PORT.exec(text.trim())?.groups ?? {};
   const address = (v4 ?? v6 ?? text.trim()).split('%', 1)[0]!;
@@ -22,7 +22,7 @@ function plainAddress(text: string): string | undefined {
 
 const familyOf = (address: string) => (isIPv4(address) ? 'ipv4' : 'ipv6');
 
-/** Whether a proxy at an address is believed, in the form that Fastify's `trustProxy` takes. */
+/** Whether a proxy at an address is trusted, in the form of Fastify's `trustProxy`. */
 export function trustOf(networks: readonly Network[]): (address: string) => boolean {
   const trusted = new BlockList();
   for (const { address, prefix } of networks) trusted.addSubnet(address, prefix, familyOf(address));
@@ -33,8 +33,8 @@ export function trustOf(networks: readonly Network[]): (address: string) => bool
 }
 
 /**
- * The client that a request is counted for: an IPv4 address, or the /64 of an IPv6 address. Where a trusted proxy names
- * something that is no address, the request counts for the proxy: a client must not escape its count by a strange header.
+ * The client for which a request counts: an IPv4 address, or the /64 of an IPv6 address. If a trusted proxy's header has
+ * no valid address, the request counts for the proxy: a client must not escape its count by a strange header.
  */
 export function clientOf(request: {
   readonly ip: string;

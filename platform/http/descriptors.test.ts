@@ -5,7 +5,7 @@ import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { watchDescriptors } from './descriptors.ts';
 
-test('while nothing can be opened it is told once a minute; that it can again is told once', async () => {
+test('while no file can be opened, a warning comes once a minute; when one can again, one line says so', async () => {
   const clock = createFakeClock();
   const stop = new AbortController();
   const told: string[] = [];
@@ -29,7 +29,7 @@ test('while nothing can be opened it is told once a minute; that it can again is
   assert.deepEqual(told, ['warn 300', 'warn 300', 'warn 300']);
   code = 'EACCES';
   await clock.advance(2_000);
-  assert.deepEqual(told.slice(3), ['connections are taken again']);
+  assert.deepEqual(told.slice(3), ['connections are accepted again']);
   stop.abort(new Error('stopping'));
   await Promise.all(watching);
   assert.equal(clock.pendingTimers, 0);

@@ -1,6 +1,6 @@
 /**
- * Whether this process can open anything still. Where it has no file descriptor left, the runtime takes new connections and
- * closes them at once, without a word to anybody: so it is tried, and told.
+ * Watches whether this process has file descriptors left. Without one, the runtime accepts new connections and
+ * closes them at once, and logs nothing. So this module tries to open a file, and logs a warning.
  */
 import { closeSync, openSync } from 'node:fs';
 import type { Server } from 'node:net';
@@ -9,24 +9,24 @@ import { isOutOfDescriptors } from '#platform/resilience/failure_rule.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 
 const LOOK_MS = 1_000;
-/** Between two warnings of the same. */
+/** Time between two warnings. */
 const WARN_MS = 60_000;
 
 export interface DescriptorsWatch {
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Whose connections are counted. */
+  /** The server whose connections the warning counts. */
   readonly server: Pick<Server, 'getConnections'>;
-  /** Tries to open something; the null device unless told otherwise. @throws as open(2) does */
+  /** Tries to open a file; the default opens the null device. @throws as open(2) does */
   readonly open?: () => void;
 }
 
 const openNothing = () => closeSync(openSync('/dev/null', 'r'));
 
-/** What has been told in this process, by its clock: services that share it share their descriptors, too. */
+/** The last warning of this process, by its clock: services that share a clock share their descriptors, too. */
 const toldBy = new WeakMap<Clock, { warnedAt: number; full: boolean }>();
 
-/** Looks each second until `stopping`; warns once a minute while nothing can be opened, and says when it can again. */
+/** Tries each second until `stopping`. Warns once a minute while no file can be opened, and logs when one can again. */
 export async function watchDescriptors(watch: DescriptorsWatch, stopping: AbortSignal): Promise<void> {
   const { logger, clock, server, open = openNothing } = watch;
   const told = toldBy.get(clock) ?? { warnedAt: Number.NEGATIVE_INFINITY, full: false };
@@ -41,7 +41,7 @@ export async function watchDescriptors(watch: DescriptorsWatch, stopping: AbortS
         'no file descriptors left: new connections are closed unanswered; raise the limit (ulimit -n, LimitNOFILE) or have clients keep fewer connections',
       );
     }
-    if (wasFull && !told.full) logger.info('connections are taken again');
+    if (wasFull && !told.full) logger.info('connections are accepted again');
     await clock.sleep(LOOK_MS, stopping).catch(() => undefined);
   }
 }

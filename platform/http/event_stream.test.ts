@@ -37,7 +37,7 @@ function setUp() {
     streams.open(reply as unknown as FastifyReply, mayStill);
     return { raw, readable };
   };
-  /** What a reader has been sent, as it reads. */
+  /** The events that a reader has read. */
   const read = (readable: Readable) => {
     const texts: string[] = [];
     readable.on('data', (bytes) => texts.push(String(bytes)));
@@ -54,7 +54,7 @@ function setUp() {
   };
 }
 
-test('what there is comes at once, and again when it is new; it is made once for all', async () => {
+test('the current value comes at once, and each new value once; its text is made once for all readers', async () => {
   const { clock, open, read, tell, ...rest } = setUp();
   const all = Array.from({ length: 50 }, () => read(open().readable));
   await clock.settle();
@@ -70,7 +70,7 @@ test('what there is comes at once, and again when it is new; it is made once for
   assert.ok(made <= 4, `made ${made} times`);
 });
 
-test('a stream whose reader has taken nothing for a minute ends; one that takes a little stays', async () => {
+test('a stream ends if its reader reads nothing for a minute; a slow reader stays', async () => {
   const { clock, open, tell, streams } = setUp();
   const stalled = open();
   const slow = open();
@@ -87,7 +87,7 @@ test('a stream whose reader has taken nothing for a minute ends; one that takes 
   assert.equal(streams.size, 1);
 });
 
-test('streams end when their reader may not see them any more, hangs up, or the service stops; nothing is left', async () => {
+test('a stream ends when its reader loses the right to it or hangs up, or the service stops; none is left over', async () => {
   const { clock, open, read, streams, stop } = setUp();
   let may = true;
   const revoked = open(() => may);

@@ -1,51 +1,51 @@
 /**
- * Streams of events (Server-Sent Events, WHATWG HTML § 9.2): what changes is looked at once an interval and made into text
- * once, however many read it. A reader that does not keep up gets the newest text when it has read the last one; one that
- * has read nothing for STALLED_MS is cut off.
+ * Streams of events (Server-Sent Events, WHATWG HTML § 9.2). The current value is read once an interval and made into text
+ * once for all readers. A slow reader gets the newest text after it has read the last one. A reader that
+ * reads nothing for STALLED_MS is cut off.
  */
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 
-/** A stream whose reader takes nothing for so long ends. */
+/** A stream ends if its reader reads nothing for this time. */
 export const STALLED_MS = 60_000;
 
 export interface EventStreamsOptions {
   readonly intervalMs: number;
-  /** What there is to tell now. The same object as before: nothing new. */
+  /** The current value. The same object as before means that nothing is new. */
   readonly current: () => object;
   readonly clock: Clock;
-  /** Aborted: all streams end. */
+  /** All streams end when it aborts. */
   readonly stopping: AbortSignal;
 }
 
 export interface EventStreams {
   /**
-   * Answers with a stream: what there is at once, and each time that there is something new.
-   * @param mayStill asked each interval, before anything is sent; false: the stream ends
+   * Answers with a stream: the current value at once, and each new value.
+   * @param mayStill called each interval, before an event is sent; if it returns false, the stream ends
    */
   open(reply: FastifyReply, mayStill?: () => boolean): FastifyReply;
-  /** Streams that are open now. */
+  /** The number of open streams. */
   readonly size: number;
 }
 
 interface Stream {
   readonly readable: Readable;
   readonly mayStill: () => boolean;
-  /** The object that was sent last. */
+  /** The last object that was sent. */
   sent: object | undefined;
-  /** Since when its reader has taken nothing, monotonic; undefined: it takes more. */
+  /** Monotonic time since which its reader has read nothing; undefined while it reads. */
   stalledSince: number | undefined;
 }
 
 export function createEventStreams(options: EventStreamsOptions): EventStreams {
   const { intervalMs, current, clock, stopping } = options;
   const streams = new Set<Stream>();
-  /** What there was to tell last, while there are streams; and its text. */
+  /** The last value, while there are streams, and its text. */
   let latest: { readonly of: object; readonly bytes: Buffer } | undefined;
   let ticking = false;
 
-  /** Looks what there is to tell now, and makes its text where it is new. */
+  /** Reads the current value, and makes its text if the value is new. */
   function look(): NonNullable<typeof latest> {
     const of = current();
     if (latest?.of !== of) latest = { of, bytes: Buffer.from(`data: ${JSON.stringify(of)}\n\n`) };
@@ -66,7 +66,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
     else stream.readable.push(null);
   }
 
-  /** One loop for all, while there are any. */
+  /** One loop for all streams, which runs while there are streams. */
   async function tick(): Promise<void> {
     if (ticking) return;
     ticking = true;

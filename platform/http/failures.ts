@@ -1,6 +1,6 @@
 /**
- * Failures as answers: the one form of all of them, {success: false, error, code, request_id, …}, whether a route failed,
- * there is none, or what came in is no request at all.
+ * Answers failures in one form, {success: false, error, code, request_id, …}: a route that failed, an address without a
+ * route, and bytes that are no request.
  */
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
@@ -12,12 +12,12 @@ import { ApiError, HTTP_ERRORS, httpError } from './errors.ts';
 import { SAFE_HEADERS } from './safe_headers.ts';
 import { validationError } from './validation.ts';
 
-/** Turns an error that came up from below (a database driver's, say) into an answer; undefined: not its business. */
+/** Turns an error of a lower layer (a database driver's, for example) into an answer; undefined for other errors. */
 export type TranslateError = (error: Error) => ApiError | undefined;
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** Answers a request that failed, and logs what is not the client's doing. */
+/** Answers a request that failed, and logs failures that the client did not cause. */
 export function answerFailure(
   thrown: FastifyError,
   request: FastifyRequest,
@@ -29,14 +29,14 @@ export function answerFailure(
   return sendFailure(error, request, reply);
 }
 
-/** Answers a request that no route takes. @param allowed the methods that its address has */
+/** Answers a request without a matching route. @param allowed the methods of its address */
 export function answerNoRoute(
   request: FastifyRequest,
   reply: FastifyReply,
   allowed: readonly string[],
 ): FastifyReply {
   const path = request.url.split('?', 1)[0]!;
-  // A route that has the method and finds nothing behind the address (a file of /docs) has nothing there.
+  // A route may have the method but not the file behind the address (below /docs): this is a 404 too.
   if (allowed.length === 0 || allowed.includes(request.method))
     return sendFailure(
       httpError('not_found', { message: `There is no ${request.method} ${path}; see /docs` }),
@@ -44,14 +44,14 @@ export function answerNoRoute(
       reply,
     );
   reply.header('allow', allowed.join(', '));
-  const message = `${path} takes ${allowed.join(', ')}, not ${request.method}`;
+  const message = `${path} supports ${allowed.join(', ')}, not ${request.method}`;
   return sendFailure(httpError('method_not_allowed', { message }), request, reply);
 }
 
 function sendFailure(error: ApiError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error.retryAfterS !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterS)));
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
-  // Where the address can't be read, no hook has set them.
+  // If the address can't be parsed, no hook has set these headers.
   if (!reply.hasHeader('x-request-id')) reply.headers({ ...SAFE_HEADERS, 'x-request-id': request.id });
   return reply.code(error.status).type(JSON_TYPE).send(answerOf(error, request.id));
 }
@@ -64,7 +64,7 @@ const answerOf = (error: ApiError, requestId: string) => ({
   ...error.fields,
 });
 
-/** A 503 is foreseen: under overload there are many, and what to do about it is told by the metrics, not by a stack. */
+/** A 503 is expected: an overload causes many. The metrics show its cause, so the log needs no stack. */
 function logFailure(log: Logger, error: ApiError, thrown: FastifyError): void {
   if (error.status === 503) {
     log.warn({ code: error.code, reason: masked(thrown.message), ...error.fields }, 'request refused');
@@ -93,7 +93,7 @@ function toApiError(
       return httpError('bad_request', { message: 'The address cannot be read: a % in it is written %25' });
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
       return httpError('bad_request', {
-        message: 'The body is no JSON, or has a name that none has here: __proto__ or constructor',
+        message: 'The body is not JSON, or has a forbidden name: __proto__ or constructor',
       });
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return httpError('bad_request', { message: 'The body is empty; it should be JSON' });
@@ -104,11 +104,11 @@ function toApiError(
   }
   const status = thrown.statusCode ?? 500;
   if (status === 503) return httpError('unavailable', { message: 'The service is stopping', retryAfterS: 1 });
-  // What a dependency says of a fault of the client's may quote it, and is in words of its own.
+  // A dependency's message about a client's fault may quote the request, and has its own wording: it is not passed on.
   return status >= 400 && status < 500 ? clientsFault(status) : httpError('internal', { cause: thrown });
 }
 
-/** The error of a status that is the client's doing; `bad_request` where there is none of its own. */
+/** The error of a 4xx status; `bad_request` if the catalogue has no error of this status. */
 function clientsFault(status: number): ApiError {
   if (status === 403) return httpError('not_found');
   const [code] = Object.entries(HTTP_ERRORS).find(([, kind]) => kind.status === status) ?? ['bad_request'];
@@ -122,12 +122,12 @@ const UNREADABLE: Readonly<Record<string, keyof typeof HTTP_ERRORS>> = {
 };
 
 /**
- * Answers what Node could not read as a request, and closes its connection: nobody knows where the next one would begin.
- * Fastify's `clientErrorHandler`.
+ * Answers bytes that Node could not parse as a request, and closes the connection: the beginning of the next request is
+ * unknown. Fastify's `clientErrorHandler`.
  */
 export function answerUnreadable(log: Logger, fault: NodeJS.ErrnoException, socket: Duplex): void {
   const { _httpMessage: underWay } = socket as Duplex & { _httpMessage?: { headersSent: boolean } };
-  // In the middle of another answer there is no place for this one.
+  // This answer can't be sent in the middle of another one.
   if (fault.code === 'ECONNRESET' || !socket.writable || underWay?.headersSent) {
     socket.destroy();
     return;
@@ -137,9 +137,9 @@ export function answerUnreadable(log: Logger, fault: NodeJS.ErrnoException, sock
   endWith(error, socket);
 }
 
-/** Answers CONNECT, for which Node asks nobody, and closes the connection. */
+/** Answers CONNECT, which Node passes to no request handler, and closes the connection. */
 export function answerConnect(log: Logger, socket: Duplex): void {
-  const error = httpError('method_not_allowed', { message: 'CONNECT is not for this service' });
+  const error = httpError('method_not_allowed', { message: 'This service does not support CONNECT' });
   log.info({ status: error.status, code: error.code, method: 'CONNECT' }, 'not a request');
   socket.on('error', () => socket.destroy());
   endWith(error, socket, { allow: 'GET, POST' });

@@ -1,4 +1,4 @@
-/** Programs that answer whatever they like. */
+/** Servers with every kind of bad answer. */
 import assert from 'node:assert/strict';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -58,7 +58,7 @@ test('an answer of a usual size is read', async () => {
   }
 });
 
-test('an answer without an end, or a thousand times as long unpacked, is refused or cut, and its connection closed', async () => {
+test('an answer without an end, or a thousand times as long uncompressed, is refused or cut, and its connection closed', async () => {
   for (const path of ['/endless', '/bomb']) {
     const before = closed;
     sent = 0;
@@ -70,13 +70,13 @@ test('an answer without an end, or a thousand times as long unpacked, is refused
   }
 });
 
-test('one that trickles ends with its time; where the status is all that counts, within a second', async () => {
+test('a trickling answer ends at its time limit; if only the status counts, within a second', async () => {
   await assert.rejects(whole('/trickle', 200), { name: 'TimeoutError' });
   const { ok, text } = await cut('/trickle');
   assert.ok(ok && /^a+$/.test(text));
 });
 
-test('what cannot be unpacked has its status all the same', async () => {
+test('an answer that cannot be uncompressed still has its status', async () => {
   await assert.rejects(whole('/no-gzip'));
   assert.equal((await cut('/no-gzip')).status, 200);
 });
@@ -88,7 +88,7 @@ test('redirects are not followed', async () => {
   }
 });
 
-test('events are given one by one; one without an end, or another answer than events, is an error', async () => {
+test('events come one by one; an event without an end, or another answer than events, is an error', async () => {
   const events = async (path: string) => {
     const asking = { signal: AbortSignal.timeout(10_000), limitBytes: LIMIT_BYTES };
     const found: string[] = [];

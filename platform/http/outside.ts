@@ -1,44 +1,44 @@
 /**
- * Asks a program that is not this one, which may answer anything: a body that never ends, or that comes a byte a minute,
- * or that is a thousand times as long unpacked. All that this program asks by HTTP it asks this way.
+ * Sends HTTP requests to other programs, which may answer anything: a body that never ends, that comes a byte a minute,
+ * or that is a thousand times as long uncompressed. All outgoing HTTP requests of this program use this module.
  */
 
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
 
-/** Of answers of which only a few words are wanted. */
+/** Limit of answers of which only the first words are needed. */
 export const FEW_BYTES = 4 * 1024;
-/** How long an answer whose status is all that counts may go on. */
+/** Time limit of the body, if only the status counts. */
 const REST_LIMIT_MS = 1_000;
 
 interface Asked {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Of the body, unpacked. */
+  /** Limit of the body, uncompressed. */
   readonly limitBytes: number;
   /**
-   * What is longer. `refuse`: an error, since half of it is of no use. `cut`: the status is what counts; what comes within a
-   * second is kept up to the limit, and that it can't be unpacked is no matter.
+   * The rule for a longer body. `refuse`: an error, since a part of it is of no use. `cut`: only the status counts; the bytes of the
+   * first second are kept up to the limit, and a body that can't be uncompressed is no error.
    */
   readonly longer: 'refuse' | 'cut';
 }
 
-/** What limits the time of all of it: milliseconds, or a signal that comes to an end. */
+/** The limit of the whole request's time: milliseconds, or a signal. */
 type Limit =
   | { readonly limitMs: number; readonly signal?: never }
   | { readonly signal: AbortSignal; readonly limitMs?: never };
 export type Asking = Asked & Limit;
 
 export interface OutsideAnswer {
-  /** 2xx. A redirect is not followed, and is not ok. */
+  /** The status is 2xx. A redirect is not followed, and is not ok. */
   readonly ok: boolean;
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
 }
 
-/** @throws the network's error, TimeoutError, the signal's reason, or that the answer is too long */
+/** @throws the network's error, TimeoutError, the signal's reason, or an error if the answer is too long */
 export function askOutside(url: string | URL, asking: Asking): Promise<OutsideAnswer> {
   const { limitMs, signal } = asking;
   if (signal) return ask(url, asking, signal);
@@ -60,7 +60,7 @@ async function ask(url: string | URL, asking: Asked, signal: AbortSignal): Promi
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>;
 
-/** Reads until the end or the limit; what is left then is cancelled, and its connection closed. */
+/** Reads until the end or the limit. At the limit it cancels the rest and closes the connection. */
 async function read(reader: Reader, limitBytes: number, chunks: Uint8Array[]): Promise<'ended' | 'longer'> {
   for (let left = limitBytes; ; ) {
     const { done, value } = await reader.read();
@@ -89,12 +89,12 @@ async function beginning({ body }: Response, limitBytes: number): Promise<string
     enough.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
     return read(reader, limitBytes, chunks);
   };
-  // The status has come; the rest was only to be quoted.
+  // The status has arrived; the body is only for a quotation, so its errors do not count.
   await within(systemClock, REST_LIMIT_MS, 'the rest of an answer', quote).catch(() => undefined);
   return Buffer.concat(chunks).toString();
 }
 
-/** An answer of another status than 2xx where a stream was asked for. */
+/** An answer of another status than 2xx to a request for a stream. */
 export class StatusError extends Error {
   override name = 'StatusError';
   readonly status: number;
@@ -108,8 +108,8 @@ export class StatusError extends Error {
 }
 
 /**
- * The data of server-sent events, one after the other, until the other side ends them.
- * @throws StatusError, the network's error, the signal's reason, or that an event is longer than limitBytes
+ * The data of server-sent events, one after the other, until the server ends the stream.
+ * @throws StatusError, the network's error, the signal's reason, or an error if an event is longer than limitBytes
  */
 export async function* eventsOutside(
   url: string,

@@ -8,7 +8,7 @@ import { createRateLimit } from './rate_limit.ts';
 const WINDOW_MS = 60_000;
 const TEN_DAYS_MS = 10 * 86_400_000;
 
-test('whatever is done to the wall clock, so many are allowed in each window and nobody waits for longer than one', async (t) => {
+test('with any change of the wall clock, each window allows its maximum and no client waits for longer than a window', async (t) => {
   const seed = printedSeed(t);
   const step = fc.record({
     afterMs: fc.oneof(fc.nat(1_000), fc.nat(WINDOW_MS)),
@@ -43,7 +43,7 @@ test('whatever is done to the wall clock, so many are allowed in each window and
   );
 });
 
-test('each is counted alone, also those who are turned away', () => {
+test('each name is counted alone, refused requests included', () => {
   const clock = createFakeClock();
   const limit = createRateLimit({ max: 1, windowMs: WINDOW_MS, clock });
   assert.deepEqual(

@@ -1,15 +1,15 @@
 /**
- * How many requests somebody may make in a window of time, which begins with the first of them. Counted by the monotonic
- * clock: whoever sets the machine's clock locks nobody out, and nobody is told to wait for longer than a window.
+ * Limits the requests of a name in a window of time, which begins with its first request. The monotonic clock counts:
+ * setting the machine's clock locks no client out, and no client has to wait for longer than a window.
  */
 import type { FastifyReply } from 'fastify';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 
-/** Who is counted at once; the longest unseen is forgotten first. */
+/** Names that are counted at once; the one unseen for longest is forgotten first. */
 const COUNTED = 20_000;
 
 export interface RateLimitOptions {
-  /** In a window. */
+  /** Requests in a window. */
   readonly max: number;
   readonly windowMs: number;
   readonly clock: Clock;
@@ -18,17 +18,17 @@ export interface RateLimitOptions {
 export interface Rate {
   readonly allowed: boolean;
   readonly max: number;
-  /** That are left in the window. */
+  /** Requests that are left in the window. */
   readonly left: number;
-  /** Until the window is over, in milliseconds: never more than a window. */
+  /** Time until the window ends, in milliseconds: never more than a window. */
   readonly endsInMs: number;
 }
 
-/** Counts a request of `name`, also one that is not allowed. */
+/** Counts a request of `name`, also a request that is not allowed. */
 export type RateLimit = (name: string) => Rate;
 
 export function createRateLimit({ max, windowMs, clock }: RateLimitOptions): RateLimit {
-  /** The longest unseen first. */
+  /** The name unseen for longest comes first. */
   const windows = new Map<string, { readonly began: number; count: number }>();
   return (name) => {
     const now = clock.monotonic();
@@ -47,10 +47,10 @@ export function createRateLimit({ max, windowMs, clock }: RateLimitOptions): Rat
   };
 }
 
-/** What `tellRate` sets. */
+/** The headers that `tellRate` sets. */
 export const RATE_HEADERS = ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset'] as const;
 
-/** Tells a client how much it has left, in the header fields that are common for it. */
+/** Sets the client's remaining requests, in the usual headers. */
 export function tellRate(reply: FastifyReply, { max, left, endsInMs }: Rate): void {
   reply.header('x-ratelimit-limit', max);
   reply.header('x-ratelimit-remaining', left);

@@ -9,18 +9,18 @@ export const REFUSAL_ERRORS = {
   queue_overload: { status: 503, message: 'Queue overloaded', retryable: true },
   deadline_exceeded: {
     status: 503,
-    message: 'The answer would have come later than you wait for it',
+    message: 'The answer would come later than the deadline of the request',
     retryable: true,
   },
   database_down: {
     status: 503,
-    message: 'The database is not asked at present: its circuit breaker is open',
+    message: 'The circuit breaker of the database is open',
     retryable: true,
   },
   client_gone: { status: 499, message: 'The client hung up', retryable: true },
   disk_full: {
     status: 503,
-    message: 'The disk of the database is full, so nothing can be stored; reading goes on',
+    message: 'The disk of the database is full, so nothing can be stored; reads still work',
     retryable: true,
   },
   shutting_down: { status: 503, message: 'The service is stopping', retryable: true },
@@ -28,7 +28,7 @@ export const REFUSAL_ERRORS = {
 
 const refusalError = errorCatalogue(REFUSAL_ERRORS);
 
-/** How long a client that was turned away for overload had better wait. */
+/** Seconds after which a client may try again after an overload. */
 const OVERLOAD_RETRY_S = 1;
 const SHUTDOWN_RETRY_S = 1;
 
@@ -63,12 +63,13 @@ export function translateRefusal(error: Error): ApiError | undefined {
 
 /** Seconds after which a caller may try again when the database did not answer. */
 const RETRY_AFTER_S = 2;
-/** Somebody has to make room. */
+/** An operator has to make room. */
 const DISK_RETRY_S = 30;
 
 /**
- * A failure of the database, by the rule that breakers go by, or what keeps this process from asking it, as the 503 that it is
- * to the caller; undefined for anything else.
+ * Turns a failure of the database, by the rule of the circuit breakers, into a 503; so, too, a lack of file descriptors in this
+ * process.
+ * @returns undefined for other errors
  */
 export function translateDatabaseError(error: Error): ApiError | undefined {
   if (isDiskFull(error)) return refusalError('disk_full', { retryAfterS: DISK_RETRY_S, cause: error });

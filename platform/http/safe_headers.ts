@@ -1,6 +1,6 @@
 /**
- * Headers by which browsers keep an answer from being used for anything else: not guessed to be a page, not shown in a
- * frame, not kept. Whether only HTTPS is to be used (HSTS) is for the proxy to say that speaks it.
+ * Headers that make browsers treat an answer as data: its type is not guessed, it is not shown in a
+ * frame, and not cached. The proxy, which speaks HTTPS, sets HSTS.
  */
 
 export const SAFE_HEADERS: Readonly<Record<string, string>> = {
@@ -11,7 +11,7 @@ export const SAFE_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 };
 
-/** What the page at /docs may do: run its own scripts, ask this service. Swagger UI styles its elements in place. */
+/** The page at /docs may run its own scripts and call this service. Swagger UI uses inline styles. */
 export const DOCS_POLICY = [
   "default-src 'none'",
   "script-src 'self'",

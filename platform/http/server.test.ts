@@ -34,7 +34,7 @@ test('an address that cannot be read is answered in the form of every error', as
   assert.equal(answer.headers['x-request-id'], request_id);
 });
 
-test('a body of JSON that is not UTF-8 is refused by the place of its fault', async () => {
+test('a JSON body that is not UTF-8 is refused with the position of the fault', async () => {
   const post = (payload: Buffer) =>
     server.inject({
       method: 'POST',
@@ -84,7 +84,7 @@ test("a client's request id is used unless it could be a phone number", async ()
     assert.notEqual(await sent(id), id);
 });
 
-test('what is wrong with a body is said', async () => {
+test('the answer names the fault of a body', async () => {
   const sent = async (payload: string, headers: Record<string, string> = {}) => {
     const all = { 'content-type': 'application/json', ...headers };
     const answer = await server.inject({ method: 'POST', url: '/taken', payload, headers: all });
@@ -110,7 +110,7 @@ test('what is wrong with a body is said', async () => {
   assert.equal((await sent('{}', { 'content-encoding': 'identity' }))[0], 200);
 });
 
-test('a method that no route has is 405 with what the address takes, or 404; nothing behind a route is 404', async () => {
+test('an unsupported method is 405 with the methods of the address, or 404; a route that finds no file is 404', async () => {
   const asked = async (method: string, url: string) => {
     const answer = await server.inject({ method: method as 'GET', url });
     return [answer.statusCode, answer.headers.allow];

@@ -1,6 +1,6 @@
 /**
- * The HTTP server that every service stands on: one envelope for answers, one for errors, request ids, logs without
- * secrets, metrics, the OpenAPI document and a page to try it on.
+ * The HTTP server of every service: one form of answers, one form of errors, request ids, logs without
+ * secrets, metrics, the OpenAPI document and a page to try the API.
  *
  * Success: {success: true, data, …, duration_ms}. Failure: {success: false, error, code, request_id, …}.
  */
@@ -43,23 +43,23 @@ export interface ServerOptions {
   readonly version: string;
   readonly logger: Logger;
   readonly registry: Registry;
-  /** Origins that browsers may call from; none when empty. */
+  /** Origins whose pages may call the API; none when empty. */
   readonly corsOrigins: readonly string[];
   /** Headers of answers that pages may read, beside the server's own. */
   readonly exposedHeaders?: readonly string[];
   readonly translateError?: TranslateError;
-  /** Proxies whose `X-Forwarded-For` is believed; none when it is left out. */
+  /** Proxies whose `X-Forwarded-For` is trusted; none by default. */
   readonly trustedProxies?: readonly Network[];
 }
 
-/** A request that was sent whole is answered whole; one that trickles in is cut off. */
+/** A request must arrive whole within this time; otherwise its connection is cut. */
 export const REQUEST_TIMEOUT_MS = 60_000;
 export const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 
-/** Of a body, unless its route says otherwise. */
+/** Largest body, unless its route sets another limit. */
 const BODY_LIMIT_BYTES = 64 * 1024;
 
-/** Headers of answers that a page of another origin may read: without this list it sees none of them. */
+/** Headers that a page of another origin may read: without this list it can read none of them. */
 const READABLE_HEADERS = ['x-request-id', 'retry-after', 'content-disposition', ...RATE_HEADERS];
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
@@ -72,23 +72,22 @@ export type Server = Awaited<ReturnType<typeof createServer>>;
 export async function createServer(options: ServerOptions) {
   const server = fastify({
     loggerInstance: options.logger as FastifyBaseLogger,
-    // One line a request, below; Fastify's own two would hold the query with its numbers.
+    // `observe` logs one line a request; Fastify's own two lines would contain the query with its numbers.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) && !isTelling(given) ? given : randomUUID();
     },
-    // Node would answer without a body; see answerInOneForm.
+    // Node's own answer to a missing Host has no body; answerInOneForm answers instead.
     http: { requireHostHeader: false },
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     bodyLimit: BODY_LIMIT_BYTES,
     trustProxy: trustOf(options.trustedProxies ?? []),
-    // Stopping: requests that still come in on open connections are answered by the service in its own words, not
-    // dropped and not in Fastify's.
+    // While stopping, the service itself answers requests on open connections, instead of Fastify.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    // An address that can't be read at all comes to no route and to no handler of errors.
+    // Fastify passes an address that it can't parse to this function, not to a route or an error handler.
     frameworkErrors: (error, request, reply) => {
       answerFailure(error, request, reply as FastifyReply, options.translateError);
     },
@@ -133,7 +132,7 @@ export async function createServer(options: ServerOptions) {
 
 type JsonReader = Pick<Server, 'addContentTypeParser' | 'getDefaultJsonParser'>;
 
-/** Fastify itself would read what is no UTF-8, and put U+FFFD in its place. */
+/** Refuses JSON that is not UTF-8: Fastify itself would replace the wrong bytes by U+FFFD. */
 function readJsonStrictly(server: JsonReader): void {
   const parse = server.getDefaultJsonParser('error', 'error');
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
@@ -145,21 +144,21 @@ function readJsonStrictly(server: JsonReader): void {
 
 type BareServer = Pick<Server, 'addHook' | 'setErrorHandler' | 'setNotFoundHandler' | 'server'>;
 
-/** Whatever goes wrong, wherever: failures.ts. To be called before there are routes. */
+/** Sends every failure through failures.ts. Must be called before routes are added. */
 function answerInOneForm(server: BareServer, { logger, translateError }: ServerOptions): void {
   const allowed = createAllowedMethods();
   server.addHook('onRoute', ({ url, method }) => allowed.add(url, method));
   const noRoute = (request: FastifyRequest, reply: FastifyReply) =>
     answerNoRoute(request, reply, allowed.of(request.url.split('?', 1)[0]!));
   server.setErrorHandler((thrown: FastifyError, request, reply) =>
-    // Of a method that no route has, Fastify asks more before it looks for one.
+    // Fastify reports a missing content type before it looks for a route with this method.
     thrown.code === 'FST_ERR_ROUTE_MISSING_CONTENT_TYPE'
       ? noRoute(request, reply)
       : answerFailure(thrown, request, reply, translateError),
   );
   server.setNotFoundHandler(noRoute);
   server.server.on('connect', (_request, socket) => answerConnect(logger, socket));
-  // What is expected beside 100-continue comes to the hook below, not to Node's own answer.
+  // A request with another `Expect` than 100-continue goes to the hook below, instead of Node's own answer.
   server.server.on('checkExpectation', (request, response) => {
     server.server.emit('request', request, response);
   });
@@ -175,7 +174,7 @@ function answerInOneForm(server: BareServer, { logger, translateError }: ServerO
     }
     if (PACKED.test(request.headers['content-encoding'] ?? '')) {
       throw httpError('unsupported_media_type', {
-        message: 'The body is packed (Content-Encoding); it must be sent as it is',
+        message: 'The body is compressed (Content-Encoding); send it uncompressed',
       });
     }
     if (expect !== undefined && expect.toLowerCase() !== '100-continue')
@@ -183,17 +182,17 @@ function answerInOneForm(server: BareServer, { logger, translateError }: ServerO
   });
 }
 
-/** What nobody here unpacks. */
+/** Content encodings, none of which is supported. */
 const PACKED = /^(?:x-)?(?:gzip|deflate|compress|br|zstd)\b/i;
 
-/** Whether a header was sent more than once; Node gives the first. @param raw names and values in turn */
+/** Whether a header was sent more than once; Node returns only the first. @param raw names and values in turn */
 function isTwice(name: string, raw: readonly string[]): boolean {
   let found = 0;
   for (let at = 0; at < raw.length; at += 2) if (raw[at]!.toLowerCase() === name) found++;
   return found > 1;
 }
 
-/** No valid key, one that may not do this, too many requests. */
+/** Statuses for no valid key, a wrong scope, too many requests. */
 const REFUSED = new Set([401, 403, 429]);
 
 /** One log line and one observation a request. */
@@ -215,13 +214,13 @@ function observe(server: BareServer, registry: Registry): void {
       status: reply.statusCode,
       duration_ms: Math.round(reply.elapsedTime * 10) / 10,
       caller: request.callerName === undefined ? undefined : masked(request.callerName),
-      // Who guesses keys, or uses an old one, is found by its address.
+      // The address identifies a client that guesses keys or uses an old key.
       client: REFUSED.has(reply.statusCode) ? clientOf(request) : undefined,
     });
   });
 }
 
-/** Numbers may stand in any parameter, known or not, and more than once. */
+/** Masks telephone numbers, which may stand in any parameter, known or unknown, and more than once. */
 function loggable(query: Record<string, unknown>): Record<string, unknown> {
   const shown = (name: string, value: unknown): unknown => {
     if (Array.isArray(value)) return value.map((one) => shown(name, one));
@@ -240,7 +239,7 @@ const loggableNumber = (value: number) =>
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks, as shown in logs: the name of a key, never the key. */
+    /** The caller's name for logs: the name of a key, never the key. */
     callerName?: string;
   }
 }

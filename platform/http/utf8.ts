@@ -1,13 +1,13 @@
-/** Bodies of JSON, which is UTF-8 (RFC 8259): what is none is refused, and never read with signs that nobody sent. */
+/** Checks that JSON bodies are UTF-8 (RFC 8259): other bodies are refused, never read with replacement characters. */
 import { isUtf8 } from 'node:buffer';
 
 /**
- * Where bytes are no UTF-8, as words for an error; undefined: they are.
- * @param at where in the body they begin
+ * The first position that is not UTF-8, in words for an error; undefined: all bytes are UTF-8.
+ * @param at the position of `bytes` in the body
  */
 export function utf8Fault(bytes: Buffer, at = 0): string | undefined {
   if (isUtf8(bytes)) return undefined;
-  // A byte that can't be read comes back as U+FFFD, which is three others.
+  // A wrong byte comes back as U+FFFD, which is three other bytes.
   const readable = Buffer.from(bytes.toString());
   let place = 0;
   while (bytes[place] === readable[place]) place++;

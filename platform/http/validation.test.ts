@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { validatorCompiler } from './validation.ts';
 
-test('numbers and truth values of a query are read in the one way in which they may be written', () => {
+test('numbers and booleans of a query are parsed in their only allowed notation', () => {
   const schema = {
     type: 'object',
     properties: { limit: { type: 'integer' }, least: { type: 'number' }, total: { type: 'boolean' } },

@@ -1,4 +1,4 @@
-/** Schema checks of requests, and words for what they find. */
+/** Checks requests by their schemas, and words the faults. */
 import { Ajv, type ErrorObject } from 'ajv';
 import formatsPlugin from 'ajv-formats';
 import type { FastifySchemaCompiler } from 'fastify';
@@ -18,7 +18,7 @@ addFormats(ajv);
 
 type Schema = { readonly properties?: Readonly<Record<string, { readonly type?: unknown }>> };
 
-/** Queries and paths are text: their numbers and truth values are read here, in the one way in which they may be written. */
+/** Queries and paths are text. Their numbers and booleans are parsed here, in the only notation that is allowed. */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const check = ajv.compile(schema);
   if (httpPart === 'body') return check;
@@ -40,7 +40,7 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
 
 const DECIMAL = /^-?\d{1,20}(?:\.\d{1,20})?$/;
 
-/** What is of another form stays a text, which the schema then refuses: 0x10, 1e3, ' 5' and TRUE are no values here. */
+/** A text in another notation (0x10, 1e3, ' 5', TRUE) stays a text, which the schema then refuses. */
 function readTyped(text: string, type: 'integer' | 'number' | 'boolean'): unknown {
   if (type === 'boolean') return text === 'true' ? true : text === 'false' ? false : text;
   return DECIMAL.test(text) ? Number(text) : text;
@@ -54,7 +54,7 @@ const PART_NAMES: Record<string, string> = {
 };
 
 /**
- * A 400 that names each field at fault and what would be right.
+ * A 400 that names each wrong field and its right values.
  * @param part where the fault is, as Fastify names it
  */
 export function validationError(
@@ -77,7 +77,7 @@ export function validationError(
   }
   const fields = [...new Set(faults.map(fieldOf))].filter((name) => name !== '');
   return httpError('bad_request', {
-    message: [...new Set(sentences)].slice(0, 5).join('. ') || `The ${noun} is not as it should be`,
+    message: [...new Set(sentences)].slice(0, 5).join('. ') || `The ${noun} is wrong`,
     fields: { fields },
   });
 }
@@ -109,7 +109,7 @@ function describe(fault: ErrorObject, noun: string): string {
   }
 }
 
-/** Types as people call them. */
+/** Names of types for people. */
 const TYPE_NAMES: Record<string, string> = {
   boolean: 'true or false',
   integer: 'a whole number',
@@ -119,7 +119,7 @@ const TYPE_NAMES: Record<string, string> = {
   object: 'an object',
 };
 
-/** What the schema says that the field is, as the end of a sentence. */
+/** The description of the field in the schema, as the end of a sentence. */
 function wantedOf(fault: ErrorObject): string {
   const wanted = (fault.parentSchema as { description?: string } | undefined)?.description;
   return wanted ? `: ${wanted}` : '';

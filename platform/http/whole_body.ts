@@ -1,4 +1,4 @@
-/** A request's body, whole: bounded before anything of it is copied, and put together without holding up others. */
+/** Reads a request's whole body: checks its size before any copy, and joins its chunks without delaying other requests. */
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { createTurns } from '#platform/lifecycle/turns.ts';
@@ -6,9 +6,8 @@ import { RefusedError } from '#platform/resilience/refused.ts';
 import { httpError } from './errors.ts';
 
 /**
- * For `addContentTypeParser`, which closes the connection of a body that is refused: the rest of it is not read.
- * @throws ApiError 413 as soon as it is known that the body is larger than its route takes; RefusedError when the client
- *   hangs up
+ * For `addContentTypeParser`, which closes the connection if the body is refused: the rest of the body is not read.
+ * @throws ApiError 413 as soon as the body exceeds the limit of its route; RefusedError when the client hangs up
  */
 export async function readWholeBody(request: FastifyRequest, payload: Readable): Promise<Buffer> {
   const limit = request.routeOptions.bodyLimit!;
@@ -16,7 +15,7 @@ export async function readWholeBody(request: FastifyRequest, payload: Readable):
   if (Number(request.headers['content-length']) > limit) throw tooLarge();
   const chunks: Buffer[] = [];
   let length = 0;
-  // Destroying it would take the connection with it, and the answer.
+  // Destroying the stream would close the connection before the answer is sent.
   const arriving = payload.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
   try {
     for await (const chunk of arriving) {

@@ -67,6 +67,6 @@ test('300 idle connections at 128 descriptors: one warning, the same PostgreSQL,
   const answers = async () =>
     (await fetch(new URL('/health/ready', url)).catch(() => undefined))?.status === 200;
   assert.ok(await until(answers, 30_000), said);
-  assert.ok(await until(() => said.includes('connections are taken again'), 10_000));
+  assert.ok(await until(() => said.includes('connections are accepted again'), 10_000));
   assert.equal(await postmaster(), before);
 });
