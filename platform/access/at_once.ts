@@ -1,6 +1,6 @@
 /**
- * How much of what lasts one caller may have under way at once: it is told to come again (429) instead of waiting unseen,
- * since what it would wait for may take minutes. Keys of one account count together.
+ * Limits how many long requests one caller may have running at once. A further request is refused (429) instead of waiting
+ * without an answer, since the running ones may take minutes. Keys of one account count together.
  */
 import type { ServerResponse } from 'node:http';
 import { RefusedError } from '#platform/resilience/refused.ts';
@@ -8,21 +8,21 @@ import { createShareBound } from '#platform/resilience/share_bound.ts';
 import { accessError } from './errors.ts';
 
 export interface AtOnceOptions {
-  /** In the plural: "exports". */
+  /** The kind of requests, in the plural: "exports". */
   readonly what: string;
-  /** Of one caller. */
+  /** Maximum of one caller. */
   readonly perCaller: number;
-  /** Of all callers: what each keeps in memory must be bounded, too. */
+  /** Maximum of all callers: the memory of all requests must be bounded, too. */
   readonly inAll: number;
-  /** When one of them is likely to be over, in seconds. */
+  /** Time after which one of them is likely to have ended, in seconds. */
   readonly retryAfterS: number;
 }
 
 export interface AtOnce {
   /**
-   * Counts an answer until it is through, or its client has hung up.
-   * @param share whose it is (caller.ts, shareOf)
-   * @throws ApiError 429 where the caller has as many as it may; RefusedError where all together have
+   * Counts an answer until it has ended, or its client has hung up.
+   * @param share its tenant (caller.ts, shareOf)
+   * @throws ApiError 429 at the maximum of the caller; RefusedError at the maximum of all callers
    */
   enter(share: string, answer: ServerResponse): void;
 }
@@ -35,7 +35,7 @@ export function createAtOnce({ what, perCaller, inAll, retryAfterS }: AtOnceOpti
       if (!entry.entered) {
         if (entry.full === 'all') throw new RefusedError('queue_overload', { waitedMs: 0 });
         throw accessError('too_many_at_once', {
-          message: `At most ${perCaller} ${what} at once; try again when one of them is over`,
+          message: `At most ${perCaller} ${what} at once; try again when one of them has ended`,
           retryAfterS,
         });
       }

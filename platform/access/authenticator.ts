@@ -1,15 +1,15 @@
 /**
- * Who is asking: the bearer of a request, turned into a Caller.
+ * Turns a request's credentials into a Caller.
  *
- * A key that was found is remembered for KEY_CACHE_MS, so a revocation is in force after that at the latest (counted from
- * when it has reached the replica, where reads go to one); so is one that was not found, since 256 random bits do not
- * come to exist later. After that time it still tells whose request it
- * probably is, so that its next look-up waits in that one's turn and not among strangers'.
+ * A key that was found is cached for KEY_CACHE_MS, so a revocation takes effect after that time at the latest (counted from
+ * its arrival at the replica, if reads go to one). A key that was not found is cached as well: it will not be created
+ * later, since a key is 256 random bits. After KEY_CACHE_MS a cached key still gives the probable caller. The next look-up
+ * of the key then waits in the queue as that caller, not among unknown ones.
  *
- * Keys of those who write are looked up on the primary, so that a switch's posts need no replica.
+ * Keys of write requests are looked up on the primary, so that a switch's posts need no replica.
  *
- * Routes that must work while the database does not (the dashboard, the breaker by hand) look keys up aside of queue and
- * breaker, and take a key that was valid within OLD_KEY_MS where the database can't be asked.
+ * Some routes must work while the database does not (the dashboard, the breaker by hand). They look keys up outside queue
+ * and breaker, and accept a key that was valid within OLD_KEY_MS if the database does not answer.
  */
 import type { Database, Ticket } from '#platform/database/database.ts';
 import type { Session } from '#platform/database/session.ts';
@@ -20,19 +20,19 @@ import { hashKey, type KeyRecord } from './key.ts';
 import type { TokenVerifier } from './token_verifier.ts';
 
 export const KEY_CACHE_MS = 5_000;
-/** After this it is looked up anew beside a request, so that no crowd of requests waits for the same key. */
+/** After this time the key is looked up again beside a request, so that many requests do not wait for the same key. */
 const KEY_FRESH_MS = 2_500;
 /** Longer than an operator takes to end an outage. */
 export const OLD_KEY_MS = 3_600_000;
-/** Keys remembered; of those that were found and those that were not. */
+/** Maximum of cached keys; the same for found and for missing keys. */
 const CACHED_KEYS = 10_000;
 
 export interface Authenticator {
   /**
-   * @param ticketFor the ticket of the look-up, for the caller that it probably is
-   * @param purpose what the request is for, and so where the key is looked up
-   * @returns undefined when nobody is known by these credentials
-   * @throws RefusedError or the database's error when that can't be told now
+   * @param ticketFor the ticket of the look-up, for the probable caller
+   * @param purpose whether the request reads or writes; it decides on which server the key is looked up
+   * @returns undefined when no caller has these credentials
+   * @throws RefusedError or the database's error when the look-up fails
    */
   identify(
     credentials: Credentials,
@@ -41,19 +41,19 @@ export interface Authenticator {
   ): Promise<Caller | undefined>;
   /**
    * The same for routes that must work while the database does not.
-   * @param share whose turn it is, where several wait
+   * @param share the tenant whose turn counts, if several wait
    */
   identifyAside(credentials: Credentials, share: string): Promise<Caller | undefined>;
 }
 
 export type TicketFor = (caller: Caller | undefined) => Ticket;
 
-/** How the database is asked for a key: in a request's turn, on the primary for `write`; or beside queue and breaker. */
+/** How a key is looked up: in the request queue, on the primary for `write`; or outside queue and breaker. */
 export type LookUpWay =
   | { readonly kind: 'read' | 'write'; readonly ticket: Ticket }
   | { readonly kind: 'aside'; readonly share: string };
 
-/** Finds the key with this hash. Whether it has expired or was revoked is judged here. */
+/** Finds the key with this hash, also an expired or revoked one. The authenticator checks both. */
 export type LookUpKey = (hash: Buffer, way: LookUpWay) => Promise<KeyRecord | undefined>;
 
 /** Finds the key with a hash on a connection. */
@@ -76,7 +76,7 @@ export function lookUpIn(database: Database, findKey: FindKey): LookUpKey {
 
 export interface AuthenticatorNeeds {
   readonly lookUpKey: LookUpKey;
-  /** Undefined: no tokens are taken. */
+  /** Undefined: tokens are refused. */
   readonly verifyToken: TokenVerifier | undefined;
   readonly clock: Clock;
 }
@@ -86,7 +86,7 @@ export function createAuthenticator({ lookUpKey, verifyToken, clock }: Authentic
   const missing = createCache<true>(clock);
   const refreshing = new Set<string>();
 
-  /** @param lookUp asks the database; told of the key as it last was */
+  /** @param lookUp queries the database; it gets the last known record of the key */
   async function findKey(
     key: string,
     lookUp: (hash: Buffer, old: KeyRecord | undefined) => Promise<KeyRecord | undefined>,
@@ -103,7 +103,7 @@ export function createAuthenticator({ lookUpKey, verifyToken, clock }: Authentic
     if (known) {
       if (!found.get(name, KEY_FRESH_MS) && !refreshing.has(name)) {
         refreshing.add(name);
-        // If it fails, the request that comes when the time is over tells of it.
+        // If it fails, the first request after KEY_CACHE_MS fails and reports it.
         ask(known)
           .catch(() => undefined)
           .finally(() => refreshing.delete(name));
@@ -164,11 +164,11 @@ function callerOf({ i_key, name, scope, i_account }: KeyRecord): Caller {
   return { id: `key:${i_key}`, name, scope, account: i_account };
 }
 
-/** What was looked up, with its age; the oldest leave first when it is full. */
+/** Results of look-ups, with their age; when it is full, the oldest is removed. */
 function createCache<Value>(clock: Clock) {
   const entries = new Map<string, { readonly value: Value; readonly at: number }>();
   return {
-    /** Undefined where it is older than `maxAgeMs`. */
+    /** Undefined if the entry is older than `maxAgeMs`. */
     get: (name: string, maxAgeMs: number): Value | undefined => {
       const entry = entries.get(name);
       return entry && clock.monotonic() - entry.at < maxAgeMs ? entry.value : undefined;

@@ -1,4 +1,4 @@
-/** Who asks, as every service knows it. What a scope allows is each service's own rule. */
+/** The caller of a request, in the form that all services use. Each service decides what a scope allows. */
 import type { Lane } from '#platform/resilience/ticket.ts';
 
 export interface Caller {
@@ -8,7 +8,7 @@ export interface Caller {
   readonly name: string;
   /** One of the words of services/identity/contract.ts. */
   readonly scope: string;
-  /** The account at the top of what the caller sees; null: a caller of the provider, which no account bounds. */
+  /** The topmost account that the caller sees; null: a caller of the provider, who sees all accounts. */
   readonly account: number | null;
 }
 
@@ -17,5 +17,5 @@ export function shareOf({ id, account }: Caller): string {
   return account === null ? id : `account:${account}`;
 }
 
-/** The provider's own people and machines do not wait behind its customers. */
+/** The provider's own users and machines do not wait behind its customers. */
 export const laneOf = ({ account }: Caller): Lane => (account === null ? 'operator' : 'customer');

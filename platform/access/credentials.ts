@@ -1,4 +1,4 @@
-/** What a request brings to show who asks. */
+/** The credentials of a request. */
 import { isKeyForm } from './key.ts';
 
 export type Credentials =
@@ -8,7 +8,7 @@ export type Credentials =
 
 /**
  * Reads the Authorization header.
- * @param basic whether `Basic` is taken too, with the key as its password: FreeSWITCH can send nothing else
+ * @param basic whether `Basic` is accepted too, with the key as its password: FreeSWITCH supports nothing else
  */
 export function readCredentials(authorization: string | undefined, basic: boolean): Credentials {
   const [, scheme = '', value = ''] = /^(\S+) +(\S+)$/.exec(authorization ?? '') ?? [];

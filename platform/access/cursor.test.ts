@@ -9,11 +9,11 @@ const cursors = createCursors<typeof place>(randomBytes(32));
 const context = { query: { i_account: '1', cli: '+493023125001', type: 'all' }, view: 'customer:1' };
 const cursor = cursors.seal(place, context);
 
-test('a cursor opens to the position that it was made of, in any process with the secret', () => {
+test('a cursor opens to its position, in any process with the secret', () => {
   assert.deepEqual(cursors.open(cursor, context), { kind: 'position', position: place });
 });
 
-test('another view is told from a forged cursor, another query by what differs', () => {
+test('a cursor of another view is distinguished from a forged one; for another query the differing filters are named', () => {
   assert.deepEqual(cursors.open(cursor, { ...context, view: 'customer:2' }), { kind: 'foreign' });
   const query = { i_account: '1', cli: '+493023125002', direction: 'inbound', type: 'all' };
   const opened = cursors.open(cursor, { ...context, query });
@@ -21,13 +21,13 @@ test('another view is told from a forged cursor, another query by what differs',
   assert.deepEqual(createCursors(randomBytes(32)).open(cursor, context), { kind: 'forged' });
 });
 
-test('nothing can be read off a cursor, and no two are alike', () => {
+test('a cursor reveals nothing, and no two cursors are equal', () => {
   const text = Buffer.from(cursor, 'base64url').toString('latin1');
   for (const part of ['3023125', '2026', 'customer', 'cli']) assert.ok(!text.includes(part), part);
   assert.notEqual(cursors.seal(place, context), cursor);
 });
 
-test('a filter of any length fits, and still tells another query apart', () => {
+test('a filter of any length fits, and another query is still detected', () => {
   const long = (last: string) => ({ ...context, query: { call_id: '€'.repeat(199) + last, cli: '1' } });
   const ofLong = cursors.seal(place, long('a'));
   assert.ok(ofLong.length < 500, String(ofLong.length));
@@ -35,7 +35,7 @@ test('a filter of any length fits, and still tells another query apart', () => {
   assert.deepEqual(cursors.open(ofLong, long('b')), { kind: 'other_query', differs: ['call_id'] });
 });
 
-test('a cursor of the version before is told from a forged one', () => {
+test('a cursor of the previous version is distinguished from a forged one', () => {
   const secret = randomBytes(32);
   const body = Buffer.from(JSON.stringify({ t: place.start_time, i: 1, v: 'operator', q: {} })).toString(
     'base64url',
@@ -47,7 +47,7 @@ test('a cursor of the version before is told from a forged one', () => {
   assert.deepEqual(createCursors(randomBytes(32)).open(former, context), { kind: 'forged' });
 });
 
-test('whatever is changed in a cursor, it is forged', () => {
+test('a cursor with any change is forged', () => {
   fc.assert(
     fc.property(fc.nat(cursor.length - 1), fc.string({ minLength: 0, maxLength: 3 }), (at, put) => {
       const changed = cursor.slice(0, at) + put + cursor.slice(at + 1);
@@ -58,7 +58,7 @@ test('whatever is changed in a cursor, it is forged', () => {
   );
 });
 
-test('whatever is sent as a cursor, it is forged', () => {
+test('any other text as a cursor is forged', () => {
   fc.assert(
     fc.property(fc.string({ maxLength: 300 }), (text) => cursors.open(text, context).kind === 'forged'),
   );

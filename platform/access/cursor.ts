@@ -1,6 +1,6 @@
 /**
- * Cursors: where a page of a list ended, for the next one to go on. A cursor holds the position, who it was given to and which
- * query it belongs to. It is sealed (seal.ts), so no phone number of its query can be read from a log.
+ * Cursors: the position at which a page of a list ended and the next page begins. A cursor also holds the view and the
+ * query that it was made for. It is sealed (seal.ts), so no phone number of its query can be read from a log.
  */
 import { hash } from 'node:crypto';
 import { createSeal } from './seal.ts';
@@ -10,17 +10,17 @@ export type CursorQuery = Readonly<Record<string, string | undefined>>;
 
 export interface CursorContext {
   readonly query: CursorQuery;
-  /** Whose view it pages through: callers with the same view may page on with each other's cursors. */
+  /** The caller's view: callers with the same view may use each other's cursors. */
   readonly view: string;
 }
 
 export type OpenedCursor<Position> =
   | { readonly kind: 'position'; readonly position: Position }
-  /** Not made here, or changed since. */
+  /** Not made by this service, or changed since. */
   | { readonly kind: 'forged' }
-  /** Made by the version before, in another form. */
+  /** Made by an earlier version, in another form. */
   | { readonly kind: 'former' }
-  /** Given to somebody else. */
+  /** Made for another view. */
   | { readonly kind: 'foreign' }
   /** Made for another query; `differs` names the filters. */
   | { readonly kind: 'other_query'; readonly differs: readonly string[] };
@@ -36,10 +36,10 @@ interface Content<Position> {
   readonly query: Readonly<Record<string, string>>;
 }
 
-/** A value of more bytes stands as its hash, so that a cursor stays short. */
+/** A longer value is replaced by its hash, so that a cursor stays short. */
 const LONGEST_VALUE_BYTES = 64;
 
-/** @param Position where a list goes on, as JSON can tell it */
+/** @param Position the position at which a list continues, as a JSON value */
 export function createCursors<Position>(secret: Buffer): Cursors<Position> {
   const { seal, open } = createSeal(secret, 'cursor');
   return {

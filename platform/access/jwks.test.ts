@@ -28,7 +28,7 @@ const keysAre = (...numbers: number[]) => {
   answer = async () => JSON.stringify({ keys: await Promise.all(numbers.map(keyOf)) });
 };
 
-test('keys are kept for ten minutes, and asked for again for one that is new, however the wall clock is set', async () => {
+test('keys are cached for ten minutes, and fetched again for a new key, with any setting of the wall clock', async () => {
   for (const stepMs of [0, -10 * DAY_MS, 10 * DAY_MS]) {
     const clock = createFakeClock();
     const keys = remoteKeys(url, clock);
@@ -52,7 +52,7 @@ test('keys are kept for ten minutes, and asked for again for one that is new, ho
   }
 });
 
-test('an answer without an end, and one that is no set of keys, is an error and no memory', async () => {
+test('an endless answer and an answer without a key set are errors, and are not cached', async () => {
   const keys = remoteKeys(url, createFakeClock());
   answer = async () => 'x'.repeat(1_000_000);
   await assert.rejects(jwtVerify(await tokenOf(0), keys), /longer than/);

@@ -1,6 +1,6 @@
 /**
- * The keys of an identity provider (RFC 7517), fetched when they are needed, kept for ten minutes, and fetched again where a
- * token names a key that is not among them, but not more than once in half a minute: tokens of unknown keys cost nothing.
+ * The keys of an identity provider (RFC 7517). They are fetched when needed and cached for ten minutes. If a token names an
+ * unknown key, they are fetched again, but at most once in half a minute: tokens with unknown keys cost nothing.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { askOutside } from '#platform/http/outside.ts';
@@ -11,7 +11,7 @@ const LIMIT_BYTES = 256 * 1024;
 export const KEPT_MS = 600_000;
 export const COOLDOWN_MS = 30_000;
 
-/** @returns finds a token's key; rejects with jose's errors, or why the keys can't be had */
+/** @returns a function that finds a token's key; it rejects with jose's errors, or the error of fetching the keys */
 export function remoteKeys(url: string, clock: Clock): JWTVerifyGetKey {
   let kept: { readonly keyOf: JWTVerifyGetKey; readonly at: number } | undefined;
   let fetching: Promise<JWTVerifyGetKey> | undefined;
@@ -46,6 +46,6 @@ async function fetchKeys(url: string): Promise<JWTVerifyGetKey> {
     limitBytes: LIMIT_BYTES,
     longer: 'refuse',
   });
-  if (!ok) throw new Error(`the identity provider answers ${status} where its keys should be`);
+  if (!ok) throw new Error(`the identity provider answered ${status} to the request for its keys`);
   return createLocalJWKSet(JSON.parse(text) as JSONWebKeySet);
 }

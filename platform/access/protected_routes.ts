@@ -1,4 +1,4 @@
-/** The routes of a service that need a key: who asks, what its scope may do, and how often it may ask. */
+/** The routes of a service that need a key: identify the caller, check its scope, and limit its requests. */
 import type { FastifyRequest } from 'fastify';
 import { clientOf } from '#platform/http/client_address.ts';
 import { createRateLimit, tellRate } from '#platform/http/rate_limit.ts';
@@ -16,24 +16,24 @@ export type Api = Server;
 export interface ProtectedRoutesNeeds {
   readonly clock: Clock;
   readonly authenticator: Authenticator;
-  /** Of one key. */
+  /** Limit of one key. */
   readonly rateLimitPerMinute: number;
-  /** Told of each request that comes without a valid key, or with one that may not do what it asks. */
+  /** Called for each request without a valid key, or with a key whose scope may not use the route. */
   readonly onRefused?: (request: FastifyRequest) => void;
 }
 
-/** Requests without a valid key that one address may send; beyond it is told to wait. Valid keys are not held up. */
+/** Requests without a valid key that one address may send; further ones get 429. Valid keys are not affected. */
 export const FAILURES_PER_MINUTE = 60;
 
 const WINDOW_MS = 60_000;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who may use the route. */
+    /** The scopes that may use the route. */
     scopes?: readonly string[];
-    /** Whether `Authorization: Basic` is taken. */
+    /** Whether `Authorization: Basic` is accepted. */
     basicAuth?: boolean;
-    /** It must work while the database does not: keys are looked up aside of queue and breaker. */
+    /** The route must work while the database does not: keys are looked up outside queue and breaker. */
     aside?: boolean;
   }
   interface FastifyRequest {
@@ -43,8 +43,8 @@ declare module 'fastify' {
 }
 
 /**
- * Adds routes that answer only whom they name: a route that does not say who may use it can't be added.
- * @param addRoutes adds the routes; each must say in its config which scopes may use it
+ * Adds routes that answer only the scopes in their config. A route without scopes can't be added.
+ * @param addRoutes adds the routes; the config of each must list the scopes that may use it
  */
 export async function protectedRoutes(
   server: Server,
@@ -58,7 +58,7 @@ export async function protectedRoutes(
     const ofFailures = createRateLimit({ max: FAILURES_PER_MINUTE, windowMs: WINDOW_MS, clock });
     api.addHook('onRoute', (route) => {
       if (!route.config?.scopes)
-        throw new Error(`${String(route.method)} ${route.url} does not say who may use it`);
+        throw new Error(`${String(route.method)} ${route.url} declares no scopes`);
     });
     api.addHook('onRequest', async (request, reply) => {
       const { scopes, basicAuth, aside } = request.routeOptions.config;
@@ -104,7 +104,7 @@ export async function protectedRoutes(
   });
 }
 
-/** 403 naming the scopes that may. */
+/** A 403 that names the scopes that may use the route. */
 function wrongScope(caller: Caller, scopes: readonly string[], request: FastifyRequest): Error {
   const may = scopes.join(', ');
   return accessError('forbidden', {

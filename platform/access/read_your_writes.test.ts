@@ -15,7 +15,7 @@ const ben: Caller = { id: 'key:2', name: 'ben', scope: 'operator', account: null
 const request = (caller: Caller, header?: string | string[]) =>
   ({ caller, headers: header === undefined ? {} : { [READ_AFTER_HEADER]: header } }) as FastifyRequest;
 
-test('who wrote reads after it; so does whoever brings the header, at any process with the secret', () => {
+test('a caller reads its own write; so does a caller with the header, at any process with the secret', () => {
   const clock = createFakeClock();
   const writes = createRecentWrites(secret, COUNTS_MS, clock);
   const header = writes.note(ann, '0/10');
@@ -29,7 +29,7 @@ test('who wrote reads after it; so does whoever brings the header, at any proces
   assert.deepEqual(writes.before(request(ann, header)), ['0/10', '0/20']);
 });
 
-test('a write counts for its time alone', async () => {
+test('a write counts only until it expires', async () => {
   const clock = createFakeClock();
   const writes = createRecentWrites(secret, COUNTS_MS, clock);
   const header = writes.note(ann, '0/10');
@@ -39,7 +39,7 @@ test('a write counts for its time alone', async () => {
   assert.deepEqual(writes.before(request(ann, header)), []);
 });
 
-test('setting the wall clock makes no write older or younger where it was made', async () => {
+test('setting the wall clock does not change a write's age in its own process', async () => {
   for (const stepMs of [-10 * DAY_MS, 10 * DAY_MS]) {
     const clock = createFakeClock();
     const writes = createRecentWrites(secret, COUNTS_MS, clock);
@@ -51,7 +51,7 @@ test('setting the wall clock makes no write older or younger where it was made',
   }
 });
 
-test('a header that was not given out here is refused, with its name', () => {
+test('a header that the service did not make is refused, and the answer names it', () => {
   const writes = createRecentWrites(secret, COUNTS_MS, createFakeClock());
   const header = writes.note(ann, '0/10');
   const ofAnother = createSeal(randomBytes(32), 'read after').seal('{"position":"0/10","until":1e15}');

@@ -1,11 +1,11 @@
 /**
- * Who has just written sees it, though reads go to replicas: an answer to a write says up to where the log must have
- * been replayed (`Read-After`), and a read that brings that header back is answered by nobody who is not as far. With the
- * same key, at the same process, it need not be brought: what a caller wrote is remembered here.
+ * Read your writes: a caller sees its own writes, although reads go to replicas. The answer to a write names the WAL position
+ * that a replica must have replayed (`Read-After`). Only a server that has replayed this position answers a read with
+ * the header. With the same key, at the same process, the header is not needed: the caller's last write is remembered here.
  *
- * The header holds the position and until when it counts, sealed: whoever could make one up could have each of its reads
- * wait, and be done on the primary. What is older than a replica may lag counts no more; so does one of another database,
- * or of a log whose end was lost with its primary.
+ * The header holds the position and its expiry, sealed. With a forged header a client could make each of its reads
+ * wait and go to the primary. A header expires after the largest lag of a replica. A header of another database does not count,
+ * nor one of a log whose end was lost with its primary.
  */
 import { randomUUID } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
@@ -16,29 +16,29 @@ import { accessError } from './errors.ts';
 import { createSeal } from './seal.ts';
 
 export const READ_AFTER_HEADER = 'read-after';
-/** Callers whose last write is remembered; the longest unheard of is forgotten first. */
+/** Callers whose last write is remembered; the one with the oldest write is forgotten first. */
 const CALLERS = 10_000;
 
 export interface RecentWrites {
-  /** Notes how far a caller has written; gives the header that says so. */
+  /** Remembers the position of a caller's write. @returns the header for its answer */
   note(caller: Caller, position: WalPosition): string;
   /**
-   * The positions that a request's reads are to be after: what its header says, and what its caller wrote here.
-   * @throws ApiError 400 for a header that was not given out here
+   * The positions that a request's reads must follow: that of its header, and that of its caller's last write here.
+   * @throws ApiError 400 for a header that this service did not make
    */
   before(request: FastifyRequest): readonly WalPosition[];
 }
 
 interface Write {
   readonly position: WalPosition;
-  /** By the monotonic clock of the process that gave it out; there no other clock counts. */
+  /** Expiry by the monotonic clock of the process that made it; only that process uses it. */
   readonly until: number;
   readonly process: string;
-  /** Milliseconds since 1970: for other processes, whose monotonic clocks know nothing of each other. */
+  /** Expiry in milliseconds since 1970: for other processes, which have other monotonic clocks. */
   readonly wallUntil: number;
 }
 
-/** @param countsMs how long a write is taken for recent */
+/** @param countsMs how long a write counts as recent */
 export function createRecentWrites(secret: Buffer, countsMs: number, clock: Clock): RecentWrites {
   const { seal, open } = createSeal(secret, 'read after');
   const byCaller = new Map<string, Write>();
@@ -52,7 +52,7 @@ export function createRecentWrites(secret: Buffer, countsMs: number, clock: Cloc
     if (opened !== undefined) return JSON.parse(opened) as Write;
     throw accessError('bad_request', {
       message:
-        'Read-After is no answer of this service: send what the answer to the write had, unchanged, or leave it out',
+        'This service did not make this Read-After: send the header of the answer to the write, unchanged, or omit it',
       fields: { fields: [READ_AFTER_HEADER] },
     });
   }

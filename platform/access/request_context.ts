@@ -1,4 +1,4 @@
-/** What a request brings to the database: whose it is, until when an answer is wanted, and whether anybody still waits. */
+/** Makes a request's ticket to the database: its tenant, its deadline, and whether its client still waits. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Ticket } from '#platform/database/database.ts';
 import { clientOf } from '#platform/http/client_address.ts';
@@ -11,9 +11,9 @@ import {
 import { type Caller, laneOf, shareOf } from './caller.ts';
 import { accessError } from './errors.ts';
 
-/** What a request brings beside who asks. Made once a request, when it is first asked for. */
+/** A request's deadline and hang-up signal. Made once a request, at the first use. */
 export interface RequestContext {
-  /** When the answer is due, in milliseconds of the clock's monotonic time. */
+  /** The deadline of the answer, in milliseconds of the clock's monotonic time. */
   readonly deadline: number;
   /** Aborted when the client hangs up. */
   readonly signal: AbortSignal;
@@ -35,9 +35,9 @@ function contextOf(request: FastifyRequest, reply: FastifyReply, clock: Clock): 
 }
 
 /**
- * A request's ticket to the database: its tenant, its priority, until when an answer is wanted, and whether anybody still waits.
+ * A request's ticket to the database: its tenant, its priority, its deadline, and whether its client still waits.
  * @param caller undefined: not known yet; the request then counts against its address
- * @param weight heavy: what it asks for takes long, so it waits for its turn among such
+ * @param weight heavy: the request takes long, so it waits among the heavy ones
  * @throws ApiError 400 for a `Request-Timeout` that is no number of seconds
  */
 export function ticketOf(
@@ -67,7 +67,7 @@ function timeoutMs(request: FastifyRequest): number {
   }
 }
 
-/** Aborted when the connection closes before the answer is through, at once where it has closed already. */
+/** Aborts when the connection closes before the answer has ended; at once if it is already closed. */
 function hangUpSignal({ raw }: FastifyReply): AbortSignal {
   const controller = new AbortController();
   const onClose = () => {

@@ -1,10 +1,10 @@
 /**
- * Text that a client keeps for a service: nobody but the service's own processes can read it, change it or make it up.
+ * Seals text that a client keeps for a service: only the service's own processes can read, change or make it.
  *
- *   base64url(12 bytes of chance, ciphertext, 16 bytes of mark)      AES-256-GCM, its key made of the secret and the purpose
+ *   base64url(12 random bytes, ciphertext, 16 bytes of tag)      AES-256-GCM, its key derived from the secret and the purpose
  *
- * Up to this release such text was marked and not hidden: base64url(text) "." base64url(first 16 bytes of HMAC-SHA256). For one
- * release it opens still, so that processes of the version before may run beside this one.
+ * The previous release signed such text and did not encrypt it: base64url(text) "." base64url(first 16 bytes of HMAC-SHA256). For
+ * one release this form still opens, so that processes of the previous version may run beside this one.
  */
 import {
   createCipheriv,
@@ -16,7 +16,7 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 
-/** At least as many as an HMAC-SHA256 gives. */
+/** At least the length of an HMAC-SHA256. */
 export const SECRET_BYTES = 32;
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -25,11 +25,11 @@ const LONGEST_SEALED = 2_000;
 
 export interface Seal {
   seal(text: string): string;
-  /** Undefined: not made here, or changed since. */
+  /** @returns undefined for a text that was not sealed with this secret and purpose, or was changed */
   open(sealed: string): string | undefined;
 }
 
-/** @param purpose what is sealed; one purpose's text does not open as another's */
+/** @param purpose the kind of text; a text of one purpose does not open for another */
 export function createSeal(secret: Buffer, purpose: string): Seal {
   const key = createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', purpose, KEY_BYTES)));
   const openFormer = formerSeal(secret, purpose);
@@ -44,7 +44,7 @@ export function createSeal(secret: Buffer, purpose: string): Seal {
       if (sealed.length > LONGEST_SEALED) return undefined;
       if (sealed.includes('.')) return openFormer(sealed);
       const bytes = Buffer.from(sealed, 'base64url');
-      // Base64 has several spellings of the same bytes: only the one that was given out is taken.
+      // Base64 has several spellings of the same bytes: only the original one is accepted.
       if (bytes.length < NONCE_BYTES + MARK_BYTES || bytes.toString('base64url') !== sealed) return undefined;
       const nonce = bytes.subarray(0, NONCE_BYTES);
       const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: MARK_BYTES });
@@ -59,7 +59,7 @@ export function createSeal(secret: Buffer, purpose: string): Seal {
   };
 }
 
-/** Opens what the version before has sealed. */
+/** Opens texts that the previous version has sealed. */
 function formerSeal(secret: Buffer, purpose: string): Seal['open'] {
   const key = createSecretKey(secret);
   const mark = (body: string) =>

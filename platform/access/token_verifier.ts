@@ -1,7 +1,7 @@
 /**
- * Bearer tokens of an identity provider: JWTs signed with one of the keys at JWKS_URL. What their claims allow is read by
- * a function that is given. Only asymmetric signatures are taken, so neither an unsigned token nor one that is "signed"
- * with a public key as if it were a password can pass.
+ * Verifies bearer tokens of an identity provider: JWTs signed with one of the keys at JWKS_URL. The service gives the function
+ * that reads the rights from the claims. Only asymmetric signatures are accepted, so an unsigned token is refused, and so is
+ * one whose HMAC uses a public key as its secret.
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -17,7 +17,7 @@ export interface TokenSettings {
   readonly audience: string;
 }
 
-/** What the claims of a valid token allow; undefined: nothing. */
+/** The rights that the claims of a valid token give; undefined: none. */
 export type RightsOfClaims = (claims: JWTPayload) => Pick<Caller, 'scope' | 'account'> | undefined;
 
 export type TokenVerifier = (token: string) => Promise<Caller | undefined>;
@@ -35,11 +35,11 @@ const ALGORITHMS = [
   'EdDSA',
   'Ed25519',
 ];
-/** Two machines' clocks may differ by this much. */
+/** The clocks of two machines may differ by this much. */
 const CLOCK_TOLERANCE_S = 5;
 const RETRY_AFTER_S = 5;
 
-/** @returns a verifier that gives undefined for a token that is not valid, and throws when the keys can't be had */
+/** @returns a verifier that returns undefined for an invalid token, and throws when the keys can't be fetched */
 export function createTokenVerifier(
   settings: TokenSettings,
   rightsOf: RightsOfClaims,
@@ -60,7 +60,7 @@ export function createTokenVerifier(
     } catch (cause) {
       if (isTokensFault(cause)) return undefined;
       throw accessError('unavailable', {
-        message: 'The keys of the identity provider cannot be had',
+        message: 'The keys of the identity provider cannot be fetched',
         retryAfterS: RETRY_AFTER_S,
         cause,
       });
@@ -68,7 +68,7 @@ export function createTokenVerifier(
   };
 }
 
-/** Anything but a fault of the token is one of the way to the keys: an unreachable provider, a broken key set. */
+/** All other errors come from fetching the keys: an unreachable provider, a broken key set. */
 function isTokensFault(error: unknown): boolean {
   return (
     error instanceof errors.JWTInvalid ||
@@ -94,7 +94,7 @@ function callerOf(payload: JWTPayload, rightsOf: RightsOfClaims): Caller | undef
 const LONGEST_SUBJECT = 255;
 const SHOWN_OF_SUBJECT = 4;
 
-/** For logs: enough to tell two subjects apart. A subject may be somebody's number or address. */
+/** For logs: enough to distinguish two subjects. A subject may be a person's number or address. */
 function maskedSubject(subject: string): string {
   const text = printable(masked(subject));
   if (text.length <= 3 * SHOWN_OF_SUBJECT) return text;
