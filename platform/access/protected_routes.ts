@@ -57,8 +57,7 @@ export async function protectedRoutes(
     const ofCaller = createRateLimit({ max: rateLimitPerMinute, windowMs: WINDOW_MS, clock });
     const ofFailures = createRateLimit({ max: FAILURES_PER_MINUTE, windowMs: WINDOW_MS, clock });
     api.addHook('onRoute', (route) => {
-      if (!route.config?.scopes)
-        throw new Error(`${String(route.method)} ${route.url} declares no scopes`);
+      if (!route.config?.scopes) throw new Error(`${String(route.method)} ${route.url} declares no scopes`);
     });
     api.addHook('onRequest', async (request, reply) => {
       const { scopes, basicAuth, aside } = request.routeOptions.config;
