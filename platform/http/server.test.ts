@@ -100,7 +100,7 @@ test('the answer names the fault of a body', async () => {
   ]) {
     const [status, error] = await sent(body);
     assert.equal(status, 400, body);
-    assert.match(error, /^The body is no JSON/);
+    assert.match(error, /^The body is not JSON/);
   }
   for (const encoding of ['gzip', 'x-gzip', 'br', 'deflate', 'zstd', 'GZIP, identity']) {
     const [status, error] = await sent('{}', { 'content-encoding': encoding });
