@@ -35,6 +35,11 @@ function asBackupTimes(text: string) {
   return times;
 }
 
+/** Settings of earlier versions that no name of a service begins: nothing refuses them, and they do nothing. */
+export const REMOVED_SETTINGS: Readonly<Record<string, string>> = {
+  BREAKER_EARLY_PROBE: 'an open circuit breaker always tries the database as soon as a health check passes',
+};
+
 /** Every setting, in the order in which the documentation lists them. */
 export const SETTINGS = {
   DATA_DIR: setting(

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { type Config as ConfigOf, readConfig as readConfigOf } from '#config';
 import { runningTier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
 import { watchedParts } from '#engines/cluster/watched.ts';
+import { formerData, formerDataWords } from '#engines/former_data.ts';
 import { EMBEDDED_DATABASE, postgresFolder, startOfPostgres } from '#engines/postgres.ts';
 import { type KeeperEvent, keepPostgres } from '#engines/postgres_keeper.ts';
 import type { FindKey } from '#platform/access/authenticator.ts';
@@ -152,6 +153,8 @@ export function systemModules(
       }
       await prepareDataFolder(config);
       const log = logger('postgres');
+      const elsewhere = await formerData(config.DATA_DIR);
+      if (elsewhere.length > 0) log.warn(formerDataWords(config.DATA_DIR, elsewhere));
       const embedded = await keepPostgres(
         {
           folder: postgresFolder(config),

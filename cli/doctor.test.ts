@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { clusterSkip } from '#tests/cluster.ts';
@@ -26,6 +27,21 @@ test('each replica is checked, and no password is shown', async () => {
   assert.match(advice!, /DATABASE_REPLICA_URL/);
   const said = JSON.stringify(findings);
   for (const password of ['secret', new URL(url).password]) assert.ok(!said.includes(password), said);
+});
+
+test('a setting that is gone is named, and a folder of back-ups that is not there is a fault', async () => {
+  const missing = join(tmpdir(), 'no such folder');
+  const found = async (environment: Record<string, string>) =>
+    (await examine({ DATA_DIR: tmpdir(), DATABASE_URL: url, ...environment })).filter(
+      ({ state, part }) => state !== 'ok' && ['configuration', 'back-ups'].includes(part),
+    );
+  assert.deepEqual(await found({ BACKUP_DIR: tmpdir() }), []);
+  const [gone, folder] = await found({ BREAKER_EARLY_PROBE: 'on', BACKUP_DIR: missing });
+  assert.match(gone!.says, /BREAKER_EARLY_PROBE is gone/);
+  assert.deepEqual(
+    [folder!.state, folder!.advice?.includes(`install -d -m 700 ${missing}`)],
+    ['fault', true],
+  );
 });
 
 test('a PostgreSQL that writes times in another style than ISO is a fault', async () => {

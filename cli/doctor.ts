@@ -4,10 +4,11 @@ import { access, mkdir, statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import pg from 'pg';
-import { ConfigError, documentedSettings } from '#config';
+import { ConfigError, documentedSettings, REMOVED_SETTINGS } from '#config';
 import { CLIENTS_DEFAULT, HAPROXIES_DEFAULT, limitsFault, openFilesLimit } from '#engines/cluster/limits.ts';
 import { missingPrograms } from '#engines/cluster/programs.ts';
 import { runningTier, tierFolder } from '#engines/cluster/tier.ts';
+import { formerData, formerDataWords } from '#engines/former_data.ts';
 import { EMBEDDED_DATABASE, findPostgres, postgresFolder } from '#engines/postgres.ts';
 import { pendingInAll } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
@@ -75,11 +76,43 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
     state: 'ok',
     says: set.length > 0 ? `set: ${set.join(', ')}` : 'all defaults',
   });
+  findings.push(...removed(environment));
   findings.push(tier());
   findings.push(await dataFolder(config));
+  findings.push(...(await folders(config)));
   findings.push(...(await postgres(config)));
   findings.push(...(await Promise.all(config.DATABASE_REPLICA_URL.map(replica))));
   return findings;
+}
+
+/** Settings that an earlier version had. */
+function removed(environment: NodeJS.ProcessEnv): Finding[] {
+  return Object.entries(REMOVED_SETTINGS).flatMap(([name, why]) =>
+    environment[name] === undefined
+      ? []
+      : { part: 'configuration', state: 'warning', says: `${name} is gone: ${why}`, advice: 'leave it out' },
+  );
+}
+
+/** Data that lie elsewhere, and the folder of back-ups. */
+async function folders(config: Config): Promise<Finding[]> {
+  const found: Finding[] = [];
+  const isOwn = !(config.DATABASE_URL_CALLS ?? config.DATABASE_URL);
+  const elsewhere = isOwn ? await formerData(config.DATA_DIR) : [];
+  if (elsewhere.length > 0) {
+    const says = formerDataWords(config.DATA_DIR, elsewhere);
+    found.push({ part: 'data folder', state: 'warning', says, advice: 'see docs/DEPLOY.md, Upgrade' });
+  }
+  const folder = config.BACKUP_DIR;
+  if (folder === undefined) return found;
+  try {
+    await access(folder, constants.W_OK);
+    found.push({ part: 'back-ups', state: 'ok', says: folder });
+  } catch (error) {
+    const advice = `make it, for the user that runs the program: install -d -m 700 ${folder}`;
+    found.push({ part: 'back-ups', state: 'fault', says: `BACKUP_DIR: ${explainFailure(error)}`, advice });
+  }
+  return found;
 }
 
 function nodeVersion(): Finding {

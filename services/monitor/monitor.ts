@@ -153,14 +153,15 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     return deliveries.add(notice);
   };
 
-  if (read.damaged) {
-    const { file: where, why } = read.damaged;
-    logger.error({ file: where, why }, 'the state file was damaged; begun anew');
+  if (read.aside) {
+    const { file: where, why, isLater } = read.aside;
+    const says = isLater ? 'the state file is of a later version' : 'the state file was damaged';
+    logger.error({ file: where, why }, `${says}; begun anew`);
     queue({
       kind: 'notice',
       severity: 'warning',
       title: 'Monitor Alert',
-      message: 'the state file was damaged: begun anew',
+      message: `${says}: begun anew`,
       details: [
         `It is kept as ${where} (${why}).`,
         'What had not been delivered before is lost, and what is DOWN now is told again.',

@@ -12,7 +12,8 @@ import type { Delivery } from './deliveries.ts';
 import { emptyOutageBook, type OutageBook } from './outages.ts';
 import { stateFault } from './state_schema.ts';
 
-const VERSION = 1;
+/** Raised with each change that versions before can't read: they say then whose it is. Version 1 is read as well. */
+const VERSION = 2;
 
 export interface MonitorState {
   readonly version: typeof VERSION;
@@ -40,36 +41,54 @@ export interface ReadState {
   readonly state: MonitorState;
   /** When it was written, steady milliseconds; 0: never. */
   readonly savedAt: number;
-  /** Where a damaged file is now (where it was, if it could not be moved), and what is wrong with it. */
-  readonly damaged?: { readonly file: string; readonly why: string };
+  /**
+   * Where a file is now that can't be read (where it was, if it could not be moved), and why; `isLater`: it is of a later version,
+   * as after a roll-back, and not damaged.
+   */
+  readonly aside?: { readonly file: string; readonly why: string; readonly isLater: boolean };
 }
 
 /**
  * Reads the state. A file that is damaged or can't be read is put aside, and the monitor begins anew: alerts that may be
  * repeated are better than none. Never rejects.
- * @param now wall-clock milliseconds, for the name of a damaged file
+ * @param now wall-clock milliseconds, for the name of a file that is put aside
  */
 export async function readStateFile(path: string, now: number): Promise<ReadState> {
   try {
     const read: unknown = JSON.parse(await readOwnFile(path, { maxBytes: MAX_STATE_BYTES }));
+    if (versionOf(read) > VERSION) throw new LaterStateError(`it is of version ${versionOf(read)}`);
     const fault = stateFault(read);
     if (fault !== undefined) throw new Error(fault);
     const { saved_at, ...state } = read as MonitorState & { saved_at: number };
     const { processes, leader, ended = {}, told = {} } = state.outages;
     const outages = { processes, ended, told, ...(leader !== undefined && { leader }) };
     const alerts = { ...emptyBook(), ...state.alerts };
-    return { state: { ...state, alerts, outages }, savedAt: saved_at };
+    return { state: { ...state, version: VERSION, alerts, outages }, savedAt: saved_at };
   } catch (error) {
     const begun = { state: emptyState(), savedAt: 0 };
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return begun;
-    const aside = `${path}.damaged-${now}`;
-    return rename(path, aside).then(
-      () => ({ ...begun, damaged: { file: aside, why: message } }),
-      ({ message: also }: Error) => ({ ...begun, damaged: { file: path, why: `${message}; ${also}` } }),
+    const isLater = error instanceof LaterStateError;
+    const file = `${path}.${isLater ? 'later' : 'damaged'}-${now}`;
+    return rename(path, file).then(
+      () => ({ ...begun, aside: { file, why: message, isLater } }),
+      ({ message: also }: Error) => ({
+        ...begun,
+        aside: { file: path, why: `${message}; ${also}`, isLater },
+      }),
     );
   }
 }
+
+/** A state that a later version of the program wrote. */
+class LaterStateError extends Error {
+  override name = 'LaterStateError';
+}
+
+const versionOf = (read: unknown): number => {
+  const version = (read as { version?: unknown } | null)?.version;
+  return typeof version === 'number' ? version : 0;
+};
 
 export interface StateFile {
   /**

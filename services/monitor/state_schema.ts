@@ -60,7 +60,7 @@ const Amount = { times: Count, downMs: Type.Number() };
 const Span = { from: Instant, to: Instant, ...Amount };
 
 const StateFile = Type.Object({
-  version: Type.Literal(1),
+  version: Type.Enum([1, 2]),
   saved_at: Instant,
   alerts: Type.Object({
     active: Type.Record(Type.String(), Alert),
