@@ -1,10 +1,10 @@
 /**
- * Writes what is derived from the list of services, and from the rules of the monitor: node scripts/derived.ts
+ * Writes the files derived from the list of services and from the rules of the monitor: node scripts/derived.ts
  *
  *   docs/CONFIGURATION.md                     every setting
  *   infrastructure/monitoring/rules.yml       the monitor's rules, for Prometheus
- *   infrastructure/monitoring/prometheus.yml  the services that are scraped (between its marks)
- *   compose.yaml                              the ports that are opened (between its marks)
+ *   infrastructure/monitoring/prometheus.yml  the services that Prometheus scrapes (between its marks)
+ *   compose.yaml                              the published ports (between its marks)
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { derivedFiles } from './derived_files.ts';

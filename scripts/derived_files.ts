@@ -1,4 +1,4 @@
-/** Files of the repository that are derived from the code; tests/tidy.test.ts holds that they are up to date. */
+/** Files of the repository that are derived from the code; tests/tidy.test.ts checks that they are up to date. */
 import { documentedSettings } from '#config';
 import { runningOf } from '#platform/service/definition.ts';
 import { prometheusRules } from '#services/monitor/prometheus_rules.ts';
@@ -10,7 +10,7 @@ const END = '# services: end';
 
 /**
  * The texts of all derived files, by their paths from the repository's root.
- * @param read the text of a file as it is now: what stands outside of its marks stays
+ * @param read the present text of a file: its text outside of the marks stays
  */
 export function derivedFiles(read: (path: string) => string): Record<string, string> {
   const services = runningOf(SERVICES);
@@ -33,7 +33,7 @@ export function derivedFiles(read: (path: string) => string): Record<string, str
   };
 }
 
-/** Puts lines between the marks of a YAML file, as far to the right as the marks stand. */
+/** Puts lines between the marks of a YAML file, with the indentation of the marks. */
 function putBetween(path: string, text: string, lines: readonly string[]): string {
   const found = new RegExp(`^( *)${BEGIN}\\n[^]*?^ *${END}$`, 'm').exec(text);
   if (!found) throw new Error(`${path} has no lines "${BEGIN}" and "${END}"`);
@@ -47,11 +47,11 @@ function configuration(): string {
   );
   return `# Configuration
 
-Settings are environment variables, read once at the start. All faults are reported together, each with what would be
-right, and with them settings that are of no use without others, and variables that begin with a service's name and are no
-setting. An empty variable counts as one that is not set. \`trunkline doctor\` checks them without starting anything.
+Settings are environment variables, read once at the start. All faults are reported together, each with the right form. The
+faults include settings that are useless without others, and unknown variables that begin with a service's name. An empty
+variable counts as unset. \`trunkline doctor\` checks the settings without starting anything.
 
-| Setting | Standard | What it is |
+| Setting | Default | Purpose |
 |---|---|---|
 ${rows.join('\n')}
 `;

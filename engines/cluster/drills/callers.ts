@@ -1,6 +1,6 @@
 /**
- * Callers of the tier and of the service on it, while a part is lost: some with a connection of their own for each
- * request, some with one that they keep. What is measured is how long nobody of a group was answered.
+ * Callers of the tier and of the service on it, while a part is lost: some with a new connection for each request, some
+ * with a kept connection. The measure is the longest time in which no caller of a group was answered.
  */
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
@@ -9,13 +9,13 @@ import { within } from '#platform/lifecycle/within.ts';
 import type { Tier } from '../tier.ts';
 import { type AcknowledgedWrite, createConnection, REQUEST_LIMIT_MS, readWithOneRetry } from './load.ts';
 
-/** Where is asked: the doors of the database, and the service's `GET /cdrs` and `POST /cdrs`. */
+/** Called places: the doors of the database, and the service's `GET /cdrs` and `POST /cdrs`. */
 export const ASKED = ['writes', 'reads', 'POST', 'GET'] as const;
 export type Asked = (typeof ASKED)[number];
 
 /** Callers of each kind of connection at each place. */
 const CALLERS = 3;
-/** Between two requests of a caller: enough to be seen, little enough that two CPUs do other things too. */
+/** Pause between two requests of a caller: short enough to measure, long enough to leave two CPUs free for other work. */
 const PAUSE_MS = 100;
 const ANSWER_LIMIT_BYTES = 1024 * 1024;
 
@@ -35,33 +35,33 @@ export interface CallFailure {
 }
 
 export interface CallersReport {
-  /** Part of the ids of the calls that were posted. */
+  /** A part of the ids of the posted calls. */
   readonly run: string;
   readonly answered: number;
   readonly failures: readonly CallFailure[];
-  /** The longest time without an answer at each place that was asked: of the callers with connections of their own, or of the others. */
+  /** The longest time without an answer at each called place: of the callers with new connections, or with kept ones. */
   readonly silentMs: Readonly<Record<Asked, number>>;
   /** Rows that the database acknowledged. */
   readonly rows: readonly AcknowledgedWrite[];
-  /** Call ids that the service answered to be stored, and when. */
+  /** Call ids that the service acknowledged as stored, and when. */
   readonly calls: readonly { readonly callId: string; readonly acknowledgedAt: number }[];
 }
 
 export interface Callers {
-  /** Silences count from now on. */
+  /** Silences count from this call on. */
   begin(): void;
-  /** Resolves once every group was answered at least once after this call; false when it did not come to that. */
+  /** Resolves once every group was answered at least once after this call; false when a group was not. */
   everyoneAnswered(asked: readonly Asked[], limitMs: number, signal?: AbortSignal): Promise<boolean>;
-  /** What went wrong so far, and where nobody was answered at all. */
+  /** Faults so far, and the places without any answer. */
   faults(): string[];
   failures(): readonly CallFailure[];
-  /** Lets requests under way end, and tells what happened. */
+  /** Lets running requests end, and reports the results. */
   stop(): Promise<CallersReport>;
 }
 
 interface Group {
   readonly asked: Asked;
-  /** Makes the caller's way of asking; `number` counts its requests. */
+  /** Makes the caller's kind of request; `number` counts its requests. */
   readonly caller: (index: number) => { ask(number: number): Promise<void>; close(): void };
   answers: number;
   lastAnswerAt: number;
@@ -69,8 +69,8 @@ interface Group {
 }
 
 /**
- * Starts the callers; they go on until `stop`. The table of the load must be there (prepareLoad).
- * @param places where they ask
+ * Starts the callers; they go on until `stop`. The table of the load must exist (prepareLoad).
+ * @param places the places to call
  */
 export function startCallers(
   tier: Tier,
@@ -187,14 +187,14 @@ export function startCallers(
       return true;
     },
     faults: () => [
-      ...groups.filter(({ answers }) => answers === 0).map(({ asked }) => `${asked}: nobody was answered`),
+      ...groups.filter(({ answers }) => answers === 0).map(({ asked }) => `${asked}: no caller was answered`),
       ...new Set(failures.map(({ asked, message }) => `${asked}: ${message}`)),
     ],
     failures: () => failures,
     stop: async () => {
       stopping = true;
       const now = clock.monotonic();
-      // One that is not answered still counts up to now.
+      // A group without an answer still counts up to now.
       const silentMs = Object.fromEntries(
         places.map((asked) => {
           const of = groups.filter((group) => group.asked === asked);
@@ -225,7 +225,7 @@ function callOf(callId: string, clock: Clock): string {
   ]);
 }
 
-/** Whose calls the drills post. */
+/** The account of the calls that drills post. */
 export const DRILL_ACCOUNT = 'trunkline-drill';
 
 /** @returns the body of a 200 @throws Error for any other answer, and TimeoutError for none within REQUEST_LIMIT_MS */
@@ -239,7 +239,7 @@ function call(
   const headers = { authorization: `Bearer ${key}`, ...(body && { 'content-type': 'application/json' }) };
   const answered = async (signal: AbortSignal): Promise<string> => {
     const asking = request(`${url}${path}`, { method, agent, headers, signal });
-    asking.on('error', () => undefined); // whoever reads the answer is told as well
+    asking.on('error', () => undefined); // the reader of the answer gets the error as well
     asking.end(body);
     const [answer] = (await once(asking, 'response')) as [IncomingMessage];
     const text = await textOf(answer);

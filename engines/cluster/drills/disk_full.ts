@@ -1,6 +1,6 @@
 /**
- * The drill that fills disks: node1, the primary, on a small file system of its own that has no room left, first for data
- * (its PostgreSQL lives), then for WAL (it can't start); then all nodes, of which none is better off than another.
+ * The drill that fills disks: node1, the primary, gets a small file system and fills it, first with data (its PostgreSQL
+ * lives), then with WAL (PostgreSQL can't start); then all nodes are full, so that no node is better off than another.
  */
 import { rm } from 'node:fs/promises';
 import pg from 'pg';
@@ -27,21 +27,21 @@ import { type Finding, within } from './verdict.ts';
 type DiskCase = 'data' | 'wal' | 'all';
 
 const WRITES_BACK_MS = 60_000;
-/** Replicas without room end at the same record of WAL: it takes HAProxy some seconds to lead reads to the primary. */
+/** Full replicas end at the same record of WAL: HAProxy takes some seconds to lead reads to the primary. */
 const READ_SILENCE_MS = 6_000;
 const GIVE_UP_MS = 120_000;
 const STOP_LIMIT_MS = 30_000;
 const CONNECT_LIMIT_MS = 5_000;
 const READ_LIMIT_MS = 5_000;
-/** DiskNearlyFull speaks after 10 s, and 10 s later at the latest. */
+/** DiskNearlyFull alerts after 10 s, and 10 s later at the latest. */
 const TOLD_MS = 20_000;
-/** In each case the disk, and that nobody can write. */
+/** Alerts in each case: the disk, and the refused writes. */
 const CRITICALS = 6;
 /** All disks stay full for so long. */
 const ALL_FULL_MS = TOLD_MS + 5_000;
-/** More than the data of a tier that was just made, and what is written during the drill. */
+/** More than the data of a new tier and the rows that the drill writes. */
 const DATA_LIMIT_MIB = 120;
-/** More than what counts as full, so that WAL is what fills the disk. */
+/** More than the limit of a full disk, so that WAL fills the disk. */
 const LEFT_FOR_WAL_BYTES = 40 * 1024 * 1024;
 const MESSAGE_BYTES = 1_000_000;
 const MESSAGES_AT_MOST = 400;
@@ -49,12 +49,12 @@ const MESSAGES_AT_MOST = 400;
 /** The drill, or some of its cases. */
 export const diskFullDrill = (cases: readonly DiskCase[]): Drill => ({
   name: 'disk-full',
-  purpose: 'the disk of the primary is full, by data and by WAL; then the disks of all nodes',
+  purpose: 'the disk of the primary is full of data, then of WAL; then the disks of all nodes are full',
   promise: { mayFail: 'any', writeSilenceMs: WRITES_BACK_MS, readSilenceMs: READ_SILENCE_MS, losableMs: 0 },
   service: {
     mayFail: 'any',
     limits: { readsMs: READ_SILENCE_MS, writesMs: WRITES_BACK_MS },
-    // When which disk is full is known below.
+    // The times of the full disks are known below.
     told: {
       ...{ by: [], severity: 'critical', withinMs: 0, criticals: CRITICALS },
       alsoBy: [
@@ -85,7 +85,7 @@ async function whyNot(tier: Tier): Promise<string | undefined> {
 
 async function fillDisks(context: DrillContext, cases: readonly DiskCase[]): Promise<DrillOutcome> {
   const { tier, clock } = context;
-  // Of a drill that was killed.
+  // A killed drill may have left it.
   await putBack(context);
   const first = tier.layout.nodes[0]!;
   const brokenAt = context.broken(`${first.name} is to have a file system of ${SMALL_DISK_MIB} MiB`);
@@ -110,14 +110,14 @@ async function fillOne(context: DrillContext, node: Node, how: 'data' | 'wal'): 
   try {
     if (how === 'data') {
       await fillDisk(node);
-      say(`${node.name}, the primary, has no room left for data`);
+      say(`${node.name}, the primary, has no space left for data`);
     } else {
       await fillDisk(node, LEFT_FOR_WAL_BYTES);
       const end = await writeWal(tier, node);
-      say(`${node.name}, the primary, has no room left for WAL: ${end ?? 'it took all of it'}`);
+      say(`${node.name}, the primary, has no space left for WAL: ${end ?? 'all of it was written'}`);
       findings.push({
         about: 'parts',
-        promise: `${node.name}: PostgreSQL ends for want of room for WAL`,
+        promise: `${node.name}: PostgreSQL ends for lack of space for WAL`,
         measured: end ?? 'it did not',
         kept: end !== undefined,
       });
@@ -131,7 +131,7 @@ async function fillOne(context: DrillContext, node: Node, how: 'data' | 'wal'): 
     );
   } finally {
     await emptyDisk(node);
-    say(`${node.name} has room again`);
+    say(`${node.name} has space again`);
   }
   await untilReplica(context, node);
   const reads = load
@@ -154,11 +154,11 @@ async function fillAll({ tier, load, serviceFailures, told, clock, say }: DrillC
   const before = (await leaderOf(tier.layout.nodes))?.name;
   const { nodes } = tier.layout;
   const begunAt = clock.monotonic();
-  // The replicas first: they must not be what the primary hands over to.
+  // The replicas first: the primary must not hand over to them.
   for (const node of nodes.toSorted((a, b) => Number(a.name === before) - Number(b.name === before)))
     await fillDisk(node);
   const filledAt = clock.monotonic();
-  say('no node has room left');
+  say('no node has space left');
   const leaders = new Set<string>();
   let readers = true;
   try {
@@ -169,7 +169,7 @@ async function fillAll({ tier, load, serviceFailures, told, clock, say }: DrillC
     }
   } finally {
     for (const node of nodes) await emptyDisk(node);
-    say('all nodes have room again');
+    say('all nodes have space again');
   }
   const refused = load.failures().filter(({ kind, startedAt }) => kind === 'write' && startedAt >= filledAt);
   const ofService = serviceFailures().filter(({ startedAt }) => startedAt >= filledAt);
@@ -213,13 +213,13 @@ async function fillAll({ tier, load, serviceFailures, told, clock, say }: DrillC
     ...TOLD_CHANNELS.map((channel) => {
       const first = told(begunAt).find((one) => one.channel === channel && one.rule === 'disknearlyfull');
       const tookMs = first ? first.afterMs - (filledAt - begunAt) : Number.POSITIVE_INFINITY;
-      return { ...within(`all full: ${channel} tells of it`, tookMs, TOLD_MS), about: 'telling' } as const;
+      return { ...within(`all full: ${channel} reports it`, tookMs, TOLD_MS), about: 'telling' } as const;
     }),
-    within('once there is room every writer is answered', backMs, WRITES_BACK_MS),
+    within('once there is space every writer is answered', backMs, WRITES_BACK_MS),
   ];
 }
 
-/** Writes WAL that no table keeps, past the bouncers. @returns how the server ended; undefined: it did not */
+/** Writes WAL that no table keeps, directly to PostgreSQL. @returns how the server ended; undefined: it did not */
 async function writeWal(tier: Tier, node: Node): Promise<string | undefined> {
   const url = new URL(tier.writeUrl);
   url.host = `${node.host}:${node.port}`;
@@ -248,7 +248,7 @@ async function ask<Row extends pg.QueryResultRow>(url: string, sql: string): Pro
   }
 }
 
-/** Puts a node on a new small disk, where Patroni copies the primary's data to. */
+/** Puts a node on a new small disk, and Patroni copies the primary's data to it. */
 async function moveToSmallDisk(context: DrillContext, node: Node): Promise<void> {
   const { tier, say } = context;
   await takeDown(tier, node, async () => {
@@ -271,7 +271,7 @@ async function putBack(context: DrillContext): Promise<void> {
     await takeDown(tier, node, async () => {
       await untilLed(tier);
       await unmountSmallDisk(node);
-      // What it had before is older than any WAL that the others still have: Patroni copies the primary's data anew.
+      // The node's old data lacks WAL that the other nodes no longer have: Patroni copies the primary's data again.
       await rm(node.folder, { recursive: true, force: true });
     });
     await untilReplica(context, node);
@@ -279,7 +279,7 @@ async function putBack(context: DrillContext): Promise<void> {
   }
 }
 
-/** Does something to a node that is down, and not the primary. */
+/** Changes a node while it is down, and not the primary. */
 async function takeDown(tier: Tier, node: Node, work: () => Promise<void>): Promise<void> {
   const { nodes } = tier.layout;
   if ((await leaderOf(nodes))?.name === node.name) {
@@ -298,7 +298,7 @@ async function takeDown(tier: Tier, node: Node, work: () => Promise<void>): Prom
   }
 }
 
-/** What others have is not thrown away before there is a primary that has it. */
+/** Nothing that other nodes may need is deleted before there is a primary that has it. */
 async function untilLed({ layout }: Tier): Promise<void> {
   await waitFor(GIVE_UP_MS, async () => {
     const found = await members(layout.nodes);
@@ -306,7 +306,7 @@ async function untilLed({ layout }: Tier): Promise<void> {
   });
 }
 
-/** Until it serves reads: the next one may be taken then. */
+/** Waits until the node serves reads: only then the next node may be stopped. */
 async function untilReplica({ tier, watch }: DrillContext, node: Node): Promise<void> {
   await waitFor(GIVE_UP_MS, async () => {
     const member = (await members(tier.layout.nodes))?.find(({ name }) => name === node.name);
@@ -325,7 +325,7 @@ async function makePrimary(context: DrillContext, node: Node): Promise<void> {
   if ((await leaderOf(tier.layout.nodes))?.name !== node.name)
     await handOver(tier, node.name, () => undefined);
   await wait(() => watch.leader() === node.name, GIVE_UP_MS);
-  // The drill's own doing is no hand-over that the supervisor's next one must wait for.
+  // The drill's own switchover must not delay the supervisor's next hand-over.
   await tier.allowHandOver();
   say(`${node.name} is the primary`);
 }

@@ -1,7 +1,7 @@
 /**
- * A drill of what is no loss of a part (losses.ts has those): load runs at the doors and at the service, something is done
- * on purpose, the sequence is told as it happens, all is put back, and a verdict compares what clients saw, and what the
- * monitor told, with what infrastructure/README.md promises.
+ * A drill other than the loss of a part (losses.ts has those). Load runs at the doors and at the service, a fault is made on
+ * purpose, and the drill reports the sequence of events and undoes the fault. A verdict then compares the results of clients
+ * and the alerts of the monitor with the promises in infrastructure/README.md.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { waitFor, whatIsMissing } from '../readiness.ts';
@@ -15,12 +15,12 @@ import { judgeTelling, type Told } from './telling.ts';
 import { type ClientPromise, countBy, type Finding, judge, type MayFail } from './verdict.ts';
 import { startWatch, type Watch } from './watch.ts';
 
-/** Six clients of each bouncer and HAProxy process: enough that each process notices a dead one by its clients. */
+/** Six clients for each bouncer and HAProxy process: enough that the clients of each process notice its death. */
 const WRITERS = 36;
 const READERS = 12;
 const WHOLE_LIMIT_MS = 120_000;
 const STEADY_LIMIT_MS = 15_000;
-/** Load before the break, to compare with, and after the repair, to see that it holds. */
+/** Load before the break, to compare with, and after the repair, to see that the repair holds. */
 const BEFORE_MS = 1_000;
 const AFTER_MS = 1_000;
 const WAIT_POLL_MS = 10;
@@ -29,25 +29,25 @@ export interface DrillContext {
   readonly tier: Tier;
   readonly load: Load;
   readonly watch: Watch;
-  /** What callers of the service were answered wrong so far. */
+  /** Wrong answers to callers of the service so far. */
   serviceFailures(): readonly CallFailure[];
-  /** What the monitor has told since a moment (monotonic). */
+  /** The monitor's notices since a moment (monotonic). */
   told(from: number): Told[];
-  /** Its `sleep` rejects once the drill is given up, and so does `wait`: what was broken is put back by `finally`. */
+  /** `sleep` and `wait` reject once the drill is interrupted: `finally` blocks undo its faults. */
   readonly clock: Clock;
   /** Adds a line to the sequence. */
   say(text: string): void;
   /** Starts the sequence's time at 0: call it at the moment of breaking. @returns the moment, monotonic */
   broken(text: string): number;
   /**
-   * Waits for something.
-   * @returns milliseconds it took, Infinity when it did not happen within `limitMs`
+   * Waits for an event.
+   * @returns the milliseconds it took, Infinity when the event did not come within `limitMs`
    */
   wait(holds: () => boolean, limitMs: number): Promise<number>;
 }
 
 export interface DrillOutcome {
-  /** What is judged of the sequence itself; what clients saw is added by `judge`. */
+  /** Findings about the sequence itself; `judge` adds the results of clients. */
   readonly findings: readonly Finding[];
   /** The moment of the break, monotonic. */
   readonly brokenAt: number;
@@ -55,7 +55,7 @@ export interface DrillOutcome {
   readonly routedAroundAt: number;
 }
 
-/** What callers of the service on the tier may see, and who is told. */
+/** The promises to callers of the service on the tier, and the promised alerts. */
 export interface ServicePromise {
   readonly mayFail: Extract<MayFail, 'none' | 'any'>;
   readonly limits: SilenceLimits;
@@ -67,9 +67,9 @@ export interface Drill {
   readonly purpose: string;
   readonly promise: ClientPromise;
   readonly service: ServicePromise;
-  /** Clients' connections are renewed this often; left out, they last. */
+  /** Clients' connections are renewed this often; undefined: never. */
   readonly connectionLifetimeMs?: number;
-  /** Why it can't be rehearsed here; undefined where it can. Left out: it always can. */
+  /** The reason why the drill can't be rehearsed here; undefined where it can. A drill without this function always can. */
   readonly impossible?: (tier: Tier) => Promise<string | undefined>;
   run(context: DrillContext): Promise<DrillOutcome>;
 }
@@ -88,7 +88,7 @@ export interface DrillReport {
   readonly longestWithoutAnswerMs: Readonly<Record<'write' | 'read' | 'POST' | 'GET', number>>;
   readonly acknowledgedWrites: number;
   readonly acknowledgedWritesLost: number;
-  /** How often each error message came. */
+  /** The number of times that each error message came. */
   readonly errors: Readonly<Record<string, number>>;
   readonly findings: readonly Finding[];
   readonly passed: boolean;
@@ -98,17 +98,17 @@ export interface DrillRunOptions {
   readonly tier: Tier;
   readonly services: DrillServices;
   readonly clock: Clock;
-  /** Whether the tier replicates synchronously during this run; decides what may be lost. */
+  /** Whether the tier replicates synchronously during this run; decides which writes may be lost. */
   readonly synchronous: boolean;
-  /** Told of each line as it happens. */
+  /** Called with each line of the sequence as it happens. */
   readonly onLine: (line: SequenceLine) => void;
-  /** Gives the drill up: what it broke is put back, and it rejects with the signal's reason. */
+  /** Interrupts the drill: its faults are undone, and it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Runs a drill on a tier that is whole.
- * @throws Error when the tier is not whole before, or does not become so again, or the drill is given up
+ * Runs a drill on a complete tier.
+ * @throws Error when the tier is not complete before, or does not become so again, or the drill is interrupted
  */
 export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<DrillReport> {
   const { tier, services, clock, signal } = options;
@@ -122,7 +122,7 @@ export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<
   const sequence: SequenceLine[] = [];
   let zero: number | undefined;
   const say = (text: string) => {
-    if (zero === undefined) return; // the tier's small talk before the break
+    if (zero === undefined) return; // events of the tier before the break are left out
     const line = { atMs: Math.round(clock.monotonic() - zero), text };
     sequence.push(line);
     options.onLine(line);
@@ -142,7 +142,7 @@ export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<
   let outcome: DrillOutcome;
   try {
     if (!(await load.everyoneAnswered('write', STEADY_LIMIT_MS, signal)))
-      throw new Error('the load does not get through');
+      throw new Error('the requests of the load fail');
     if (!(await callers.everyoneAnswered(['POST', 'GET'], STEADY_LIMIT_MS, signal)))
       throw new Error(`the service does not answer: ${callers.faults().join('; ')}`);
     callers.begin();
@@ -163,7 +163,7 @@ export async function runDrill(drill: Drill, options: DrillRunOptions): Promise<
       wait: (holds, limitMs) => waitUntil(impatient, holds, limitMs),
     });
     await whole();
-    say('the tier is whole again');
+    say('the tier is complete again');
     await impatient.sleep(AFTER_MS);
     finished = true;
   } finally {

@@ -1,4 +1,4 @@
-/** The drills of what is no loss of a part, by the names that `trunkline drill` takes. */
+/** The drills other than losses of a part, by their names in `trunkline drill`. */
 import { diskFull } from './disk_full.ts';
 import type { Drill } from './drill.ts';
 import { haproxyReload, rollingRestart } from './maintenance.ts';

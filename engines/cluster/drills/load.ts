@@ -1,10 +1,10 @@
 /**
  * The load of a drill: clients that write and read through the tier as services do, each with a connection of its own.
- * Every write has a number of its own; those that were acknowledged are looked for afterwards.
+ * Every write has a number; at the end, the drill looks for all acknowledged writes.
  *
  *   request    one statement, with the connecting that it needs
- *   answered   it came back well; a read whose connection was lost counts too when its one retry did
- *   failed     it came back with an error, or not within REQUEST_LIMIT_MS
+ *   answered   the statement succeeded; so does a read whose connection was lost when its one retry succeeds
+ *   failed     the statement failed, or had no answer within REQUEST_LIMIT_MS
  */
 import pg from 'pg';
 import { destroyConnection } from '#platform/database/pg_internals.ts';
@@ -17,9 +17,9 @@ import type { Tier } from '../tier.ts';
 export const REQUEST_LIMIT_MS = 10_000;
 const CONNECT_LIMIT_MS = 5_000;
 const REPLICATED_LIMIT_MS = 30_000;
-/** Between two requests of a client: enough to be seen, little enough that two CPUs do other things too. */
+/** Pause between two requests of a client: short enough to measure, long enough to leave two CPUs free for other work. */
 const PAUSE_MS = 25;
-/** After a failure, so that a dead tier is not hammered. */
+/** Pause after a failure, so that a dead tier is not flooded. */
 const PAUSE_AFTER_FAILURE_MS = 50;
 
 export type Kind = 'write' | 'read';
@@ -66,10 +66,10 @@ export interface LoadReport {
 }
 
 export interface Load {
-  /** Resolves once every client was answered at least once after this call; rejects when the signal comes. */
+  /** Resolves once every client was answered at least once after this call; rejects when the signal is aborted. */
   everyoneAnswered(kind: Kind, limitMs: number, signal?: AbortSignal): Promise<boolean>;
   failures(): readonly Failure[];
-  /** Lets requests under way end, and tells what happened. */
+  /** Lets running requests end, and reports the results. */
   stop(): Promise<LoadReport>;
 }
 
@@ -81,7 +81,7 @@ interface LoadClient {
   longestWaitMs: number;
 }
 
-/** Makes the table of the load, anew, and waits until every replica has it. */
+/** Makes a new table of the load, and waits until every replica has it. */
 export async function prepareLoad(tier: Tier): Promise<void> {
   const position = await onLeader(tier, async (client) => {
     await client.query('DROP SCHEMA IF EXISTS drill CASCADE');
@@ -121,7 +121,7 @@ export async function lostWrites(
   return report.acknowledged.filter((write) => !kept.has(`${write.writer}/${write.number}`));
 }
 
-/** By the door for writes. */
+/** Connects through the door for writes. */
 export const onLeader = <T>(tier: Tier, work: (client: pg.Client) => Promise<T>) =>
   onUrl(tier.writeUrl, work);
 
@@ -136,7 +136,7 @@ async function onUrl<T>(url: string, work: (client: pg.Client) => Promise<T>): P
   }
 }
 
-/** Past HAProxy and PgBouncer. */
+/** Connects without HAProxy and PgBouncer. */
 async function onNode<T>(node: Node, tier: Tier, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const url = new URL(tier.writeUrl);
   url.host = `${node.host}:${node.port}`;
@@ -230,7 +230,7 @@ export function startLoad(options: LoadOptions): Load {
   };
 }
 
-/** The longest time between two of the moments noted, and from the last one until now. */
+/** The longest time between two noted moments, and from the last one until now. */
 function createGap(clock: Clock): { note(now: number): void; longestMs(): number } {
   let last = clock.monotonic();
   let longest = 0;
@@ -243,17 +243,17 @@ function createGap(clock: Clock): { note(now: number): void; longestMs(): number
   };
 }
 
-/** A client's connection, made where it is needed. */
+/** A client's connection, made when it is needed. */
 export interface Connection {
-  /** @throws Error; the connection is thrown away then, and the next request makes a new one */
+  /** @throws Error; the connection is closed then, and the next request makes a new one */
   ask(sql: string, parameters?: unknown[]): Promise<pg.QueryResult>;
   close(): void;
 }
 
 /**
- * A read does no harm twice: when its connection is lost it is asked once more, after the pause that services make. At
- * once it could meet the second cut: where a replica becomes primary, each HAProxy process ends its connections to it in
- * its own moment, some 20 ms apart.
+ * A read is safe to repeat: when its connection is lost it is retried once, after the same pause as in services. An immediate
+ * retry could meet the second cut: where a replica becomes primary, the HAProxy processes end their connections to it at
+ * different moments, some 20 ms apart.
  */
 export async function readWithOneRetry(
   connection: Connection,
@@ -270,7 +270,7 @@ export async function readWithOneRetry(
   }
 }
 
-/** @param lifetimeMs it is renewed after so long, less up to half of it at random; left out, it lasts */
+/** @param lifetimeMs the connection is renewed after so long, less up to half of it at random; undefined: never */
 export function createConnection(url: string, clock: Clock, lifetimeMs?: number): Connection {
   let client: pg.Client | undefined;
   let renewAt = Number.POSITIVE_INFINITY;
@@ -279,7 +279,7 @@ export function createConnection(url: string, clock: Clock, lifetimeMs?: number)
     const old = client;
     client = undefined;
     if (!old) return;
-    // A server that is frozen answers no goodbye: cut the socket if it does not close by itself.
+    // A frozen server answers no Terminate message: cut the socket if it does not close by then.
     void old.end().catch(() => undefined);
     clock.after(1_000, () => destroyConnection(old));
   };

@@ -1,9 +1,9 @@
 /**
- * The table of losses: each part of the tier, killed and frozen, with what is promised then. `trunkline drill all` goes
- * through it, and infrastructure/README.md shows what was measured.
+ * The table of losses: each part of the tier, killed and frozen, with the promises for that case. `trunkline drill all` runs
+ * all of them, and infrastructure/README.md shows the measurements.
  *
- *   killed   kill -9: its connections are cut by the kernel, and new ones are refused
- *   frozen   SIGSTOP: its connections stay, and the kernel takes new ones for it; nobody answers
+ *   killed   kill -9: the kernel cuts its connections, and refuses new ones
+ *   frozen   SIGSTOP: its connections stay, and the kernel accepts new ones for it; no process answers
  */
 import { leaderOf } from '../patroni.ts';
 import { familyOf, freezeFamily, postmasterOf, signal } from '../processes.ts';
@@ -19,49 +19,49 @@ export interface SilenceLimits {
   readonly writesMs: number;
 }
 
-/** What the monitor has to tell of a loss. */
+/** The alerts that the monitor must send for a loss. */
 export interface ToldPromise {
-  /** Rules of which one tells it, by their places in the runbook; none: nobody has to. */
+  /** One of these rules must alert, by their sections in the runbook; none: no alert is required. */
   readonly by: readonly string[];
-  /** Told at least so; a critical one is told once on every channel. */
+  /** The least severity; a critical alert comes once on every channel. */
   readonly severity: 'critical' | 'warning';
   /** From the fault on: the rule's time, and 10 s. */
   readonly withinMs: number;
-  /** Only an outage of writes this long has to be told; left out, the loss itself has. */
+  /** Required only for an outage of writes this long; undefined: the loss itself requires an alert. */
   readonly ifWritesSilentMs?: number;
-  /** Only a part that the tier itself has started again later than this has to be told of. */
+  /** Required only when the tier itself took longer than this to restart the part. */
   readonly ifAwayMs?: number;
-  /** At most so many critical notices on each channel; left out: one where it is critical itself, or none. */
+  /** At most so many critical notices on each channel; undefined: one for a critical alert, otherwise none. */
   readonly criticals?: number;
-  /** Rules that may tell of its consequences. */
+  /** Rules that may alert about the consequences. */
   readonly alsoBy: readonly string[];
 }
 
 export interface Taken {
   /** The part that is lost, by its name in the tier. */
   readonly victim: string;
-  /** Its process, which another one replaces when it is started again. */
+  /** Its process; after a restart it is another one. */
   readonly leader: number;
   readonly processes: number;
-  /** Wakes what was frozen, and lets the supervisor start again what was killed. */
+  /** Wakes a frozen part, and lets the supervisor restart a killed one. */
   repair(): Promise<void>;
 }
 
 export interface Loss {
   readonly name: string;
-  /** For people. */
+  /** Text for people. */
   readonly part: string;
   readonly kind: PartKind;
   readonly fault: Fault;
   readonly limits: SilenceLimits;
   /** Without synchronous replication, writes acknowledged this shortly before may be lost. */
   readonly losableMs: number;
-  /** `underway`: none that begins after the time without an answer that is promised. */
+  /** `underway`: no request may fail that begins after the promised time without an answer. */
   readonly mayFail: MayFail;
   readonly told: ToldPromise;
   /**
-   * How long it is away: so many milliseconds; until another node is the primary; until the tier itself has started it
-   * again; until writes are answered again.
+   * How long the part is away: so many milliseconds; until another node is the primary; until the tier itself has restarted
+   * the part; until writes are answered again.
    */
   readonly away: number | 'failover' | 'restarted' | 'answered';
   take(tier: Tier): Promise<Taken>;
@@ -70,19 +70,19 @@ export interface Loss {
 const KILLED_MS = 6_000;
 /** HAProxy takes some 8 s to find a frozen part. */
 const FROZEN_MS = 14_000;
-/** The alert of a replica waits for 10 s, and HAProxy takes some 5 s to find a frozen one. */
+/** The alert of a replica waits for 10 s, and HAProxy takes some 5 s to find a frozen replica. */
 const REPLICA_MS = 18_000;
-/** Longer than the leader's lease of 20 s: without etcd it would have ended. */
+/** Longer than the leader's lease of 20 s: without etcd the lease would have ended. */
 const WITHOUT_ETCD_MS = 24_000;
-/** A rule's notice comes so long after its time at the latest. */
+/** The longest delay of a rule's notice after the rule's time. */
 const TOLD_MS = 10_000;
-/** `forS` of PostgresDown, and the silence after which DoorSilent speaks. */
+/** `forS` of PostgresDown, and the silence after which DoorSilent alerts. */
 const POSTGRES_DOWN_MS = 10_000;
 const DOOR_SILENT_MS = 4_000;
-/** The silence after which EtcdDown speaks, and what passes from one question to the end of the next. */
+/** The silence after which EtcdDown alerts, and the time from one question to the end of the next. */
 const ETCD_SILENT_MS = 8_000;
 const KEEPER_ASKED_MS = 3_500;
-/** Replication over loopback or a LAN is behind by far less. */
+/** Replication over loopback or a LAN lags by far less. */
 const LOSABLE_MS = 1_000;
 
 const bouncerTold: ToldPromise = {
@@ -95,7 +95,7 @@ const haproxyTold: ToldPromise = {
   by: ['haproxydown'],
   severity: 'critical',
   withinMs: TOLD_MS,
-  // The end of a silence that was not told besides is told as something that is over.
+  // The end of an unreported silence is reported as an event that is over.
   alsoBy: ['haproxypagesilent', 'haproxyrestarted', 'slowanswers', 'poolwait', 'doorsilent'],
 };
 const replicaTold: ToldPromise = {
@@ -105,7 +105,7 @@ const replicaTold: ToldPromise = {
   alsoBy: ['slowanswers', 'replicalag', 'poolwait'],
 };
 const primaryTold: ToldPromise = {
-  // The last one where the others are held back because they flap.
+  // The last alert where the others are held back because they flap.
   by: ['noprimary', 'doorsilent', 'breakeropen'],
   severity: 'critical',
   withinMs: DOOR_SILENT_MS + TOLD_MS,
@@ -123,11 +123,11 @@ const etcdTold: ToldPromise = {
   alsoBy: ['slowanswers'],
 };
 
-/** Takes a part that the supervisor started. @param held whether the supervisor leaves it alone meanwhile */
+/** Takes a part that the supervisor started. @param held whether the supervisor leaves the part alone meanwhile */
 async function takePart(tier: Tier, victim: string, fault: Fault, held: boolean): Promise<Taken> {
   const { pid } = await tier.processOf(victim);
   if (held) await tier.hold(victim);
-  // Frozen in any case, so that none escapes.
+  // Frozen in any case, so that no process escapes.
   const processes = freezeFamily(pid);
   if (fault === 'killed') for (const member of processes) signal(member, 'SIGKILL');
   return {
@@ -139,7 +139,7 @@ async function takePart(tier: Tier, victim: string, fault: Fault, held: boolean)
   };
 }
 
-/** Which processes of a node are taken. */
+/** The processes of a node that are taken. */
 type OfNode = 'both' | 'patroni' | 'postgres';
 
 async function takeNode(
@@ -157,7 +157,7 @@ async function takeNode(
   const postmaster = postmasterOf(node.folder);
   if (!postmaster) throw new Error(`no PostgreSQL runs in ${node.folder}`);
   if (held) await tier.hold(node.name);
-  // Patroni first, so that it can't start or stop the other.
+  // Patroni first, so that it can't start or stop PostgreSQL.
   const processes = what === 'both' ? [...freezeFamily(patroni.pid), ...freezeFamily(postmaster.pid)] : [];
   if (what === 'patroni') {
     const postgres = familyOf(postmaster.pid);
@@ -174,7 +174,7 @@ async function takeNode(
   };
 }
 
-/** Left out, any request may fail. */
+/** Undefined: any request may fail. */
 type Course = Pick<Loss, 'limits' | 'away'> & { readonly mayFail?: MayFail };
 
 interface Row {
@@ -228,7 +228,7 @@ const ROWS: readonly Row[] = [
     part: 'haproxy2, one of two processes',
     kind: 'haproxy',
     killed: { limits: silence(3), away: KILLED_MS },
-    // Not held: finding it is the supervisor's work.
+    // Not held: the supervisor must find it.
     frozen: { limits: silence(12), away: 'restarted' },
     told: haproxyTold,
     take: (tier, fault) => takePart(tier, 'haproxy2', fault, fault === 'killed'),
@@ -239,7 +239,7 @@ const ROWS: readonly Row[] = [
     kind: 'postgres',
     killed: { limits: FAILOVER, away: 'answered' },
     frozen: { limits: FAILOVER, away: 'failover' },
-    // Patroni may have started it again before anybody is the worse for it.
+    // Patroni may have restarted it before any client fails.
     told: { ...primaryTold, ifWritesSilentMs: DOOR_SILENT_MS },
     losableMs: LOSABLE_MS,
     take: (tier, fault) => takeNode(tier, 'primary', 'postgres', fault, fault === 'frozen'),
@@ -258,7 +258,7 @@ const ROWS: readonly Row[] = [
     part: 'etcd',
     kind: 'etcd',
     killed: { limits: silence(2), away: WITHOUT_ETCD_MS, mayFail: 'none' },
-    // Not held: finding it is the supervisor's work.
+    // Not held: the supervisor must find it.
     frozen: { limits: silence(2), away: 'restarted' },
     told: etcdTold,
     take: (tier, fault) => takePart(tier, 'etcd', fault, fault === 'killed'),
@@ -267,7 +267,7 @@ const ROWS: readonly Row[] = [
     name: 'patroni',
     part: "the primary's Patroni alone",
     kind: 'patroni',
-    // Not held: the supervisor starts it again, and the lease lasts for so long.
+    // Not held: the supervisor restarts Patroni, and the lease lasts for so long.
     killed: { limits: silence(2, 32), away: 'answered' },
     frozen: { limits: silence(2, 32), away: 'failover' },
     told: { ...primaryTold, ifWritesSilentMs: DOOR_SILENT_MS },
@@ -277,10 +277,10 @@ const ROWS: readonly Row[] = [
   readBouncer('pgr2'),
 ];
 
-/** What a fault is called in the name of its drill. */
+/** The word for a fault in the name of its drill. */
 const WORDS = { killed: 'crash', frozen: 'freeze' } as const;
 
-/** All losses: first each part killed, then each part frozen, so that one part's alerts are not taken for flapping. */
+/** All losses: first each part killed, then each part frozen, so that one part's alerts do not count as flapping. */
 export const LOSSES: readonly Loss[] = (['killed', 'frozen'] as const).flatMap((fault) =>
   ROWS.map(({ name, part, kind, told, losableMs = 0, take, ...row }): Loss => {
     const word = name === 'etcd' && fault === 'killed' ? 'loss' : WORDS[fault];

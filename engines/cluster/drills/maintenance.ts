@@ -1,4 +1,4 @@
-/** Drills of planned work: nothing is broken, and nobody may notice. */
+/** Drills of planned work: no part is broken, and no client may notice. */
 import type { Bouncer, Node } from '../layout.ts';
 import { handOver, proxyOf, sessionsOf, setEverywhere } from '../maintenance.ts';
 import { leaderOf, restartPostgres } from '../patroni.ts';
@@ -10,20 +10,20 @@ import type { Drill, DrillContext, ServicePromise } from './drill.ts';
 import { within } from './verdict.ts';
 
 const UP_LIMIT_MS = 30_000;
-/** Clients that keep their connections for longer lose them between two transactions. */
+/** A client that keeps its connection for longer loses it between two transactions. */
 const DRAIN_LIMIT_MS = 8_000;
 const PAUSE_LIMIT_MS = 10_000;
 const AFTER_RELOAD_MS = 2_000;
-/** Long enough for work, short enough that a drained bouncer is empty soon. */
+/** Long enough for work, short enough that a drained bouncer is soon empty. */
 const LIFETIME_MS = 3_000;
-/** Held for longer, health checks of services (5 s) would fail, and their circuit breakers open for 60 s. */
+/** A longer hold would fail the health checks of services (5 s), and open their circuit breakers for 60 s. */
 const SWITCHOVER_PAUSE_MS = 5_000;
 /** No request fails, and no health check of a service either, which has as long. */
 const SILENT_MS = 5_000;
 /** What is held is done after it by a dozen callers, who share two CPUs with the whole tier and its work. */
 const CATCH_UP_MS = 2_000;
 
-/** Nobody has to be told of planned work; some of it may be. @param writesMs the longest time in which no post is answered */
+/** Planned work requires no alert, but allows some. @param writesMs the longest time in which no post is answered */
 const planned = (writesMs: number, criticals: number, alsoBy: readonly string[]): ServicePromise => ({
   mayFail: 'none',
   limits: { readsMs: SILENT_MS, writesMs },
@@ -32,7 +32,7 @@ const planned = (writesMs: number, criticals: number, alsoBy: readonly string[])
 
 export const haproxyReload: Drill = {
   name: 'haproxy-reload',
-  purpose: 'HAProxy takes up a new configuration, one process after the other',
+  purpose: 'HAProxy loads a new configuration, one process after the other',
   connectionLifetimeMs: LIFETIME_MS,
   promise: { mayFail: 'none', writeSilenceMs: 1_000, readSilenceMs: 1_000, losableMs: 0 },
   service: planned(SILENT_MS, 0, ['haproxyrestarted']),
@@ -57,8 +57,8 @@ export const rollingRestart: Drill = {
   purpose: 'every bouncer, both replicas and the primary are restarted, one after the other',
   connectionLifetimeMs: LIFETIME_MS,
   promise: { mayFail: 'none', writeSilenceMs: SWITCHOVER_PAUSE_MS, readSilenceMs: 1_000, losableMs: 0 },
-  // For the seconds of the switchover there is no primary indeed. A post on a connection that its bouncer closes just then is
-  // answered 503, and not done once more by the service: whoever posts sends it again.
+  // For the seconds of the switchover there is indeed no primary. A post on a connection that its bouncer is closing is
+  // answered 503, and the service does not retry it: the client must send it again.
   service: {
     ...planned(SWITCHOVER_PAUSE_MS + CATCH_UP_MS, 1, [
       ...['noprimary', 'leaderchanged', 'pgbouncertakenout', 'pgbouncerdown', 'nosparebouncer'],
@@ -97,7 +97,7 @@ export const rollingRestart: Drill = {
   },
 };
 
-/** The process of each bouncer and each PostgreSQL, as text that differs after a restart. */
+/** The process of each bouncer and each PostgreSQL, as text that changes with a restart. */
 async function startsOf(tier: Tier): Promise<Map<string, string>> {
   const parts = await tier.parts();
   return new Map([
@@ -106,7 +106,7 @@ async function startsOf(tier: Tier): Promise<Map<string, string>> {
   ]);
 }
 
-/** Takes a bouncer out for new clients, waits until the last has left, restarts it, and lets clients in again. */
+/** Closes a bouncer for new clients, waits until the last has left, restarts the bouncer, and opens it again. */
 async function restartBouncer({ tier, say, watch, wait }: DrillContext, bouncer: Bouncer): Promise<void> {
   const proxy = proxyOf(bouncer);
   const { pid } = await tier.processOf(bouncer.name);
@@ -116,7 +116,7 @@ async function restartBouncer({ tier, say, watch, wait }: DrillContext, bouncer:
       async () => (await sessionsOf(tier.layout, proxy, bouncer.name)) === 0,
       DRAIN_LIMIT_MS,
     );
-    say(`${bouncer.name}: drained${empty ? '' : ', but for clients that keep their connections'}`);
+    say(`${bouncer.name}: drained${empty ? '' : ', except for clients that keep their connections'}`);
     await tier.hold(bouncer.name);
     // SIGINT ends PgBouncer once no query runs.
     signal(pid, 'SIGINT');
@@ -129,7 +129,7 @@ async function restartBouncer({ tier, say, watch, wait }: DrillContext, bouncer:
   say(`${bouncer.name}: restarted`);
 }
 
-/** Takes a replica out of the reads, has the read bouncers renew their connections elsewhere, restarts it. */
+/** Takes a replica out of the reads, makes the read bouncers connect elsewhere, and restarts the replica. */
 async function restartReplica({ tier, say, watch, wait }: DrillContext, node: Node): Promise<void> {
   try {
     await setEverywhere(tier.layout, 'replicas', node.name, 'drain');
@@ -142,7 +142,7 @@ async function restartReplica({ tier, say, watch, wait }: DrillContext, node: No
       async () => (await sessionsOf(tier.layout, 'replicas', node.name)) === 0,
       DRAIN_LIMIT_MS,
     );
-    say(`${node.name}: drained${empty ? '' : ', but for queries that still run'}`);
+    say(`${node.name}: drained${empty ? '' : ', except for queries that still run'}`);
     await restartPostgres(node, tier.secrets);
   } finally {
     await setEverywhere(tier.layout, 'replicas', node.name, 'ready');

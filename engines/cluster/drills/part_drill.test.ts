@@ -22,7 +22,7 @@ test('each place has its own limit: a silence beyond it breaks that promise and 
   assert.ok(judgeSilence(LOSSES[0]!, { silentMs: quiet, answered: 0 }).every(({ kept }) => !kept));
 });
 
-test('a lost write breaks the promise, save where replication is behind and it was of the last moment', () => {
+test('a lost write breaks the promise, except for a write of the last moment before the break under asynchronous replication', () => {
   assert.ok(judgeLost([], 100, { at, losable: 0 }).kept);
   assert.ok(!judgeLost([{ acknowledgedAt: at - 1 }], 100, { at, losable: 0 }).kept);
   assert.ok(judgeLost([{ acknowledgedAt: at - 1 }], 100, { at, losable: 1_000 }).kept);
@@ -31,7 +31,7 @@ test('a lost write breaks the promise, save where replication is behind and it w
   assert.ok(!judgeLost([], 0, { at, losable: 0 }).kept, 'nothing was written');
 });
 
-test('which requests may fail: none, none that begins once the part is led around, no read', () => {
+test('which requests may fail: none, none that begins after the failover, no read', () => {
   const limits = { readsMs: 3_000, writesMs: 3_000 };
   const fault = (asked: Asked, startedAt: number) => [{ asked, startedAt, message: '503' }];
   const broken = (mayFail: MayFail, failures: ReturnType<typeof fault>) =>

@@ -1,6 +1,6 @@
 /**
- * One part of the tier is lost under callers of the database's doors and of the service, with the monitor watching: how
- * long each was without an answer, which acknowledged writes are gone, who was told and when.
+ * One part of the tier is lost under callers of the database's doors and of the service, with the monitor watching. Measures
+ * how long each caller was without an answer, which acknowledged writes are lost, and which alerts came when.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { leaderOf } from '../patroni.ts';
@@ -36,9 +36,9 @@ export interface PartReport {
   readonly part: string;
   readonly kind: PartKind;
   readonly fault: Fault;
-  /** The part of the tier that was lost, by name. */
+  /** The lost part of the tier, by name. */
   readonly victim: string;
-  /** When it was lost, and when all was well and told again; RFC 3339. */
+  /** When it was lost, and when the tier was healthy and all ends were reported; RFC 3339. */
   readonly from: string;
   readonly to: string;
   /** The longest time without an answer at each place. */
@@ -48,7 +48,7 @@ export interface PartReport {
   readonly acknowledged: number;
   readonly lost: number;
   readonly told: readonly Told[];
-  /** When each alert of `trunkline alerts list` began, RFC 3339, with its words. */
+  /** When each alert of `trunkline alerts list` began, RFC 3339, with its text. */
   readonly alerts: readonly { readonly since: string; readonly message: string }[];
   readonly findings: readonly Finding[];
   readonly passed: boolean;
@@ -59,15 +59,15 @@ export interface PartDrillOptions {
   readonly services: DrillServices;
   readonly clock: Clock;
   readonly synchronous: boolean;
-  /** Gives the drill up: what it broke is put back, and it rejects with the signal's reason. */
+  /** Interrupts the drill: its faults are undone, and it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Told what happens. */
+  /** Called with each event. */
   readonly say: (text: string) => void;
 }
 
 /**
- * Runs it on a tier that is whole.
- * @throws Error when the tier is not whole before, or does not become so again, or the drill is given up
+ * Runs the loss on a complete tier.
+ * @throws Error when the tier is not complete before, or does not become so again, or the drill is interrupted
  */
 export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promise<PartReport> {
   const { tier, services, clock, signal, say } = options;
@@ -82,7 +82,7 @@ export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promi
   let repairedMs: number | undefined;
   try {
     if (!(await callers.everyoneAnswered(ASKED, STEADY_LIMIT_MS, signal)))
-      throw new Error(`the callers do not get through: ${callers.faults().join('; ')}`);
+      throw new Error(`the requests of the callers fail: ${callers.faults().join('; ')}`);
     callers.begin();
     await clock.sleep(BEFORE_MS, signal);
     const from = new Date(clock.now()).toISOString();
@@ -95,9 +95,9 @@ export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promi
     } finally {
       await taken.repair();
     }
-    say(`${taken.victim} is let go on`);
+    say(`${taken.victim} is released`);
     await whole();
-    say('the tier is whole again');
+    say('the tier is complete again');
     await clock.sleep(AFTER_MS, signal);
   } finally {
     report = await callers.stop();
@@ -121,7 +121,7 @@ export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promi
     judgeLost(lost, report.rows.length + report.calls.length, { at, losable }),
     ...(repairedMs === undefined
       ? []
-      : [within(`the supervisor starts ${taken.victim} again`, repairedMs, RESTART_LIMIT_MS)]),
+      : [within(`the supervisor restarts ${taken.victim}`, repairedMs, RESTART_LIMIT_MS)]),
     ...judgeTelling({
       promise: loss.told,
       told,
@@ -144,7 +144,7 @@ export async function runPartDrill(loss: Loss, options: PartDrillOptions): Promi
   };
 }
 
-/** Waits for as long as the loss lasts. @returns how long the tier took to start the part again, where it is to */
+/** Waits while the part is lost. @returns how long the tier took to restart the part, where it must */
 async function untilOver(
   { away }: Loss,
   { taken, at }: { readonly taken: Taken; readonly at: number },
@@ -180,7 +180,7 @@ async function untilOver(
   return undefined;
 }
 
-/** The calls that the service acknowledged and that are not in the database. */
+/** Calls that the service acknowledged and that are missing in the database. */
 export async function lostCalls(
   tier: Tier,
   { run, calls }: CallersReport,
@@ -191,7 +191,7 @@ export async function lostCalls(
   return calls.filter(({ callId }) => !kept.has(callId));
 }
 
-/** What was promised of the time without an answer, at the doors and at the service. */
+/** The promised time without an answer, at the doors and at the service. */
 export function judgeSilence(
   { limits }: Pick<Loss, 'limits'>,
   { silentMs, answered }: Pick<CallersReport, 'silentMs' | 'answered'>,
@@ -234,7 +234,7 @@ export function judgeFailures(
   ];
 }
 
-/** @param losable milliseconds before the break in which what was acknowledged may be lost */
+/** @param losable milliseconds before the break in which acknowledged writes may be lost */
 export function judgeLost(
   lost: readonly { readonly acknowledgedAt: number }[],
   acknowledged: number,
@@ -244,7 +244,7 @@ export function judgeLost(
     ({ acknowledgedAt }) =>
       losable === 0 || acknowledgedAt < at - losable || acknowledgedAt > at + ON_THE_WAY_MS,
   );
-  const but = losable === 0 ? '' : `, save of the last ${losable / 1_000} s before the break`;
+  const but = losable === 0 ? '' : `, except of the last ${losable / 1_000} s before the break`;
   return {
     about: 'writes',
     promise: `no acknowledged write is lost${but}`,

@@ -1,5 +1,5 @@
 /**
- * The drill that lets a replica fall behind: its replaying process is stopped while much is written. (A pause by
+ * The drill that makes a replica lag: its replaying process is stopped during many writes. (A pause by
  * pg_wal_replay_pause would not last: Patroni ends it.)
  */
 import pg from 'pg';
@@ -10,7 +10,7 @@ import type { Tier } from '../tier.ts';
 import type { Drill } from './drill.ts';
 import { within } from './verdict.ts';
 
-/** Patroni tells its members how far the primary is every 5 s (loop_wait), HAProxy asks every 2 s. */
+/** Patroni reports the position of the primary to its members every 5 s (loop_wait), HAProxy asks every 2 s. */
 const OUT_LIMIT_MS = 15_000;
 const BACK_LIMIT_MS = 30_000;
 const AWAY_MS = 2_000;
@@ -21,7 +21,7 @@ const MESSAGE_BYTES = 1_000_000;
 
 export const replicaLag: Drill = {
   name: 'replica-lag',
-  purpose: `a replica falls more than ${REPLICA_LAG_LIMIT} of WAL behind and must not be read from`,
+  purpose: `a replica lags more than ${REPLICA_LAG_LIMIT} of WAL behind and must get no reads`,
   promise: { mayFail: 'none', writeSilenceMs: 2_000, readSilenceMs: 2_000, losableMs: 0 },
   service: {
     mayFail: 'none',
@@ -39,7 +39,7 @@ export const replicaLag: Drill = {
     const postmaster = postmasterOf(replica.folder);
     const replayer = postmaster && replayerOf(postmaster);
     if (!replayer) throw new Error(`no process replays WAL in ${replica.folder}`);
-    // Should this process be killed, the supervisor lets it replay again.
+    // Should this process be killed, the supervisor resumes the replay.
     await tier.hold(replica.name);
     signal(replayer, 'SIGSTOP');
     let outMs = Number.POSITIVE_INFINITY;
@@ -48,7 +48,7 @@ export const replicaLag: Drill = {
       await writeMuch(tier);
       brokenAt = context.broken(`${replica.name} has stopped replaying, ${MESSAGES} MB behind`);
       outMs = await wait(() => watch.server('replicas', replica.name) === 'down', OUT_LIMIT_MS);
-      if (Number.isFinite(outMs)) say('routed around: reads go to the other replica');
+      if (Number.isFinite(outMs)) say('the lagging replica is out: reads go to the other replica');
       await clock.sleep(AWAY_MS);
     } finally {
       signal(replayer, 'SIGCONT');
@@ -61,7 +61,7 @@ export const replicaLag: Drill = {
       routedAroundAt: brokenAt + outMs,
       findings: [
         within('the replica is out of the reads', outMs, OUT_LIMIT_MS),
-        within('having caught up, it is read from again', backMs, BACK_LIMIT_MS),
+        within('once it has caught up, the replica gets reads again', backMs, BACK_LIMIT_MS),
       ],
     };
   },

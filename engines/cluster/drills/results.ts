@@ -1,16 +1,16 @@
-/** What `trunkline drill all` has measured so far, a file a part in the tier's folder: it goes on where it was left. */
+/** Results of `trunkline drill all` so far, a file for each part in the tier's folder: the next run goes on there. */
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { saysAbsent } from '#engines/processes.ts';
 import { readOwnFile } from '#platform/lifecycle/own_files.ts';
 import type { PartReport } from './part_drill.ts';
 
-/** Of results, and of the services that run for a drill. */
+/** Folder of results, and of the services that run for a drill. */
 export const drillsFolder = (data: string): string => join(resolve(data), 'drills');
 const resultsFolder = (data: string): string => join(drillsFolder(data), 'results');
 const fileOf = (data: string, drill: string): string => join(resultsFolder(data), `${drill}.json`);
 
-/** Replaces the file whole, so that a run that is cut off leaves no half of one. */
+/** Replaces the file as a whole, so that an interrupted run leaves no half of it. */
 export async function keepResult(data: string, report: PartReport): Promise<void> {
   await mkdir(resultsFolder(data), { recursive: true, mode: 0o700 });
   const file = fileOf(data, report.drill);
@@ -18,7 +18,7 @@ export async function keepResult(data: string, report: PartReport): Promise<void
   await rename(`${file}.new`, file);
 }
 
-/** By the names of the drills. */
+/** Results by the names of the drills. */
 export async function keptResults(data: string): Promise<Map<string, PartReport>> {
   const names = await readdir(resultsFolder(data)).catch((error) => {
     if (saysAbsent(error)) return [];

@@ -1,6 +1,6 @@
 /**
- * The services on a tier for the time of a drill: `trunkline serve calls` and `trunkline serve monitor`, each a process of
- * its own as in production, and receivers of what the monitor tells. They end with the drill, also when it is killed.
+ * The services on a tier during a drill: `trunkline serve calls` and `trunkline serve monitor`, each a process of its own
+ * as in production, and receivers of the monitor's notices. They end with the drill, also when the drill is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -34,24 +34,24 @@ export interface Alert {
 
 export interface DrillServices {
   readonly api: ServiceAddress;
-  /** What came in since `from`, by performance.now(), as from then on. */
+  /** Notices received since `from`, by performance.now(), with times from then on. */
   told(from: number): Told[];
-  /** What receivers found wrong. */
+  /** Messages that the receivers rejected. */
   rejected(): string[];
-  /** As `trunkline alerts list` has them. */
+  /** The alerts of `trunkline alerts list`. */
   alerts(): Promise<Alert[]>;
-  /** Starts the monitor anew, without what it remembers: faults that follow each other so closely would be flapping. */
+  /** Restarts the monitor without its memory: faults that follow each other so closely would count as flapping. */
   forget(): Promise<void>;
-  /** Resolves once no alert that was told holds and nothing waits to be sent. @throws Error with those that do */
+  /** Resolves once no reported alert holds and no notice waits to be sent. @throws Error with those that do */
   quiet(signal?: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 }
 
 /**
  * Brings the tier's database up to date and starts the services.
- * @param program how `trunkline` is run: a program and its first arguments
+ * @param program the command that runs `trunkline`: a program and its first arguments
  * @param folder keeps the monitor's state and both logs
- * @throws Error when the tier holds calls that are not the drills', or a service does not get ready
+ * @throws Error when the tier holds calls that no drill posted, or a service does not get ready
  */
 export async function startDrillServices(
   tier: Tier,
@@ -60,7 +60,7 @@ export async function startDrillServices(
 ): Promise<DrillServices> {
   await refuseOthersCalls(tier);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  // The folder is an installation's with this tier in it: the monitor finds all that it finds of one.
+  // The folder is that of an installation with this tier in it: the monitor finds all parts as in any installation.
   await rm(join(folder, 'cluster'), { force: true });
   await symlink(tier.layout.folders.data, join(folder, 'cluster'));
   const [slack, hook] = await Promise.all([slackReceiver(), webhookReceiver()]);
@@ -80,7 +80,7 @@ export async function startDrillServices(
     SLACK_WEBHOOK_URL: slack.url,
     ALERT_WEBHOOK_URL: hook.url,
     ALERT_WEBHOOK_SECRET: WEBHOOK_SECRET,
-    // A child that is told its parent ends with it, however that ends.
+    // A child that knows its parent ends with the parent, however the parent ends.
     TRUNKLINE_LAUNCHER: String(process.pid),
   };
   const [command, ...first] = program;
@@ -148,10 +148,10 @@ export async function startDrillServices(
         QUIET_LIMIT_MS,
         async () => {
           const { active, undelivered } = await book();
-          // What has not lasted for as long as its rule wants, nobody was told: it may take minutes to be forgotten.
+          // An alert that has not lasted for its rule's time was not reported: it may take minutes to be forgotten.
           const holding = active.filter(({ state }) => state === 'firing');
           const left = [...holding, ...undelivered].map(({ message }) => message);
-          return left.length === 0 ? undefined : `told or to be told still: ${left.join(', ')}`;
+          return left.length === 0 ? undefined : `still reported or to be reported: ${left.join(', ')}`;
         },
         signal,
       ),
@@ -159,7 +159,7 @@ export async function startDrillServices(
   };
 }
 
-/** The calls that drills post stay, so they go to no tier that holds anybody's. */
+/** The calls that drills post stay, so a drill refuses a tier with other calls. */
 async function refuseOthersCalls(tier: Tier): Promise<void> {
   const others = await onLeader(tier, async (client) => {
     const there = await client.query<{ there: boolean }>(
@@ -171,7 +171,7 @@ async function refuseOthersCalls(tier: Tier): Promise<void> {
   });
   if (others > 0)
     throw new Error(
-      'this tier holds customers: these drills post calls that stay, so give them a tier of their own (trunkline cluster up --detach --data FOLDER --port-base 21000, then --data FOLDER here)',
+      'this tier holds customers: these drills post calls that stay, so use a separate tier (trunkline cluster up --detach --data FOLDER --port-base 21000, then --data FOLDER here)',
     );
 }
 

@@ -1,4 +1,4 @@
-/** A client of PostgreSQL that takes its answer slowly, or not at all, for drills and tests of what that does to others. */
+/** A client of PostgreSQL that reads its answer slowly, or not at all, for drills and tests of its effect on others. */
 import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import pg from 'pg';
@@ -6,26 +6,26 @@ import pg from 'pg';
 const PIECE_BYTES = 1024;
 const PIECE_EVERY_MS = 1_000;
 /**
- * One of many may find all connections held until others are cut, twice 20 s at the longest. That is promised to readers, and judged
- * of them; this client is the fault itself, and waits for longer.
+ * With many such clients, one may find all connections held until others are cut, twice 20 s at the longest. That limit is a
+ * promise to readers, and judged at readers; this client is the fault itself, and waits longer.
  */
 const CONNECT_LIMIT_MS = 60_000;
 /**
- * 100 MB: more than all sockets on the way hold. Of few rows: PostgreSQL makes the whole series before it sends the first, and a
- * hundred clients that ask for long ones take the processors from whoever is watched.
+ * 100 MB: more than all sockets on the way hold. The answer has few rows: PostgreSQL makes the whole series before it sends the
+ * first row, and long series for a hundred clients would take the processors from the watched clients.
  */
 export const BIG_SELECT = "SELECT repeat('x', 100000) AS text FROM generate_series(1, 1000)";
 
 interface SlowClient {
-  /** Bytes that it has taken since it became slow. */
+  /** Bytes that it has read since it became slow. */
   readonly taken: number;
-  /** Monotonic: when its connection was lost; undefined: it lasts. */
+  /** Monotonic: when its connection was lost; undefined: the connection lasts. */
   readonly lostAt: number | undefined;
   close(): void;
 }
 
 /**
- * Connects as any client, asks for 100 MB, and takes a kilobyte a second of it, or nothing.
+ * Connects as any client, asks for 100 MB, and reads a kilobyte a second of it, or nothing.
  * @throws Error when it can't connect
  */
 export async function startSlowClient(url: string, takes: 'nothing' | '1 kB/s'): Promise<SlowClient> {
@@ -52,7 +52,7 @@ export async function startSlowClient(url: string, takes: 'nothing' | '1 kB/s'):
   };
 }
 
-/** A socket that, once it is slow, reads no more from the kernel than it hands on. */
+/** A socket that, once it is slow, reads no more from the kernel than it passes on. */
 function slowStream(
   slow: { isSlow: boolean; taken: number; lostAt: number | undefined },
   takes: 'nothing' | '1 kB/s',

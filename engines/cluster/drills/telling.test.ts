@@ -28,72 +28,72 @@ const broken = (evidence: Partial<Parameters<typeof judgeTelling>[0]>) =>
     .filter(({ kept }) => !kept)
     .map((finding) => finding.promise);
 
-test('a loss that is told in time on every channel, once, and ended, is as promised', () => {
+test('a loss that is reported in time on every channel, once, with its end, keeps the promises', () => {
   assert.deepEqual(broken({}), []);
 });
 
-test('nothing told, told late, told as a warning alone, or by one channel alone', () => {
+test('no notice, a late notice, only a warning, or only one channel breaks a promise', () => {
   assert.equal(broken({ told: [] }).length, 2);
   assert.equal(broken({ told: [...told({ afterMs: 10_001 }), ...end()] }).length, 2);
   assert.equal(broken({ told: [...told({ severity: 'warning' }), ...end()] }).length, 2);
-  assert.match(broken({ told: [told()[1]!, ...end()] }).join(), /^slack tells of it[^,]*, as critical/);
+  assert.match(broken({ told: [told()[1]!, ...end()] }).join(), /^slack reports it[^,]*, as critical/);
 });
 
-test('a short silence of writes has to be told only where the promise says so', () => {
+test('a short silence of writes must be reported only where the promise says so', () => {
   const short = { ...promise, ifWritesSilentMs: 4_000 };
   assert.deepEqual(broken({ promise: short, told: [], writesSilentMs: 3_000 }), []);
   assert.equal(broken({ promise: short, told: [], writesSilentMs: 4_001 }).length, 2);
 });
 
-test('a second critical notice, one that nothing explains, one without an end, one that is refused', () => {
+test('a second critical notice, an unexplained one, one without an end, and a refused one break a promise', () => {
   assert.deepEqual(broken({ told: [...told(), ...told({ rule: 'doorsilent', keys: [] }), ...end()] }), [
     'at most one critical notice on each channel',
   ]);
   const stray = told({ rule: 'memoryhigh', severity: 'warning', keys: [] });
   assert.deepEqual(broken({ told: [...told(), ...stray, ...end()] }), [
-    'nothing is told that no fault explains',
+    'every notice is explained by the fault',
   ]);
-  assert.deepEqual(broken({ told: told() }), ['whatever is told has its end']);
-  assert.deepEqual(broken({ rejected: ['no_text'] }), ['every message is as its receiver wants it']);
+  assert.deepEqual(broken({ told: told() }), ['every alert has its end']);
+  assert.deepEqual(broken({ rejected: ['no_text'] }), ['every message is accepted by its receiver']);
 });
 
-test('a part that is away for a short while has to be told only where the promise says so', () => {
+test('a part that is away for a short while must be reported only where the promise says so', () => {
   const short = { ...promise, ifAwayMs: 11_500 };
   assert.deepEqual(broken({ promise: short, told: [], awayMs: 11_500 }), []);
   assert.equal(broken({ promise: short, told: [], awayMs: 11_501 }).length, 2);
   assert.equal(broken({ promise: short, told: [], awayMs: Number.POSITIVE_INFINITY }).length, 2);
 });
 
-test('what nobody has to be told of: nothing may be told, save of its consequences', () => {
+test('a loss that requires no alert allows only alerts of its consequences', () => {
   const nothing = { ...promise, by: [], severity: 'warning' } as const;
   assert.deepEqual(broken({ promise: nothing, told: [] }), []);
   assert.deepEqual(broken({ promise: nothing }), [
     'no critical notice',
-    'nothing is told that no fault explains',
+    'every notice is explained by the fault',
   ]);
 });
 
-test('several losses in one drill have as many critical notices as it says', () => {
+test('several losses in one drill have as many critical notices as promised', () => {
   const twice = { told: [...told(), ...told({ rule: 'doorsilent', keys: [] }), ...end()] };
   assert.deepEqual(broken({ ...twice, promise: { ...promise, criticals: 2 } }), []);
   assert.equal(broken({ ...twice, promise: { ...promise, criticals: 1 } }).length, 1);
 });
 
-test('every notice that a loss promises is one of a rule, or of a happening', () => {
+test('every promised notice is of a known rule or event', () => {
   const known = [...RULES.map(({ name }) => runbookAnchor(name)), 'leaderchanged', 'haproxyrestarted'];
   const promises = [...LOSSES, ...drills.map(({ name, service: { told } }) => ({ name, told }))];
   for (const { name, told } of promises)
     for (const rule of [...told.by, ...told.alsoBy]) assert.ok(known.includes(rule), `${name}: ${rule}`);
 });
 
-test('each loss has to be told', () => {
+test('each loss requires a notice', () => {
   for (const { name, told } of LOSSES) assert.ok(told.by.length > 0, name);
 });
 
-/** Rules whose measure is a silence: the one after which they speak is a part of their time. */
+/** Rules that measure a silence: the silence after which they alert is a part of their time. */
 const OF_SILENCE = ['DoorSilent', 'EtcdDown'];
 
-test("the limits of telling are the rules' times and 10 s", () => {
+test("the limits of notices are the rules' times and 10 s", () => {
   for (const { name, told } of LOSSES) {
     const rules = RULES.filter((rule) => told.by.includes(runbookAnchor(rule.name)));
     const longest = Math.max(
@@ -123,7 +123,7 @@ test('a message to Slack is read as the monitor writes it', () => {
   assert.equal(toldBySlack(resolved as never, 5).kind, 'resolved');
 });
 
-test('too many messages for ten faults in a row, and one that comes while nothing is lost', () => {
+test('too many messages for ten faults in a row, or a message while nothing is lost, break a promise', () => {
   const kept = (evidence: Partial<Parameters<typeof judgeWhole>[0]>) =>
     judgeWhole({ slack: [], alerts: [], strays: [], ...evidence }).every((finding) => finding.kept);
   const counts = (each: number, more: number) => [...Array.from({ length: 18 }, () => each), more];

@@ -1,29 +1,29 @@
-/** What the monitor told while parts were lost, held against the losses: each has its notice, and no notice lacks a loss. */
+/** Compares the monitor's notices with the losses: each loss has its notice, and no notice comes without a loss. */
 import type { SlackMessage, WebhookMessage } from '#engines/alert_receivers.ts';
 import type { ToldPromise } from './losses.ts';
 import { type Finding, within } from './verdict.ts';
 
 export const TOLD_CHANNELS = ['slack', 'webhook'] as const;
 
-/** One message as it came in by one channel. */
+/** One message as one channel received it. */
 export interface Told {
   readonly channel: (typeof TOLD_CHANNELS)[number];
   /** Milliseconds since the fault. */
   readonly afterMs: number;
-  /** resolved: the end of what was told before. */
+  /** resolved: the end of an earlier alert. */
   readonly kind: 'firing' | 'notice' | 'resolved';
   readonly severity: string;
   readonly message: string;
-  /** Place of its rule in the runbook. */
+  /** The rule's section in the runbook. */
   readonly rule: string;
-  /** Of the alerts that it speaks of; only the webhook has them. */
+  /** Keys of the alerts in the message; only the webhook has them. */
   readonly keys: readonly string[];
 }
 
 const RESOLVED_COLOUR = '#2e7d32';
 const FOOT = /^(info|warning|critical) · .*#(\w+)/;
 
-/** @throws Error when a message of the monitor's does not look as it should */
+/** @throws Error when a message of the monitor is not in the right form */
 export function toldBySlack({ text, attachments }: SlackMessage, afterMs: number): Told {
   const foot = JSON.stringify(attachments[0]?.blocks.at(-1)).match(/"text":"([^"]*)"/)?.[1] ?? '';
   const [, severity, rule] = FOOT.exec(foot) ?? [];
@@ -41,7 +41,7 @@ export function toldByWebhook(
   return { channel: 'webhook', afterMs, kind: known, severity, message, rule, keys };
 }
 
-/** That a part comes and goes often is told beside its outages; it ends when the part has been quiet for minutes. */
+/** The notice of flapping comes beside the outages; it ends when the part has been quiet for minutes. */
 const isFlapping = ({ message }: Told): boolean => / is flapping/.test(message);
 
 const ORDER = ['info', 'warning', 'critical'];
@@ -50,15 +50,15 @@ const isAtLeast = (severity: string, least: string) => ORDER.indexOf(severity) >
 export interface TellingEvidence {
   readonly promise: ToldPromise;
   readonly told: readonly Told[];
-  /** How long nobody who wrote at the door was answered. */
+  /** The longest time in which no writer at the door was answered. */
   readonly writesSilentMs: number;
-  /** After how long the tier itself had started the part again; Infinity where it was not to. */
+  /** The time after which the tier itself had restarted the part; Infinity where it did not have to. */
   readonly awayMs: number;
-  /** What receivers found wrong with messages. */
+  /** Messages that receivers rejected. */
   readonly rejected: readonly string[];
 }
 
-/** Judges what was told of one loss, from the fault until all was well again. */
+/** Judges the notices about one loss, from the fault until the tier was healthy again. */
 export function judgeTelling(evidence: TellingEvidence): Finding[] {
   const { promise, told, rejected } = evidence;
   const begun = told.filter((one) => one.kind !== 'resolved' && !isFlapping(one));
@@ -68,18 +68,18 @@ export function judgeTelling(evidence: TellingEvidence): Finding[] {
     ...(promise.by.length > 0 ? TOLD_CHANNELS.map((channel) => firstNotice(begun, channel, evidence)) : []),
     atMostCritical(begun, promise.criticals ?? Number(promise.severity === 'critical')),
     finding(
-      'nothing is told that no fault explains',
+      'every notice is explained by the fault',
       without.map(({ message }) => message),
     ),
-    finding('whatever is told has its end', unended(told)),
-    finding('every message is as its receiver wants it', rejected),
+    finding('every alert has its end', unended(told)),
+    finding('every message is accepted by its receiver', rejected),
   ];
 }
 
 const finding = (promise: string, faults: readonly string[]): Finding => ({
   about: 'telling',
   promise,
-  measured: faults.length === 0 ? 'so it was' : [...new Set(faults)].join('; '),
+  measured: faults.length === 0 ? 'as promised' : [...new Set(faults)].join('; '),
   kept: faults.length === 0,
 });
 
@@ -90,9 +90,9 @@ function firstNotice(
 ): Finding {
   const { ifWritesSilentMs = 0, ifAwayMs = 0 } = promise;
   const of = begun.filter((one) => one.channel === channel && promise.by.includes(one.rule));
-  const what = `${channel} tells of it (${promise.by.join(' or ')})`;
+  const what = `${channel} reports it (${promise.by.join(' or ')})`;
   if (writesSilentMs <= ifWritesSilentMs && ifWritesSilentMs > 0)
-    return finding(`${what}, where writes are silent for ${ifWritesSilentMs / 1_000} s`, []);
+    return finding(`${what}, where writes have no answer for ${ifWritesSilentMs / 1_000} s`, []);
   if (awayMs <= ifAwayMs) return finding(`${what}, where it is away for ${ifAwayMs / 1_000} s`, []);
   const first = of.find(({ severity }) => isAtLeast(severity, promise.severity));
   const judged = within(
@@ -112,7 +112,7 @@ function atMostCritical(begun: readonly Told[], most: number): Finding {
   return finding(most === 0 ? 'no critical notice' : `${notices} on each channel`, surplus);
 }
 
-/** Keys that were told and have no end, or none that came later. */
+/** Keys of alerts without an end, or with an end before their last notice. */
 function unended(told: readonly Told[]): string[] {
   const open = new Map<string, string>();
   for (const one of told) {
@@ -124,22 +124,22 @@ function unended(told: readonly Told[]): string[] {
   return [...open.values()];
 }
 
-/** Faults of ten minutes, one a minute. */
+/** Faults during ten minutes, one a minute. */
 export const FAULTS_OF_TEN_MINUTES = 10;
 export const SLACK_IN_TEN_MINUTES = 20;
 export const ALERTS_IN_TEN_MINUTES = 40;
 
-/** What is compared over all losses, in the order in which they came. */
+/** The values that are compared over all losses, in their order. */
 export interface WholeEvidence {
-  /** How many messages came in Slack for each. */
+  /** The number of messages in Slack for each loss. */
   readonly slack: readonly number[];
-  /** How many lines `trunkline alerts list` has for each. */
+  /** The number of lines of `trunkline alerts list` for each loss. */
   readonly alerts: readonly number[];
-  /** What was told while no part was lost. */
+  /** Notices while no part was lost. */
   readonly strays: readonly string[];
 }
 
-/** Judges all losses together: nobody is flooded, and nothing is told while all is well. */
+/** Judges all losses together: no flood of notices, and no notice while the tier is healthy. */
 export function judgeWhole({ slack, alerts, strays }: WholeEvidence): Finding[] {
   const atMost = (what: string, counts: readonly number[], limit: number): Finding => {
     const most = mostInARow(counts, FAULTS_OF_TEN_MINUTES);
@@ -153,11 +153,11 @@ export function judgeWhole({ slack, alerts, strays }: WholeEvidence): Finding[] 
   return [
     atMost('messages in Slack', slack, SLACK_IN_TEN_MINUTES),
     atMost('lines in `alerts list`', alerts, ALERTS_IN_TEN_MINUTES),
-    finding('nothing is told while no part is lost', strays),
+    finding('no notice comes while no part is lost', strays),
   ];
 }
 
-/** The largest sum of so many counts in a row. */
+/** The largest sum of so many consecutive counts. */
 export const mostInARow = (counts: readonly number[], length: number): number =>
   Math.max(
     0,

@@ -1,13 +1,13 @@
-/** What clients may see while a part is lost, and whether they saw more than that. */
+/** The promises to clients while a part is lost, and whether they were kept. */
 import type { AcknowledgedWrite, KindReport, LoadReport } from './load.ts';
 
 /**
- * Which requests may fail: `none`; those `underway` when the part is lost, until it is routed around; or also `writes` that
- * come while there is no primary; `any`: it is said elsewhere when none may.
+ * Which requests may fail: `none`; those `underway` when the part is lost, until the failover; or also `writes` that come
+ * while there is no primary; `any`: another promise says when none may fail.
  */
 export type MayFail = 'none' | 'underway' | 'writes' | 'any';
 
-/** What clients may see; infrastructure/README.md says the same in words. */
+/** Faults that clients may see; infrastructure/README.md has the same promises in words. */
 export interface ClientPromise {
   readonly mayFail: MayFail;
   /** The longest time in which no write, no read at all is answered. */
@@ -17,11 +17,11 @@ export interface ClientPromise {
   readonly losableMs: number;
 }
 
-/** One thing promised, and what was measured. */
+/** One promise, and the measurement. */
 export interface Finding {
   /**
-   * A missed `time` may be a machine that was busy just then; failed `requests`, lost `writes`, `parts` that were not
-   * touched and what the monitor did not tell, or told without a reason (`telling`), are not.
+   * A missed `time` may come from a busy machine. Failed `requests`, lost `writes`, untouched `parts`, and missing or
+   * unexplained notices of the monitor (`telling`) do not.
    */
   readonly about: 'time' | 'requests' | 'writes' | 'parts' | 'telling';
   readonly promise: string;
@@ -55,7 +55,7 @@ function failures({ outcome, report }: Evidence, mayFail: Exclude<MayFail, 'any'
   const later = report.failures.filter((failure) => failure.startedAt >= outcome.routedAroundAt);
   const [wrong, text] = {
     none: [report.failures, 'no request fails'],
-    underway: [later, 'no request fails that starts after the part is routed around'],
+    underway: [later, 'no request fails that starts after the failover'],
     writes: [reads, 'no read fails (after its one retry)'],
   }[mayFail] as [typeof report.failures, string];
   const example = wrong[0] ? `, such as: ${wrong[0].message}` : '';
@@ -87,7 +87,7 @@ function losses({ promise, outcome, report, lost, synchronous }: Evidence): Find
   const text =
     losable === 0
       ? 'no acknowledged write is lost'
-      : `no acknowledged write is lost, save of the last ${losable / 1_000} s before the break`;
+      : `no acknowledged write is lost, except of the last ${losable / 1_000} s before the break`;
   const measured = `${lost.length} of ${report.acknowledged.length} lost${
     losable > 0 ? `, ${wrong.length} of them older or newer than that` : ''
   }`;
@@ -109,7 +109,7 @@ export function within(what: string, tookMs: number, limitMs: number): Finding {
   };
 }
 
-/** How often each text came. */
+/** The number of times that each text came. */
 export function countBy(texts: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const text of texts) counts[text] = (counts[text] ?? 0) + 1;

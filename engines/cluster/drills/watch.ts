@@ -1,4 +1,4 @@
-/** What the tier itself says while a drill runs: HAProxy's view of each server and Patroni's of the nodes. */
+/** The tier's own view while a drill runs: HAProxy's view of each server and Patroni's of the nodes. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { isUp, type ServerRow, statistics } from '../haproxy.ts';
 import type { Haproxy, Layout } from '../layout.ts';
@@ -8,16 +8,16 @@ const HAPROXY_POLL_MS = 50;
 const PATRONI_POLL_MS = 500;
 
 export interface Watch {
-  /** How all HAProxy processes see a server: every one UP, every one not UP, or they differ. */
+  /** The states of a server at all HAProxy processes: every one UP, every one not UP, or they differ. */
   server(proxy: string, server: string): 'up' | 'down' | 'mixed';
-  /** The node that Patroni calls leader, as last seen. */
+  /** The last known leader in Patroni. */
   leader(): string | undefined;
   stop(): Promise<void>;
 }
 
 /**
  * Polls until stopped.
- * @param say told of each change, in words
+ * @param say called with each change, in words
  */
 export function startWatch(layout: Layout, clock: Clock, say: (text: string) => void): Watch {
   const seen = new Map<string, ServerRow>();
@@ -67,7 +67,7 @@ export function startWatch(layout: Layout, clock: Clock, say: (text: string) => 
   };
 }
 
-/** What changed between two looks at a server. Counters start again at 0 when HAProxy was reloaded. */
+/** Changes of a server between two looks. Counters start again at 0 when HAProxy was reloaded. */
 function changes(before: ServerRow, now: ServerRow): string[] {
   const name = `${now.proxy}/${now.server}`;
   const found: string[] = [];
