@@ -123,7 +123,7 @@ const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
 /** A line for each part: how long clients got no answer, and the first alert. */
 export function reportsTable(reports: readonly PartReport[]): string {
   return table(
-    ['drill', 'writes', 'reads', 'POST', 'GET', 'lost', 'first told', ''],
+    ['drill', 'writes', 'reads', 'POST', 'GET', 'lost', 'first alert', ''],
     reports.map(({ drill, silentMs, lost, acknowledged, told, passed }) => [
       drill,
       ...(['writes', 'reads', 'POST', 'GET'] as const).map((asked) => `${seconds(silentMs[asked])} s`),
