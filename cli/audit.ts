@@ -16,7 +16,7 @@ interface Options {
 
 export function auditCommand(): Command {
   return new Command('audit')
-    .description('who changed what by a command or the API')
+    .description('changes by commands and the API, with their actors')
     .addCommand(listCommand());
 }
 

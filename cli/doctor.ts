@@ -32,7 +32,7 @@ const LITTLE_MEMORY_BYTES = 1e9;
 
 export function doctorCommand(): Command {
   return new Command('doctor')
-    .description('check the machine, the configuration and each engine, and say what to do')
+    .description('check the machine, the configuration and each engine, and give advice')
     .option('--json', 'the findings as JSON')
     .addHelpText(
       'after',

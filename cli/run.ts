@@ -6,7 +6,7 @@ import { note } from '#platform/terminal/print.ts';
 import { type Parts, readConfig, type SystemOptions, systemModules } from '#system';
 
 /**
- * @param ready called when all run; when it throws, they are stopped and the command fails
+ * @param ready called when all modules run; when it throws, the modules are stopped and the command fails
  */
 export async function runSystem(
   wanted: readonly string[],
@@ -30,11 +30,11 @@ export async function runSystem(
   } finally {
     await running?.stop();
   }
-  // Whatever a library still holds open must not keep a stopped program alive.
+  // Handles that a library still holds open must not keep a stopped program alive.
   process.exit(process.exitCode ?? 0);
 }
 
-/** @returns undefined where a signal asked to stop before all was up; what was up is down again then */
+/** @returns undefined where a signal came before all modules were up; the started modules are stopped then */
 async function start(
   modules: AnyModule<Parts>[],
   wanted: readonly string[],

@@ -6,7 +6,7 @@ import { environmentName, Faults, missing, optional, readSettings, setting } fro
 const group = {
   service: 'hello',
   table: {
-    greeting: setting('Hello', 'What is said', asText),
+    greeting: setting('Hello', 'The greeting', asText),
     poolSize: setting('10', 'Connections', asWhole(1, 100)),
     key: optional('A key', () => assert.fail(), { secret: true }),
     shared: setting('a', 'One with a name of its own', asText, { env: 'SHARED_NAME' }),

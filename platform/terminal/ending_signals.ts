@@ -13,7 +13,7 @@ const SAME_SIGNAL_MS = 1_000;
 /** How often this process checks its parent. */
 const PARENT_POLL_MS = 250;
 
-/** What a shell reports for a process that a signal ended. */
+/** A shell's exit status for a process that a signal ended. */
 export const statusOf = (signal: EndingSignal): number => 128 + constants.signals[signal];
 
 /** `at` by the steady clock, in milliseconds. */
