@@ -23,6 +23,8 @@ export interface Migrations {
   readonly makesServiceTables?: true;
   /** Versions of the program that have this migration run with tables of later ones; earlier versions refuse them. All do, where it is left out. */
   readonly runsWithLaterFrom?: string;
+  /** Versions that have this migration know marks of use; earlier ones refuse every mark. All know them, where it is left out. */
+  readonly knowsMarksFrom?: string;
 }
 
 /**

@@ -77,6 +77,14 @@ test('what an older version would misread keeps that version from running, and n
   await assert.rejects(migrate(pool, old), /belongs to a later version \(marked\/2_used_breaking\)/);
   assert.deepEqual(await ranMigrations(pool, present), ['1', '2', '3']);
 
+  // One that knows what is marked, but no marks, refuses them too.
+  await migrateAll(pool, [await versionOf('unaware', ['1', '2'])]);
+  const unaware = { ...(await versionOf('unaware', ['1', '2', '4'])), knowsMarksFrom: '4' };
+  await migrateAll(pool, [unaware]);
+  assert.equal(await runsOn(unaware), true);
+  await mark('unaware', '2');
+  assert.deepEqual(await wayBack(pool, [unaware]), { runsOn: false, because: ['unaware/2_used_breaking'] });
+
   // Later versions run, migrate, and are gone back from: all of them know it.
   const later = await versionOf('marked', ['1', '2', '3', '4']);
   assert.deepEqual(await migrateAll(pool, [present]), []);

@@ -76,10 +76,11 @@ export async function wayBack(pool: Queries, schemas: readonly Migrations[]): Pr
     // A schema that is new is none that the version before looks into.
     if (before === undefined || before.length === 0) continue;
     isKnown = true;
+    const { runsWithLaterFrom: from, knowsMarksFrom } = migrations;
+    const knowsMarks = knowsMarksFrom === undefined || before.includes(knowsMarksFrom);
     const added = [...ran, ...(await pendingMigrations(pool, migrations))].filter(
-      (name) => !before.includes(marksUseOf(name) ?? name),
+      (name) => !before.includes(knowsMarks ? (marksUseOf(name) ?? name) : name),
     );
-    const from = migrations.runsWithLaterFrom;
     const refused = from !== undefined && !before.includes(from) ? added : breakingOf(added);
     because.push(...refused.map(nameIn(migrations)));
   }

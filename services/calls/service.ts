@@ -17,6 +17,7 @@ export const calls = defineService({
     ...migrationsBeside(import.meta.url, 'calls'),
     makesServiceTables: true,
     runsWithLaterFrom: '0004_outcomes_by_one_rule',
+    knowsMarksFrom: '0023_marks_of_use',
   },
   sums: CALLS_SUMS,
   settings: CALLS_SETTINGS,
