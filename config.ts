@@ -26,8 +26,10 @@ import {
   setting,
   type ValuesOf,
 } from '#platform/config/settings.ts';
+import { addressOf, type DatabasePlace } from '#platform/database/address.ts';
 import { readBackupTimes } from '#platform/database/backup/scheduled.ts';
 import type { AnyService } from '#platform/service/definition.ts';
+import type { DatabaseSettings } from '#platform/service/tools.ts';
 
 function asBackupTimes(text: string) {
   const times = readBackupTimes(text);
@@ -40,6 +42,9 @@ export const REMOVED_SETTINGS: Readonly<Record<string, string>> = {
   BREAKER_EARLY_PROBE: 'an open circuit breaker always tries the database as soon as a health check passes',
 };
 
+const asPostgresUrls = (text: string): string[] =>
+  text === '' ? [] : text.split(',').map((url) => asPostgresUrl(url.trim()));
+
 /** Every setting, in the order in which the documentation lists them. */
 export const SETTINGS = {
   DATA_DIR: setting(
@@ -48,11 +53,10 @@ export const SETTINGS = {
     asFolder,
   ),
   DATABASE_URL: optional('PostgreSQL to use instead of the embedded one', asPostgresUrl, { secret: true }),
-  DATABASE_URL_CALLS: optional('PostgreSQL of the calls service alone', asPostgresUrl, { secret: true }),
   DATABASE_REPLICA_URL: setting(
     '',
     'Read replicas, separated by commas; if there are any, all reads go to them',
-    (text) => (text === '' ? [] : text.split(',').map((url) => asPostgresUrl(url.trim()))),
+    asPostgresUrls,
     { secret: true },
   ),
   EMBEDDED_POSTGRES_PORT: setting('0', 'Port of the embedded PostgreSQL on loopback; 0: a free one', asPort),
@@ -138,6 +142,21 @@ const listening = (name: string, port: number) => ({
   port: setting(String(port), `Port of ${name}`, asPort),
 });
 
+/** Settings of every service with tables. */
+const withTables = (name: string) => ({
+  databaseUrl: optional(`PostgreSQL of ${name} alone, instead of DATABASE_URL`, asPostgresUrl, {
+    ...{ secret: true, env: `DATABASE_URL_${name.toUpperCase()}` },
+  }),
+  databaseReplicaUrls: setting(
+    '',
+    `Read replicas of DATABASE_URL_${name.toUpperCase()}, separated by commas`,
+    asPostgresUrls,
+    {
+      ...{ secret: true, env: `DATABASE_REPLICA_URL_${name.toUpperCase()}` },
+    },
+  ),
+});
+
 /** Settings of every service that uses a database. */
 const onDatabase = (name: string) => ({
   heavySlots: setting(
@@ -152,6 +171,7 @@ const groupOf = (service: AnyService): SettingsGroup => ({
   table: {
     ...(service.port !== undefined && listening(service.name, service.port)),
     ...(service.port !== undefined && service.migrations && onDatabase(service.name)),
+    ...(service.migrations && withTables(service.name)),
     ...service.settings,
   },
 });
@@ -172,8 +192,8 @@ export const documentedSettings = (services: readonly AnyService[]) =>
 
 /** The settings of one service: its own, and those that every service has. */
 type OwnSettings<Service> = Service extends { readonly settings?: infer Own extends SettingsTable }
-  ? ValuesOf<Own> & { readonly port: number; readonly heavySlots: number }
-  : never;
+  ? ValuesOf<Own> & { readonly port: number; readonly heavySlots: number } & PlaceSettings
+  : PlaceSettings;
 
 /** The shared settings by their names in the environment, and the settings of each service by the service's name. */
 export type Config<Services extends readonly AnyService[]> = ValuesOf<typeof SETTINGS> & {
@@ -183,7 +203,7 @@ export type Config<Services extends readonly AnyService[]> = ValuesOf<typeof SET
 const NEEDS: readonly SettingNeed[] = [
   {
     name: 'DATABASE_REPLICA_URL',
-    oneOf: ['DATABASE_URL', 'DATABASE_URL_CALLS'],
+    all: ['DATABASE_URL'],
     why: 'the embedded PostgreSQL has no replicas',
   },
   {
@@ -209,6 +229,86 @@ function poolFaults(
   });
 }
 
+/** The settings of every service, unless its own settings override them. */
+export function sharedSettings(
+  config: ValuesOf<typeof SETTINGS>,
+): Omit<DatabaseSettings, 'port' | 'heavySlots'> {
+  return {
+    host: config.HOST,
+    corsOrigins: config.CORS_ORIGINS,
+    trustedProxies: config.TRUSTED_PROXIES,
+    poolSize: config.POOL_SIZE,
+    queueOrder: config.QUEUE_ORDER,
+    queryTimeoutMs: config.QUERY_TIMEOUT_MS,
+    connectionLifetimeMs: config.POOL_MAX_LIFETIME_S * 1000,
+    maxReplicaLagS: config.MAX_REPLICA_LAG_S,
+    rateLimitPerMinute: config.RATE_LIMIT_PER_MINUTE,
+    jwksUrl: config.JWKS_URL,
+    jwtIssuer: config.JWT_ISSUER,
+    jwtAudience: config.JWT_AUDIENCE,
+    shutdownGraceMs: config.SHUTDOWN_GRACE_MS,
+  };
+}
+
+/** Where a service with tables has them. */
+interface PlaceSettings {
+  readonly databaseUrl?: string | undefined;
+  readonly databaseReplicaUrls?: readonly string[];
+}
+
+interface SharedPlace {
+  readonly DATABASE_URL?: string | undefined;
+  readonly DATABASE_REPLICA_URL: readonly string[];
+}
+
+/**
+ * The database of a service: its own, else the one that all share.
+ * @returns undefined where the program's own is meant, embedded or a local tier: it is all services' then
+ */
+export function databaseOf(
+  { DATABASE_URL, DATABASE_REPLICA_URL }: SharedPlace,
+  { databaseUrl, databaseReplicaUrls = [] }: PlaceSettings,
+): DatabasePlace | undefined {
+  if (databaseUrl !== undefined) return { url: databaseUrl, replicaUrls: databaseReplicaUrls };
+  return DATABASE_URL === undefined ? undefined : { url: DATABASE_URL, replicaUrls: DATABASE_REPLICA_URL };
+}
+
+/** Either each service's database is told, or none's; and services that share one share its replicas. */
+function placeFaults(
+  services: readonly AnyService[],
+  shared: SharedPlace,
+  values: Readonly<Record<string, unknown>>,
+): string[] {
+  const faults: string[] = [];
+  const told = new Map<string, { readonly name: string; readonly replicas: string }>();
+  const untold: string[] = [];
+  for (const { name, migrations } of services) {
+    if (!migrations) continue;
+    const own = values[name] as PlaceSettings;
+    const variable = `DATABASE_URL_${name.toUpperCase()}`;
+    if (own.databaseReplicaUrls?.length && own.databaseUrl === undefined)
+      faults.push(
+        `DATABASE_REPLICA_URL_${name.toUpperCase()} needs ${variable}: they are replicas of that one`,
+      );
+    const place = databaseOf(shared, own);
+    if (!place) {
+      untold.push(variable);
+      continue;
+    }
+    const address = addressOf(place.url);
+    const replicas = String(place.replicaUrls);
+    const other = told.get(address);
+    if (other && other.replicas !== replicas)
+      faults.push(`${variable}: it is the database of ${other.name}, which has other replicas`);
+    told.set(address, { name, replicas });
+  }
+  if (told.size > 0 && untold.length > 0)
+    faults.push(
+      `DATABASE_URL is missing, or ${untold.join(' and ')}: another service has a database of its own`,
+    );
+  return faults;
+}
+
 /** Lists every wrong setting, each with the right form. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
@@ -223,13 +323,18 @@ export function readConfig<const Services extends readonly AnyService[]>(
   services: Services,
 ): Config<Services> {
   const names = services.map(({ name }) => name);
-  const { values, faults: single } = readSettings(environment, settingGroups(services), names);
+  const { values, faults: single } = readSettings(environment, settingGroups(services), [
+    ...names,
+    'database_url',
+    'database_replica_url',
+  ]);
   const [shared, ...own] = values;
   const byService = Object.fromEntries(names.map((name, index) => [name, own[index]!]));
   const needs = [...NEEDS, ...services.flatMap(({ settingNeeds = [] }) => settingNeeds)];
   const faults = [
     ...single,
     ...missing(needs, environment),
+    ...placeFaults(services, shared as unknown as SharedPlace, byService),
     ...poolFaults(services, shared!.POOL_SIZE as number, byService),
   ];
   if (faults.length > 0) throw new ConfigError(`The environment is wrong:\n  ${faults.join('\n  ')}`);

@@ -6,13 +6,14 @@
  *   monitor              needs none of them, so that it can report any of them as down
  */
 import { join } from 'node:path';
-import { type Config as ConfigOf, readConfig as readConfigOf } from '#config';
+import { type Config as ConfigOf, databaseOf, readConfig as readConfigOf, sharedSettings } from '#config';
 import { runningTier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
 import { watchedParts } from '#engines/cluster/watched.ts';
 import { formerData, formerDataWords } from '#engines/former_data.ts';
 import { EMBEDDED_DATABASE, postgresFolder, startOfPostgres } from '#engines/postgres.ts';
 import { type KeeperEvent, keepPostgres } from '#engines/postgres_keeper.ts';
 import type { FindKey } from '#platform/access/authenticator.ts';
+import type { DatabasePlace } from '#platform/database/address.ts';
 import { auditTrail } from '#platform/database/audit.ts';
 import { listBackups } from '#platform/database/backup/backup_files.ts';
 import { backupTimesText, startScheduledBackups } from '#platform/database/backup/scheduled.ts';
@@ -24,7 +25,13 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
 import { makeDataFolder } from '#platform/lifecycle/own_files.ts';
 import { version } from '#platform/lifecycle/version.ts';
-import { type AnyService, backedUpOf, runningOf, schemasOf } from '#platform/service/definition.ts';
+import {
+  type AnyService,
+  backedUpOf,
+  byDatabase,
+  runningOf,
+  schemasOf,
+} from '#platform/service/definition.ts';
 import { type RunningService, startService } from '#platform/service/service.ts';
 import type { DatabaseParts, DatabaseSettings, ServiceParts } from '#platform/service/tools.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
@@ -47,8 +54,8 @@ import { EMBEDDED_NODE, primaryRoom, watchedDisks } from './postgres_disks.ts';
 
 /** The database of the program: embedded, or the provider's own. */
 export interface PostgresPart {
-  readonly url: string;
-  readonly replicaUrls: readonly string[];
+  /** Where a service's tables are. */
+  of(service: string): DatabasePlace;
   /** The program's own: embedded, or the local cluster. */
   readonly embedded: boolean;
   /** Its description for people. */
@@ -101,19 +108,33 @@ export const readConfig = (environment: Readonly<Record<string, string | undefin
 export const SCHEMAS = schemasOf(SERVICES);
 
 /** Every service with tables keeps an audit trail. */
-export const AUDIT_TRAILS = SCHEMAS.map(({ schema }) => auditTrail(schema));
+export const AUDIT_TRAILS = SERVICES.flatMap(({ name, migrations }) =>
+  migrations ? { service: name, trail: auditTrail(migrations.schema) } : [],
+);
 
 /** The calls service's functions for identity: the keys that calls has kept, and their accounts. */
 const callsOfKeys = { formerKeys, closedFrom, codesOf: codesOfAccounts };
 
-/** The store of keys, on the program's one database. */
-export const keyPlaces = (pool: Pool): KeyPlaces => ({ pool, calls: { pool, ...callsOfKeys } });
+/** Where keys are kept: on identity's database. @param callsPool where calls stand on another one */
+export const keyPlaces = (pool: Pool, callsPool = pool): KeyPlaces => ({
+  pool,
+  calls: { pool: callsPool, ...callsOfKeys },
+});
 
-/** The first operator key of a database without one; undefined where the database has one. */
-export const firstKey = (pool: Pool): Promise<string | undefined> => createFirstKey(keyPlaces(pool));
+/** The first operator key of a program that has none; undefined where it has one. @param pools by service */
+export const firstKey = (poolOf: (service: string) => Pool): Promise<string | undefined> =>
+  createFirstKey(keyPlaces(poolOf('identity'), poolOf('calls')));
 
-/** Finds a key in either store. */
-export const findAnyKey: FindKey = (session, hash) => findKey(session, callsOfKeys, hash);
+/** The database that a service is told to use; undefined: the program's own, embedded or a tier. */
+export const givenPlace = (config: Config, service: string): DatabasePlace | undefined =>
+  databaseOf(config, config[service as ServiceName]);
+
+/** Its primary's URL. */
+export const givenUrl = (config: Config, service: string): string | undefined =>
+  givenPlace(config, service)?.url;
+
+/** Finds a key wherever it is kept. */
+export const findAnyKey: FindKey = (on, hash) => findKey(on, callsOfKeys, hash);
 
 /** The modules, for one configuration. @param wanted the modules that are to run */
 export function systemModules(
@@ -128,10 +149,10 @@ export function systemModules(
     needs: [],
     purpose: 'DATABASE_URL, the embedded PostgreSQL in DATA_DIR, or the tier of `up --cluster`',
     start: async (_needs, lifetime) => {
-      const url = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
-      if (url && options.cluster) throw new Error('DATABASE_URL: leave it out with --cluster');
-      if (url)
-        return { url, replicaUrls: config.DATABASE_REPLICA_URL, embedded: false, what: 'DATABASE_URL' };
+      const isGiven = givenUrl(config, 'calls') !== undefined;
+      if (isGiven && options.cluster) throw new Error('DATABASE_URL: leave it out with --cluster');
+      if (isGiven)
+        return { of: (service) => givenPlace(config, service)!, embedded: false, what: 'DATABASE_URL' };
       if (options.cluster) {
         await prepareDataFolder(config);
         const data = tierFolder(config);
@@ -169,7 +190,7 @@ export function systemModules(
       );
       lifetime.onStop('embedded PostgreSQL', embedded.stop);
       const what = `embedded PostgreSQL in ${config.DATA_DIR}`;
-      return { url: embedded.url, replicaUrls: config.DATABASE_REPLICA_URL, embedded: true, what };
+      return { of: () => ({ url: embedded.url, replicaUrls: [] }), embedded: true, what };
     },
   };
 
@@ -177,21 +198,21 @@ export function systemModules(
     name: 'schema',
     needs: ['postgres'],
     purpose: 'brings the embedded database up to date; of any other, checks that it is',
-    start: async (needs, lifetime) => {
-      const pool = createPool({
-        url: needs.postgres.url,
-        applicationName: 'trunkline-schema',
-        size: 1,
-        onIdleError: () => undefined,
-      });
-      try {
-        const report = (attempt: number, error: unknown) =>
-          logger('schema').warn({ attempt, reason: errorText(error) }, 'PostgreSQL does not answer yet');
-        await waitForPostgres(pool, systemClock, report, lifetime.stopping);
-        return { ran: await bringUpToDate(pool, SCHEMAS, needs.postgres) };
-      } finally {
-        await pool.end();
+    start: async ({ postgres: { of, embedded } }, lifetime) => {
+      const ran: string[] = [];
+      for (const { url, services } of byDatabase(SERVICES, (service) => of(service).url)) {
+        const applicationName = 'trunkline-schema';
+        const pool = createPool({ url, applicationName, size: 1, onIdleError: () => undefined });
+        try {
+          const report = (attempt: number, error: unknown) =>
+            logger('schema').warn({ attempt, reason: errorText(error) }, 'PostgreSQL does not answer yet');
+          await waitForPostgres(pool, systemClock, report, lifetime.stopping);
+          ran.push(...(await bringUpToDate(pool, schemasOf(services), { embedded })));
+        } finally {
+          await pool.end();
+        }
       }
+      return { ran };
     },
   };
 
@@ -199,12 +220,25 @@ export function systemModules(
     name: 'backups',
     needs: ['postgres', 'schema'],
     purpose: 'makes back-ups into BACKUP_DIR, where BACKUP_AT says when',
-    start: async ({ postgres: { url } }, lifetime) => {
+    start: async ({ postgres: { of } }, lifetime) => {
       const { BACKUP_AT: times, BACKUP_DIR: folder, BACKUP_KEEP: keep, BACKUP_KEY: secret } = config;
       if (!times) return { times: null };
       if (!folder) throw new Error('BACKUP_AT: set BACKUP_DIR as well, the folder to write into');
+      const [one, another] = byDatabase(SERVICES, (service) => of(service).url);
+      if (another)
+        throw new Error(
+          'BACKUP_AT: services stand on several databases; let cron run `trunkline backup --of SERVICE` for each',
+        );
       await listBackups(folder);
-      const needs = { url, services: backedUpOf(SERVICES), folder, times, keep, program: version, secret };
+      const needs = {
+        url: one!.url,
+        services: backedUpOf(SERVICES),
+        folder,
+        times,
+        keep,
+        program: version,
+        secret,
+      };
       startScheduledBackups({ ...needs, clock: systemClock, logger: logger('backups') }, lifetime);
       return { times: backupTimesText(times) };
     },
@@ -224,7 +258,7 @@ export function systemModules(
 /** The parts that `system.ts` gives to single services, besides those of every service. */
 const OWN_PARTS: Readonly<Record<string, (config: Config, postgres?: PostgresPart) => Promise<object>>> = {
   calls: async (config, postgres) => {
-    return { room: primaryRoom(config, postgres!.url) };
+    return { room: primaryRoom(config, postgres!.of('calls').url) };
   },
   monitor: async (config) => {
     await prepareDataFolder(config);
@@ -264,8 +298,9 @@ function serviceModule(service: AnyService, config: Config, databases: Databases
         logger: createLogger(service.name, config.LOG_LEVEL),
         ...(service.migrations && {
           databases,
-          databaseUrl: postgres.url,
-          replicaUrls: postgres.replicaUrls,
+          databaseUrl: postgres.of(service.name).url,
+          replicaUrls: postgres.of(service.name).replicaUrls,
+          keysAt: { identity: postgres.of('identity'), calls: postgres.of('calls') },
           findKey: findAnyKey,
           rightsOf: rightsOfClaims,
         }),
@@ -294,32 +329,13 @@ const POSTGRES_EVENTS = {
 } as const satisfies Record<KeeperEvent, { level: 'info' | 'warn' | 'error'; words: string }>;
 
 function tierPart({ writeUrl, readUrl }: TierAddresses, what: string): PostgresPart {
-  return { url: writeUrl, replicaUrls: [readUrl], embedded: true, what };
+  return { of: () => ({ url: writeUrl, replicaUrls: [readUrl] }), embedded: true, what };
 }
 
 const settingsOf = (name: string, config: Config) => ({
   ...sharedSettings(config),
   ...config[name as ServiceName],
 });
-
-/** The settings of every service, unless its own settings override them. */
-function sharedSettings(config: Config): Omit<DatabaseSettings, 'port' | 'heavySlots'> {
-  return {
-    host: config.HOST,
-    corsOrigins: config.CORS_ORIGINS,
-    trustedProxies: config.TRUSTED_PROXIES,
-    poolSize: config.POOL_SIZE,
-    queueOrder: config.QUEUE_ORDER,
-    queryTimeoutMs: config.QUERY_TIMEOUT_MS,
-    connectionLifetimeMs: config.POOL_MAX_LIFETIME_S * 1000,
-    maxReplicaLagS: config.MAX_REPLICA_LAG_S,
-    rateLimitPerMinute: config.RATE_LIMIT_PER_MINUTE,
-    jwksUrl: config.JWKS_URL,
-    jwtIssuer: config.JWT_ISSUER,
-    jwtAudience: config.JWT_AUDIENCE,
-    shutdownGraceMs: config.SHUTDOWN_GRACE_MS,
-  };
-}
 
 /** Files and folders in DATA_DIR: the embedded server, a tier, the monitor's key and state. */
 const IN_DATA_FOLDER = ['postgres', 'cluster', 'monitor'];
@@ -372,8 +388,8 @@ function watchedBackups({
 }
 
 /** Whether PostgreSQL is known to be elsewhere, and not the embedded one. */
-const isElsewhere = ({ DATABASE_URL_CALLS, DATABASE_URL, monitor }: Config): boolean =>
-  (DATABASE_URL_CALLS ?? DATABASE_URL) !== undefined || monitor.haproxies.length > 0;
+const isElsewhere = (config: Config): boolean =>
+  givenUrl(config, 'calls') !== undefined || config.monitor.haproxies.length > 0;
 
 const embeddedServer = (config: Config): ServerSource => ({
   name: EMBEDDED_NODE,

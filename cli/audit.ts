@@ -29,13 +29,13 @@ function listCommand(): Command {
     .option('--json', 'as JSON, with all details')
     .addHelpText('after', '\nExample:\n  trunkline audit list --action keys.revoke')
     .action((options: Options) =>
-      withDatabase(async ({ pool }) => {
-        const rows = await withSession(pool, async (session) => {
-          const all: AuditRow[] = [];
-          for (const trail of AUDIT_TRAILS)
-            all.push(...(await session.rows(trail.list(options, options.limit))));
-          return all.sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, options.limit);
-        });
+      withDatabase(async ({ poolOf }) => {
+        const all: AuditRow[] = [];
+        for (const { service, trail } of AUDIT_TRAILS) {
+          const list = trail.list(options, options.limit);
+          all.push(...(await withSession(poolOf(service), (session) => session.rows(list))));
+        }
+        const rows = all.sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, options.limit);
         if (options.json) return printJson(rows);
         if (rows.length === 0) return print('There are no changes.');
         print(table(['at', 'by', 'action', 'subject', 'detail', 'before', 'after'], rows.map(cells)));

@@ -1,12 +1,12 @@
 /** `trunkline backup`: the whole database in one file. */
 import { join, resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { backupName, isFolder, writeWholeFile } from '#platform/database/backup/backup_files.ts';
 import type { Differences } from '#platform/database/backup/compare.ts';
 import { type TakeProgress, takeBackup } from '#platform/database/backup/take.ts';
 import { ranMigrations } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
-import { backedUpOf } from '#platform/service/definition.ts';
+import { type AnyDatabaseService, backedUpOf } from '#platform/service/definition.ts';
 import { printable } from '#platform/telemetry/printable.ts';
 import { grouped, note, print, printJson, table } from '#platform/terminal/print.ts';
 import { megabytes, showRunning } from '#platform/terminal/running_line.ts';
@@ -17,10 +17,18 @@ import { withDatabase } from './database.ts';
 /** All services whose data is in a back-up. */
 export const BACKED_UP = backedUpOf(SERVICES);
 
+/** For services on databases of their own. */
+export const ofOption = () =>
+  new Option(
+    '--of <service>',
+    'the database that this service stands on, with all that stands there',
+  ).choices(BACKED_UP.map(({ migrations }) => migrations.schema));
+
 export function backupCommand(version: string): Command {
   return new Command('backup')
     .description('write everything in the database into one file, while the program runs')
     .argument('[path]', 'the file, or a folder in which the file is named by its time; by default BACKUP_DIR')
+    .addOption(ofOption())
     .option('--json', 'the result as JSON')
     .addHelpText(
       'after',
@@ -32,10 +40,10 @@ Examples:
   $ trunkline backup /var/backups/trunkline/
   $ BACKUP_KEY=$(openssl rand -base64 32) trunkline backup before-upgrade.backup`,
     )
-    .action((path: string | undefined, options: { json?: true }) =>
+    .action((path: string | undefined, options: { json?: true; of?: string }) =>
       withDatabase(
-        async ({ pool, config, ending }) => {
-          await requireTables(pool);
+        async ({ pool, config, services, ending }) => {
+          await requireTables(pool, services);
           const now = Date.now();
           const file = await fileFor(path, config, now);
           const began = performance.now();
@@ -47,7 +55,7 @@ Examples:
           });
           const taken = await takeBackup(
             pool,
-            BACKED_UP,
+            backedUpOf(services),
             { program: version, secret: config.BACKUP_KEY, progress, signal: ending },
             (bytes) => writeWholeFile(file, bytes, now, (count) => (written += count)),
           ).finally(stopShowing);
@@ -59,17 +67,24 @@ Examples:
           print(
             `${printable(file)}: ${grouped(rows)} rows of ${tables} tables at ${madeAt}, ${megabytes(bytes)} in ${seconds.toFixed(1)} s`,
           );
+          const elsewhere = BACKED_UP.filter(
+            ({ migrations }) => !services.some((one) => one.migrations === migrations),
+          );
+          for (const { migrations } of elsewhere)
+            note(
+              `${migrations.schema} stands on another database: trunkline backup --of ${migrations.schema}`,
+            );
           if (!encrypted)
             note('It is not encrypted: BACKUP_KEY is not set. It holds all numbers and hashes of keys.');
         },
-        { endsItself: true, asItIs: true },
+        { endsItself: true, asItIs: true, ...(options.of !== undefined && { service: options.of }) },
       ),
     );
 }
 
 /** @throws Error where a service has no tables yet */
-async function requireTables(pool: Pool): Promise<void> {
-  for (const { migrations } of BACKED_UP) {
+async function requireTables(pool: Pool, services: readonly AnyDatabaseService[]): Promise<void> {
+  for (const { migrations } of services) {
     if ((await ranMigrations(pool, migrations)).length > 0) continue;
     throw new Error(
       `the database has no tables of ${migrations.schema}: they are those of an earlier version, or none were made yet. ` +

@@ -14,9 +14,10 @@ import {
 import { closePool, createPool } from '#platform/database/pool.ts';
 import { bringUpToDate } from '#platform/database/upgrade.ts';
 import type { CommandDatabase, DatabaseUse } from '#platform/service/commands.ts';
+import { type AnyDatabaseService, byDatabase, schemasOf } from '#platform/service/definition.ts';
 import { onEndingSignal, statusOf } from '#platform/terminal/ending_signals.ts';
 import { note } from '#platform/terminal/print.ts';
-import { type Config, prepareDataFolder, readConfig, SCHEMAS } from '#system';
+import { type Config, givenUrl, prepareDataFolder, readConfig, SERVICES } from '#system';
 
 /** A command stores batches one after the other; the second connection is for its queries meanwhile. */
 const COMMAND_POOL_SIZE = 4;
@@ -24,7 +25,12 @@ const COMMAND_POOL_SIZE = 4;
 /** The same as in the program's own commands. */
 export interface ProgramDatabase extends CommandDatabase {
   readonly config: Config;
+  /** The services that stand on it. */
+  readonly services: readonly AnyDatabaseService[];
 }
+
+/** Whose database a command of the program's own means, where it does not say. */
+const MAIN_SERVICE = 'calls';
 
 /**
  * Runs `work` on the database, and stops whatever it had to start. A signal that asks the command to end closes its
@@ -32,7 +38,7 @@ export interface ProgramDatabase extends CommandDatabase {
  */
 export async function withDatabase<T>(
   work: (database: ProgramDatabase) => Promise<T>,
-  { endsItself = false, asItIs = false }: DatabaseUse = {},
+  { endsItself = false, asItIs = false, service = MAIN_SERVICE }: DatabaseUse = {},
 ): Promise<T> {
   const ending = new AbortController();
   let isWorking = false;
@@ -46,26 +52,35 @@ export async function withDatabase<T>(
   });
   try {
     const config = readConfig(process.env);
-    const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
+    const given = givenUrl(config, service);
     const opening = given ? undefined : ownDatabase(config);
     // A server that is being started is not known until it runs.
     leave = async () => (await opening)?.stop();
     const own = await opening;
-    const url = given ?? own!.url;
-    const pool = createPool({
-      url,
-      applicationName: 'trunkline-command',
-      size: COMMAND_POOL_SIZE,
-      onIdleError: () => undefined,
-    });
+    const urlOf = (name: string) => givenUrl(config, name) ?? own!.url;
+    const databases = byDatabase(SERVICES, urlOf).map((database) => ({
+      ...database,
+      pool: createPool({
+        url: database.url,
+        applicationName: 'trunkline-command',
+        size: COMMAND_POOL_SIZE,
+        onIdleError: () => undefined,
+      }),
+    }));
+    const find = (name: string) =>
+      databases.find(({ services }) => services.some((one) => one.name === name)) ?? databases[0]!;
     leave = once(async () => {
-      await closePool(pool);
+      await Promise.all(databases.map(({ pool }) => closePool(pool)));
       await own?.stop();
     });
     try {
-      if (!asItIs) await bringUpToDate(pool, SCHEMAS, { embedded: own !== undefined });
+      const embedded = own !== undefined;
+      const { pool, url, services } = find(service);
+      for (const one of asItIs ? [] : databases)
+        await bringUpToDate(one.pool, schemasOf(one.services), { embedded });
       isWorking = true;
-      return await work({ pool, config, url, ending: ending.signal });
+      const poolOf = (name: string) => find(name).pool;
+      return await work({ pool, poolOf, config, url, services, ending: ending.signal });
     } finally {
       await leave();
     }

@@ -12,9 +12,10 @@ import { formerData, formerDataWords } from '#engines/former_data.ts';
 import { EMBEDDED_DATABASE, findPostgres, postgresFolder } from '#engines/postgres.ts';
 import { pendingInAll } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
+import { type AnyDatabaseService, byDatabase, schemasOf } from '#platform/service/definition.ts';
 import { explainFailure } from '#platform/terminal/failure.ts';
 import { indented, print, printJson } from '#platform/terminal/print.ts';
-import { type Config, readConfig, SCHEMAS, SERVICES } from '#system';
+import { type Config, givenPlace, givenUrl, readConfig, SERVICES } from '#system';
 
 /** The result of one check. `advice` says how to mend a fault. */
 export interface Finding {
@@ -80,8 +81,11 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
   findings.push(tier());
   findings.push(await dataFolder(config));
   findings.push(...(await folders(config)));
-  findings.push(...(await postgres(config)));
-  findings.push(...(await Promise.all(config.DATABASE_REPLICA_URL.map(replica))));
+  for (const database of await databasesOf(config)) {
+    findings.push(...('says' in database ? [database] : await postgres(config, database)));
+  }
+  const replicas = SERVICES.flatMap(({ name }) => givenPlace(config, name)?.replicaUrls ?? []);
+  findings.push(...(await Promise.all([...new Set(replicas)].map(replica))));
   return findings;
 }
 
@@ -97,7 +101,7 @@ function removed(environment: NodeJS.ProcessEnv): Finding[] {
 /** Data that lie elsewhere, and the folder of back-ups. */
 async function folders(config: Config): Promise<Finding[]> {
   const found: Finding[] = [];
-  const isOwn = !(config.DATABASE_URL_CALLS ?? config.DATABASE_URL);
+  const isOwn = SERVICES.every(({ name }) => givenUrl(config, name) === undefined);
   const elsewhere = isOwn ? await formerData(config.DATA_DIR) : [];
   if (elsewhere.length > 0) {
     const says = formerDataWords(config.DATA_DIR, elsewhere);
@@ -179,28 +183,45 @@ async function dataFolder(config: Config): Promise<Finding> {
   };
 }
 
-async function postgres(config: Config): Promise<Finding[]> {
+interface ExaminedDatabase {
+  readonly url: string;
+  readonly services: readonly AnyDatabaseService[];
+  readonly kind: 'given' | 'embedded' | 'tier';
+}
+
+/** The databases that services stand on; or what is to be said where there is none to look at. */
+async function databasesOf(config: Config): Promise<(ExaminedDatabase | Finding)[]> {
   const part = 'postgresql';
-  const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
-  const embedded = given ? undefined : await findPostgres(postgresFolder(config), EMBEDDED_DATABASE);
-  const tier = given || embedded ? undefined : await runningTier(config).catch((error: Error) => error);
-  if (tier instanceof Error) {
+  const on = (kind: ExaminedDatabase['kind'], urlOf: (service: string) => string) =>
+    byDatabase(SERVICES, urlOf).map((database) => ({ ...database, kind }));
+  if (SERVICES.some(({ name }) => givenUrl(config, name) !== undefined))
+    return on('given', (name) => givenUrl(config, name)!);
+  const embedded = await findPostgres(postgresFolder(config), EMBEDDED_DATABASE);
+  if (embedded) return on('embedded', () => embedded);
+  try {
+    const tier = await runningTier(config);
+    if (tier) return on('tier', () => tier.writeUrl);
+  } catch (error) {
     const advice = 'correct the fault in the message; until then commands refuse to guess their database';
-    return [{ part, state: 'fault', says: explainFailure(tier), advice }];
+    return [{ part, state: 'fault', says: explainFailure(error), advice }];
   }
-  const url = given ?? embedded ?? tier?.writeUrl;
-  if (!url) {
-    return [
-      {
-        part,
-        state: 'ok',
-        says: 'embedded, not running; it starts with `trunkline up` or any command that needs it',
-      },
-    ];
-  }
+  const says = 'embedded, not running; it starts with `trunkline up` or any command that needs it';
+  return [{ part, state: 'ok', says }];
+}
+
+async function postgres(config: Config, { url, services, kind }: ExaminedDatabase): Promise<Finding[]> {
+  const part = 'postgresql';
+  // Where each service has its own, its name tells which one is meant.
+  const isShared = services.length === schemasOf(SERVICES).length;
+  const setting = isShared
+    ? 'DATABASE_URL'
+    : `the database of ${services.map(({ name }) => name).join(' and ')}`;
   try {
     const { version, dateStyle } = await settingsOf(url);
-    const where = given ? 'DATABASE_URL' : `${embedded ? 'embedded' : 'the tier'} at ${withoutPassword(url)}`;
+    const where =
+      kind === 'given'
+        ? setting
+        : `${kind === 'embedded' ? 'embedded' : 'the tier'} at ${withoutPassword(url)}`;
     const answered: Finding =
       Number.parseInt(version, 10) >= NEEDED_POSTGRES
         ? { part, state: 'ok', says: `${where}, PostgreSQL ${version}, answers` }
@@ -210,13 +231,14 @@ async function postgres(config: Config): Promise<Finding[]> {
             says: `PostgreSQL ${version}`,
             advice: `PostgreSQL ${NEEDED_POSTGRES} or later is needed`,
           };
-    return [answered, ...timesAsText(dateStyle), await schema(url)];
+    return [answered, ...timesAsText(dateStyle), await schema(url, services)];
   } catch (error) {
-    const advice = given
-      ? 'check DATABASE_URL, and that the server runs and accepts this user'
-      : embedded
-        ? `see ${postgresFolder(config)}/postgres.log`
-        : `see trunkline cluster status, and the logs in ${tierFolder(config)}/log`;
+    const advice =
+      kind === 'given'
+        ? `check ${setting}, and that the server runs and accepts this user`
+        : kind === 'embedded'
+          ? `see ${postgresFolder(config)}/postgres.log`
+          : `see trunkline cluster status, and the logs in ${tierFolder(config)}/log`;
     return [{ part, state: 'fault', says: explainFailure(error), advice }];
   }
 }
@@ -271,7 +293,7 @@ function withoutPassword(url: string): string {
   return shown.href;
 }
 
-async function schema(url: string): Promise<Finding> {
+async function schema(url: string, services: readonly AnyDatabaseService[]): Promise<Finding> {
   const pool = createPool({
     url,
     applicationName: 'trunkline-doctor',
@@ -279,7 +301,7 @@ async function schema(url: string): Promise<Finding> {
     onIdleError: () => undefined,
   });
   try {
-    const pending = await pendingInAll(pool, SCHEMAS);
+    const pending = await pendingInAll(pool, schemasOf(services));
     if (pending.length === 0) return { part: 'schema', state: 'ok', says: 'up to date' };
     return {
       part: 'schema',

@@ -4,9 +4,9 @@ import { EMBEDDED_DATABASE, postgresFolder, startPostgres } from '#engines/postg
 import { pendingInAll } from '#platform/database/migrate.ts';
 import { createPool } from '#platform/database/pool.ts';
 import { migrateAll, type WayBack, wayBack } from '#platform/database/upgrade.ts';
-import type { AnyService } from '#platform/service/definition.ts';
+import { byDatabase, schemasOf } from '#platform/service/definition.ts';
 import { note, print, printJson } from '#platform/terminal/print.ts';
-import { readConfig, SCHEMAS, SERVICES } from '#system';
+import { givenUrl, readConfig, SERVICES } from '#system';
 
 interface Options {
   readonly dryRun?: true;
@@ -24,19 +24,30 @@ export function migrateCommand(): Command {
     .addHelpText('after', '\nExample:\n  DATABASE_URL=postgresql://… trunkline migrate --dry-run')
     .action(async (options: Options) => {
       const config = readConfig(process.env);
-      const given = config.DATABASE_URL_CALLS ?? config.DATABASE_URL;
-      const embedded = given
+      const isGiven = SERVICES.some(({ name }) => givenUrl(config, name) !== undefined);
+      const embedded = isGiven
         ? undefined
         : await startPostgres({ folder: postgresFolder(config), database: EMBEDDED_DATABASE });
-      const pool = createPool({
-        url: given ?? embedded!.url,
-        applicationName: 'trunkline-migrate',
-        size: 1,
-        onIdleError: () => undefined,
-      });
+      const databases = byDatabase(SERVICES, (name) => givenUrl(config, name) ?? embedded!.url).map(
+        ({ url, services }) => ({
+          services,
+          schemas: schemasOf(services),
+          pool: createPool({
+            url,
+            applicationName: 'trunkline-migrate',
+            size: 1,
+            onIdleError: () => undefined,
+          }),
+        }),
+      );
       try {
-        const names = options.dryRun ? await pendingInAll(pool, SCHEMAS) : await migrateAll(pool, SCHEMAS);
-        const back = await wayBack(pool, SCHEMAS);
+        const names: string[] = [];
+        const ways: WayBack[] = [];
+        for (const { pool, schemas } of databases) {
+          names.push(...(await (options.dryRun ? pendingInAll(pool, schemas) : migrateAll(pool, schemas))));
+          ways.push(await wayBack(pool, schemas));
+        }
+        const back = together(ways);
         if (options.json)
           return printJson({
             [options.dryRun ? 'pending' : 'ran']: names,
@@ -47,15 +58,26 @@ export function migrateCommand(): Command {
         print(names.length === 0 ? 'up to date' : names.map((name) => `${verb} ${name}`).join('\n'));
         for (const line of wordsOf(back)) note(line);
         if (options.dryRun) return;
-        for (const service of SERVICES as readonly AnyService[]) {
-          const left = await service.leftToRepair?.(pool);
-          if (left !== undefined) note(left);
+        for (const { pool, services } of databases) {
+          for (const service of services) {
+            const left = await service.leftToRepair?.(pool);
+            if (left !== undefined) note(left);
+          }
         }
       } finally {
-        await pool.end();
+        for (const { pool } of databases) await pool.end();
         await embedded?.stop();
       }
     });
+}
+
+/** Of several databases: back to where each of them goes. */
+function together(ways: readonly WayBack[]): WayBack {
+  const known = ways.flatMap(({ runsOn }) => runsOn ?? []);
+  return {
+    runsOn: known.length > 0 ? known.every((runsOn) => runsOn) : null,
+    because: ways.flatMap(({ because }) => because),
+  };
 }
 
 /** Whether the version before this upgrade (or before the last one, where no migration is pending) still runs on the tables. */

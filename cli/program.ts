@@ -57,8 +57,15 @@ async function serviceCommands() {
     import('#system'),
     import('./database.ts'),
   ]);
+  const on =
+    (service: string): typeof withDatabase =>
+    (work, use) =>
+      withDatabase(work, { service, ...use });
   return (SERVICES as readonly AnyService[]).flatMap((service) => {
-    const tools = { parts: () => commandParts(service, readConfig(process.env)), withDatabase };
+    const tools = {
+      parts: () => commandParts(service, readConfig(process.env)),
+      withDatabase: on(service.name),
+    };
     const group = `Commands of ${service.name}:`;
     return Object.entries(service.commands ?? {}).map(([name, make]) => ({
       ...{ name, group },

@@ -17,21 +17,20 @@ import {
 import { migrate } from '#platform/database/migrate.ts';
 import { withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
+import { backedUpOf } from '#platform/service/definition.ts';
 import { printable } from '#platform/telemetry/printable.ts';
 import { grouped, note, print, printJson } from '#platform/terminal/print.ts';
 import { megabytes, showRunning } from '#platform/terminal/running_line.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
 import { typedAgain } from '#platform/terminal/typed_again.ts';
 import type { Config } from '#system';
-import { BACKED_UP, tellDifferences } from './backup.ts';
+import { ofOption, tellDifferences } from './backup.ts';
 import { type ProgramDatabase, withDatabase } from './database.ts';
-
-/** The audit trail that records a restore of the whole database. */
-const { note: noteAudit } = auditTrail('calls');
 
 interface Options {
   readonly verify?: true;
   readonly yes?: true;
+  readonly of?: string;
   readonly replace?: true;
   readonly json?: true;
 }
@@ -40,6 +39,7 @@ export function restoreCommand(): Command {
   return new Command('restore')
     .description('restore a back-up into an empty database, or compare a database with a back-up')
     .argument('[path]', 'the file, or a folder for its newest back-up; by default BACKUP_DIR')
+    .addOption(ofOption())
     .option('--replace', 'delete the rows in the database first')
     .option('--yes', 'do not ask, and restore also while services run')
     .option('--verify', 'change nothing: read the whole file, and compare its sums with the database')
@@ -59,7 +59,10 @@ Examples:
   $ trunkline restore --verify before-upgrade.backup --json`,
     )
     .action((path: string | undefined, options: Options) =>
-      withDatabase((database) => restore(database, path, options), { endsItself: true, asItIs: true }),
+      withDatabase((database) => restore(database, path, options), {
+        ...{ endsItself: true, asItIs: true },
+        ...(options.of !== undefined && { service: options.of }),
+      }),
     );
 }
 
@@ -97,14 +100,14 @@ async function restore(database: ProgramDatabase, path: string | undefined, opti
 
 /** Asks for confirmation where services run or rows would be deleted. */
 async function isConfirmed(
-  { pool }: ProgramDatabase,
+  { pool, services }: ProgramDatabase,
   { header }: OpenedBackup,
   { replace = false }: { readonly replace?: boolean },
 ): Promise<boolean> {
   const { name, users, loses } = await withSession(pool, async (session) => ({
     name: (await session.client.query('SELECT current_database() AS name')).rows[0].name as string,
     users: await session.rows(usersOfDatabase()),
-    loses: replace && (await holdsRows(session, BACKED_UP)),
+    loses: replace && (await holdsRows(session, backedUpOf(services))),
   }));
   if (users.length === 0 && !loses) return true;
   for (const user of users)
@@ -156,38 +159,47 @@ type Reading = (
   replace: boolean,
 ) => Promise<Compared>;
 
-const verify: Reading = ({ pool, config, ending }, backup, progress) =>
-  verifyBackup(pool, BACKED_UP, backup, { secret: config.BACKUP_KEY, progress, signal: ending });
+const verify: Reading = ({ pool, config, ending, services }, backup, progress) =>
+  verifyBackup(pool, backedUpOf(services), backup, { secret: config.BACKUP_KEY, progress, signal: ending });
 
-const load: Reading = async ({ pool, config, ending }, backup, progress, replace) => {
+const load: Reading = async ({ pool, config, ending, services }, backup, progress, replace) => {
   const secret = config.BACKUP_KEY;
   let isNoted = false;
+  // Calls stand first, where they stand there.
+  const { schema } = services[0]!.migrations;
   const noteIn = async (session: Session, { tables, rows }: Compared) => {
     const { header } = backup;
     const detail = { made_at: header.made_at, by_version: header.program, replaced: replace };
     const subject = `back-up of ${header.made_at}`;
     await session.run(
-      noteAudit(terminalActor(), { action: RESTORED, subject, detail, after: { tables, rows } }),
+      auditTrail(schema).note(terminalActor(), {
+        action: RESTORED,
+        subject,
+        detail,
+        after: { tables, rows },
+      }),
     );
   };
   const atEnd = async (session: Session, compared: Compared) => {
-    const { rows } = await session.client.query(`SELECT to_regclass('calls.audit') IS NOT NULL AS there`);
+    const { rows } = await session.client.query('SELECT to_regclass($1) IS NOT NULL AS there', [
+      `${schema}.audit`,
+    ]);
     if (!rows[0].there) return;
     await noteIn(session, compared);
     isNoted = true;
   };
   try {
-    const compared = await restoreBackup(pool, BACKED_UP, backup, {
+    const compared = await restoreBackup(pool, backedUpOf(services), backup, {
       secret,
       replace,
       progress,
       signal: ending,
       atEnd,
     });
-    for (const { migrations } of BACKED_UP) await migrate(pool, migrations);
+    for (const { migrations } of services) await migrate(pool, migrations);
     // The back-up is of a version without an audit trail.
     if (!isNoted) await withSession(pool, (session) => noteIn(session, compared));
-    await analyseRestored(pool, BACKED_UP);
+    await analyseRestored(pool, backedUpOf(services));
     return compared;
   } catch (error) {
     if (error instanceof SumsDifferError) tellDifferences(error.differences);

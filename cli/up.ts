@@ -1,9 +1,10 @@
 /** `trunkline up`: everything in one process. */
 import { Command } from 'commander';
-import { type AnyService, runningOf } from '#platform/service/definition.ts';
+import { createPool } from '#platform/database/pool.ts';
+import { type AnyService, byDatabase, runningOf } from '#platform/service/definition.ts';
 import { asCount } from '#platform/terminal/option_values.ts';
 import { note, print } from '#platform/terminal/print.ts';
-import { firstKey, type Parts, SERVICES, servicesIn } from '#system';
+import { firstKey, type Parts, type PostgresPart, SERVICES, servicesIn } from '#system';
 import { runSystem } from './run.ts';
 
 interface UpOptions {
@@ -53,7 +54,7 @@ async function welcome(parts: Partial<Parts>, demo: boolean): Promise<void> {
   note('status    trunkline status   the report of the monitor');
   note('dashboard TRUNKLINE_KEY=… trunkline top   with an operator key');
   const [first] = steps;
-  const key = first && (await firstKey(first.pool));
+  const key = first && (await firstKeyOf(parts.postgres!));
   if (key) {
     const { what, path } = await first.example(first.pool);
     const example = `curl -H 'Authorization: Bearer ${key}' '${first.url}${path}'`;
@@ -64,6 +65,19 @@ async function welcome(parts: Partial<Parts>, demo: boolean): Promise<void> {
     );
   }
   note('Ctrl-C stops it.');
+}
+
+/** Of a program that has none. */
+async function firstKeyOf({ of }: PostgresPart): Promise<string | undefined> {
+  const databases = byDatabase(SERVICES, (service) => of(service).url).map(({ url, services }) => {
+    const pool = createPool({ url, applicationName: 'trunkline-up', size: 1, onIdleError: () => undefined });
+    return { names: services.map(({ name }) => name), pool };
+  });
+  try {
+    return await firstKey((service) => databases.find(({ names }) => names.includes(service))!.pool);
+  } finally {
+    await Promise.all(databases.map(({ pool }) => pool.end()));
+  }
 }
 
 /** The addresses of the running services, shown at the start. */

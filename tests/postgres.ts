@@ -37,8 +37,17 @@ export interface TestDatabase {
  */
 export async function testDatabase(): Promise<TestDatabase> {
   const server = await startTestPostgres();
+  return databaseOfFile(server, await migratedTemplate(server.url));
+}
+
+/** The same without any tables. */
+export async function emptyDatabase(): Promise<TestDatabase> {
+  const server = await startTestPostgres();
+  return databaseOfFile(server, 'template0');
+}
+
+async function databaseOfFile(server: RunningPostgres, template: string): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
-  const template = await migratedTemplate(server.url);
   await withAdmin(server.url, (admin) => admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));
   const url = databaseUrl(server.url, name);
   const pool = createPool({ url, applicationName: 'test', size: 10, onIdleError: () => undefined });

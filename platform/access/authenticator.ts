@@ -56,21 +56,33 @@ export type LookUpWay =
 /** Finds the key with this hash, also an expired or revoked one. The authenticator checks both. */
 export type LookUpKey = (hash: Buffer, way: LookUpWay) => Promise<KeyRecord | undefined>;
 
-/** Finds the key with a hash on a connection. */
-export type FindKey = (session: Session, hash: Buffer) => Promise<KeyRecord | undefined>;
+/** The databases on which keys are looked up, by the services whose they are. */
+export interface KeyDatabases {
+  /** Reads on the database of a service. */
+  read<T>(service: string, work: (session: Session) => Promise<T>): Promise<T>;
+  /** Whether two services stand on the same one. */
+  areOne(service: string, other: string): boolean;
+}
 
-/** Looks keys up on a guarded database. */
-export function lookUpIn(database: Database, findKey: FindKey): LookUpKey {
+/** Finds the key with a hash. */
+export type FindKey = (on: KeyDatabases, hash: Buffer) => Promise<KeyRecord | undefined>;
+
+/** Looks keys up on guarded databases. @param databaseOf the one of a service */
+export function lookUpIn(databaseOf: (service: string) => Database, findKey: FindKey): LookUpKey {
+  const areOne = (service: string, other: string) => databaseOf(service) === databaseOf(other);
   return (hash, way) => {
-    const ask = (session: Session) => findKey(session, hash);
-    switch (way.kind) {
-      case 'read':
-        return database.read(way.ticket, ask);
-      case 'write':
-        return database.readForWrite(way.ticket, ask);
-      case 'aside':
-        return database.readAside(way.share, ask);
-    }
+    const read = <T>(service: string, work: (session: Session) => Promise<T>): Promise<T> => {
+      const database = databaseOf(service);
+      switch (way.kind) {
+        case 'read':
+          return database.read(way.ticket, work);
+        case 'write':
+          return database.readForWrite(way.ticket, work);
+        case 'aside':
+          return database.readAside(way.share, work);
+      }
+    };
+    return findKey({ read, areOne }, hash);
   };
 }
 

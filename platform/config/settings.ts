@@ -75,12 +75,12 @@ export interface ReadSettings {
 
 /**
  * Reads the settings of all groups. An empty variable counts as unset.
- * @param services a variable that begins with one of these names must be a setting
+ * @param prefixes a variable that begins with one of these and an underscore must be a setting
  */
 export function readSettings(
   environment: Readonly<Record<string, string | undefined>>,
   groups: readonly SettingsGroup[],
-  services: readonly string[],
+  prefixes: readonly string[],
 ): ReadSettings {
   const faults: string[] = [];
   const known: string[] = [];
@@ -103,7 +103,7 @@ export function readSettings(
     }
     return read;
   });
-  for (const variable of Object.keys(environment).filter((name) => isMisspelt(name, services, known)))
+  for (const variable of Object.keys(environment).filter((name) => isMisspelt(name, prefixes, known)))
     faults.push(`${variable}: there is no such setting; the nearest is ${nearest(variable, known)}`);
   return { values, faults };
 }
@@ -111,8 +111,8 @@ export function readSettings(
 /** Variables that Kubernetes sets for a service of the same name. */
 const SERVICE_LINK = /_SERVICE_(?:HOST|PORT)|_PORT_\d+_/;
 
-const isMisspelt = (variable: string, services: readonly string[], known: readonly string[]): boolean =>
-  services.some((service) => variable.startsWith(`${service.toUpperCase()}_`)) &&
+const isMisspelt = (variable: string, prefixes: readonly string[], known: readonly string[]): boolean =>
+  prefixes.some((prefix) => variable.startsWith(`${prefix.toUpperCase()}_`)) &&
   !known.includes(variable) &&
   !SERVICE_LINK.test(variable);
 

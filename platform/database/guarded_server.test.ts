@@ -34,7 +34,13 @@ function guardedServer(queryTimeoutMs = 30_000): GuardedServer & { readonly appl
   });
   after(() => server.close());
   const activity = createActivityLog(systemClock);
-  const guarded = createGuardedServer({ server, queueOrder: 'fifo', clock: systemClock, activity });
+  const guarded = createGuardedServer({
+    name: 'primary',
+    server,
+    queueOrder: 'fifo',
+    clock: systemClock,
+    activity,
+  });
   after(guarded.leave);
   return { ...guarded, applicationName };
 }

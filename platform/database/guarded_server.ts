@@ -23,6 +23,8 @@ import type { SharedServer } from './shared_server.ts';
 import { transitionText } from './transition_text.ts';
 
 export interface GuardedServerOptions {
+  /** For logs and the dashboard: "primary", "replica 1". */
+  readonly name: string;
   readonly server: SharedServer;
   readonly queueOrder: QueueOrder;
   readonly clock: Clock;
@@ -34,7 +36,6 @@ export interface GuardedServerOptions {
 }
 
 export interface GuardedServer {
-  /** For logs and the dashboard: "primary", "replica 1". */
   readonly name: string;
   readonly guard: Guard;
   readonly breaker: ServiceBreaker;
@@ -68,8 +69,8 @@ const ASIDE_QUEUE_LIMIT = 20;
 const NEVER = new AbortController().signal;
 
 export function createGuardedServer(options: GuardedServerOptions): GuardedServer {
-  const { clock, server } = options;
-  const { name, pool } = server;
+  const { clock, name, server } = options;
+  const { pool } = server;
   const tell = options.activity.add;
   const own = createCircuitBreaker({
     clock,
@@ -79,7 +80,7 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     },
   });
   const breaker = createServiceBreaker(server.breaker, own);
-  const leaveServer = server.join({ breaker: own, tell });
+  const leaveServer = server.join({ name, breaker: own, tell });
   /** Requests that waited and got their turn since the queue was last empty. */
   let processed = 0;
   const slots = server.slots.join({ waiting: () => queue.status.waiting, breaker });

@@ -6,7 +6,7 @@ import { shownLag, type WatchedServer } from './watched_server.ts';
 
 export interface ServerReport {
   readonly name: string;
-  readonly role: 'primary' | 'replica';
+  readonly role: WatchedServer['role'];
   readonly healthy: boolean;
   readonly consecutiveFailures: number;
   readonly consecutiveSuccesses: number;
@@ -79,7 +79,7 @@ function overall(servers: readonly ServerReport[]): MonitoringReport['status'] {
 /** The servers that reads go to: the replicas, where there are any. */
 export function readServers(servers: readonly ServerReport[]): readonly ServerReport[] {
   const replicas = servers.filter((server) => server.role === 'replica');
-  return replicas.length > 0 ? replicas : servers;
+  return replicas.length > 0 ? replicas : servers.filter(({ role }) => role === 'primary');
 }
 
 /** One that has not been checked yet is taken to work: the program has only just connected to it. */

@@ -13,7 +13,7 @@ export interface ServerMetrics {
   countRetry(server: string): void;
   /** Counts a read that had to see a write. */
   countReadAfter(outcome: ReadAfterOutcome): void;
-  /** Reads these servers' states whenever the metrics are asked for. */
+  /** Reads these servers' states, too, whenever the metrics are asked for. */
   watch(servers: readonly WatchedServer[]): void;
 }
 
@@ -51,6 +51,8 @@ export function createServerMetrics(registry: Registry): ServerMetrics {
     labelNames: ['answered_by'],
     registers,
   });
+  const watched: WatchedServer[] = [];
+  watchServers(registers, watched);
   return {
     countRetry: (server) => retried.inc({ server }),
     countReadAfter: (answered_by) => readAfter.inc({ answered_by }),
@@ -63,7 +65,7 @@ export function createServerMetrics(registry: Registry): ServerMetrics {
       wait.observe({ server, lane: event.lane, ended }, event.waitedMs / 1000);
       if (event.kind === 'refused') refused.inc({ server, refusal: event.refusal });
     },
-    watch: (servers) => watchServers(registers, servers),
+    watch: (servers) => void watched.push(...servers),
   };
 }
 

@@ -3,16 +3,15 @@
  * lent to it (shared_database.ts); a small pool is its own, for what is no request.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { type ActivityLog, createActivityLog } from '#platform/resilience/activity.ts';
+import type { ActivityLog } from '#platform/resilience/activity.ts';
 import { createHeavyWork, type HeavyWork, standardHeavySlots } from '#platform/resilience/heavy_work.ts';
 import type { QueueOrder } from '#platform/resilience/request_queue.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
-import type { Registry } from '#platform/telemetry/metrics.ts';
 import { createDatabase, type Database } from './database.ts';
 import { createGuardedServer, type GuardedServer } from './guarded_server.ts';
 import { closePool, createPool, type Pool, waitForPostgres } from './pool.ts';
-import { createServerMetrics } from './server_metrics.ts';
+import type { ServerMetrics } from './server_metrics.ts';
 import type { Databases } from './shared_database.ts';
 import { CLIENT_TIMEOUT_SLACK_MS, type SharedServer, type SharedServerSettings } from './shared_server.ts';
 import { transitionFields } from './transition_text.ts';
@@ -41,14 +40,19 @@ export interface ServiceDatabaseOptions extends ConnectionSettings {
   /** From 0 up to, not including, 1; Math.random in production. */
   readonly random: () => number;
   readonly logger: Logger;
-  readonly registry: Registry;
+  readonly metrics: ServerMetrics;
+  readonly activity: ActivityLog;
+  /** Keys are looked up on it, and no more: the service whose it is. */
+  readonly keysOf?: string;
+  /** Servers of other databases that are shown beside its own. */
+  readonly alsoShown?: readonly WatchedServer[];
 }
 
 export interface ServiceDatabase extends Database {
   /** On the primary, for what is no request. */
   readonly pool: Pool;
   readonly primary: GuardedServer;
-  /** The primary first. */
+  /** The primary first; those where keys are looked up last. */
   readonly servers: readonly WatchedServer[];
   readonly activity: ActivityLog;
   /** For work of the program's own that is as heavy as a heavy read. */
@@ -66,16 +70,16 @@ export interface ServiceDatabase extends Database {
 }
 
 export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDatabase {
-  const { clock, logger } = options;
-  const activity = createActivityLog(clock);
-  const metrics = createServerMetrics(options.registry);
+  const { activity, clock, keysOf, logger, metrics } = options;
+  const called = (name: string) => (keysOf === undefined ? name : `${keysOf} ${name}`);
   let stopping = false;
   const lent = options.databases.lend(options);
 
   const guard = (server: SharedServer) => {
-    const { name } = server;
+    const name = called(server.name);
     return createGuardedServer({
       ...options,
+      name,
       server,
       activity,
       onQueueEvent: (event) => metrics.count(name, event),
@@ -87,7 +91,7 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
   const replicas = lent.replicas.map((replica): WatchedServer => {
     const server = guard(replica.server);
     return {
-      role: 'replica',
+      role: keysOf === undefined ? 'replica' : 'keys',
       server,
       get lagS() {
         return replica.lagS;
@@ -104,13 +108,14 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
     onIdleError: (error) => logger.warn({ reason: errorText(error) }, 'idle connection of a job lost'),
   });
 
-  const servers: WatchedServer[] = [{ role: 'primary', server: primary, lagS: null }, ...replicas];
+  const role = keysOf === undefined ? 'primary' : 'keys';
+  const servers: WatchedServer[] = [{ role, server: primary, lagS: null }, ...replicas];
   metrics.watch(servers);
   const heavyWork = createHeavyWork({
     slots: options.heavySlots || standardHeavySlots(options.poolSize),
     clock,
     isBlocked: () => servers.every(({ server }) => server.breaker.blocked),
-    onEvent: (event) => metrics.count('heavy work', event),
+    onEvent: (event) => metrics.count(called('heavy work'), event),
   });
   const all = (work: (server: GuardedServer) => Promise<void>) =>
     Promise.all(servers.map(({ server }) => work(server))).then(() => undefined);
@@ -126,11 +131,11 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
         logger.warn({ server, reason: errorText(error) }, 'connection lost; the read is done once more');
       },
       onReadAfter: metrics.countReadAfter,
-      onReadAfterQueue: (event) => metrics.count('primary, after writes', event),
+      onReadAfterQueue: (event) => metrics.count(called('primary, after writes'), event),
     }),
     pool,
     primary,
-    servers,
+    servers: [...servers, ...(options.alsoShown ?? [])],
     activity,
     heavyWork,
     waitUntilUp: (signal) =>

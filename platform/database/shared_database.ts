@@ -8,9 +8,10 @@
  * check's interval, twice. Of its own beats this process knows when they were, by its monotonic clock; those of another
  * process are told by the primary's clock, and each beat tells how far that is from this process's.
  */
-import pg, { type ClientBase } from 'pg';
+import type { ClientBase } from 'pg';
 import { isDiskFull } from '#platform/resilience/failure_rule.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
+import { addressOf } from './address.ts';
 import { createSharedServer, type SharedServer, type SharedServerOptions } from './shared_server.ts';
 
 /** More than a replica that is not far too late can be behind. */
@@ -92,12 +93,6 @@ export function createDatabases(about: {
       };
     },
   };
-}
-
-/** What two addresses have in common that lead to the same database with the same rights. */
-export function addressOf(url: string): string {
-  const { host, port, database, user } = new pg.Client({ connectionString: url });
-  return JSON.stringify([host, port, database, user]);
 }
 
 function openDatabase(

@@ -42,7 +42,7 @@ function setUp() {
   after(() => server.close());
   const service = () => {
     const activity = createActivityLog(clock);
-    const guarded = createGuardedServer({ server, queueOrder: 'fifo', clock, activity });
+    const guarded = createGuardedServer({ name: 'primary', server, queueOrder: 'fifo', clock, activity });
     after(guarded.leave);
     return { ...guarded, told: () => activity.recent.map(({ text }) => text).join('\n') };
   };

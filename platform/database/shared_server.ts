@@ -43,6 +43,8 @@ export interface SharedServerOptions extends SharedServerSettings {
 
 /** A service that uses the server. */
 export interface ServerUser {
+  /** What it calls the server. */
+  readonly name: string;
   /** The service's own: a health check that passes counts for it as well. */
   readonly breaker: CircuitBreaker;
   /** Told in words of what happens to the server. */
@@ -67,13 +69,13 @@ export interface SharedServer {
 export function createSharedServer(options: SharedServerOptions): SharedServer {
   const { clock, name, logger, random, connectionLifetimeMs: maxMs } = options;
   const users = new Set<ServerUser>();
-  const tellAll = (text: string) => {
-    for (const user of users) user.tell(text);
+  const tellAll = (text: (name: string) => string) => {
+    for (const user of users) user.tell(text(user.name));
   };
   const breaker = createCircuitBreaker({
     clock,
     onTransition: (transition) => {
-      tellAll(transitionText(name, transition));
+      tellAll((whose) => transitionText(whose, transition));
       logger.warn({ server: name, ...transitionFields(transition) }, 'circuit breaker');
     },
   });
@@ -102,13 +104,13 @@ export function createSharedServer(options: SharedServerOptions): SharedServer {
         signal,
         breakers().some(({ blocked }) => blocked),
       );
-      tellAll(`Health check of ${name}: PASS`);
+      tellAll((whose) => `Health check of ${whose}: PASS`);
     },
     onChange: (change) => {
       if (change.healthy) {
         logger.info({ server: name, down_ms: Math.round(change.downMs) }, 'database recovered');
       } else {
-        tellAll(`Health check of ${name}: FAIL`);
+        tellAll((whose) => `Health check of ${whose}: FAIL`);
         logger.error({ server: name, err: change.error }, 'database down');
       }
     },

@@ -2,7 +2,8 @@
 import type { Replica } from './database.ts';
 
 export interface WatchedServer extends Replica {
-  readonly role: 'primary' | 'replica';
+  /** keys: of another database, where keys are looked up. */
+  readonly role: 'primary' | 'replica' | 'keys';
 }
 
 /** Seconds; null for a primary, and where nobody knows: how far a replica is behind that does not answer can't be told. */

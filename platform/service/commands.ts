@@ -2,13 +2,18 @@
 import type { Pool } from '#platform/database/pool.ts';
 
 export interface CommandDatabase {
+  /** On the database of the command's service; of the program's own commands, of the service that they are about. */
   readonly pool: Pool;
+  /** On the database of a service. */
+  poolOf(service: string): Pool;
   readonly url: string;
   /** Aborted by the first signal that asks the command to end. */
   readonly ending: AbortSignal;
 }
 
 export interface DatabaseUse {
+  /** Whose database is meant. */
+  readonly service?: string;
   /** `work` runs until it is asked to end, and ends well then: the first signal only aborts `ending`. */
   readonly endsItself?: boolean;
   /** By whatever migrations have run, and perhaps empty: otherwise it is brought up to date. */

@@ -7,6 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import type { SettingNeed, SettingsTable, ValuesOf } from '#platform/config/settings.ts';
+import { addressOf } from '#platform/database/address.ts';
 import type { BackedUpService, Sums } from '#platform/database/backup/take.ts';
 import type { Migrations } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
@@ -118,6 +119,16 @@ export const schemasOf = (services: readonly AnyService[]): Migrations[] =>
 /** What of services is in a back-up: all their tables. */
 export const backedUpOf = (services: readonly AnyService[]): BackedUpService[] =>
   services.flatMap(({ migrations, sums }) => (migrations ? { migrations, sums: sums ?? [] } : []));
+
+/** Services with tables, by the database that they stand on. @param urlOf where a service's is */
+export function byDatabase(
+  services: readonly AnyService[],
+  urlOf: (service: string) => string,
+): { readonly url: string; readonly services: readonly AnyDatabaseService[] }[] {
+  const withTables = services.filter((service): service is AnyDatabaseService => !!service.migrations);
+  const groups = Map.groupBy(withTables, ({ name }) => addressOf(urlOf(name)));
+  return [...groups.values()].map((group) => ({ url: urlOf(group[0]!.name), services: group }));
+}
 
 /** The services that run, each at an address of its own. */
 export const runningOf = (services: readonly AnyService[]): AnyService[] =>

@@ -16,8 +16,6 @@ import {
   type TokenVerifier,
 } from '#platform/access/token_verifier.ts';
 import type { Pool } from '#platform/database/pool.ts';
-import { openServiceDatabase, type ServiceDatabase } from '#platform/database/service_database.ts';
-import { createDatabases } from '#platform/database/shared_database.ts';
 import { listeningUrl } from '#platform/http/address.ts';
 import { watchDescriptors } from '#platform/http/descriptors.ts';
 import { translateDatabaseError, translateRefusal } from '#platform/http/refusals.ts';
@@ -27,6 +25,7 @@ import { runJob } from '#platform/lifecycle/job.ts';
 import { type Lifetime, STOP_STEP_LIMIT_MS } from '#platform/lifecycle/lifetime.ts';
 import { version } from '#platform/lifecycle/version.ts';
 import { createRegistry } from '#platform/telemetry/metrics.ts';
+import { type OpenDatabases, openServiceDatabases } from './databases.ts';
 import type { AnyDatabaseService, AnyPlainService, AnyService } from './definition.ts';
 import { databaseHealth, healthRoutes } from './health.ts';
 import { monitoringRoutes } from './monitoring.ts';
@@ -88,32 +87,22 @@ async function startOnDatabase(
   const { settings, clock, random, logger } = parts;
   const verifyToken = tokenVerifier(settings, parts.rightsOf, clock);
   const { registry, server } = await openServer(definition, parts);
-  const database = openServiceDatabase({
-    ...settings,
-    applicationName: `trunkline-${name}`,
-    databases: parts.databases ?? createDatabases({ applicationName: `trunkline-${name}`, logger }),
-    primaryUrl: parts.databaseUrl,
-    replicaUrls: parts.replicaUrls,
-    heartbeatTable: `${migrations.schema}.heartbeat`,
-    clock,
-    random,
-    logger,
-    registry,
-  });
+  const databases = openServiceDatabases(definition, parts, registry);
+  const database = databases.own;
   // Waited for last: the connections of jobs are closed with the others.
   let jobs: Promise<unknown> = Promise.resolve();
   lifetime.onStop('jobs', () => jobs);
   const { shutdownGraceMs } = settings;
   const stopLimitMs = shutdownGraceMs + STOP_STEP_LIMIT_MS;
-  lifetime.onStop(`${name} service`, () => stop(server, database, shutdownGraceMs), stopLimitMs);
+  lifetime.onStop(`${name} service`, () => stop(server, databases, shutdownGraceMs), stopLimitMs);
 
   await database.waitUntilUp(lifetime.stopping);
-  database.startMonitors();
+  databases.startMonitors();
   const { pool } = database;
   const secret = await sharedSecret(pool, migrations.schema, 'cursor', SECRET_BYTES);
   const recentWrites = createRecentWrites(secret, settings.maxReplicaLagS * 1000, clock);
   const authenticator = createAuthenticator({
-    lookUpKey: lookUpIn(database, parts.findKey),
+    lookUpKey: lookUpIn(databases.of, parts.findKey),
     verifyToken,
     clock,
   });
@@ -194,16 +183,16 @@ async function listen(
 }
 
 /** What is cut off answers with an error; an export in the middle breaks its connection. */
-async function stop(server: Server, database: ServiceDatabase, graceMs: number): Promise<void> {
+async function stop(server: Server, databases: OpenDatabases, graceMs: number): Promise<void> {
   server.server.close();
-  await database.stopMonitors();
-  await database.finishWork(graceMs);
+  await databases.stopMonitors();
+  await databases.finishWork(graceMs);
   const closed = server.close();
   // Answers that are complete keep nothing open; what is left are exports, and clients that don't read.
   const cut = setTimeout(() => server.server.closeAllConnections(), ANSWER_LIMIT_MS);
   await closed;
   clearTimeout(cut);
-  await database.close();
+  await databases.close();
 }
 
 function tokenVerifier(

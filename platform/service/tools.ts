@@ -5,6 +5,7 @@ import type { Api } from '#platform/access/protected_routes.ts';
 import type { RecentWrites } from '#platform/access/read_your_writes.ts';
 import type { RightsOfClaims } from '#platform/access/token_verifier.ts';
 import type { Network } from '#platform/config/network.ts';
+import type { DatabasePlace } from '#platform/database/address.ts';
 import type { ConnectionSettings, ServiceDatabase } from '#platform/database/service_database.ts';
 import type { Databases } from '#platform/database/shared_database.ts';
 import type { Server } from '#platform/http/server.ts';
@@ -55,7 +56,11 @@ export interface DatabaseParts {
   readonly databaseUrl: string;
   /** Read replicas; all reads go to them where there are any. */
   readonly replicaUrls: readonly string[];
-  /** Finds keys on that database. */
+  /**
+   * Where those services stand on whose databases keys are looked up; who is left out stands on this one's. The health of these
+   * databases is shown with its own.
+   */
+  readonly keysAt?: Readonly<Record<string, DatabasePlace>>;
   readonly findKey: FindKey;
   /** What the claims of a token allow. */
   readonly rightsOf: RightsOfClaims;

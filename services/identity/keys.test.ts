@@ -47,7 +47,8 @@ test('a process of the version before and one of this agree on every key, within
     {},
     {
       database,
-      findKey: (session, hash): Promise<KeyRecord | undefined> => session.row(formerKeys.byHash(hash)),
+      findKey: (on, hash): Promise<KeyRecord | undefined> =>
+        on.read('calls', (session) => session.row(formerKeys.byHash(hash))),
     },
   );
   const iAccount = await now.account('acme');

@@ -5,6 +5,7 @@
  * before may run beside this one: a key that one of them has made is taken over before keys are listed or revoked, and a key
  * that is revoked here is revoked there as well.
  */
+import type { KeyDatabases } from '#platform/access/authenticator.ts';
 import { hashKey, type KeyRecord, randomKey, shownOfKey } from '#platform/access/key.ts';
 import { type Actor, THE_PROGRAM } from '#platform/database/audit.ts';
 import { valuesReading } from '#platform/database/fast_read/fast_read.ts';
@@ -15,6 +16,7 @@ import {
   anyKey,
   continueNumbers,
   type HashedKey,
+  hasKeys,
   insertKey,
   type KeyRow,
   keyByHash,
@@ -154,7 +156,22 @@ const shown = ({ hash: _, ...key }: HashedKey): KeyRow => key;
  * @returns how many keys were new, or newly revoked
  */
 export async function takeOverKeys({ pool, calls }: KeyPlaces): Promise<number> {
-  const all = await withSession(calls.pool, (session) => session.rows(calls.formerKeys.all()));
+  return takeOver(pool, await withSession(calls.pool, (session) => session.rows(calls.formerKeys.all())));
+}
+
+/**
+ * Takes over all keys that are on the database of calls, identity's own among them: for an identity that gets a database of its own.
+ * To be repeated as often as one likes.
+ * @returns how many keys were new, or newly revoked
+ */
+export async function copyKeys(places: KeyPlaces): Promise<number> {
+  const there = await withSession(places.calls.pool, async (session) =>
+    (await session.row(hasKeys()))!.found ? session.rows(listAllKeys()) : [],
+  );
+  return (await takeOver(places.pool, there)) + (await takeOverKeys(places));
+}
+
+async function takeOver(pool: Pool, all: readonly HashedKey[]): Promise<number> {
   if (all.length === 0) return 0;
   return withTransaction(pool, async (session) => {
     await session.run(lockKeys());
@@ -171,11 +188,25 @@ export async function takeOverKeys({ pool, calls }: KeyPlaces): Promise<number> 
 }
 
 /**
- * The key with a hash, from both places for one way to their server and back. A key counts as revoked where either says so, and
- * expires when its account is closed.
- * @param session on the server that holds both, and the accounts
+ * The key with a hash. It expires when its account is closed. Where identity and calls stand on one database, both places are read,
+ * and a key counts as revoked where either says so. Where they do not, identity's is the only one: `keys copy` fills it.
  */
 export async function findKey(
+  on: KeyDatabases,
+  calls: CallsOfKeys,
+  hash: Buffer,
+): Promise<KeyRecord | undefined> {
+  if (on.areOne('identity', 'calls'))
+    return on.read('identity', (session) => findInBoth(session, calls, hash));
+  const key = await on.read('identity', (session) => session.row(keyByHash(hash)));
+  if (!key || key.i_account === null) return key;
+  const iAccounts = [key.i_account];
+  const closed = await on.read('calls', (session) => session.row(calls.closedFrom(iAccounts)));
+  return { ...key, expires_at: earlier(key.expires_at, closed?.closed_from ?? null) };
+}
+
+/** For one way to the server and back. @param session on the server that holds both, and the accounts */
+async function findInBoth(
   session: Session,
   { formerKeys, closedFrom }: CallsOfKeys,
   hash: Buffer,

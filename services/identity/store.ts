@@ -59,6 +59,10 @@ export const revokeKeyById = (iKey: number): Statement<HashedKey> =>
 export const lockKeys = (): Statement<unknown> =>
   sql`LOCK TABLE identity.api_keys IN SHARE ROW EXCLUSIVE MODE`.compile(build);
 
+/** Whether identity has, or has had, its tables on a database. */
+export const hasKeys = (): Statement<{ found: boolean }> =>
+  sql<{ found: boolean }>`SELECT to_regclass('identity.api_keys') IS NOT NULL AS found`.compile(build);
+
 export const anyKey = (): Statement<{ found: boolean }> =>
   sql<{ found: boolean }>`SELECT EXISTS (SELECT 1 FROM identity.api_keys) AS found`.compile(build);
 

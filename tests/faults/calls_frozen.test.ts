@@ -75,6 +75,7 @@ suite('PostgreSQL is frozen', { skip: ownPostgresSkip, timeout: 180_000 }, async
     });
     const activity = createActivityLog(systemClock);
     const server = createGuardedServer({
+      name: 'primary',
       server: shared,
       queueOrder: 'fifo',
       clock: systemClock,

@@ -6,7 +6,7 @@ import { asCount, asPrintable } from '#platform/terminal/option_values.ts';
 import { note, print, printJson, table } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
 import { SCOPES, type Scope } from '../contract.ts';
-import { type CreatedKey, createKey, type ListedKey, listKeys, revokeKey } from '../keys.ts';
+import { type CreatedKey, copyKeys, createKey, type ListedKey, listKeys, revokeKey } from '../keys.ts';
 import type { IdentityTools } from './tools.ts';
 
 const DAY_MS = 86_400_000;
@@ -17,7 +17,8 @@ export function keysCommand(tools: IdentityTools): Command {
     .description('keys of the API: make, show and revoke them')
     .addCommand(createCommand(tools))
     .addCommand(listCommand(tools))
-    .addCommand(revokeCommand(tools));
+    .addCommand(revokeCommand(tools))
+    .addCommand(copyCommand(tools));
 }
 
 interface CreateOptions {
@@ -53,7 +54,7 @@ function createCommand({ parts, withDatabase }: IdentityTools): Command {
         '  trunkline keys create --scope ingest --name "switch 1" --expires 365d',
     )
     .action((options: CreateOptions) =>
-      withDatabase(async ({ pool }) => {
+      withDatabase(async ({ pool, poolOf }) => {
         if ((options.scope === 'customer') !== (options.account !== undefined)) {
           throw new Error('--account goes with --scope customer, and a customer key needs it');
         }
@@ -61,9 +62,9 @@ function createCommand({ parts, withDatabase }: IdentityTools): Command {
         const account =
           code === undefined
             ? null
-            : await withSession(pool, (session) => parts().accountWithCode(session, code));
+            : await withSession(poolOf('calls'), (session) => parts().accountWithCode(session, code));
         const created = await createKey(
-          parts().keyPlaces(pool),
+          parts().keyPlaces(pool, poolOf('calls')),
           {
             name: options.name,
             scope: options.scope,
@@ -92,8 +93,8 @@ function listCommand({ parts, withDatabase }: IdentityTools): Command {
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline keys list')
     .action((options: { json?: true }) =>
-      withDatabase(async ({ pool }) => {
-        const keys = await listKeys(parts().keyPlaces(pool));
+      withDatabase(async ({ pool, poolOf }) => {
+        const keys = await listKeys(parts().keyPlaces(pool, poolOf('calls')));
         if (options.json) printJson(keys);
         else print(table(COLUMNS, keys.map(cells)));
       }),
@@ -123,10 +124,25 @@ function revokeCommand({ parts, withDatabase }: IdentityTools): Command {
     .argument('<i_key>', 'its number, as `keys list` shows it', asCount)
     .addHelpText('after', '\nExample:\n  trunkline keys revoke 4')
     .action((iKey: number) =>
-      withDatabase(async ({ pool }) => {
-        const key = await revokeKey(parts().keyPlaces(pool), iKey, terminalActor());
+      withDatabase(async ({ pool, poolOf }) => {
+        const key = await revokeKey(parts().keyPlaces(pool, poolOf('calls')), iKey, terminalActor());
         if (!key) throw new Error(`there is no key ${iKey}; trunkline keys list shows them`);
         print(`Key ${key.i_key} "${printable(key.name)}" is revoked.`);
+      }),
+    );
+}
+
+function copyCommand({ parts, withDatabase }: IdentityTools): Command {
+  return new Command('copy')
+    .description('copy all keys from the database of calls into that of DATABASE_URL_IDENTITY')
+    .addHelpText(
+      'after',
+      '\nIt may be run again: a key that is known is left as it is, but for one that was revoked there.\n\nExample:\n  trunkline keys copy',
+    )
+    .action(() =>
+      withDatabase(async ({ pool, poolOf }) => {
+        const count = await copyKeys(parts().keyPlaces(pool, poolOf('calls')));
+        print(`${count} ${count === 1 ? 'key' : 'keys'} taken over.`);
       }),
     );
 }

@@ -5,8 +5,8 @@ import type { CommandTools } from '#platform/service/commands.ts';
 import type { KeyPlaces } from '../keys.ts';
 
 export interface IdentityCommandParts {
-  /** Where keys are kept, on the program's database. */
-  keyPlaces(pool: Pool): KeyPlaces;
+  /** Where keys are kept. @param callsPool where calls stand on another database */
+  keyPlaces(pool: Pool, callsPool: Pool): KeyPlaces;
   /** @throws Error when no account has this code */
   accountWithCode(session: Session, code: string): Promise<{ readonly i_account: number }>;
 }
