@@ -37,7 +37,7 @@ function asBackupTimes(text: string) {
   return times;
 }
 
-/** Settings of earlier versions that no name of a service begins: nothing refuses them, and they do nothing. */
+/** Removed settings whose names do not begin with a service's name: they are not refused as unknown, and have no effect. */
 export const REMOVED_SETTINGS: Readonly<Record<string, string>> = {
   BREAKER_EARLY_PROBE: 'an open circuit breaker always tries the database as soon as a health check passes',
 };

@@ -29,7 +29,7 @@ test('each replica is checked, and no password is shown', async () => {
   for (const password of ['secret', new URL(url).password]) assert.ok(!said.includes(password), said);
 });
 
-test('a setting that is gone is named, and a folder of back-ups that is not there is a fault', async () => {
+test('a removed setting is reported, and a missing folder of back-ups is a fault', async () => {
   const missing = join(tmpdir(), 'no such folder');
   const found = async (environment: Record<string, string>) =>
     (await examine({ DATA_DIR: tmpdir(), DATABASE_URL: url, ...environment })).filter(
@@ -37,7 +37,7 @@ test('a setting that is gone is named, and a folder of back-ups that is not ther
     );
   assert.deepEqual(await found({ BACKUP_DIR: tmpdir() }), []);
   const [gone, folder] = await found({ BREAKER_EARLY_PROBE: 'on', BACKUP_DIR: missing });
-  assert.match(gone!.says, /BREAKER_EARLY_PROBE is gone/);
+  assert.match(gone!.says, /BREAKER_EARLY_PROBE was removed/);
   assert.deepEqual(
     [folder!.state, folder!.advice?.includes(`install -d -m 700 ${missing}`)],
     ['fault', true],

@@ -89,16 +89,16 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]
   return findings;
 }
 
-/** Settings that an earlier version had. */
+/** Settings of earlier versions that are still set. */
 function removed(environment: NodeJS.ProcessEnv): Finding[] {
   return Object.entries(REMOVED_SETTINGS).flatMap(([name, why]) =>
     environment[name] === undefined
       ? []
-      : { part: 'configuration', state: 'warning', says: `${name} is gone: ${why}`, advice: 'leave it out' },
+      : { part: 'configuration', state: 'warning', says: `${name} was removed: ${why}`, advice: 'remove it' },
   );
 }
 
-/** Data that lie elsewhere, and the folder of back-ups. */
+/** Checks for data elsewhere, and the folder of back-ups. */
 async function folders(config: Config): Promise<Finding[]> {
   const found: Finding[] = [];
   const isOwn = SERVICES.every(({ name }) => givenUrl(config, name) === undefined);
@@ -113,7 +113,7 @@ async function folders(config: Config): Promise<Finding[]> {
     await access(folder, constants.W_OK);
     found.push({ part: 'back-ups', state: 'ok', says: folder });
   } catch (error) {
-    const advice = `make it, for the user that runs the program: install -d -m 700 ${folder}`;
+    const advice = `make it for the user that runs the program: install -d -m 700 ${folder}`;
     found.push({ part: 'back-ups', state: 'fault', says: `BACKUP_DIR: ${explainFailure(error)}`, advice });
   }
   return found;

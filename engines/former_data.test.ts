@@ -14,7 +14,7 @@ async function database(folder: string): Promise<string> {
   return folder;
 }
 
-test('a new data folder beside data of the version before is told of, until it has a database itself', async () => {
+test('a new data folder beside data of the previous version is reported, until the new folder has a database', async () => {
   const program = join(root, 'trunkline');
   const own = join(root, 'var');
   assert.deepEqual(await formerData(own, program), []);
@@ -26,7 +26,7 @@ test('a new data folder beside data of the version before is told of, until it h
     formerDataWords(own, [inside, before]),
     /has no database.*trunkline\/data and in .*trunkline-before\/data/,
   );
-  assert.deepEqual(await formerData(inside, program), [], 'it is the one that is used');
+  assert.deepEqual(await formerData(inside, program), [], 'the folder in use is not reported');
   await database(own);
   assert.deepEqual(await formerData(own, program), []);
 });

@@ -1,4 +1,4 @@
-/** Databases that may be the one that is meant, where the folder that is set has none: as after an upgrade or a move of the program. */
+/** Finds existing data where DATA_DIR has no database, as after an upgrade or a move of the program. */
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { keepsTierData } from './cluster/tier.ts';
@@ -7,8 +7,8 @@ import { hasCluster } from './postgres.ts';
 const PROGRAM = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
 /**
- * Where data lies when nothing names a folder: `data` of the folder in which the program is started. So it is in the program's own,
- * or in that of the version before.
+ * The folders of data when DATA_DIR is unset: `data` in the folder where the program is started. That may be the program's own
+ * folder, or the folder of the previous version.
  */
 const usualFolders = (program: string): string[] => [
   resolve('data'),
@@ -17,7 +17,7 @@ const usualFolders = (program: string): string[] => [
 ];
 
 /**
- * Folders of other data, where DATA_DIR holds no database yet: a new and empty one would be made there.
+ * Folders with other data, where DATA_DIR holds no database yet: a new and empty database would be made there.
  * @param program folder of the program
  */
 export async function formerData(dataDir: string, program = PROGRAM): Promise<string[]> {
@@ -27,9 +27,9 @@ export async function formerData(dataDir: string, program = PROGRAM): Promise<st
   return found;
 }
 
-/** What to say of them. */
+/** The warning about these folders. */
 export const formerDataWords = (dataDir: string, folders: readonly string[]): string =>
-  `${dataDir} has no database, so that a new and empty one is made; there is one in ${folders.join(' and in ')}: if that is meant, stop, and set DATA_DIR to it or move what is in it`;
+  `${dataDir} has no database, so the program makes a new and empty one; there is a database in ${folders.join(' and in ')}: to use that one, stop the program, and set DATA_DIR to its folder or move its content`;
 
 const holdsData = async (folder: string): Promise<boolean> =>
   (await hasCluster(join(folder, 'postgres')).catch(() => false)) ||

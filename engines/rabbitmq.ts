@@ -106,7 +106,7 @@ async function makeNode({ folder, name, names, port, shared }: NodeParts): Promi
     RABBITMQ_MNESIA_BASE: join(own, 'mnesia'),
     RABBITMQ_LOG_BASE: join(own, 'log'),
     RABBITMQ_LOGS: '-',
-    // Else a shell stands between this process and the node, and a kill would end the shell alone.
+    // Otherwise a shell runs between this process and the node, and a kill would end only the shell.
     RUNNING_UNDER_SYSTEMD: 'true',
     RABBITMQ_ENABLED_PLUGINS_FILE: join(own, 'enabled_plugins'),
     // Idle schedulers of Erlang spin, and would use up the machine's processors.

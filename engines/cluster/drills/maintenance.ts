@@ -18,9 +18,9 @@ const AFTER_RELOAD_MS = 2_000;
 const LIFETIME_MS = 3_000;
 /** A longer hold would fail the health checks of services (5 s), and open their circuit breakers for 60 s. */
 const SWITCHOVER_PAUSE_MS = 5_000;
-/** No request fails, and no health check of a service either, which has as long. */
+/** No request fails, and no health check of a service either: its limit is the same. */
 const SILENT_MS = 5_000;
-/** What is held is done after it by a dozen callers, who share two CPUs with the whole tier and its work. */
+/** After the hold a dozen callers repeat the held requests, and share two CPUs with the whole tier and its work. */
 const CATCH_UP_MS = 2_000;
 
 /** Planned work requires no alert, but allows some. @param writesMs the longest time in which no post is answered */
