@@ -11,7 +11,7 @@ export const BACKUP_RULES: readonly Rule[] = [
     ...backup,
     name: 'BackupUnknown',
     severity: 'warning',
-    message: 'no back-up is known: there is none in {folder}, or it can not be read',
+    message: 'no back-up is known: there is none in {folder}, or it cannot be read',
     recovery: 'a back-up is known again, in {folder}',
     measure: highest('monitor_backup_known', BY),
     below: 1,
@@ -21,8 +21,8 @@ export const BACKUP_RULES: readonly Rule[] = [
     ...backup,
     name: 'BackupOld',
     severity: 'warning',
-    message: 'the newest back-up in {folder} is {hours} older than it may be',
-    recovery: 'the newest back-up in {folder} is as new as it should be',
+    message: 'the newest back-up in {folder} is {hours} older than its limit',
+    recovery: 'the newest back-up in {folder} is recent enough again',
     measure: {
       kind: 'total',
       of: [

@@ -42,7 +42,7 @@ test('the newest back-up is shown with its age; none, an unreadable folder and o
   assert.match(backupPart(await readBackup(planned, clock)).detail, /there is none; made each day at 03:15$/);
 });
 
-test('one that is older than it may be is told of, and so is that there is none; a new one ends both', async () => {
+test('one that is older than its limit is told of, and so is that there is none; a new one ends both', async () => {
   const clock = createFakeClock(NOW);
   const book = emptyBook();
   const history = createHistory(180_000);
@@ -68,12 +68,12 @@ test('one that is older than it may be is told of, and so is that there is none;
   };
   assert.deepEqual(await polls(20, NOW - 26 * HOUR_MS), []);
   assert.deepEqual(await polls(10, NOW - 28 * HOUR_MS), [
-    'firing BackupOld: the newest back-up in /backups is 2 h older than it may be',
+    'firing BackupOld: the newest back-up in /backups is 2 h older than its limit',
   ]);
   const none = await polls(40, undefined);
   assert.ok(
     none.includes(
-      'firing BackupUnknown: no back-up is known: there is none in /backups, or it can not be read',
+      'firing BackupUnknown: no back-up is known: there is none in /backups, or it cannot be read',
     ),
     `${none}`,
   );

@@ -1,25 +1,25 @@
 /**
- * Who speaks of a fault that many see: which alerts are only consequences of which, which say the same to people, and at whose
- * end it is said who is the primary. One fault is to be one notice and one recovery.
+ * The relations between rules: which alerts are consequences of others, which have the same meaning for people, and which
+ * name the primary at their end. One fault should make one notice and one recovery.
  */
 import type { Cause, Rule } from './rule.ts';
 
-/** PostgreSQL can't be reached by anybody. */
+/** No client can reach PostgreSQL. */
 const TIER_GONE: readonly Cause[] = [{ ofAll: 'HaproxyDown' }, 'NoBouncer', 'NoPrimary'];
-/** The same as clients see it: while the part that is gone is not told of, its door is. */
+/** The same as clients see it: while the lost part is not yet reported, its door is. */
 const DATABASE_GONE: readonly Cause[] = [...TIER_GONE, 'DoorSilent'];
 /**
- * One part of several is lost. Its clients move to the others, and wait, and ask again; for so long. What lasts is a fault of its
- * own: the others are too few.
+ * One part of several is lost. Its clients move to the others, wait and retry, for this time. A longer wait is a fault of its
+ * own: the remaining parts are too few.
  */
 const MOVING_S = 60;
 const PART_LOST: readonly Cause[] = ['PgBouncerDown', 'HaproxyDown', 'PostgresDown'].map((rule) => {
   return { rule, withinS: MOVING_S };
 });
-/** A service's circuit breaker, open by itself or by hand. */
+/** A service's circuit breaker, opened automatically or by hand. */
 const BREAKER = ['BreakerOpen', 'BreakerHeld'] as const;
 
-/** Of each rule the ones that it is only a consequence of. */
+/** The causes of each rule. */
 const CAUSED_BY: Readonly<Record<string, readonly Cause[]>> = {
   // ---- the tier
   NoSpareBouncer: ['NoBouncer', 'PgBouncerDown'],
@@ -29,7 +29,7 @@ const CAUSED_BY: Readonly<Record<string, readonly Cause[]>> = {
   RetriesRising: ['PgBouncerDown', 'PostgresDown', 'NoPrimary', 'DoorSilent'],
   RedispatchesRising: ['PgBouncerDown', 'PostgresDown', 'NoPrimary', 'DoorSilent'],
   DoorSilent: TIER_GONE,
-  // Told half a minute after there is a primary again, where the lost one has not come back.
+  // Announced half a minute after there is a primary again, if the lost one has not come back.
   PostgresDown: ['NoPrimary', 'DoorSilent'],
   PoolWait: [...DATABASE_GONE, ...PART_LOST],
   PoolNearlyFull: ['PoolWait', ...DATABASE_GONE, ...PART_LOST],
@@ -47,28 +47,28 @@ const CAUSED_BY: Readonly<Record<string, readonly Cause[]>> = {
   DiskFullSoon: ['DiskNearlyFull'],
 };
 
-/** Of each rule the ones that say the same; of two that name each other, the one that is seen first is told. */
+/** The rules with the same meaning as each rule; of two rules that name each other, the one that is seen first is announced. */
 const SAID_BY: Readonly<Record<string, NonNullable<Rule['saidBy']>>> = {
   NoBouncer: [
     { of: { proxy: 'bouncers' }, by: 'DoorSilent', where: { door: 'writes' } },
     { of: { proxy: 'read_bouncers' }, by: 'DoorSilent', where: { door: 'reads' } },
   ],
-  // Of a PostgreSQL that hangs, HAProxy learns later than who asks through the door.
+  // HAProxy notices a hanging PostgreSQL later than the test through the door.
   NoPrimary: [{ of: {}, by: 'DoorSilent', where: { door: 'writes' } }],
-  // A frozen process takes three of four connections with it, since bouncers go through HAProxy, too, until it is killed.
+  // Until it is killed, a frozen process blocks three of four connections, since bouncers connect through HAProxy, too.
   DoorSilent: [{ of: {}, by: 'HaproxyDown', where: {}, withinS: 20 }],
 };
 
-/** Outages of writes, with these labels: who is the primary after one is said at its end, and is then no notice of its own. */
+/** Outages of writes, with these labels: the message of the end names the primary, so that a change needs no notice of its own. */
 const SAYS_LEADER: Readonly<Record<string, NonNullable<Rule['saysLeader']>>> = {
   NoPrimary: {},
   DoorSilent: { door: 'writes' },
 };
 
-/** The rules that the table speaks of. */
+/** The rules in the tables. */
 export const RELATED = [CAUSED_BY, SAID_BY, SAYS_LEADER].flatMap((table) => Object.keys(table));
 
-/** A rule with what the table says of it. */
+/** A rule with its relations from the tables. */
 export function related(rule: Rule): Rule {
   const [causedBy, saidBy, saysLeader] = [CAUSED_BY[rule.name], SAID_BY[rule.name], SAYS_LEADER[rule.name]];
   return {

@@ -8,16 +8,16 @@ import { type History, labelKey } from './samples.ts';
 const disk = { title: 'Disk Alert', source: 'monitor' } as const;
 const BY = ['instance', 'mountpoint'];
 const OF_DISKS = ['job', '=', DISKS_JOB] as const;
-/** From this use on a disk is nearly full, and not called UP. */
+/** From this use on a disk is nearly full, and not shown as UP. */
 export const NEARLY_FULL = 0.9;
-/** The rate that a forecast goes by is that of so long. */
+/** A forecast uses the rate of this time. */
 const FORECAST_WINDOW_S = 3_600;
 const FORECAST_ALERT_S = 6 * 3_600;
-/** A line through less says more of the minute than of the day: nobody is shown it. */
+/** A line through a shorter time is too inaccurate: it is not shown. */
 const FORECAST_SPAN_MS = 1_800_000;
 
 const available = highest(AVAILABLE, BY, OF_DISKS);
-/** As df counts: without what is reserved for root. */
+/** As df counts: without the space that is reserved for root. */
 const size: Measure = {
   kind: 'total',
   of: [
@@ -45,16 +45,16 @@ const consumption: Measure = {
   times: -1,
   plus: 0,
 };
-/** Seconds until it is full; not above 0 where it is getting no fuller. */
+/** Seconds until the disk is full; 0 or less if its use does not grow. */
 export const fullIn: Measure = { kind: 'ratio', of: available, to: consumption };
-/** How long a history must keep its figures, in milliseconds. */
+/** The time for which a history must keep the figures of a metric, in milliseconds. */
 export const FORECAST_HISTORY: ReadonlyMap<string, number> = new Map([
   [AVAILABLE, FORECAST_WINDOW_S * 1_000],
 ]);
 
 /**
- * What the picture shows of when disks are full: seconds, by the key of their labels; only of those that were measured for
- * half an hour. (The rule waits by its `for:`, as Prometheus does.)
+ * The forecasts that the topology shows: seconds until a disk is full, by the key of its labels; only for disks that were
+ * measured for half an hour. (The rule waits by its `for:`, as Prometheus does.)
  */
 export function forecasts(history: History): Map<string, number> {
   const spans = new Map<string, number>();
@@ -94,7 +94,7 @@ export const DISK_RULES: readonly Rule[] = [
     name: 'DiskFullSoon',
     severity: 'warning',
     message: '{instance}: {mountpoint} is full in {hours} at the rate of the last hour',
-    recovery: '{instance}: {mountpoint} is not about to be full any more',
+    recovery: '{instance}: {mountpoint} is no longer about to be full',
     measure: fullIn,
     below: FORECAST_ALERT_S,
     and: { measure: consumption, above: 0 },

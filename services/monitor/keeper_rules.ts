@@ -1,4 +1,4 @@
-/** The rules about what keeps a PostgreSQL tier in order: etcd, the supervisor, the primary's lease. */
+/** The rules about the keepers of a PostgreSQL tier: etcd, the supervisor, the primary's lease. */
 import { KEEPER_SILENT_S, LEASE_OLD_S } from './keepers.ts';
 import type { Measure } from './measure.ts';
 import type { Rule } from './rule.ts';
@@ -22,7 +22,7 @@ export const KEEPER_RULES: readonly Rule[] = [
   {
     ...keeper,
     name: 'SupervisorGone',
-    message: 'the {keeper} of the tier has not answered for {value} s: what ends is not started again',
+    message: 'the {keeper} of the tier has not answered for {value} s: parts that end are not restarted',
     recovery: 'the {keeper} of the tier answers again',
     measure: silent('supervisor'),
     above: KEEPER_SILENT_S,
@@ -31,7 +31,7 @@ export const KEEPER_RULES: readonly Rule[] = [
   {
     ...keeper,
     name: 'LeaseOld',
-    message: 'the lease of the {lease} has not been renewed for {value} s, and it lasts 20',
+    message: 'the lease of the {lease} has not been renewed for {value} s; it lasts 20 s',
     recovery: 'the lease of the {lease} is renewed again',
     measure: highest('monitor_lease_age_seconds', ['lease']),
     above: LEASE_OLD_S,

@@ -333,7 +333,7 @@ for (const { name, effects, by, severity, withinS, leads } of LOSSES) {
 test('connections that are held: whoever reads that the door is silent reads that clients wait', () => {
   const held = { 'reads wait': [1, 12], 'reads silent': [0, 12] } as const;
   const [first] = watched(held, 0.5);
-  assert.match(first!.message, /^reads get no answer/);
+  assert.match(first!.message, /^reads have had no answer/);
   assert.match(first!.details.join(), /reads: a client has waited 1.5 s for a connection to PostgreSQL/);
 });
 
@@ -352,7 +352,7 @@ test('connections that are held for so short a time that the door is not silent:
   const told = (to: number) => watched({ 'reads wait': [1, to], 'reads silent': [0, 2.5] }, 0.5);
   const short = told(3).map(({ kind, severity, message }) => [kind, severity, message]);
   const waited =
-    'reads: clients waited for a connection to PostgreSQL, one of them for 1.5 s; they do not any more';
+    'reads: clients waited for a connection to PostgreSQL, one of them for 1.5 s; they no longer wait';
   assert.deepEqual(short, [['notice', 'warning', waited]]);
   assert.deepEqual(
     told(20).map(({ kind, runbook }) => [kind, runbook]),

@@ -13,12 +13,12 @@ export const POOL_RULES: readonly Rule[] = [
     name: 'PoolWait',
     severity: 'warning',
     message: '{door}: a client has waited {value} s for a connection to PostgreSQL',
-    recovery: '{door}: clients do not wait any more',
+    recovery: '{door}: clients no longer wait',
     measure: highest('monitor_bouncer_max_wait_seconds', ['door']),
     above: LONG_WAIT_S,
-    // What lasts some seconds is told, too.
+    // A wait of some seconds is reported, too.
     forS: 0,
-    over: '{door}: clients waited for a connection to PostgreSQL, one of them for {value} s; they do not any more',
+    over: '{door}: clients waited for a connection to PostgreSQL, one of them for {value} s; they no longer wait',
   },
   {
     ...pool,

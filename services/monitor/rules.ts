@@ -1,8 +1,8 @@
 /**
- * The rules: what is watched, from when on it is an alert, and what is said then. This one table serves the monitor
+ * The rules: each has a measure, a threshold, and the messages of its alert. This one table serves the monitor
  * and Prometheus (infrastructure/monitoring/rules.yml is written from it: scripts/derived.ts).
  *
- * {label} in a message is the label of the figure; {value} the figure itself, {percent}, {gigabytes} and {hours} so written.
+ * {label} in a message is the label of the figure; {value} is the figure; {percent}, {gigabytes} and {hours} are its formats.
  */
 import { BACKUP_RULES } from './backup_rules.ts';
 import { related } from './causes.ts';
@@ -50,15 +50,15 @@ const ALL: readonly Rule[] = [
     timedBy: { holds: 'any is DOWN' },
     unless: {
       measure: takenOut,
-      words: '{server} is not called DOWN any more, but taken out (MAINT or DRAIN)',
+      words: '{server} is no longer DOWN, but taken out (MAINT or DRAIN)',
     },
   },
   {
     ...pgbouncer,
     name: 'PgBouncerTakenOut',
     severity: 'info',
-    message: '{server} was taken out (MAINT or DRAIN): somebody did that',
-    recovery: '{server} is not taken out any more',
+    message: '{server} was taken out by hand (MAINT or DRAIN)',
+    recovery: '{server} is no longer taken out',
     measure: takenOut,
     above: 0,
     forS: 0,
@@ -96,7 +96,7 @@ const ALL: readonly Rule[] = [
       to: { kind: 'linear', of: bouncersUp, times: BOUNCER_CLIENTS, plus: -BOUNCER_CLIENTS },
     },
     above: 1,
-    // With one server or none there is no spare to be too small; dividing by 0 or less says nothing.
+    // With one server or none there is no spare; a division by 0 or less has no meaning.
     and: { measure: bouncersUp, above: 1 },
     forS: 30,
   },
@@ -104,7 +104,7 @@ const ALL: readonly Rule[] = [
     ...pgbouncer,
     name: 'BouncerNearlyFull',
     severity: 'warning',
-    message: `{server} has {value} clients, more than 80 % of the ${BOUNCER_CLIENTS} that it takes`,
+    message: `{server} has {value} clients, more than 80 % of its limit of ${BOUNCER_CLIENTS}`,
     recovery: '{server} has room again',
     measure: bouncerSessions(['proxy', 'server']),
     above: BOUNCER_CLIENTS * FULL_SHARE,
@@ -136,7 +136,7 @@ const ALL: readonly Rule[] = [
     ...haproxy,
     name: 'DoorNearlyFull',
     severity: 'warning',
-    message: '{instance}: {proxy} has {percent} of the sessions that it takes',
+    message: '{instance}: {proxy} has {percent} of its maximum of sessions',
     recovery: '{instance}: {proxy} has room again',
     measure: {
       kind: 'ratio',
@@ -150,7 +150,7 @@ const ALL: readonly Rule[] = [
     ...haproxy,
     name: 'HaproxyNearlyFull',
     severity: 'warning',
-    message: '{instance} holds {percent} of the sessions that it takes in all',
+    message: '{instance} has {percent} of the maximum of sessions of the whole process',
     recovery: '{instance} has room again',
     measure: haproxyFilled,
     above: FULL_SHARE,
@@ -160,7 +160,7 @@ const ALL: readonly Rule[] = [
     ...haproxy,
     name: 'RetriesRising',
     severity: 'warning',
-    message: '{proxy}: {value} connects a second had to be tried again',
+    message: '{proxy}: HAProxy retries {value} connects a second',
     recovery: '{proxy}: connects succeed at the first try again',
     measure: rate('haproxy_server_retry_warnings_total', ['proxy'], SHORT_WINDOW_S),
     above: 1,
@@ -170,7 +170,7 @@ const ALL: readonly Rule[] = [
     ...haproxy,
     name: 'RedispatchesRising',
     severity: 'warning',
-    message: '{proxy}: {value} clients a second were sent on to another server',
+    message: '{proxy}: HAProxy sends {value} clients a second to another server',
     recovery: '{proxy}: clients reach their first server again',
     measure: rate('haproxy_server_redispatch_warnings_total', ['proxy'], SHORT_WINDOW_S),
     above: 1,
@@ -192,14 +192,14 @@ const ALL: readonly Rule[] = [
     source: 'monitor',
     name: 'DoorSilent',
     severity: 'critical',
-    message: '{door} get no answer, for {value} s now',
+    message: '{door} have had no answer for {value} s',
     recovery: '{door} are answered again',
     measure: highest('monitor_door_silent_seconds', ['door']),
-    // A question is asked every 2 s, and has 1.75 s.
+    // The door is tested every 2 s, and each test may take 1.75 s.
     above: 4,
     forS: 0,
     isSilence: true,
-    over: '{door} were not answered for {value} s; they are again',
+    over: '{door} had no answer for {value} s; they are answered again',
   },
   {
     ...postgres,
@@ -234,8 +234,8 @@ const ALL: readonly Rule[] = [
     ...monitor,
     name: 'ChannelFailing',
     severity: 'warning',
-    message: 'alerts do not get out by {channel}',
-    recovery: 'alerts get out by {channel} again',
+    message: '{channel} does not deliver alerts',
+    recovery: '{channel} delivers alerts again',
     measure: highest('monitor_channel_failures', ['channel']),
     above: 2,
     forS: 0,
@@ -254,5 +254,5 @@ const ALL: readonly Rule[] = [
 
 export const RULES: readonly Rule[] = ALL.map(related);
 
-/** Its place in docs/RUNBOOK.md. */
+/** The anchor of a rule's entry in docs/RUNBOOK.md. */
 export const runbookAnchor = (ruleName: string): string => ruleName.toLowerCase();

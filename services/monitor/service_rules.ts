@@ -1,4 +1,4 @@
-/** The rules about services: whether they answer, how fast, and what they wait for. */
+/** The rules about services: their answers, their speed, and their waiting requests. */
 
 import type { Rule } from './rule.ts';
 import { highest, OF_CLIENTS, rate } from './rule_measures.ts';
@@ -95,7 +95,7 @@ export const SERVICE_RULES: readonly Rule[] = [
     name: 'BreakerHeld',
     severity: 'warning',
     message: '{service}: requests for {server} wait; its circuit breaker was opened by hand',
-    recovery: '{service}: the circuit breaker of {server} is held open no more',
+    recovery: '{service}: the circuit breaker of {server} is no longer held open',
     measure: highest('circuit_breaker_state', ['service', 'server'], ['state', '=', 'HELD_OPEN']),
     above: 0,
     forS: 0,
@@ -104,7 +104,7 @@ export const SERVICE_RULES: readonly Rule[] = [
     ...service,
     name: 'EventLoopDelay',
     severity: 'warning',
-    message: '{service}: the event loop is held up for {value} s',
+    message: '{service}: the event loop is blocked for {value} s',
     recovery: '{service}: the event loop is free again',
     measure: highest('nodejs_eventloop_lag_p99_seconds', ['service']),
     above: 0.25,

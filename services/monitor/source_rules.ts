@@ -3,7 +3,7 @@
 import type { Rule } from './rule.ts';
 import { highest } from './rule_measures.ts';
 
-/** Somebody who tries the door is no switch. */
+/** Up to this many refused posts raise no alert: they may come from someone who only tries the address. */
 const FEW_REFUSED = 4;
 
 const source = { title: 'Source Alert', source: 'service' } as const;
@@ -13,12 +13,12 @@ export const SOURCE_RULES: readonly Rule[] = [
     ...source,
     name: 'SourceSilent',
     severity: 'warning',
-    message: '{source}: no row for {percent} of the longest time that is usual at this hour',
+    message: '{source}: no row for {percent} of the usual longest silence at this hour',
     recovery: '{source}: rows come again',
     measure: {
       kind: 'ratio',
       of: highest('source_silence_seconds', ['service', 'source']),
-      // Not there in a source's first week.
+      // Absent in a source's first week.
       to: highest('source_silence_limit_seconds', ['service', 'source']),
     },
     above: 1,
@@ -28,7 +28,7 @@ export const SOURCE_RULES: readonly Rule[] = [
     ...source,
     name: 'SourceFailing',
     severity: 'warning',
-    message: '{source} is not read: its reader says why in `trunkline top`',
+    message: '{source} is not read: `trunkline top` shows the reason',
     recovery: '{source} is read again',
     measure: highest('followed_source_state', ['service', 'source'], ['state', '=', 'failing']),
     above: 0,

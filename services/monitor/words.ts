@@ -1,6 +1,6 @@
-/** Words of alerts and notices that the contract names, too. */
+/** Severities and kinds of notices, which the contract uses, too. */
 
-/** How bad: critical — somebody gets up; warning — somebody looks today; info — good to know. */
+/** critical: needs a person at once; warning: needs a look today; info: good to know. */
 export const SEVERITIES = ['info', 'warning', 'critical'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 

@@ -172,13 +172,13 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     const monitor = await open();
     page.servers.pgb2 = 'DOWN';
     go(monitor);
-    await passUntil('the webhook', () => said().includes('alerts do not get out by slack'));
+    await passUntil('the webhook', () => said().includes('slack does not deliver alerts'));
     const polled = monitor.topology.at;
     await clock.advance(SEND_TIMEOUT_MS);
     await passUntil('a poll', () => monitor.topology.at !== polled);
     hangs = false;
     await passUntil('Slack', () => slack.taken.length > 0);
-    await passUntil('its recovery', () => said().includes('alerts get out by slack again'));
+    await passUntil('its recovery', () => said().includes('slack delivers alerts again'));
     assert.equal(ofSlack()[0], 'PgBouncer Alert: pgb2 is DOWN');
     assert.match(
       JSON.stringify(slack.taken[0]),
@@ -219,7 +219,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     page.servers.pgb2 = 'DOWN';
     pagerKey = 'f'.repeat(32);
     go(await open());
-    await passUntil('the refusal', () => said().includes('alerts do not get out by pagerduty'));
+    await passUntil('the refusal', () => said().includes('pagerduty does not deliver alerts'));
     await halt();
     assert.match(pager.rejected.splice(0).join(), /routing_key/);
     pagerKey = ROUTING_KEY;
@@ -267,14 +267,14 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     page.servers.pgb2 = 'DOWN';
     const monitor = await open();
     go(monitor);
-    await passUntil('what is told', () => said().includes('alerts do not get out by email'));
+    await passUntil('what is told', () => said().includes('email does not deliver alerts'));
     page.servers.pgb2 = 'UP';
     await passUntil('the recovery', () => mail.taken.length >= 3);
     assert.deepEqual(
       mail.taken.map(({ to, headers }) => `${to} ${headers.subject}`),
       [
         'ops@example.com [warning] PgBouncer Alert: pgb2 is DOWN',
-        'ops@example.com [warning] Monitor Alert: alerts do not get out by email',
+        'ops@example.com [warning] Monitor Alert: email does not deliver alerts',
         'ops@example.com [warning] PgBouncer Alert: pgb2 is back UP',
       ],
     );

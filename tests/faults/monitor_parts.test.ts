@@ -177,9 +177,9 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     await monitor.poll();
     assert.deepEqual(said(), [
       'pgb2 is DOWN',
-      'pgb2 is not called DOWN any more, but taken out (MAINT or DRAIN)',
-      'pgb2 was taken out (MAINT or DRAIN): somebody did that',
-      'pgb2 is not taken out any more',
+      'pgb2 is no longer DOWN, but taken out (MAINT or DRAIN)',
+      'pgb2 was taken out by hand (MAINT or DRAIN)',
+      'pgb2 is no longer taken out',
     ]);
     await tier.until('pgb2', (row) => row.status === 'UP' && row.check === 'L7OK');
   });
