@@ -366,7 +366,7 @@ test('a cause that was pending and came to nothing excuses nobody: what is over 
     told.map(({ kind, message, keys }) => [kind, message, keys]),
     [['notice', 'pgb2 was DOWN', []]],
   );
-  assert.match(told[0]!.details[0]!, /^pgb2: for 10 s; it was over before it was told/);
+  assert.match(told[0]!.details[0]!, /^pgb2: for 10 s; it was over before it was reported/);
   after(CONSEQUENCE_GRACE_MS);
   assert.deepEqual(said({ door: 0, pgb2: 0 }), []);
 });

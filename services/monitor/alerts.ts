@@ -4,9 +4,9 @@
  *
  *   ok ──firing──▶ pending ──for──▶ firing ──ok──▶ (history)
  *                                     │               │
- *                     announced, unless silenced,     announced as over, where it ended before it was
+ *                     announced, unless silenced,     announced as over, if it ended before it was
  *        flapping (for its first half minute), or     known whether another one is its cause
- *            caused by another alert that is told
+ *       caused by another alert that is announced
  */
 import type { Alert, AlertBook } from './alert_book.ts';
 import { type AlertEvent, announce, fillIn, holdRecoveries } from './announce.ts';
@@ -15,10 +15,10 @@ import { evaluate, type Value } from './measure.ts';
 import type { Rule } from './rule.ts';
 import { type History, type Labels, labelKey } from './samples.ts';
 
-/** So many changes within FLAP_WINDOW_MS are flapping: told once, and then nothing until it is stable. */
+/** This many changes within FLAP_WINDOW_MS are flapping: it is announced once, and then nothing until the part is stable. */
 export const FLAP_CHANGES = 6;
 export const FLAP_WINDOW_MS = 600_000;
-/** Without a change for so long, a part is stable again. */
+/** Without a change for this time, a part is stable again. */
 export const FLAP_QUIET_MS = 300_000;
 const HISTORY_LENGTH = 200;
 
@@ -34,18 +34,19 @@ export const emptyBook = (): AlertBook => ({
   count: 0,
 });
 
-/** What the sources said at this poll. */
+/** Which sources answered at this poll. */
 export interface Answered {
   readonly haproxy: boolean;
   readonly services: ReadonlySet<string>;
-  /** When the state of an alert began or ended, where somebody knows better than by this poll; steady milliseconds. */
+  /** When the state of an alert began or ended, if it is known more exactly than by this poll; steady milliseconds. */
   readonly changedAt?: (rule: Rule, labels: Labels, holds: boolean) => number | undefined;
 }
 
 /**
- * Judges all rules by the last poll, moves every alert on, and tells what is to be announced.
+ * Evaluates all rules by the last poll, and updates every alert.
  * @param book changed in place
- * @param history its `now` is the time of judgement
+ * @param history its `now` is the time of the evaluation
+ * @returns the changes to announce
  */
 export function advanceAlerts(
   book: AlertBook,
@@ -75,7 +76,7 @@ export function advanceAlerts(
       else onOk(book, key, now, events, { ...insteadOf(value.labels), at });
     }
     if (values.length > 0 && values.every((value) => holds(rule, value))) book.ofAll[rule.name] = now;
-    // Not in what was read: gone from it, or not known because its source is silent.
+    // An alert without a figure: its part was removed, or its source is silent.
     for (const alert of Object.values(book.active)) {
       if (alert.rule !== rule.name || seen.has(alert.key)) continue;
       if (!isSilent(rule, alert.labels, answered)) onOk(book, alert.key, now, events, { gone: true });
@@ -92,7 +93,7 @@ export function advanceAlerts(
   return events;
 }
 
-/** The values of a rule, those that its second condition leaves out as "does not hold". */
+/** The values of a rule. A value that its second condition excludes becomes one that does not hold. */
 function valuesOf(rule: Rule, history: History): Value[] {
   const values = evaluate(rule.measure, history);
   const { and } = rule;
@@ -106,7 +107,7 @@ function valuesOf(rule: Rule, history: History): Value[] {
   return values.map((one) => (allowed.has(labelKey(one.labels)) ? one : { ...one, value: never }));
 }
 
-/** For parts that are in another state at the alert's end, not well: what is said in place of the recovery. */
+/** The words that replace the recovery, for parts that are in another state at the alert's end but have not recovered. */
 function insteadOfRecovery(rule: Rule, history: History): (labels: Labels) => { instead?: string } {
   const { unless } = rule;
   if (!unless) return () => ({});
@@ -164,7 +165,7 @@ function onFiring(
   }
 }
 
-/** One that ended before it was decided whether to tell of it, and holds again, is the same one. */
+/** An alert that ended before the decision to announce it, and holds again, is the same alert. */
 function takeUp(book: AlertBook, key: string): Alert | undefined {
   const alert = book.history.find((past) => past.key === key && book.over.includes(past.id));
   if (!alert) return undefined;
@@ -193,14 +194,14 @@ function onOk(
   alert.resolvedAt = Math.max(alert.since, at);
   remember(book, alert);
   book.ended[alert.key] = now;
-  // What another one excused, nobody was told of: that is no change.
+  // A consequence of another alert was not announced, so its end does not count as a change.
   if (alert.announced || alert.cause === undefined) noteChange(book, key, now);
   if (alert.announced) {
     events.push({ kind: 'resolved', alert, lastedMs: alert.resolvedAt - alert.since, ...how });
   } else if (alert.waits) book.over.push(alert.id);
 }
 
-/** Puts it at the head of the history. The last of a flapping part stays, however long ago: its end is told by it. */
+/** Puts an alert at the head of the history. The last one of a flapping part stays at any age: the end of flapping needs it. */
 function remember(book: AlertBook, alert: Alert): void {
   const past = [alert, ...book.history];
   const needed = new Set(Object.keys(book.flapping));
@@ -216,7 +217,7 @@ interface Ended {
   readonly to: number;
 }
 
-/** An outage that was over before it was seen: it is history at once, and two changes. */
+/** Notes an outage that was over before it was seen: it goes into the history at once, and counts as two changes. */
 function notePast(
   book: AlertBook,
   rule: Rule,
@@ -250,8 +251,8 @@ function notePast(
 }
 
 /**
- * One that HAProxy, or the server itself, has counted.
- * @returns whether it is to be told; not while the part flaps or is silenced
+ * Notes an outage that HAProxy, or the server itself, has counted.
+ * @returns whether it is announced; not while the part flaps or is silenced
  */
 export function noteShortOutage(
   book: AlertBook,
@@ -267,7 +268,7 @@ export function noteShortOutage(
   return alert.announced;
 }
 
-/** A silence that was over before it was an alert: it is told as soon as it is known to be no consequence. */
+/** Notes a silence that was over before it was an alert: it is announced as soon as it is known to be no consequence. */
 export function noteShortSilence(
   book: AlertBook,
   rule: Rule,
@@ -296,7 +297,7 @@ function settleFlapping(book: AlertBook, now: number, events: AlertEvent[]): voi
     if (book.flapping[key] === undefined) {
       if (recent.length < FLAP_CHANGES) continue;
       book.flapping[key] = now;
-      // What this very poll would have said of it is part of the flapping.
+      // The change of this poll is part of the flapping.
       const said = events.findIndex((event) => event.alert.key === key);
       if (said >= 0) events.splice(said, 1);
       if (!silencedBy(book, subject)) events.push({ kind: 'flapping', alert: subject, lastedMs: 0 });
@@ -306,7 +307,7 @@ function settleFlapping(book: AlertBook, now: number, events: AlertEvent[]): voi
       delete book.changes[key];
       const isTold = !silencedBy(book, subject);
       if (isTold) events.push({ kind: 'stable', alert: subject, lastedMs });
-      // What still holds is told when the silence ends.
+      // An alert that still holds is announced when the silence ends.
       if (book.active[key]) book.active[key].announced = isTold;
     }
   }

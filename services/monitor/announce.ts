@@ -1,28 +1,28 @@
-/** What is told of alerts at a poll: in which words an alert is spoken of, and when it is not yet known whether it is to be. */
+/** Decides at each poll which alerts are announced, and which wait for a possible cause; fills in their words. */
 import type { Alert, AlertBook } from './alert_book.ts';
 import { type Coming, excuseOf, goesOn, isHeldBack, mayHaveCause, silencedBy } from './excuses.ts';
 import type { Rule } from './rule.ts';
 import type { Labels } from './samples.ts';
 
-/** What is to be told. */
+/** A change of an alert that is announced. */
 export interface AlertEvent {
   readonly kind: 'firing' | 'resolved' | 'over' | 'flapping' | 'stable';
   readonly alert: Alert;
-  /** How long it held, for `resolved` and `over`. */
+  /** The time for which it held, for `resolved` and `over`. */
   readonly lastedMs: number;
-  /** Messages of what it brings about so far, which are not told besides. */
+  /** Messages of its consequences so far, which are not announced separately. */
   readonly with?: readonly string[];
-  /** Who is the primary at its end; `from`: it was another one before. */
+  /** The primary at its end; `from`: the former primary, if it was another one. */
   readonly leader?: { readonly to: string; readonly from?: string };
-  /** In place of the message, of one that is over. */
+  /** Replaces the message of an alert that is over. */
   readonly words?: string;
-  /** Ended because the part is not there any more, not because it is well. */
+  /** It ended because the part was removed, not because the part recovered. */
   readonly gone?: boolean;
-  /** What is said at its end in place of its recovery, because it did not get well. */
+  /** Replaces the recovery, because the part did not recover. */
   readonly instead?: string;
 }
 
-/** Takes back the recoveries that wait for another alert which says the same. */
+/** Holds back recoveries that wait for another alert with the same meaning. */
 export function holdRecoveries(
   book: AlertBook,
   rules: ReadonlyMap<string, Rule>,
@@ -40,9 +40,9 @@ export function holdRecoveries(
 }
 
 /**
- * Tells what is to be told: what fires, and what was over before it was decided on.
+ * Announces firing alerts, and alerts that were over before the decision.
  * @param events of this poll; added to
- * @param coming alerts that are not there yet, for which their consequences wait
+ * @param coming alerts that have not begun yet, for which their consequences wait
  */
 export function announce(
   book: AlertBook,
@@ -69,7 +69,7 @@ export function announce(
     const rule = rules.get(alert.rule);
     const cause = rule && excuseOf(book, rule, alert, now);
     if (cause !== undefined) {
-      // What nobody is told of is no change.
+      // An alert that is not announced does not count as a change.
       if (alert.cause === undefined) book.changes[alert.key]?.splice(isOver ? -2 : -1);
       alert.cause = cause;
       continue;
@@ -101,7 +101,7 @@ export function announce(
   }
 }
 
-/** Whether one waits until it is known whether it is a consequence. */
+/** Whether an alert waits until it is known whether it is a consequence. */
 export const isUndecided = ({ active, over }: AlertBook): boolean =>
   over.length > 0 || Object.values(active).some(({ waits }) => waits);
 
@@ -116,6 +116,6 @@ export function fillIn(words: string, labels: Labels, value: number): string {
   return words.replace(/\{(\w+)\}/g, (_, name: string) => figures[name] ?? labels[name] ?? '');
 }
 
-/** Three digits that mean something; large numbers whole. */
+/** Three significant digits; large numbers whole. */
 const readable = (value: number): string =>
   Math.abs(value) >= 1_000 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));

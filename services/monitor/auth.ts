@@ -1,7 +1,7 @@
 /**
- * The monitor's key. It has no database, so that it can tell of one that is down; its one key is a setting (MONITOR_KEY)
- * or, where that is not set, made at the first start and kept in a file that only this user can read, from which
- * commands on the same machine take it.
+ * The monitor's key. The monitor has no database, so that it can report a database that is down. Its one key is a setting
+ * (MONITOR_KEY). If this is not set, the first start makes a key in a file that only this user can read. Commands on the
+ * same machine read it from there.
  */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
@@ -12,13 +12,13 @@ const KEY_BYTES = 32;
 
 export const keyFile = (folder: string): string => join(folder, 'key');
 
-/** Reads the key of this folder, and makes it when there is none. */
+/** Reads the key of this folder, or makes it if there is none. */
 export async function readOrMakeKey(folder: string): Promise<string> {
   const path = keyFile(folder);
   await makeOwnFolder(dirname(path));
   const key = `tlm_${randomBytes(KEY_BYTES).toString('hex')}`;
   try {
-    // Of two that start at once, one makes it.
+    // If two processes start at once, only one of them makes the file.
     await writeFile(path, `${key}\n`, { mode: 0o600, flag: 'wx' });
     return key;
   } catch (error) {
@@ -33,7 +33,7 @@ export async function readOrMakeKey(folder: string): Promise<string> {
   }
 }
 
-/** Whether an Authorization header brings the key; takes as long whatever it brings. */
+/** Whether an Authorization header has the key; the check takes the same time for all headers. */
 export function createKeyCheck(key: string): (authorization: string | undefined) => boolean {
   const right = hash('sha256', key, 'buffer');
   return (authorization) => {

@@ -13,19 +13,19 @@ export const Alert = Type.Object(
   {
     id: Type.String(),
     rule: Type.String({ description: 'Name of the rule, services/monitor/rules.ts' }),
-    severity: oneOf(SEVERITIES, 'How bad'),
+    severity: oneOf(SEVERITIES, 'Severity'),
     title: Type.String(),
     message: Type.String(),
-    labels: Type.Record(Type.String(), Type.String(), { description: 'Which part' }),
-    state: oneOf(['pending', 'firing', 'resolved'], 'pending: not yet for as long as the rule wants'),
-    since: stamp('Since when it holds'),
-    resolved_at: Type.Optional(stamp('When it ended')),
+    labels: Type.Record(Type.String(), Type.String(), { description: 'The part, by the labels of the rule' }),
+    state: oneOf(['pending', 'firing', 'resolved'], 'pending: it has not held for the time of the rule yet'),
+    since: stamp('Its beginning'),
+    resolved_at: Type.Optional(stamp('Its end')),
     announced: Type.Boolean({ description: 'Whether it was sent' }),
     flapping: Type.Boolean({ description: 'It changes so often that single changes are not sent' }),
-    cause: Type.Optional(Type.String({ description: 'The alert that this one is a consequence of' })),
-    silenced_by: Type.Optional(Type.String({ description: 'The silence that keeps it from being sent' })),
+    cause: Type.Optional(Type.String({ description: 'The alert that is the cause of this one' })),
+    silenced_by: Type.Optional(Type.String({ description: 'The silence that holds it back' })),
     acknowledged: Type.Optional(Type.Object({ by: Type.String(), at: Type.String(), note: Type.String() })),
-    runbook: Type.String({ description: 'Place in docs/RUNBOOK.md' }),
+    runbook: Type.String({ description: 'Anchor of its entry in docs/RUNBOOK.md' }),
   },
   { title: 'Alert' },
 );
@@ -46,9 +46,9 @@ export const Delivery = Type.Object(
   {
     id: Type.String(),
     channel: Type.String(),
-    kind: oneOf(NOTICE_KINDS, 'What is told'),
+    kind: oneOf(NOTICE_KINDS, 'The kind of message'),
     message: Type.String(),
-    attempts: Type.Integer({ description: 'Attempts begun' }),
+    attempts: Type.Integer({ description: 'Number of attempts' }),
   },
   { title: 'Delivery' },
 );
@@ -58,34 +58,34 @@ export const AlertsAnswer = answer(
     active: Type.Array(Alert),
     history: Type.Array(Alert, { description: 'The newest first' }),
     silences: Type.Array(Silence),
-    undelivered: Type.Array(Delivery, { description: 'What waits for a channel' }),
+    undelivered: Type.Array(Delivery, { description: 'Messages that wait for a channel' }),
   }),
 );
 export const AlertAnswer = answer(Alert);
 export const SilenceAnswer = answer(Silence);
 
-export const AlertParams = Type.Object({ id: words(40, 'Of an active alert') });
-export const SilenceParams = Type.Object({ id: words(40, 'Of a silence that holds') });
+export const AlertParams = Type.Object({ id: words(40, 'The id of an active alert') });
+export const SilenceParams = Type.Object({ id: words(40, 'The id of a silence that holds') });
 
 export const Acknowledgement = Type.Object(
   {
-    by: words(100, 'Who looks after it'),
-    note: Type.Optional(words(500, 'For the others')),
+    by: words(100, 'The name of the person who handles the alert'),
+    note: Type.Optional(words(500, 'A note for other people')),
   },
   closed,
 );
 
 export const NewSilence = Type.Object(
   {
-    match: Type.Record(Type.String({ pattern: '^[a-z_]{1,40}$' }), words(200, 'Equal to the label'), {
+    match: Type.Record(Type.String({ pattern: '^[a-z_]{1,40}$' }), words(200, 'The value of the label'), {
       minProperties: 1,
       maxProperties: 10,
       description:
-        'Labels that an alert must have; `rule` and `severity` are those of the alert. What no alert can have is refused',
+        'Labels that an alert must have, and its `rule` and `severity`. Values that no alert can have are refused',
     }),
     until: words(40, 'Its end, RFC 3339 with a zone'),
-    by: words(100, 'Who wants it'),
-    reason: words(500, 'Why'),
+    by: words(100, 'The name of its author'),
+    reason: words(500, 'The reason'),
   },
   closed,
 );
@@ -95,9 +95,11 @@ export const TestAnswer = answer(
     Type.Object({
       channel: Type.String(),
       delivered: Type.Boolean(),
-      error: Type.Optional(Type.String({ description: 'Why not; it is tried again' })),
+      error: Type.Optional(
+        Type.String({ description: 'The reason, if it was not delivered; it is retried' }),
+      ),
     }),
-    { description: 'How a test went through each channel' },
+    { description: 'The result of the test for each channel' },
   ),
 );
 
@@ -109,10 +111,10 @@ const Part = Type.Object(
       description:
         'monitor, service, haproxy, bouncer, primary, replica, postgres, source, disk, backup, etcd, supervisor, lease',
     }),
-    state: oneOf(PART_STATES, 'As last seen'),
-    since: stamp('Since when'),
-    connections: nullable('integer', 'Connections now; null where it is not known'),
-    detail: Type.String({ description: 'What is behind the state' }),
+    state: oneOf(PART_STATES, 'The state at the last poll'),
+    since: stamp('The beginning of this state'),
+    connections: nullable('integer', 'Connections now; null if unknown'),
+    detail: Type.String({ description: 'The reason of the state' }),
   },
   { title: 'Part' },
 );
@@ -120,8 +122,8 @@ const Edge = Type.Object(
   {
     from: Type.String(),
     to: Type.String(),
-    via: Type.String({ description: 'What goes over it' }),
-    rate_per_s: nullable('number', 'New sessions a second; null where nobody counts them'),
+    via: Type.String({ description: 'The traffic on it' }),
+    rate_per_s: nullable('number', 'New sessions a second; null if they are not counted'),
     errors_per_s: nullable('number', 'Failed connects and answers a second'),
     connections: nullable('integer', 'Connections now'),
   },
@@ -131,7 +133,7 @@ export const TopologyAnswer = answer(
   Type.Unsafe<Topology>(
     Type.Object(
       {
-        at: nullable('string', 'When it was looked at; null before the first poll'),
+        at: nullable('string', 'The time of the last poll; null before the first'),
         parts: Type.Array(Part),
         edges: Type.Array(Edge),
       },

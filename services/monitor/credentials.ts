@@ -1,6 +1,6 @@
 /**
- * Addresses with a user and password in them, as HAProxy's `stats auth` and many webhooks want it. `fetch` refuses such
- * an address with an error that repeats it whole, into the log and the API; so they go into a header.
+ * Addresses with a user and password, as for HAProxy's `stats auth` and many webhooks. `fetch` refuses such
+ * an address with an error that repeats the password, into the log and the API. So user and password go into a header.
  */
 
 export interface Request {
@@ -8,7 +8,7 @@ export interface Request {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The address without user and password, and the header (Basic) that brings them. */
+/** The address without user and password, and the header (Basic) that has them. */
 export function splitCredentials(address: string): Request {
   const url = new URL(address);
   if (url.username === '' && url.password === '') return { url: address, headers: {} };

@@ -1,8 +1,8 @@
 /**
- * Gets notices out, each channel by itself and in order, again with backoff where a channel fails. What is not
- * delivered yet is part of the state file, so a restart delivers what was due: at least once. Before each attempt it is
- * written that one is made; what is found so after a kill may have been sent already, and is sent once more under the
- * same id (PagerDuty, the webhook and mailboxes can tell a repeat by it; Slack can't, and the message says so).
+ * Delivers notices, each channel on its own and in order, and retries with backoff if a channel fails. Undelivered notices
+ * are part of the state file, so a restart delivers them: at least once. Each attempt is recorded before it is made.
+ * After a kill, a recorded attempt may have succeeded. The notice is sent once more with the same id, by which PagerDuty, the
+ * webhook and mailboxes recognize a repeat. Slack can't, so the message says that it may be a repeat.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { TimeoutError, within } from '#platform/lifecycle/within.ts';
@@ -18,10 +18,10 @@ export const SEND_BACKOFF_BASE_MS = 1_000;
 export const SEND_BACKOFF_MAX_MS = 120_000;
 /** A channel may ask to wait, but not for ever. */
 const RETRY_AFTER_LIMIT_MS = 600_000;
-/** Waiting for one channel; beyond, the oldest are given up. */
+/** Maximum of notices that wait for one channel; beyond it the oldest are given up. */
 export const QUEUE_LIMIT = 500;
 
-/** Place in docs/RUNBOOK.md of a message that was refused for good. */
+/** Anchor in docs/RUNBOOK.md for a message that was refused for good. */
 const GIVEN_UP = 'messagerefused';
 
 /** A notice on its way through one channel; plain data. */
@@ -29,7 +29,7 @@ export interface Delivery {
   readonly id: string;
   readonly channel: string;
   readonly notice: Notice;
-  /** Attempts begun. */
+  /** Number of attempts, the running one included. */
   attempts: number;
 }
 
@@ -41,18 +41,18 @@ export interface DeliveriesNeeds {
   /** From 0 up to 1. */
   readonly random: () => number;
   readonly logger: Logger;
-  /** Writes the queue to disk; never rejects: an alert goes out even when the disk is full. */
+  /** Writes the queue to disk; never rejects: an alert is sent even if the disk is full. */
   readonly save: () => Promise<void>;
 }
 
 export interface Deliveries {
-  /** Puts a notice into the queues of the channels that take it. The caller saves. @returns the deliveries' ids */
+  /** Puts a notice into the queues of the channels that accept it. The caller saves. @returns the deliveries' ids */
   add(notice: Notice): string[];
-  /** Sends what is due and goes on until the signal; resolves when all channels have stopped. */
+  /** Sends notices until the signal; resolves when all channels have stopped. */
   run(signal: AbortSignal): Promise<void>;
-  /** How a delivery ended; rejects when it has not within `ms`. */
+  /** Waits for the end of a delivery; rejects if it fails or has not ended within `ms`. */
   outcome(id: string, ms: number): Promise<void>;
-  /** Attempts in a row that failed, by channel. */
+  /** Failed attempts in a row, by channel. */
   readonly failures: ReadonlyMap<string, number>;
   /** Deliveries by channel and outcome since the start. */
   readonly counts: ReadonlyMap<string, { delivered: number; failed: number; given_up: number }>;
@@ -65,7 +65,7 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
   const lastFaults = new Map<string, string>();
   const wakers = new Map<string, () => void>();
   const watchers = new Map<string, (error: Error | undefined) => void>();
-  /** Begun by an earlier process: it is not known how that attempt ended. */
+  /** Deliveries with an attempt of an earlier process, whose result is unknown. */
   const uncertain = new Set(queue.filter(({ attempts }) => attempts > 0).map(({ id }) => id));
 
   const remove = (delivery: Delivery) => {
@@ -111,7 +111,7 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
     }
   }
 
-  /** Of a message that a channel would never take, the others tell. */
+  /** Gives up a message that a channel would never accept, and reports this by the other channels. */
   function refused(delivery: Delivery, error: Error): void {
     giveUp(delivery, error);
     const { channel, notice } = delivery;
@@ -162,7 +162,7 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
       watchers.get(delivery.id)?.(undefined);
       await save();
     } catch (error) {
-      // Stopping: the attempt is not known to have failed, the next start makes it again.
+      // While stopping, the result of the attempt is unknown; the next start repeats it.
       if (signal.aborted) return;
       count.failed++;
       failures.set(channel.name, failures.get(channel.name)! + 1);
@@ -173,7 +173,7 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
         await save();
         return;
       }
-      // Not an answer, so it may have arrived all the same.
+      // There was no answer, so the message may have arrived.
       if (!(error instanceof DeliveryError)) uncertain.add(delivery.id);
       const pauseMs = pauseAfter(delivery.attempts, error);
       logger.warn(

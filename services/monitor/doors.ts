@@ -1,19 +1,19 @@
 /**
- * Asks through each door of the PostgreSQL tier as a client does: the one for reads by a SELECT, the one for writes by
- * writing a row. What every part says of itself may be well while nothing gets through: a Patroni goes on answering for
+ * Tests each door of the PostgreSQL tier as a client uses it: the door for reads by a SELECT, the door for writes by
+ * writing a row. Every part may report that it is well while nothing gets through: a Patroni continues to answer for
  * a PostgreSQL that is dead.
  *
- * A question takes a connection of its own, so that it finds what a newcomer finds. While it is not answered it is asked
- * again beside that, on further connections: the first may have met a bouncer or a HAProxy process that has just frozen,
- * which is that part's alert and no silence of the door. An outage lasts from the last answer to the
- * next one, and is told of also when it was over before a poll saw it.
+ * Each test has a connection of its own, as a new client has. While it has no answer, it is repeated in parallel, on
+ * further connections: the first may have reached a bouncer or a HAProxy process that has just frozen,
+ * which is an alert of that part and not a silence of the door. An outage lasts from the last answer to the
+ * next one, and is reported even if it was over before a poll saw it.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
 
 export const DOOR_INTERVAL_MS = 2_000;
 export const DOOR_LIMIT_MS = 1_000;
-/** A shorter silence is one question that was not answered in time; there was no outage. */
+/** A shorter silence is one test without an answer in time, and no outage. */
 const OUTAGE_MS = 3_000;
 const TRIES = 4;
 const NEXT_TRY_MS = 250;
@@ -23,15 +23,15 @@ export type DoorName = (typeof DOORS)[number];
 
 export interface DoorSource {
   readonly name: DoorName;
-  /** Of PostgreSQL, as clients have it. */
+  /** The URL of PostgreSQL that clients use. */
   readonly url: string;
 }
 
 export interface DoorReading {
   readonly door: DoorName;
-  /** Seconds since the last answer, while the last question had none; 0 otherwise; NaN before the first question. */
+  /** Seconds since the last answer, while the last test had none; 0 otherwise; NaN before the first test. */
   readonly silentS: number;
-  /** Why the last question had no answer; '' when it had one. */
+  /** The reason why the last test had no answer; '' when it had one. */
   readonly fault: string;
 }
 
@@ -42,19 +42,19 @@ export interface DoorOutage {
 }
 
 export interface Doors {
-  /** Asks until the signal; resolves then. */
+  /** Tests the doors until the signal, then resolves. */
   run(signal: AbortSignal): Promise<void>;
   readings(): DoorReading[];
-  /** The outages that ended since this was asked last. */
+  /** The outages that ended since the last call. */
   takeOutages(): DoorOutage[];
 }
 
 export interface DoorsNeeds {
   readonly sources: readonly DoorSource[];
   readonly clock: Clock;
-  /** Resolves when the door let a question through and it was answered. */
+  /** Resolves when a test through the door was answered. */
   readonly ask: (source: DoorSource, signal: AbortSignal) => Promise<void>;
-  /** Told when a door falls silent, and when it answers again. */
+  /** Called when a door falls silent, and when it answers again. */
   readonly onChange: () => void;
 }
 
@@ -92,7 +92,7 @@ export function createDoors({ sources, clock, ask, onChange }: DoorsNeeds): Door
     }
   }
 
-  /** @throws Error of the last try, when none was answered */
+  /** @throws Error of the last try, if none was answered */
   async function firstAnswer(source: DoorSource): Promise<void> {
     const enough = new AbortController();
     const tries = Array.from({ length: TRIES }, async (_, index) => {
@@ -100,7 +100,7 @@ export function createDoors({ sources, clock, ask, onChange }: DoorsNeeds): Door
       await within(
         clock,
         DOOR_LIMIT_MS,
-        `a question through the door for ${source.name}`,
+        `a test of the door for ${source.name}`,
         (signal) => ask(source, signal),
         enough.signal,
       );

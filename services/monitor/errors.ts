@@ -10,7 +10,7 @@ const MONITOR_ERRORS = {
   },
   no_alert: { status: 404, message: 'No such alert is active', retryable: false },
   no_silence: { status: 404, message: 'No such silence holds', retryable: false },
-  too_many_silences: { status: 409, message: 'Too many silences hold: end some', retryable: false },
+  too_many_silences: { status: 409, message: 'Too many silences hold: end one first', retryable: false },
   bad_silence: { status: 400, message: 'A silence must end in the future', retryable: false },
 } as const satisfies Record<string, ErrorKind>;
 

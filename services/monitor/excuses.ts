@@ -1,41 +1,41 @@
 /**
- * Why an alert is not told: another one that is told makes it a consequence, or says the same; or its part flaps; or its cause
- * may still be coming. Alertmanager waits for that with `group_wait`, which holds back every alert for half a minute; here only
- * what can be a consequence waits, for as long as the monitor takes to see the beginning of a cause, and then for as long as one
- * that has begun needs until it is told.
+ * The reasons for not announcing an alert: an announced alert is its cause, or has the same meaning; its part flaps; or its cause
+ * may still be coming. For the last one Alertmanager has `group_wait`, which holds back every alert for half a minute. Here only
+ * possible consequences wait: for the time in which the monitor sees the beginning of a cause, and then for the time that a
+ * cause which has begun needs until it is announced.
  */
 import type { Alert, AlertBook, Silence } from './alert_book.ts';
 import { windowOf } from './measure.ts';
 import type { Cause, Rule } from './rule.ts';
 import type { Labels } from './samples.ts';
 
-/** A flapping part that stays in one state for so long is told of with that state. */
+/** If a flapping part stays in one state for this time, this state is announced. */
 export const FLAP_TOLD_AFTER_MS = 30_000;
-/** A consequence that outlives its cause by so long is announced after all. */
+/** A consequence that outlives its cause by this time is announced after all. */
 export const CONSEQUENCE_GRACE_MS = 30_000;
-/** So long is remembered what has ended: the grace, and the longest window by which services are judged. */
+/** How long ended alerts are remembered: the grace, and the longest window of the rules for services. */
 export const ENDED_KEPT_MS = CONSEQUENCE_GRACE_MS + 120_000;
-/** A consequence may be seen so long after its cause has ended; by a rate or a share, at the next poll of the service. */
+/** How long after the end of its cause a consequence may be seen; for a rate or a share, until the next poll of the service. */
 const SEEN_LATER_MS = 5_000;
 const RATE_SEEN_LATER_MS = 15_000;
-/** And so long before it has begun: a door is asked every 2 s, and a question has 1.75 s. */
+/** How long before the beginning of its cause a consequence may be seen: a door is tested every 2 s, in 1.75 s at most. */
 export const CAUSE_SEEN_LATER_MS = 4_000;
 
-/** Whether nothing is said of an alert because its part flaps: then it excuses nobody either. */
+/** Whether an alert is not announced because its part flaps: then it does not hold back other alerts either. */
 export const isHeldBack = (book: AlertBook, alert: Alert, now: number): boolean =>
   book.flapping[alert.key] !== undefined && !alert.announced && now - alert.since < FLAP_TOLD_AFTER_MS;
 
-/** Key of the alert that makes one of this rule a consequence, or says the same; undefined where it is to be told. */
+/** Key of the alert that is the cause of an alert of this rule, or has the same meaning; undefined if it is announced. */
 export const excuseOf = (book: AlertBook, rule: Rule, of: Beginning, now: number): string | undefined =>
   causeOf(book, rule, of, now) ?? saidBy(book, rule, of, now);
 
-/** Which part, and since when it holds. */
+/** The part and the beginning of an alert. */
 type Beginning = Pick<Alert, 'labels' | 'since'>;
 
-/** An alert that is not there yet: its `for` is not over, or its part has not been silent for long enough. */
+/** An alert that has not begun yet: its `for` is not over, or its part has not been silent for long enough. */
 export type Coming = Pick<Alert, 'rule' | 'severity' | 'labels' | 'since'>;
 
-/** Whether one of this rule may turn out to be a consequence, so that it waits. */
+/** Whether an alert of this rule may turn out to be a consequence, so that it waits. */
 export function mayHaveCause(
   book: AlertBook,
   { causedBy = [] }: Rule,
@@ -50,7 +50,7 @@ export function mayHaveCause(
   return coming.some(
     (one) =>
       names.includes(one.rule) &&
-      // One that comes and goes must not hold it back for ever.
+      // A cause that comes and goes must not hold it back for ever.
       one.since <= seenBy &&
       agree(one.labels, labels) &&
       !silencedBy(book, one),
@@ -61,14 +61,14 @@ export function mayHaveCause(
 export const nameOf = (cause: Cause): string =>
   typeof cause === 'string' ? cause : 'ofAll' in cause ? cause.ofAll : cause.rule;
 
-/** Key of an alert that was told, holds or ended a moment ago, and says the same to people. */
+/** Key of an alert that was announced, holds or ended a moment ago, and has the same meaning for people. */
 function saidBy(book: AlertBook, rule: Rule, { labels, since }: Beginning, now: number): string | undefined {
   const ended = Object.keys(book.ended).flatMap((key) => book.history.find((past) => past.key === key) ?? []);
   const told = [...Object.values(book.active), ...ended].filter(({ announced }) => announced);
   const same = (rule.saidBy ?? []).filter(({ of }) => agree(of, labels));
   const holds = ({ state, key }: Alert) =>
     state === 'firing' ||
-    // HAProxy and who asks through the door see one end seconds apart.
+    // HAProxy and the test through the door see the same end seconds apart.
     (now - book.ended[key]! < CONSEQUENCE_GRACE_MS && book.ended[key]! >= since);
   return told.find((other) =>
     same.some(
@@ -80,7 +80,7 @@ function saidBy(book: AlertBook, rule: Rule, { labels, since }: Beginning, now: 
   )?.key;
 }
 
-/** Whether an outage that was told goes on for one that says the same, and is not told besides: its recovery waits. */
+/** Whether an announced outage continues as another alert with the same meaning, which is not announced: its recovery waits. */
 export const goesOn = (
   { active }: AlertBook,
   rules: ReadonlyMap<string, Rule>,
@@ -94,7 +94,7 @@ export const goesOn = (
       rules.get(other.rule)?.saidBy?.some(({ by, withinS }) => by === rule && withinS === undefined),
   );
 
-/** Key of an alert that fires, or ended a moment ago, and that makes this one a consequence. */
+/** Key of an alert that fires, or ended a moment ago, and is the cause of this one. */
 function causeOf(
   book: AlertBook,
   { causedBy = [], measure }: Rule,
@@ -114,15 +114,15 @@ function causeOf(
     ) &&
     agree(past.labels, labels) &&
     !isHeldBack(book, past, past.resolvedAt ?? now) &&
-    // Silenced, it was told to nobody.
+    // A silenced alert that was not announced is no cause.
     (past.announced || !silencedBy(book, past));
   const active = Object.values(book.active).find((one) => one.state === 'firing' && isCause(one));
-  // What is measured over some time remembers the cause for as long.
+  // A figure over a window still contains the cause for the length of the window.
   const windowMs = windowOf(measure) * 1_000;
   const seenLaterMs = windowMs > 0 ? RATE_SEEN_LATER_MS : SEEN_LATER_MS;
   return (
     active?.key ??
-    // What begins after its end is another's.
+    // An alert that begins after the end of this one has another cause.
     Object.keys(book.ended).find(
       (key) =>
         now - book.ended[key]! < CONSEQUENCE_GRACE_MS + windowMs &&
@@ -132,11 +132,11 @@ function causeOf(
   );
 }
 
-/** Whether labels that both have are equal: a service that is DOWN excuses itself alone. */
+/** Whether labels that both have are equal: a service that is DOWN explains only its own alerts. */
 export const agree = (one: Labels, other: Labels): boolean =>
   Object.entries(one).every(([label, value]) => (other[label] ?? value) === value);
 
-/** The silence that an alert is under. */
+/** The silence that holds back an alert. */
 export function silencedBy(
   book: AlertBook,
   { rule, severity, labels }: Pick<Alert, 'rule' | 'severity' | 'labels'>,

@@ -1,8 +1,8 @@
 /**
- * Watches what keeps a PostgreSQL tier in order and that no client sees: etcd, the supervisor of a local tier, and the age of
- * the primary's lease. Everything goes on without them, until the next part is lost: so nobody would miss them.
+ * Watches the keepers of a PostgreSQL tier, which no client uses: etcd, the supervisor of a local tier, and the age of
+ * the primary's lease. The tier works without them until the next part is lost, so their loss would go unnoticed.
  *
- * Each is asked every 2 s. The lease is renewed when its entry in etcd is another than at the look before; its age is
+ * Each is asked every 2 s. The lease was renewed if its entry in etcd has changed since the last read; its age is
  * measured by the clock here.
  */
 import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
@@ -12,13 +12,13 @@ import { type Sample, sample } from './samples.ts';
 
 export const KEEPER_INTERVAL_MS = 2_000;
 const KEEPER_LIMIT_MS = 1_500;
-/** Silent for longer, a keeper is down. */
+/** A keeper that is silent for longer is down. */
 export const KEEPER_SILENT_S = 8;
 /** Patroni renews the lease each 5 s, and it lasts 20 (infrastructure/patroni/patroni.yml): older, it has run out. */
 export const LEASE_OLD_S = 25;
 /** Patroni's name for the tier in etcd's first API. */
 const LEASE_PATH = '/v2/keys/service/trunkline/leader?quorum=true';
-/** What etcd says of a key that is not there. */
+/** etcd's error code for a missing key. */
 const NO_SUCH_KEY = 100;
 
 type KeeperKind = 'etcd' | 'supervisor';
@@ -26,44 +26,44 @@ type KeeperKind = 'etcd' | 'supervisor';
 interface KeeperSource {
   readonly name: string;
   readonly kind: KeeperKind;
-  /** Resolves when it answered that it is well. */
+  /** Resolves if it answers that it is well. */
   readonly ask: (signal: AbortSignal) => Promise<unknown>;
 }
 
-/** The lease of the primary, as etcd has it. */
+/** The lease of the primary in etcd. */
 export interface Lease {
   readonly holder: string;
-  /** Another one after each renewal. */
+  /** Changes with each renewal. */
   readonly version: string;
 }
 
 export interface KeepersNeeds {
   readonly sources: readonly KeeperSource[];
-  /** null: nobody holds it; rejects where that can't be told. Left out: there is none to watch. */
+  /** null: no node holds it; rejects if it can't be read. Undefined: there is none to watch. */
   readonly readLease?: ((signal: AbortSignal) => Promise<Lease | null>) | undefined;
   readonly clock: Clock;
-  /** Told when a keeper falls silent, and when it answers again. */
+  /** Called when a keeper falls silent, and when it answers again. */
   readonly onChange: () => void;
 }
 
 export interface KeeperReading {
   readonly name: string;
   readonly kind: KeeperKind;
-  /** Seconds since the last answer, while the last question had none; 0 otherwise; NaN before the first question. */
+  /** Seconds since the last answer, while the last request had none; 0 otherwise; NaN before the first request. */
   readonly silentS: number;
-  /** Why the last question had no answer; '' when it had one. */
+  /** The reason why the last request had no answer; '' when it had one. */
   readonly fault: string;
 }
 
 export interface LeaseReading {
-  /** '' where nobody holds it, or it was never seen. */
+  /** '' if no node holds it, or it was never seen. */
   readonly holder: string;
   /** Seconds since a renewal was seen; NaN before the first. */
   readonly ageS: number;
 }
 
 interface Keepers {
-  /** Asks until the signal; resolves then. */
+  /** Asks the keepers until the signal, then resolves. */
   run(signal: AbortSignal): Promise<void>;
   readings(): KeeperReading[];
   /** undefined: there is none to watch. */
@@ -100,7 +100,7 @@ export function createKeepers({ sources, readLease, clock, onChange }: KeepersNe
 
   async function lookAtLease(read: NonNullable<typeof readLease>): Promise<void> {
     const found = await within(clock, KEEPER_LIMIT_MS, 'reading the lease', read).catch(() => undefined);
-    // Where it can't be told, or nobody holds it, nobody has renewed it.
+    // If it can't be read, or no node holds it, it was not renewed.
     if (!found || (found.holder === seen?.holder && found.version === seen.version)) return;
     seen = found;
     renewedAt = clock.monotonic();
@@ -131,7 +131,7 @@ export function createKeepers({ sources, readLease, clock, onChange }: KeepersNe
   };
 }
 
-/** The figures of rules, by their names there. */
+/** The keepers' samples, by the names in the rules. */
 export const keeperSamples = (keepers: Keepers): Sample[] => [
   ...keepers
     .readings()
@@ -143,7 +143,7 @@ export const keeperSamples = (keepers: Keepers): Sample[] => [
   ),
 ];
 
-/** One etcd, asked whether it is well: whether it has a leader, too. @param url of its clients' port */
+/** One etcd: it is well if it has a leader, too. @param url the URL of its clients' port */
 export const etcdKeeper = (name: string, url: string): KeeperSource => ({
   name,
   kind: 'etcd',
@@ -157,8 +157,8 @@ export const etcdKeeper = (name: string, url: string): KeeperSource => ({
 });
 
 /**
- * Reads the lease by whichever etcd answers first.
- * @param urls of their clients' ports; none: there is no lease to watch
+ * Reads the lease from the etcd that answers first.
+ * @param urls the URLs of their clients' ports; none: there is no lease to watch
  */
 export function leaseReader(urls: readonly string[]): KeepersNeeds['readLease'] {
   if (urls.length === 0) return undefined;
@@ -179,8 +179,8 @@ export function leaseReader(urls: readonly string[]): KeepersNeeds['readLease'] 
 }
 
 /**
- * All that is watched of a tier.
- * @param askSupervisor of the tier of this installation; undefined: there is none
+ * All keepers of a tier.
+ * @param askSupervisor asks the supervisor of this installation's tier; undefined: there is none
  */
 export const keepersOf = (
   etcds: readonly { readonly name: string; readonly url: string }[],

@@ -1,4 +1,4 @@
-/** Who is the primary: said at the end of an outage of writes that was told; a change without one is a notice of its own. */
+/** Names the primary at the end of an announced outage of writes; a change without an outage is a notice of its own. */
 import type { Alert, AlertBook } from './alert_book.ts';
 import type { AlertEvent } from './announce.ts';
 import { agree } from './excuses.ts';
@@ -7,8 +7,8 @@ import type { Rule } from './rule.ts';
 
 /**
  * @param events of this poll
- * @param outages changed in place: who leads now
- * @returns the events with the leader's name where one says it, and a change that none of them says
+ * @param outages changed in place: the present leader
+ * @returns the events, with the leader's name where needed, and a change of the leader that no event names
  */
 export function withLeader(
   events: readonly AlertEvent[],
@@ -22,7 +22,7 @@ export function withLeader(
   const isEnd = ({ kind, alert }: AlertEvent) =>
     kind !== 'firing' && alert.state === 'resolved' && isOfWrites(alert);
   const ends = events.some(isEnd);
-  // During an outage who leads is not asked: it is a part of what is said at the end.
+  // During an outage the leader is not compared: the message of the end names it.
   if (!ends && Object.values(alerts.active).some((one) => one.state === 'firing' && isOfWrites(one)))
     return { events };
   const change = compareLeaders(outages, views);

@@ -1,7 +1,7 @@
 /**
- * What a rule measures, as a small tree that is both worked out here and written as PromQL, so that the monitor and
- * Prometheus judge by the same rule. Rates are (last − first) / time over the points in the window, resets of a
- * counter told by a value that falls; Prometheus extrapolates to the window's edges on top of that.
+ * The measure of a rule, as a small tree that is both evaluated here and written as PromQL, so that the monitor and
+ * Prometheus use the same rule. Rates are (last − first) / time over the points in the window; a value that falls means a
+ * reset of the counter. Prometheus also extrapolates to the window's edges.
  */
 import { type History, type Labels, labelKey, type Series } from './samples.ts';
 
@@ -22,18 +22,18 @@ export type Measure =
   | ({ readonly kind: 'last'; readonly aggregate: 'max' | 'sum' } & Selection)
   /** Increase per second, summed. */
   | ({ readonly kind: 'rate' } & Windowed)
-  /** Of a histogram, by its `_bucket` series. */
+  /** A quantile of a histogram, by its `_bucket` series. */
   | ({ readonly kind: 'quantile'; readonly quantile: number } & Windowed)
-  /** Change per second, by the line that fits best. */
+  /** Change per second, by linear regression. */
   | ({ readonly kind: 'slope' } & Windowed)
-  /** Aggregated once more, over the labels that are left out of `by`. */
+  /** A second aggregation, over the labels that are not in `by`. */
   | {
       readonly kind: 'fold';
       readonly aggregate: 'max' | 'sum';
       readonly by: readonly string[];
       readonly of: Measure;
     }
-  /** Added up, where all have a value with the same labels. */
+  /** The sum, if all have a value with the same labels. */
   | { readonly kind: 'total'; readonly of: readonly [Measure, ...Measure[]] }
   | { readonly kind: 'ratio'; readonly of: Measure; readonly to: Measure }
   /** of × times + plus */
@@ -41,7 +41,7 @@ export type Measure =
 
 export interface Value {
   readonly labels: Labels;
-  /** NaN: can't be told now. */
+  /** NaN: unknown now. */
   readonly value: number;
 }
 
@@ -85,7 +85,7 @@ export function evaluate(measure: Measure, history: History): Value[] {
     }
     case 'ratio': {
       const above = new Map(evaluate(measure.of, history).map((v) => [labelKey(v.labels), v.value]));
-      // No series above at all is none of them: a service that never failed has no counter of failures.
+      // A missing series of the numerator counts as 0: a service that never failed has no counter of failures.
       return evaluate(measure.to, history).map(({ labels, value }) => ({
         labels,
         value: (above.get(labelKey(labels)) ?? 0) / value,
@@ -99,7 +99,7 @@ export function evaluate(measure: Measure, history: History): Value[] {
   }
 }
 
-/** The same in PromQL. */
+/** The measure in PromQL. */
 export function promql(measure: Measure): string {
   switch (measure.kind) {
     case 'last':
@@ -127,7 +127,7 @@ export function promql(measure: Measure): string {
   }
 }
 
-/** Names of the metrics that a measure reads. */
+/** The names of the metrics that a measure reads. */
 export function metricsOf(measure: Measure): string[] {
   switch (measure.kind) {
     case 'last':
@@ -146,7 +146,7 @@ export function metricsOf(measure: Measure): string[] {
   }
 }
 
-/** Over how many seconds a measure looks back; 0: it is what it is now. */
+/** The window of a measure in seconds; 0: it uses only the last figures. */
 export function windowOf(measure: Measure): number {
   switch (measure.kind) {
     case 'last':
@@ -196,7 +196,7 @@ function matches(labels: Labels, [label, operator, value]: Matcher): boolean {
   return pattern.test(has) === (operator === '=~');
 }
 
-/** Series that the last poll read, together by the labels that remain. */
+/** Series that the last poll read, grouped by the labels that remain. */
 function grouped(
   selection: Selection,
   history: History,
@@ -229,7 +229,7 @@ function fold(values: readonly Value[], by: readonly string[], how: 'max' | 'sum
 const pick = (labels: Labels, by: readonly string[]): Labels =>
   Object.fromEntries(by.map((label) => [label, labels[label] ?? '']));
 
-/** Values that can't be told don't count; NaN when none can. */
+/** Unknown values don't count; NaN if all are unknown. */
 function aggregate(values: readonly number[], how: 'max' | 'sum'): number {
   const known = values.filter((value) => !Number.isNaN(value));
   if (known.length === 0) return Number.NaN;

@@ -1,6 +1,6 @@
 /**
- * The loop: every 10 s read all parts, judge, write down, tell. Reading is concurrent and limited, telling is the
- * deliveries' business, so neither a part that hangs nor a channel that hangs holds up the next poll.
+ * The loop: every 10 s read all parts, evaluate the rules, save the state, queue messages. Reads are concurrent and have
+ * time limits, and deliveries run on their own. So neither a hanging part nor a hanging channel delays the next poll.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
@@ -36,9 +36,9 @@ import type { Topology } from './topology_parts.ts';
 import { PICTURE_METRICS } from './topology_services.ts';
 
 export const POLL_INTERVAL_MS = 10_000;
-/** While checks of a server differ ("UP 1/3"): its change is near, and told the sooner. */
+/** The interval while checks of a server differ ("UP 1/3"): its change is near, and is reported sooner. */
 export const IN_DOUBT_POLL_MS = 1_000;
-/** The longest window of a rule, and some. */
+/** More than the longest window of a rule. */
 const HISTORY_MS = 180_000;
 export const HEARTBEAT_INTERVAL_MS = 86_400_000;
 
@@ -47,19 +47,19 @@ export interface MonitorNeeds {
   readonly services: readonly ServiceSource[];
   readonly doors: readonly DoorSource[];
   readonly bouncers: readonly BouncerSource[];
-  /** What keeps the tier in order; left out: nothing that is known. */
+  /** The keepers of the tier; undefined: none is known. */
   readonly keepers?: Pick<KeepersNeeds, 'sources' | 'readLease'> | undefined;
   /** A PostgreSQL alone on this machine; undefined: there is none. */
   readonly server?: ServerSource | undefined;
   readonly disks: readonly DiskSource[];
-  /** undefined: nobody says where back-ups are. */
+  /** The folder of back-ups; undefined: none is set. */
   readonly backup?: BackupSource | undefined;
-  /** Asks through a door; askThroughDoor in production. */
+  /** Tests a door; askThroughDoor in production. */
   readonly askDoor: DoorsNeeds['ask'];
   readonly channels: readonly Channel[];
   readonly stateFile: string;
   readonly pollIntervalMs: number;
-  /** Whether to say once a day that all is watched. */
+  /** Whether to send a message once a day. */
   readonly heartbeat: boolean;
   readonly rules?: readonly Rule[];
   readonly clock: Clock;
@@ -72,13 +72,13 @@ export interface Monitor {
   readonly time: SteadyTime;
   readonly topology: Topology;
   readonly deliveries: Deliveries;
-  /** What the monitor knows of itself and its targets, for rules here and in Prometheus. */
+  /** Figures of the monitor itself and its targets, for rules here and in Prometheus. */
   readonly samples: readonly Sample[];
-  /** One poll; the loop makes them. */
+  /** One poll; the loop in `run` calls it. */
   poll(): Promise<void>;
-  /** Queues a notice and begins to write it down. @returns ids of its deliveries */
+  /** Queues a notice and starts to save it. @returns ids of its deliveries */
   tell(draft: Draft): string[];
-  /** Writes the state down; never rejects. */
+  /** Saves the state; never rejects. */
   save(): Promise<void>;
   /** Polls and delivers until the signal. */
   run(signal: AbortSignal): Promise<void>;
@@ -88,7 +88,7 @@ const BOUNCER_RULE = 'PgBouncerDown';
 const POSTGRES_RULE = 'PostgresDown';
 const HAPROXY_RULE = 'HaproxyDown';
 const DOOR_RULE = 'DoorSilent';
-/** What is to be told when it has held for so short a time is looked at until it is told. */
+/** The monitor polls more often while an alert with a `for` up to this time is pending. */
 const SHORT_FOR_S = 10;
 
 /** Reads the state file; nothing is polled or sent before `run`. */
@@ -113,7 +113,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   const diskReaders = needs.disks.map((source) => createDiskReader(source, clock));
   const isShort = new Set(rules.filter(({ forS }) => forS <= SHORT_FOR_S).map(({ name }) => name));
   const ruleNamed = (name: string) => rules.find((rule) => rule.name === name);
-  /** Under which rule an outage counts that was over before it was seen. */
+  /** The rule of an outage that was over before it was seen. */
   const ruleOfOutage = (proxy: string, server: string) =>
     proxy === REPLICAS_PROXY
       ? { rule: ruleNamed(POSTGRES_RULE), labels: { server } }
@@ -139,7 +139,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
       await file.save(state, time.now());
       saved = true;
     } catch (error) {
-      if (saved) logger.error({ err: error }, 'the state file cannot be written; alerts go out all the same');
+      if (saved) logger.error({ err: error }, 'the state file cannot be written; alerts are still sent');
       saved = false;
     }
   };
@@ -148,7 +148,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   const queue = (draft: Draft): string[] => {
     state.notices++;
     const at = new Date(clock.now()).toISOString();
-    // The time makes it differ from a notice of the same number, should the state file have been lost.
+    // The time distinguishes it from a notice of the same number, if the state file was lost.
     const notice: Notice = { ...draft, id: `n${state.notices}-${time.now().toString(36)}`, at };
     return deliveries.add(notice);
   };
@@ -156,15 +156,15 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   if (read.aside) {
     const { file: where, why, isLater } = read.aside;
     const says = isLater ? 'the state file is of a later version' : 'the state file was damaged';
-    logger.error({ file: where, why }, `${says}; begun anew`);
+    logger.error({ file: where, why }, `${says}; starting with an empty state`);
     queue({
       kind: 'notice',
       severity: 'warning',
       title: 'Monitor Alert',
-      message: `${says}: begun anew`,
+      message: `${says}: the monitor starts with an empty state`,
       details: [
         `It is kept as ${where} (${why}).`,
-        'What had not been delivered before is lost, and what is DOWN now is told again.',
+        'Messages that were not delivered before are lost, and parts that are DOWN are reported again.',
       ],
       keys: [],
       runbook: 'statefiledamaged',
@@ -207,7 +207,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     ]);
     const wasDown = new Set(
       Object.values(state.alerts.active)
-        // An outage that ends before its alert fires has nothing else that tells of it.
+        // An outage that ends before its alert fires is reported only as a short outage.
         .filter(({ state: now }) => now === 'firing')
         .filter(({ rule }) => rule === BOUNCER_RULE || rule === POSTGRES_RULE)
         .map(({ labels }) => `${labels.proxy ?? REPLICAS_PROXY}/${labels.server}`),
@@ -218,7 +218,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
         const { rule, labels } = ruleOfOutage(proxy, server);
         if (rule && !isAlerted && !noteShortOutage(state.alerts, rule, labels, now, span)) return [];
       }
-      // Its recovery is told by the alert.
+      // The alert reports its recovery.
       if (happening.kind === 'haproxy_restarted' && isDown(HAPROXY_RULE, 'instance', happening.haproxy))
         return [];
       return [noticeOfHappening(happening)];
@@ -231,7 +231,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     });
     const doorRule = ruleNamed(DOOR_RULE);
     for (const { door, lastedMs } of doors.takeOutages()) {
-      // The end of one that was an alert is told by that.
+      // The alert itself reports the end of an outage.
       if (!doorRule || isDown(DOOR_RULE, 'door', door)) continue;
       noteShortSilence(state.alerts, doorRule, { door }, now, { from: now - lastedMs, to: now });
     }
@@ -252,14 +252,14 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
       queue(draft);
   }
 
-  /** Whether something is about to be told: then it is looked at more often. */
+  /** Whether a message is likely soon: then the monitor polls more often. */
   function isInDoubt(views: readonly HaproxyView[]): boolean {
     return (
       views.some(({ rows }) => rows.some(({ status }) => /^(?:UP|DOWN) \d+\/\d+$/.test(status))) ||
       doors.readings().some(({ silentS }) => silentS > 0) ||
       isUndecided(state.alerts) ||
       Object.values(state.alerts.active).some((one) => one.state === 'pending' && isShort.has(one.rule)) ||
-      // Until it is told, and no longer: nobody else is waiting for it.
+      // Only until it is reported: nothing else depends on it.
       keepers.readings().some(({ silentS }) => silentS > 0 && silentS <= KEEPER_SILENT_S)
     );
   }
@@ -305,13 +305,13 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     ];
   }
 
-  /** A door that falls silent or answers again, or a change that a glance has seen, is worth a look at once. */
+  /** Ends the sleep between polls when a door falls silent or answers again, or a glance has seen a change. */
   function watchForChanges(): { sleep(ms: number, signal: AbortSignal): Promise<void> } {
     let woken = new AbortController();
     wake = () => woken.abort();
     return {
       sleep: async (ms, signal) => {
-        // What changed while a poll was under way ends the sleep that follows it.
+        // A change during a poll ends the sleep that follows it.
         await clock.sleep(ms, AbortSignal.any([signal, woken.signal])).catch(() => undefined);
         woken = new AbortController();
       },

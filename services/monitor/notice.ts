@@ -1,4 +1,4 @@
-/** What is sent: alerts, recoveries and single happenings in words, those of one kind and poll together. */
+/** The words of messages: alerts, recoveries and single happenings; those of one kind and poll are one message. */
 import { FLAP_WINDOW_MS } from './alerts.ts';
 import type { AlertEvent } from './announce.ts';
 import type { Happening } from './outages.ts';
@@ -6,7 +6,7 @@ import { REPLICAS_PROXY } from './rule_measures.ts';
 import { runbookAnchor } from './rules.ts';
 import type { NoticeKind, Severity } from './words.ts';
 
-/** One thing to tell. */
+/** A message. */
 export interface Notice {
   readonly id: string;
   readonly kind: NoticeKind;
@@ -15,19 +15,19 @@ export interface Notice {
   readonly message: string;
   /** More about it, a sentence each. */
   readonly details: readonly string[];
-  /** RFC 3339, by the wall clock when it was seen. */
+  /** RFC 3339, the wall clock's time when it was seen. */
   readonly at: string;
-  /** Keys of the alerts that it speaks of; none for what has no end. */
+  /** Keys of its alerts; none for happenings without an end. */
   readonly keys: readonly string[];
-  /** What is said of each key, where there are several; for channels that keep alerts apart. */
+  /** The message of each key, if there are several; for channels that keep alerts separate. */
   readonly messages?: readonly string[];
-  /** Place in docs/RUNBOOK.md. */
+  /** Anchor of its entry in docs/RUNBOOK.md. */
   readonly runbook: string;
 }
 
 export type Draft = Omit<Notice, 'id' | 'at'>;
 
-/** Events of one kind, title and severity become one notice: what fell together had one cause. */
+/** Events of one kind, title and severity become one notice: parts that fail together have one cause. */
 export function noticesOf(events: readonly AlertEvent[]): Draft[] {
   const groups = Map.groupBy(events, ({ kind, alert }) => `${kind} ${alert.severity} ${alert.title}`);
   return [...groups.values()].map((group) => draftOf(group));
@@ -45,7 +45,7 @@ function draftOf(events: readonly AlertEvent[]): Draft {
   const isOver = kind === 'over';
   return {
     kind: kindOf(events[0]!),
-    // Nobody gets up for what is over.
+    // A fault that is over needs no person at once.
     severity: isOver && alert.severity === 'critical' ? 'warning' : alert.severity,
     title: alert.title,
     message: told.map(({ message }) => message).join(', '),
@@ -56,7 +56,7 @@ function draftOf(events: readonly AlertEvent[]): Draft {
   };
 }
 
-/** What an alert is of, with what that is of: the name of a server says nothing without its service. */
+/** The part of an alert with its service or proxy: the name of a server is ambiguous without its service. */
 const whole = ({ labels, rule }: AlertEvent['alert']): string =>
   [labels.server ?? labels.instance, labels.service ?? labels.proxy]
     .filter((label) => label !== undefined)
@@ -82,13 +82,13 @@ function tell(event: AlertEvent): { message: string; details: string[] } {
       return { message, details: [`${subject}: after ${duration(lastedMs)}`, ...before] };
     }
     case 'over': {
-      const how = `${subject}: for ${duration(lastedMs)}; it was over before it was told`;
+      const how = `${subject}: for ${duration(lastedMs)}; it was over before it was reported`;
       return { message: `${words}${leads}`, details: [how, ...before, ...consequences] };
     }
     case 'flapping': {
       const detail =
         `${whole(alert)} changed many times within ${duration(FLAP_WINDOW_MS)}; at the moment it is ` +
-        `${isWell ? 'well' : 'not'}${leads}. Until it is stable only a fault that lasts is told`;
+        `${isWell ? 'well' : 'not'}${leads}. Until it is stable only a fault that lasts is reported`;
       return { message: `${subject} is flapping`, details: [detail, ...before] };
     }
     case 'stable': {
@@ -99,7 +99,7 @@ function tell(event: AlertEvent): { message: string; details: string[] } {
   }
 }
 
-/** A happening that has no end. */
+/** The notice of a happening, which has no end. */
 export function noticeOfHappening(happening: Happening): Draft {
   const rest = { kind: 'notice', keys: [] } as const;
   switch (happening.kind) {
@@ -133,7 +133,7 @@ export function noticeOfHappening(happening: Happening): Draft {
         severity: 'info',
         title: 'HAProxy Alert',
         message: `${happening.haproxy} was restarted or reloaded`,
-        details: ['Its counters began anew.'],
+        details: ['Its counters began at zero.'],
         runbook: 'haproxyrestarted',
       };
     case 'leader_changed':

@@ -1,65 +1,65 @@
 /**
- * Outages of one server as HAProxy processes count them, and which of them are one. HAProxy tells no times of day: `lastchg`
- * is how long ago the state changed, `downtime` how long it was DOWN in all, `chkdown` how often, in whole seconds. No I/O;
- * times are steady milliseconds.
+ * Outages of one server as HAProxy processes count them, and which of them are the same outage. HAProxy has no times of day:
+ * `lastchg` is the seconds since the last change of state, `downtime` the total seconds DOWN, `chkdown` the number of outages.
+ * No I/O; times are steady milliseconds.
  */
 import { type StatsRow, stateOf } from './haproxy_csv.ts';
 
-/** Two figures of whole seconds differ by so much where they mean one instant. */
+/** Two figures of whole seconds for the same instant may differ by this much. */
 const PRECISION_MS = 1_000;
-/** So long before an outage, as another process may see its beginning, the one before was over. */
+/** The shortest time between two outages, as processes may see the beginning of the later one at different times. */
 const SHORTEST_UP_MS = 4_000;
-/** More than a server has outages in the time that they are kept. */
+/** More outages than a server has in the time for which they are kept. */
 const KEPT = 100;
-/** A process that was not to be asked for longer tells of outages that were told. */
+/** How long reported outages are remembered. A process that was unreachable for longer repeats them. */
 const TOLD_FOR_MS = 3_600_000;
 
-/** What one process said last of one server; plain data, kept over restarts of the monitor. */
+/** The last figures of one process for one server; plain data, kept over restarts of the monitor. */
 export interface ServerMemory {
   readonly timesDown: number;
-  /** Of the outages that are over. */
+  /** Total of the outages that are over. */
   readonly downtimeS: number;
-  /** Since when it is DOWN, where that is an outage; left out: it is not. */
+  /** The beginning of the present outage; absent without one. */
   readonly openFrom?: number;
 }
 
-/** An outage, or several whose times are not known one by one. */
+/** An outage, or several outages whose single times are unknown. */
 export interface Span {
   readonly from: number;
   readonly to: number;
   readonly times: number;
-  /** How long it was DOWN, all times together. */
+  /** The total time DOWN. */
   readonly downMs: number;
 }
 
-/** As one process saw it. */
+/** An outage as one process saw it. */
 export interface SeenSpan extends Span {
   readonly haproxy: string;
 }
 
 type Amount = Pick<Span, 'times' | 'downMs'>;
 
-/** One that was told of, and how much of it each process has told. */
+/** A reported outage, and the part of it that each process has counted. */
 export interface ToldSpan extends Span {
   readonly by: Readonly<Record<string, Amount>>;
 }
 
-/** A look at one server through one process. */
+/** One server at one poll of one process. */
 interface Look {
   readonly row: StatsRow;
   readonly now: number;
-  /** When the process was asked before. */
+  /** When the process was read before. */
   readonly before: number | undefined;
-  /** Whether being DOWN is a fault of the server, by what is known now. */
+  /** Whether it is a fault if the server is DOWN, as known now. */
   readonly isFault: boolean;
-  /** Its counters began anew since. */
+  /** Whether its counters began at zero since then. */
   readonly restarted: boolean;
 }
 
 /**
- * What a process says of a server, compared with what it said before.
- * @param known undefined: it was not asked about it before
- * @returns what to remember, and the outages that ended since, as one span
+ * Compares the figures of a process for a server with those before.
+ * @param known undefined: the server was not read before
+ * @returns the figures to remember, and the outages that ended since then, as one span
  */
 export function compareServer(
   known: ServerMemory | undefined,
@@ -78,7 +78,7 @@ export function compareServer(
   if (!known) return { memory: remember(isDown && isFault ? changedAt : undefined), ended: undefined };
   const { openFrom } = known;
   const wasOpen = openFrom !== undefined;
-  // A process that has just begun takes every server for UP until it has asked.
+  // A process that has just started calls every server UP until its first check.
   if (state === undefined) return { memory: remember(openFrom), ended: undefined };
   const more = restarted ? row.timesDown - (wasOpen ? 1 : 0) : row.timesDown - known.timesDown;
   const begun = Math.max(0, more);
@@ -88,7 +88,7 @@ export function compareServer(
   if (times <= 0 || !isFault) return { memory, ended: undefined };
 
   const downMs = Math.max(0, downtimeS - (restarted ? 0 : known.downtimeS)) * 1_000;
-  // Of one that began after the last look, the beginning is after it, too.
+  // An outage that is not open began after the last read.
   const earliest = openFrom ?? (look.before ?? changedAt - downMs) - PRECISION_MS;
   const before = Math.max(earliest + downMs, changedAt - SHORTEST_UP_MS);
   const to = isDown ? Math.min(changedAt, before) : state === 'MAINT' ? now : changedAt;
@@ -97,7 +97,7 @@ export function compareServer(
     const end = isDown ? Math.min(to, openFrom + downMs) : to;
     return { memory, ended: { from: openFrom, to: end, times, downMs: Math.max(0, end - openFrom) } };
   }
-  // It ended before the one that is open now; when, is not known.
+  // It ended before the present outage began; the exact time is unknown.
   if (isDown) return { memory, ended: { from: earliest, to, times, downMs } };
   const from = Math.max(earliest, to - downMs);
   return { memory, ended: { from, to, times, downMs: to - from } };
@@ -107,8 +107,8 @@ const overlap = (one: Span, other: Span): boolean =>
   one.from <= other.to + PRECISION_MS && other.from <= one.to + PRECISION_MS;
 
 /**
- * Puts together what several processes saw of one outage: their spans overlap. Two of one process are two outages, unless
- * another process called the server DOWN all the time between.
+ * Groups the spans of several processes that are the same outage: they overlap. Two spans of one process are two outages, unless
+ * another process called the server DOWN all the time between them.
  */
 function together(spans: readonly SeenSpan[]): SeenSpan[][] {
   const groups: SeenSpan[][] = [];
@@ -127,13 +127,13 @@ function unionOf(spans: readonly SeenSpan[]): ToldSpan {
   const to = Math.max(...spans.map((span) => span.to));
   const by = addUp(spans.map((span) => [span.haproxy, span]));
   const most = (of: (amount: Amount) => number) => Math.max(...Object.values(by).map(of));
-  // What one process called DOWN all the time was one outage, whatever others have counted in it.
+  // If one process called the server DOWN all the time, it was one outage, however many other processes have counted.
   if (spans.every((span) => span.times === 1 && isExact(span)))
     return { from, to, by, times: 1, downMs: spans.length > 1 ? to - from : most(({ downMs }) => downMs) };
   return { from, to, by, times: most(({ times }) => times), downMs: most(({ downMs }) => downMs) };
 }
 
-/** Whether it was DOWN from its beginning to its end. */
+/** Whether the server was DOWN from the beginning to the end of the span. */
 const isExact = ({ from, to, downMs }: Span): boolean => to - from - downMs <= 2 * PRECISION_MS;
 
 function addUp(amounts: readonly (readonly [haproxy: string, Amount])[]): Record<string, Amount> {
@@ -146,9 +146,9 @@ function addUp(amounts: readonly (readonly [haproxy: string, Amount])[]): Record
 }
 
 /**
- * The outages of a server that are to be told, once no process calls it DOWN any more.
- * @param told what was told before
- * @returns the new ones, and what is told now
+ * The outages of a server to report, as soon as no process calls it DOWN any more.
+ * @param told the outages that were reported before
+ * @returns the new outages, and all reported ones
  */
 export function outagesOf(
   spans: readonly SeenSpan[],
@@ -156,15 +156,15 @@ export function outagesOf(
   now: number,
 ): { outages: Span[]; told: ToldSpan[] } {
   const all = told.filter(({ to }) => to > now - TOLD_FOR_MS);
-  // Before they are put together: of several that a process counted since it was asked last, some may be told and some not.
+  // Before the grouping, since some of the outages that a process counted since its last read may be reported, and others not.
   const untold = spans.map((span) => withoutTold(span, all)).filter(({ times }) => times > 0);
   const outages = together(untold).map(unionOf);
   return { outages, told: [...all, ...outages].slice(-KEPT) };
 }
 
 /**
- * What of a span was not told before: each process counts all outages, so what others have told it tells once more.
- * @param told noted in place: what of them this process has told now
+ * The part of a span that was not reported before. Each process counts all outages, so it repeats those of other processes.
+ * @param told changed in place: the parts that this process has counted now
  */
 function withoutTold(span: SeenSpan, told: ToldSpan[]): SeenSpan {
   let { from, times, downMs } = span;
@@ -180,7 +180,7 @@ function withoutTold(span: SeenSpan, told: ToldSpan[]): SeenSpan {
   return { ...span, from, times, downMs };
 }
 
-/** What of a told one a process has still to tell. */
+/** The part of a reported outage that a process has not counted yet. */
 function notToldBy(haproxy: string, { times, downMs, by }: ToldSpan): Amount {
   const told = by[haproxy] ?? { times: 0, downMs: 0 };
   return { times: times - told.times, downMs: Math.max(0, downMs - told.downMs) };

@@ -1,6 +1,6 @@
 /**
- * What HAProxy's counters tell about the time between two polls: a server that was DOWN and is UP again, a HAProxy that was
- * restarted (its counters fell); and another leader. No I/O; times are steady milliseconds.
+ * Finds changes between two polls by HAProxy's counters: a server that was DOWN and is UP again, a HAProxy that was
+ * restarted (its counters fell), and another leader. No I/O; times are steady milliseconds.
  */
 import { isServer, type StatsRow, stateOf } from './haproxy_csv.ts';
 import {
@@ -14,19 +14,19 @@ import {
 import { LEADER_PROXY, REPLICAS_PROXY } from './rule_measures.ts';
 import type { ServerOutage } from './server_watch.ts';
 
-/** What one HAProxy process said last; plain data, kept over restarts of the monitor. */
+/** The last figures of one HAProxy process; plain data, kept over restarts of the monitor. */
 interface ProcessMemory {
   readonly sessionsTotal: number;
-  /** When it was asked; a version before did not keep that. */
+  /** When it was read; absent in the state of an earlier version. */
   readonly at?: number;
   readonly servers: Record<string, ServerMemory>;
 }
 
 export interface OutageBook {
   readonly processes: Record<string, ProcessMemory>;
-  /** By proxy/server: outages that one process calls over, while another one calls the server DOWN. */
+  /** By proxy/server: outages that have ended for one process, while another one still calls the server DOWN. */
   readonly ended: Record<string, SeenSpan[]>;
-  /** By proxy/server: those that were told of. */
+  /** By proxy/server: outages that were reported. */
   readonly told: Record<string, ToldSpan[]>;
   leader?: string;
 }
@@ -38,9 +38,9 @@ export type Happening =
       readonly kind: 'short_outage';
       readonly proxy: string;
       readonly server: string;
-      /** Between the first and the last of several. */
+      /** From the first to the last, if there were several. */
       readonly span: Span;
-      /** An alert tells of the first of several; this, that there were more. */
+      /** An alert reports the first of several outages; this reports that there were more. */
       readonly isAlerted: boolean;
     }
   | ({ readonly kind: 'server_restarted' } & ServerOutage)
@@ -55,10 +55,10 @@ export interface HaproxyView {
 const nameOf = (row: StatsRow): string => `${row.proxy}/${row.server}`;
 
 /**
- * Compares with what was said before.
+ * Compares the figures with those of the poll before.
  * @param book changed in place
  * @param views the HAProxy processes that answered
- * @param wasDown servers (proxy/server) that were known to be DOWN before this poll: their recovery is told by the alert
+ * @param wasDown servers (proxy/server) that were known to be DOWN before this poll: the alert reports their recovery
  */
 export function compareViews(
   book: OutageBook,
@@ -80,7 +80,7 @@ export function compareViews(
     for (const row of rows.filter(isServer)) {
       const name = nameOf(row);
       const known = before?.servers[name];
-      // Of a node that is seen for the first time nobody knows who led when it went DOWN.
+      // For a node that is seen for the first time, the leader at the time when it went DOWN is unknown.
       const isFault = known ? isOutage(row, leaders) : isPool(row);
       const { memory, ended } = compareServer(known, { row, now, before: before?.at, isFault, restarted });
       servers[name] = memory;
@@ -105,7 +105,7 @@ export function compareViews(
   return happenings;
 }
 
-/** A process whose server goes DOWN and UP while another one calls it DOWN all the time. */
+/** Limit for a process whose server goes DOWN and UP while another process calls it DOWN all the time. */
 const SPANS_KEPT = 100;
 
 const sumOf = (spans: readonly Span[]): Span => ({
@@ -115,12 +115,12 @@ const sumOf = (spans: readonly Span[]): Span => ({
   downMs: spans.reduce((sum, { downMs }) => sum + downMs, 0),
 });
 
-/** In the others a server is DOWN by design: all but one in `leader`, and that one in `replicas`. */
+/** In the other proxies a server may be DOWN by design: all but one in `leader`, and that one in `replicas`. */
 export const isPool = (row: StatsRow): boolean => row.proxy !== LEADER_PROXY && row.proxy !== REPLICAS_PROXY;
 
 /**
- * Whether having been DOWN is a fault of this server. In `leader` all nodes but one are DOWN by design. In `replicas` the
- * leader is: so a node counts there only while another one led all the time.
+ * Whether it was a fault that this server was DOWN. In `leader` all nodes but one are DOWN by design. In `replicas` the
+ * leader is DOWN by design: so a node counts there only while another node led all the time.
  */
 function isOutage(row: StatsRow, leaders: { before: string | undefined; now: string | undefined }): boolean {
   if (isPool(row)) return true;
@@ -141,8 +141,8 @@ export function leaderOf(views: readonly HaproxyView[]): string | undefined {
 }
 
 /**
- * Whether another node leads than when this was asked last. Asked only while writes are served: who leads after an outage is
- * part of what is said at its end.
+ * Whether the leader has changed since the last call. Called only while writes are served: the message of the end of an outage
+ * names the leader after it.
  * @param book changed in place
  */
 export function compareLeaders(

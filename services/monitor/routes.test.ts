@@ -123,7 +123,7 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     const acknowledged = await call('POST', path, { by: 'ann', note: 'on it' });
     assert.equal(acknowledged.body.data.acknowledged.by, 'ann');
     await eventually('Slack again', () => slack.taken.length === 2);
-    assert.match(slack.taken[1]!.text, /ann looks after it: pgb2 is DOWN/);
+    assert.match(slack.taken[1]!.text, /ann acknowledged: pgb2 is DOWN/);
     page.servers.pgb2 = 'UP';
     await eventually('its end', async () => (await call('GET', '/alerts')).body.data.active.length === 0);
     const past = (await call('GET', '/alerts')).body.data.history[0];

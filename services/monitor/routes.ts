@@ -1,4 +1,4 @@
-/** The monitor's API: alerts, silences, the picture of the system. All of it wants the monitor's key. */
+/** The monitor's API: alerts, silences, the topology. All routes need the monitor's key. */
 import { elapsed, failures, NO_QUERY } from '#platform/http/answers.ts';
 import { clientOf } from '#platform/http/client_address.ts';
 import { createEventStreams } from '#platform/http/event_stream.ts';
@@ -32,17 +32,17 @@ export interface RoutesNeeds {
   readonly monitor: Monitor;
   readonly isKey: (authorization: string | undefined) => boolean;
   readonly clock: Clock;
-  /** Aborted when the service stops: events end. */
+  /** Aborts when the service stops: event streams end. */
   readonly stopping: AbortSignal;
 }
 
-/** How often the topology is looked at for its events; one is sent when it has changed. */
+/** The interval at which the topology is checked for changes; a change is sent as an event. */
 export const EVENT_INTERVAL_MS = 1_000;
 /** How long `alerts test` waits for each channel. */
 export const TEST_LIMIT_MS = 15_000;
 export const REQUESTS_PER_MINUTE = 600;
 const MINUTE_MS = 60_000;
-/** Silences that hold at once. */
+/** Maximum of silences at a time. */
 const SILENCE_LIMIT = 200;
 
 const secured = { tags: ['monitor'], security: [{ bearer: [] as string[] }], querystring: NO_QUERY };
@@ -52,7 +52,7 @@ export async function monitorRoutes(server: Server, needs: RoutesNeeds): Promise
     const api = plugin as unknown as Server;
     const ofAddress = createRateLimit({ max: REQUESTS_PER_MINUTE, windowMs: MINUTE_MS, clock: needs.clock });
     api.addHook('onRequest', async (request, reply) => {
-      // Before the key is looked at: nobody tries out keys here.
+      // Before the check of the key, so that keys can't be guessed by trying.
       const rate = ofAddress(clientOf(request));
       tellRate(reply, rate);
       if (!rate.allowed) {
@@ -114,7 +114,7 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
     {
       schema: {
         ...secured,
-        summary: 'Say that somebody looks after an alert',
+        summary: 'Acknowledge an alert',
         params: AlertParams,
         body: Acknowledgement,
         response: { 200: AlertAnswer, ...failures(400, 401, 404, 429) },
@@ -133,7 +133,7 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
           kind: 'acknowledged',
           severity: alert.severity,
           title: alert.title,
-          message: `${by} looks after it: ${alert.message}`,
+          message: `${by} acknowledged: ${alert.message}`,
           details: note === '' ? [] : [note],
           keys: [alert.key],
           runbook: runbookAnchor(alert.rule),
@@ -149,8 +149,9 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
     {
       schema: {
         ...secured,
-        summary: 'Keep some alerts from being sent until a time',
-        description: 'What still holds at its end is sent then. Recoveries of what was sent before are sent.',
+        summary: 'Hold back some alerts until a time',
+        description:
+          'Alerts that still hold at its end are sent then. Recoveries of alerts that were sent before are not held back.',
         body: NewSilence,
         response: { 200: SilenceAnswer, ...failures(400, 401, 409, 429) },
       },
@@ -197,7 +198,7 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
       schema: {
         ...secured,
         summary: 'Send a test through each channel',
-        description: `Waits ${TEST_LIMIT_MS / 1_000} s at most for each. What is not delivered by then is tried again later.`,
+        description: `Waits ${TEST_LIMIT_MS / 1_000} s at most for each. Tests that are not delivered by then are retried later.`,
         response: { 200: TestAnswer, ...failures(401, 429) },
       },
     },
@@ -206,7 +207,7 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
         kind: 'test',
         severity: 'info',
         title: 'Trunkline Monitor',
-        message: 'this is a test: alerts reach you this way',
+        message: 'this is a test: alerts reach you by this channel',
         details: ['Nothing is wrong.'],
         keys: [],
         runbook: 'test',
@@ -227,15 +228,15 @@ function alertRoutes(api: Server, { monitor, clock }: RoutesNeeds): void {
   );
 }
 
-/** @throws ApiError 400 for words that would not be read as they are written; the schema refuses control characters. */
+/** @throws ApiError 400 for text with characters that reverse or hide text; the schema refuses control characters. */
 function requirePrintable(words: Readonly<Record<string, string>>): void {
   const [field] = Object.entries(words).find(([, text]) => !isPrintable(text)) ?? [];
   if (field === undefined) return;
-  const message = `Body field \`${field}\` has characters that turn the order of text, or that nobody sees`;
+  const message = `Body field \`${field}\` has characters that reverse the order of text, or are invisible`;
   throw monitorError('bad_request', { message, fields: { fields: [field] } });
 }
 
-/** Why no alert can ever match: a typing error would keep nothing still, and be noticed at night. */
+/** The reason why no alert can ever match: a silence with a typing error would hold back nothing, unnoticed until night. */
 function matchFault({ rule: name, severity, ...labels }: Record<string, string>): string | undefined {
   const rules = RULES.filter((rule) => name === undefined || rule.name === name);
   if (rules.length === 0) return `No rule is called ${name}: ${RULES.map((rule) => rule.name).join(', ')}`;
@@ -247,7 +248,7 @@ function matchFault({ rule: name, severity, ...labels }: Record<string, string>)
   return unknown && `No such alert has a label ${unknown}: ${['rule', 'severity', ...known].join(', ')}`;
 }
 
-/** The monitor has one key for all who look. */
+/** Streams are limited by address, since the monitor has one key for all users. */
 export const STREAMS_OF_ADDRESS = 10;
 const STREAMS_IN_ALL = 50;
 const STREAM_RETRY_S = 10;

@@ -1,4 +1,4 @@
-/** Figures that several rules have in common, by their names in HAProxy's exporter and in services' /metrics. */
+/** Measures that several rules share, by their names in HAProxy's exporter and in services' /metrics. */
 import type { Measure } from './measure.ts';
 
 type Where = (readonly [label: string, operator: '=' | '!=' | '=~' | '!~', value: string])[];
@@ -6,12 +6,12 @@ type Where = (readonly [label: string, operator: '=' | '!=' | '=~' | '!~', value
 /** Proxies of infrastructure/haproxy/haproxy.cfg. */
 export const LEADER_PROXY = 'leader';
 export const REPLICAS_PROXY = 'replicas';
-/** Bouncers stand in all other proxies. */
+/** All other proxies contain bouncers. */
 const BOUNCERS = ['proxy', '!~', 'leader|replicas'] as const;
-/** Health checks and metrics are no work for clients. */
+/** Excludes health checks and metrics, which are not clients' requests. */
 export const OF_CLIENTS = ['route', '!~', '/health.*|/metrics|/monitoring'] as const;
 
-/** Of bouncers, 1 where HAProxy has them in this state. */
+/** 1 for a bouncer that is in this state at HAProxy. */
 export const bouncerStatus = (state: string, by: readonly string[], aggregate: 'max' | 'sum'): Measure => ({
   kind: 'last',
   aggregate,
@@ -19,7 +19,7 @@ export const bouncerStatus = (state: string, by: readonly string[], aggregate: '
   where: [BOUNCERS, ['state', '=', state]],
   by,
 });
-/** Bouncers that are UP, as the HAProxy sees it that sees most. */
+/** Bouncers that are UP, by the HAProxy process that sees most of them. */
 export const bouncersUp: Measure = {
   kind: 'fold',
   aggregate: 'max',
@@ -42,7 +42,7 @@ export const takenOut: Measure = {
   where: [BOUNCERS, ['state', '=~', 'MAINT|DRAIN']],
   by: ['proxy', 'server'],
 };
-/** 1 where a node of PostgreSQL serves what these proxies (a pattern) are for. */
+/** 1 if a node of PostgreSQL is UP in these proxies (a pattern). */
 export const postgresUp = (proxies: string, by: readonly string[]): Measure => ({
   kind: 'last',
   aggregate: 'max',
@@ -61,7 +61,7 @@ export const rate = (metric: string, by: readonly string[], windowS: number, ...
   windowS,
   where,
 });
-/** The highest of the last figures. */
+/** The maximum of the last figures. */
 export const highest = (metric: string, by: readonly string[], ...where: Where): Measure => ({
   kind: 'last',
   aggregate: 'max',
@@ -70,8 +70,8 @@ export const highest = (metric: string, by: readonly string[], ...where: Where):
   where,
 });
 /**
- * Of the sessions that a HAProxy process takes, the share that it has. All doors together: each may be half empty while
- * the process is full. A door without a limit of its own has that of the process, so the greatest is the process'.
+ * The sessions of a HAProxy process as a share of its maximum, over all doors: each door may be half empty while
+ * the process is full. A door without a limit of its own has the limit of the process, so the greatest is the process's.
  */
 export const haproxyFilled: Measure = {
   kind: 'ratio',

@@ -1,8 +1,8 @@
-/** Figures as Prometheus writes them, whatever they were read from, and the last minutes of them. */
+/** Figures in Prometheus' form, from any source, and their history of some minutes. */
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** One figure. NaN: the source answered, but can't tell. */
+/** One figure. NaN: the source answered, but does not know it. */
 export interface Sample {
   readonly name: string;
   readonly labels: Labels;
@@ -21,16 +21,16 @@ export interface Series {
 
 /** Series by metric; those of the last poll end at `now`. */
 export interface History {
-  /** When the last poll was, steady milliseconds. */
+  /** The time of the last poll, steady milliseconds. */
   readonly now: number;
-  /** Adds what one poll read, and forgets points older than the history keeps and series that were not read for as long. */
+  /** Adds the samples of one poll, and removes points and series that are older than the history keeps. */
   add(now: number, samples: readonly Sample[]): void;
   of(metric: string): Iterable<Series>;
 }
 
 const keys = new WeakMap<Labels, string>();
 
-/** A text that is equal for equal labels; remembered, for the same labels come at every poll. */
+/** A text that is equal for equal labels; cached, since the same labels come at every poll. */
 export function labelKey(labels: Labels): string {
   const known = keys.get(labels);
   if (known !== undefined) return known;
@@ -43,8 +43,8 @@ export function labelKey(labels: Labels): string {
 }
 
 /**
- * @param keepMs how far back rates may look
- * @param longer metrics that are kept for longer, milliseconds
+ * @param keepMs the longest window of rates
+ * @param longer metrics that are kept for longer, in milliseconds
  */
 export function createHistory(keepMs: number, longer: ReadonlyMap<string, number> = new Map()): History {
   const metrics = new Map<string, Map<string, Series>>();

@@ -1,4 +1,4 @@
-/** The monitor, as the program knows it. It has no database, so that it can tell of one that is down. */
+/** The definition of the monitor. It has no database, so that it can report a database that is down. */
 import { defineService } from '#platform/service/definition.ts';
 import type { ServiceTools } from '#platform/service/tools.ts';
 import type { MonitorTools } from './commands/tools.ts';
@@ -6,8 +6,8 @@ import { MONITOR_NEEDS, MONITOR_SETTINGS, type MonitorSettings } from './setting
 
 export const monitor = defineService({
   name: 'monitor',
-  purpose: 'watches the PostgreSQL tier and the services, and tells people',
-  description: 'What is up, what is not, and who has been told.',
+  purpose: 'watches the PostgreSQL tier and the services, and sends alerts',
+  description: 'The state of every part, and the alerts that were sent.',
   port: 3011,
   settings: MONITOR_SETTINGS,
   settingNeeds: MONITOR_NEEDS,

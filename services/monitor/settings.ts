@@ -1,4 +1,4 @@
-/** What the monitor is set to, beside what every service is. */
+/** The monitor's own settings, beside those of every service. */
 import { asNamed, asOneOf, asPattern, asUrl, asWhole, Fault } from '#platform/config/readers.ts';
 import { optional, type SettingNeed, setting, type ValuesOf } from '#platform/config/settings.ts';
 import type { ListenSettings } from '#platform/service/tools.ts';
@@ -9,7 +9,7 @@ import type { ServerSource } from './server_watch.ts';
 
 const DOORS = ['writes', 'reads'] as const;
 
-/** Addresses of PostgreSQL by what goes in through them. */
+/** Addresses of PostgreSQL, by door. */
 function asDoors(text: string) {
   const right = 'such as writes=postgresql://…,reads=postgresql://…';
   const isPostgres = (url: string) => /^postgres(?:ql)?:\/\//.test(url) && URL.canParse(url);
@@ -57,7 +57,7 @@ function asHaproxy(address: string): { pageUrl: string | undefined; socket: stri
 const SEVERITIES = ['info', 'warning', 'critical'] as const;
 const ROUTES_STANDARD = 'log:info,slack:info,webhook:info,email:warning,pagerduty:critical';
 
-/** From which severity on each channel is used; those that are left out keep their standard. */
+/** The least severity of each channel; omitted channels keep their default. */
 function asRoutes(text: string) {
   type Severity = (typeof SEVERITIES)[number];
   const routes = { log: 'info', slack: 'info', webhook: 'info', email: 'warning', pagerduty: 'critical' };
@@ -72,57 +72,62 @@ function asRoutes(text: string) {
 
 export const MONITOR_SETTINGS = {
   key: optional(
-    "The bearer of the monitor's API; without it one is made and kept in DATA_DIR/monitor/key",
+    "The bearer of the monitor's API; the default is a random key in DATA_DIR/monitor/key",
     asPattern(/^\S{20,200}$/, 'a text of 20 to 200 characters without blanks'),
     { secret: true },
   ),
   haproxies: setting(
     '',
-    'HAProxy processes to watch, NAME=PAGE, or a socket, or both with a bar between; without it those of the tier in DATA_DIR',
+    'HAProxy processes to watch, NAME=PAGE, or a socket, or both with a bar between; the default is those of the tier in DATA_DIR',
     asNamed('such as haproxy1=http://127.0.0.1:8404/stats|/run/haproxy1.sock', asHaproxy),
     { secret: true, env: 'MONITOR_HAPROXY' },
   ),
   services: setting(
     '',
-    'Services to watch, NAME=URL with commas between; without it those of this installation on HOST',
+    'Services to watch, NAME=URL with commas between; the default is those of this installation on HOST',
     asNamed('such as calls=http://127.0.0.1:3006', (url) => (isHttp(url) ? { url } : undefined)),
     { secret: true },
   ),
   doors: setting(
     '',
-    'Doors of PostgreSQL that the monitor asks through, NAME=URL with commas between; without it those of the tier in DATA_DIR',
+    'Doors of PostgreSQL that the monitor tests, NAME=URL with commas between; the default is those of the tier in DATA_DIR',
     asDoors,
     { secret: true },
   ),
   bouncers: setting(
     '',
-    'PgBouncers to look into, DOOR:NAME=URL of the console with commas between; without it those of the tier in DATA_DIR',
+    'PgBouncers whose pools the monitor reads, DOOR:NAME=URL of the console with commas between; the default is those of the tier in DATA_DIR',
     asBouncers,
     { secret: true },
   ),
   etcd: setting(
     '',
-    'etcd members to watch, and to read the lease of the primary from, NAME=URL with commas between; without it that of the tier in DATA_DIR',
+    'etcd members to watch, from which the lease of the primary is read too, NAME=URL with commas between; the default is that of the tier in DATA_DIR',
     asNamed('such as etcd1=http://10.0.0.6:2379', (url) => (isHttp(url) ? { url } : undefined)),
     { secret: true },
   ),
   databaseDisks: setting(
     '',
-    'node_exporters of the nodes of PostgreSQL, NODE=URL#MOUNTPOINT with commas between; without it the disks of this installation',
+    'node_exporters of the nodes of PostgreSQL, NODE=URL#MOUNTPOINT with commas between; the default is the disks of this installation',
     asDisks,
     { secret: true, env: 'DATABASE_DISKS' },
   ),
-  pollIntervalMs: setting('10000', 'How often the monitor looks, in milliseconds', asWhole(200, 600_000), {
-    env: 'MONITOR_POLL_MS',
-  }),
+  pollIntervalMs: setting(
+    '10000',
+    'Time between two polls of the monitor, in milliseconds',
+    asWhole(200, 600_000),
+    {
+      env: 'MONITOR_POLL_MS',
+    },
+  ),
   heartbeat: setting(
     'off',
-    'on: a message a day that all is watched',
+    'on: a message a day that the monitor runs',
     (text) => asOneOf('on', 'off')(text) === 'on',
   ),
   routes: setting(
     ROUTES_STANDARD,
-    'From which severity on each channel is used: info, warning or critical',
+    'The least severity that each channel sends: info, warning or critical',
     asRoutes,
     { env: 'ALERT_ROUTES' },
   ),
@@ -137,16 +142,16 @@ export const MONITOR_SETTINGS = {
   ),
   pagerDutyUrl: setting(
     'https://events.pagerduty.com/v2/enqueue',
-    'Where PagerDuty takes events',
+    'Address for events of PagerDuty',
     asUrl('https:', 'http:'),
     { secret: true, env: 'PAGERDUTY_URL' },
   ),
-  webhookUrl: optional('Where alerts are posted, signed', asUrl('https:', 'http:'), {
+  webhookUrl: optional('Address to which alerts are posted, signed', asUrl('https:', 'http:'), {
     secret: true,
     env: 'ALERT_WEBHOOK_URL',
   }),
   webhookSecret: optional(
-    'What they are signed with, as Standard Webhooks has it',
+    'Secret of the signature of posted alerts, as in Standard Webhooks',
     asPattern(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'whsec_ and the base64 of 24 to 64 random bytes'),
     { secret: true, env: 'ALERT_WEBHOOK_SECRET' },
   ),
@@ -161,7 +166,7 @@ export const MONITOR_SETTINGS = {
   ),
   emailTo: setting(
     '',
-    'Who gets alerts by e-mail, with commas between',
+    'Recipients of alerts by e-mail, with commas between',
     (text) =>
       text === ''
         ? []
@@ -175,7 +180,7 @@ export const MONITOR_SETTINGS = {
 } as const;
 
 export const MONITOR_NEEDS: readonly SettingNeed[] = [
-  { name: 'ALERT_WEBHOOK_URL', all: ['ALERT_WEBHOOK_SECRET'], why: 'what is posted is signed' },
+  { name: 'ALERT_WEBHOOK_URL', all: ['ALERT_WEBHOOK_SECRET'], why: 'posts are signed' },
   { name: 'ALERT_WEBHOOK_SECRET', all: ['ALERT_WEBHOOK_URL'], why: 'nothing is posted without it' },
   {
     name: 'ALERT_EMAIL_TO',
@@ -185,17 +190,17 @@ export const MONITOR_NEEDS: readonly SettingNeed[] = [
   { name: 'ALERT_EMAIL_FROM', all: ['ALERT_EMAIL_TO'], why: 'nothing is sent without it' },
 ];
 
-/** The monitor's settings, with what `system.ts` finds out where they leave it open. */
+/** The monitor's settings, with the values that `system.ts` finds for omitted ones. */
 export interface MonitorSettings
   extends ListenSettings,
     Omit<ValuesOf<typeof MONITOR_SETTINGS>, 'databaseDisks' | 'etcd'> {
-  /** Holds the state file and the key. */
+  /** The folder of the state file and the key. */
   readonly folder: string;
-  /** What keeps the tier in order. */
+  /** The keepers of the tier: etcd, supervisor, lease. */
   readonly keepers?: Pick<KeepersNeeds, 'sources' | 'readLease'> | undefined;
   readonly disks: readonly DiskSource[];
   /** A PostgreSQL alone on this machine; undefined: there is none. */
   readonly server?: ServerSource | undefined;
-  /** Where back-ups are looked for; undefined: nowhere. */
+  /** The folder of back-ups; undefined: none is set. */
   readonly backup?: BackupSource | undefined;
 }

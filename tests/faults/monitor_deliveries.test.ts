@@ -306,7 +306,10 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     await truncate(file, Math.floor(Buffer.byteLength(whole) / 2));
     go(await open());
     await passUntil('what is told', () => hook.taken.length === 3);
-    assert.deepEqual(said().slice(1), ['the state file was damaged: begun anew', 'pgb2 is DOWN']);
+    assert.deepEqual(said().slice(1), [
+      'the state file was damaged: the monitor starts with an empty state',
+      'pgb2 is DOWN',
+    ]);
     const aside = (await readdir(folder)).filter((name) => name.includes('damaged'));
     assert.equal(aside.length, 1);
     assert.match(hook.taken[1]!.details.join(' '), /is told again/);
@@ -315,7 +318,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     });
   });
 
-  test('a state file of nonsense, whatever kind: begun anew, told, and nobody is left without alerts', async () => {
+  test('an invalid state file of any kind: the monitor starts with an empty state, reports it, and still sends alerts', async () => {
     const file = join(folder, 'state.json');
     page.servers.pgb2 = 'DOWN';
     const told = await open();
@@ -341,7 +344,11 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
       hook.taken.splice(0);
       go(await open());
       await passUntil(`what is told of ${index}`, () => hook.taken.length === 2);
-      assert.deepEqual(said(), ['the state file was damaged: begun anew', 'pgb2 is DOWN'], String(index));
+      assert.deepEqual(
+        said(),
+        ['the state file was damaged: the monitor starts with an empty state', 'pgb2 is DOWN'],
+        String(index),
+      );
       await halt();
     }
     await writeFile(file, JSON.stringify(whole));
@@ -357,7 +364,10 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     page.servers.pgb2 = 'DOWN';
     go(await open());
     await passUntil('what is told', () => hook.taken.length === 2);
-    assert.deepEqual(said(), ['the state file was damaged: begun anew', 'pgb2 is DOWN']);
+    assert.deepEqual(said(), [
+      'the state file was damaged: the monitor starts with an empty state',
+      'pgb2 is DOWN',
+    ]);
     assert.match(hook.taken[0]!.details.join(), /is a directory and no file/);
   });
 
@@ -376,7 +386,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
       go(await open(join(disk, 'state.json')));
       await passUntil('what is told', () => hook.taken.length === 3);
       assert.deepEqual(said(), [
-        'the state file was damaged: begun anew',
+        'the state file was damaged: the monitor starts with an empty state',
         'pgb2 is DOWN',
         'the monitor cannot write its state file: after a restart it may repeat alerts',
       ]);

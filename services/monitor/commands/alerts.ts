@@ -1,4 +1,4 @@
-/** `trunkline alerts`: what the monitor has told, and whether that reaches people. */
+/** `trunkline alerts`: lists the monitor's alerts, and tests whether they reach people. */
 import { Command } from 'commander';
 import { duration, print, printJson, table } from '#platform/terminal/print.ts';
 import type { Alert } from '../contract.ts';
@@ -29,7 +29,7 @@ export function alertsCommand({ parts }: MonitorTools): Command {
       print(table(['channel', 'test', ''], rows));
     });
   withMonitor(alerts.command('list'))
-    .description('the alerts that hold, and those that are over, the newest first: a line each')
+    .description('active and past alerts, the newest first: a line each')
     .option('--json', 'as JSON')
     .addHelpText(
       'after',
@@ -46,7 +46,7 @@ export function alertsCommand({ parts }: MonitorTools): Command {
   return alerts;
 }
 
-/** A line an alert. */
+/** One line for each alert. */
 export function alertsText(alerts: readonly Alert[]): string {
   if (alerts.length === 0) return 'there was no alert yet';
   return table(
@@ -57,7 +57,7 @@ export function alertsText(alerts: readonly Alert[]): string {
       end === undefined ? '' : duration(Math.max(0, (Date.parse(end) - Date.parse(since)) / 1_000)),
       severity,
       message,
-      announced ? '' : cause === undefined ? 'not sent' : `not sent: of ${cause}`,
+      announced ? '' : cause === undefined ? 'not sent' : `not sent: caused by ${cause}`,
     ]),
   );
 }

@@ -36,7 +36,7 @@ const report: CallsReport = {
   })),
 };
 
-test('the dashboard shows what the reference shows', () => {
+test('the dashboard shows the same as the reference', () => {
   const text = renderDashboard(report, { columns: 71, rows: 40, colour: false }).join('\n');
   for (const part of [
     'System Status: ✅ HEALTHY',
@@ -56,7 +56,7 @@ test('the dashboard shows what the reference shows', () => {
   }
 });
 
-test('every line is as wide as the screen, coloured or not, and the whole is as high', () => {
+test('every line has the width of the screen, with and without colour, and the lines fill its height', () => {
   for (const columns of [40, 71, 100]) {
     for (const colour of [false, true]) {
       const lines = renderDashboard(report, { columns, rows: 30, colour });
@@ -68,7 +68,7 @@ test('every line is as wide as the screen, coloured or not, and the whole is as 
   }
 });
 
-test('a line that is cut is as wide as the screen, whatever marks are in it', () => {
+test('a cut line has the width of the screen, with any marks in it', () => {
   const servers = [report.servers[0]!, { ...report.servers[0]!, name: 'replica 1', healthy: false }];
   for (let columns = 40; columns <= 80; columns++) {
     const lines = renderDashboard({ ...report, servers }, { columns, rows: 14, colour: true });
@@ -78,7 +78,7 @@ test('a line that is cut is as wide as the screen, whatever marks are in it', ()
   }
 });
 
-test('an outage is told: since when, why, and when it is tried again', () => {
+test('an outage is shown with its beginning, its reason and the next probe', () => {
   const down: CallsReport = {
     ...report,
     status: 'down',
@@ -117,7 +117,7 @@ test("a circuit that is open for this service's own statements says so", () => {
   assert.match(text, /Circuit State: HALF_OPEN, of this service alone/);
 });
 
-test('followed sources are told with their lag, those that fail first', () => {
+test('followed sources are shown with their lag, failing ones first', () => {
   const source = {
     ...{
       path: '/var/log/Master.csv',
@@ -146,7 +146,7 @@ test('followed sources are told with their lag, those that fail first', () => {
   assert.match(lines[first + 7]!, /and 2 more/);
 });
 
-test('switches are told with what was set aside and refused, those in trouble first', () => {
+test('switches are shown with their rejected rows and refused posts, faulty ones first', () => {
   const well = {
     ...{
       source: 'switch 1',
@@ -175,7 +175,7 @@ test('switches are told with what was set aside and refused, those in trouble fi
   assert.match(lines[first + 3]!, /✅ switch 1: 12.0 rows\/min, last 3s ago/);
 });
 
-test('a screen too low for all has two lines for each server, the bar among them', () => {
+test('a screen that is too low has two lines for each server, with the bar', () => {
   const replica = { ...report.servers[0]!, name: 'replica 1', role: 'replica' as const, replica_lag_s: 2.5 };
   const servers = [report.servers[0]!, replica, { ...replica, name: 'replica 2', healthy: false }];
   const lines = renderDashboard({ ...report, servers }, { columns: 100, rows: 24, colour: false });
@@ -194,7 +194,7 @@ test('a screen too low for all has two lines for each server, the bar among them
   assert.equal(endless.filter((line) => line.includes('Queue Length')).length, 3);
 });
 
-test('disks and what keeps the tier in order are told in a few lines, what is not well with why', () => {
+test('disks and keepers of the tier are shown in a few lines, faulty ones with the reason', () => {
   const part = (id: string, role: Part['role'], state: Part['state'], detail: string): Part => {
     return { id, name: id.replace('disk/', ''), role, state, detail, connections: null, since: '' };
   };

@@ -1,4 +1,4 @@
-/** The dashboard's picture: a report in, lines of text out. Layout as in the reference. */
+/** Renders the dashboard: a report in, lines of text out. Layout as in the reference. */
 import type { ServerReport } from '#platform/database/monitoring.ts';
 import { printable } from '#platform/telemetry/printable.ts';
 import { duration } from '#platform/terminal/print.ts';
@@ -7,7 +7,7 @@ import type { Part, PartState } from '../topology_parts.ts';
 
 export interface Screen {
   readonly columns: number;
-  /** Undefined: as many as it takes. */
+  /** Undefined: no limit. */
   readonly rows: number | undefined;
   readonly colour: boolean;
 }
@@ -15,18 +15,18 @@ export interface Screen {
 const MIN_COLUMNS = 40;
 const MAX_COLUMNS = 100;
 const BAR_WIDTH = 20;
-/** Lines of activity that a low screen had better keep, and that an endless one has. */
+/** Lines of activity that a low screen should still show, and that an unlimited one shows. */
 const WANTED_ACTIVITY = 3;
 const MOST_ACTIVITY = 10;
-/** Followed sources that are told each; of more, those that matter most. */
+/** Maximum of followed sources with a line of their own; of more, the most important ones are shown. */
 const MOST_SOURCES = 5;
 const COLOURS = { green: 32, yellow: 33, red: 31, dim: 2 } as const;
 type Colour = keyof typeof COLOURS;
 
 /**
- * The whole screen but its last line, where the cursor is; lines fit its width, the activity takes what rows are left.
- * Where the screen is too low for all, each server is told in two lines.
- * @param parts what the monitor says of disks and of what keeps the tier in order; none: it was not to be asked
+ * The whole screen except its last line, where the cursor is. Lines fit its width, and the activity fills the remaining rows.
+ * If the screen is too low, each server has two lines.
+ * @param parts the monitor's disks and keepers of the tier; empty: no monitor answered
  */
 export function renderDashboard(given: CallsReport, screen: Screen, parts: readonly Part[] = []): string[] {
   const report = printableTexts(given);
@@ -67,7 +67,7 @@ export function renderDashboard(given: CallsReport, screen: Screen, parts: reado
   return screen.rows === undefined ? lines : lines.slice(0, screen.rows - 1);
 }
 
-/** A report with every text in it printable: names of keys and words of servers stand in it. */
+/** A report with printable texts only: it contains names of keys and messages of servers. */
 function printableTexts<T>(value: T): T {
   if (typeof value === 'string') return printable(value) as T;
   if (typeof value !== 'object' || value === null) return value;
@@ -75,7 +75,7 @@ function printableTexts<T>(value: T): T {
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, printableTexts(inner)])) as T;
 }
 
-/** Whether the servers with all their lines leave room for the frame and some activity. */
+/** Whether there is room for all lines of the servers, the frame and some activity. */
 function fits(servers: readonly string[][], topRows: number, rows = Number.POSITIVE_INFINITY): boolean {
   const serverRows = servers.reduce((sum, lines) => sum + lines.length + 1, 0);
   return topRows + serverRows + 2 + WANTED_ACTIVITY + 1 < rows;
@@ -123,7 +123,7 @@ function health({ healthy, lastCheck }: ServerReport, paint: Paint): string {
 const KEEPERS: readonly Part['role'][] = ['etcd', 'supervisor', 'lease'];
 const PART_MARKS: Partial<Record<PartState, string>> = { UP: '✅', UNKNOWN: '… ' };
 
-/** "Disks and Keepers": of each disk how full it is, and in one line what keeps the tier in order; what is not UP with why. */
+/** "Disks and Keepers": the use of each disk, and the keepers of the tier in one line; parts that are not UP with the reason. */
 function keptLines(parts: readonly Part[], paint: Paint): string[] {
   const mark = ({ state }: Part) => PART_MARKS[state] ?? '❌';
   const toldOf = (part: Part, words: string) => {
@@ -146,7 +146,7 @@ function keptLines(parts: readonly Part[], paint: Paint): string[] {
 
 const SOURCE_MARKS = { following: '✅', waiting: '… ', failing: '❌', left: '… ' } as const;
 
-/** "Followed Sources", and of each its lag; those that fail first, then those that are furthest behind. */
+/** "Followed Sources", each with its lag: first failing ones, then those with the largest lag. */
 function sourceLines(sources: readonly SourceReport[], paint: Paint): string[] {
   if (sources.length === 0) return [];
   const urgency = (one: SourceReport) =>
@@ -165,7 +165,7 @@ function sourceLines(sources: readonly SourceReport[], paint: Paint): string[] {
   ];
 }
 
-/** "Switches", and of each when it was heard from; those in trouble first. */
+/** "Switches", each with the time of its last rows: first those with a fault. */
 function switchLines(switches: readonly SourceActivity[], paint: Paint): string[] {
   if (switches.length === 0) return [];
   const sorted = switches.toSorted((a, b) => Number(isTroubled(b)) - Number(isTroubled(a)));

@@ -1,4 +1,4 @@
-/** Asks the running monitor, as `trunkline status` and `trunkline alerts` do. */
+/** Sends requests to the running monitor, for `trunkline status` and `trunkline alerts`. */
 import type { Command } from 'commander';
 import { listeningAt } from '#platform/http/address.ts';
 import { askOutside, type OutsideAnswer } from '#platform/http/outside.ts';
@@ -6,7 +6,7 @@ import { readOwnFile } from '#platform/lifecycle/own_files.ts';
 import { keyFile } from '../auth.ts';
 import type { MonitorCommandParts } from './tools.ts';
 
-/** A test of all channels takes 15 s at most. */
+/** More than the 15 s that a test of all channels may take. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const ANSWER_LIMIT_BYTES = 32 * 1024 * 1024;
 
@@ -15,13 +15,13 @@ export interface MonitorOptions {
   readonly key?: string;
 }
 
-/** Adds the options that say which monitor is asked. */
+/** Adds the options for the monitor's address and key. */
 export const withMonitor = (command: Command): Command =>
   command
     .option('--url <url>', 'the monitor (default: MONITOR_PORT on HOST)')
     .option('--key <key>', 'its key (default: MONITOR_KEY, or the one in DATA_DIR/monitor)');
 
-/** The `data` of its answer. @throws Error with the words of a refusal, or why there is no key */
+/** The `data` of its answer. @throws Error with the message of a refusal, or the reason why there is no key */
 export async function askMonitor(
   method: 'GET' | 'POST',
   path: string,
@@ -49,7 +49,7 @@ function bodyOf({ text }: OutsideAnswer): { data?: unknown; error?: string } {
   try {
     return JSON.parse(text);
   } catch {
-    return { error: 'this is no monitor' };
+    return { error: 'this is not a monitor' };
   }
 }
 
@@ -57,7 +57,7 @@ async function keptKey(path: string): Promise<string> {
   try {
     return (await readOwnFile(path, { secret: true })).trim();
   } catch (cause) {
-    throw new Error(`no key of the monitor: give --key, set MONITOR_KEY, or be able to read ${path}`, {
+    throw new Error(`no key of the monitor: give --key, set MONITOR_KEY, or make ${path} readable`, {
       cause,
     });
   }

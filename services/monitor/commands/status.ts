@@ -1,4 +1,4 @@
-/** `trunkline status`: every part of the system, as the monitor sees it. */
+/** `trunkline status`: every part of the system in the monitor's topology. */
 import { Command } from 'commander';
 import { duration, print, printJson, table } from '#platform/terminal/print.ts';
 import type { Alert } from '../contract.ts';
@@ -20,13 +20,13 @@ export function statusCommand({ parts }: MonitorTools): Command {
     });
 }
 
-/** Whose disks nobody tells of is shown as unknown, and is no fault. */
+/** A disk without a reader is shown as UNKNOWN, which is no fault. */
 const isAmiss = ({ role, state }: Part): boolean =>
   state !== 'UP' && !(role === 'disk' && state === 'UNKNOWN');
 
 /** @param now wall-clock milliseconds since 1970 */
 export function statusText(topology: Topology, active: readonly Alert[], now: number): string {
-  if (topology.at === null) return 'the monitor has not looked yet';
+  if (topology.at === null) return 'the monitor has not polled yet';
   const since = (stamp: string) => duration(Math.max(0, (now - Date.parse(stamp)) / 1_000));
   const parts = table(
     ['part', 'role', 'state', 'for', 'connections', ''],
@@ -38,7 +38,7 @@ export function statusText(topology: Topology, active: readonly Alert[], now: nu
   const firing = active.filter((alert) => alert.state === 'firing');
   const alerts = firing.map((alert) => {
     const notes = [
-      ...(alert.acknowledged ? [`${alert.acknowledged.by} looks after it`] : []),
+      ...(alert.acknowledged ? [`acknowledged by ${alert.acknowledged.by}`] : []),
       ...(alert.silenced_by ? ['silenced'] : []),
       ...(alert.flapping ? ['flapping'] : []),
     ];

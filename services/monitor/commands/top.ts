@@ -24,7 +24,7 @@ const QUIT_KEYS = ['q', 'Q', '\x03'];
 const STANDARD_COLUMNS = 80;
 /** The service sends a report each second. */
 const SILENCE_LIMIT_MS = 5_000;
-/** The monitor looks each 10 s, and at once when something has changed. */
+/** Shorter than a poll of the monitor (10 s), since the monitor polls at once after a change. */
 const PARTS_INTERVAL_MS = 2_000;
 const PARTS_LIMIT_MS = 2_000;
 const REPORT_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -41,7 +41,7 @@ export function topCommand({ parts }: MonitorTools): Command {
     .description('the dashboard of a running service, live; q quits')
     .option('--url <url>', 'the service (default: CALLS_PORT on HOST)')
     .option('--key <key>', 'a key of scope operator (default: TRUNKLINE_KEY in the environment)')
-    .option('--once', 'draw it once and end')
+    .option('--once', 'print it once and exit')
     .option('--json', 'the figures as JSON, once')
     .addHelpText('after', '\nExample:\n  TRUNKLINE_KEY=tl_… trunkline top --once')
     .action(async (options: Options) => {
@@ -62,7 +62,7 @@ export function topCommand({ parts }: MonitorTools): Command {
     });
 }
 
-/** A terminal that does not know its size tells 0. */
+/** The size is 0 if the terminal does not know it. */
 const screen = () => ({
   columns: process.stdout.columns || STANDARD_COLUMNS,
   rows: process.stdout.rows || undefined,
@@ -70,8 +70,8 @@ const screen = () => ({
 });
 
 /**
- * What the monitor of this installation sees; nothing where a service elsewhere is shown, or no monitor answers. Never
- * rejects.
+ * The topology of this installation's monitor; empty if a service of another installation is shown, or no monitor answers.
+ * Never rejects.
  */
 async function partsHere(
   { url }: Pick<Options, 'url'>,
@@ -85,7 +85,7 @@ async function partsHere(
   );
 }
 
-/** The service answers, and says no: asking again would not help. */
+/** The service refuses the request: a retry would not help. */
 class AnsweredNoError extends Error {}
 
 async function reportOf(address: string, key: string): Promise<CallsReport> {
@@ -112,7 +112,7 @@ function answeredNo(address: string, status: number, text: string): Error {
   return status < 500 ? new AnsweredNoError(said) : new Error(said);
 }
 
-/** Draws each report as it comes, until a key or a signal quits. A service that goes away is waited for. */
+/** Draws each report as it comes, until a key or a signal quits. Waits for a service that goes away. */
 async function live(address: string, key: string, askParts: () => Promise<readonly Part[]>): Promise<void> {
   const quit = new AbortController();
   const end = () => quit.abort();
@@ -135,7 +135,7 @@ async function live(address: string, key: string, askParts: () => Promise<readon
   const onKey = (typed: Buffer) => {
     const text = typed.toString();
     const quits = QUIT_KEYS.some((key) => text.includes(key));
-    // What begins with Escape and goes on is an arrow or function key.
+    // Escape with further characters is an arrow or function key.
     if (text === ESCAPE || (quits && !text.startsWith(ESCAPE))) end();
   };
   draw(ENTER);
@@ -173,12 +173,12 @@ async function live(address: string, key: string, askParts: () => Promise<readon
 
 /**
  * The service's server-sent events.
- * @throws when none has come for SILENCE_LIMIT_MS: a service that is frozen breaks no connection
+ * @throws if none has come for SILENCE_LIMIT_MS: a frozen service does not close its connections
  */
 async function* reports(address: string, key: string, quit: AbortSignal): AsyncGenerator<CallsReport> {
   const silence = new AbortController();
   const tooLong = () =>
-    silence.abort(new Error(`${address} has said nothing for ${SILENCE_LIMIT_MS / 1000} s`));
+    silence.abort(new Error(`${address} has sent nothing for ${SILENCE_LIMIT_MS / 1000} s`));
   let forget = systemClock.after(SILENCE_LIMIT_MS, tooLong);
   try {
     const signal = AbortSignal.any([quit, silence.signal]);
