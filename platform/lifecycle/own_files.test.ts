@@ -20,18 +20,18 @@ test('a path that is no file, or a file that is far too large, is refused at onc
   await writeFile(path('large'), '');
   await truncate(path('large'), 5_000_000_000);
   const server = createServer().listen(path('socket'));
+  after(() => server.close());
   for (const [name, says] of [
     ['pipe', /pipe is no file/],
     ['folder', /folder is a directory and no file/],
     ['zero', /zero is no file/],
     ['socket', /socket/],
     ['loop', /ELOOP/],
-    ['large', /has 5000000000 bytes, and at most 1048576 can be/],
+    ['large', /has 5000000000 bytes, and may have at most 1048576/],
     ['none', /ENOENT/],
   ] as const) {
     await assert.rejects(readOwnFile(path(name)), says, name);
   }
-  server.close();
   // /proc reports 0 bytes for its generated files.
   assert.match(await readOwnFile('/proc/self/status'), /^Name:/);
 });
