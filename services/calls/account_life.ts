@@ -1,4 +1,4 @@
-/** What becomes of an account in its life: it is called otherwise, it is closed, it is opened again. */
+/** The life of an account: it is renamed, closed, reopened. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import { accountWithCode, readCode } from './accounts.ts';
 import { findAccount } from './store/account_edits.ts';
@@ -10,14 +10,14 @@ import { zoneClock } from './time/zone_clock.ts';
 
 export interface Renamed {
   readonly account: AccountRow;
-  /** What it was called until now. */
+  /** Its code until now. */
   readonly before: string;
 }
 
 /**
- * Gives an account another code. Rows that still name it by the code before are its rows, until that code is given to
+ * Gives an account another code. Rows that still name it by the old code are its rows, until that code is given to
  * another account.
- * @throws Error when there is no such account, or the new code is blank, too long, not printable or somebody else's
+ * @throws Error when there is no such account, or the new code is blank, too long, not printable or taken
  */
 export function renameAccount(pool: Pool, code: string, newCode: string, by: Actor): Promise<Renamed> {
   return withTransaction(pool, async (session) => {
@@ -41,12 +41,12 @@ export function renameAccount(pool: Pool, code: string, newCode: string, by: Act
 
 export interface Closed {
   readonly account: AccountRow;
-  /** Calls that start after it is closed and are stored already; they stay as they are. */
+  /** Stored calls that start after the account is closed. They stay as they are. */
   readonly calls: number;
 }
 
 /**
- * Closes an account: from then on its keys are refused, no new ones are made, and calls that start later are kept with the
+ * Closes an account: from then on its keys are refused, no new keys are made, and calls that start later are kept with the
  * flag `account_closed`.
  * @param from a date of its own time zone, or an instant; undefined: now
  * @throws Error when there is no such account, or `from` is no time
@@ -63,7 +63,7 @@ export function closeAccount(pool: Pool, code: string, from: string | undefined,
   });
 }
 
-/** Opens it again; flags of calls that came in meanwhile stay. */
+/** Reopens it. Flags of calls that came in meanwhile stay. */
 export function reopenAccount(pool: Pool, code: string, by: Actor): Promise<AccountRow> {
   return withTransaction(pool, async (session) => {
     const account = await accountWithCode(session, code);
@@ -74,7 +74,7 @@ export function reopenAccount(pool: Pool, code: string, by: Actor): Promise<Acco
 }
 
 /**
- * When something begins that is given as a date or an instant.
+ * The instant of a given date or instant.
  * @returns RFC 3339 in UTC
  * @throws Error that says what would be right
  */

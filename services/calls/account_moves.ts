@@ -1,4 +1,4 @@
-/** An account comes to stand below another one, from a date on; what was before stays with whom it was below then. */
+/** Moves an account below another one, from a date on. Earlier calls stay with the parent of their time. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import { readStart } from './account_life.ts';
 import { accountWithCode, parentFor } from './accounts.ts';
@@ -7,35 +7,35 @@ import type { AccountRow, AccountStretch } from './store/account_rows.ts';
 import { type Actor, noteAudit } from './store/audit.ts';
 
 export interface MoveOptions {
-  /** Code of the account that it is to stand below; null: below nobody. */
+  /** Code of the new parent. Null: no parent. */
   readonly to: string | null;
-  /** A date of its own time zone, or an instant; undefined: now. */
+  /** A date of its own time zone, or an instant. Undefined: now. */
   readonly from?: string | undefined;
-  /** False: it is only told what would be. */
+  /** False: a dry run, which only reports the effects. */
   readonly apply: boolean;
 }
 
 export interface Moved {
-  /** As it is after the move. */
+  /** The account after the move. */
   readonly account: AccountRow;
   /** RFC 3339 */
   readonly from: string;
-  /** Code of the account that it was to stand below then; null: below nobody. */
+  /** Code of the parent of that move. Null: no parent. */
   readonly before: string | null;
-  /** Where it stands from then on. */
+  /** The parent from then on. */
   readonly to: AccountRow | null;
-  /** It was there already, and stays there: nothing is changed. */
+  /** The account has this parent already: nothing is changed. */
   readonly isThere: boolean;
-  /** Moves of that instant or later, whose place this one takes. */
+  /** Moves of that instant or later, which this move replaces. */
   readonly replaced: readonly AccountStretch[];
-  /** Accounts below it, which come along, and the calls of all of them that start from then on and are stored already. */
+  /** Accounts below it, which move with it, and the stored calls of all of them that start from then on. */
   readonly below: number;
   readonly calls: number;
 }
 
 /**
- * Moves an account, for good: moves of it that lie later are replaced. Calls and sums that start before stay with those above
- * whom it stood below then. Its own time zone, currency and country stay as they are.
+ * Moves an account permanently: later moves of it are replaced. Calls and sums that start before the date stay with the
+ * parent of that time. The account's own time zone, currency and country stay as they are.
  * @throws Error when there is no such account or parent, the parent is the account itself or stands below it then or later, or
  *   `from` is no time
  */

@@ -1,4 +1,4 @@
-/** Accounts as the operator keeps them. */
+/** Accounts as the operator manages them. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { isPrintable, printable } from '#platform/telemetry/printable.ts';
@@ -19,14 +19,14 @@ import { forgetErasure } from './store/erasures.ts';
 import { perhapsAlike } from './store/intake.ts';
 import { lockZones } from './store/partitions.ts';
 
-/** As long as a record may name it (formats/posted_record.ts). */
+/** The longest code that a record may have (formats/posted_record.ts). */
 const LONGEST_CODE = 200;
 
 const UNIQUE_VIOLATION = '23505';
 
 /**
  * @param account its code is tidied (account_codes.ts)
- * @param by who makes it, for the audit trail
+ * @param by who creates it, for the audit trail
  * @throws Error when the code is blank, too long, not printable or taken, or the parent does not exist
  */
 export async function createAccount(
@@ -39,11 +39,11 @@ export async function createAccount(
   requirePrintable({ name: account.name });
   return withTransaction(pool, async (session) => {
     const iParent = parent === null ? null : (await accountWithCode(session, parent)).i_account;
-    // One whose code is not tidy has the calls of the tidied code already.
+    // An account whose code is not tidy already has the calls of the tidied code.
     const there = await session.row(findAccount(code));
     if (there) throw new Error(`there is an account with the code "${there.code}" already`);
     await session.run(dropFormerCode(code));
-    // Who makes it anew wants its rows.
+    // A caller who creates it again wants its rows.
     const pseudonyms = await findPseudonyms(session);
     if (pseudonyms) await session.run(forgetErasure('code', pseudonyms.ofCode(code)));
     try {
@@ -60,7 +60,7 @@ export async function createAccount(
 }
 
 /**
- * Changes an account. Another time zone sums its days anew, with every import held for that moment.
+ * Changes an account. For another time zone its days are summed again, and every import waits meanwhile.
  * @param by who changes it, for the audit trail
  * @throws Error when it or its new parent does not exist, or the parent stands below it
  */
@@ -96,18 +96,18 @@ export async function changeAccount(
   });
 }
 
-/** What the audit trail says of an account. Its name and code may be a person's, and the trail stays when those are erased. */
+/** The audit trail's text for an account. Its name and code may be a person's, and the trail stays when those are erased. */
 const settingsOf = ({ currency, time_zone, country }: AccountRow) => ({ currency, time_zone, country });
 const subjectOf = ({ i_account }: AccountRow) => `account ${i_account}`;
 
-/** The values of `after` that `before` has otherwise. */
+/** The values of `after` that differ from `before`. */
 const differing = <Values extends object>(before: Values, after: Values): Partial<Values> =>
   Object.fromEntries(
     Object.entries(after).filter(([name, value]) => before[name as keyof Values] !== value),
   ) as Partial<Values>;
 
 /**
- * The code that a new account, or one that is renamed, may have: tidied (account_codes.ts).
+ * The code of a new or renamed account: tidied (account_codes.ts).
  * @throws Error when it is blank, too long or not printable
  */
 export function readCode(written: string): string {
@@ -121,7 +121,7 @@ export function readCode(written: string): string {
   return code;
 }
 
-/** @throws Error naming what has characters that nobody sees */
+/** @throws Error naming the text that has invisible characters */
 function requirePrintable(texts: Readonly<Record<string, string>>): void {
   for (const [what, text] of Object.entries(texts)) {
     if (!isPrintable(text))
@@ -146,9 +146,9 @@ async function newParent(
 }
 
 /**
- * The account that another one is to stand below.
+ * The new parent of an account.
  * @param from RFC 3339, or an infinity
- * @throws Error when there is no such, or it is the account itself or stands below it, then or later
+ * @throws Error when there is no such account, or it is the account itself or stands below it, then or later
  */
 export async function parentFor(
   session: Session,

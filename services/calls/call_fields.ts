@@ -1,7 +1,7 @@
 /**
- * A call's fields: the one table of them. What lists show, what a record that is posted may have, what a column of a CSV
- * can be mapped to, what is stored and what is masked is made of it; so are the schemas of the contract. A new field whose
- * value is a text that is kept as it is (`plain`) needs a migration and a line here, and nothing else.
+ * The table of a call's fields. These are made from it: the fields of lists, the fields of a posted record, the fields to
+ * which a column of a CSV can be mapped, the stored and the masked fields, and the schemas of the contract. A new field
+ * whose value is a text that is kept as it is (`plain`) needs a migration and a line here, and nothing else.
  */
 
 export const DIRECTIONS = ['outbound', 'inbound', 'internal', 'unknown'] as const;
@@ -12,38 +12,38 @@ export const CALL_RESULTS = ['answered', 'no_answer', 'busy', 'cancelled', 'fail
 /** How a call ended. `failed` is an error on the way (congestion, unallocated number, rejected …), as Sippy's `errors`. */
 export type CallResult = (typeof CALL_RESULTS)[number];
 
-/** Odd but real things that do not keep a record out. Stored with it. */
+/** Odd but real properties that do not keep a record out. Stored with it. */
 export const CDR_FLAGS = [
   /** billed longer than the call lasted */
   'billed_longer_than_duration',
-  /** the wall-clock stamp falls in a repeated hour and nothing told which one; the first was taken */
+  /** the wall-clock stamp falls in a repeated hour and nothing decided which pass; the first was taken */
   'ambiguous_time',
   /** the wall-clock stamp falls in a skipped hour; it was read with the offset before the gap */
   'nonexistent_time',
-  /** the stamps contradict each other (answered before started, ended before answered) */
+  /** the stamps contradict each other (answered before the start, ended before the answer) */
   'times_out_of_order',
-  /** starts more than a day after it was taken in */
+  /** starts more than a day after its import */
   'in_the_future',
-  /** the source's word for the result says other than its answer time and billed time, which count */
+  /** the source's word for the result contradicts its answer time and billed time, which count */
   'result_contradicted',
-  /** how it ended is not told, or in a word that is not known here; unless something else tells it, no_answer */
+  /** the source does not report how it ended, or with an unknown word; without other evidence the result is no_answer */
   'result_unknown',
-  /** the source's word for the direction is not known here; the numbers told it, the word is among the attributes */
+  /** the source's word for the direction is unknown; the numbers decided, the word is among the attributes */
   'direction_unknown',
-  /** nothing tells whether it was answered; it lasted, so it was taken for answered */
+  /** nothing shows whether it was answered; it has a duration, so it counts as answered */
   'answer_inferred',
-  /** the source does not tell the billed time; it was taken from the times and the duration */
+  /** the source does not report the billed time; it was taken from the times and the duration */
   'billed_inferred',
-  /** the source gave the cost -1, which says that it could not be rated */
+  /** the source gave the cost -1, which means that it could not be rated */
   'not_rated',
-  /** starts when its account was closed already, as far as that was known when it came in */
+  /** starts after its account was closed, as far as was known when it came in */
   'account_closed',
   /** its answer is the switch's own: a queue's, a menu's or a mailbox's; no other party answered */
   'answered_by_switch',
 ] as const;
 export type CdrFlag = (typeof CDR_FLAGS)[number];
 
-/** What a field's value is. `amount`: a decimal as text. `date`: the day of a time that stands in a column of its own. */
+/** The kind of a field's value. `amount`: a decimal as text. `date`: the day of a time that stands in a column of its own. */
 type Kind =
   | 'whole'
   | 'text'
@@ -58,27 +58,27 @@ type Kind =
 
 interface Field {
   readonly kind: Kind;
-  /** In answers: of each call, or only where one call is asked for. In this order, in pages and files. */
+  /** In answers: in every list, or only for a single call. In this order, in pages and files. */
   readonly shown?: 'in lists' | 'alone';
-  /** What it is, in the document of the API. */
+  /** Its description in the API's document. */
   readonly about?: string;
-  /** An answer may have null in its place. */
+  /** An answer may have null for it. */
   readonly nullable?: true;
   /** A column of calls.cdrs, which COPY writes. */
   readonly stored?: true;
-  /** What it is in a record that is posted. */
+  /** Its description in a posted record. */
   readonly posted?: string;
-  /** How many characters a posted text may have. */
+  /** The longest posted text, in characters. */
   readonly longest?: number;
-  /** A text of it without a figure or letters of its own, such as N/A, stands for none (absent.ts). */
+  /** A text of it without a figure or letters of its own, such as N/A, means "none" (absent.ts). */
   readonly figure?: true;
   /** A column of a CSV can be mapped to it. */
   readonly mapped?: true;
-  /** Whether its source told it, as a bit of calls.cdrs.told (told.ts). Never another one: stored calls have it. */
+  /** The bit of calls.cdrs.told for a value from the source (told.ts). Never change one: stored calls have it. */
   readonly told?: number;
-  /** How it is shown to those who see numbers masked; left out: as it is, or api/lists/masking.ts has its own rule. */
+  /** How callers with masked numbers see it. Left out: unmasked, or api/lists/masking.ts has its own rule. */
   readonly masked?: 'as a number' | 'as a text';
-  /** A text that is kept as its source told it, and of which no rule knows more. */
+  /** A text that is kept as the source wrote it, and that no rule treats specially. */
   readonly plain?: true;
 }
 
@@ -88,7 +88,7 @@ const CURRENCY = 'ISO 4217';
 const WORDS_FOR_ONE = "or another program's word for one";
 const ZONED = 'RFC 3339 with its zone';
 
-/** In the order in which lists show them. The first is what COPY writes first. */
+/** In the order of lists. The first is the first that COPY writes. */
 const FIELDS = {
   i_cdr: {
     kind: 'whole',
@@ -104,7 +104,7 @@ const FIELDS = {
   },
   direction: {
     ...{ kind: 'direction', shown: 'in lists', about: 'Seen from the account', stored: true },
-    posted: `${DIRECTIONS.join(', ')}, ${WORDS_FOR_ONE}; told by the numbers where it is left out or not known`,
+    posted: `${DIRECTIONS.join(', ')}, ${WORDS_FOR_ONE}; concluded from the numbers where it is left out or unknown`,
     ...{ longest: 200, mapped: true, told: 4_096 },
   },
   cli: {
@@ -133,7 +133,7 @@ const FIELDS = {
   connect_date: { kind: 'date', figure: true, mapped: true },
   connect_time: {
     ...{ kind: 'time', nullable: true, shown: 'in lists', stored: true },
-    about: 'When it was answered; null: not told, or not answered',
+    about: 'When it was answered; null: unknown, or not answered',
     ...{ posted: `When it was answered, ${ZONED}`, figure: true, mapped: true, told: 16 },
   },
   disconnect_date: { kind: 'date', figure: true, mapped: true },
@@ -152,24 +152,24 @@ const FIELDS = {
     ...{ figure: true, mapped: true, told: 128 },
   },
   result: {
-    ...{ kind: 'result', shown: 'in lists', about: 'How it ended', stored: true },
-    posted: `${CALL_RESULTS.join(', ')}, ${WORDS_FOR_ONE}. Decides where neither connect_time nor billed_duration_s is told`,
+    ...{ kind: 'result', shown: 'in lists', about: 'How the call ended', stored: true },
+    posted: `${CALL_RESULTS.join(', ')}, ${WORDS_FOR_ONE}. Decides where neither connect_time nor billed_duration_s is given`,
     ...{ longest: 200, mapped: true, told: 256 },
   },
   disconnect_cause: {
     ...{ kind: 'text', nullable: true, shown: 'in lists', stored: true, masked: 'as a text' },
     about: "The switch's own word for it",
-    posted: "The switch's own word or number for how it ended",
+    posted: "The switch's own word or number for the end of the call",
     ...{ longest: 200, mapped: true, told: 1_024 },
   },
   country: {
     ...{ kind: 'text', nullable: true, shown: 'in lists', about: COUNTRY, stored: true },
-    posted: `${COUNTRY}; told by the number where it is left out`,
+    posted: `${COUNTRY}; concluded from the number where it is left out`,
     ...{ longest: 2, mapped: true, told: 8_192 },
   },
   description: {
     ...{ kind: 'text', nullable: true, shown: 'in lists', stored: true, masked: 'as a text', plain: true },
-    ...{ posted: 'Of the destination, say', longest: 1_000, mapped: true, told: 65_536 },
+    ...{ posted: "A description, such as the destination's", longest: 1_000, mapped: true, told: 65_536 },
   },
   cost: {
     ...{ kind: 'amount', nullable: true, shown: 'in lists', about: 'Decimal; null: not rated', stored: true },
@@ -183,52 +183,58 @@ const FIELDS = {
   },
   remote_ip: {
     ...{ kind: 'text', nullable: true, shown: 'in lists', stored: true, masked: 'as a text', plain: true },
-    ...{ posted: 'Address of the other side', longest: 64, figure: true, mapped: true, told: 131_072 },
+    ...{ posted: 'IP address of the other side', longest: 64, figure: true, mapped: true, told: 131_072 },
   },
   user_agent: {
     ...{ kind: 'text', nullable: true, shown: 'in lists', stored: true, masked: 'as a text', plain: true },
     ...{ posted: 'Of the telephone', longest: 500, mapped: true, told: 262_144 },
   },
-  flags: { kind: 'flags', shown: 'in lists', about: 'Odd but real things', stored: true },
+  flags: { kind: 'flags', shown: 'in lists', about: 'Odd but real properties of the call', stored: true },
   source: {
-    ...{ kind: 'text', shown: 'in lists', about: 'The switch that told of it', stored: true },
+    ...{ kind: 'text', shown: 'in lists', about: 'The switch that reported it', stored: true },
     masked: 'as a text',
   },
   linked_id: {
     ...{ kind: 'text', shown: 'in lists', stored: true },
     about:
       "What the legs of one call share, within an account and source: the switch's linkedid or its like, else call_id",
-    posted: 'What the legs of one call share; call_id where it is left out',
+    posted: 'The id that the legs of one call share; call_id where it is left out',
     ...{ longest: 255, figure: true, mapped: true, told: 1_048_576 },
   },
   source_key: {
     ...{ kind: 'text', nullable: true, shown: 'alone', stored: true },
-    about: 'What the record is recognised by when it comes again; null with masked numbers',
-    posted: 'What tells the record from others of its call, or names it where it has no call_id',
+    about: 'The key by which the record is recognised when it comes again; null with masked numbers',
+    posted: 'Distinguishes the record from others of its call, or identifies it where it has no call_id',
     ...{ longest: 255, figure: true },
   },
   file: {
-    ...{ kind: 'text', nullable: true, shown: 'alone', about: 'The file that it came in, or the route' },
+    ...{ kind: 'text', nullable: true, shown: 'alone', about: 'The file that it came from, or the route' },
     masked: 'as a text',
   },
-  line: { kind: 'whole', nullable: true, shown: 'alone', about: 'Its line there, from 1', stored: true },
+  line: {
+    kind: 'whole',
+    nullable: true,
+    shown: 'alone',
+    about: 'Its line in the file, from 1',
+    stored: true,
+  },
   i_import: {
     kind: 'whole',
     nullable: true,
     shown: 'alone',
-    about: 'The import that brought it',
+    about: 'The import that stored it',
     stored: true,
   },
   attributes: {
-    ...{ kind: 'attributes', shown: 'alone', about: 'What else the source gave', stored: true },
-    posted: 'What else there is to keep',
+    ...{ kind: 'attributes', shown: 'alone', about: 'Other values of the source', stored: true },
+    posted: 'Other values to keep',
   },
   told: { kind: 'whole', stored: true },
 } as const satisfies Readonly<Record<string, Field>>;
 
 type Fields = typeof FIELDS;
 export type CallField = keyof Fields;
-/** The names of fields of which the table says so. */
+/** The names of fields for which the table says so. */
 type NamesWhere<Said> = { [Name in CallField]: Fields[Name] extends Said ? Name : never }[CallField];
 
 export const fieldOf = (name: CallField): Field => FIELDS[name];
@@ -236,10 +242,10 @@ export const fieldOf = (name: CallField): Field => FIELDS[name];
 const namesWhere = <Name extends CallField>(is: (field: Field) => boolean): readonly Name[] =>
   (Object.keys(FIELDS) as Name[]).filter((name) => is(FIELDS[name]));
 
-/** What a list shows of a call, in this order. */
+/** A call's fields in lists, in this order. */
 export type CallColumn = NamesWhere<{ shown: 'in lists' }>;
 export const CALL_COLUMNS = namesWhere<CallColumn>(({ shown }) => shown === 'in lists');
-/** What is shown besides of a call that is asked for alone. */
+/** The further fields of a single call. */
 export type DetailColumn = NamesWhere<{ shown: 'alone' }>;
 export const DETAIL_COLUMNS = namesWhere<DetailColumn>(({ shown }) => shown === 'alone');
 
@@ -260,13 +266,13 @@ export const COPY_COLUMNS: readonly StoredField[] = [
 export type MappedField = NamesWhere<{ mapped: true }>;
 export const MAPPED_FIELDS = namesWhere<MappedField>(({ mapped }) => mapped === true);
 
-/** What a record that is posted may have. */
+/** The fields that a posted record may have. */
 export type PostedField = NamesWhere<{ posted: string }>;
 export const POSTABLE_FIELDS = namesWhere<PostedField>(({ posted }) => posted !== undefined);
 /** Of those, texts of a certain length. */
 export type PostedText = NamesWhere<{ longest: number }>;
 
-/** A field whether whose source told it has a bit. */
+/** A field with a bit that says whether the source gave it. */
 export type ToldField = NamesWhere<{ told: number }>;
 export const TOLD_BITS = Object.fromEntries(
   namesWhere<ToldField>(({ told }) => told !== undefined).map((name) => [name, FIELDS[name].told]),
@@ -277,12 +283,12 @@ export const MASKED_NUMBERS = namesWhere<MaskedNumber>(({ masked }) => masked ==
 export type MaskedText = NamesWhere<{ masked: 'as a text' }>;
 export const MASKED_TEXTS = namesWhere<MaskedText>(({ masked }) => masked === 'as a text');
 
-/** Texts that are kept as they are told. */
+/** Texts that are kept as the source wrote them. */
 export type PlainField = NamesWhere<{ plain: true }>;
 type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<CamelCase<Tail>>}`
   : Name;
-/** The same by their names in records; null, or left out: not told. */
+/** The same by their names in records. Null or left out: unknown. */
 export type PlainTexts = { readonly [Name in PlainField as CamelCase<Name>]?: string | null };
 const keyOf = <Name extends string>(name: Name) =>
   name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()) as CamelCase<Name>;
@@ -300,7 +306,7 @@ export function plainTexts(textOf: (name: PlainField, key: keyof PlainTexts) => 
   return texts;
 }
 
-/** The bits of those that a record has. */
+/** The bits of the plain texts that a record has. */
 export function plainTold(texts: PlainTexts): number {
   let told = 0;
   for (const field of PLAIN_FIELDS) if ((texts[field.key] ?? null) !== null) told |= field.told;

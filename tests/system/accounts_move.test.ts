@@ -25,10 +25,10 @@ test('a move is tried, done and shown, with what it replaces and what the accoun
     tried,
     /branch would stand below globex from 2026-10-04T22:00:00Z on;.*\(below acme just then\)/,
   );
-  assert.match(tried, /Accounts below it that come along: 1\./);
+  assert.match(tried, /Accounts below it that move with it: 1\./);
   assert.match(
     tried,
-    /branch keeps what globex has otherwise: currency EUR \(there USD\), time zone Europe\/Berlin \(there America\/New_York\)/,
+    /branch keeps its own values where globex has others: currency EUR \(there USD\), time zone Europe\/Berlin \(there America\/New_York\)/,
   );
   assert.match(tried, /Nothing is changed/);
   assert.equal(JSON.parse(await said('show', 'branch', '--json')).parent, 'acme');

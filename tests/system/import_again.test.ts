@@ -64,19 +64,19 @@ test('a file read again in another zone: the summary says whose times the calls 
   const again = await run('import', 'cdrs', file, ...MAPS, ...told, '--time-zone', 'Europe/Berlin');
   const [third, second, first] = await imports('--file', file);
   const line = new RegExp(
-    `^3 calls keep the times that import ${first.i_import} stored, read as America/New_York: .trunkline imports undo ${first.i_import}. takes that one back, and they have the times of the import that told them next`,
+    `^3 calls keep the times that import ${first.i_import} stored, read as America/New_York: .trunkline imports undo ${first.i_import}. undoes that import, and they get the times of the import that told them next`,
     'm',
   );
   assert.match(again.out, line);
   const dryRun = await run('import', 'cdrs', file, ...MAPS, ...told, '--dry-run');
   assert.match(dryRun.out, /3 calls keep the times.* imports undo \d+`, then import$/m);
   const dry = await run('imports', 'undo', `${first.i_import}`, '--dry-run');
-  const both = `3: imports ${second.i_import}, ${third.i_import} told them too; they would be as these`;
+  const both = `3: imports ${second.i_import}, ${third.i_import} have them too; they would be as these imports read them`;
   assert.ok(dry.out.includes(both), dry.out);
   await run('imports', 'undo', `${second.i_import}`, '--yes');
   const undone = await run('imports', 'undo', `${first.i_import}`, '--yes');
-  assert.match(undone.err, /^3 of 3 calls and rows taken back$/m);
-  const one = `3: import ${third.i_import} told them too; they are now as that one read them`;
+  assert.match(undone.err, /^3 of 3 calls and rows undone$/m);
+  const one = `3: import ${third.i_import} has them too; they are now as that import read them`;
   assert.ok(undone.out.includes(one), undone.out);
   const { rows } = await pool.query("SELECT min(start_time) AS start FROM calls.cdrs WHERE source = 'zones'");
   assert.equal(rows[0].start, '2026-11-02T09:00:00Z', 'the undo alone has mended it');
@@ -89,7 +89,10 @@ test('a mapping is remembered when its rows go in: by a retry, by mending, or as
     run('import', 'cdrs', file, ...MAPS, '--map-name', name, ...more);
   const file = await fileOf('later', 1);
   const first = await named(file, 'retried');
-  assert.match(first.err, /not remembered as retried: no row went in with it; it is once rows that wait do/);
+  assert.match(
+    first.err,
+    /not remembered as retried: no row was imported with it; it is remembered once waiting rows are/,
+  );
   assert.deepEqual(await remembered(), []);
   await run('import', 'rejected', 'retry', '--create-accounts');
   assert.deepEqual(await remembered(), ['retried']);

@@ -147,5 +147,5 @@ test('what is kept in part is named by export and retry, and never read', async 
   assert.deepEqual([audited.detail.reason, audited.before], ['test calls', { rows: 1 }]);
   const again = await run('cdrs', file, ...MAPS);
   assert.equal(again.code, 0, 'what was discarded is known when its file is read again');
-  assert.match((await run('rejected', 'list')).out, /Nothing is set aside/);
+  assert.match((await run('rejected', 'list')).out, /There are no rejected rows/);
 });

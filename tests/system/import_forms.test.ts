@@ -64,8 +64,8 @@ test('rows that need an option are set aside, exported as they are read again, a
     first.err,
   );
   const text = await run('cdrs', file, ...MAPS.slice(0, -1));
-  assert.match(text.out, /decimal sign was not told \(2\): .* retry --decimal-sign/);
-  assert.match(text.out, /in no order that was told \(1\): .* retry --date-order dmy/);
+  assert.match(text.out, /decimal sign is unknown \(2\): .* retry --decimal-sign/);
+  assert.match(text.out, /in an unknown order \(1\): .* retry --date-order dmy/);
   const { rows } = JSON.parse((await run('rejected', 'list', '--json')).out);
   const reasons = rows.map(({ reason }: { reason: string }) => reason);
   for (const option of ['--decimal-sign', '--decimal-sign', '--date-order'])

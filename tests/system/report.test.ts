@@ -153,7 +153,7 @@ test('a terminal gets a table; a time without calls says so', async () => {
 
 test('what can not be told is refused with what would be right', async () => {
   const cases: [args: string[], words: RegExp][] = [
-    [[], /say which time: --month, or --from and --to/],
+    [[], /give the time: --month, or --from and --to/],
     [['--month', '2026-13'], /must be a month such as 2026-10/],
     [['--month', '2026-1'], /must be a month such as 2026-10/],
     [['--month', '2026-10', '--to', '2026-10-05'], /say which time/],

@@ -47,7 +47,7 @@ test('an import with broken rows says what comes next; what is exported then is 
   const output = join(folder, 'mend.csv');
   const none = await run('import', 'rejected', 'export', '--code', 'too_large', '--output', output);
   assert.deepEqual([none.code, none.out], [0, '']);
-  assert.match(none.err, /There is nothing to mend; no file is written/);
+  assert.match(none.err, /There are no rows to mend; no file is written/);
   await assert.rejects(access(output));
   assert.equal((await run('import', 'rejected', 'export', '--output', output)).code, 0);
   await access(output);

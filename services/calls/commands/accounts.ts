@@ -1,4 +1,4 @@
-/** `trunkline accounts`: whose calls there are. */
+/** `trunkline accounts`: manages the accounts that own calls. */
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { note, print, printJson } from '#platform/terminal/print.ts';
@@ -27,7 +27,9 @@ interface Fields {
 
 export function accountsCommand(tools: CallsTools): Command {
   return new Command('accounts')
-    .description('whose calls these are: make, show, change, rename, move, close and erase accounts')
+    .description(
+      'manage accounts, which own the calls: create, show, change, rename, move, close and erase them',
+    )
     .addCommand(createCommand(tools))
     .addCommand(listCommand(tools))
     .addCommand(showCommand(tools))
@@ -44,14 +46,14 @@ const withFields = (command: Command) =>
     .option('--name <name>', 'name for people')
     .option('--currency <code>', 'ISO 4217, such as EUR', asCurrency)
     .option('--time-zone <zone>', 'IANA zone by which its days are counted', asTimeZone)
-    .option('--country <code>', 'ISO 3166-1, whose national numbers it dials', asCountry)
-    .option('--parent <code>', 'the customer that it belongs to')
+    .option('--country <code>', 'ISO 3166-1 code of the country whose national numbers it dials', asCountry)
+    .option('--parent <code>', 'code of the customer that it belongs to')
     .option('--json', 'the account as JSON');
 
 function createCommand(tools: CallsTools): Command {
   return withFields(new Command('create'))
-    .description('make an account')
-    .argument('<code>', 'what the switch calls it (its account code)')
+    .description('create an account')
+    .argument('<code>', 'its account code, as the switch writes it')
     .addHelpText(
       'after',
       `
@@ -86,7 +88,7 @@ Examples:
     );
 }
 
-/** Of a new account, what it has from the one above it. */
+/** The values that a new account takes from its parent. */
 function noteTakenOver({ code, currency, time_zone, country }: AccountRow, told: Fields): void {
   const taken = [
     ...(told.currency === undefined ? [`currency ${currency}`] : []),
@@ -99,9 +101,9 @@ function noteTakenOver({ code, currency, time_zone, country }: AccountRow, told:
 
 function setCommand(tools: CallsTools): Command {
   return withFields(new Command('set'))
-    .description('change an account; what is not named stays')
+    .description('change an account; values without an option stay')
     .argument('<code>', 'its account code')
-    .option('--no-parent', 'take it out from under its customer')
+    .option('--no-parent', 'take it out of its customer')
     .option('--no-country', 'forget its country')
     .addHelpText(
       'after',

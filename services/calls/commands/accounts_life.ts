@@ -1,4 +1,4 @@
-/** `trunkline accounts rename|close|reopen`: what becomes of an account in its life. */
+/** `trunkline accounts rename|close|reopen`: the life of an account. */
 import { Command } from 'commander';
 import { grouped, note } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
@@ -15,7 +15,7 @@ export function renameCommand(tools: CallsTools): Command {
   return new Command('rename')
     .description('give an account another code; rows that name it by the old one stay its rows')
     .argument('<code>', 'its account code')
-    .argument('<new-code>', 'what it is called from now on')
+    .argument('<new-code>', 'its code from now on')
     .option('--json', 'the account as JSON')
     .addHelpText('after', '\nExample:\n  trunkline accounts rename acme acme-berlin')
     .action((code: string, newCode: string, options: Options) =>
@@ -24,7 +24,7 @@ export function renameCommand(tools: CallsTools): Command {
         showAccount(account, options.json);
         if (before !== account.code) {
           note(
-            `Rows that name ${JSON.stringify(before)} go on being its rows, until another account gets that code.`,
+            `Rows that name ${JSON.stringify(before)} remain its rows, until another account gets that code.`,
           );
         }
       }),
@@ -53,7 +53,7 @@ Examples:
         showAccount(account, options.json);
         if (calls > 0)
           note(
-            `${grouped(calls)} calls of later than that are stored already, without the flag account_closed.`,
+            `${grouped(calls)} calls that start later are stored already, without the flag account_closed.`,
           );
       }),
     );
@@ -61,7 +61,7 @@ Examples:
 
 export function reopenCommand(tools: CallsTools): Command {
   return new Command('reopen')
-    .description('open an account that was closed; its keys are good again')
+    .description('reopen a closed account; its keys are valid again')
     .argument('<code>', 'its account code')
     .option('--json', 'the account as JSON')
     .addHelpText('after', '\nExample:\n  trunkline accounts reopen acme')

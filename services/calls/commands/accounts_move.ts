@@ -1,4 +1,4 @@
-/** `trunkline accounts move`: an account comes to stand below another one, from a date on. */
+/** `trunkline accounts move`: moves an account below another one, from a date on. */
 import { Command } from 'commander';
 import { grouped, note, print, printJson } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
@@ -16,12 +16,12 @@ interface Options {
 
 export function moveCommand(tools: CallsTools): Command {
   return new Command('move')
-    .description('take an account below another one from a date on; the parent before keeps its history')
+    .description('move an account below another one from a date on; the parent before keeps its history')
     .argument('<code>', 'its account code')
-    .option('--to <code>', 'the account that it stands below from then on')
+    .option('--to <code>', 'code of its parent from then on')
     .option('--top', 'below nobody')
     .option('--from <date>', 'from a date of its time zone, or an instant (default: now)')
-    .option('--dry-run', 'tell what would be, and change nothing')
+    .option('--dry-run', 'report what would change, and change nothing')
     .option('--json', 'what was done as JSON')
     .addHelpText(
       'after',
@@ -36,7 +36,7 @@ Examples:
     )
     .action((code: string, { to, top, from, dryRun, json }: Options) => {
       if ((to === undefined) === (top === undefined)) {
-        throw new Error('say where it goes: --to with the code of an account, or --top');
+        throw new Error('say where to move it: --to with the code of an account, or --top');
       }
       return tools.withDatabase(async ({ pool }) => {
         const options = { to: to ?? null, from, apply: !dryRun };
@@ -61,20 +61,21 @@ function summarise({ account, from, before, to, isThere, ...moved }: Moved, dryR
   print(
     `${code} ${dryRun ? 'would stand' : 'stands'} ${place} from ${from} on; until then it is as it was (${placeOf(before)} just then).`,
   );
-  if (moved.below > 0) print(`Accounts below it that come along: ${grouped(moved.below)}.`);
+  if (moved.below > 0) print(`Accounts below it that move with it: ${grouped(moved.below)}.`);
   if (moved.calls > 0)
     print(`Calls that start from then on and are stored already: ${grouped(moved.calls)}.`);
   for (const { parent, from: since } of moved.replaced)
     note(`${dryRun ? 'It would replace' : 'It replaces'} the move of ${since}: ${placeOf(parent)}.`);
   const differs = to === null ? [] : differences(account, to);
-  if (differs.length > 0) note(`${code} keeps what ${to!.code} has otherwise: ${differs.join(', ')}.`);
-  if (dryRun) note('Nothing is changed; the same without --dry-run does it.');
+  if (differs.length > 0)
+    note(`${code} keeps its own values where ${to!.code} has others: ${differs.join(', ')}.`);
+  if (dryRun) note('Nothing is changed; run it without --dry-run to move the account.');
 }
 
 const KEPT = ['currency', 'time_zone', 'country'] as const;
 const NAMES = { currency: 'currency', time_zone: 'time zone', country: 'country' };
 
-/** What an account and its parent have different values of. */
+/** The fields in which an account and its parent differ. */
 const differences = (account: Moved['account'], parent: Moved['account']): string[] =>
   KEPT.filter((field) => account[field] !== parent[field]).map(
     (field) => `${NAMES[field]} ${account[field] ?? 'none'} (there ${parent[field] ?? 'none'})`,

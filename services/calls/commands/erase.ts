@@ -1,4 +1,4 @@
-/** `trunkline erase` and `trunkline accounts erase`: what has to be forgotten for good. */
+/** `trunkline erase` and `trunkline accounts erase`: delete personal data for good. */
 import { Command } from 'commander';
 import type { CommandDatabase } from '#platform/service/commands.ts';
 import { printable } from '#platform/telemetry/printable.ts';
@@ -25,11 +25,11 @@ const withOptions = (command: Command) =>
   command
     .option('--dry-run', 'only show what would be erased, and what is kept')
     .option('--yes', 'do not ask')
-    .option('--json', 'what was erased as JSON');
+    .option('--json', 'the erased rows as JSON');
 
 export function eraseAccountCommand(tools: CallsTools): Command {
   return withOptions(new Command('erase'))
-    .description('erase an account: its calls, usage, keys, and what names it')
+    .description('erase an account: its calls, usage, keys, and texts that name it')
     .argument('<code>', 'its account code')
     .addHelpText(
       'after',
@@ -48,7 +48,7 @@ export function eraseCommand(tools: CallsTools): Command {
   return withOptions(new Command('erase'))
     .description('erase a telephone number from the calls of all accounts: a pseudonym takes its place')
     .requiredOption('--number <number>', 'in E.164, such as +493023125001')
-    .option('--allow', 'take rows of it in again as they are; what was erased stays erased')
+    .option('--allow', 'import rows with the number unchanged again; erased data stays erased')
     .addHelpText(
       'after',
       `${HOW}
@@ -99,7 +99,7 @@ function erase<Done extends Erased>(
     if (options.dryRun || !options.yes) {
       const dry = await run(false);
       if (options.dryRun) return tell(dry, false, kept, options);
-      // Standard output gets what came of it, once.
+      // Standard output gets the result once.
       note(tableOf(dry, false));
       if (!(await isTypedAgain(named))) {
         process.exitCode = 2;
@@ -111,7 +111,7 @@ function erase<Done extends Erased>(
   });
 }
 
-/** What came of it, or would, as JSON or for people. */
+/** The result, done or planned, as JSON or for people. */
 function tell<Done extends Erased>(
   done: Done,
   applied: boolean,
@@ -124,7 +124,7 @@ function tell<Done extends Erased>(
     print([tableOf(done, applied), '', 'Kept, and why:', ...reasons.map((line) => `  - ${line}`)].join('\n'));
 }
 
-/** What tables hold, for who answers to the person whose data it was. */
+/** The contents of tables, for the operator who answers to the person whose data it was. */
 const IN_WORDS: Readonly<Record<string, string>> = {
   accounts: 'the account itself',
   account_sources: 'which switches bring its calls',
@@ -132,35 +132,35 @@ const IN_WORDS: Readonly<Record<string, string>> = {
   cdr_history: 'earlier versions of calls',
   cdrs: 'calls',
   followed_sources: 'files that are followed',
-  former_codes: 'what the account was called before',
+  former_codes: 'earlier codes of the account',
   'identity.api_keys': 'keys',
   imports: 'names of files, and how they were read',
   provisional_rows: 'calls at the end of a file',
-  rejected_cdrs: 'rows that are set aside, or were mended since',
-  source_hours: 'what came from a switch, by hour',
-  tellings: 'what each import told of a call',
+  rejected_cdrs: 'rejected rows, mended ones among them',
+  source_hours: "counts of a switch's rows, by hour",
+  tellings: "each import's version of a call",
   usage_days: 'sums of a day',
   usage_quarters: 'sums of a quarter of an hour',
-  watermarks: 'up to when a switch has told its calls',
+  watermarks: 'the time up to which a switch has sent its calls',
 };
 
-/** The same before and after, but for its head. */
+/** The same before and after, except for its head. */
 function tableOf({ counts }: Erased, applied: boolean): string {
   const rows = Object.entries(counts)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, count]) => [name, count, IN_WORDS[name] ?? '']);
   if (rows.length === 0) return applied ? 'Nothing was erased.' : 'Nothing would be erased.';
-  return `${applied ? 'Erased or changed' : 'Would be erased or changed'}:\n${table(['table', 'rows', 'what they are'], rows)}`;
+  return `${applied ? 'Erased or changed' : 'Would be erased or changed'}:\n${table(['table', 'rows', 'contents'], rows)}`;
 }
 
 const lineOf = ({ table: name, pages, ofPages }: WalkProgress): string =>
   ofPages === 0 ? `${name}: ${grouped(pages)} rows` : `${Math.floor((100 * pages) / ofPages)}%  ${name}`;
 
-/** @returns false where it was not, or nobody is there to type */
+/** @returns false where the answer differs, or no terminal is there */
 async function isTypedAgain(named: string): Promise<boolean> {
   const answer = await typedAgain(named, `Type ${printable(named)} again to erase it for good: `);
-  if (answer === 'nobody') note('Nothing is erased: give --yes where nobody is there to type it again.');
-  if (answer === 'other') note('Nothing is erased: that is not what was named.');
+  if (answer === 'nobody') note('Nothing is erased: without a terminal, give --yes.');
+  if (answer === 'other') note('Nothing is erased: the answer differs from the name.');
   return answer === 'typed';
 }
 
@@ -169,7 +169,7 @@ const KEPT = [
   'back-ups and copies of the database: restoring one from before brings it back; erase it again then',
   'the write-ahead log, and space in the data files until VACUUM and new rows take it',
   'log files of this program, of PostgreSQL, and of the switch',
-  'the files that were imported: they are not touched',
+  'the imported files: they are not touched',
 ];
 
 const keptOfAccount = ({ shortCodes, sharedSources, below }: ErasedAccount): string[] => [
@@ -179,12 +179,12 @@ const keptOfAccount = ({ shortCodes, sharedSources, below }: ErasedAccount): str
   ),
   ...KEPT,
   'its telephone numbers in calls of other accounts: trunkline erase --number +49… erases those',
-  'the list of imports, with what each stored then',
-  'messages that were sent already (Slack, mail), and what the monitor has noted of past alerts',
-  'a pseudonym of its code, so that its rows are left out when a file is imported again; trunkline accounts create takes them in',
+  'the list of imports, with their counts',
+  "messages that were sent already (Slack, mail), and the monitor's notes of past alerts",
+  'a pseudonym of its code, so that its rows are left out when a file is imported again; after trunkline accounts create they are imported',
   ...shortCodes.map(
     (code) =>
-      `"${printable(code)}" as a word in other accounts' texts: it is too short to be told from other words`,
+      `"${printable(code)}" as a word in other accounts' texts: it is too short to be distinguished from other words`,
   ),
   ...sharedSources.map(
     (source) => `the name of the source "${printable(source)}", since it brings other accounts' calls`,
@@ -193,15 +193,15 @@ const keptOfAccount = ({ shortCodes, sharedSources, below }: ErasedAccount): str
 
 const keptOfNumber = (_: ErasedNumber): string[] => [
   ...KEPT,
-  'the pseudonym, and the secret that it is made by, in the database: the number can not be read from it, but who has the secret can test a guess',
-  'what stands beside the number in fields of their own, such as the name of a caller',
-  "each record's own hash (source_key), by which it is known when its file is imported again",
+  'the pseudonym, and the secret from which it is made, in the database: the number can not be read from the pseudonym, but with the secret a guess can be tested',
+  'other fields of the calls, such as the name of a caller',
+  "each record's own hash (source_key), by which it is recognised when its file is imported again",
 ];
 
 function allow(tools: CallsTools, number: string): Promise<void> {
   return tools.withDatabase(async ({ pool }) => {
     const wasErased = await allowNumber(pool, number, terminalActor());
     if (!wasErased) throw new Error('this number was not erased');
-    print('Its rows are taken in as they are from now on; what was erased stays erased.');
+    print('Its rows are imported unchanged from now on; erased data stays erased.');
   });
 }

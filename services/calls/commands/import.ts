@@ -1,4 +1,4 @@
-/** `trunkline import`: takes in what a switch wrote, and looks after the rows that could not be taken in. */
+/** `trunkline import`: imports a switch's files, and manages the rows that were rejected. */
 import { Command, Option } from 'commander';
 import type { CommandDatabase } from '#platform/service/commands.ts';
 import { grouped, note, print, printJson } from '#platform/terminal/print.ts';
@@ -32,9 +32,9 @@ import { EXIT_SOME_SET_ASIDE, rejectedCommand } from './rejected.ts';
 import type { CallsTools } from './tools.ts';
 
 const EXIT_FAILED = 1;
-/** What the summary says more of than how to mend a row. */
+/** The most pieces of advice of one kind in a summary, beside how to mend a row. */
 const HAS_A_HINT = ['unknown_account', 'no_account', 'erased_account'];
-/** Groups of account codes alike that the summary names. */
+/** The most groups of similar account codes in a summary. */
 const SHOWN_ALIKE = 20;
 
 interface Options {
@@ -61,46 +61,46 @@ interface Options {
 
 export function importCommand(tools: CallsTools): Command {
   return new Command('import')
-    .description('take in call detail records, and look after those that could not be')
+    .description('import call detail records, and manage the rejected ones')
     .addCommand(importCdrsCommand(tools))
     .addCommand(rejectedCommand(tools));
 }
 
 function importCdrsCommand(tools: CallsTools): Command {
   return new Command('cdrs')
-    .description('read files that a switch wrote; the same record is stored once, however often it is read')
+    .description('import files of a switch; the same record is stored once, however often it is read')
     .argument('<file...>', 'files, folders of them, or - for standard input; gzip is unpacked')
     .addOption(
-      new Option('--format <name>', 'what the files are, instead of telling it from their content').choices(
+      new Option('--format <name>', 'format of the files (default: detected from their content)').choices(
         Object.keys(FORMATS),
       ),
     )
     .option(
       '--time-zone <zone>',
-      'what stamps without a zone mean (default: IMPORT_TIME_ZONE, UTC)',
+      'time zone of stamps without a zone (default: IMPORT_TIME_ZONE, UTC)',
       asTimeZone,
     )
     .addOption(dateOrderOption())
     .addOption(decimalSignOption())
     .option(
       '--map <column=field>',
-      'of a CSV with a header: which column is which field, and of what unit (repeat it)',
+      'for a CSV with a header: the field of a column, and its unit (repeatable)',
       collect,
       [],
     )
-    .option('--map-name <name>', 'the name to remember the --map by, or to use a remembered one', asName)
+    .option('--map-name <name>', 'the name under which to remember the --map, or of a remembered one', asName)
     .option('--source <name>', 'the switch, where several write the same kind of file', asName)
     .option('--account <code>', 'account of rows that name none')
     .option('--account-from <field>', 'source field that names the account')
-    .option('--inbound-context <regexp>', 'dialplan contexts of calls that come in', asPattern)
+    .option('--inbound-context <regexp>', 'dialplan contexts of incoming calls', asPattern)
     .addOption(createAccountsOption())
     .addOption(currencyOption())
     .addOption(countryOption())
-    .option('--credits', 'costs below nought are money: these are files of credit notes')
+    .option('--credits', 'costs below 0 are money: these files are credit notes')
     .addOption(onConflictOption())
     .addOption(callIdsOption())
-    .option('--dry-run', 'say what would happen, and store nothing')
-    .option('--follow', 'go on reading what is written to the files, or into the folders, until it is ended')
+    .option('--dry-run', 'report what would happen, and store nothing')
+    .option('--follow', 'keep reading as the files or folders grow, until a signal ends it')
     .option('--json', 'the summary as JSON')
     .addHelpText(
       'after',
@@ -238,12 +238,12 @@ function summaryJson(
   };
 }
 
-/** What rows are set aside for, by the option that takes them in. */
+/** The reasons of rejected rows, by the option that imports them. */
 const NEEDED: Readonly<Record<ReadingOption, (rows: string) => string>> = {
   'date-order': (rows) =>
-    `Rows with dates in no order that was told (${rows}): trunkline import rejected retry --date-order dmy (or mdy, ymd)`,
+    `Rows with dates in an unknown order (${rows}): trunkline import rejected retry --date-order dmy (or mdy, ymd)`,
   'decimal-sign': (rows) =>
-    `Rows with figures whose decimal sign was not told (${rows}): trunkline import rejected retry --decimal-sign , (or .)`,
+    `Rows with figures whose decimal sign is unknown (${rows}): trunkline import rejected retry --decimal-sign , (or .)`,
 };
 
 function summaryText(
@@ -260,7 +260,7 @@ function summaryText(
     [`${would}completed`, grouped(total.completed)],
     ['duplicates', grouped(total.duplicates)],
     ['conflicts', grouped(total.conflicts)],
-    [`${would}set aside`, `${grouped(total.setAside)}${reasons && ` (${reasons})`}`],
+    [`${would}rejected`, `${grouped(total.setAside)}${reasons && ` (${reasons})`}`],
     ['per second', `${grouped(rate(total.read, seconds))} (${seconds.toFixed(1)} s)`],
   ] as const;
   const width = would.length + 12;
@@ -272,16 +272,16 @@ function summaryText(
   }
   const known = total.setAside + total.conflicts - total.newAside;
   if (known > 0)
-    lines.push(`${grouped(known)} of those had been set aside before, and do not count for the exit status`);
+    lines.push(`${grouped(known)} of those had been rejected before, and do not count for the exit status`);
   if (total.conflicts > 0) {
     lines.push(
-      'Rows that contradict stored calls: trunkline import rejected list --code conflict; --on-conflict replace takes what they say',
+      'Rows that contradict stored calls: trunkline import rejected list --code conflict; --on-conflict replace stores their values',
     );
   }
   lines.push(...kept.map((times) => keptTimesLine(times, options.dryRun ?? false)));
   if (total.reasons.has('unknown_account')) {
     lines.push(
-      `Rows of unknown accounts: make the accounts, then: trunkline import rejected retry; or have it make them: trunkline import rejected retry --create-accounts --currency ${options.currency ?? 'CODE'} --country ${options.country ?? 'CODE'}`,
+      `Rows of unknown accounts: create the accounts, then: trunkline import rejected retry; or create them with it: trunkline import rejected retry --create-accounts --currency ${options.currency ?? 'CODE'} --country ${options.country ?? 'CODE'}`,
     );
   }
   for (const [option, count] of total.needs) lines.push(NEEDED[option](grouped(count)));
@@ -292,13 +292,13 @@ function summaryText(
   }
   if (total.reasons.has('no_account')) {
     lines.push(
-      'Rows that name no account: say whose they are (--account CODE, or --account-from FIELD) and import again',
+      'Rows that name no account: give their account (--account CODE, or --account-from FIELD) and import again',
     );
   }
   const mendable = [...total.reasons.keys()].filter((reason) => !HAS_A_HINT.includes(reason));
   if (mendable.length > 0 && !options.dryRun) {
     lines.push(
-      'Rows that can not be read: trunkline import rejected list shows why; rejected export --output mend.csv writes them to be mended, then: trunkline import cdrs mend.csv; rejected discard drops them',
+      'Rows that can not be read: trunkline import rejected list shows why; rejected export --output mend.csv writes them to a file to mend, then: trunkline import cdrs mend.csv; rejected discard drops them',
     );
   }
   for (const group of total.alikeCodes.slice(0, SHOWN_ALIKE)) {

@@ -1,4 +1,4 @@
-/** Reads the files that `import cdrs` is told to, one after the other; those of a folder as one import. */
+/** Reads the files of `import cdrs`, one after the other; those of a folder as one import. */
 import { statSync } from 'node:fs';
 import type { CommandDatabase } from '#platform/service/commands.ts';
 import { printable } from '#platform/telemetry/printable.ts';
@@ -12,7 +12,7 @@ import { isMendedFile, readMendedFile, takeInMended } from '../intake/mended_row
 import { type OpenedSource, openSourceFile, type SourceFile } from '../intake/source_files.ts';
 import type { Progress } from './import_progress.ts';
 
-/** How often at most a file is read that another import reads at the same time. */
+/** The most attempts to read a file that another import reads at the same time. */
 const MOST_TIMES = 3;
 
 interface Imported {
@@ -21,7 +21,7 @@ interface Imported {
   readonly failures: string[];
 }
 
-/** What fails does not keep the others out. */
+/** A failing file does not stop the others. */
 export async function importFiles(
   { pool }: CommandDatabase,
   sources: readonly SourceFile[],
@@ -39,7 +39,7 @@ export async function importFiles(
     return opened;
   };
 
-  /** @returns whether it is to be read again */
+  /** @returns whether to read the file again */
   async function importGroup(group: readonly SourceFile[], dry: DryRun | undefined): Promise<boolean> {
     const { name, folder } = group[0]!;
     let counts = newCounts();
@@ -76,21 +76,21 @@ export async function importFiles(
     } catch (error) {
       onFailure(folder ?? name, error);
     }
-    // Of one that broke off too: what was stored until then stays.
+    // Also for an import that broke off: the rows stored until then stay.
     addCounts(total, counts);
     progress.finish();
     return isRaced;
   }
 
   async function importMended(opened: OpenedSource, dry: DryRun | undefined): Promise<ImportCounts> {
-    if (dry) throw new Error('rows that were exported to be mended are read without --dry-run');
-    progress.announce('mended', 'rows that were set aside, each read as it was the first time');
-    // Each is of the zone and mapping that its file had.
+    if (dry) throw new Error('rows that were exported for mending cannot be read with --dry-run');
+    progress.announce('mended', 'rejected rows, each read with the options of its first import');
+    // Each row has the zone and mapping of its file.
     const { timeZone: _, mapping: __, ...read } = settings.read;
     const { newAccounts } = settings;
     const rows = readMendedFile(opened.chunks);
     const { counts, gone } = await takeInMended(pool, rows, { read, newAccounts }, progress.update);
-    if (gone > 0) progress.tell(`${gone} of the rows were taken in or discarded before`);
+    if (gone > 0) progress.tell(`${gone} of the rows were imported or discarded before`);
     return counts;
   }
 
@@ -105,7 +105,7 @@ export async function importFiles(
 
 const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 
-/** Files of a folder together, others each by itself. */
+/** Files of a folder together, other files alone. */
 function groupByFolder(sources: readonly SourceFile[]): SourceFile[][] {
   const groups: SourceFile[][] = [];
   for (const source of sources) {

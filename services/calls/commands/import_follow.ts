@@ -1,4 +1,4 @@
-/** `trunkline import cdrs --follow`: reads on until it is ended. */
+/** `trunkline import cdrs --follow`: reads on until a signal ends it. */
 import { resolve } from 'node:path';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { CommandDatabase } from '#platform/service/commands.ts';
@@ -9,21 +9,21 @@ import { addCounts, type ImportCounts, newCounts } from '../intake/import_counts
 import type { ImportOptions } from '../intake/import_file.ts';
 import type { CallsTools } from './tools.ts';
 
-/** How often it is told how far it is, while rows come. */
+/** How often progress is reported while rows come. */
 const TELL_MS = 10_000;
 
 interface Followed {
   readonly total: ImportCounts;
-  /** A sentence for each source that can't be read. */
+  /** A sentence for each unreadable source. */
   readonly failures: readonly string[];
   readonly statuses: readonly SourceStatus[];
   readonly seconds: number;
 }
 
 /**
- * Follows files and folders until a signal asks to end.
- * @param optionsOf how all of them are read
- * @param onEnd is waited for while the database is still there
+ * Follows files and folders until a signal.
+ * @param optionsOf the read options for all of them
+ * @param onEnd is awaited while the database is still open
  */
 export function followFiles(
   { parts, withDatabase }: CallsTools,

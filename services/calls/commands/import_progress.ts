@@ -1,4 +1,4 @@
-/** How an import shows that it goes on: a bar on a terminal, one line a second elsewhere. */
+/** An import's progress: a bar on a terminal, one line a second elsewhere. */
 import { basename } from 'node:path';
 import { printable } from '#platform/telemetry/printable.ts';
 import { draw, grouped } from '#platform/terminal/print.ts';
@@ -8,7 +8,7 @@ import type { OpenedSource, SourceFile } from '../intake/source_files.ts';
 export interface Progress {
   /** A file is being read: the first of an import, or its next one. */
   begin(source: SourceFile, opened: OpenedSource): void;
-  /** Says what the format is; once for files in a row that have the same. */
+  /** Announces the format, once for successive files of the same format. */
   announce(format: string, words: string): void;
   /** A line for people, between those of the progress. */
   tell(words: string): void;
@@ -61,7 +61,7 @@ export function createProgress(out: NodeJS.WriteStream, sources: readonly Source
     current = undefined;
   };
 
-  // By the clock, not by batches: a file of few, large or skipped rows shows that it goes on as well.
+  // By the clock, not by batches: a file of few, large or skipped rows shows progress as well.
   const showing = setInterval(() => current && show(), out.isTTY ? TERMINAL_EVERY_MS : LINE_EVERY_MS);
   showing.unref();
 

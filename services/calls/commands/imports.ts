@@ -1,4 +1,4 @@
-/** `trunkline imports`: what was taken in, and how to take it back. */
+/** `trunkline imports`: lists imports, and undoes them. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
@@ -12,7 +12,7 @@ import type { CallsTools } from './tools.ts';
 
 export function importsCommand(tools: CallsTools): Command {
   return new Command('imports')
-    .description('what was taken in, from which files and switches')
+    .description('list imports, with their files and switches, and undo them')
     .addCommand(listCommand(tools))
     .addCommand(showCommand(tools))
     .addCommand(undoCommand(tools));
@@ -28,12 +28,12 @@ interface ListOptions {
 function listCommand(tools: CallsTools): Command {
   return new Command('list')
     .description(
-      'show imports, the newest first, and how many of their rows still wait; a switch that posts has one',
+      'show imports, the newest first, and how many of their rows still wait; a switch that posts has one import',
     )
     .option('--source <name>', 'only those of this switch')
     .option(
       '--file <path>',
-      'only those of this file, and of its retried or mended rows; stdin and the route of posts (POST /cdrs) are named so',
+      'only those of this file, and of its retried or mended rows; also stdin, or the route of posts (POST /cdrs)',
     )
     .option('--limit <count>', 'at most so many', asCount, 50)
     .option('--json', 'as JSON')
@@ -44,13 +44,13 @@ function listCommand(tools: CallsTools): Command {
           session.rows(listImports({ ...options, file: storedAs(options.file) }, undefined, options.limit)),
         );
         if (options.json) return printJson(rows);
-        if (rows.length === 0) return print('Nothing was imported.');
+        if (rows.length === 0) return print('There are no imports.');
         print(table(COLUMNS, rows.map(cells)));
       }),
     );
 }
 
-/** Files are stored by their absolute paths; what came otherwise by what it came by. */
+/** A file's absolute path, or the name of another way in. */
 const storedAs = (file: string | undefined): string | undefined =>
   file === undefined || file === 'stdin' || file.startsWith('POST ') ? file : resolve(file);
 
@@ -80,7 +80,7 @@ const cells = (row: ImportRow) => [
   row.file,
 ];
 
-/** Of an import whose calls are of accounts that were erased since, how many of them. */
+/** For an import with calls of accounts that were erased since: the number of those calls. */
 const erasedOf = ({ erased }: ImportRow): string => (erased > 0 ? `, ${grouped(erased)} erased` : '');
 
 const stateOf = (row: ImportRow): string => `${stepOf(row)}${erasedOf(row)}`;
@@ -93,7 +93,7 @@ function stepOf(row: ImportRow): string {
 
 function showCommand(tools: CallsTools): Command {
   return new Command('show')
-    .description('show one import: what became of its rows, and how they were read')
+    .description('show one import: the outcomes of its rows, and how they were read')
     .argument('<i_import>', 'its number, as `imports list` shows it', asCount)
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline imports show 12')
@@ -115,29 +115,29 @@ const shown = (row: ImportRow): string =>
     `started    ${row.started_at}`,
     `finished   ${row.finished_at ?? '-'}`,
     ...(row.undone_at === null ? [] : [`undone     ${row.undone_at}`]),
-    `told to    ${row.told_to ?? '-'}`,
+    `calls to   ${row.told_to ?? '-'}`,
     `read       ${grouped(row.read)}`,
     `stored     ${grouped(row.stored)}`,
     ...(row.erased === 0 ? [] : [`erased     ${grouped(row.erased)} of its calls, with their accounts`]),
     `completed  ${grouped(row.completed)}`,
     `duplicates ${grouped(row.duplicates)}`,
     `conflicts  ${grouped(row.conflicts)}`,
-    `set aside  ${grouped(row.set_aside)}`,
-    `waiting    ${grouped(row.waiting)} of those two: neither taken in since nor discarded`,
+    `rejected   ${grouped(row.set_aside)}`,
+    `waiting    ${grouped(row.waiting)} of those two: neither imported since nor discarded`,
     `options    ${JSON.stringify(row.options)}`,
   ].join('\n');
 
 function undoCommand(tools: CallsTools): Command {
   return new Command('undo')
-    .description('take an import back, as if it had never been; says first what that means, and asks')
+    .description('undo an import, as if it had never been; shows the effects first, and asks')
     .argument('<i_import>', 'its number, as `imports list` shows it', asCount)
-    .option('--dry-run', 'only say what would be taken back')
+    .option('--dry-run', 'only show what would be undone')
     .option('--yes', 'do not ask; for scripts')
-    .option('--json', 'what was taken back, or would be, as JSON')
+    .option('--json', 'the effects as JSON')
     .addHelpText(
       'after',
       '\nExamples:\n  trunkline imports undo 12 --dry-run\n  trunkline imports undo 12\n\n' +
-        'Cut off, it goes on when it is given again. The same file can be imported again at once.',
+        'If it is interrupted, give the command again to go on. The same file can be imported again at once.',
     )
     .action((iImport: number, options: UndoOptions) =>
       tools.withDatabase(async ({ pool, ending }) => {
@@ -153,7 +153,7 @@ function undoCommand(tools: CallsTools): Command {
           pool,
           iImport,
           terminalActor(),
-          (so_far) => note(`${grouped(countUndone(so_far))} of ${all} calls and rows taken back`),
+          (so_far) => note(`${grouped(countUndone(so_far))} of ${all} calls and rows undone`),
           ending,
         );
         tell(undone!, options, 'were');
@@ -177,30 +177,30 @@ function tell(progress: UndoProgress, { json }: UndoOptions, verb: string): void
 
 function keptText({ kept_by: keptBy }: UndoProgress, verb: string): string {
   const [first] = keptBy;
-  if (first === undefined) return 'others have told them too';
+  if (first === undefined) return 'other imports have them too';
   const are = verb === 'were' ? 'are now' : 'would be';
   return keptBy.length === 1
-    ? `import ${first} told them too; they ${are} as that one read them`
-    : `imports ${keptBy.join(', ')} told them too; they ${are} as these read them`;
+    ? `import ${first} has them too; they ${are} as that import read them`
+    : `imports ${keptBy.join(', ')} have them too; they ${are} as these imports read them`;
 }
 
 const undoneText = (progress: UndoProgress, verb: string): string =>
   [
     `calls removed       ${grouped(progress.calls_removed)}`,
     `calls kept          ${grouped(progress.calls_kept)}: ${keptText(progress, verb)}`,
-    `calls put back      ${grouped(progress.calls_restored)}: others' calls that it had told more of`,
-    `rows set aside      ${grouped(progress.rows_removed)} ${verb} forgotten`,
-    `rows taken in       ${grouped(progress.rows_returned)} ${verb} set aside again`,
+    `calls put back      ${grouped(progress.calls_restored)}: others' calls that it had completed or replaced`,
+    `rejected rows       ${grouped(progress.rows_removed)} ${verb} forgotten`,
+    `retried rows        ${grouped(progress.rows_returned)} ${verb} rejected again`,
   ].join('\n');
 
-/** @throws Error unless its number is typed */
+/** @throws Error unless the user types its number */
 async function confirm(dry: UndoProgress): Promise<void> {
   if (process.stdin.isTTY) note(undoneText(dry, 'would be'));
   const word = String(dry.i_import);
-  const answer = await typedAgain(word, `Type ${word} to take import ${word} back: `);
+  const answer = await typedAgain(word, `Type ${word} to undo import ${word}: `);
   if (answer === 'nobody')
     throw new Error(
-      'this is no terminal, so nobody can be asked: say --dry-run to look, --yes to take it back',
+      'this is no terminal, so nothing can be asked: --dry-run shows the effects, --yes undoes the import',
     );
-  if (answer === 'other') throw new Error('nothing was taken back');
+  if (answer === 'other') throw new Error('nothing was undone');
 }

@@ -1,4 +1,4 @@
-/** Calls that an import read at other times than they are stored with: which import's times they keep, and what to do. */
+/** Reports calls that an import read at other times than the stored ones: which import's times they keep, and what to do. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { grouped } from '#platform/terminal/print.ts';
@@ -6,18 +6,18 @@ import type { SourceOptions } from '../formats/source_reader.ts';
 import type { ImportCounts } from '../intake/import_counts.ts';
 import { importByNumber } from '../store/imports.ts';
 
-/** Imports that a summary names. */
+/** The most imports that a summary names. */
 const MOST_NAMED = 20;
 
 export interface KeptTimes {
   readonly i_import: number;
   readonly calls: number;
-  /** In which its stamps without a zone were read; null: it has none, as a switch that posts. */
+  /** The zone of its stamps without a zone. Null: none, as for a switch that posts. */
   readonly time_zone: string | null;
   readonly date_order: string | null;
 }
 
-/** @param read how the rows were read now: imports that read theirs alike are left out */
+/** @param read how the rows were read now: imports with the same settings are left out */
 export async function keptTimesOf(
   pool: Pool,
   { keptTimes }: ImportCounts,
@@ -42,18 +42,18 @@ export async function keptTimesOf(
   return found;
 }
 
-/** @param isDry the rows were not told to the tables: taking the other import back would leave no call */
+/** @param isDry the rows were not noted in the tables: undoing the other import would leave no call */
 export function keptTimesLine(
   { i_import: iImport, calls, time_zone, date_order }: KeptTimes,
   isDry: boolean,
 ): string {
   const keep = calls === 1 ? '1 call keeps' : `${grouped(calls)} calls keep`;
   if (time_zone === null) {
-    return `${keep} the times that import ${iImport} told, a switch that posts: import again with --on-conflict replace to have these`;
+    return `${keep} the times that import ${iImport} stored, a switch that posts: import again with --on-conflict replace to store these`;
   }
   const order = date_order === null ? '' : `, dates ${date_order}`;
   const then = isDry
     ? ', then import'
-    : ' takes that one back, and they have the times of the import that told them next: these, where none stands between';
+    : ' undoes that import, and they get the times of the next import that has them: these, unless another stands between';
   return `${keep} the times that import ${iImport} stored, read as ${time_zone}${order}: \`trunkline imports undo ${iImport}\`${then}`;
 }

@@ -33,8 +33,8 @@ export function asPattern(value: string): RegExp {
 }
 
 /**
- * A name that something is known by again: "" of a variable that is not set, or "pbx1 " beside "pbx1", would be another
- * switch, whose calls are counted anew.
+ * A name that identifies something: "" from an unset variable, or "pbx1 " beside "pbx1", would be another switch, whose
+ * calls are counted again.
  */
 export function asName(value: string): string {
   if (value === '' || tidyCode(value) !== value)
@@ -43,35 +43,32 @@ export function asName(value: string): string {
 }
 
 export const createAccountsOption = (): Option =>
-  new Option('--create-accounts', 'make accounts that do not exist yet');
+  new Option('--create-accounts', 'create accounts that do not exist yet');
 
 export const currencyOption = (): Option =>
-  new Option('--currency <code>', 'currency of accounts that are made (default: DEFAULT_CURRENCY)').argParser(
+  new Option('--currency <code>', 'currency of created accounts (default: DEFAULT_CURRENCY)').argParser(
     asCurrency,
   );
 
 export const countryOption = (): Option =>
-  new Option(
-    '--country <code>',
-    'country of accounts that are made, whose national numbers they dial',
-  ).argParser(asCountry);
+  new Option('--country <code>', 'country of created accounts, whose national numbers they dial').argParser(
+    asCountry,
+  );
 
 export const dateOrderOption = (): Option =>
   new Option('--date-order <order>', 'order of all dates such as 03/04/2026').choices(DATE_ORDERS);
 
 export const decimalSignOption = (): Option =>
-  new Option('--decimal-sign <sign>', 'what begins the decimals of amounts such as 1,234').choices(
-    DECIMAL_SIGNS,
-  );
+  new Option('--decimal-sign <sign>', 'the decimal sign of amounts such as 1,234').choices(DECIMAL_SIGNS);
 
 export const onConflictOption = () =>
   new Option(
     '--on-conflict <what>',
-    'rows that contradict a stored call: they are set aside (the default), or replace it',
+    'rows that contradict a stored call: they are rejected (the default), or replace it',
   ).choices(['set-aside', 'replace']);
 
 export const callIdsOption = () =>
   new Option(
     '--call-ids <kind>',
-    'reused: the switch uses its call ids again, so that another start is another call (default: unique)',
+    'reused: the switch uses its call ids again, so a record with another start is another call (default: unique)',
   ).choices(['unique', 'reused']);

@@ -1,4 +1,4 @@
-/** `trunkline import rejected`: rows that could not be taken in. */
+/** `trunkline import rejected`: manages rejected rows. */
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
@@ -32,11 +32,11 @@ import {
 } from './option_values.ts';
 import type { CallsTools } from './tools.ts';
 
-/** Exit status when all was read but some rows are set aside: of an import, that had not been before. */
+/** Exit status when all files were read but some rows were rejected. For an import: rows that had not been rejected before. */
 export const EXIT_SOME_SET_ASIDE = 3;
 const PAGE_ROWS = 1_000;
 const SHOWN_BYTES = 60;
-/** Rows of a kind that `export` names. */
+/** The most rows of a kind that `export` names. */
 const SHOWN_NAMED = 20;
 
 interface Filter {
@@ -46,7 +46,7 @@ interface Filter {
 
 export function rejectedCommand(tools: CallsTools): Command {
   return new Command('rejected')
-    .description('rows that were set aside')
+    .description('list, retry, mend and discard rejected rows')
     .addCommand(listCommand(tools))
     .addCommand(retryCommand(tools))
     .addCommand(exportCommand(tools))
@@ -72,7 +72,7 @@ function listCommand(tools: CallsTools): Command {
         ]);
         if (options.json) return printJson({ counts, rows: rows.map(rowJson) });
         const total = counts.reduce((sum, count) => sum + count.count, 0);
-        if (total === 0) return print('Nothing is set aside.');
+        if (total === 0) return print('There are no rejected rows.');
         print(table(['source', 'file', 'line', 'code', 'reason', 'row'], rows.map(rowCells)));
         print(
           `\n${table(
@@ -122,17 +122,17 @@ interface RetryOptions {
 
 function retryCommand(tools: CallsTools): Command {
   return filtered(new Command('retry'))
-    .description('read them again; those that go in now leave the list')
+    .description('retry them; rows that are imported now leave the list')
     .addOption(createAccountsOption())
     .addOption(currencyOption())
     .addOption(countryOption())
     .option(
       '--time-zone <zone>',
-      'what stamps without a zone mean, and the zone of accounts that are made (default: as it was when they were read)',
+      'time zone of stamps without a zone, and of created accounts (default: that of their import)',
       asTimeZone,
     )
     .option('--account <code>', 'account of rows that name none')
-    .option('--credits', 'costs below nought are money')
+    .option('--credits', 'costs below 0 are money')
     .addOption(dateOrderOption())
     .addOption(decimalSignOption())
     .addOption(onConflictOption())
@@ -184,10 +184,10 @@ const retrySummary = (counts: RetryCounts) =>
     `completed        ${grouped(counts.completed)}`,
     `duplicates       ${grouped(counts.duplicates)}`,
     `conflicts        ${grouped(counts.conflicts)}`,
-    `still set aside  ${grouped(counts.stillSetAside)}`,
+    `still rejected   ${grouped(counts.stillSetAside)}`,
     ...(counts.keptInPart > 0
       ? [
-          `${grouped(counts.keptInPart)} of them ${keptInPart(counts.keptInPart)}, and not read: what is right stands in their files, or nowhere (trunkline import rejected discard)`,
+          `${grouped(counts.keptInPart)} of them ${keptInPart(counts.keptInPart)}, and were not read: only their files have them whole (trunkline import rejected discard)`,
         ]
       : []),
   ].join('\n');
@@ -200,9 +200,9 @@ const keptInPart = (rows: number): string =>
 function exportCommand(tools: CallsTools): Command {
   return filtered(new Command('export'))
     .description(
-      'write them to a file to mend, which import cdrs reads as it is; each mended row takes the place of what it was',
+      'write them to a file to mend, which import cdrs reads as it is; each mended row replaces its rejected row',
     )
-    .option('--output <path>', 'a file instead of standard output')
+    .option('--output <path>', 'write to a file instead of standard output')
     .addHelpText(
       'after',
       '\nExample:\n  trunkline import rejected export --file /var/log/Master.csv --output mend.csv\n  trunkline import cdrs mend.csv',
@@ -217,7 +217,7 @@ function exportCommand(tools: CallsTools): Command {
           return row.cut ? cut.push(row) : rows++;
         });
         const first = await lines.next();
-        if (first.done) note('There is nothing to mend; no file is written.');
+        if (first.done) note('There are no rows to mend; no file is written.');
         else {
           const all = startingWith(first.value, lines);
           if (options.output) await pipeline(all, createWriteStream(options.output));
@@ -245,9 +245,9 @@ function noteEach(rows: readonly Rejected[]): void {
 }
 
 /**
- * As a file that `import cdrs` reads once it is mended. Rows of which only the first bytes are kept are left out: imported again
- * they would be other rows than they were. Nothing at all where no row is left.
- * @param onRow told of each row
+ * Writes a file that `import cdrs` reads once it is mended. Rows of which only the first bytes are kept are left out:
+ * an import would take them for other rows. No file at all where no row is left.
+ * @param onRow gets each row
  */
 async function* exportedLines(
   pool: Pool,
@@ -278,8 +278,10 @@ async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerato
 
 function discardCommand(tools: CallsTools): Command {
   return filtered(new Command('discard'))
-    .description('rows that are none to mend: they are listed no more, also when their file is read again')
-    .requiredOption('--reason <text>', 'why; it stands in the audit trail', asPrintable)
+    .description(
+      'discard rows that need no mending: they are not listed again, even when their file is read again',
+    )
+    .requiredOption('--reason <text>', 'the reason, for the audit trail', asPrintable)
     .option('--all', 'all of them, where neither file nor code is given')
     .option('--yes', 'do not ask; for scripts')
     .addHelpText(
@@ -299,7 +301,7 @@ function discardCommand(tools: CallsTools): Command {
           await session.run(
             noteAudit(terminalActor(), {
               action: 'rejected.discard',
-              subject: 'rows set aside',
+              subject: 'rejected rows',
               detail: { reason, file, code },
               before: { rows: discarded },
               after: { rows: 0 },
@@ -312,7 +314,7 @@ function discardCommand(tools: CallsTools): Command {
     });
 }
 
-/** @throws Error unless the number of rows is typed */
+/** @throws Error unless the user types the number of rows */
 async function confirmDiscard(pool: Pool, filter: RejectedFilter): Promise<void> {
   const counts = await withSession(pool, (session) => session.rows(countRejected(filter)));
   const rows = counts.reduce((sum, { count }) => sum + count, 0);
@@ -320,7 +322,7 @@ async function confirmDiscard(pool: Pool, filter: RejectedFilter): Promise<void>
   const answer = await typedAgain(String(rows), `Type ${rows} to discard ${grouped(rows)} rows: `);
   if (answer === 'nobody')
     throw new Error(
-      'this is no terminal, so nobody can be asked: rejected list shows the rows, --yes discards them',
+      'this is no terminal, so nothing can be asked: rejected list shows the rows, --yes discards them',
     );
   if (answer === 'other') throw new Error('nothing was discarded');
 }

@@ -1,4 +1,4 @@
-/** `trunkline report`: what all accounts used, for a terminal, a script or a spreadsheet. */
+/** `trunkline report`: the usage of all accounts, for a terminal, a script or a spreadsheet. */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -56,12 +56,14 @@ function usageCommand(tools: CallsTools): Command {
     .option('--from <date>', 'or from this day on', asDate)
     .option('--to <date>', 'up to, and not including, this day', asDate)
     .option('--by <names>', `split by any of ${REPORT_GROUPS.join(', ')}, with commas between`, asGroups, [])
-    .option('--time-zone <zone>', "one IANA zone for all days; unless told, each account's own", asTimeZone)
+    .option('--time-zone <zone>', "one IANA zone for all days (default: each account's own)", asTimeZone)
     .option('--csv', 'as CSV')
     .addOption(new Option('--json', 'as JSON').conflicts('csv'))
-    .addOption(new Option('--separator <sign>', 'of the CSV: , ; or tab').choices([',', ';', 'tab']))
-    .addOption(new Option('--decimal <sign>', 'of the CSV: . or ,').choices(['.', ',']))
-    .option('--bom', 'a byte-order mark before the CSV, by which Excel knows UTF-8')
+    .addOption(
+      new Option('--separator <sign>', 'separator of the CSV: , ; or tab').choices([',', ';', 'tab']),
+    )
+    .addOption(new Option('--decimal <sign>', 'decimal sign of the CSV: . or ,').choices(['.', ',']))
+    .option('--bom', 'a byte-order mark before the CSV, by which Excel recognises UTF-8')
     .addHelpText('after', EXAMPLES)
     .action(async (options: UsageOptions, command: Command) => {
       const range = rangeOf(options, command);
@@ -73,7 +75,7 @@ function usageCommand(tools: CallsTools): Command {
         );
         if (!rows)
           throw new Error(
-            `the report has more than ${grouped(MAX_REPORT_ROWS)} rows: split it by less, or ask for less time`,
+            `the report has more than ${grouped(MAX_REPORT_ROWS)} rows: use fewer groups or less time`,
           );
         if (options.json) return printJson(rows.map(({ groups, ...sums }) => ({ ...groups, ...sums })));
         if (form) return writeCsv(rows, form);
@@ -86,7 +88,7 @@ function usageCommand(tools: CallsTools): Command {
 function rangeOf({ month, from, to }: UsageOptions, command: Command): Range {
   if (month && (from ?? to) === undefined) return month;
   if (month || from === undefined || to === undefined)
-    command.error('error: say which time: --month, or --from and --to');
+    command.error('error: give the time: --month, or --from and --to');
   if (from >= to) command.error('error: --from must be before --to, which is not included');
   return { from, to };
 }

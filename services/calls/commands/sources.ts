@@ -1,4 +1,4 @@
-/** `trunkline sources`: how each switch does. */
+/** `trunkline sources`: the state of each switch. */
 import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { duration, print, printJson, table } from '#platform/terminal/print.ts';
@@ -14,15 +14,13 @@ const COLUMNS = [
   'last call',
   'lag',
   'rows/min',
-  'set aside today',
+  'rejected today',
   'refused today',
 ];
 
 export function sourcesCommand(tools: CallsTools): Command {
   return new Command('sources')
-    .description(
-      'how each switch does: when it was heard from last, what was set aside, how often it was refused',
-    )
+    .description('show each switch: its last rows, its rejected rows, and its refused posts')
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline sources')
     .action((options: { json?: true }) =>

@@ -1,4 +1,4 @@
-/** What the commands of this service work with. */
+/** The dependencies of this service's commands. */
 import type { CommandTools } from '#platform/service/commands.ts';
 import type { Room } from '../intake/room.ts';
 import type { CallsSettings } from '../settings.ts';
@@ -7,7 +7,7 @@ export interface CallsCommandParts {
   readonly settings: CallsSettings;
   /** Of all services: an erasure goes through each of them. */
   readonly schemas: readonly string[];
-  /** Room on the disks of the primary behind an address; undefined: nothing waits for it. */
+  /** Free space on the disks of the primary behind an address. Undefined: no import waits for space. */
   roomAt(url: string): Room | undefined;
 }
 

@@ -7,7 +7,7 @@
  *   cdr_custom (cdr_custom.conf.sample): clid, src, dst, dcontext, channel, dstchannel, lastapp, lastdata, start,
  *     answer, end, duration, billsec, disposition, amaflags, accountcode, uniqueid, userfield [, sequence].
  *
- * Files whose header names these columns, in any order, are read by it (asterisk_header.ts).
+ * asterisk_header.ts reads files whose header names these columns, in any order.
  */
 import { createCallClock } from '../time/stamps.ts';
 import {
@@ -63,14 +63,14 @@ const CUSTOM_ORDER = [
   ...[DISPOSITION, AMAFLAGS, ACCOUNTCODE, UNIQUEID, USERFIELD, SEQUENCE],
 ];
 
-/** Rows of cdr_csv or cdr_custom. @throws SourceError when the account field is none of Asterisk's */
+/** Rows of cdr_csv or cdr_custom. @throws SourceError when Asterisk has no such account field */
 export function asteriskRows(format: AsteriskFormat, options: SourceOptions): RowFormat {
   const rowOptions = {
     clock: createCallClock(options.timeZone, options.dateOrder),
     directionOf: directionByContext(options.inboundContexts),
   };
   const accountPlace = options.accountField === undefined ? ACCOUNTCODE : placeOf(options.accountField);
-  /** Of the first row that is in order: one file has one, unless the settings were changed meanwhile. */
+  /** The column count of the first valid row. A file has one count, unless the settings changed meanwhile. */
   let columnCount = 0;
 
   return {
@@ -110,7 +110,7 @@ export function asteriskRows(format: AsteriskFormat, options: SourceOptions): Ro
   }
 }
 
-/** Whether a row is one of the format's, by what stands where: the two orders are otherwise much alike. */
+/** Whether a row has this format, by its values. The two orders are otherwise much alike. */
 export function isAsteriskRow(format: AsteriskFormat, fields: readonly string[]): boolean {
   return isCount(format, fields.length) && isPlausible(inOrder(format, fields));
 }
@@ -133,7 +133,7 @@ function expectedColumns(format: AsteriskFormat, columnCount: number): string {
   return format === 'asterisk-csv' ? 'cdr_csv writes 16 to 21' : 'cdr_custom writes 19';
 }
 
-/** The row in the order of COLUMNS; what it lacks is '' or left off at its end. */
+/** The row in the order of COLUMNS. Missing columns are '' or left off at its end. */
 function inOrder(format: AsteriskFormat, fields: readonly string[]): string[] {
   if (format === 'asterisk-csv') return withTail(fields);
   const row: string[] = new Array(COLUMNS.length).fill('');
@@ -141,7 +141,7 @@ function inOrder(format: AsteriskFormat, fields: readonly string[]): string[] {
   return row;
 }
 
-/** Which of the settings of cdr_csv made the columns after amaflags. */
+/** Which settings of cdr_csv made the columns after amaflags. */
 function withTail(fields: readonly string[]): string[] {
   const base = fields.slice(0, UNIQUEID);
   switch (fields.length) {

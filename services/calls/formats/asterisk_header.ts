@@ -1,5 +1,5 @@
 /**
- * Asterisk's CDR fields under a header that names them, in any order, with more columns or fewer. So write
+ * Asterisk's CDR fields under a header that names them, in any order, with more columns or fewer. These programs write it:
  *
  *   FreePBX's export (module cdr, functions.inc.php, `cdr_export_csv`): calldate, clid, src, dst, dcontext, channel,
  *     dstchannel, lastapp, lastdata, duration, billsec, disposition, amaflags, accountcode, uniqueid, userfield [, did,
@@ -8,13 +8,13 @@
  *   Grandstream's UCM ("CDR Report and CDR API Guide"): AcctId, accountcode, src, dst, dcontext, clid, channel,
  *     dstchannel, lastapp, lastdata, start, answer, end, duration, billsec, disposition, amaflags, uniqueid, userfield,
  *     channel_ext, dstchannel_ext, service [, …];
- *   whoever puts a header above cdr_csv's or cdr_custom's rows, or exports the table `cdr` of a database.
+ *   people who put a header above cdr_csv's or cdr_custom's rows, or export the table `cdr` of a database.
  *
- * `calldate`, which cdr_mysql and cdr_adaptive_odbc call it, is the start. Columns that are none of Asterisk's become
+ * `calldate` is the name of the start in cdr_mysql and cdr_adaptive_odbc. Columns that Asterisk does not have become
  * attributes. (PBXware's `billamount` too: it names no currency.)
  *
- * Grandstream's rows hold lastdata as it is, commas and all. Where a row has more columns than the header, they are one
- * value of the column that alone makes the others what they should be.
+ * Grandstream's rows hold lastdata unescaped, commas included. If a row has more columns than the header, the reader
+ * joins the extra columns into one value. The reader joins them only where one place alone makes all other columns valid.
  */
 import { givenValues } from '../absent.ts';
 import { createCallClock } from '../time/stamps.ts';
@@ -55,7 +55,7 @@ const PLACES = new Map<string, number>([...COLUMNS.map((name, at): [string, numb
 
 const HEADER_NAMES = [...PLACES.keys(), ...OTHER_NAMES.keys()];
 
-/** Words that stand in no header but of Asterisk's fields. Two of them tell such a one. */
+/** Words that occur only in a header of Asterisk's fields. Two of them identify such a header. */
 const TELLING = [
   'clid',
   'dcontext',
@@ -69,17 +69,17 @@ const TELLING = [
 
 /** Columns whose text may hold anything. */
 const FREE_TEXT = [CLID, LASTDATA, USERFIELD];
-/** No surplus of one row is larger: bounds the work for hostile files. */
+/** The largest surplus of columns in a row. The limit bounds the work for hostile files. */
 const MAX_SURPLUS = 50;
 
 /** The header, and where each of Asterisk's columns stands below it. */
 interface Header {
   readonly columns: readonly string[];
-  /** Place in the file by place in COLUMNS; undefined where the header lacks it. */
+  /** Place in the file by place in COLUMNS. Undefined where the header lacks the column. */
   readonly places: readonly (number | undefined)[];
   readonly accountPlace: number | undefined;
   readonly tellsAnswers: boolean;
-  /** Columns that are none of Asterisk's. */
+  /** Columns that Asterisk does not have. */
   readonly others: readonly (readonly [place: number, name: string])[];
 }
 
@@ -95,7 +95,7 @@ export function isAsteriskHeader(fields: readonly string[]): boolean {
   );
 }
 
-/** Rows below a header. @throws SourceError when the account field is none of the header's, or the options fit no header */
+/** Rows below a header. @throws SourceError when the header lacks the account field, or the options fit no header */
 export function asteriskHeaderRows(options: SourceOptions): RowFormat {
   const rowOptions: AsteriskRowOptions = {
     clock: createCallClock(options.timeZone, options.dateOrder),
@@ -120,7 +120,7 @@ export function asteriskHeaderRows(options: SourceOptions): RowFormat {
       separator = separatorOf(line, options.columns?.length, HEADER_NAMES);
     },
     parse(fields, ended) {
-      // Exports that were put together have a header each, perhaps of another version.
+      // In concatenated exports, each export has a header, perhaps of another version.
       if ((header === null || beginsNoStamp(fields[header.places[START]!])) && isAsteriskHeader(fields)) {
         if (!ended && header !== null) return CUT_HEADER;
         header = readHeader(fields, options.accountField);
@@ -146,7 +146,7 @@ export function asteriskHeaderRows(options: SourceOptions): RowFormat {
   };
 }
 
-/** So that most rows cost no look at all their fields. */
+/** Lets most rows pass without a check of all their fields. */
 const beginsNoStamp = (text: string | undefined): boolean => !(text !== undefined && /^\d/.test(text));
 
 const nameOf = (written: string): string => written.replace(/[`"]/g, '').trim().toLowerCase();
@@ -192,7 +192,7 @@ function rowBelow(header: Header, fields: readonly string[], separator: string):
     const joined = [...fields.slice(0, place), value, ...fields.slice(place + surplus + 1)];
     const ordered = inOrder(header, joined);
     if (!isInPlace(header, ordered)) continue;
-    // Two ways to read it: nothing tells which is meant.
+    // There are two ways to read the row, and nothing decides between them.
     if (found !== null) return null;
     found = { fields: joined, ordered };
   }
@@ -205,7 +205,7 @@ function inOrder(header: Header, fields: readonly string[]): string[] {
   return row;
 }
 
-/** Whether each value looks like one of its column. */
+/** Whether each value looks valid for its column. */
 function isInPlace(header: Header, written: readonly string[]): boolean {
   const row = givenValues(written, FIGURES);
   const isTold = (column: number) => header.places[column] !== undefined;

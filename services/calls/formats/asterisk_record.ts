@@ -1,6 +1,6 @@
 /**
- * A call as Asterisk's CDR engine tells it (main/cdr.c), whichever backend or program wrote it down: a row in the order
- * of cdr_csv with all its columns, so that the same call makes the same record.
+ * A call as Asterisk's CDR engine reports it (main/cdr.c). Every backend or program gives a row in the order of cdr_csv
+ * with all its columns, so the same call always makes the same record.
  */
 import { givenValues, isNoFigure } from '../absent.ts';
 import type { CallResult } from '../call_fields.ts';
@@ -14,7 +14,7 @@ import type { directionByContext } from './contexts.ts';
 import { badSeconds, NOT_TOLD, namedTime, readSeconds, rejected } from './field_values.ts';
 import { normalRowText, rowText } from './normal_values.ts';
 
-/** All columns, in the order that rows are brought into. */
+/** All columns, in the order into which rows are brought. */
 export const COLUMNS = [
   'accountcode',
   'src',
@@ -43,7 +43,7 @@ export const [ACCOUNTCODE, SRC, DST, DCONTEXT, CLID, CHANNEL, DSTCHANNEL, LASTAP
 ];
 export const [START, ANSWER, END, DURATION, BILLSEC, DISPOSITION, AMAFLAGS] = [9, 10, 11, 12, 13, 14, 15];
 export const [UNIQUEID, USERFIELD, LINKEDID, SEQUENCE] = [16, 17, 19, 20];
-/** Places of what is no text. */
+/** Places of the values that are no text. */
 export const FIGURES = new Set([START, ANSWER, END, DURATION, BILLSEC, UNIQUEID, LINKEDID, SEQUENCE]);
 
 /** The numbers that `disposition(int64)` of cdr_custom writes (include/asterisk/cdr.h). */
@@ -62,16 +62,16 @@ const STAMP = /^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})[T 
 const DISPOSITION_WORD = /^[A-Z][A-Z -]{0,30}$/i;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** `[system name-]epoch second.number` (ast_channel_alloc); dialplan and ARI may set another text. */
+/** `[system name-]epoch second.number` (ast_channel_alloc). The dialplan and ARI may set another text. */
 export const UNIQUE_ID = /^(?:.*-)?(\d{9,10})\.\d+$/;
 
-/** What a row is read with. */
+/** The options for reading a row. */
 export interface AsteriskRowOptions {
   readonly clock: CallClock;
   readonly directionOf: ReturnType<typeof directionByContext>;
 }
 
-/** Whether a row in the order of COLUMNS is one, by what stands where. */
+/** Whether a row in the order of COLUMNS is valid, by its values. */
 export function isPlausible(row: readonly string[]): boolean {
   const answer = row[ANSWER]!;
   const tail = row[SEQUENCE] ?? '';
@@ -91,27 +91,27 @@ export function isPlausible(row: readonly string[]): boolean {
 /** Whether a text is a stamp, by its look. */
 export const isStamp = (text: string): boolean => STAMP.test(text);
 
-/** Whether a text is a stamp or says that there was no answer, as 0.000000 does, which `CDR(answer,u)` gives then. */
+/** Whether a text is a stamp or means "no answer", as 0.000000 does, which `CDR(answer,u)` gives then. */
 export const isAnswerStamp = (text: string): boolean =>
   isStamp(text) || readStamp(text, undefined).kind === 'absent';
 
-/** What only a file with a header of its own may lack, add or call otherwise. */
+/** The differences that only a file with its own header may have. */
 export interface Beside {
-  /** What it calls the start. */
+  /** The file's name for the start. */
   readonly startName: string;
-  /** false: the source has no column of durations; the end tells how long the call was. */
+  /** False: the source has no column of durations. The end gives the length of the call. */
   readonly hasDuration: boolean;
-  /** false: no column could tell of a call that it was answered. */
+  /** False: no column of the source can show an answer. */
   readonly tellsAnswers: boolean;
-  /** Attributes from columns that are none of Asterisk's. */
+  /** Attributes from columns that Asterisk does not have. */
   readonly others: Readonly<Record<string, string>>;
 }
 
 const ALL_COLUMNS: Beside = { startName: 'start', hasDuration: true, tellsAnswers: true, others: {} };
 
 /**
- * The record of a row in the order of COLUMNS; what the source lacks is ''.
- * @param account what the row calls the account, '' where it names none
+ * The record of a row in the order of COLUMNS. Columns that the source lacks are ''.
+ * @param account the row's value for the account, '' where the row names none
  */
 export function recordOf(
   written: readonly string[],
@@ -131,7 +131,7 @@ export function recordOf(
     start: row[START]!,
     connect: row[ANSWER]!,
     disconnect: row[END]!,
-    // NaN agrees and disagrees with no reading of the stamps.
+    // NaN neither agrees nor disagrees with a reading of the stamps.
     durationS: told ?? Number.NaN,
   };
   const made = UNIQUE_ID.exec(callId);
@@ -142,7 +142,7 @@ export function recordOf(
   const { startTime, connectTime, disconnectTime } = times;
   const durationS = told ?? (disconnectTime === null ? null : secondsBetween(startTime, disconnectTime));
   if (durationS === null)
-    return rejected('missing_field', 'end', 'end is blank, and nothing else tells how long the call was');
+    return rejected('missing_field', 'end', 'end is blank, and no other column gives the length of the call');
   const disposition = row[DISPOSITION]!;
   const record: SourceRecord = {
     ...NOT_TOLD,
@@ -172,22 +172,22 @@ export function recordOf(
 }
 
 /**
- * Whether the disposition is none that is known and what follows is no AMA flag: then the row has lost a column or
- * gained one, and its values stand under the wrong names.
+ * Whether the disposition is unknown and the next value is no AMA flag. Then the row has lost or gained a column, and its
+ * values stand under the wrong names.
  */
 export function isShifted(row: readonly string[]): boolean {
   const flag = row[AMAFLAGS]!;
   return flag !== '' && !AMA_FLAGS.test(flag) && resultOf(row[DISPOSITION]!) === null;
 }
 
-/** null for a word that is not known; UNKNOWN, which Asterisk itself writes, tells nothing either. */
+/** Null for an unknown word. UNKNOWN, which Asterisk itself writes, gives no result either. */
 function resultOf(disposition: string): ToldResult | null {
   return NUMBERED.get(disposition) ?? readResult(disposition) ?? null;
 }
 
 /**
- * What cdr_csv and cdr_custom both write of a call. Not what one of them lacks, nor `sequence`, which begins anew when
- * Asterisk does, nor `userfield`, which is set late.
+ * The fields of a call that both cdr_csv and cdr_custom write. Left out are the fields of only one of them; `sequence`,
+ * which restarts when Asterisk does; and `userfield`, which is set late.
  */
 function identityOf(row: readonly string[], callId: string): string {
   return `${row.slice(ACCOUNTCODE, UNIQUEID).join('\u001f')}\u001f${callId}`;

@@ -1,14 +1,14 @@
 /**
  * Avaya IP Office's SMDR ("SMDR Fields" and "SMDR Examples" of Administering Avaya IP Office Platform with Manager): a row
- * without a header for each part of a call, its columns in the order below; the first 17 are of all releases. Stamps are
- * the switch's local time. A call that is transferred has several rows, each with the call's own start.
+ * without a header for each part of a call, its columns in the order below. All releases have the first 17. Stamps are
+ * the switch's local time. A transferred call has several rows, and each has the call's own start.
  *
- * Connected Time is what was talked, Ring Time, Hold Time and Park Time are seconds beside it, and the whole part is the
- * sum of the four. A lost call has a Connected Time of 00:00:00. Direction is I or O, and O too for calls within the
- * switch, which Is Internal tells.
+ * Connected Time is the time talked. Ring Time, Hold Time and Park Time are seconds beside it. The whole part is the
+ * sum of the four. A lost call has a Connected Time of 00:00:00. Direction is I or O. It is O for calls within the
+ * switch too, which Is Internal marks.
  *
- * Call IDs begin anew when the switch does, so that the start belongs to a call's id. Call Charge and its like become
- * attributes: what currency they are in is the switch's affair, and they are noughts where nobody has set up charges.
+ * Call IDs restart when the switch does, so the start is part of a call's id. Call Charge and similar columns become
+ * attributes: the switch does not name their currency, and they are 0 where charges are not set up.
  */
 
 import type { Direction } from '../call_fields.ts';
@@ -33,7 +33,7 @@ const COLUMNS = [
 const IN_RECORD: ReadonlySet<string> = new Set([
   ...['Call Start', 'Connected Time', 'Caller', 'Called Number', 'Account', 'Party1Device', 'Party2Device'],
 ]);
-/** What tells a part of a call from the others, some of which may be between the same two. */
+/** The columns that distinguish a part of a call from the other parts, some of which may have the same two parties. */
 const PART = [
   ...['Continuation', 'Party1Device', 'Party2Device', 'Connected Time', 'Ring Time', 'Hold Time'],
   'Park Time',
@@ -65,7 +65,7 @@ export const SMDR: FixedOrder = {
   ],
 };
 
-/** @throws SourceError when the account field is none of SMDR's */
+/** @throws SourceError when SMDR has no such account field */
 export function avayaSmdrRows(options: SourceOptions): RowFormat {
   const clock = createCallClock(options.timeZone, options.dateOrder);
   return fixedOrderRows(SMDR, options, (field, fields, account) => toRecord(field, fields, account, clock));

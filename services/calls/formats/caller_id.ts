@@ -1,14 +1,14 @@
-/** A caller as Asterisk and FreeSWITCH present one. */
+/** Parses a caller as Asterisk and FreeSWITCH present one. */
 export interface CallerId {
   readonly name: string;
   readonly number: string;
 }
 
 /**
- * Reads `"Name" <number>`; the name or its quotes may be missing. Anything else is a number.
+ * Parses `"Name" <number>`. The name or its quotes may be missing. Any other text is a number.
  *
- * Asterisk puts a backslash before quotes and backslashes of the name (main/callerid.c, `ast_callerid_merge`); where the
- * text went through a CSV whose quotes were not undone, they come twice, and so may those around the name.
+ * Asterisk puts a backslash before quotes and backslashes of the name (main/callerid.c, `ast_callerid_merge`). Where a
+ * CSV's quotes were not undone, the quotes come twice, and so may those around the name.
  */
 export function readCallerId(text: string): CallerId {
   const trimmed = text.trim();
@@ -26,7 +26,7 @@ function readName(written: string): string {
     to--;
   }
   const name = written.slice(from, to);
-  // A long name that a database cut has lost its last quote.
+  // A database that cut a long name has cut its last quote.
   const whole = name.startsWith('"') && name.indexOf('"', 1) === -1 ? name.slice(1) : name;
   return whole.replace(/\\(["\\])|"(")/g, '$1$2');
 }

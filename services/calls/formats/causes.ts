@@ -1,13 +1,13 @@
 /**
- * How a call ended, by the word or number that its source gives for it. A word that is not known here is no reason to
- * lose a call: its format stores it with the flag `unknown_result`, and the word in `disconnect_cause`.
+ * How a call ended, by the word or number that its source gives for it. An unknown word is no reason to lose a call: its
+ * format stores the call with the flag `unknown_result`, and the word in `disconnect_cause`.
  */
 import { given } from '../absent.ts';
 import { CALL_RESULTS, type CallResult } from '../call_fields.ts';
 import type { ToldResult } from '../cdr.ts';
 
 /**
- * ITU-T Q.850 causes that are part of everyday life; every other is an error on the way.
+ * ITU-T Q.850 causes of a normal call. Every other cause is an error on the way.
  * 16 normal clearing, 17 user busy, 18 no user responding, 19 no answer, 26 non-selected user (another picked up),
  * 31 normal, unspecified.
  */
@@ -25,7 +25,7 @@ export function resultOfQ850(cause: number): CallResult {
   return cause === 0 ? 'no_answer' : (Q850_RESULTS.get(cause) ?? 'failed');
 }
 
-/** FreeSWITCH's names (switch_channel.c, CAUSE_CHART) that are no errors. */
+/** FreeSWITCH's names (switch_channel.c, CAUSE_CHART) that are not errors. */
 const HANGUP_RESULTS = new Map<string, CallResult>([
   ['NONE', 'no_answer'],
   ['SUCCESS', 'no_answer'],
@@ -44,7 +44,7 @@ const HANGUP_RESULTS = new Map<string, CallResult>([
   ['LOSE_RACE', 'cancelled'],
   ['PICKED_OFF', 'cancelled'],
 ]);
-/** The others of CAUSE_CHART, with those of older versions: errors on the way. */
+/** The other names of CAUSE_CHART, with those of older versions: errors on the way. */
 const HANGUP_ERRORS: ReadonlySet<string> = new Set(
   `UNALLOCATED_NUMBER NO_ROUTE_TRANSIT_NET NO_ROUTE_DESTINATION CHANNEL_UNACCEPTABLE CALL_AWARDED_DELIVERED
   SUBSCRIBER_ABSENT CALL_REJECTED NUMBER_CHANGED REDIRECTION_TO_NEW_DESTINATION EXCHANGE_ROUTING_ERROR
@@ -59,38 +59,38 @@ const HANGUP_ERRORS: ReadonlySet<string> = new Set(
   DECLINE DOES_NOT_EXIST_ANYWHERE NOT_ACCEPTABLE UNWANTED NO_IDENTITY BAD_IDENTITY_INFO UNSUPPORTED_CERTIFICATE
   INVALID_IDENTITY STALE_DATE REJECT_ALL`.split(/\s+/),
 );
-/** How a name looks, also of a version that is not known here. */
+/** The form of a name, also in a version that is not known here. */
 const HANGUP_NAME = /^[A-Z][A-Z0-9_]*$/;
 
 /** Whether a text looks like one of FreeSWITCH's names for the end of a call. */
 export const isHangupName = (text: string): boolean => HANGUP_NAME.test(text);
 
-/** Result of an unanswered call by FreeSWITCH's `hangup_cause`; null for a name that is not known here. */
+/** Result of an unanswered call by FreeSWITCH's `hangup_cause`. Null for a name that is not known here. */
 function resultOfHangupCause(name: string): CallResult | null {
   return HANGUP_RESULTS.get(name) ?? (HANGUP_ERRORS.has(name) ? 'failed' : null);
 }
 
-/** What a switch that gives causes, not results, tells by one. */
+/** The meaning of a cause, for a switch that gives causes and no results. */
 export interface ToldCause {
-  /** Of a call that was not answered; null: no cause is given, or none that is known. */
+  /** Of an unanswered call. Null: the switch gives no cause, or an unknown one. */
   readonly causeResult: ToldResult | null;
-  /** A cause that is not known here, so that its call is flagged whether it was answered or not; else null. */
+  /** A cause that is not known here, so that its call is flagged whether it was answered or not. Otherwise null. */
   readonly resultWord: string | null;
 }
 
-/** FreeSWITCH's cause as it is written; '' for none. NONE is one of its names. */
+/** FreeSWITCH's cause as written; '' for none. NONE is one of its names. */
 export const hangupCauseIn = (written: string): string => (written === 'NONE' ? written : given(written));
 
-/** By FreeSWITCH's name, or whatever else its dialplan put in the place of one. */
+/** By FreeSWITCH's name, or by another text that the dialplan put in its place. */
 export function readHangupCause(name: string): ToldCause {
   if (name === '') return { causeResult: null, resultWord: null };
   const known = resultOfHangupCause(name) ?? readResult(name);
   if (known !== undefined) return { causeResult: known, resultWord: null };
-  // Newer versions add names, all of them of errors on the way.
+  // Newer versions add names, all of them for errors on the way.
   return { causeResult: HANGUP_NAME.test(name) ? 'failed' : null, resultWord: name };
 }
 
-/** RFC 3261 final answers: 486 and 600 busy, 408 and 480 nobody answered, 487 the caller gave up. */
+/** RFC 3261 final answers: 486 and 600 busy, 408 and 480 no answer, 487 the caller gave up. */
 const SIP_RESULTS = new Map<number, CallResult>([
   [408, 'no_answer'],
   [480, 'no_answer'],
@@ -153,7 +153,7 @@ const RESULT_WORDS = new Map<string, CallResult>([
     'notavailable',
     'calldropped',
   ]),
-  // What Asterisk's Dial leaves in DIALSTATUS (apps/app_dial.c) beside the usual ones.
+  // Asterisk's Dial also leaves these in DIALSTATUS (apps/app_dial.c).
   ...wordsFor('failed', ['chanunavail', 'channelunavailable', 'dontcall', 'torture', 'invalidargs']),
 ]);
 
@@ -164,7 +164,7 @@ function wordsFor(result: CallResult, words: readonly string[]): [string, CallRe
 /** The normal end of a call, answered or not: Q.850's 16 and 31, programs' names for them, and a plain 0. */
 const CLEARED: ReadonlySet<string> = new Set([
   ...['0', '16', '31', 'normalclearing', 'normalcallclearing', 'normalunspecified', 'normal', 'hangup'],
-  // 3CX says who hung up (reason-terminated), whether or not the call was answered before.
+  // 3CX names the party that hung up (reason-terminated), whether or not the call was answered before.
   ...['terminatedbysrc', 'terminatedbydst', 'srcparticipantterminated', 'dstparticipantterminated'],
 ]);
 
@@ -172,8 +172,8 @@ const CLEARED: ReadonlySet<string> = new Set([
 const MAX_WORD_LENGTH = 60;
 
 /**
- * How a call ended: a word, FreeSWITCH's name, a Q.850 cause (1 to 127) or a SIP status (200 to 699), these perhaps with
- * their phrase (`487 Request Terminated`). undefined: a word that is not known.
+ * How a call ended: a word, FreeSWITCH's name, a Q.850 cause (1 to 127) or a SIP status (200 to 699). A number may have
+ * its phrase (`487 Request Terminated`). Undefined: an unknown word.
  */
 export function readResult(text: string): ToldResult | undefined {
   if (text.length > MAX_WORD_LENGTH) return undefined;

@@ -1,23 +1,23 @@
-/** One CSV record's text to its fields. */
+/** Splits one CSV record's text into fields. */
 import { type Fits, type QuoteFault, splitSparseQuotes } from './sparse_quotes.ts';
 
 /**
- * How a quote within a quoted field is written:
+ * The ways to write a quote within a quoted field:
  *   doubled    `""`, as RFC 4180, Asterisk and spreadsheets do
  *   backslash  `\"`
- *   bare       `"`, as FreeSWITCH does, which escapes nothing: a field ends at a quote that a separator follows
- *   sparse     `"` too, and not every field with quotes of its value's own has some around it (sparse_quotes.ts)
+ *   bare       `"`, as in FreeSWITCH, which escapes nothing: a field ends at a quote before a separator
+ *   sparse     `"` too, and a field whose value has quotes may have none around it (sparse_quotes.ts)
  */
 export type QuoteStyle = 'doubled' | 'backslash' | 'bare' | 'sparse';
 
-/** Styles in which each field tells where it ends. */
+/** Styles in which each field shows its own end. */
 type OneByOne = Exclude<QuoteStyle, 'sparse'>;
 
 const QUOTE = 34;
 const SPACE = 32;
 
 /**
- * Splits a record. Blanks around a field are no part of it, those within its quotes are. Quotes stand at a field's
+ * Splits a record. Blanks around a field are not part of it; blanks within its quotes are. Quotes stand at a field's
  * edges or are written as `style` says.
  * @param separator one character
  */
@@ -51,8 +51,8 @@ export function splitFields(text: string, separator: string, style: OneByOne): s
 }
 
 /**
- * Splits a record that is written in the style `doubled`, or, where that gives no record that fits, in one of `rescue`.
- * What fits in two styles with different fields is ambiguous.
+ * Splits a record in the style `doubled`. If that gives no fitting record, it tries the styles of `rescue`.
+ * A text that fits in two styles with different fields is ambiguous.
  */
 export function splitRecord(
   text: string,
@@ -66,7 +66,7 @@ export function splitRecord(
   let told = fields;
   let found: string[] | null = null;
   for (const style of rescue) {
-    // Where all quotes are in order there is nothing to make out, whatever the number of fields.
+    // Where all quotes are valid, the styles agree, whatever the number of fields.
     if (style === 'sparse' && typeof fields !== 'string') continue;
     const rescued =
       style === 'sparse' ? splitSparseQuotes(text, separator, fits) : splitFields(text, separator, style);
@@ -78,7 +78,7 @@ export function splitRecord(
   return found ?? told;
 }
 
-/** Whether two readings part the record at the same separators; how they undo escapes is no difference. */
+/** Whether two readings split the record at the same separators. How they undo escapes makes no difference. */
 function isSameSplit(one: readonly string[], other: readonly string[]): boolean {
   const plain = (field: string | undefined) => field?.replace(/["\\]/g, '');
   return one.length === other.length && one.every((field, at) => plain(field) === plain(other[at]));

@@ -4,26 +4,26 @@ import { createRecordReader, ownBytes, type RecordRules } from './csv_records.ts
 import { SourceError } from './source_error.ts';
 import type { SourceReader, Taken } from './source_reader.ts';
 
-/** What makes one CSV format out of another. */
+/** The differences between one CSV format and another. */
 export interface RowFormat extends RecordRules {
   readonly columns: readonly string[] | null;
   /** A header must come before any row. */
   readonly needsHeader?: boolean;
   /**
-   * @param ended false for what the end of the source may have cut off
-   * @throws SourceError for a header that lacks what the options name
+   * @param ended false for a row that the end of the source may have cut
+   * @throws SourceError for a header that lacks a column of the options
    */
   parse(fields: string[], ended: boolean): Parsed;
-  /** Told of each line that can't be split; true: it stands above the header, and is nothing to set aside. */
+  /** Gets each line that can't be split. Returns true where the line stands above the header, and is no row to reject. */
   isAbove?(rejection: Rejection): boolean;
-  /** Told that the source has ended. @throws SourceError where the header that the options need never came */
+  /** Called at the end of the source. @throws SourceError where the header that the options need is missing */
   finish?(): void;
 }
 
 const HASH = 35;
 const CUT_HEADER =
-  'the file ends within its header: it was cut, or is still being written; nothing of it was taken in';
-/** By so many fields rows of one format differ: Asterisk's settings add up to five. */
+  'the file ends within its header: the file was cut, or is still being written; no row was imported';
+/** The largest difference in field counts within one format: Asterisk's settings add up to five. */
 const MORE_FIELDS = 5;
 
 export function createCsvReader(format: RowFormat): SourceReader {
@@ -43,7 +43,7 @@ export function createCsvReader(format: RowFormat): SourceReader {
         if (row.ended) taken.push({ row, parsed });
         else taken.push({ row, parsed, accountMayGoOn: mayGoOn(written, parsed.record.accountCode) });
       }
-      // A row that is set aside is kept for long: not at the price of the chunk that it stood in.
+      // A rejected row is kept for long, and must not hold the chunk that it came from.
       else if (parsed.kind === 'rejected')
         taken.push({ row: { ...row, bytes: ownBytes(row.bytes) }, parsed });
     },
@@ -53,7 +53,7 @@ export function createCsvReader(format: RowFormat): SourceReader {
       taken.push({ row, parsed: { kind: 'rejected', rejection } });
     },
   });
-  /** Whether the account would be another, had the row gone on by a character of its last field, or by some fields. */
+  /** Whether another character in the row's last field, or some more fields, would change the account. */
   const mayGoOn = (fields: readonly string[], code: string): boolean => {
     const longer = [[...fields.slice(0, -1), `${fields.at(-1)}1`]];
     for (let more = 1; more <= MORE_FIELDS; more++) longer.push([...fields, ...Array(more).fill('1')]);
@@ -91,7 +91,7 @@ export function createCsvReader(format: RowFormat): SourceReader {
   };
 }
 
-/** `# exported by …`: a number sign and a blank begin no telephone number. */
+/** `# exported by …`: no telephone number begins with a number sign and a blank. */
 const isComment = ({ bytes }: RawRow): boolean => bytes[0] === HASH && bytes[1] === 32;
 
 /** Without the blank cells that a spreadsheet has put behind the row's own. */
@@ -102,7 +102,7 @@ function withoutBlankEnd(fields: string[], format: RowFormat): string[] {
   return format.fits(length) ? fields.slice(0, length) : fields;
 }
 
-/** Versions before read such rows as Latin-1, and know them by that. */
+/** Earlier versions read such rows as Latin-1, and their keys depend on that. */
 function knownAsLatin1(parsed: Parsed): Parsed {
   if (parsed.kind !== 'record') return parsed;
   const { record } = parsed;

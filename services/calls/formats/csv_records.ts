@@ -2,15 +2,15 @@
  * Bytes to CSV records, each with its exact bytes and the number of its first line.
  *
  * A line is a record, unless it ends within quotes: then the next lines belong to it, up to MAX_RECORD_LINES and
- * MAX_RECORD_BYTES. Where that makes no record of the number of fields expected, or where the next line is one by
- * itself, the quote was never closed: the one line is set aside, and reading goes on with the next. So a broken row
- * costs a row, not the file (open_quote.ts).
+ * MAX_RECORD_BYTES. If that gives no record with the expected number of fields, or if the next line is a record on its
+ * own, the quote was never closed: the one line is rejected, and reading goes on with the next. So a broken row costs a
+ * row, not the file (open_quote.ts).
  *
- * Lines end with LF, CRLF or CR, in one file too. A CR alone is part of the data where only so a record of the number of
- * fields expected comes out. A line that is one quoted cell holds a record itself (separators.ts).
+ * Lines end with LF, CRLF or CR, also mixed in one file. A CR alone is part of the data where only that reading gives a
+ * record with the expected number of fields. A line that is one quoted cell holds a record itself (separators.ts).
  *
- * Each record is UTF-8, or else Windows-1252, which is Latin-1 with signs where that has control characters; files of
- * old switches hold both. What is given never depends on where the source was cut into chunks.
+ * Each record is UTF-8, or else Windows-1252, which is Latin-1 with printable signs in place of control characters. Files
+ * of old switches mix both. The records never depend on how the source was cut into chunks.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import type { RawRow, Rejection } from '../cdr.ts';
@@ -19,45 +19,45 @@ import { createOpenQuote, mayBeRow, type PlacedLine } from './open_quote.ts';
 import { separatorThatFits, toldSeparator, unwrapped } from './separators.ts';
 import type { QuoteFault } from './sparse_quotes.ts';
 
-/** Asterisk writes rows of at most 1 KiB (cdr_csv) or 2 KiB (cdr_custom), CUCM of a few; nothing real is larger. */
+/** Asterisk writes rows of at most 1 KiB (cdr_csv) or 2 KiB (cdr_custom), CUCM of a few. No real row is larger. */
 export const MAX_RECORD_BYTES = 64 * 1024;
-/** A record over more lines is taken for a quote that nobody closed. */
+/** A record over more lines counts as an unclosed quote. */
 export const MAX_RECORD_LINES = 20;
 
-/** What the format knows about its records. Asked for each record anew: a header may change it. */
+/** What the format knows about its records. Read again for each record, since a header may change it. */
 export interface RecordRules {
   readonly separator: string;
-  /** How else than by `""` quotes may be written within fields. */
+  /** The other ways to write quotes within fields, beside `""`. */
   readonly rescue: readonly QuoteStyle[];
-  /** Whether a record of so many fields is expected here; `values` are given where more than their number may tell. */
+  /** Whether the format expects a record of so many fields. `values` are given where their number does not decide. */
   fits(fields: number, values?: readonly string[]): boolean;
-  /** Told each line that is not blank before it is split, perhaps more than once, until the rules have begun. */
+  /** Gets each line that is not blank before the line is split, perhaps more than once, until the rules have begun. */
   begin?(line: string): void;
-  /** Undefined: with the first record. */
+  /** Undefined: at the first record. */
   readonly begun?: boolean;
 }
 
 export interface RecordSink {
   /**
-   * @param row its bytes are a view of a whole chunk: copy what is to be kept
-   * @param isWindows whether they were read as Windows-1252, and hold what Latin-1 has as control characters
+   * @param row its bytes are a view of a whole chunk: copy the bytes that are kept
+   * @param isWindows whether the bytes were read as Windows-1252, and hold control characters of Latin-1
    */
   record(row: RawRow, fields: string[], isWindows: boolean): void;
   fault(row: RawRow, rejection: Rejection): void;
 }
 
 export interface RecordReader {
-  /** Where the bytes begin of which nothing was given yet. */
+  /** Where the first bytes begin that have given no record yet. */
   readonly offset: number;
   push(chunk: Buffer): void;
-  /** @param whole nothing can follow, so what is left is as ended as a line with a line end */
+  /** @param whole no bytes can follow, so the rest counts as ended by a line end */
   end(whole: boolean): void;
 }
 
 const LF = 10;
 const CR = 13;
 const QUOTE = 34;
-/** Ctrl-Z: where a text ends for DOS, and for programs that learned from it; also where several were put together. */
+/** Ctrl-Z: the end of a text in DOS, and in programs that follow DOS. Concatenated files hold it in the middle. */
 const CTRL_Z = 26;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const NOTHING = Buffer.alloc(0);
@@ -66,12 +66,12 @@ const QUOTE_FAULTS = {
   misplaced: 'a quote stands in the middle of a field; within quotes it is written twice ("")',
   ambiguous: 'its quotes can be read in more than one way; within quotes a quote is written twice ("")',
 } as const;
-/** A line behind these tells no separator any more: the format's own is kept. */
+/** No line after this many sets the separator any more: the format's own stays. */
 const MAX_LINES_TRIED = 100;
-/** Told instead of a position: more bytes are needed to decide. */
+/** Returned instead of a position: the decision needs more bytes. */
 const WAIT = -1;
 
-/** A copy that keeps no chunk in memory, nor a pool: rows that are set aside live long. */
+/** A copy that keeps no chunk and no pool in memory: rejected rows live long. */
 export function ownBytes(view: Buffer): Buffer {
   const bytes = Buffer.allocUnsafeSlow(view.length);
   view.copy(bytes);
@@ -83,14 +83,14 @@ function isWindowsText(bytes: Buffer): boolean {
   return !isUtf8(bytes) && bytes.some((byte) => byte >= 0x80 && byte < 0xa0);
 }
 
-/** A line of blanks, or of nothing but separators, as spreadsheets leave below a table. */
+/** A line of blanks, or of separators only, as spreadsheets leave below a table. */
 function isBlank(fields: string[]): boolean {
   return fields[0]!.trim() === '' && fields.every((field) => field.trim() === '');
 }
 
 /**
- * Where the end of the source has cut a character of UTF-8, the bytes before it; else all. One letter of Latin-1 looks the
- * same: that it is UTF-8 another one must show.
+ * If the end of the source has cut a character of UTF-8: the bytes before it. Otherwise all bytes. A Latin-1 letter
+ * looks the same, so another character must show that the text is UTF-8.
  */
 function withoutCutCharacter(bytes: Buffer): Buffer {
   for (let cut = 1; cut <= 3 && cut < bytes.length; cut++) {
@@ -100,7 +100,7 @@ function withoutCutCharacter(bytes: Buffer): Buffer {
   return bytes;
 }
 
-/** A line over the limit, being read past. `bytes` counts all of it, `lastByte` tells a CR at its end. */
+/** A line over the limit, which is being skipped. `bytes` counts all of it; `lastByte` shows a CR at its end. */
 interface Oversized {
   readonly head: Buffer;
   readonly offset: number;
@@ -113,23 +113,23 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   /** Where `rest` begins in the source. */
   let base = 0;
   let ended = false;
-  /** Whether rows that are given now can't become others. */
+  /** Whether the rows that are given now are final. */
   let settled = true;
-  /** Whether `rest` has none of these bytes, so that most rows need no look of their own. */
+  /** Whether `rest` has none of these bytes, so that most rows need no check of their own. */
   let plainAscii = true;
   let noNuls = true;
   let line = 1;
   let first = true;
-  /** The next CR that no LF follows, looked for from `crFrom` on. */
+  /** The next CR without an LF, at or after `crFrom`. */
   let cr = -1;
   let crFrom = 0;
-  /** For a format that has one separator: the one that the file was saved with, once a line has told it. */
+  /** For a format with one separator: the separator with which the file was saved, once a line has shown it. */
   let separator: string | undefined;
   let oversized: Oversized | null = null;
   const quote = createOpenQuote(MAX_RECORD_BYTES, (row, rejection) =>
     sink.fault({ ...row, ended: settled }, rejection),
   );
-  /** NUL bytes in front of a line, being counted. */
+  /** The NUL bytes in front of a line, while they are counted. */
   let nuls = 0;
 
   function read(): void {
@@ -150,7 +150,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     quote.tell();
   }
 
-  /** Reads what begins at `at` and tells where the next begins. */
+  /** Reads the record that begins at `at`. Returns where the next record begins. */
   function readRecord(begin: number): number {
     if (!noNuls && rest[begin] === 0) {
       nuls++;
@@ -161,7 +161,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
       quote.tell();
       return begin + 1;
     }
-    // Where files were put together, each may have brought one.
+    // In concatenated files, each file may have brought one.
     const hasMark = !plainAscii && rest.subarray(begin, begin + BOM.length).equals(BOM);
     if (hasMark) quote.tell();
     const at = hasMark ? begin + BOM.length : begin;
@@ -191,7 +191,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     return splitLine(at, stop, end);
   }
 
-  /** Where the line ends that `at` is in: an LF, or a CR that no LF follows; -1: behind what is here. */
+  /** The end of the line that `at` is in: an LF, or a CR without an LF. -1: the end has not come yet. */
   function lineEnd(at: number): number {
     const lf = rest.indexOf(LF, at);
     if (cr < at || crFrom > at) {
@@ -208,7 +208,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     return end === rest.length - 1 && rest[end] === CR && !ended;
   }
 
-  /** Where the line ends in which a CR stands alone: there, unless a record comes out only with what is behind it. */
+  /** The end of a line in which a CR stands alone: the CR, unless only the CR with the text behind it gives a record. */
   function endAfterCr(at: number, end: number): number {
     if (end - at > MAX_RECORD_BYTES || isRecord(split(decode(at, end)))) return end;
     const lf = rest.indexOf(LF, end);
@@ -305,11 +305,11 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
 
   function tellTooLarge(head: Buffer, offset: number, bytes: number): void {
     quote.tell();
-    const reason = `the line has ${bytes} bytes, more than ${MAX_RECORD_BYTES}: no call is written so; its first ${MAX_RECORD_BYTES} bytes are kept`;
+    const reason = `the line has ${bytes} bytes, more than ${MAX_RECORD_BYTES}: no CDR is that long; the first ${MAX_RECORD_BYTES} bytes are kept`;
     sink.fault({ ...rowOf(ownBytes(head), offset), cut: true }, { code: 'too_large', reason });
   }
 
-  /** What a file system leaves after a crash; the row behind it is whole. */
+  /** NUL bytes, as a file system leaves them after a crash. The row behind them is whole. */
   function tellNuls(end: number): void {
     if (nuls === 0) return;
     quote.tell();
@@ -340,7 +340,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     return splitRecord(text, by, rules.rescue, rules.fits);
   }
 
-  /** Takes the separator from a line, if it tells one; true where the line says nothing else. */
+  /** Takes the separator from a line that shows one. True where the line holds nothing else. */
   function isSeparatorTold(text: string): boolean {
     const told = first ? toldSeparator(text) : undefined;
     if (told !== undefined) separator = told;

@@ -1,7 +1,7 @@
 /**
  * Cisco Unified Communications Manager's CDR files ("CDR Field Descriptions" of its Call Detail Records Administration
- * Guide): a row of names, a row of types, then the records. The columns differ between releases, so each is found by
- * its name, whose case differs too. Times are epoch seconds, 0 where there is none.
+ * Guide): a row of names, a row of types, then the records. The columns differ between releases, so the reader finds each
+ * by its name. The case of the names differs too. Times are epoch seconds, 0 where there is none.
  *
  * One call may have several records (forwarded, transferred, conferences): they share the global call id.
  */
@@ -33,7 +33,7 @@ const REQUIRED = [
   ...['cdrRecordType', 'globalCallID_callManagerId', 'globalCallID_callId', 'dateTimeOrigination'],
   ...['dateTimeConnect', 'dateTimeDisconnect', 'duration', 'callingPartyNumber', 'originalCalledPartyNumber'],
 ];
-/** What tells a record from the others of its call in releases without `pkid`. */
+/** The columns that distinguish a record from the others of its call, in releases without `pkid`. */
 const IDENTITY = [
   ...['globalCallId_ClusterID', 'globalCallID_callManagerId', 'globalCallID_callId', 'origLegCallIdentifier'],
   ...[
@@ -65,7 +65,7 @@ const TYPE =
 
 /** The call went on in another record: 126 split (transfer, conference), 393216 likewise in later releases. */
 const SPLIT_CAUSES: ReadonlySet<string> = new Set(['126', '393216']);
-/** Cisco's own beside those of Q.850: precedence, failovers, full conferences, the last party dropped. */
+/** Cisco's own codes beside those of Q.850: precedence, failovers, full conferences, the last party dropped. */
 const CISCO_ERRORS: ReadonlySet<string> = new Set(
   '129 131 132 133 134 135 136 137 138 139 140 262144 458752'.split(' '),
 );
@@ -89,7 +89,7 @@ export function cucmRows(options: SourceOptions): RowFormat {
     rescue: ['backslash'],
     fits: (count) => (header === null ? count >= REQUIRED.length : count === header.columns.length),
     parse(fields, ended) {
-      // Files that were put together have a header each, perhaps of another release.
+      // In concatenated files, each file has a header, perhaps of another release.
       if (isCucmHeader(fields)) {
         if (!ended && header !== null) return CUT_HEADER;
         header = readHeader(fields, options);
@@ -106,7 +106,7 @@ export function cucmRows(options: SourceOptions): RowFormat {
   };
 }
 
-/** Whether a row is CUCM's row of names. That of its CMRs (call quality) begins alike. */
+/** Whether a row is CUCM's row of names. The row of names of its CMRs (call quality) begins alike. */
 export function isCucmHeader(fields: readonly string[]): boolean {
   return (
     fields[0]?.trim().toLowerCase() === 'cdrrecordtype' &&
@@ -119,7 +119,7 @@ interface Header {
   /** Value of the column of that name; '' where the release has none. */
   value(fields: readonly string[], name: string): string;
   readonly accountField: string;
-  /** Places of what is no text. */
+  /** Places of the values that are no text. */
   readonly figures: ReadonlySet<number>;
 }
 
@@ -198,7 +198,7 @@ function toRecord(written: string[], header: Header, clock: CallClock): Parsed {
     disconnectTime: times.disconnectTime,
     durationS,
     billedDurationS,
-    // A cause that is not known here is a word that is not known.
+    // An unknown cause counts as an unknown word.
     resultWord: causeResult === null ? cause : null,
     result: null,
     disconnectCause: cause,
@@ -218,8 +218,8 @@ function wholeDuration(origination: string, disconnect: string, fromAnswerS: num
 }
 
 /**
- * The side that cleared the call gives the cause, the other 0. Clearing normally before the answer is giving up. null: a
- * cause that is not known here.
+ * The side that cleared the call gives the cause; the other side gives 0. A normal clearing before the answer means that
+ * the caller gave up. Null: an unknown cause.
  */
 function unansweredResult(origCause: string, destCause: string): CallResult | null {
   if (SPLIT_CAUSES.has(origCause) || SPLIT_CAUSES.has(destCause)) return 'no_answer';
@@ -232,7 +232,7 @@ function unansweredResult(origCause: string, destCause: string): CallResult | nu
   return code >= SIP_CODES ? resultOfQ850(code % Q850_CODES) : null;
 }
 
-/** An address as text, or as the signed 32-bit number of its bytes in reverse order that IPv4 columns hold; 0 is none. */
+/** An address as text, or as in IPv4 columns: the signed 32-bit number of its bytes in reverse order. 0 is none. */
 function readAddress(text: string): string | null {
   if (isIP(text)) return text;
   if (!/^-?\d{1,10}$/.test(text) || Number(text) === 0) return null;

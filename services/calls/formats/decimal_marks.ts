@@ -1,15 +1,15 @@
 /**
- * Decimals with marks in them, as people's programs write them: 1,234.50  1.234,50  1 234,50  1'234.50  12,34,567.5.
+ * Decimals with marks in them, as programs write them: 1,234.50  1.234,50  1 234,50  1'234.50  12,34,567.5.
  *
- * A comma or a point may part thousands or begin the decimals, and 1,234 can be read as either. What has two readings is
- * refused, unless the file's decimal sign was told (--decimal-sign). One convention needs no telling: a point that is the
- * only mark is the decimal point, as programs print numbers. It does not hold where semicolons part the columns: such
- * files are of countries that write a decimal comma.
+ * A comma or a point may separate thousands or begin the decimals, and 1,234 has both readings. A text with two readings
+ * is refused, unless the caller gives the file's decimal sign (--decimal-sign). One convention needs no option: a point
+ * that is the only mark is the decimal point, as programs print numbers. The convention does not hold where semicolons
+ * separate the columns: such files come from countries that write a decimal comma.
  */
 
 export const DECIMAL_SIGNS = ['.', ','] as const;
 export type DecimalSign = (typeof DECIMAL_SIGNS)[number];
-/** The sign that was told; `plain`: none was, and a point alone is one; `unknown`: not even that. */
+/** The sign that was given. `plain`: none was given, and a point alone is one. `unknown`: not even a point is. */
 export type DecimalRule = DecimalSign | 'plain' | 'unknown';
 
 export type ReadDecimal =
@@ -21,10 +21,10 @@ export type ReadDecimal =
 
 const PLAIN = /^\d+\.?\d*$|^\.\d+$/;
 const MARKED = /^[\d., '\u2019]+$/;
-/** What is no decimal. */
+/** A text that is no decimal. */
 export const BAD: ReadDecimal = { kind: 'bad' };
 
-/** Reads a decimal without a sign. Blanks are plain ones. */
+/** Parses a decimal without a sign. Its blanks are plain ones. */
 export function readDecimal(text: string, rule: DecimalRule): ReadDecimal {
   if (PLAIN.test(text) && (rule === 'plain' || rule === '.' || !text.includes('.'))) {
     return { kind: 'decimal', text };
@@ -38,7 +38,7 @@ export function readDecimal(text: string, rule: DecimalRule): ReadDecimal {
   return { kind: 'ambiguous', text: byPoint, other: byComma };
 }
 
-/** What a text is where `sign` begins the decimals; null: it is no number so. */
+/** The value of a text where `sign` begins the decimals. Null: it is no number that way. */
 function readWith(text: string, sign: DecimalSign): string | null {
   const at = text.indexOf(sign);
   const whole = at === -1 ? text : text.slice(0, at);
@@ -48,7 +48,7 @@ function readWith(text: string, sign: DecimalSign): string | null {
   return digits === null ? null : decimals === '' ? digits : `${digits}.${decimals}`;
 }
 
-/** Groups are of three digits, or in India of two before the last; a number that is parted has no nought in front. */
+/** Groups have three digits, or in India two before the last. A number with groups has no leading zero. */
 const GROUPED = /^[1-9]\d{0,2}([., '\u2019])\d{3}(?:\1\d{3})*$|^[1-9]\d?(?:,\d\d)+,\d{3}$/;
 
 function withoutGroups(whole: string): string | null {

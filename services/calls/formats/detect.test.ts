@@ -129,7 +129,7 @@ describe('by content', () => {
     for (const head of [document, `\n ${document}`, `[${document}]`, form, `cdr=${form}`]) {
       assert.deepEqual(detected(head), ['freeswitch-json', 'certain'], head);
     }
-    assert.match(why('{"clid":"x","src":"1"}'), /JSON, but not as FreeSWITCH's mod_json_cdr/);
+    assert.match(why('{"clid":"x","src":"1"}'), /JSON, but not in the form of FreeSWITCH's mod_json_cdr/);
   });
 });
 
@@ -151,7 +151,7 @@ describe('XML', () => {
       '<?xml version="1.0"?>\n<calls><call/></calls>',
       '<cdr guid="7821" seq="17" sys="pbx"><event/></cdr>',
     ])
-      assert.match(why(other), /XML of a form that is not known/);
+      assert.match(why(other), /XML of an unknown form/);
   });
 
   test('JSON that could not be posted is known by its base64 too', () => {
@@ -222,7 +222,7 @@ describe('what it is not', () => {
     assert.deepEqual(detected(sample('carrier.csv')), [null]);
     assert.match(
       why(sample('carrier.csv')),
-      /a header of its own \(Call ID, Customer, From.*--map column=field, with call_id, linked_id, account/,
+      /a header of its own \(Call ID, Customer, From.*--map column=field, with account, call_id, direction/,
     );
   });
 
@@ -238,6 +238,6 @@ describe('what it is not', () => {
     assert.match(why('\ufeff\n'), /is empty/);
     const cmr =
       '"cdrRecordType","globalCallID_callManagerId","globalCallID_callId","nodeId","directoryNum","dateTimeStamp"\n';
-    assert.match(why(cmr), /CMRs, which tell of the quality of calls/);
+    assert.match(why(cmr), /CMRs, which report call quality/);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Tells a file's format by its first rows. Names tell nothing: two of Asterisk's modules write a Master.csv, in
- * different orders that may have the same number of columns, and so does FreeSWITCH.
+ * Detects a file's format by its first rows. File names give no information: two of Asterisk's modules write a Master.csv,
+ * in different orders that may have the same number of columns, and so does FreeSWITCH.
  */
 
 import { MAPPED_FIELDS } from '../call_fields.ts';
@@ -26,9 +26,9 @@ import { THREE_CX, threeCxRows } from './three_cx.ts';
 export type Detection =
   | {
       readonly format: FormatName;
-      /** `likely` where fewer than half of the rows looked at are in order. */
+      /** `likely` where fewer than half of the checked rows are valid. */
       readonly sure: 'certain' | 'likely';
-      /** A sentence for people: what the format was told by. */
+      /** A sentence for people: the evidence for the format. */
       readonly why: string;
     }
   | {
@@ -42,7 +42,7 @@ const LOOKED_AT_BYTES = 64 * 1024;
 
 const CTRL_Z = 0x1a;
 
-/** No time is read here. */
+/** Detection parses no times. */
 const ANY_OPTIONS = { timeZone: 'UTC' };
 
 /** @param head the first bytes, unpacked: all of a small file, some kilobytes of a large one */
@@ -67,7 +67,7 @@ export function detectFormat(head: Buffer): Detection {
 }
 
 /**
- * What a file is instead of what it was told to be; null: nothing speaks against it.
+ * The real kind of a file that contradicts the given format. Null: nothing contradicts the format.
  * @param head as for detectFormat
  */
 export function instead(head: Buffer, format: FormatName): string | null {
@@ -76,14 +76,14 @@ export function instead(head: Buffer, format: FormatName): string | null {
   return binaryKind(looked) ?? (isDocument ? null : textKind(looked.toString().replace(/^\ufeff/, '')));
 }
 
-/** Without Ctrl-Z, by which programs of DOS end a text and fill its last block. */
+/** Without Ctrl-Z, with which DOS programs end a text and fill its last block. */
 function beginOf(head: Buffer): Buffer {
   let end = Math.min(head.length, LOOKED_AT_BYTES);
   while (end > 0 && head[end - 1] === CTRL_Z) end--;
   return head.subarray(0, end);
 }
 
-/** Without a last line that the end of `head` may have cut. */
+/** Without a last line that may be cut by the end of `head`. */
 function wholeLines(head: Buffer): Buffer {
   const lastEnd = Math.max(head.lastIndexOf('\n'), head.lastIndexOf('\r'));
   return lastEnd === -1 ? head : head.subarray(0, lastEnd + 1);
@@ -91,7 +91,7 @@ function wholeLines(head: Buffer): Buffer {
 
 const MOD_JSON_CDR_KEYS = ['core-uuid', 'switchname', 'channel_data', 'callStats', 'variables', 'callflow'];
 
-/** A document as FreeSWITCH posts it, or writes it where it could not post it: without what is around it. */
+/** A document as FreeSWITCH posts it, or as it writes it after a failed post, without its wrapping. */
 function unwrapped(text: string): string {
   const field = text.startsWith('cdr=') ? text.slice('cdr='.length) : text;
   if (/^(?:eyJ|PD94bW|PGNkc)/.test(field))
@@ -108,13 +108,13 @@ function detectJson(text: string): Detection | null {
   }
   const format: FormatName = 'freeswitch-json';
   return unknown(
-    `JSON, but not as FreeSWITCH's mod_json_cdr writes it; if it is that, say --format ${format}; post other records by the names of the API, or export the calls as CSV`,
+    `JSON, but not in the form of FreeSWITCH's mod_json_cdr; if FreeSWITCH wrote it, say --format ${format}; post other records with the API's field names, or export the calls as CSV`,
   );
 }
 
 const MOD_XML_CDR_MARKS = ['core-uuid=', '<channel_data', '<variables', '<callflow'];
 
-/** mod_xml_cdr's documents. Others have `<cdr>` too: innovaphone's, for one. */
+/** mod_xml_cdr's documents. Other programs write `<cdr>` too, innovaphone for one. */
 function detectXml(text: string): Detection | null {
   const marks = /^<(?:\?xml|cdr[\s>])/.test(text)
     ? MOD_XML_CDR_MARKS.filter((mark) => text.includes(mark))
@@ -141,20 +141,18 @@ function detectByHeader(head: Buffer): Detection | null {
     };
   }
   if (first[0]?.toLowerCase() === 'cdrrecordtype') {
-    return unknown(
-      "the file holds Cisco's CMRs, which tell of the quality of calls; import its CDRs (cdr_… files)",
-    );
+    return unknown("the file holds Cisco's CMRs, which report call quality; import its CDRs (cdr_… files)");
   }
   return null;
 }
 
 interface Candidate {
   readonly format: FormatName;
-  /** The format's own, so that a quote is read here as it will be there. */
+  /** The format's own reader, so that detection reads a quote as the import will. */
   readonly rules: RecordRules;
   isRow(fields: string[]): boolean;
   isHeader(fields: string[]): boolean;
-  /** Where what the rows are told by stands. */
+  /** The columns that identify the format. */
   readonly told: string;
 }
 
@@ -224,7 +222,7 @@ function undetected(head: Buffer): Detection {
   const names = Object.keys(FORMATS).join(', ');
   if (head.length >= LOOKED_AT_BYTES && !/[\r\n]/.test(head.toString('latin1').trimStart())) {
     return unknown(
-      `the first line has more than ${LOOKED_AT_BYTES / 1024} KiB, which tells no format; name it (--format ${names}), and the rows behind it go in`,
+      `the first line has more than ${LOOKED_AT_BYTES / 1024} KiB, so its format can't be detected; name the format (--format ${names}), and the rows after this line are imported`,
     );
   }
   const first =

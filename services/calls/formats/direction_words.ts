@@ -1,4 +1,4 @@
-/** Direction by the word that a source has for it. */
+/** Direction by the word that a source uses for it. */
 import { DIRECTIONS, type Direction } from '../call_fields.ts';
 
 /** In small letters, without blanks, hyphens and underscores, and without `call` or `calls` at the end. */
@@ -18,7 +18,7 @@ const WORDS = new Map<string, Direction>([
   ...wordsFor('outbound', ['dialled', 'egress', 'outboundapi', 'outbounddial', 'clicktocall']),
   ...wordsFor('inbound', ['in', 'incoming', 'i', 'terminating', 'terminated', 'mt', 'received', 'ingress']),
   ...wordsFor('internal', ['local', 'intern', 'intercom', 'extension', 'exttoext', 'station']),
-  // Twilio's SIP trunks have the carrier's view: what terminates at its network leaves the customer's.
+  // Twilio's SIP trunks take the carrier's view: a call that terminates at Twilio's network leaves the customer's.
   ...wordsFor('outbound', ['trunkingterminating']),
   ...wordsFor('inbound', ['trunkingoriginating']),
 ]);
@@ -30,7 +30,7 @@ function wordsFor(direction: Direction, words: readonly string[]): [string, Dire
 const MAX_WORD_LENGTH = 40;
 
 /**
- * undefined: a word that is not known. Its call is stored all the same, its direction told from the numbers, with the
+ * Undefined: an unknown word. The call is stored all the same. Its direction then follows from the numbers, with the
  * flag `direction_unknown`.
  */
 export function readDirection(text: string): Direction | undefined {

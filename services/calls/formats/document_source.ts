@@ -1,12 +1,12 @@
-/** A source of documents, a call each, as a SourceReader. */
+/** A source of documents, one call each, as a SourceReader. */
 import type { Parsed, RawRow, Rejection } from '../cdr.ts';
 import type { DocumentReader, DocumentSink } from './json_documents.ts';
 import type { SourceReader, Taken } from './source_reader.ts';
 
-/** What makes a record of a document's bytes. @throws Error whose message is the reason to set it aside */
+/** Makes a record of a document's bytes. @throws Error whose message is the reason for the rejection */
 export interface DocumentFormat {
   document(bytes: Buffer): Parsed;
-  /** As a switch writes what it could not post. */
+  /** As a switch writes a document after a failed post. */
   encoded(bytes: Buffer): Parsed;
 }
 
@@ -16,7 +16,7 @@ export function createDocumentSource(
 ): SourceReader {
   let taken: Taken[] = [];
   const setAside = (row: RawRow, rejection: Rejection): void => {
-    // What is set aside is kept for long: not at the price of the chunk that it stood in.
+    // A rejected document is kept for long, and must not hold the chunk that it came from.
     const kept = { ...row, bytes: Buffer.from(row.bytes) };
     taken.push({ row: kept, parsed: { kind: 'rejected', rejection } });
   };
@@ -29,7 +29,7 @@ export function createDocumentSource(
       return;
     }
     if (parsed.kind === 'rejected') setAside(row, parsed.rejection);
-    // A document that makes a call is whole, also one in a line without its end: what could follow would unmake it.
+    // A document that makes a call is whole, also in a line without its end: any text behind it would make it invalid.
     else if (parsed.kind === 'record') taken.push({ row: { ...row, ended: true }, parsed });
   };
   const documents = open({

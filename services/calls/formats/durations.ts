@@ -1,9 +1,9 @@
 /**
- * How long a call was, as switches, spreadsheets and billing systems write it. Without a unit beside it a number is of
- * seconds, or of the unit that the mapping tells. 1:05 is refused unless the mapping says what it is: it may be a minute
- * and five seconds or an hour and five minutes.
+ * Durations of calls, as switches, spreadsheets and billing systems write them. A number without a unit is in seconds, or
+ * in the unit of the mapping. 1:05 is refused unless the mapping says what it is: it may be a minute and five seconds or
+ * an hour and five minutes.
  *
- *   65  65.5  1,065                         in the unit told
+ *   65  65.5  1,065                         in the given unit
  *   1:01:05  0:01:05.5  1.02:03:04 (.NET)  1 day, 2:03:04 (Python, PostgreSQL)
  *   65s  1m5s  1 h 2 min  250 ms  1'05"     units beside their numbers, the larger first
  *   PT1M5S  P1DT2H                          ISO 8601
@@ -11,13 +11,13 @@
 import { type DecimalRule, readDecimal } from './decimal_marks.ts';
 import { readSeconds } from './field_values.ts';
 
-/** What a number alone, or two with a colon, is of. */
+/** The unit of a number alone, or of two numbers with a colon. */
 export const DURATION_UNITS = ['s', 'ms', 'min', 'h', 'm:ss', 'h:mm'] as const;
 export type DurationUnit = (typeof DURATION_UNITS)[number];
 
 export type ReadDuration =
   | { readonly kind: 'seconds'; readonly seconds: number }
-  /** `why` goes on from the value. */
+  /** `why` continues the value's text. */
   | { readonly kind: 'bad'; readonly why: string };
 
 export const DURATION_FORMS = 'seconds, H:MM:SS or 1m5s';
@@ -47,19 +47,19 @@ const TWO = /^(\d{1,6}):([0-5]\d)(?:[.,](\d{1,9}))?$/;
 const ISO = /^p(?:(\d+)d)?(?:t(?=\d)(?:([\d.,]+)h)?(?:([\d.,]+)m)?(?:([\d.,]+)s)?)?$/;
 const WITH_UNIT = /(\d[\d.,]*) ?([a-zµμ]+)\.?,? ?/y;
 
-/** What a spreadsheet keeps for 0:01:05: its part of a day, 0.000752315. No switch tells a second so finely. */
+/** A spreadsheet's value for 0:01:05: its part of a day, 0.000752315. No switch writes a second so finely. */
 const DAY_FRACTION = /^0?[.,]\d{7,}$/;
 
 const bad = (why: string): ReadDuration => ({ kind: 'bad', why });
 const NONE = bad(`; it should be ${DURATION_FORMS}`);
 
-/** @param unit what a number without one is of; undefined: seconds, and two numbers with a colon are refused */
+/** @param unit of a number without a unit; undefined: seconds, and two numbers with a colon are refused */
 export function readDuration(
   written: string,
   unit: DurationUnit | undefined,
   rule: DecimalRule,
 ): ReadDuration {
-  // What nearly every row holds.
+  // Nearly every row holds this form.
   const usual = unit === undefined && rule === 'plain' ? readSeconds(written) : Number.NaN;
   if (usual >= 0 && !(usual < 1 && usual > 0 && DAY_FRACTION.test(written)))
     return { kind: 'seconds', seconds: usual };
@@ -94,7 +94,7 @@ function readNumber(text: string, unit: DurationUnit | undefined, rule: DecimalR
   if (unit === 'm:ss' || unit === 'h:mm') return bad(`; it should be ${unit}, as the mapping says`);
   if (unit === undefined && DAY_FRACTION.test(text) && Number(number.text) > 0) {
     return bad(
-      ', which may be a spreadsheet’s part of a day; save the column as H:MM:SS, or say that it is of seconds: --map column=duration_s:s',
+      ', which may be a spreadsheet’s part of a day; save the column as H:MM:SS, or say that it is in seconds: --map column=duration_s:s',
     );
   }
   return sum([[number.text, unit === 'min' ? 'm' : (unit ?? 's')]]);
@@ -132,7 +132,7 @@ function readUnits(text: string, rule: DecimalRule): ReadDuration {
     const unit = word === undefined ? undefined : WORDS.find(([named]) => named.test(word))?.[1];
     const before = parts.at(-1)?.[1];
     if (unit === undefined) return NONE;
-    // Each once, and the larger first: so a second 5 m is no month and no metre.
+    // Each unit once, the larger first: so a second 5 m is neither month nor metre.
     if (before !== undefined && UNIT_SIZES[unit]! >= UNIT_SIZES[before]!) return NONE;
     parts.push([number!, unit]);
   }
@@ -158,7 +158,7 @@ const twoReadings = ({ text, other }: { readonly text: string; readonly other: s
 const wrongSign = (sign: string): ReadDuration =>
   bad(`, which is no number where the decimal sign is ${sign}, as --decimal-sign says`);
 
-/** In whole numbers up to the last step, so that 1.1 minutes are 66 seconds and not a little more. */
+/** Uses whole numbers up to the last step, so that 1.1 minutes are exactly 66 seconds. */
 function sum(parts: readonly (readonly [decimal: string, unit: string])[]): ReadDuration {
   const scale = Math.max(...parts.map(([text]) => text.length - 1 - `${text}.`.indexOf('.')), 0);
   let total = 0n;

@@ -1,9 +1,9 @@
 /**
- * JSON whose numbers are kept to the last digit. `JSON.parse` makes a double of each, which holds 15 digits for sure:
+ * JSON whose numbers keep their last digit. `JSON.parse` makes a double of each number, which holds 15 digits for sure:
  * 0.033333333333333333 and 12345678901234567890 come out as other numbers.
  */
 
-/** A number that no double is, as it was written; `JSON.stringify` writes it so again. */
+/** A number that no double represents, as written. `JSON.stringify` writes it in the same way. */
 export interface RawNumber {
   readonly rawJSON: string;
 }
@@ -18,18 +18,18 @@ const json = JSON as unknown as {
   isRawJSON(value: unknown): value is RawNumber;
 };
 
-/** A number of 16 digits or more, or with an exponent; within a text it is a false alarm. */
+/** A number of 16 digits or more, or with an exponent. A match within a text is a false alarm. */
 const PERHAPS_INEXACT = /[:[,]\s*-?\d(?:[\d.]{15}|[\d.]*e)/i;
 const SURE_LENGTH = 15;
-/** What a double is, in full, is never longer; comparing the digits of what is would take quadratic time. */
+/** No double in full is longer. The limit avoids a comparison of digits in quadratic time. */
 const LONGEST_DOUBLE = 1_100;
 
 /**
- * As JSON.parse, but for numbers that are written with more than a double holds: those are RawNumbers.
+ * Like JSON.parse, except for numbers with more digits than a double holds: those become RawNumbers.
  * @throws SyntaxError as JSON.parse does
  */
 export function parseExactJson(text: string): unknown {
-  // A reviver makes parsing some eight times slower, so only where it may be needed.
+  // A reviver makes parsing some eight times slower, so it is used only where it may be needed.
   if (!PERHAPS_INEXACT.test(text)) return JSON.parse(text);
   return json.parse(text, (_, value, { source }) =>
     typeof value === 'number' && isInexact(value, source) ? json.rawJSON(source) : value,
@@ -38,12 +38,12 @@ export function parseExactJson(text: string): unknown {
 
 export const isRawNumber = json.isRawJSON;
 
-/** A whole number from here on that is written with an exponent has lost digits, whatever it is equal to. */
+/** A whole number from here on that has an exponent has lost digits, even where it is equal to a double. */
 const CUT_FROM = 1e6;
 /** JavaScript itself writes an exponent from here on. */
 const CUT_BELOW = 1e21;
 
-/** A JSON number's digits; undefined for what is none. */
+/** A JSON number's digits. Undefined for a text that is no number. */
 export function numberText(value: unknown): string | undefined {
   if (typeof value === 'number') return String(value);
   return isRawNumber(value) ? value.rawJSON : undefined;
@@ -57,7 +57,7 @@ function isInexact(value: number, source: string): boolean {
   return !Number.isFinite(value) || significant(String(value)) !== significant(source);
 }
 
-/** Digits and the place of the point, whatever the writing: 1.20e3, 1200 and 1200.0 are the same. */
+/** Digits and the place of the point, however written: 1.20e3, 1200 and 1200.0 are the same. */
 function significant(decimal: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(decimal) ?? [];

@@ -1,15 +1,15 @@
-/** Values of a row's fields, and the words in which one is refused. */
+/** Values of a row's fields, and the messages that refuse one. */
 import { isNone } from '../absent.ts';
 import type { Parsed, Rejection, RejectionCode, SourceRecord } from '../cdr.ts';
 
-/** What can't be read is quoted to this length in a reason. */
+/** A reason quotes an unreadable value up to this length. */
 const QUOTED_LENGTH = 60;
 
 export function rejected(code: RejectionCode, field: string, reason: string): Parsed {
   return { kind: 'rejected', rejection: { code, reason, field } };
 }
 
-/** What a switch does not tell that rates no calls, and perhaps knows nobody's address. */
+/** The fields that a switch lacks which rates no calls, and perhaps knows no addresses. */
 export const NOT_TOLD = {
   country: null,
   description: null,
@@ -19,7 +19,7 @@ export const NOT_TOLD = {
   userAgent: null,
 } satisfies Partial<SourceRecord>;
 
-/** A header below rows, as files that were put together have, which the end of the source may have cut. */
+/** A header below rows, as in concatenated files, which the end of the source may have cut. */
 export const CUT_HEADER: Parsed = {
   kind: 'rejected',
   rejection: { code: 'unreadable_row', reason: 'the file ends within this row of names' },
@@ -30,12 +30,12 @@ export function wrongColumnCount(found: number, expected: string): Parsed {
   return { kind: 'rejected', rejection: { code: 'wrong_column_count', reason } };
 }
 
-/** A value as it is shown in a reason. */
+/** A value as a reason shows it. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > QUOTED_LENGTH ? `${text.slice(0, QUOTED_LENGTH)}…` : text);
 }
 
-/** Names as they are listed in a message, which holds no file: so many of them, and each cut. */
+/** Names as a message lists them. A message holds no file: it lists only so many names, and cuts each. */
 const LISTED_NAMES = 30;
 
 export function listed(names: readonly string[]): string {
@@ -47,7 +47,7 @@ export function listed(names: readonly string[]): string {
     : shown.join(', ');
 }
 
-/** Seconds, whole or with a decimal fraction; NaN for anything else, blank included. */
+/** Seconds, whole or with a decimal fraction. NaN for any other text, blank included. */
 export function readSeconds(text: string): number {
   let value = 0;
   for (let at = 0; at < text.length; at++) {
@@ -80,7 +80,7 @@ export function namedTime(
   return { kind: 'rejected', rejection: { code: rejection.code, reason, field: name } };
 }
 
-/** A set of attributes without those that stand for none. */
+/** A set of attributes without those whose value means "none". */
 export function attributesOf(
   pairs: readonly (readonly [name: string, value: string])[],
 ): Record<string, string> {

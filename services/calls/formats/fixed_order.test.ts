@@ -106,7 +106,7 @@ describe('another order than the maker’s', () => {
       for (const other of [text, `${header}\n${text}`]) {
         const found = detectFormat(Buffer.from(other));
         assert.equal(found.format, null, JSON.stringify(found));
-        assert.match(found.why, /another; put a header above the rows and import with --map/);
+        assert.match(found.why, /another order; put a header above the rows and import with --map/);
         for (const pair of order.map) assert.ok(found.why.includes(`--map "${pair}"`));
       }
     });

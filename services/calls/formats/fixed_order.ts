@@ -1,4 +1,4 @@
-/** Rows of a maker whose columns may be put in another order: they are read in the maker's own only. */
+/** Rows of a maker whose columns can be reordered. Only the maker's own order is read. */
 import { givenValues } from '../absent.ts';
 import type { Parsed } from '../cdr.ts';
 import type { RowFormat } from './csv_reader.ts';
@@ -8,19 +8,19 @@ import type { SourceOptions } from './source_reader.ts';
 
 /** A maker's order of columns. */
 export interface FixedOrder {
-  /** For people: whose it is. */
+  /** The maker's name, for people. */
   readonly title: string;
   /** All columns, by the maker's names. */
   readonly columns: readonly string[];
-  /** As many must be there; later versions append others. */
+  /** The least number of columns. Later versions append others. */
   readonly fewest: number;
-  /** Places of those that hold numbers, instants and ids. */
+  /** Places of the columns that hold numbers, instants and ids. */
   readonly figures: ReadonlySet<number>;
-  /** Whether a row is in the order, by what stands where; values that stand for none are ''. */
+  /** Whether a row is in the order, by its values. Values that mean "none" are ''. */
   isRow(fields: readonly string[]): boolean;
-  /** What its rows look like in any order. */
+  /** How the maker's rows look in any order. */
   readonly looks: RegExp;
-  /** The fields that a mapping needs where the columns stand in another order, by the maker's names. */
+  /** The fields that a mapping needs for another order of columns, by the maker's names. */
   readonly map: readonly string[];
 }
 
@@ -30,7 +30,7 @@ const MOST_MORE = 10;
 const isHeader = (order: FixedOrder, fields: readonly string[]): boolean =>
   order.columns.slice(0, order.fewest).every((name, at) => plain(fields[at]) === plain(name));
 
-/** Names of one column differ in blanks, hyphens and underscores between a maker's versions. */
+/** A maker's versions write the name of a column with different blanks, hyphens and underscores. */
 const plain = (name = ''): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
 /** Whether a line has the maker's names, in whatever order. */
@@ -47,12 +47,12 @@ export const isInOrder = (order: FixedOrder, fields: readonly string[]): boolean
 /** What to do with a file that has the columns in another order. */
 export function otherOrder({ title, map }: FixedOrder): string {
   const pairs = map.map((pair) => `--map "${pair}"`).join(' ');
-  return `${title} is read in its maker's order only, and this is another; put a header above the rows and import with ${pairs}`;
+  return `${title} is read in its maker's order only, and this file has another order; put a header above the rows and import with ${pairs}`;
 }
 
 /**
- * @param toRecord of a row that is in order
- * @throws SourceError when the account field is none of the maker's
+ * @param toRecord makes the record of a valid row
+ * @throws SourceError when the maker has no such account field
  */
 export function fixedOrderRows(
   order: FixedOrder,
@@ -77,7 +77,7 @@ export function fixedOrderRows(
       if (!hasBegun && isHeader(order, written)) return { kind: 'skipped' };
       const fields = givenValues(written, order.figures);
       if (!order.isRow(fields)) {
-        // Of a file none of whose rows is in order, none goes in.
+        // If no row of a file is in order, no row is imported.
         if (!hasBegun && namesColumns(order, written)) throw new SourceError(otherOrder(order));
         return rejected('bad_value', order.columns[0]!, otherOrder(order));
       }

@@ -1,8 +1,8 @@
-/** The formats of CDR files that can be read, by the names that `--format` takes. */
+/** The readable formats of CDR files, by the names that `--format` takes. */
 
 /**
- * Each with its title for people, the family of sources that its records belong to unless one is named, and what tells
- * the records of one call id apart: `call_id`, where each record has a call id of its own, or `fields` (intake/legs.ts).
+ * Each has its title for people, and the family of sources of its records unless the import names one. `legs` says what
+ * distinguishes the records of one call id: `call_id`, where each record has its own call id, or `fields` (intake/legs.ts).
  */
 export const FORMATS = {
   'asterisk-csv': { title: 'Asterisk cdr_csv', source: 'asterisk', legs: 'fields' },

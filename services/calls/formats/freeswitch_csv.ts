@@ -1,10 +1,10 @@
 /**
- * FreeSWITCH's mod_cdr_csv: each row is a template (cdr_csv.conf.xml) with the channel's variables put in, and nothing
- * escaped. Three templates are known: the vanilla configuration's "example", its "asterisk", and the one compiled in,
+ * FreeSWITCH's mod_cdr_csv: each row is a template (cdr_csv.conf.xml) with the channel's variables put in. Nothing is
+ * escaped. Three templates are known: the vanilla configuration's "example", its "asterisk", and the compiled-in one,
  * which has a blank before accountcode.
  *
- * Their common columns make a record's identity: FreeSWITCH can write the same call by one template into Master.csv
- * and by another into the account's file.
+ * Their common columns make a record's identity: FreeSWITCH can write the same call with one template into Master.csv
+ * and with another into the account's file.
  */
 import { givenValues, isNoFigure } from '../absent.ts';
 import type { Parsed, SourceRecord } from '../cdr.ts';
@@ -81,7 +81,7 @@ const IN_RECORD: ReadonlySet<string> = new Set([
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const STAMP = /^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}) /;
 
-/** Rows of one template. @throws SourceError when the account field is none of the template's */
+/** Rows of one template. @throws SourceError when the template has no such account field */
 export function freeswitchCsvRows(format: FreeswitchCsvFormat, options: SourceOptions): RowFormat {
   const template = TEMPLATES[format];
   const clock = createCallClock(options.timeZone, options.dateOrder);
@@ -168,7 +168,7 @@ export function freeswitchCsvRows(format: FreeswitchCsvFormat, options: SourceOp
   };
 }
 
-/** Whether a row is one of the template's, by what stands where. */
+/** Whether a row fits the template, by its values. */
 export function isFreeswitchRow(format: FreeswitchCsvFormat, fields: string[]): boolean {
   const template = TEMPLATES[format];
   if (fields.length !== template.length) return false;

@@ -1,24 +1,24 @@
 /**
  * A leg of a call as FreeSWITCH describes it at its end (switch_ivr.c, `switch_ivr_generate_json_cdr` and
- * `switch_ivr_generate_xml_cdr`: the same values in two coats). What makes a record of it.
+ * `switch_ivr_generate_xml_cdr`: the same values in two syntaxes). This file makes a record of it.
  *
- * Times are read from the *_uepoch and *_epoch variables, or else from the call flow's times, all in UTC; the stamps
- * carry no zone and are not read. Durations are the whole seconds that FreeSWITCH bills, or where they are missing
- * those in ms or µs. Numbers are those of the newest caller profile, as in mod_cdr_csv.
+ * Times come from the *_uepoch and *_epoch variables, or else from the call flow's times, all in UTC. The stamps have no
+ * zone and are not used. Durations are the whole seconds that FreeSWITCH bills, or where these are missing those in ms or
+ * µs. Numbers are those of the newest caller profile, as in mod_cdr_csv.
  *
- * `direction` is FreeSWITCH's own view: an inbound leg is one that called the switch, be it a customer's telephone
- * (for the account an outbound call) or a carrier (an inbound one). So it says nothing of the account, and the numbers
- * decide; but an inbound leg that entered in a context for calls from outside is an inbound call.
+ * `direction` is FreeSWITCH's own view: an inbound leg is one that called the switch. Its caller may be a customer's
+ * telephone (for the account an outbound call) or a carrier (an inbound one). So `direction` says nothing of the account,
+ * and the numbers decide. But an inbound leg that entered in a context for calls from outside is an inbound call.
  *
- * FreeSWITCH writes a document for each leg. Each is a record of the account that its accountcode names; where the
- * dialplan exports accountcode to the legs that it makes, both legs of a call are the account's, and log-b-leg="false"
- * is the setting that counts it once.
+ * FreeSWITCH writes a document for each leg. Each is a record of the account that its accountcode names. If the dialplan
+ * exports accountcode to the legs that it makes, both legs of a call belong to the account; the setting
+ * log-b-leg="false" counts the call once.
  *
- * A record's identity is its uuid, so a document that is posted again, or posted and also read from a file, or told by
- * mod_json_cdr and by mod_xml_cdr, is one.
+ * A record's identity is its uuid. So a document is stored once, also if it is posted again, read from a file besides, or
+ * written by both mod_json_cdr and mod_xml_cdr.
  *
- * Of some 200 variables those in KEPT_VARIABLES become attributes; `variables_left_out` counts the others, which stay
- * in the switch's file. They are not kept whole because they hold keys of customers' accounts and dialled digits.
+ * Of some 200 variables those in KEPT_VARIABLES become attributes. `variables_left_out` counts the others, which stay in
+ * the switch's file. They are not kept whole because they hold keys of customers' accounts and dialled digits.
  */
 import { given, givenFigure, isNone } from '../absent.ts';
 import type { Parsed, SourceRecord } from '../cdr.ts';
@@ -41,20 +41,20 @@ import type { SourceOptions } from './source_reader.ts';
 
 export type Texts = Readonly<Record<string, string>>;
 
-/** A document, its coat taken off. */
+/** A document without its syntax. */
 export interface FreeswitchDocument {
-  /** What stands at its top: core-uuid, switchname. */
+  /** The values at its top: core-uuid, switchname. */
   readonly top: Texts;
   readonly channelDirection: string;
-  /** In their encoding, which `written` undoes. */
+  /** In the document's encoding, which `written` undoes. */
   readonly variables: Texts;
-  /** A variable as the channel knew it; '' where there is none. */
+  /** A variable as the channel knew it; '' where the document lacks it. */
   written(name: string): string;
   /** Newest first: a transfer puts a new one in front. */
   readonly flows: readonly { readonly profile: Texts; readonly times: Texts }[];
 }
 
-/** How the call was routed, why and how it ended, how it sounded: what a support agent asks for. */
+/** How the call was routed, why and how it ended, and its sound quality: the questions of a support agent. */
 const KEPT_VARIABLES = [
   ...['channel_name', 'bridge_channel', 'bridge_uuid', 'originating_leg_uuid', 'originator', 'sip_call_id'],
   ...[
@@ -91,9 +91,9 @@ export const IN_RECORD: ReadonlySet<string> = new Set([
 ]);
 const KEPT = new Set<string>(KEPT_VARIABLES);
 
-/** A value of free text is cut to this length, so that a record stays small whatever a telephone sends. */
+/** A free text is cut to this length, so that a record stays small whatever a telephone sends. */
 const MAX_VALUE_LENGTH = 500;
-/** FreeSWITCH's own are 36 long; origination_uuid may set any. It stands in an index. */
+/** FreeSWITCH's own uuids have 36 characters; origination_uuid may set any. The uuid stands in an index. */
 const MAX_UUID_LENGTH = 200;
 
 const DIGITS = /^\d*$/;
@@ -195,13 +195,13 @@ export function recordOfDocument(document: FreeswitchDocument, options: SourceOp
   return { kind: 'record', record: { ...said, alsoSays: allThatIsSaid(said, value('accountcode')) } };
 }
 
-/** All but what the options decide; the account as the document has it. */
+/** All fields but those that the options decide. The account is as in the document. */
 function allThatIsSaid(record: Omit<SourceRecord, 'alsoSays'>, accountcode: string): string {
   const { accountCode: _, direction: __, attributes, ...rest } = record;
   return rowText([accountcode, ...Object.values(rest).map(String), ...Object.entries(attributes).flat()]);
 }
 
-/** Seconds by the first of three variables that is there: seconds, milliseconds, microseconds; null: none is. */
+/** Seconds by the first of three variables that is present: seconds, milliseconds, microseconds. Null: all are missing. */
 function readDuration(
   value: (name: string) => string,
   names: readonly [seconds: string, ms: string, us: string],
@@ -232,7 +232,7 @@ function cut(value: string): string {
   return value.length > MAX_VALUE_LENGTH ? `${value.slice(0, MAX_VALUE_LENGTH - 1).toWellFormed()}…` : value;
 }
 
-/** Without those that stand for none. */
+/** Without those that mean "none". */
 function givenTexts(texts: Texts): Texts {
   return Object.fromEntries(Object.entries(texts).filter(([, text]) => !isNone(text)));
 }

@@ -6,14 +6,14 @@
  *   encode=base64   Content-Type: application/x-www-form-base64-encoded    cdr=eyJjb3JlLXV1aWQi…
  *
  * With disable-100-continue=true curl's own Content-Type goes out instead, application/x-www-form-urlencoded, whatever
- * the body. So the body is told by its first characters, not by its type. What could not be posted is written to
+ * the body. So the body's first characters decide, not its type. After a failed post FreeSWITCH writes the document to
  * err-log-dir in the same encoding, without `cdr=`.
  *
- * encode=true loses something: FreeSWITCH's encoder leaves every `%` before two hexadecimal digits as it is, so a value
- * that encode-values (on by default) had encoded before is encoded once, not twice, and quotes and line ends within it
- * come out of the decoding bare. Such a document is no JSON any more. It is put together again here from the names of
- * its variables; one in which a variable comes twice is refused, since a value that looks like a variable (a caller may
- * choose his User-Agent) can't be told from one. encode=false and encode=base64 do not have that weakness.
+ * encode=true loses information: FreeSWITCH's encoder leaves every `%` before two hexadecimal digits as it is. So a value
+ * that encode-values (on by default) had encoded before is encoded once, not twice, and its quotes and line ends come out
+ * of the decoding bare. Such a document is no JSON any more. This file rebuilds it from the names of its variables. It
+ * refuses a document in which a variable comes twice: a value that looks like a variable (a caller may choose his
+ * User-Agent) can't be distinguished from one. encode=false and encode=base64 do not have that weakness.
  */
 import { isUtf8 } from 'node:buffer';
 import { parseExactJson } from './exact_json.ts';
@@ -29,12 +29,12 @@ const BACKSLASH = 0x5c;
 const ARRAY_CLOSE = 0x5d;
 const OBJECT_OPEN = 0x7b;
 const OBJECT_CLOSE = 0x7d;
-/** Blanks are taken out before: a pattern that allows them at two places takes quadratic time to see that it fails. */
+/** Blanks are removed before: a pattern that allows them at two places takes quadratic time to fail. */
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 const ENCODE_ADVICE = 'set encode="false" in json_cdr.conf.xml, or encode-values="false"';
 
 const VARIABLES_BEGIN = '%22variables%22%3A%7B%22';
-/** What follows the variables: the log of applications, or where there is none the call flow. */
+/** The text behind the variables: the log of applications, or without one the call flow. */
 const VARIABLES_END = /%22%7D,%22(?:app_log%22%3A%7B|callflow%22%3A%5B)/;
 /** Between a value and the next one: `","name":"`. */
 const VARIABLE_NAME = /(?:^|%22,%22)([^%,\s]{1,100})%22%3A%22/g;
@@ -44,16 +44,16 @@ const MAX_DOCUMENT_KEYS = 20_000;
 /** FreeSWITCH nests 9 deep. */
 const MAX_DEPTH = 64;
 
-/** A document has more keys than whoever reads it takes; it was not parsed. */
+/** A document has more keys than its reader takes. It was not parsed. */
 export class TooManyKeysError extends Error {
   override name = 'TooManyKeysError';
 }
 
 /**
  * The document in a request's body, or in a line of an error file.
- * @param contentType as in the request's header; only named in errors
+ * @param contentType as in the request's header; only errors name it
  * @param maxKeys names of objects that it may have, at any depth
- * @throws TooManyKeysError or Error with a sentence for the log of who sent it
+ * @throws TooManyKeysError or Error with a sentence for the sender's log
  */
 export function decodePostedCdr(body: string, contentType: string, maxKeys = MAX_DOCUMENT_KEYS): unknown {
   const text = body.trim();
@@ -69,12 +69,12 @@ export function decodePostedCdr(body: string, contentType: string, maxKeys = MAX
   throw new Error('the field cdr holds neither a URL-encoded nor a base64-encoded JSON document');
 }
 
-/** Text of bytes that are UTF-8, or else Latin-1: FreeSWITCH passes names on in whatever their phones sent them. */
+/** Text of bytes that are UTF-8, or else Latin-1: FreeSWITCH passes names on in the encoding of the phones. */
 export function bytesToText(bytes: Buffer): string {
   return bytes.toString(isUtf8(bytes) ? 'utf8' : 'latin1');
 }
 
-/** Undoes URL-encoding, once; what is no encoding stays. Bytes that are not UTF-8 are read as Latin-1. */
+/** Undoes URL-encoding, once. Other text stays. Bytes that are not UTF-8 are read as Latin-1. */
 export function percentDecode(text: string): string {
   if (!text.includes('%')) return text;
   const source = Buffer.from(text);
@@ -162,7 +162,7 @@ function parseDocument(text: string, what: string, maxKeys: number): unknown {
 
 /**
  * A document of mod_json_cdr.
- * @throws SyntaxError as JSON.parse does; Error for one that tells something of the call twice
+ * @throws SyntaxError as JSON.parse does; Error for a document with two values for one field of the call
  */
 export function parseDocumentText(text: string): unknown {
   const document = parseExactJson(text);
@@ -171,7 +171,7 @@ export function parseDocumentText(text: string): unknown {
   return document;
 }
 
-/** Where a record's values stand (freeswitch_json.ts). Elsewhere, as among hold records, a name may come again. */
+/** The places of a record's values (freeswitch_json.ts). Elsewhere, as among hold records, a name may come again. */
 const tellsCall = (path: NamePath): boolean => {
   const [top, inner] = path;
   if (path.length === 1 || (path.length === 2 && top === 'callflow')) return true;
@@ -179,16 +179,18 @@ const tellsCall = (path: NamePath): boolean => {
   return path.length === 3 && top === 'callflow' && (inner === 'caller_profile' || inner === 'times');
 };
 
-/** Where JSON.parse failed. Its own message quotes the document, and telephone numbers with it. */
+/** Where JSON.parse failed. Its own message quotes the document, and with it telephone numbers. */
 export function faultPlace(error: unknown): string {
   const place = / at position \d+( \(line \d+ column \d+\))?/.exec(String(error));
   return place ? `:${place[0].replace(' at', ' it breaks at')}` : '';
 }
 
-/** Before it is parsed: what is too large is not even begun. */
+/** Runs before the parser: a document that is too large is not parsed at all. */
 function checkBounds(text: string, maxKeys: number): string {
   if (text.length > MAX_DOCUMENT_BYTES)
-    throw new Error(`the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call is described so`);
+    throw new Error(
+      `the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call's document is that large`,
+    );
   let keys = 0;
   let level = 0;
   let deepest = 0;

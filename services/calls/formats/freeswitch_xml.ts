@@ -1,7 +1,7 @@
 /**
  * FreeSWITCH's mod_xml_cdr (mod_xml_cdr.c, `my_on_reporting`; switch_ivr.c, `switch_ivr_generate_xml_cdr`), which
  * FusionPBX reads its calls from: an XML document for each leg of a call, in a file of its own (`a_<uuid>.cdr.xml`) or
- * posted. What is made of it: freeswitch_document.ts.
+ * posted. freeswitch_document.ts makes the record.
  *
  *   <?xml version="1.0"?>
  *   <cdr core-uuid="…" switchname="…">
@@ -12,12 +12,12 @@
  *     <callflow dialplan="XML" profile_index="1"> <caller_profile> … </caller_profile> <times> … </times> </callflow> …
  *   </cdr>
  *
- * A variable with several values is written once for each; mod_json_cdr has them as one, `ARRAY::one|:two`.
+ * A variable with several values is written once for each. mod_json_cdr writes them as one, `ARRAY::one|:two`.
  *
- * FreeSWITCH writes neither document types nor comments nor CDATA, but passes on a value that has `<!` in it, and what
- * follows, without escaping it (switch_xml.c, `switch_xml_ampencode`): a caller could put elements of his own into the
- * document by his name. So a document with `<!` in it is refused, and so is one that says twice what is said once. No
- * entity is known but XML's own five.
+ * FreeSWITCH writes neither document types nor comments nor CDATA. But it does not escape a value from `<!` on
+ * (switch_xml.c, `switch_xml_ampencode`): a caller could put elements of his own into the document by his name. So a
+ * document with `<!` in it is refused, and so is a document with two values for a single field. Only XML's own five
+ * entities are known.
  */
 import { SaxesParser } from 'saxes';
 import type { Parsed } from '../cdr.ts';
@@ -32,7 +32,7 @@ import { createXmlDocumentReader } from './xml_documents.ts';
 /** FreeSWITCH writes some hundreds. */
 const MAX_ELEMENTS = 20_000;
 
-/** Reads files of one document or many. Time zone and date order are not used: the documents need none. */
+/** Reads files of one document or many. The documents need no time zone and no date order. */
 export function createXmlReader(options: SourceOptions): SourceReader {
   return createDocumentSource(createXmlDocumentReader, {
     document: (bytes) => parseXmlCdr(bytesToText(bytes), options),
@@ -40,10 +40,12 @@ export function createXmlReader(options: SourceOptions): SourceReader {
   });
 }
 
-/** One document. @throws Error whose message says why it can't be read, without quoting it */
+/** One document. @throws Error whose message says why it can't be read, without a quote from it */
 export function parseXmlCdr(text: string, options: SourceOptions): Parsed {
   if (text.length > MAX_DOCUMENT_BYTES) {
-    throw new Error(`the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call is described so`);
+    throw new Error(
+      `the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call's document is that large`,
+    );
   }
   if (text.includes('<!') || text.includes('<?', 1)) {
     throw new Error(
@@ -74,7 +76,7 @@ interface Elements {
 
 const newTexts = (): Writable => Object.create(null);
 
-/** The texts of the elements that a record is made of; all others are passed over. */
+/** The texts of the elements that make a record. All others are skipped. */
 function readElements(text: string): Elements {
   const top = newTexts();
   const channelData = newTexts();
@@ -95,7 +97,7 @@ function readElements(text: string): Elements {
     if (++elements > MAX_ELEMENTS) throw new Error(`the document has more than ${MAX_ELEMENTS} elements`);
     if (path.length >= MAX_DEPTH) throw new Error(`the document nests deeper than ${MAX_DEPTH} elements`);
     if (path.length === 0) {
-      if (name !== 'cdr') throw new Error('the document is not of mod_xml_cdr: its root is not <cdr>');
+      if (name !== 'cdr') throw new Error('the document is not from mod_xml_cdr: its root is not <cdr>');
       for (const [attribute, written] of Object.entries(attributes)) top[attribute] = written;
     }
     if (path.length === 1 && name === 'callflow') flows.push({ profile: newTexts(), times: newTexts() });
@@ -126,13 +128,13 @@ function readElements(text: string): Elements {
   parser.write(withSoundNames(text)).close();
   for (const [name, values] of repeated) variables[name] = `ARRAY::${values.join('|:')}`;
   if (Object.keys(variables).length === 0)
-    throw new Error('the document is not of mod_xml_cdr: it has no <variables>');
+    throw new Error('the document is not from mod_xml_cdr: it has no <variables>');
   return { top, channelData, variables, flows };
 }
 
 /**
- * A dialplan may name a variable so that no element can have the name (`my var`, `1st`). FreeSWITCH writes it as it is;
- * no such variable is part of a record, so it is renamed. (No value of a variable has a bracket: they are URL-encoded.)
+ * A dialplan may give a variable a name that no element can have (`my var`, `1st`). FreeSWITCH writes the name as it is.
+ * No record uses such a variable, so it is renamed. (No variable's value has a bracket: the values are URL-encoded.)
  */
 function withSoundNames(text: string): string {
   const from = text.indexOf('<variables>') + '<variables>'.length;
@@ -150,7 +152,8 @@ const SOUND_NAME = /^[A-Za-z_][\w.-]*\/?$/;
 const UNSOUND_NAME = /<(?!\/?[A-Za-z_][\w.-]*\/?>)/;
 
 function setOnce(texts: Writable, name: string, value: string): void {
-  if (texts[name] !== undefined) throw new Error(`the document says twice what stands in it once: <${name}>`);
+  if (texts[name] !== undefined)
+    throw new Error(`the document has two elements <${name}>, and must have one`);
   texts[name] = value;
 }
 

@@ -1,4 +1,4 @@
-/** mod_xml_cdr's documents as they are posted. */
+/** mod_xml_cdr's documents as it posts them. */
 import { bytesToText, percentDecode } from './freeswitch_post.ts';
 import { MAX_DOCUMENT_BYTES, MAX_ENCODED_BYTES } from './json_documents.ts';
 
@@ -9,7 +9,7 @@ const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /**
  * The XML document in a request's body as mod_xml_cdr sends it (mod_xml_cdr.c, `my_on_reporting`), or in a line of an
- * error file; null: the body holds none. Its parameter `encode` chooses:
+ * error file. Null: the body holds none. The module's parameter `encode` chooses:
  *
  *   encode=true      application/x-www-form-urlencoded       cdr=%3C%3Fxml%20version…   every % is encoded too
  *   encode=base64    application/x-www-form-base64-encoded   cdr=PD94bWwg…
@@ -17,7 +17,7 @@ const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
  *   encode=textxml   text/xml                                <?xml version…
  *
  * With disable-100-continue=true curl's own Content-Type goes out instead, whatever the body.
- * @throws Error for a document that is larger than any
+ * @throws Error for a document over the limit
  */
 export function decodePostedXml(body: string): string | null {
   const field = xmlField(body.trimStart());
@@ -34,7 +34,7 @@ export function decodePostedXml(body: string): string | null {
   return null;
 }
 
-/** What may be the document, without the form around it: at most as much of it as the largest has. */
+/** The part that may be the document, without the form around it: at most as much as the largest document has. */
 function xmlField(body: string): string {
   const other = body.startsWith('<') ? -1 : body.slice(0, MAX_OTHER_FIELDS).indexOf(`&${FORM_FIELD}`);
   const from = body.startsWith(FORM_FIELD)
@@ -50,5 +50,7 @@ const checkEncodedSize = (field: string) => atMost(field, MAX_ENCODED_BYTES);
 
 function atMost(text: string, length: number): string {
   if (text.length <= length) return text;
-  throw new Error(`the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call is described so`);
+  throw new Error(
+    `the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call's document is that large`,
+  );
 }

@@ -1,7 +1,7 @@
 /**
- * Where the elements of a JSON array begin and end, without reading them: so that the array of a large body is read
- * element by element, and none that is too large is read at all. Only brackets, commas and quotes are followed; what else
- * is wrong with an element comes out when it is parsed.
+ * Finds where the elements of a JSON array begin and end, without parsing them. So the array of a large body is parsed
+ * element by element, and an element that is too large is not parsed at all. This file follows only brackets, commas and
+ * quotes; the parser finds other faults of an element.
  */
 import {
   ARRAY_CLOSE,
@@ -21,24 +21,24 @@ export interface JsonElement {
   readonly to: number;
   /** Names of objects in it, at any depth. */
   readonly keys: number;
-  /** Levels of objects and arrays; 0: it is neither. */
+  /** Levels of objects and arrays; 0: the element is neither. */
   readonly depth: number;
 }
 
 export interface JsonArrayScan {
-  /** Those found so far, at most as many as are kept. */
+  /** The elements so far, at most as many as are kept. */
   readonly elements: readonly JsonElement[];
-  /** Of all, kept or not. */
+  /** The number of all elements, kept or not. */
   readonly count: number;
   /**
-   * Goes so many bytes further.
+   * Advances by so many bytes.
    * @returns whether it has come to the end
-   * @throws SyntaxError with the place where it is no array
+   * @throws SyntaxError with the place of the fault
    */
   step(bytes: number): boolean;
 }
 
-/** Where the first byte stands that is no blank; a byte-order mark is one, too. */
+/** The place of the first byte that is no blank. A byte-order mark counts as a blank. */
 export function beginOfJson(body: Buffer): number {
   let at = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;
   while (isBlank(body[at])) at++;
@@ -48,7 +48,7 @@ export function beginOfJson(body: Buffer): number {
 /** Whether a body is an array, by its first byte. */
 export const isJsonArray = (body: Buffer): boolean => body[beginOfJson(body)] === ARRAY_OPEN;
 
-/** @param keep how many elements are told, of those that there are */
+/** @param keep the largest number of elements to return */
 export function scanJsonArray(body: Buffer, keep: number): JsonArrayScan {
   const elements: JsonElement[] = [];
   let count = 0;

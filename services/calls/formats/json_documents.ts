@@ -2,16 +2,15 @@
  * Bytes to JSON documents, each with its exact bytes and the number of its first line: one document or many, one a
  * line, concatenated or in an array, pretty-printed or not.
  *
- * Only brackets and quotes are followed here, to see where a document ends; what is in it is read afterwards. A
- * document that can't be one (a line ends within a text, the next document begins before this one has ended, brackets
- * nest too deep, the file ends) is set aside up to the next line that begins with `{` no further right than the
+ * Only brackets and quotes are followed here, to find the end of a document; other code parses it afterwards. A document
+ * is invalid if a line ends within a text, the next document begins before this one has ended, brackets nest too deep, or
+ * the file ends. An invalid document is rejected up to the next line that begins with `{` no further right than the
  * document itself did, and reading goes on there. So a broken document costs itself, not the file.
  *
- * Lines that begin as a URL-encoded or base64-encoded document are given as `encoded`: FreeSWITCH writes what it could
- * not post to its error folder as it would have posted it.
+ * Lines that begin like a URL-encoded or base64-encoded document are given as `encoded`: after a failed post FreeSWITCH
+ * writes the document to its error folder in the form of the post.
  *
- * Memory: at most one document, MAX_ENCODED_BYTES. What is given does not depend on where the source was cut into
- * chunks.
+ * Memory: at most one document, MAX_ENCODED_BYTES. The documents do not depend on how the source was cut into chunks.
  */
 import type { RawRow, Rejection } from '../cdr.ts';
 import {
@@ -30,23 +29,23 @@ import {
 export const MAX_DOCUMENT_BYTES = 1024 * 1024;
 /** URL-encoding makes three bytes of one. */
 export const MAX_ENCODED_BYTES = 3 * MAX_DOCUMENT_BYTES;
-/** What is kept of something larger. */
+/** The part of a larger document that is kept. */
 export const KEPT_BYTES = 64 * 1024;
 /** FreeSWITCH nests 9 deep. Bounds the work for hostile files, too. */
 export const MAX_DEPTH = 64;
 
 export interface DocumentSink {
-  /** @param row its bytes are a view: copy what is to be kept */
+  /** @param row its bytes are a view: copy the bytes that are kept */
   document(row: RawRow): void;
   encoded(row: RawRow): void;
   fault(row: RawRow, rejection: Rejection): void;
 }
 
 export interface DocumentReader {
-  /** Where the bytes begin of which nothing was given yet. */
+  /** Where the first bytes begin that have given no document yet. */
   readonly offset: number;
   push(chunk: Buffer): void;
-  /** @param whole nothing can follow */
+  /** @param whole no bytes can follow */
   end(whole: boolean): void;
 }
 
@@ -57,7 +56,7 @@ const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const ENCODED_STARTS = ['eyJ', '%7B', '%7b', 'cdr='];
 const ENCODED_START_LENGTH = 4;
 
-/** How far a document has been followed. */
+/** How far the reader has followed a document. */
 interface Scan {
   /** Bytes of the document seen so far. */
   seen: number;
@@ -72,7 +71,7 @@ interface Scan {
 
 type ScanResult = 'more' | 'ended' | 'broken';
 
-/** Bytes being passed over, to be set aside as one row. */
+/** Bytes that are skipped, to be rejected as one row. */
 interface Past {
   readonly line: number;
   /** Where they begin in the source. */
@@ -81,7 +80,7 @@ interface Past {
   /** `line`: to the line's end. `document`: to the next line that begins with a document. */
   readonly until: 'line' | 'document';
   readonly column: number;
-  /** Follows a document that is too large to its end; null where its brackets are not to be trusted. */
+  /** Follows a document that is too large to its end. Null where its brackets can't be trusted. */
   scan: Scan | null;
   readonly kept: Buffer[];
   keptBytes: number;
@@ -94,7 +93,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
   /** Where `rest` begins in the source. */
   let base = 0;
   let ended = false;
-  /** Whether rows that are given now can't become others. */
+  /** Whether the rows that are given now are final. */
   let settled = true;
   let begun = false;
   let line = 1;
@@ -104,7 +103,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
   let scan: Scan | null = null;
   let past: Past | null = null;
 
-  /** Reads what begins at `at` of `rest`; tells where to go on, or `at` itself when more bytes are needed. */
+  /** Reads the bytes from `at` of `rest` on. Returns where to go on, or `at` itself if it needs more bytes. */
   function step(at: number): number {
     if (past !== null) return passOver(past, at);
     if (scan !== null) return readDocument(scan, at);
@@ -125,7 +124,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
     if (rest.length - at < ENCODED_START_LENGTH && !ended) return at;
     const start = rest.toString('latin1', at, at + ENCODED_START_LENGTH);
     if (ENCODED_STARTS.some((encoded) => start.startsWith(encoded))) return readEncoded(at);
-    const reason = 'here is neither a JSON document nor an encoded one; a document begins with {';
+    const reason = 'the text is neither a JSON document nor an encoded one; a document begins with {';
     past = beginPast(at, { code: 'unreadable_row', reason }, 'line', null);
     return at;
   }
@@ -149,7 +148,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
     const seen = rest.subarray(at, at + current.seen);
     if (result === 'more' && seen.length > MAX_DOCUMENT_BYTES && !hasNextDocument(seen, column)) {
       past = beginPast(at, tooLarge(), 'document', { ...current, seen: 0 });
-      // What was seen is passed over at once: the scan stands behind it.
+      // The bytes that were seen are skipped at once: the scan stands behind them.
       keep(past, seen);
       return at + seen.length;
     }
@@ -193,7 +192,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
     return at + length;
   }
 
-  /** Counts lines as bytes are kept, so that what follows knows where it stands. */
+  /** Counts lines as bytes are taken, so that the bytes behind have their line number. */
   function keep(current: Past, bytes: Buffer): void {
     const { lines, lastLine } = countLines(bytes);
     line += lines;
@@ -234,7 +233,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
     while (at < rest.length) {
       const wasPast = past;
       const next = step(at);
-      // Nothing read and nothing decided: more bytes are needed.
+      // Nothing was read and nothing was decided: more bytes are needed.
       if (next === at && past === wasPast) break;
       at = next;
     }
@@ -261,7 +260,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
 }
 
 /**
- * Follows a document from where `scan` left off.
+ * Follows a document on from the end of the last `scan`.
  * @param bytes from the document's begin
  */
 function follow(scan: Scan, bytes: Buffer): ScanResult {
@@ -294,7 +293,7 @@ function follow(scan: Scan, bytes: Buffer): ScanResult {
   return 'more';
 }
 
-/** How many bytes belong to what is passed over, and whether what follows it was found behind them. */
+/** How many bytes to skip, and whether the end of the skipped part was found. */
 function lengthPast(past: Past, bytes: Buffer): { length: number; found: boolean } {
   const next = nextDocument(past, bytes);
   const length = next ?? bytes.length;
@@ -344,6 +343,6 @@ function withoutCr(bytes: Buffer, from: number, to: number): number {
 }
 
 function tooLarge(): Rejection {
-  const reason = `the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call is described so; its first ${KEPT_BYTES} bytes are kept`;
+  const reason = `the document is larger than ${MAX_DOCUMENT_BYTES} bytes: no call's document is that large; the first ${KEPT_BYTES} bytes are kept`;
   return { code: 'too_large', reason };
 }

@@ -1,5 +1,5 @@
 /**
- * Any CSV with a header: the user says which column is which field. Columns that are not mapped become attributes.
+ * Any CSV with a header: the user maps columns to fields. Columns without a mapping become attributes.
  */
 
 import type { MappedField } from '../call_fields.ts';
@@ -12,10 +12,10 @@ import { separatorOf, toldSeparator } from './separators.ts';
 import { SourceError } from './source_error.ts';
 import type { SourceOptions } from './source_reader.ts';
 
-/** Titles and the like may stand above a header: so many lines are looked at for it. */
+/** Titles and similar lines may stand above a header. The reader looks for the header in this many lines. */
 const MAX_LINES_ABOVE = 30;
 
-/** Rows of a CSV with a header. @throws SourceError without a mapping, or with one that lacks what a call needs */
+/** Rows of a CSV with a header. @throws SourceError without a mapping, or for one that lacks a required field */
 export function mappedRows(options: SourceOptions): RowFormat {
   const { mapping } = options;
   if (!mapping) throw new SourceError('a mapped file needs a mapping of its columns: --map column=field');
@@ -31,7 +31,7 @@ export function mappedRows(options: SourceOptions): RowFormat {
   /** Why the likeliest line so far is not the header, and how many of the columns it names. */
   let problem: { readonly error: SourceError; readonly found: number } | null = null;
 
-  /** What a line above the rows is: the header, or nothing that is read. */
+  /** The kind of a line above the rows: the header, or a line to skip. */
   function lookForHeader(fields: string[]): void {
     if (toldSeparator(fields.join(separator)) !== undefined) return;
     try {
@@ -74,7 +74,7 @@ export function mappedRows(options: SourceOptions): RowFormat {
       if (fields.length !== columns.length) {
         return wrongColumnCount(fields.length, `the header names ${columns.length}`);
       }
-      // Exports that were put together have a header each.
+      // In concatenated exports, each has a header.
       if (fields.every((field, at) => field.trim() === columns[at])) return { kind: 'skipped' };
       return toRecord(fields, header, {
         clock,
@@ -100,7 +100,7 @@ function namesIn(fields: readonly string[], names: readonly string[]): number {
   return fields.filter((field) => wanted.has(field.trim().toLowerCase())).length;
 }
 
-/** Some programs leave off the blank cells at a row's end. What a call needs must be there. */
+/** Some programs leave off the blank cells at a row's end. The required fields must be present. */
 function withBlankEnd(fields: string[], header: Header): string[] {
   const missing = header.columns.length - fields.length;
   return missing > 0 && header.needed < fields.length

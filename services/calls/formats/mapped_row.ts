@@ -1,9 +1,9 @@
 /**
- * One row of a mapped CSV to a record.
+ * Makes a record of one row of a mapped CSV.
  *
- * A row is known by all that it says, by column name, beside its call id: which column is the call id is the reader's
- * to say, and a mapping that forgot one must find the rows again. The order of the columns does not matter, nor does a
- * new column that is blank.
+ * The row's key is made from all its values, by column name, beside its call id. The user chooses the column of the call
+ * id, and after a mapping without it the rows must still be recognised. The order of the columns does not matter, nor
+ * does a new column that is blank.
  */
 
 import { given, givenFigure } from '../absent.ts';
@@ -25,7 +25,7 @@ import { readMoney } from './money.ts';
 import { BETWEEN, normalValue } from './normal_values.ts';
 import { SourceError } from './source_error.ts';
 
-/** Without these a row is not whole. */
+/** A row without these is not whole. */
 const NEEDED: readonly MappedField[] = [
   ...([
     'start_date',
@@ -38,21 +38,21 @@ const NEEDED: readonly MappedField[] = [
   ] as const),
 ];
 
-/** Fields in whose texts a word such as NA may say something. */
+/** Text fields in which a word such as NA may be a value. */
 const TEXTS: ReadonlySet<MappedField> = new Set(MAPPED_FIELDS.filter((field) => !fieldOf(field).figure));
 
-/** The header and where in it things are. */
+/** The header and the places of its fields. */
 export interface Header {
   readonly columns: readonly string[];
   /** Place of each mapped field. */
   readonly places: ReadonlyMap<MappedField, number>;
-  /** Units of those whose values are of another than the field's own. */
+  /** Units of the values that have another unit than their field. */
   readonly units: ReadonlyMap<MappedField, string>;
   readonly accountPlace: number | undefined;
-  /** The last place of what a call needs. */
+  /** The last place of a required field. */
   readonly needed: number;
   readonly unmapped: readonly (readonly [place: number, name: string])[];
-  /** All places, by column name: the identity's order. */
+  /** All places, by column name: the order of the row's key. */
   readonly sorted: readonly number[];
 }
 
@@ -90,7 +90,7 @@ export function readHeader(
   };
 }
 
-/** A name of its own for each column, also where the header repeats one or leaves it blank. */
+/** A unique name for each column, also where the header repeats a name or leaves it blank. */
 export function attributeName(columns: readonly string[], place: number): string {
   const name = columns[place]!;
   return name !== '' && columns.indexOf(name) === place ? name : `${name || 'column'}_${place + 1}`;
@@ -107,16 +107,16 @@ function placeOf(column: string, columns: readonly string[]): number {
   throw new SourceError(`the header ${problem} "${column}"; it has: ${listed(columns)}`);
 }
 
-/** How a file's rows are read. */
+/** The options for a file's rows. */
 export interface RowReading {
   readonly clock: CallClock;
   readonly dateOrder: DateOrder | undefined;
   readonly decimals: DecimalRule;
-  /** Whether semicolons part the columns. */
+  /** Whether semicolons separate the columns. */
   readonly semicolons: boolean;
 }
 
-/** A cell without what tells a spreadsheet to leave it as it is: ="0049…" and '0049… of numbers, stamps and amounts. */
+/** A cell without the marks that stop a spreadsheet from changing it: ="0049…" and '0049… of numbers, stamps and amounts. */
 function cellText(written: string): string {
   const text = unguarded(written.trim());
   return text.charCodeAt(0) === APOSTROPHE && /^'[+\d(*#-]/.test(text) ? text.slice(1) : text;
@@ -137,7 +137,7 @@ export function toRecord(fields: string[], header: Header, reading: RowReading):
     return TEXTS.has(field) ? given(value) : givenFigure(value);
   };
   const column = (field: MappedField): string => header.columns[header.places.get(field) ?? -1] ?? field;
-  /** null: blank; undefined: can't be read. */
+  /** Null: blank. Undefined: can't be parsed. */
   const value = <T>(field: MappedField, read: (text: string) => T | undefined) =>
     text(field) === '' ? null : read(text(field));
   const refuse = (field: MappedField, right: string): Parsed =>
@@ -165,7 +165,7 @@ export function toRecord(fields: string[], header: Header, reading: RowReading):
   const direction = value('direction', readDirection);
   const remoteIp = value('remote_ip', readIp);
   if (remoteIp === undefined) return refuse('remote_ip', 'an IP address');
-  // A word that is not known, here or for the direction, loses no call: outcome.ts flags the one, this file the other.
+  // An unknown word loses no call, neither here nor for the direction: outcome.ts flags the result, this file the direction.
   const told = value('result', readResult) ?? null;
 
   const composed = composeTimes(
@@ -174,7 +174,7 @@ export function toRecord(fields: string[], header: Header, reading: RowReading):
       has: (field) => header.places.has(field),
       unit: (field) => header.units.get(field) as TimeUnit | undefined,
     },
-    // NaN agrees and disagrees with no reading of the stamps.
+    // NaN neither agrees nor disagrees with a reading of the stamps.
     duration?.seconds ?? Number.NaN,
     reading.dateOrder,
   );
@@ -195,7 +195,7 @@ export function toRecord(fields: string[], header: Header, reading: RowReading):
     return rejected(
       'missing_field',
       missing,
-      `${missing} is blank, and nothing else tells how long the call was`,
+      `${missing} is blank, and no other column gives the length of the call`,
     );
   }
   const attributes = attributesOf(header.unmapped.map(([place, name]) => [name, cellText(fields[place]!)]));
@@ -209,7 +209,7 @@ export function toRecord(fields: string[], header: Header, reading: RowReading):
     wholeRow: wholeRow(fields, header, reading.semicolons),
     cli: text('cli'),
     cld: text('cld'),
-    // Where no column tells the caller, a blank one is not a caller who hides his number.
+    // Without a column for the caller, a blank caller is not one who hides his number.
     direction: direction ?? (header.places.has('cli') ? null : 'unknown'),
     startTime,
     connectTime,
@@ -234,7 +234,7 @@ export function toRecord(fields: string[], header: Header, reading: RowReading):
   return { kind: 'record', record };
 }
 
-/** Whether the file has a column that tells of each call if it was answered. Q.850's 16 in the result's tells nothing. */
+/** Whether the file has a column that shows for each call if it was answered. Q.850's 16 as a result shows nothing. */
 function tellsAnswers({ places }: Header, told: ToldResult | null): boolean {
   return (
     places.has('connect_time') ||

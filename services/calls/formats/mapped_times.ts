@@ -1,9 +1,9 @@
 /**
- * The times of a mapped row as its columns tell them: a stamp in one column, date and time of day in two, or the serial
- * numbers of a spreadsheet (days since 1899-12-30, where the mapping says `:excel`).
+ * The times of a mapped row by its columns: a stamp in one column, date and time of day in two, or the serial numbers of a
+ * spreadsheet (days since 1899-12-30, where the mapping says `:excel`).
  *
- * Where only the start has a date, answer and end are the first such times of day that agree with the call's length: the
- * end of a call over midnight is of the next day.
+ * Where only the start has a date, answer and end are the first such times of day that agree with the call's length. So
+ * the end of a call over midnight is on the next day.
  */
 import type { Rejection } from '../cdr.ts';
 import { plainStamp } from '../time/stamp_forms.ts';
@@ -33,12 +33,12 @@ const TIME_OF_DAY = /^\d{1,2}([:.])\d{2}(?:\1\d{2}(?:[.,]\d{1,9})?)?(?: ?[ap]\.?
 /** What spreadsheets and databases put beside a date without a time, and a time without a date. */
 const NO_TIME = /[T ](?:0?0:00(?::00(?:[.,]0+)?)?|12:00(?::00)? AM)$/i;
 const NO_DATE = /^(?:1899-12-3[01]|1900-01-0[01]|12\/3[01]\/1899|3[01][./]12[./]1899|1\/0\/1900)[T ]+/;
-/** How far the times may be from the duration, as where the clocks were changed meanwhile. */
+/** The largest difference between times and duration, as after a change of the clocks. */
 const SLACK_MS = 3 * 3_600_000;
-/** Without a duration a call is not taken for longer: its end may be before its start. */
+/** Without a duration a call is not assumed to be longer than this: its end may lie before its start. */
 const LONGEST_UNTOLD_MS = 20 * 3_600_000;
 
-/** @param durationS seconds; NaN: not told */
+/** @param durationS seconds; NaN: unknown */
 export function composeTimes(
   columns: TimeColumns,
   durationS: number,
@@ -87,8 +87,8 @@ function serialOf(one: string, other: string, moment: Moment): string | Rejectio
 }
 
 /**
- * Milliseconds of a number of days. Fewer than 8 decimals tell a second only where they come out even; otherwise a
- * spreadsheet has rounded them.
+ * Milliseconds of a number of days. With fewer than 8 decimals the result must be a whole second; otherwise a
+ * spreadsheet has rounded it.
  */
 function serialMs(text: string): number {
   if (text === '') return 0;
@@ -103,9 +103,9 @@ function serialMs(text: string): number {
 const isoText = (ms: number): string => new Date(ms).toISOString().slice(0, -1).replace('T', ' ');
 
 /**
- * The time of day `clock` on the day that agrees with `start` and `lengthMs`; null: there is none.
- * @param lengthMs of the call; NaN: not told
- * @param nearest it is near to the start, perhaps on either side of a midnight
+ * The time of day `clock` on the day that agrees with `start` and `lengthMs`. Null: there is no such day.
+ * @param lengthMs of the call; NaN: unknown
+ * @param nearest whether the time is near the start, perhaps on either side of a midnight
  */
 function placeBehind(
   start: string,
@@ -116,7 +116,7 @@ function placeBehind(
 ): string | null {
   const from = readStamp(start, dateOrder);
   const until = readStamp(`2000-01-01 ${clock}`, dateOrder);
-  // A start that can't be read is told as the fault of the row.
+  // An unreadable start is reported as the row's fault.
   if (from.kind !== 'wall') return start === '' ? clock : null;
   if (until.kind !== 'wall') return null;
   const day = Math.floor(from.ms / DAY_MS) * DAY_MS;

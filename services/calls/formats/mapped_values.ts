@@ -1,8 +1,8 @@
-/** Values as carriers, billing systems and spreadsheets write them. Each reader gives undefined for what it can't read. */
+/** Values as carriers, billing systems and spreadsheets write them. Each reader returns undefined for an unreadable value. */
 import { isIP } from 'node:net';
 import { plainDecimal } from '../decimal.ts';
 
-/** A decimal string without an exponent; one that is too long as it is written, for settle.ts to say so. */
+/** A decimal string without an exponent. A decimal that is too long stays as written, and settle.ts reports it. */
 export function readAmount(text: string): string | undefined {
   const plain = plainDecimal(text);
   return plain === 'too_long' ? text : plain;
@@ -12,7 +12,7 @@ export function readCurrency(text: string): string | undefined {
   return /^[a-z]{3}$/i.test(text) ? text.toUpperCase() : undefined;
 }
 
-/** An IP address; a port behind it is left off. */
+/** An IP address, without a port behind it. */
 export function readIp(text: string): string | undefined {
   const host = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(text)?.[1] ?? /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ?? text;
   return isIP(host) ? host : undefined;
@@ -20,7 +20,7 @@ export function readIp(text: string): string | undefined {
 
 let countries: Map<string, string> | undefined;
 
-/** ISO 3166-1 alpha-2, from itself or the country's English name. */
+/** ISO 3166-1 alpha-2, from the code itself or the country's English name. */
 export function readCountry(text: string): string | undefined {
   countries ??= countryNames();
   return countries.get(text.toUpperCase());

@@ -4,15 +4,15 @@ import { DURATION_UNITS, type DurationUnit } from './durations.ts';
 import { MOMENTS, TIME_UNITS, type TimeUnit } from './mapped_times.ts';
 import { SourceError } from './source_error.ts';
 
-/** A field, and behind a colon the unit of the column's values where they are of another than the field's own. */
+/** A field, and behind a colon the unit of the column's values if it is not the field's own. */
 export type MappedTarget = MappedField | `${MappedField}:${DurationUnit | TimeUnit}`;
 
-/** Name of a mapping that nobody named; such a one is not remembered. */
+/** Name of a mapping without a given name. Such a mapping is not remembered. */
 export const UNNAMED = 'mapped';
 
 export interface Mapping {
   readonly name: string;
-  /** Column of the header to what it holds. */
+  /** From a column of the header to its field. */
   readonly columns: Readonly<Record<string, MappedTarget>>;
 }
 
@@ -24,7 +24,7 @@ export function parseMapping(pairs: readonly string[], name: string): Mapping {
   const columns: Record<string, MappedTarget> = Object.create(null);
   const taken = new Map<MappedField, string>();
   for (const pair of pairs) {
-    // The last one: a column's name may hold the sign, a field's does not.
+    // The last sign: a column's name may hold the sign, a field's name does not.
     const sign = pair.lastIndexOf('=');
     const column = pair.slice(0, sign).trim();
     if (sign === -1 || column === '') throw new SourceError(`"${pair}" is not of the form column=field`);
@@ -67,7 +67,7 @@ function isMappedField(field: string): field is MappedField {
   return (MAPPED_FIELDS as readonly string[]).includes(field);
 }
 
-/** @throws SourceError for a set of fields that lacks what a call needs */
+/** @throws SourceError for a set of fields that lacks a required field */
 export function requireFields(fields: ReadonlySet<MappedField>): void {
   if (!fields.has('start_time'))
     throw new SourceError('no column is mapped to start_time: when did the calls start?');

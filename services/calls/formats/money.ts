@@ -1,8 +1,8 @@
 /**
- * What a call cost, as people's programs write it: 0.025  0,025 €  $0.025  EUR 1.234,50  -0.5  0.5-  (0.50).
+ * The cost of a call, as programs write it: 0.025  0,025 €  $0.025  EUR 1.234,50  -0.5  0.5-  (0.50).
  *
- * A currency's sign beside the amount says which currency it is, or which it may be ($ is of two dozen): it must agree
- * with what the row or else the account says.
+ * A currency's sign beside the amount gives the currency, or a set of possible ones ($ is of two dozen). It must agree
+ * with the currency of the row or else of the account.
  */
 import { plainSigns } from '../decimal.ts';
 import { BAD, type DecimalRule, readDecimal } from './decimal_marks.ts';
@@ -13,10 +13,10 @@ export type ReadMoney =
       readonly kind: 'amount';
       /** A decimal string. */
       readonly amount: string;
-      /** Codes of ISO 4217, one of which is meant; null: no sign and no code stands beside the amount. */
+      /** Codes of ISO 4217, one of which is meant. Null: no sign and no code stands beside the amount. */
       readonly currencies: readonly string[] | null;
     }
-  /** `why` goes on from the value. */
+  /** `why` continues the value's text. */
   | { readonly kind: 'bad'; readonly why: string };
 
 const MAX_LENGTH = 80;
@@ -37,16 +37,16 @@ export function readMoney(written: string, rule: DecimalRule): ReadMoney {
   if (!match || number === undefined) return NONE;
   const [, open, first, before, second, , after, last, close] = match;
   const signs = [first, second, last].filter((sign) => sign !== undefined);
-  // A bracket is a sign too: accountants write (0.50) for what is taken off.
+  // A bracket is a sign too: accountants write (0.50) for a deduction.
   if ((open === undefined) !== (close === undefined) || signs.length + (open ? 1 : 0) > 1) return NONE;
-  // 5,- and 5.- are five and no cents, as shops write it; a minus there would be another sum.
+  // 5,- and 5.- mean five and no cents, as shops write it; a minus there would change the sum.
   if (last !== undefined && /[.,]$/.test(number)) return NONE;
   const currencies = meant(before, after);
   if (currencies !== null && currencies.length === 0) {
     return bad(`, which names a currency that is not known; write a code of ISO 4217, such as EUR`);
   }
   const [, mantissa, exponent = ''] = /^([^e]*)(e.*)?$/i.exec(number)!;
-  // No mantissa has thousands: 1.250E-05 among decimal commas is a program's own writing, or somebody's slip.
+  // No mantissa has thousands: 1.250E-05 among decimal commas is a program's own form, or a mistake.
   const isOdd = exponent !== '' && rule === ',' && mantissa!.includes('.');
   const decimal = isOdd ? BAD : readDecimal(mantissa!, exponent === '' || rule === ',' ? rule : 'plain');
   if (decimal.kind === 'ambiguous') {
@@ -64,7 +64,7 @@ export function readMoney(written: string, rule: DecimalRule): ReadMoney {
   return amount === undefined ? NONE : { kind: 'amount', amount, currencies };
 }
 
-/** Currencies that stand for both of two signs; null: there is neither. */
+/** Currencies that fit both of two signs. Null: there is no sign. */
 function meant(before: string | undefined, after: string | undefined): readonly string[] | null {
   const [one, other] = [before, after].filter((sign) => sign !== undefined).map(currenciesOf);
   if (one === undefined) return null;
@@ -73,13 +73,13 @@ function meant(before: string | undefined, after: string | undefined): readonly 
 
 let signs: Map<string, readonly string[]> | undefined;
 
-/** What a sign (€, $, US$, kr) or a code means; nothing for what is none. */
+/** The currencies of a sign (€, $, US$, kr) or a code. An empty set for any other text. */
 function currenciesOf(sign: string): readonly string[] {
   signs ??= currencySigns();
   return signs.get(sign.toUpperCase()) ?? signs.get(sign.replace(/\.$/, '').toUpperCase()) ?? [];
 }
 
-/** The signs that ICU knows in English, where a code's own sign is a letter alone it is left out: 5 K is no amount. */
+/** ICU's signs in English. A code whose own sign is a single letter is left out: 5 K is no amount. */
 function currencySigns(): Map<string, readonly string[]> {
   const found = new Map<string, Set<string>>();
   const add = (sign: string, code: string) => {
@@ -92,17 +92,17 @@ function currencySigns(): Map<string, readonly string[]> {
       for (const currencyDisplay of ['narrowSymbol', 'symbol'] as const) {
         const parts = new Intl.NumberFormat(locale, { style: 'currency', currency: code, currencyDisplay });
         const sign = parts.formatToParts(0).find((part) => part.type === 'currency')?.value;
-        // In Canada CAD itself is $ by its symbol: those of narrow symbols say it for all.
+        // In Canada CAD itself is $ by its symbol: the narrow symbols give the sign for all currencies.
         if (sign !== undefined && (sign !== '$' || currencyDisplay === 'narrowSymbol')) add(sign, code);
       }
     }
   }
-  // What English calls by the sign as well.
+  // The signs that English uses as well.
   add('C$', 'CAD');
   add('Rs', 'INR');
   const signsOf = new Map<string, readonly string[]>();
   for (const [sign, codes] of found) signsOf.set(sign, [...codes]);
-  // Codes last: a code means itself, whatever else is written so.
+  // Codes last: a code means itself, even where it is also a sign.
   for (const code of Intl.supportedValuesOf('currency')) signsOf.set(code, [code]);
   return signsOf;
 }

@@ -1,13 +1,13 @@
 /**
- * What a field says whatever its writing: rows that bear no id of their call are known by all that they say, and the
- * same row comes again as another program prints it.
+ * Normalizes a field's value, however written. A row without a call id is recognised by all its values, and another
+ * program may print the same row in another form.
  *
  *   0.0250   +0.025   2.5e-2                              0.025
  *   0:01:05  00:01:05                                     65
  *   2026-03-02T09:04:54Z   2026-03-02 09:04:54.000        one stamp
  *
- * Nothing here depends on how the file is read (time zone, date order, mapping): a stamp is taken as it stands, and one
- * whose day and month could be each other keeps their order. A whole number keeps its zeros and its sign, since it may
+ * Nothing here depends on the options for the file (time zone, date order, mapping): a stamp is taken as it stands. A
+ * stamp whose day and month could be swapped keeps their order. A whole number keeps its zeros and its sign, since it may
  * be a telephone number.
  */
 import { readStamp } from '../time/stamp_text.ts';
@@ -30,7 +30,7 @@ export function normalValue(written: string, decimalComma = false): string {
   return normalNumber(decimalComma ? text.replace(',', '.') : text);
 }
 
-/** A row's values as one text; blank ones at its end are none. */
+/** A row's values as one text, without blank values at its end. */
 export function rowText(values: readonly string[]): string {
   let length = values.length;
   while (length > 0 && values[length - 1] === '') length--;
@@ -59,7 +59,7 @@ function normalNumber(text: string): string {
   return plainDecimal(power[1]!, padded.slice(0, at), padded.slice(at)) ?? text;
 }
 
-/** undefined: without a digit it is no number. */
+/** Undefined: a text without a digit is no number. */
 function plainDecimal(sign: string, whole: string, fraction: string): string | undefined {
   if (whole === '' && fraction === '') return undefined;
   const before = whole.replace(/^0+(?=\d)/, '') || '0';

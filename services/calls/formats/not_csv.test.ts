@@ -51,7 +51,7 @@ const FILES: [what: string, head: Buffer, said: RegExp][] = [
   ['UTF-32', Buffer.from('fffe0000610000002c000000', 'hex'), /UTF-32; save it as UTF-8/],
   ['no text at all', noise, /holds no text \(\d+ of its first 4000 bytes are control characters\)/],
   ['HTML', latin1('<!DOCTYPE html>\n<html><head><title>Calls, 2026</title>'), /an HTML page/],
-  ['XML', latin1('<?xml version="1.0"?>\n<records><r a="1"/></records>'), /XML of a form that is not known/],
+  ['XML', latin1('<?xml version="1.0"?>\n<records><r a="1"/></records>'), /XML of an unknown form/],
   ['XML without a declaration', latin1('<calls>\n <call id="1"/>\n</calls>'), /XML/],
   ['JSON', latin1('[{"from":"1","to":"2"}]'), /JSON/],
   [

@@ -1,6 +1,6 @@
-/** What a file is that is no table of calls, by its first bytes, and what to do with it. */
+/** Recognises by its first bytes a file that is no table of calls, and says what to do with it. */
 
-/** Begin of the file, at a place, and what such files are. */
+/** The bytes at a place of the file, and the kind of such files. */
 const MARKS: readonly (readonly [mark: string, what: string, at?: number])[] = [
   ['%PDF-', 'a PDF'],
   ['\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'a workbook of an old Excel, or another old document of Office'],
@@ -23,7 +23,7 @@ const MARKS: readonly (readonly [mark: string, what: string, at?: number])[] = [
   ['\x7fELF', 'a program'],
   ['MZ\x90', 'a program'],
 ];
-/** Those that are to be unpacked. */
+/** Files that must be unpacked. */
 const PACKED: readonly (readonly [mark: string, what: string, at?: number])[] = [
   ['ustar', 'a tar archive', 257],
   ['1AY&SY', 'packed with bzip2', 4],
@@ -50,16 +50,16 @@ const IN_ZIP: readonly (readonly [part: string, what: string])[] = [
 
 const EXPORT = 'export the calls as CSV and import that';
 const UNPACK = 'unpack it and import what is in it';
-/** Of all characters, what a text has of controls. */
+/** The share of control characters among a text's characters. */
 const MAX_CONTROL_SHARE = 0.05;
 const LOOKED_AT_BYTES = 4096;
 
-/** Of all bytes, those that a table in EBCDIC may have, and its digits; Latin and cyrillic texts have blanks, digits and line ends of ASCII. */
+/** The share of bytes that a table in EBCDIC may have, and of its digits. Latin and Cyrillic texts have ASCII blanks, digits and line ends. */
 const MIN_EBCDIC_SHARE = 0.9;
 const MIN_DIGIT_SHARE = 0.15;
 const EBCDIC_CONTROLS = [0x05, 0x0c, 0x0d, 0x15, 0x25];
 
-/** A sentence for people; null: nothing tells that it is no text. */
+/** A sentence for people. Null: nothing shows that the file is no text. */
 export function binaryKind(head: Buffer): string | null {
   const begin = head.toString('latin1', 0, LOOKED_AT_BYTES);
   const hasMark = ([mark, , at = 0]: readonly [string, string, number?]) => begin.startsWith(mark, at);
@@ -105,10 +105,10 @@ function isControl(sign: string): boolean {
 
 const TEXTS: readonly (readonly [RegExp, string])[] = [
   [/^<!doctype html|^<html|^<(?:head|body|table|div)\b/i, `an HTML page; ${EXPORT}`],
-  [/^<\?xml|^<[a-z][^,;\t]*>\s*(?:<|[^,;\t<]*<\/)/i, `XML of a form that is not known; ${EXPORT}`],
+  [/^<\?xml|^<[a-z][^,;\t]*>\s*(?:<|[^,;\t<]*<\/)/i, `XML of an unknown form; ${EXPORT}`],
   [
     /^(?:cdr=)?\s*(?:\{\s*"|\[\s*[[{])/,
-    'JSON of a form that is not known; post such records by the names of the API (docs/API.md), or export the calls as CSV',
+    'JSON of an unknown form; post such records with the field names of the API (docs/API.md), or export the calls as CSV',
   ],
   [
     /^(?:--|\/\*|SET |BEGIN|PRAGMA |USE |DROP )[^,]*\n[\s\S]*\b(?:CREATE TABLE|INSERT INTO|COPY [\w."]+ ?\()|^(?:INSERT INTO|CREATE TABLE|COPY [\w."]+ ?\()/i,
@@ -131,7 +131,7 @@ const TEXTS: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** The same of texts that are no table. @param text of the first bytes, without a byte-order mark */
+/** The same for texts that are no table. @param text of the first bytes, without a byte-order mark */
 export function textKind(text: string): string | null {
   const begin = text.trimStart().slice(0, LOOKED_AT_BYTES);
   const kind = TEXTS.find(([pattern]) => pattern.test(begin));

@@ -1,6 +1,6 @@
 /**
- * A quote that nobody closed, and the lines behind it that are no records by themselves: most are the text that it opens.
- * They are set aside together, in rows of at most so many bytes, since each of thousands would be told as a row otherwise.
+ * An unclosed quote, and the lines behind it that are no records: most of them are the text that it opens. They are
+ * rejected together, in rows of limited size, since thousands of lines would otherwise be reported as a row each.
  */
 import type { RawRow, Rejection } from '../cdr.ts';
 
@@ -16,21 +16,21 @@ export interface PlacedLine {
 
 export interface OpenQuote {
   readonly isOpen: boolean;
-  /** Where the first line stands that is held; undefined: none is. */
+  /** Where the first held line stands. Undefined: no line is held. */
   readonly offset: number | undefined;
-  /** Tells what is held, and holds this line, whose quote is not closed. */
+  /** Gives the held lines, and holds this line, whose quote is not closed. */
   open(line: PlacedLine): void;
-  /** Holds one more behind it. */
+  /** Holds one more line. */
   hold(line: PlacedLine): void;
-  /** A blank one is told only where another follows. */
+  /** A blank line is given only where another line follows. */
   holdBlank(bytes: Buffer): void;
   tell(): void;
 }
 
-/** A broken row has hardly more fields than a whole one; a text may have any number of commas. */
+/** A broken row has hardly more fields than a whole one. A text may have any number of commas. */
 const FIELDS_TOO_MANY = 2;
 
-/** Whether a line that is no record has the separators of one: then it is a broken one, and no text. */
+/** Whether a line that is no record has the separators of one. Then it is a broken record, and no text. */
 export function mayBeRow(text: string, separator: string, fits: (fields: number) => boolean): boolean {
   const fields = text.split(separator).length;
   for (let fewer = 0; fewer <= FIELDS_TOO_MANY && fewer < fields; fewer++)
@@ -49,7 +49,7 @@ interface Held {
   end: number;
 }
 
-/** @param setAside told each row of lines */
+/** @param setAside gets each row of lines */
 export function createOpenQuote(
   maxBytes: number,
   setAside: (row: Omit<RawRow, 'ended'>, rejection: Rejection) => void,

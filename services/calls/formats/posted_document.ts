@@ -1,4 +1,4 @@
-/** One document as a switch posts it, from the bytes of a body to what it says. */
+/** Parses one document that a switch posts, from the bytes of a body. */
 import type { RawRow } from '../cdr.ts';
 import { parseJsonCdr } from './freeswitch_json.ts';
 import { bytesToText, decodePostedCdr, TooManyKeysError } from './freeswitch_post.ts';
@@ -6,10 +6,10 @@ import { parseXmlCdr } from './freeswitch_xml.ts';
 import { decodePostedXml } from './freeswitch_xml_post.ts';
 import type { Taken } from './source_reader.ts';
 
-/** A document, read. */
+/** A parsed document. */
 export interface PostedDocument {
   readonly format: 'freeswitch-json' | 'freeswitch-xml';
-  /** What is kept of it, where it is set aside: JSON or XML, its encoding undone. */
+  /** The text that is kept if the document is rejected: JSON or XML, its encoding undone. */
   readonly bytes: Buffer;
   readonly parsed: Taken['parsed'];
 }
@@ -17,7 +17,7 @@ export interface PostedDocument {
 /**
  * @param contentType as in the request's header
  * @param maxKeys undefined: as many as a document may have
- * @throws TooManyKeysError, or Error whose message is a sentence for who sent it
+ * @throws TooManyKeysError, or Error whose message is a sentence for the sender
  */
 export function readPostedDocument(body: Buffer, contentType: string, maxKeys?: number): PostedDocument {
   const text = bytesToText(body);
@@ -33,7 +33,7 @@ export function readPostedDocument(body: Buffer, contentType: string, maxKeys?: 
   const parsed = parseJsonCdr(document, { timeZone: 'UTC' });
   if (parsed.kind === 'skipped' || !hasVariables(document))
     throw new Error(
-      'it is neither an array of records nor a document of mod_json_cdr (which has "variables") or mod_xml_cdr',
+      'the body is neither an array of records nor a document of mod_json_cdr (which has "variables") or mod_xml_cdr',
     );
   return { format: 'freeswitch-json', bytes: Buffer.from(JSON.stringify(document)), parsed };
 }
@@ -41,7 +41,7 @@ export function readPostedDocument(body: Buffer, contentType: string, maxKeys?: 
 const hasVariables = (value: unknown): boolean =>
   typeof (value as { variables?: unknown } | null)?.variables === 'object';
 
-/** As one that was posted alone. */
+/** As a document that was posted alone. */
 export const rowOfDocument = ({ bytes }: PostedDocument): RawRow => ({
   line: 1,
   bytes,

@@ -1,15 +1,15 @@
 /**
- * A record as a switch or a program posts it: a JSON object by the names of the API's own fields.
+ * A record that a switch or a program posts: a JSON object with the API's own field names.
  *
  *   {"account": "acme", "start_time": "2026-11-21T10:00:00+01:00", "connect_time": …, "disconnect_time": …,
  *    "cli": "+4930123456", "cld": "+442079460001", "call_id": "…", "cost": "0.042", …}
  *
- * Needed: whose it is (`account`, the code, or `i_account`), `start_time`, `cld` or `cli`, and how long it was
- * (`duration_s` or `disconnect_time`). The rest follows from these where it is left out and can be told; whether it was
- * answered, and its billed time, by the rule of outcome.ts.
+ * Needed: its account (`account`, the code, or `i_account`), `start_time`, `cld` or `cli`, and its length (`duration_s` or
+ * `disconnect_time`). Other fields follow from these where the record leaves them out and they can be concluded. The rule
+ * of outcome.ts decides whether the call was answered, and its billed time.
  *
- * A record that is posted again is recognised by `call_id` and, among the legs of that call, by `source_key`, where it
- * has one, else by what tells legs apart (intake/legs.ts). One with neither is recognised by all that it says.
+ * A record that is posted again is recognised by `call_id` and, among the legs of that call, by `source_key` if it has
+ * one, else by the fields that distinguish legs (intake/legs.ts). A record with neither is recognised by all its values.
  */
 import { given, isNoFigure, isNone } from '../absent.ts';
 import { tidyCode } from '../account_codes.ts';
@@ -38,21 +38,21 @@ import type { Taken } from './source_reader.ts';
 
 /** Format of such records in calls.imports. */
 export const POSTED_FIELDS = 'posted-fields';
-/** What they are of unless the post says so: the programs of one provider. */
+/** Their source, unless the post names one: the programs of one provider. */
 export const POSTED_SOURCE = 'posted';
 
 export type ParsedRecord = Taken['parsed'];
 
-/** Far more than one has; what is larger is set aside unread (posted_body.ts). */
+/** Far more than a record has. A larger record is rejected unread (posted_body.ts). */
 export const MAX_RECORD_BYTES = 65_536;
 export const MAX_RECORD_KEYS = 1_000;
-/** More than any writing of an instant or an amount. */
+/** More characters than an instant or an amount has, however written. */
 const MAX_VALUE_LENGTH = 100;
 const MAX_ATTRIBUTES = 100;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Carries a rejection out of the readers below; never leaves this file. */
+/** Carries a rejection out of the readers below. Never leaves this file. */
 class Refused extends Error {
   readonly parsed: ParsedRecord;
   constructor(parsed: ParsedRecord) {
@@ -69,7 +69,7 @@ function refuse(
   throw new Refused(rejected(code, field, reason) as ParsedRecord);
 }
 
-/** A record's bytes, as they were kept when it was set aside. */
+/** A record's bytes, as the quarantine keeps them. */
 export function parsePostedRecord(bytes: Buffer): ParsedRecord {
   try {
     const text = bytesToText(bytes);
@@ -81,7 +81,7 @@ export function parsePostedRecord(bytes: Buffer): ParsedRecord {
   }
 }
 
-/** Why a record in which a name stands twice is set aside: it says two things. */
+/** The reason for rejecting a record in which a name stands twice: it has two values for one field. */
 export function repeatedField(text: string, value: unknown): Rejection | undefined {
   const name = repeatedName(text, value, () => true);
   if (name === undefined) return undefined;
@@ -108,7 +108,7 @@ export function recordFromFields(value: unknown, codes: ReadonlyMap<number, stri
   }
 }
 
-/** The numbers by which records of a batch name their accounts. */
+/** The numbers with which a batch's records name their accounts. */
 export function namedAccounts(values: readonly unknown[]): number[] {
   const numbers = values.map((value) => (value as { i_account?: unknown } | null)?.i_account);
   return [...new Set(numbers.filter(isAccountNumber))];
@@ -143,7 +143,7 @@ function readRecord(fields: Fields, codes: ReadonlyMap<number, string>): SourceR
     refuse(
       'missing_field',
       'duration_s',
-      'how long the call was is not told: neither duration_s nor disconnect_time',
+      'the length of the call is missing: neither duration_s nor disconnect_time is given',
     );
   }
   const { startTime, connectTime, disconnectTime } = times;
@@ -151,7 +151,7 @@ function readRecord(fields: Fields, codes: ReadonlyMap<number, string>): SourceR
   const cli = text('cli') ?? '';
   const cld = text('cld') ?? '';
   if (cli === '' && cld === '')
-    refuse('missing_field', 'cld', 'who called whom is not told: neither cli nor cld');
+    refuse('missing_field', 'cld', 'the numbers of the call are missing: neither cli nor cld is given');
   const sourceKey = text('source_key');
   const disconnectCause = text('disconnect_cause');
   const resultWord = text('result');
@@ -167,7 +167,7 @@ function readRecord(fields: Fields, codes: ReadonlyMap<number, string>): SourceR
     ...(text('call_id') === null && sourceKey !== null && { wholeRowIsName: true as const }),
     cli,
     cld,
-    // A caller who is left out is not told; one who is '' hides his number.
+    // A left-out caller is unknown; a caller of '' hides his number.
     direction: direction ?? ((fields.cli ?? null) === null ? 'unknown' : null),
     startTime,
     connectTime,
@@ -217,24 +217,24 @@ function readAccount(fields: Fields, codes: ReadonlyMap<number, string>): string
   return known;
 }
 
-/** What a field says; null where it is left out, null, or a text that stands for none. */
+/** A field's value. Null where it is left out, null, or a text that means "none". */
 function fieldValue(fields: Fields, field: PostedField): unknown {
   const value = fields[field] ?? null;
   if (typeof value !== 'string') return value;
   return (fieldOf(field).figure ? isNoFigure(value) : isNone(value)) ? null : value;
 }
 
-/** null where the field says nothing. An account's code may be any text: whether one bears it is told later. */
+/** Null where the field has no value. An account's code may be any text: a later step looks up the account. */
 function readText(fields: Fields, field: PostedText): string | null {
   const value = field === 'account' ? (fields.account ?? null) : fieldValue(fields, field);
   if (value === null) return null;
-  // A cause's number is no text where its program writes JSON.
+  // A cause's number is not quoted where its program writes JSON.
   if (typeof value === 'number' && (field === 'result' || field === 'disconnect_cause')) return String(value);
   if (typeof value !== 'string' && (field === 'cli' || field === 'cld')) {
     refuse(
       'bad_value',
       field,
-      `${field} must be a text in quotes: a number has lost its plus and its noughts, and with an exponent its digits`,
+      `${field} must be a text in quotes: a number loses its plus sign and leading zeros, and with an exponent its digits`,
     );
   }
   if (typeof value !== 'string') refuse('bad_value', field, `${field} must be a text in quotes`);
@@ -323,7 +323,7 @@ function readAttributes(fields: Fields): Record<string, string> {
   return Object.fromEntries(attributes);
 }
 
-/** The fields by name, without those that say nothing; the account by its code. */
+/** The fields by name, without those that have no value. The account is named by its code. */
 function allThatIsSaid(fields: Fields, accountCode: string, whateverTheWriting: boolean): string {
   const said = (object: object): [string, string][] =>
     Object.entries(object)
@@ -337,7 +337,7 @@ function allThatIsSaid(fields: Fields, accountCode: string, whateverTheWriting: 
   return JSON.stringify([accountCode, said(rest), said((attributes as object | null | undefined) ?? {})]);
 }
 
-/** The account by its code, so that a record that names it by number is the same. Numbers as the version before saw them. */
+/** Names the account by its code, so that a record that names it by number is the same. Numbers are as in the version before. */
 function identityOf(fields: Fields, accountCode: string): string {
   const callId = readText(fields, 'call_id');
   const sourceKey = readText(fields, 'source_key');

@@ -1,5 +1,5 @@
 /**
- * From the bytes of a CDR file to records: what every format's reader takes and gives.
+ * From the bytes of a CDR file to records: the input and the output of every format's reader.
  *
  *   bytes ──csv_records──▶ fields of a row ──asterisk, freeswitch_csv, cucm, mapped──▶ Parsed
  *   bytes ──json_documents, xml_documents──▶ a document ──freeswitch_json, freeswitch_xml──▶ Parsed

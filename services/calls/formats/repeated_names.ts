@@ -1,21 +1,21 @@
 /**
- * Names that stand twice in an object of a JSON text. JSON.parse takes the last, another reader the first: which of the two
- * a call costs nobody can know. Only texts in which some name stands twice are gone through; of the others names are counted.
+ * Names that stand twice in an object of a JSON text. JSON.parse takes the last value, another reader the first, so the
+ * right cost of a call can't be known. Only texts in which some name stands twice are walked; of others names are counted.
  */
 
 import { isRawNumber } from './exact_json.ts';
 
-/** Where a name stands: the names of the objects around it, and its own; arrays add nothing. */
+/** The place of a name: the names of the objects around it, and its own. Arrays add nothing. */
 export type NamePath = readonly string[];
 
-/** A name and its colon. A quote within a text stands behind a backslash: then too many are counted, never too few. */
+/** A name and its colon. A quote within a text stands behind a backslash: the count may be too high, never too low. */
 const NAMED = /"\s*:/g;
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]/gs;
 
 /**
  * @param value what JSON.parse made of the text
- * @param matters whether a name there must not stand twice
- * @returns one that does
+ * @param matters whether a name must not stand twice at a place
+ * @returns a name that does
  */
 export function repeatedName(
   text: string,
@@ -35,7 +35,7 @@ function countNames(value: unknown): number {
 }
 
 function findRepeated(text: string, matters: (path: NamePath) => boolean): string | undefined {
-  /** Objects and arrays that are open: the names of an object, and the one whose value comes now. */
+  /** The open objects and arrays: the names of an object, and the name whose value comes next. */
   const open: { readonly names: Set<string> | null; name: string | undefined }[] = [];
   let last = '';
   for (const [token] of text.matchAll(TOKEN)) {

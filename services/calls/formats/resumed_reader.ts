@@ -1,24 +1,24 @@
-/** A source that is read on from where an earlier reader had come to. */
+/** Reads a source on from the place where an earlier reader stopped. */
 
 import { SourceError } from './source_error.ts';
 import type { SourceReader, Taken } from './source_reader.ts';
 
-/** Where a source is read on from, and what of it stands before that place. */
+/** The place from which a source is read on, and the source before that place. */
 export interface Resume {
   /** In the source, unpacked: as a reader's `offset` said. */
   readonly offset: number;
   /** Number of the line that begins there, from 1. */
   readonly line: number;
-  /** The header in force there; null where there is none. */
+  /** The header in force there. Null where there is none. */
   readonly columns: readonly string[] | null;
   /**
-   * The source's header, and the last rows before the place as far as they are at hand. No row of it is given: it is read
-   * for what rows tell of those behind them, as how many columns they have and which pass of a repeated hour it is.
+   * The source's header, and the last rows before the place as far as available. The reader gives none of these rows. It
+   * reads them for the facts that rows give about later rows, such as the number of columns and the pass of a repeated hour.
    */
   readonly before: Buffer;
   /**
-   * What stands before the place, as source_end.ts needs it to know the source again by what it held; without it a
-   * row that the end of the source has cut stays as it is, whatever the source becomes.
+   * The source before the place, as source_end.ts needs it to recognise the source by its content. Without it a row that
+   * the end of the source has cut stays as it is, whatever the source becomes.
    */
   readonly stands?: { readonly head: Buffer; readonly last: Buffer } | undefined;
 }
@@ -27,7 +27,7 @@ const LF = 10;
 
 /**
  * A reader that gives the rows from `resume` on, with offsets and lines as in the whole source.
- * @param open makes a reader of the format; with the header known beforehand where columns are given
+ * @param open makes a reader of the format, with the known header if columns are given
  * @throws what `open` throws
  */
 export function resumedReader(
@@ -35,7 +35,7 @@ export function resumedReader(
   { offset, line, columns, before }: Resume,
 ): SourceReader {
   const primed = open(null);
-  // Where the piece began in the middle of a row, what came of it need not end where the place is.
+  // If the piece began in the middle of a row, its last row need not end at the place.
   const isPrimed = canRead(primed, before) && primed.offset === before.length;
   const isSame = isPrimed && JSON.stringify(primed.columns) === JSON.stringify(columns);
   const inner = isSame ? primed : open(columns);

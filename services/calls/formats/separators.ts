@@ -1,13 +1,13 @@
-/** What parts the columns of a CSV, as its first lines tell it. */
+/** Finds the separator of a CSV's columns from its first lines. */
 
 const SEPARATORS = [',', ';', '\t', '|', '^'] as const;
 
-/** `sep=;` above the header, which is how spreadsheets are told it; undefined: the line is none. */
+/** `sep=;` above the header, which sets the separator for spreadsheets. Undefined: the line is not such a line. */
 export const toldSeparator = (line: string): string | undefined => /^"?sep=(.)"?\s*$/i.exec(line)?.[1];
 
 /**
- * The separator of a header: the one by which it has most of the names that are looked for, or else most columns.
- * @param columns how many there are, where that is known
+ * The separator of a header: the one that gives most of the wanted names, or else most columns.
+ * @param columns their number, where it is known
  */
 export function separatorOf(line: string, columns?: number, names: readonly string[] = []): string {
   const told = toldSeparator(line);
@@ -29,15 +29,15 @@ export function separatorOf(line: string, columns?: number, names: readonly stri
 const plainName = (name: string): string => name.replace(/^[\s"#]+|[\s"]+$/g, '').toLowerCase();
 
 /**
- * For formats whose separator is known: another one, where a spreadsheet has saved the file by it.
+ * For formats with a known separator: the other separator with which a spreadsheet has saved the file.
  * @param fits whether the line is a record of the format when it is split so
  */
 export const separatorThatFits = (fits: (separator: string) => boolean): string | undefined =>
   SEPARATORS.find(fits);
 
 /**
- * What stands in a line that is one quoted cell: some programs save each line of a CSV so, and spreadsheets put the
- * separators of empty cells behind it. null: it is none.
+ * The text of a line that is one quoted cell: some programs save each line of a CSV so, and spreadsheets put the
+ * separators of empty cells behind it. Null: the line is not one cell.
  */
 export function unwrapped(line: string): string | null {
   const inner = /^"((?:[^"]|"")*)"[;,\t|^ ]*$/.exec(line)?.[1];

@@ -1,34 +1,34 @@
 /**
- * What a source held when it ended, in a few bytes: by it a file is recognised that has grown since, whatever its name,
- * its inode and its packing are by now.
+ * A fingerprint of a source at its end, in a few bytes. It recognises a file that has grown since, whatever the name, the
+ * inode and the packing of the file are by now.
  *
- * A hash of all bytes would cost an import a tenth of its rate, and one that reads on from a place does not see them. So the
- * fingerprint is of the length and of the first and the last kilobytes: rows bear times, so two files of one length whose
- * last fifty rows are the same are the same file, or one that was mended further above.
+ * A hash of all bytes would cost an import a tenth of its rate, and a reader that resumes does not see all bytes. So the
+ * fingerprint is of the length and of the first and the last kilobytes. Rows hold times, so two files of one length with
+ * the same last fifty rows are the same file, or one that was mended further above.
  */
 import { hash } from 'node:crypto';
 
 export interface SourceEnd {
   /** How many bytes it held, unpacked. */
   readonly bytes: number;
-  /** SHA-256 of its first bytes, in hexadecimal: by it few ends need a closer look. */
+  /** SHA-256 of its first bytes, in hexadecimal. It leaves few ends that need a closer look. */
   readonly head: string;
   /** SHA-256 in hexadecimal. */
   readonly fingerprint: string;
 }
 
-/** What a source was seen to end with before. */
+/** An earlier end of a source. */
 export interface EarlierEnd extends SourceEnd {
-  /** The rows that were given only because it ended, by offset in the source, with the hash of their bytes. */
+  /** The rows that were given only because the source ended, by offset in the source, with the hash of their bytes. */
   readonly rows: readonly { readonly offset: number; readonly hash: string }[];
 }
 
-/** What becomes of the provisional rows of an end. */
+/** What happens to the provisional rows of an end. */
 export interface Replacement {
   readonly end: EarlierEnd;
   /**
-   * `all`: the source has gone on, and rows take their place.
-   * `aside`: their calls stay, and stay provisional; the source has ended there again.
+   * `all`: the source has gone on, and later rows replace them.
+   * `aside`: their calls stay, and stay provisional. The source has ended there again.
    * `whole`: the one row is whole, and its call stays.
    */
   readonly what: 'all' | 'aside' | 'whole';
@@ -41,17 +41,17 @@ export const HEAD_BYTES = 8 * 1024;
 export const LAST_BYTES = 16 * 1024;
 
 export interface SourcePrint {
-  /** How many bytes have come. */
+  /** The number of bytes so far. */
   readonly bytes: number;
-  /** @param chunk is not kept, but for the last ones */
+  /** @param chunk is not kept, except for the last ones */
   add(chunk: Buffer): void;
-  /** What the source holds if it ends here. */
+  /** The end, if the source ends here. */
   end(): SourceEnd;
 }
 
-/** What stands before a place in a source: enough of it to go on from there. */
+/** The source before a place in it: enough of it to go on from there. */
 export interface Before {
-  /** How many bytes stand before the place. */
+  /** The number of bytes before the place. */
   readonly offset: number;
   /** The first HEAD_BYTES of the source, what follows the place among them; or all that is there. */
   readonly head: Buffer;
@@ -88,7 +88,7 @@ export function createSourcePrint(before?: Before): SourcePrint {
   };
 }
 
-/** How many bytes the `head` is made of, of a source of so many. */
+/** The number of bytes in the `head` of a source of this length. */
 export const headLength = (bytes: number): number => Math.min(bytes, HEAD_BYTES);
 
 /** The `head` of a source that begins so. @param length as headLength gives it */

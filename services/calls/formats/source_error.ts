@@ -1,4 +1,4 @@
-/** A source can't be read as told: an option names what it does not have. Its message is for whoever imports. */
+/** A source does not fit the options: an option names something that the source lacks. Its message is for the user who imports. */
 export class SourceError extends Error {
   override name = 'SourceError';
 }

@@ -1,54 +1,54 @@
-/** What every format's reader takes and gives. */
+/** The input and the output of every format's reader. */
 import type { Parsed, RawRow } from '../cdr.ts';
 import type { DateOrder } from '../time/stamp_text.ts';
 import type { DecimalSign } from './decimal_marks.ts';
 import type { Mapping } from './mapping.ts';
 
 export interface SourceOptions {
-  /** IANA name; what stamps without a zone mean. */
+  /** IANA name of the zone for stamps without a zone. */
   readonly timeZone: string;
-  /** Of all dates whose year is not first with four digits, as spreadsheets write them; without it they are refused. */
+  /** For all dates that do not begin with a year of four digits, as spreadsheets write them. Without it they are refused. */
   readonly dateOrder?: DateOrder;
-  /** Of amounts and durations in a mapped file; without it what could be read in two ways is refused. */
+  /** For amounts and durations in a mapped file. Without it a value with two readings is refused. */
   readonly decimalSign?: DecimalSign;
-  /** Account code of rows that name none; heeded by the intake, which knows the accounts. */
+  /** Account code for rows that name none. The intake uses it, which knows the accounts. */
   readonly account?: string;
-  /** Costs below nought are money: the file is of credit notes. Heeded by the intake. */
+  /** Costs below 0 are money: the file holds credit notes. The intake uses it. */
   readonly credits?: boolean;
   /** The source's field that names the account, instead of the format's own. */
   readonly accountField?: string;
-  /** The header, known beforehand: for a row of a file with a header that is read alone. */
+  /** The header, if known beforehand: for a single row of a file with a header. */
   readonly columns?: readonly string[];
   /** For the format `mapped`. */
   readonly mapping?: Mapping;
-  /** Dialplan contexts of calls that come in; the default is INBOUND_CONTEXTS. */
+  /** Dialplan contexts of incoming calls. The default is INBOUND_CONTEXTS. */
   readonly inboundContexts?: RegExp;
 }
 
-/** A row and what was made of it. Headers and blank lines are not among them. */
+/** A row and its record. Headers and blank lines are not among the rows. */
 export interface Taken {
   readonly row: RawRow;
   readonly parsed: Exclude<Parsed, { kind: 'skipped' }>;
-  /** The row's end may have cut the account's code, so that nobody may be made by that name. */
+  /** The row's end may have cut the account's code, so no account may be created with that code. */
   readonly accountMayGoOn?: boolean;
 }
 
-/** Reads one source, in order. The rows do not depend on where the source is cut into chunks. */
+/** Reads one source, in order. The rows do not depend on how the source is cut into chunks. */
 export interface SourceReader {
   /**
-   * The header in force, to be kept with a row that is set aside so that it can be read again alone; null for formats
-   * without one, and before it was read.
+   * The header in force. The quarantine keeps it with a row, so that the row can be read again alone. Null for formats
+   * without one, and before the header was read.
    */
   readonly columns: readonly string[] | null;
   /**
-   * Where the bytes begin of which no row was given yet: rows, headers and blank lines before it can't change any more,
+   * Where the first bytes begin that have given no row yet. Rows, headers and blank lines before that place are final,
    * whatever follows in the source.
    */
   readonly offset: number;
-  /** @throws SourceError when the header lacks what the options name; no row has been given by then */
+  /** @throws SourceError when the header lacks a column of the options; no row has been given by then */
   push(chunk: Buffer): Taken[];
   /**
-   * What is left when the source has ended; such rows are not `ended`.
+   * The rest of an ended source. Such rows are not `ended`.
    * @param whole the source is known to be whole (standard input): its end has ended the last row too
    */
   end(whole?: boolean): Taken[];

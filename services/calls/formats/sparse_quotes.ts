@@ -1,23 +1,23 @@
 /**
- * Records whose writer escapes no quote and puts some around a field only where it must, or never:
+ * Records whose writer escapes no quote and puts quotes around a field only where it must, or never:
  *
  *   FreePBX's export (module cdr, functions.inc.php, `cdr_export_csv`): around a value that holds a comma
  *                                                   "Ann" <1002>     ""Smith, John" <1002>"
  *   Grandstream's and PBXware's: around none        "Ann" <1002>     "Smith, John" <1002>
  *
- * A separator between two quotes belongs to the value, as everywhere. That tells the fields of all but FreePBX's second
- * form, where the quotes pair up wrongly: there the number of columns tells which pieces belong together. A record that
- * can be read in more than one way with as many fields is told as ambiguous; nothing is guessed.
+ * A separator between two quotes belongs to the value, as everywhere. That rule splits all records but FreePBX's second
+ * form, where the quotes pair up wrongly: there the number of columns shows which pieces belong together. A record with
+ * more than one reading of as many fields is ambiguous; nothing is guessed.
  */
 /** Why a text is not a whole record. `ambiguous`: it can be read in more than one way. */
 export type QuoteFault = 'unterminated' | 'misplaced' | 'ambiguous';
 
-/** Whether a record of so many fields is expected here; `values` are the fields, for who looks at them too. */
+/** Whether a record of so many fields is expected here. `values` are the fields, for a caller that checks them too. */
 export type Fits = (fields: number, values?: readonly string[]) => boolean;
 
-/** Nobody writes more; bounds the work for hostile files. */
+/** No writer writes more. Bounds the work for hostile files. */
 const MAX_PIECES = 1_000;
-/** Places where pieces may belong together, of which the fitting ones are looked for. */
+/** The places where pieces may belong together. The fitting places are looked for. */
 const MAX_JOINTS = 12;
 
 /** A caller id's end: the name's quote, then the number in brackets. */
@@ -26,7 +26,7 @@ const CALLER_END = /"\s*<[^<>"]*>$/;
 const DOUBLED = /^(?:[^"]|"")*$/;
 
 /**
- * Splits a record without escapes. Told with more or fewer fields than fit where no reading fits.
+ * Splits a record without escapes. Reports more or fewer fields where no reading fits.
  * @param separator one character
  */
 export function splitSparseQuotes(text: string, separator: string, fits: Fits): string[] | QuoteFault {
@@ -41,7 +41,7 @@ export function splitSparseQuotes(text: string, separator: string, fits: Fits): 
   return joinedRuns(runs, separator, fits) ?? values;
 }
 
-/** Pieces put together wherever a separator stands between two quotes; blanks around a field are no part of it. */
+/** Joins pieces wherever a separator stands between two quotes. Blanks around a field are not part of it. */
 function pairedRuns(pieces: readonly string[], separator: string): string[] | 'unterminated' | 'misplaced' {
   const runs: string[] = [];
   let open = '';
@@ -73,13 +73,13 @@ function hasOddQuotes(piece: string): boolean {
   return isOdd;
 }
 
-/** Runs `from` to `to`, both included, that may be one value with separators. */
+/** Runs from `from` to `to`, both included, that may be one value with separators. */
 interface Joint {
   readonly from: number;
   readonly to: number;
 }
 
-/** The one reading that fits, where runs are put together; null where there is none. */
+/** The single reading that fits, with runs joined. Null where there is none. */
 function joinedRuns(runs: readonly string[], separator: string, fits: Fits): string[] | 'ambiguous' | null {
   const joints = jointsOf(runs);
   if (joints.length === 0 || joints.length > MAX_JOINTS) return null;
@@ -119,7 +119,7 @@ function isEnded(run: string): boolean {
   return text.endsWith('"') || CALLER_END.test(text);
 }
 
-/** null where two of the joints overlap. */
+/** Null where two of the joints overlap. */
 function joined(runs: readonly string[], joints: readonly Joint[], separator: string): string[] | null {
   const values: string[] = [];
   let at = 0;

@@ -1,12 +1,12 @@
 /**
  * 3CX's cdr.log ("CDR – Call Data Records" of its documentation): a row without a header for each call, its columns in the
- * order in which 3CX lists them; which are written, and in which order, can be changed there, and then they are not read.
+ * order of 3CX's list. 3CX lets users choose other columns and another order; such files are not read.
  *
  *   Call 1204,00000C21DE5C2470_31,00:00:42,2026/03/02 09:04:54,2026/03/02 09:05:00,2026/03/02 09:05:42,TerminatedBySrc,
  *     Ext.1002,+12025550143,1002,10000,+12025550143,,,,,,,,Chain: Ext.1002;+12025550143;[, Extension, LineSet, …]
  *
- * `duration` is what was talked, from the answer on. Numbers of the switch have Ext. in front. What bill-cost is in, and
- * whether anybody has set up the rates that it is made from, the row does not tell: it becomes an attribute.
+ * `duration` is the time talked, from the answer on. Numbers of the switch begin with Ext. The row does not give the
+ * currency of bill-cost, nor whether the rates behind it are set up: bill-cost becomes an attribute.
  */
 import type { Parsed, ToldResult } from '../cdr.ts';
 import { secondsBetween } from '../outcome.ts';
@@ -61,7 +61,7 @@ export const THREE_CX: FixedOrder = {
   ],
 };
 
-/** @throws SourceError when the account field is none of 3CX's */
+/** @throws SourceError when 3CX has no such account field */
 export function threeCxRows(options: SourceOptions): RowFormat {
   const clock = createCallClock(options.timeZone, options.dateOrder);
   return fixedOrderRows(THREE_CX, options, (field, fields, account) =>
@@ -95,7 +95,7 @@ function toRecord(
     return rejected(
       'missing_field',
       'time-end',
-      'time-end is blank, and nothing else tells how long the call was',
+      'time-end is blank, and no other column gives the length of the call',
     );
   const reason = field('reason-terminated');
   return {
@@ -134,7 +134,7 @@ const numberOf = (text: string): string => text.replace(/^Ext\./, '');
 
 const isUnknown = (reason: string): boolean => reason !== '' && readResult(reason) === undefined;
 
-/** Who hung up before the answer: the caller gave up, or the called side refused. */
+/** Who hung up before the answer: the caller gave up, or the called party refused. */
 function unansweredResult(reason: string): ToldResult | null {
   if (/^(?:TerminatedBySrc|src_participant_terminated)$/i.test(reason)) return 'cancelled';
   return readResult(reason) ?? null;

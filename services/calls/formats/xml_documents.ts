@@ -1,16 +1,15 @@
 /**
  * Bytes to mod_xml_cdr's documents, each with its exact bytes and the number of its first line: one document, as
- * FreeSWITCH writes a file, or many put together.
+ * FreeSWITCH writes a file, or many concatenated ones.
  *
  * A document begins with `<?xml` or `<cdr` and ends with `</cdr>`: FreeSWITCH writes `&lt;` for every `<` of a value, so
- * neither can stand within one. One that the next begins before it has ended is set aside, and reading goes on with that;
- * so is what stands between documents, line by line. So a broken document costs itself, not the file.
+ * neither can stand within one. If another document begins before the end of one, the first is rejected, and reading goes
+ * on with the second. Text between documents is rejected line by line. So a broken document costs itself, not the file.
  *
- * Lines that begin as a URL-encoded or base64-encoded document are given as `encoded`: FreeSWITCH writes what it could
- * not post as it would have posted it, without `cdr=`.
+ * Lines that begin like a URL-encoded or base64-encoded document are given as `encoded`: after a failed post FreeSWITCH
+ * writes the document in the form of the post, without `cdr=`.
  *
- * Memory: at most one document, MAX_ENCODED_BYTES. What is given does not depend on where the source was cut into
- * chunks.
+ * Memory: at most one document, MAX_ENCODED_BYTES. The documents do not depend on how the source was cut into chunks.
  */
 import type { RawRow, Rejection } from '../cdr.ts';
 import {
@@ -38,14 +37,14 @@ const NOT_CLOSED: Rejection = {
 };
 const NO_DOCUMENT: Rejection = {
   code: 'unreadable_row',
-  reason: 'here is neither an XML document nor an encoded one; a document begins with <?xml or <cdr',
+  reason: 'the text is neither an XML document nor an encoded one; a document begins with <?xml or <cdr',
 };
 const TOO_LARGE: Rejection = {
   code: 'too_large',
-  reason: `the document has more than ${MAX_DOCUMENT_BYTES} bytes: no call is described so; its first ${KEPT_BYTES} bytes are kept`,
+  reason: `the document has more than ${MAX_DOCUMENT_BYTES} bytes: no call's document is that large; the first ${KEPT_BYTES} bytes are kept`,
 };
 
-/** Bytes over the limit, being passed over. */
+/** Bytes over the limit, which are skipped. */
 interface Past {
   readonly row: RawRow;
   /** To the line's end, or to the document's. */
@@ -58,11 +57,11 @@ export function createXmlDocumentReader(sink: DocumentSink): DocumentReader {
   let base = 0;
   let line = 1;
   let ended = false;
-  /** Whether rows that are given now can't become others. */
+  /** Whether the rows that are given now are final. */
   let settled = true;
   let past: Past | null = null;
 
-  /** Reads what begins at `at` of `rest`; tells where to go on, or `at` itself when more bytes are needed. */
+  /** Reads the bytes from `at` of `rest` on. Returns where to go on, or `at` itself if it needs more bytes. */
   function step(at: number): number {
     if (past !== null) return passOver(past, at);
     const byte = rest[at]!;
@@ -75,7 +74,7 @@ export function createXmlDocumentReader(sink: DocumentSink): DocumentReader {
     if (byte === LESS) return readDocument(at);
     const start = rest.toString('latin1', at, at + START_LENGTH);
     if (start === 'cdr=' && rest.length - at === START_LENGTH && !ended) return at;
-    // As it is posted with encode="false".
+    // As the module posts it with encode="false".
     if (start === 'cdr=' && rest[at + START_LENGTH] === LESS) return at + START_LENGTH;
     return readLine(
       at,
@@ -99,7 +98,7 @@ export function createXmlDocumentReader(sink: DocumentSink): DocumentReader {
     return pass(at, end);
   }
 
-  /** Where another document begins before `to`; null: nowhere. A begin that the bytes so far may have cut does not count. */
+  /** Where another document begins before `to`. Null: nowhere. A begin that the last byte so far may have cut does not count. */
   function nextBegin(at: number, to: number): number | null {
     const root = rest.indexOf(ROOT, at);
     const declared = rest.indexOf(DECLARATION, at + 1);
@@ -170,7 +169,7 @@ export function createXmlDocumentReader(sink: DocumentSink): DocumentReader {
     while (at < rest.length) {
       const wasPast = past;
       const next = step(at);
-      // Nothing read and nothing decided: more bytes are needed.
+      // Nothing was read and nothing was decided: more bytes are needed.
       if (next === at && past === wasPast) break;
       at = next;
     }
