@@ -1,6 +1,6 @@
 /**
- * The calls service's API as schemas: requests are checked by them, handlers typed, answers written and the OpenAPI
- * document made.
+ * The calls service's API as schemas. Requests are validated by them, handlers are typed by them, answers are written by
+ * them, and the OpenAPI document is made from them.
  */
 import { type Static, Type } from 'typebox';
 import type { MonitoringReport } from '#platform/database/monitoring.ts';
@@ -27,7 +27,7 @@ export const CALL_TYPES = ['all', 'answered', 'non_zero', 'errors', 'missed'] as
 export type CallType = (typeof CALL_TYPES)[number];
 
 export const VIEWS = ['records', 'calls'] as const;
-/** What a list or a sum is of: records as the switch wrote them, or calls with all their legs. */
+/** The unit of a list or a sum: records as the switch wrote them, or calls with all their legs. */
 export type View = (typeof VIEWS)[number];
 
 export const ORDERS = ['desc', 'asc'] as const;
@@ -40,7 +40,7 @@ export const iAccount = Type.Optional(
   Type.Integer({
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,
-    description: "The account. A customer's key may leave it out: its own account then.",
+    description: "The account. A customer's key may leave it out: the default is its own account.",
   }),
 );
 const end = (description: string) =>
@@ -48,33 +48,31 @@ const end = (description: string) =>
     text(`${description} RFC 3339 with a zone; or a date, which is its beginning in the zone.`, 40),
   );
 
-/** Of answers that are given as CSV too, for spreadsheets. */
+/** For answers that are also given as CSV, for spreadsheets. */
 export const csvParameters = {
   format: Type.Optional(oneOf(['json', 'csv'], 'csv is the same as `Accept: text/csv`.')),
   separator: Type.Optional(
-    oneOf([',', ';', 'tab'], 'For text/csv: what stands between cells; a comma unless told.'),
+    oneOf([',', ';', 'tab'], 'For text/csv: the separator of cells; a comma by default.'),
   ),
-  decimal: Type.Optional(oneOf(['.', ','], 'For text/csv: the decimal sign; a point unless told.')),
+  decimal: Type.Optional(oneOf(['.', ','], 'For text/csv: the decimal sign; a point by default.')),
   bom: Type.Optional(
-    Type.Boolean({ description: 'For text/csv: a byte-order mark first, by which Excel knows UTF-8.' }),
+    Type.Boolean({ description: 'For text/csv: a byte-order mark first, by which Excel recognises UTF-8.' }),
   ),
-  columns: Type.Optional(
-    text('For text/csv: the columns, in the order in which they are wanted, with commas between.', 500),
-  ),
+  columns: Type.Optional(text('For text/csv: the columns, in the wanted order, with commas between.', 500)),
 };
 export type CsvParameters = Static<ReturnType<typeof Type.Object<typeof csvParameters>>>;
 
 export const include = Type.Optional(
   oneOf(
     ['children'],
-    'children: with all accounts below it, which are named in `i_account` of what is given.',
+    'children: with all accounts below it. `i_account` in the answer names the account of each row.',
   ),
 );
 
 export const view = Type.Optional(
   oneOf(
     VIEWS,
-    'records: each record as the switch wrote it (the standard); calls: all legs of a call as one, counted once.',
+    'records: each record as the switch wrote it (the default); calls: all legs of a call as one, counted once.',
   ),
 );
 
@@ -98,16 +96,18 @@ export const CallsQuery = Type.Object(
     ),
     call_id: Type.Optional(
       text(
-        "The switch's id of the call; several legs may share it. Without i_account it is looked up in all accounts that the key sees.",
+        "The switch's id of the call; several legs may share it. Without i_account it is looked up in all accounts that are visible to the key.",
         500,
       ),
     ),
-    linked_id: Type.Optional(text('What the legs of one call share: its legs, of every source.', 500)),
+    linked_id: Type.Optional(
+      text('The id that the legs of one call share: finds its legs, of every source.', 500),
+    ),
     direction: Type.Optional(oneOf(DIRECTIONS, 'Seen from the account.')),
     type: Type.Optional(
       oneOf(
         CALL_TYPES,
-        'answered: result is answered; missed: it is not; non_zero: billed for a time; errors: failed on the way. Without it: all.',
+        'answered: result is answered; missed: it is not; non_zero: billed for a time; errors: failed on the way. The default is all.',
       ),
     ),
     min_duration_s: Type.Optional(
@@ -120,30 +120,30 @@ export const CallsQuery = Type.Object(
         description: 'Only calls that this import stored; see GET /imports.',
       }),
     ),
-    order: Type.Optional(oneOf(ORDERS, 'By start: desc, newest first (the standard), or asc.')),
+    order: Type.Optional(oneOf(ORDERS, 'By start: desc, newest first (the default), or asc.')),
     limit: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: MAX_LIMIT,
-        description: `Calls on a page: ${DEFAULT_LIMIT} unless told.`,
+        description: `Calls on a page: ${DEFAULT_LIMIT} by default.`,
       }),
     ),
     cursor: Type.Optional(
       Type.String({
         minLength: 1,
         maxLength: 4_000,
-        description: 'next_cursor of the page before, with the same filters.',
+        description: 'next_cursor of the previous page, with the same filters.',
       }),
     ),
     with_total: Type.Optional(
       Type.Boolean({
         description:
-          'Without it, `total` is given where it costs no count: for account, time and type alone. true counts whatever the filters are, false leaves it out.',
+          'By default, `total` is given where it costs no count: for account, time and type alone. true counts with any filters, false leaves `total` out.',
       }),
     ),
     time_zone: Type.Optional(
       text(
-        "The zone of dates in from and to, and of the times of text/csv, an IANA name. Unless told: with dates the account's, else UTC.",
+        "The zone of dates in from and to, and of the times of text/csv, an IANA name. The default is the account's zone with dates, else UTC.",
         64,
       ),
     ),
@@ -170,7 +170,7 @@ function shownSchema(name: CallField) {
     case 'result':
       return oneOf(CALL_RESULTS, about ?? '');
     case 'flags':
-      return Type.Array(oneOf(CDR_FLAGS, 'What is odd about it'), said);
+      return Type.Array(oneOf(CDR_FLAGS, 'Odd but real properties of the call'), said);
     case 'attributes':
       return Type.Record(Type.String(), Type.Unknown(), said);
     default:
@@ -194,19 +194,19 @@ export const CallDetail = Type.Object(
 
 const dataCompleteTo = nullable(
   'string',
-  'Up to when the switches have told their calls; null before the first. Later calls may still be missing.',
+  'The time up to which the switches have sent their calls; null before the first. Later calls may still be missing.',
 );
 
 const replicaLag = Type.Union([Type.Number(), Type.Null()], {
-  description: 'Seconds that the replica which answered was at most behind; null where there are none.',
+  description: 'The largest lag of the replica that answered, in seconds; null where there are no replicas.',
 });
 
-/** What the data in an answer is worth. */
+/** How complete and how fresh the data in an answer is. */
 export const freshness = { data_complete_to: dataCompleteTo, replica_lag_s: replicaLag };
 
 export const CallsAnswer = answer(Type.Array(Call), {
-  total: Type.Optional(Type.Integer({ description: 'How many calls match' })),
-  next_cursor: nullable('string', 'For the next page; null: this was the last'),
+  total: Type.Optional(Type.Integer({ description: 'Number of matching calls' })),
+  next_cursor: nullable('string', 'Cursor of the next page; null: this was the last page'),
   ...freshness,
 });
 export const CallAnswer = answer(CallDetail, freshness);
@@ -215,33 +215,33 @@ export const CallParams = Type.Object({
   i_cdr: Type.Integer({
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,
-    description: "Number of the call record. By the switch's own id a call is found with /cdrs?call_id=",
+    description: "Number of the call record. To find a call by the switch's own id, use /cdrs?call_id=",
   }),
 });
 
 export const PostQuery = Type.Object(
   {
     source: Type.Optional(
-      text('The switch that the records are of. A record is taken in once from each source.', 200),
+      text('The switch that wrote the records. A record is stored once from each source.', 200),
     ),
     create_accounts: Type.Optional(
       Type.Boolean({
-        description: 'Make accounts that do not exist yet, instead of setting their records aside.',
+        description: 'Create accounts that do not exist yet, instead of rejecting their records.',
       }),
     ),
     credits: Type.Optional(
-      Type.Boolean({ description: 'Costs below nought are money: the records are credit notes.' }),
+      Type.Boolean({ description: 'Costs below 0 are money: the records are credit notes.' }),
     ),
     on_conflict: Type.Optional(
       oneOf(
         ['set-aside', 'replace'],
-        'What becomes of a record that contradicts a stored call: it is kept aside, or takes its place. set-aside unless told.',
+        'For a record that contradicts a stored call: set-aside (the default) rejects and keeps the record, replace lets it replace the call.',
       ),
     ),
     call_ids: Type.Optional(
       oneOf(
         ['unique', 'reused'],
-        'reused: the switch uses its call ids again; a record of another start is another call. unique unless told.',
+        'reused: the switch uses its call ids again; a record with another start is another call. The default is unique.',
       ),
     ),
     uuid: Type.Optional(text("The call's id, which FreeSWITCH adds to the address; not used.", 200)),
@@ -249,7 +249,7 @@ export const PostQuery = Type.Object(
   closed,
 );
 
-/** A field of a record that is posted. */
+/** A field of a posted record. */
 function postedSchema(name: PostedField) {
   const { kind, posted = '' } = fieldOf(name);
   const said = { description: posted };
@@ -267,7 +267,7 @@ function postedSchema(name: PostedField) {
   }
 }
 
-/** For the document alone: each record is checked by itself (posted_record.ts), so that one does not refuse the rest. */
+/** For the document only: posted_record.ts checks each record alone, so that one invalid record does not refuse the rest. */
 export const PostedRecord = Type.Object(
   Object.fromEntries(POSTABLE_FIELDS.map((name) => [name, postedSchema(name)])),
   { title: 'PostedRecord', additionalProperties: false },
@@ -285,15 +285,15 @@ export const PostOutcome = Type.Object(
     index: Type.Integer({ description: 'Place in the array, from 0' }),
     status: oneOf(
       ['stored', 'completed', 'duplicate', 'conflict', 'set_aside'],
-      'completed: it filled what a stored call lacked, or replaced it; conflict: it contradicts one; that and set_aside are kept with their reason, for an operator to mend',
+      'completed: it filled missing values of a stored call, or replaced the call; conflict: it contradicts a stored call; conflict and set_aside records are kept with their reason, for an operator to mend',
     ),
-    i_cdr: Type.Optional(Type.Integer({ description: 'Of the call that is stored' })),
-    code: Type.Optional(Type.String({ description: 'Why it was set aside' })),
-    error: Type.Optional(Type.String({ description: 'The same in words' })),
+    i_cdr: Type.Optional(Type.Integer({ description: 'Number of the stored call' })),
+    code: Type.Optional(Type.String({ description: 'Why the record was rejected' })),
+    error: Type.Optional(Type.String({ description: 'The reason in words' })),
     field: Type.Optional(Type.String({ description: 'The field at fault' })),
     differences: Type.Optional(
       Type.Array(Type.Object({ field: Type.String(), stored: Type.String(), told: Type.String() }), {
-        description: 'Where it contradicts the stored call',
+        description: 'The values that contradict the stored call',
       }),
     ),
   },
@@ -314,44 +314,44 @@ export const SOURCE_STATES = ['following', 'waiting', 'failing', 'left'] as cons
 
 export interface SourceReport {
   readonly path: string;
-  /** waiting: there is nothing at the path yet, or no room on PostgreSQL's disk; failing: it can't be read, or nobody reads it; left: its reader has ended. */
+  /** waiting: there is nothing at the path yet, or no room on PostgreSQL's disk; failing: it can't be read, or no process reads it; left: its reader has ended. */
   readonly state: (typeof SOURCE_STATES)[number];
-  /** Why; '' where all is well. */
+  /** The reason; '' for a healthy source. */
   readonly detail: string;
-  /** Who reads it; null: nobody. */
+  /** The process that reads it. Null: none. */
   readonly reader: string | null;
-  /** Bytes that are written and not stored. */
+  /** Bytes that are written and not stored yet. */
   readonly bytes_behind: number;
-  /** Rows that were stored, or set aside, since it was followed first. */
+  /** Rows that were stored or rejected since the source was first followed. */
   readonly rows: number;
-  /** RFC 3339: when the last row was written; null before the first. */
+  /** RFC 3339: when the last row was written. Null before the first. */
   readonly last_row_at: string | null;
-  /** Since then, in seconds; 0 while there is more to be read. */
+  /** Since then, in seconds. 0 while unread rows remain. */
   readonly silent_s: number | null;
-  /** From how many seconds on that is an alert; null in its first week. */
+  /** A silence of more seconds raises an alert. Null in the first week. */
   readonly silence_limit_s: number | null;
 }
 
 /** A switch, as `GET /sources` shows it. */
 export interface SourceActivity {
   readonly source: string;
-  /** When its last rows came, and from which file or route; null: none in four weeks. */
+  /** When its last rows came, and from which file or route. Null: none in four weeks. */
   readonly last_at: string | null;
   readonly last_file: string | null;
-  /** The end of the last call that it told, and how long after that it told it, in seconds. */
+  /** The end of the last call that it reported, and the delay of that report, in seconds. */
   readonly last_call_at: string | null;
   readonly lag_s: number | null;
   /** Over this hour and the one before. */
   readonly rows_per_minute: number;
-  /** Since midnight in UTC; of rows set aside those that still wait. */
+  /** Since midnight in UTC. Of the rejected rows only those that still wait. */
   readonly set_aside_today: number;
   readonly refused_today: number;
-  /** Since its last rows, in seconds; from how many on that is an alert: null in its first week. */
+  /** Since its last rows, in seconds; and the seconds of silence that raise an alert. Null in the first week. */
   readonly silent_s: number | null;
   readonly silence_limit_s: number | null;
 }
 
-/** What `GET /monitoring` shows. */
+/** The answer of `GET /monitoring`. */
 export interface CallsReport extends MonitoringReport {
   readonly sources: readonly SourceReport[];
   readonly switches: readonly SourceActivity[];

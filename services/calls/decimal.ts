@@ -1,28 +1,28 @@
 /**
- * Money to the last digit: decimals as texts, and their sums as whole numbers of the smallest unit met. Nothing here is a
- * float. PostgreSQL's numeric holds all of it.
+ * Money to the last digit: decimals as texts, and their sums as whole numbers of the smallest unit that occurs. Nothing
+ * here is a float. PostgreSQL's numeric holds all values.
  */
 
-/** Digits of an amount, noughts at its ends aside, and how far its exponent may go either way: far beyond any price. */
+/** The most digits of an amount, without zeros at its ends, and the largest exponent either way: far beyond any price. */
 export const MAX_DIGITS = 40;
 export const MAX_EXPONENT = 40;
-/** Digits on one side of the point: what the two above leave room for. */
+/** The most digits on one side of the point, which follow from the two above. */
 const MAX_PLACES = MAX_DIGITS + MAX_EXPONENT;
 
 const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:e([+-]?\d+))?$/i;
-/** What programs write for ASCII's minus: U+2212, hyphens and dashes, the small and the full-width ones of them. */
+/** Other signs that programs write for ASCII's minus: U+2212, hyphens and dashes, with their small and full-width forms. */
 const MINUS = /[\u2010-\u2013\u2212\ufe58\ufe63\uff0d]/g;
-/** What nobody sees, which comes along from web pages and spreadsheets. */
+/** Invisible characters, which come with text from web pages and spreadsheets. */
 const UNSEEN = /\p{Cf}/gu;
 const ASCII = /^[ -~]*$/;
 
-/** An amount's text with ASCII's minus for every other, without characters that nobody sees and blanks at its ends. */
+/** An amount's text with ASCII's minus for every other, without invisible characters and blanks at its ends. */
 export const plainSigns = (text: string): string =>
   (ASCII.test(text) ? text : text.replace(UNSEEN, '').replace(MINUS, '-')).trim();
 
 /**
- * A decimal as programs print it (0.0125, -1, 1.2E-05, .5, 5., −1) without sign of plus, exponent and zeros in front.
- * @returns undefined for what is no decimal; `too_long` for one beyond MAX_DIGITS or MAX_EXPONENT
+ * A decimal as programs print it (0.0125, -1, 1.2E-05, .5, 5., −1), without a plus sign, an exponent or leading zeros.
+ * @returns undefined for a text that is no decimal; `too_long` for one beyond MAX_DIGITS or MAX_EXPONENT
  */
 export function plainDecimal(text: string): string | 'too_long' | undefined {
   const match = DECIMAL.exec(plainSigns(text));
@@ -30,7 +30,7 @@ export function plainDecimal(text: string): string | 'too_long' | undefined {
   const [, sign, written = '', fraction = '', exponent = '0'] = match;
   if (written === '' && fraction === '') return undefined;
   const whole = written.replace(/^0+/, '');
-  // Nought is nought, whatever its exponent: 0E-50.
+  // Zero is zero, whatever its exponent: 0E-50.
   const places = whole === '' && /^0*$/.test(fraction) ? 0 : Number(exponent);
   if (Math.max(whole.length, fraction.length) > MAX_PLACES || Math.abs(places) > MAX_EXPONENT)
     return 'too_long';
@@ -41,7 +41,7 @@ export function plainDecimal(text: string): string | 'too_long' | undefined {
   return `${sign === '-' && !isNought ? '-' : ''}${before || '0'}${behind && `.${behind}`}`;
 }
 
-/** Digits before and behind the point once it has moved by `places`, to the right where they are positive. */
+/** Digits before and behind the point after a shift by `places`, to the right where they are positive. */
 function shifted(whole: string, fraction: string, places: number): [before: string, behind: string] {
   if (places === 0) return [whole, fraction];
   if (places > 0) {
@@ -60,12 +60,12 @@ export interface ExactSum {
   decimals: number;
 }
 
-/** Few amounts have more, so that most are added as they come. */
+/** Few amounts have more decimals, so most are added without a change of unit. */
 const USUAL_DECIMALS = 12;
 
 export const noSum = (): ExactSum => ({ units: 0n, decimals: USUAL_DECIMALS });
 
-/** @param decimal as plainDecimal gives it */
+/** @param decimal as plainDecimal returns it */
 export function addDecimal(sum: ExactSum, decimal: string): void {
   const point = decimal.indexOf('.');
   const fraction = point === -1 ? '' : decimal.slice(point + 1);

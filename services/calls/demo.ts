@@ -1,6 +1,6 @@
 /**
  * A month of invented calls for a first look: the same for the same day, priced, of three accounts, one of them under
- * another. Numbers come from ranges that regulators keep for fiction, so nobody's phone is in them.
+ * another. Numbers come from ranges that regulators reserve for fiction, so no real phone has one of them.
  */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
@@ -29,7 +29,7 @@ const HEADER = 'id,customer,from,to,start,answer,end,seconds,billed,result,cause
 
 /**
  * Imports the sample if nothing has been imported yet.
- * @returns how many calls were stored; 0 when the database had something in it
+ * @returns how many calls were stored; 0 when the database was not empty
  */
 export async function importDemo(pool: Pool, now: number): Promise<number> {
   const empty = await withTransaction(pool, async (session) => {

@@ -1,4 +1,4 @@
-/** Errors of this service's API, beside those about who asks (platform/access/errors.ts). */
+/** Errors of this service's API, beside those of access (platform/access/errors.ts). */
 import { ACCESS_ERRORS } from '#platform/access/errors.ts';
 import { type ErrorKind, errorCatalogue } from '#platform/http/errors.ts';
 
@@ -6,10 +6,10 @@ export const CALLS_ERRORS = {
   ...ACCESS_ERRORS,
   no_account: {
     status: 400,
-    message: 'Say whose calls: i_account is missing (GET /accounts lists the accounts)',
+    message: 'Parameter i_account is missing (GET /accounts lists the accounts)',
     retryable: false,
   },
-  bad_cursor: { status: 400, message: 'The cursor is not one that this API gave', retryable: false },
+  bad_cursor: { status: 400, message: 'The cursor is not from this API', retryable: false },
   cursor_of_other_query: {
     status: 400,
     message: 'The cursor belongs to another query',
@@ -17,11 +17,11 @@ export const CALLS_ERRORS = {
   },
   too_many_buckets: { status: 400, message: 'The answer would have too many buckets', retryable: false },
   too_many_records: { status: 400, message: 'The range has too many records', retryable: false },
-  bad_batch: { status: 400, message: 'The body holds no records that can be read', retryable: false },
-  not_undoable: { status: 409, message: 'This import can not be taken back', retryable: false },
+  bad_batch: { status: 400, message: 'The body holds no readable records', retryable: false },
+  not_undoable: { status: 409, message: 'This import can not be undone', retryable: false },
   numbers_masked: {
     status: 403,
-    message: 'This key sees numbers masked, so it cannot search by them either',
+    message: 'This key sees numbers masked, so it cannot search by number',
     retryable: false,
   },
   http_1_1_needed: {
@@ -36,7 +36,7 @@ export const callsError = errorCatalogue(CALLS_ERRORS);
 
 /**
  * A 400 that names a parameter of the query.
- * @param reason goes on from the parameter's name
+ * @param reason continues the sentence after the parameter's name
  */
 export function badParameter(name: string, reason: string) {
   return callsError('bad_request', {

@@ -1,4 +1,4 @@
-/** What `trunkline up` shows of this service to whoever starts the program for the first time (platform/service). */
+/** This service's part of the output of `trunkline up` at the first start (platform/service). */
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { grouped } from '#platform/terminal/print.ts';
 import { importDemo } from './demo.ts';
@@ -10,7 +10,7 @@ export async function fill(pool: Pool, now: number): Promise<string | undefined>
   return stored > 0 ? `${grouped(stored)} invented calls imported` : undefined;
 }
 
-/** A request for calls, or for accounts where there are none yet. */
+/** A request for calls, or for accounts if there are none yet. */
 export async function example(pool: Pool): Promise<{ what: string; path: string }> {
   const [first] = await withSession(pool, (session) => session.rows(visibleAccounts(null, 0, 1)));
   return first

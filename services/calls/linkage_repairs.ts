@@ -1,8 +1,8 @@
 /**
- * Notes of calls that an earlier version stored what joins them with other legs, and whether their answer was the switch's
- * own, as linkage.ts tells it by their attributes, while requests and imports go on. Migration 0015 lists the months; a
- * step takes some thousand calls of one, in one transaction with the mark of how far it came, so it can be cut off at any
- * moment and goes on from there, in whichever process.
+ * Updates calls that an earlier version stored, while requests and imports go on. It notes the id that joins a call with
+ * other legs, and whether the answer was the switch's own; linkage.ts finds both in the attributes. Migration 0015 lists
+ * the months. A step updates some thousand calls of one month, and marks its progress in the same transaction. So the work
+ * can be interrupted at any moment and goes on from there, in any process.
  */
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import { isAnsweredBySwitch, linkedIdOf } from './intake/linkage.ts';
@@ -17,12 +17,12 @@ import {
 } from './store/linkage_repairs.ts';
 import { storable } from './store/storable.ts';
 
-/** Calls of a step: a tenth of a second or so, for which who tells one of them again waits. */
+/** Calls of a step: a tenth of a second or so, for which a writer of one of them waits. */
 const STEP_CALLS = 5_000;
 
 /**
  * Does one step, of the newest month first.
- * @returns undefined when nothing is left to do, or another process is at the last of it
+ * @returns undefined when no work is left, or another process does the last step
  */
 export function linkageRepairStep(
   pool: Pool,
@@ -58,5 +58,5 @@ export const repairLinkage = (needs: RepairNeeds, stopping: AbortSignal): Promis
     },
     isDone: () =>
       withSession(needs.pool, async (session) => (await session.row(linkageMonthsLeft()))!.months === 0),
-    failed: 'joining legs failed; it is tried again from where it was',
+    failed: 'joining legs failed; it is retried from there',
   });

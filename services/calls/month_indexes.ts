@@ -1,7 +1,7 @@
 /**
- * Makes the indexes by which calls are found by numbers as the switch wrote them, by their import and by what joins legs, for months that an
- * earlier version has filled: a month at a time, newest first, each in one transaction, so that it can be cut off at any
- * moment and goes on from there, in whichever process. Until then such a search reads calls one by one.
+ * Creates indexes for months that an earlier version has filled: for searches by numbers as the switch wrote them, by import
+ * and by the id that joins legs. It creates them a month at a time, newest first, each in one transaction. So the work can
+ * be interrupted at any moment and goes on from there, in any process. Until then such a search reads calls one by one.
  */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -10,10 +10,10 @@ import type { Month } from './months.ts';
 import { makeIndexes, monthWithoutIndexes } from './store/month_indexes.ts';
 import { lockPartitions } from './store/partitions.ts';
 
-/** After a month that was in use, or another failure. */
+/** The delay after a month that was in use, or after another failure. */
 const RETRY_MS = 10_000;
 
-/** Makes those of one month. @returns undefined when none lacks them */
+/** Creates those of one month. @returns undefined when no month lacks them */
 export function indexMonth(pool: Pool): Promise<Month | undefined> {
   return withTransaction(pool, async (session) => {
     await session.run(lockPartitions());
@@ -30,7 +30,7 @@ export interface IndexNeeds {
   readonly logger: Logger;
 }
 
-/** Makes all of them. A failure is logged, and tried again. */
+/** Creates all of them. A failure is logged and retried. */
 export async function indexAllMonths(needs: IndexNeeds, stopping: AbortSignal): Promise<void> {
   const { pool, clock, logger } = needs;
   while (!stopping.aborted) {
@@ -43,7 +43,7 @@ export async function indexAllMonths(needs: IndexNeeds, stopping: AbortSignal): 
       pauseMs = clock.monotonic() - began;
     } catch (error) {
       if (!stopping.aborted)
-        logger.warn({ err: error }, 'indexes of months could not be made; it is tried again');
+        logger.warn({ err: error }, 'indexes of months could not be created; it is retried');
     }
     await clock.sleep(pauseMs, stopping).catch(() => undefined);
   }

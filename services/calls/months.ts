@@ -3,7 +3,7 @@
 /** A month in UTC as yyyymm, the way it stands in a partition's name and in i_cdr. */
 export type Month = number;
 
-/** A CDR may start from 1970 to the end of this year; anything else is a broken clock or a broken file. */
+/** A CDR may start from 1970 to the end of this year. Any other start comes from a broken clock or a broken file. */
 export const LAST_CALL_YEAR = 2099;
 
 /** @param time milliseconds since 1970 */

@@ -1,14 +1,14 @@
 /**
- * What `cli` and `cld` ask for: one number, or all numbers that begin with the same characters.
+ * The search patterns of `cli` and `cld`: one number, or all numbers that begin with the same characters.
  *
  *   +4930123456   that number         +4930*   numbers of Berlin
  *   \*100         the number *100     \*1*     numbers that begin with *1
  *
- * Feature codes have stars of their own, so a star that is meant as one is written \*, and a backslash \\.
+ * Feature codes have stars of their own, so a star of the number itself is written \*, and a backslash \\.
  *
- * A number finds a call where an answer shows it so, as `cli` or as `cli_in`, and where it is read as the same E.164: by
- * the reader that stored the call, for the account's country (numbers.ts). 030 23125001, 0049 30 23125001 and
- * +493023125001 are one for an account of Germany.
+ * A number finds a call if an answer shows the number, as `cli` or as `cli_in`, or if both have the same E.164 form. The
+ * parser that stored the call makes that form, for the account's country (numbers.ts). For an account of Germany,
+ * 030 23125001, 0049 30 23125001 and +493023125001 are one number.
  */
 import type { NumberReader } from './numbers.ts';
 
@@ -16,13 +16,13 @@ export type NumberPattern = { readonly kind: 'exact' | 'prefix'; readonly text: 
 
 export type ReadPattern = NumberPattern | { readonly kind: 'bad'; readonly reason: string };
 
-/** Texts that begin alike, in the order of bytes (COLLATE "C"): from ≤ number < below. */
+/** Texts with the same beginning, in the order of bytes (COLLATE "C"): from ≤ number < below. */
 export interface Range {
   readonly from: string;
   readonly below: string;
 }
 
-/** What to look for. */
+/** The search. */
 export type NumberSearch =
   /** `stored` in cli, `written` in cli_in; or cld. */
   | { readonly kind: 'exact'; readonly stored: readonly string[]; readonly written: readonly string[] }
@@ -30,7 +30,7 @@ export type NumberSearch =
 
 const E164 = /^\+\d+$/;
 
-/** Reads the text of a query parameter, after URL decoding. */
+/** Parses the text of a query parameter, after URL decoding. */
 export function readNumberPattern(text: string): ReadPattern {
   let literal = '';
   let star = false;
@@ -56,8 +56,8 @@ export function readNumberPattern(text: string): ReadPattern {
 }
 
 /**
- * What a pattern means for an account.
- * @param country the account's, ISO 3166-1 alpha-2; null: not known
+ * The meaning of a pattern for an account.
+ * @param country the account's, ISO 3166-1 alpha-2. Null: unknown
  */
 export function searchFor(
   pattern: NumberPattern,
@@ -67,7 +67,7 @@ export function searchFor(
   const texts = meanings(pattern.text);
   if (pattern.kind === 'exact') {
     const stored = texts.flatMap((text) => [reader.read(text, country).number, text]);
-    // What is E.164 already is stored as it is written.
+    // A number in E.164 is stored as written.
     const written = texts.filter((text) => !(E164.test(text) && reader.read(text, country).number === text));
     return { kind: 'exact', stored: [...new Set(stored)], written };
   }
@@ -79,7 +79,7 @@ export function searchFor(
   };
 }
 
-/** A + that was not written as %2B arrives as a blank. A number that a switch wrote with one in front is meant as well. */
+/** A + that was not written as %2B arrives as a blank. The number may also stand in the call with a blank in front. */
 const meanings = (text: string): string[] => (text.startsWith(' ') ? [`+${text.slice(1)}`, text] : [text]);
 
 const rangeOf = (from: string): Range => ({ from, below: firstBeyond(from)! });
@@ -89,7 +89,7 @@ function firstBeyond(prefix: string): string | undefined {
   const characters = [...prefix];
   for (let last = characters.pop(); last !== undefined; last = characters.pop()) {
     const code = last.codePointAt(0)!;
-    // Past the last code point there is nothing: the character before it has to give.
+    // The last code point has no successor: the character before it must grow.
     if (code === 0x10ffff) continue;
     return characters.join('') + String.fromCodePoint(code === 0xd7ff ? 0xe000 : code + 1);
   }

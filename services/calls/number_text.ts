@@ -1,20 +1,20 @@
 /**
- * What stands around a telephone number where switches, SIP and spreadsheets write one. None of it makes a number that is
- * sure less so; none of it makes one of what is none.
+ * Removes the text around a telephone number, as switches, SIP and spreadsheets write it. This text makes a certain number
+ * no less certain, and makes no number of a text that is none.
  *
  *   "Ann" <+493023125001>   <sip:+493023125001@host;user=phone>   tel:+49-30-23125001;ext=12   +493023125001@host
  *   *31#+493023125001  #31#…  *67… (North America)     the caller shows his number, or does not, for this call
  *   141 020… (GB)  1831 02… (AU)  184 03… (JP)  …        the same without a star
- *   10-10-288-1-202…  01033 030…  9,1202…               by which carrier, or by which line out
- *   +493023125001,,123#   … ext. 12   … (Ann)           what is dialled afterwards, and who it is
- *   ="+493023125001"   '030 23125001   4930231250012.0   what spreadsheets make of it
- *   ［＋４９］ ３０…   ٠٣٠…   +49–30–…                     other digits, hyphens and blanks; marks that nobody sees
+ *   10-10-288-1-202…  01033 030…  9,1202…               a carrier's code, or an outside line
+ *   +493023125001,,123#   … ext. 12   … (Ann)           digits that are dialled afterwards, and a name
+ *   ="+493023125001"   '030 23125001   4930231250012.0   forms that spreadsheets make
+ *   ［＋４９］ ３０…   ٠٣٠…   +49–30–…                     other digits, hyphens and blanks; invisible marks
  */
 
 export interface NumberText {
-  /** A number as it would be dialled, separators in it. */
+  /** A number as it would be dialled, with its separators. */
   readonly text: string;
-  /** The user of a SIP address: digits alone may be the name of an account there. */
+  /** The user of a SIP address: there digits alone may be the name of an account. */
   readonly isUser: boolean;
   /** It stood in angle brackets, as numbers do beside a name. */
   readonly isBracketed: boolean;
@@ -27,11 +27,11 @@ const IN_QUOTES = /^=?(["'])(.*)\1$/;
 const IN_BRACKETS = /^[^<>]*<([^<>]*)>(?:;.*)?$/;
 const SCHEME = /^(?:tel|sips?|callto|h323|phone):(?:\/\/)?/i;
 const SHOWN_OR_NOT = /^(?:[*#]3[01][#*])(?=[+(\d])/;
-/** For this call alone, in North America. */
+/** For this call only, in North America. */
 const SHOWN_OR_NOT_NANP = /^\*(?:67|82)[ -]?(?=[+(\d])/;
 /**
- * By calling code, what is dialled in front of a number to show one's own or not, or to choose the carrier, where no number
- * begins so. Behind it stands a number as the country dials it, or with a plus.
+ * By calling code: digits that are dialled in front of a number to show or hide the caller's number, or to choose the
+ * carrier, where no number begins with them. A number in national form, or with a plus, follows them.
  */
 const IN_FRONT: Readonly<Record<string, RegExp>> = {
   '1': /^(?:11(?:67|82)[ -]?(?=[+(12-9])|10[ -]?1[05][ -]?\d{3}[ -]?(?=[01]))/,
@@ -43,19 +43,19 @@ const IN_FRONT: Readonly<Record<string, RegExp>> = {
   '81': /^18[46][ -]?(?=[+0])/,
   '353': /^14[12][ -]?(?=[+0])/,
 };
-/** A line out, and a pause until it is there. */
+/** An outside line, and a pause until it is there. */
 const LINE_OUT = /^[089][,pw]+(?=[+(01])/i;
-/** As North America writes its numbers, whose extension may follow. */
+/** North America's form of numbers, which an extension may follow. */
 const NANP = /^(?:1[ .-]?)?[2-9]\d\d[ .-]?[2-9]\d\d[ .-]?\d{4}(?!\d)/;
-/** What SIP puts behind a number: ;npdi ;rn=+4930 ;cpc=ordinary. */
+/** Parameters that SIP puts behind a number: ;npdi ;rn=+4930 ;cpc=ordinary. */
 const PARAMETERS = /(?<=^\+[\d ().-]+);[a-z][^<>@]*$/i;
-/** What follows a whole number: an extension, pauses, the key that ends dialling, whose it is. */
+/** Texts that may follow a whole number: an extension, pauses, the key that ends dialling, a name. */
 const BEHIND = /(?:(?: ?(?:x|ext\.?|extension) ?|[,;pw]+)[\d,pw]*#?|#| \([^()\d]{1,40}\))$/i;
 const FLOAT = /^(\+?\d{6,})[.,]0{1,3}$/;
 
 /**
- * What is left of a number without what stands around it.
- * @param callingCode of the country in which it was dialled, where that is known
+ * A number without the text around it.
+ * @param callingCode of the country in which the number was dialled, if known
  */
 export function numberText(written: string, callingCode: string | undefined): NumberText {
   const isNanp = callingCode === '1';
@@ -69,7 +69,7 @@ export function numberText(written: string, callingCode: string | undefined): Nu
   const host = text.indexOf('@');
   if (host !== -1 || scheme !== undefined) {
     const parameters = /[;?].*$/.exec(text)?.[0] ?? '';
-    // A number of some network's own, which is not the account's.
+    // A network's own number, which is not the account's.
     if (/;phone-context=/i.test(parameters) && !text.startsWith('+')) return none(written);
     isUser = host !== -1 && !/;user=phone/i.test(parameters);
     text = (host === -1 ? text : text.slice(0, host)).replace(/[;?].*$/, '');
@@ -100,14 +100,14 @@ function plainSign(sign: string): string {
   return /\p{Nd}/u.test(sign) ? String(digitOf(code)) : '-';
 }
 
-/** Digits of a script stand in a row, from nought to nine. */
+/** The digits of a script are consecutive, from 0 to 9. */
 function digitOf(code: number): number {
   let nought = code;
   while (/\p{Nd}/u.test(String.fromCodePoint(nought - 1))) nought--;
   return (code - nought) % 10;
 }
 
-/** What a spreadsheet makes of a long number: 4.93023E+11, 4,93023E+11, 5E+11. Its last digits are gone for good. */
+/** A spreadsheet's form of a long number: 4.93023E+11, 4,93023E+11, 5E+11. Its last digits are lost. */
 const POWER = /^[\s"'=+<(]*\d{1,3}(?:[.,\u066b]\d+E\+?|E\+)\d{1,3}[\s"'>)]*$/i;
 const PERHAPS_POWER = /\dE\+?\d/i;
 

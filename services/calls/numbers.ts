@@ -1,11 +1,11 @@
 /**
- * Phone numbers: what a switch wrote to what is stored, and which way a call went.
+ * Normalizes phone numbers from the switch's form to the stored form, and concludes a call's direction.
  *
  * A number becomes E.164 (`+4930123456`) only where that is certain, since a wrong guess sends a call to the wrong
- * country's column and can't be found again by its number. Everything else is stored as it stands: extensions, star
- * codes, names of SIP users, `anonymous`, blanks. (The number as dialled is kept beside it in any case.) What stands around
- * a number (number_text.ts) is no doubt about it, but digits before an @ must have a plus or a prefix in front: others may
- * be an account's name at that host. Certain is, for the account's country:
+ * country's column and can't be found again by its number. Every other number is stored as written: extensions, star
+ * codes, names of SIP users, `anonymous`, blanks. (The number as dialled is kept beside it in any case.) Text around a
+ * number (number_text.ts) is no reason for doubt, but digits before an @ must have a plus or a prefix in front: others may
+ * be an account's name at that host. For the account's country these are certain:
  *
  *   1. with a plus: a known country code and a possible length. Fresh number ranges that the metadata does not know
  *      are still international; `country` is null for them where several countries share the code.
@@ -23,7 +23,7 @@
  * Numbers of up to EXTENSION_MAX_DIGITS digits without a plus are extensions or short codes, never a subscriber.
  *
  * The metadata is the `max` set (156 kB): `min` has no rules by number type and takes 1001 for a valid German number;
- * `mobile` knows no fixed lines. A look-up costs 5 to 30 µs, so answers are kept; imports meet the same numbers often.
+ * `mobile` knows no fixed lines. A look-up costs 5 to 30 µs, so results are cached; imports meet the same numbers often.
  */
 import { isIPv4 } from 'node:net';
 import {
@@ -37,33 +37,33 @@ import type { Direction } from './call_fields.ts';
 import { countryOfErased } from './erased_numbers.ts';
 import { numberText } from './number_text.ts';
 
-/** `number` is what is stored; `country` the ISO 3166-1 alpha-2 code of an E.164 number, where it has one. */
+/** `number` is the stored form. `country` is the ISO 3166-1 alpha-2 code of an E.164 number, where it has one. */
 export interface SettledNumber {
   readonly number: string;
   readonly country: string | null;
 }
 
 export interface NumberReader {
-  /** Never throws. `country` is the account's, ISO 3166-1 alpha-2; null or an unknown one: not known. */
+  /** Never throws. `country` is the account's, ISO 3166-1 alpha-2. Null or an unknown one: not known. */
   read(written: string, country: string | null): SettledNumber;
-  /** How numbers begin in E.164 that are written with `begin` in front; null: nothing tells, or too little. */
+  /** The E.164 beginnings of numbers that are written with `begin` in front. Null: `begin` is too short, or not certain. */
   readBegin(begin: string, country: string | null): string | null;
 }
 
 /** E.164 allows 15 digits; with an international prefix of up to 6 before them. */
 const MAX_DIGITS = 21;
-/** The longest that is looked at as a phone number, separators included. */
+/** The longest text that is parsed as a phone number, separators included. */
 const MAX_WRITTEN_LENGTH = 48;
-/** What is stored of a longer text: it stands in an index, whose rows are bounded. */
+/** The stored length of a longer text: it stands in an index, whose rows are bounded. */
 const MAX_STORED_LENGTH = 128;
 const EXTENSION_MAX_DIGITS = 6;
 /** No numbering plan has subscribers' numbers, dialled without their area, of this length. */
 const BARE_MIN_DIGITS = 10;
-/** Answers kept in each of two generations; some 300 bytes each. */
+/** Results kept in each of two generations; some 300 bytes each. */
 const CACHE_GENERATION = 50_000;
 
 const PHONE_TEXT = /^(\+?)([\d ()./-]+)$/;
-/** Digits that a program took for a number with decimals: the nought is none of theirs. */
+/** Digits that a program took for a decimal number: the last zero is not one of them. */
 const FLOAT_END = /^\+?\d+\.0+$/;
 const NOT_DIGITS = /\D+/g;
 
@@ -76,10 +76,10 @@ interface DialPlan {
   readonly trunkPrefix: string;
 }
 
-/** A reader with its own bounded cache. One a process is enough. */
+/** A parser with its own bounded cache. One for each process is enough. */
 export function createNumberReader(): NumberReader {
   const plans = new Map<string, DialPlan | null>();
-  /** Answers by country and number: a key put together of both would be made anew for each look-up. */
+  /** Results by country and number. A combined key would be built again for each look-up. */
   let young: Answers = new Map();
   let old: Answers = new Map();
   let youngCount = 0;
@@ -142,12 +142,12 @@ function dialPlan(country: CountryCode): DialPlan | null {
     country,
     callingCode: plan.callingCode(),
     internationalPrefix: new RegExp(`^(?:${plan.IDDPrefix() || '00'})`),
-    // The metadata has the number 0 where there is none.
+    // The metadata has the number 0 for a missing one.
     trunkPrefix: typeof trunk === 'string' ? trunk : '',
   };
 }
 
-/** null: not certainly a phone number. */
+/** Null: not certainly a phone number. */
 function readNumber(written: string, plan: DialPlan | null): SettledNumber | null {
   const country = countryOfErased(written);
   if (country !== undefined) return { number: written, country };
@@ -162,14 +162,14 @@ function readNumber(written: string, plan: DialPlan | null): SettledNumber | nul
   return isUser && !hasPrefix(text, plan) ? null : readBare(text, plan);
 }
 
-/** Whether a number begins as no name of an account does: with a plus, a nought or the country's way abroad. */
+/** Whether a number begins as no account's name does: with a plus, a zero or the country's international prefix. */
 const hasPrefix = (text: string, plan: DialPlan | null): boolean =>
   text.startsWith('+') ||
   (plan === null
     ? text.startsWith('00')
     : text.startsWith('0') || plan.internationalPrefix.test(text.replace(NOT_DIGITS, '')));
 
-/** A number with nothing around it. */
+/** A number without text around it. */
 function readBare(text: string, plan: DialPlan | null): SettledNumber | null {
   const match = text.length > MAX_WRITTEN_LENGTH ? null : PHONE_TEXT.exec(text);
   if (!match || isIPv4(text)) return null;
@@ -190,7 +190,7 @@ function readBare(text: string, plan: DialPlan | null): SettledNumber | null {
 
 const BEHIND_SLASH = /\/ *\d(?:[ .-]?\d){0,3}$/;
 
-/** Whether a number is whole in front of its last slash: what follows may be an extension, or its last digits. */
+/** Whether a number is whole in front of its last slash: an extension may follow the slash, or the last digits. */
 function endsInExtension(text: string, plan: DialPlan | null): boolean {
   const end = BEHIND_SLASH.exec(text);
   if (end === null) return false;
@@ -199,7 +199,7 @@ function endsInExtension(text: string, plan: DialPlan | null): boolean {
   return plan !== null && isPerhapsBehind(before.replace(NOT_DIGITS, ''), plan);
 }
 
-/** Rules 1 to 4, as far as a beginning follows them. Digits alone may be of a number that is stored as it stands. */
+/** Rules 1 to 4, as far as a beginning follows them. Digits alone may begin a number that is stored as written. */
 function readBegin(text: string, plan: DialPlan | null): string | null {
   const match = text.length > MAX_WRITTEN_LENGTH ? null : PHONE_TEXT.exec(text);
   if (!match) return null;
@@ -213,7 +213,7 @@ function readBegin(text: string, plan: DialPlan | null): string | null {
     const rest = digits.slice(trunkPrefix.length);
     return rest === '' ? null : `+${callingCode}${rest}`;
   }
-  // Where no trunk prefix is dialled, as in Spain, or may be left out, as in North America.
+  // Where a number has no trunk prefix, as in Spain, or may be without it, as in North America.
   if (trunkPrefix === '' || trunkPrefix === callingCode)
     return digits === '' ? null : `+${callingCode}${digits}`;
   return digits.startsWith(callingCode) && digits.length > callingCode.length ? `+${digits}` : null;
@@ -237,15 +237,15 @@ function nationalOrBare(digits: string, plan: DialPlan): SettledNumber | null {
   return bare;
 }
 
-/** A line out (9 1 202 555 0142), of one digit or two; in Hong Kong, not to show one's number. */
+/** An outside line (9 1 202 555 0142), of one digit or two. In Hong Kong the prefix that hides the caller's number. */
 const PERHAPS_IN_FRONT = [/^133(?=\d{8}$)/, /^[89]/, /^[89]{2}/];
 
-/** Whether digits may be a number as the country dials it, or one abroad, behind what is dialled in front of it. */
+/** Whether digits may be a national or an international number behind digits that are dialled in front. */
 function isPerhapsBehind(digits: string, plan: DialPlan): boolean {
   return PERHAPS_IN_FRONT.some((front) => front.test(digits) && isDialled(digits.replace(front, ''), plan));
 }
 
-/** Whether digits are a number as the country dials it, or one abroad. */
+/** Whether digits are a number in national form, or an international one. */
 function isDialled(
   digits: string,
   { country, callingCode, trunkPrefix, internationalPrefix }: DialPlan,
@@ -279,32 +279,32 @@ function e164(phone: PhoneNumber): SettledNumber {
   return { number: phone.number, country: phone.country ?? null };
 }
 
-/** The public network's side of a call, the switch's own, or neither certainly. */
+/** The public network's side of a call, or the switch's own. Otherwise the side is not certain. */
 type Side = 'network' | 'inside' | 'unknown';
 
 /**
  * Emergency numbers that work everywhere or nearly (112, 911, 999) and Europe's harmonised 116xxx. Short as they are,
  * they are reached through the network. No dial plan gives them to extensions, unlike 110, 100 or 101, which are
- * emergency numbers in one country and somebody's desk in another; those count as extensions.
+ * emergency numbers in one country and a desk's extension in another; those count as extensions.
  */
 const PUBLIC_SHORT_NUMBER = /^(?:112|911|999|116\d{3})$/;
-/** Extensions, and the short star codes that the switch itself answers (*97); *67 and a number is neither. */
+/** Extensions, and the short star codes that the switch itself answers (*97). *67 before a number is neither. */
 const INSIDE = /^(?:\d{1,6}|[*#]{1,2}\d{1,4}[*#]?)$/;
 
-/** What stands for a caller who does not show his number: blank, or a word of switches and telephones for it. */
+/** Texts for a caller who hides his number: blank, or a word of switches and telephones. */
 const ANONYMOUS =
   /^(?:|<?unknown>?|anonymous|private|restricted|withheld|unavailable|blocked|asserted|no ?caller ?id|hidden|(?:caller ?)?id ?(?:unavailable|withheld|blocked))$/i;
 
-/** Whether a caller does not show his number. A SIP address without one (sip:anonymous@anonymous.invalid) counts. */
+/** Whether a caller hides his number. A SIP address without a number (sip:anonymous@anonymous.invalid) counts. */
 export function isAnonymous(cli: string): boolean {
   return ANONYMOUS.test(cli) || /^(?:sips?:)?anonymous@/i.test(cli);
 }
 
 /**
- * Which way a call went, from its two settled numbers: from an extension to the network outbound, the other way
- * inbound, between extensions internal, from network to network outbound (a trunk customer's call). A caller who does
- * not show his number comes from the network when he reaches an extension: telephones of the switch show theirs. Where
- * either is neither an extension nor E.164 (a SIP name, digits that could be anything): unknown.
+ * A call's direction, by its two normalized numbers: from an extension to the network outbound, the other way
+ * inbound, between extensions internal, from network to network outbound (a trunk customer's call). A caller who hides
+ * his number comes from the network when he reaches an extension: telephones of the switch show theirs. If either number
+ * is neither an extension nor E.164 (a SIP name, ambiguous digits), the direction is unknown.
  */
 export function directionOf(cli: string, cld: string): Direction {
   const to = sideOf(cld);

@@ -1,34 +1,34 @@
 /**
- * How a call ended and what is charged of it, decided in one place for every format and way in: a source tells an answer
- * time, a billed time and a word, and they contradict each other. What is decided here is stored, and everything else
+ * How a call ended and what is charged of it, decided in one place for every format and way in. A source gives an answer
+ * time, a billed time and a word, and they may contradict each other. The decision is stored, and everything else
  * (the filter by type, `consumption`, the usage tables) reads the stored `result`: answered ⇔ result = 'answered'.
  *
- *   answered ⇔ an answer time, or billed time above 0, or (neither is told and the word says answered)
+ *   answered ⇔ an answer time, or billed time above 0, or (neither is given and the word says answered)
  *
- * docs/decisions/0013 says why, and what of each contradiction becomes.
+ * docs/decisions/0013 gives the reasons, and the result of each contradiction.
  */
 
 import type { CallResult, CdrFlag } from './call_fields.ts';
 import type { SourceRecord } from './cdr.ts';
 
-/** What is stored of it. */
+/** The stored outcome. */
 export interface Outcome {
   readonly result: CallResult;
   /** Seconds. */
   readonly billedDurationS: number;
   readonly disconnectCause: string | null;
-  /** The record's own flags, and those of the contradictions found here. */
+  /** The record's own flags, and flags for the contradictions found here. */
   readonly flags: readonly CdrFlag[];
 }
 
-/** Decides by what the record tells, and nothing else. */
+/** Decides by the record's values alone. */
 export function decideOutcome(record: SourceRecord): Outcome {
   const { connectTime, billedDurationS: told, durationS } = record;
   const flags: CdrFlag[] = [];
   const meaning = record.result ?? record.causeResult;
   const isProven = connectTime !== null || (told !== null && told > 0);
   const isOpen = connectTime === null && told === null;
-  // A file without a place for answers holds calls that were charged: one that lasted is taken for answered.
+  // A file without a field for answers holds charged calls: a call with a duration counts as answered.
   const isTaken =
     isOpen && !record.tellsAnswers && durationS > 0 && (meaning === null || meaning === 'cleared');
   const isAnswered = isProven || (isOpen && meaning === 'answered') || isTaken;
@@ -53,12 +53,12 @@ export function decideOutcome(record: SourceRecord): Outcome {
   };
 }
 
-/** Of a call that the word calls answered though nothing bears it out, or of which nothing is told: nobody answered. */
+/** For a call that only its word calls answered, or without any evidence: there was no answer. */
 function unansweredResult(meaning: CallResult | 'cleared' | null): CallResult {
   return meaning === null || meaning === 'cleared' || meaning === 'answered' ? 'no_answer' : meaning;
 }
 
-/** From the answer to the end, as far as they are told, and never longer than the whole call. */
+/** From the answer to the end, as far as known, and never longer than the whole call. */
 function inferBilled({ startTime, connectTime, disconnectTime, durationS }: SourceRecord): number {
   if (connectTime === null) return durationS;
   const untilEnd =
@@ -68,12 +68,12 @@ function inferBilled({ startTime, connectTime, disconnectTime, durationS }: Sour
   return Math.min(durationS, Math.max(0, untilEnd));
 }
 
-/** Seconds from one instant to another, both in milliseconds, to the microsecond; 0 where they stand the other way. */
+/** Seconds from one instant to another, both in milliseconds, to the microsecond. 0 where the second comes first. */
 export function secondsBetween(fromMs: number, toMs: number): number {
   return Math.max(0, Math.round((toMs - fromMs) * 1000)) / 1_000_000;
 }
 
-/** The cause, or the word in its place. A word that was overruled stays visible beside the cause. */
+/** The cause, or the word in its place. An overruled word stays visible beside the cause. */
 function causeOf({ disconnectCause, resultWord }: SourceRecord, isContradicted: boolean): string | null {
   if (disconnectCause === null || !isContradicted || resultWord === null)
     return disconnectCause ?? resultWord;

@@ -1,10 +1,10 @@
 /**
- * Puts calls that an earlier version stored under the rule of outcome.ts, and sums their usage anew, while requests and
- * imports go on. Migration 0004 lists the months; a step takes some thousand calls of one, in one transaction with the
- * mark of how far it came, so it can be cut off at any moment and goes on from there, in whichever process.
+ * Applies the rule of outcome.ts to calls that an earlier version stored, and sums their usage again, while requests and
+ * imports go on. Migration 0004 lists the months. A step repairs some thousand calls of one month, and marks its progress
+ * in the same transaction. So the work can be interrupted at any moment and goes on from there, in any process.
  *
- * A step has the zones lock alone: no call is added to the sums that it makes meanwhile. Readers wait for nothing. What
- * they see is the old or the new of a quarter of an hour, its calls and its sums together.
+ * A step holds the zones lock exclusively: no call is added to its sums meanwhile. Readers do not wait. For a quarter of
+ * an hour they see either the old or the new calls and sums together.
  */
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import { addMonths, type Month, startOfMonth } from './months.ts';
@@ -25,14 +25,14 @@ const STEP_CALLS = 10_000;
 
 export interface RepairedStep {
   readonly month: Month;
-  /** How many calls were other than the rule says. */
+  /** The number of calls that broke the rule. */
   readonly changed: number;
   readonly finished: boolean;
 }
 
 /**
  * Does one step, of the newest month first.
- * @returns undefined when nothing is left to do, or another process is at the last of it
+ * @returns undefined when no work is left, or another process does the last step
  */
 export function repairStep(pool: Pool, stepCalls = STEP_CALLS): Promise<RepairedStep | undefined> {
   return withTransaction(pool, async (session) => {
@@ -51,7 +51,7 @@ export function repairStep(pool: Pool, stepCalls = STEP_CALLS): Promise<Repaired
   });
 }
 
-/** How many months are not done. */
+/** The number of unfinished months. */
 export async function monthsLeft(pool: Pool): Promise<number> {
   return withSession(pool, async (session) => (await session.row(monthsToRepair()))!.months);
 }
@@ -60,10 +60,10 @@ export async function monthsLeft(pool: Pool): Promise<number> {
 export async function leftToRepair(pool: Pool): Promise<string | undefined> {
   const months = await monthsLeft(pool);
   if (months === 0) return undefined;
-  return `a running service puts the results of ${months} months of calls right (docs/RUNBOOK.md, Upgrade)`;
+  return `a running service repairs the results of ${months} months of calls (docs/RUNBOOK.md, Upgrade)`;
 }
 
-/** Does all steps, with a pause as long as each took. A failure is logged, and tried again. */
+/** Does all steps, with a pause as long as each took. A failure is logged and retried. */
 export function repairOutcomes(needs: RepairNeeds, stopping: AbortSignal): Promise<void> {
   const { pool, logger } = needs;
   let changed = 0;
@@ -72,12 +72,12 @@ export function repairOutcomes(needs: RepairNeeds, stopping: AbortSignal): Promi
       const step = await repairStep(pool);
       changed += step?.changed ?? 0;
       if (step?.finished) {
-        logger.info({ month: step.month, changed }, 'results of an earlier version were put right');
+        logger.info({ month: step.month, changed }, 'results of an earlier version were repaired');
         changed = 0;
       }
       return step !== undefined;
     },
     isDone: async () => (await monthsLeft(pool)) === 0,
-    failed: 'putting results right failed; it is tried again from where it was',
+    failed: 'the repair of results failed; it is retried from there',
   });
 }

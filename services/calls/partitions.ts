@@ -1,5 +1,5 @@
 /**
- * Months of calls.cdrs: each is a partition, made ahead of need or when a call of that month comes, and removed whole
+ * Months of calls.cdrs. Each is a partition, created ahead of need or for the first call of that month, and removed whole
  * by retention.
  */
 import type { Pool } from '#platform/database/pool.ts';
@@ -21,15 +21,15 @@ import {
 } from './store/partitions.ts';
 
 /**
- * How long before it begins a month's partition stands ready, in milliseconds. Maintenance runs each hour, and a call makes
- * its month where it is missing. Not longer: PostgreSQL plans each page for every month up to the last, empty or not.
+ * How early a month's partition is created before the month begins, in milliseconds. Maintenance runs each hour, and a call
+ * creates a missing month. Not earlier: PostgreSQL plans each page for every month up to the last, empty or not.
  */
 export const AHEAD_MS = 7 * 86_400_000;
 
 /**
- * Makes the partitions of these months where they are missing. Safe to run from several processes at once; neither
- * readers nor writers of other months wait.
- * @returns the months that were made now
+ * Creates the missing partitions of these months. Several processes may run it at once; neither readers nor writers of
+ * other months wait.
+ * @returns the months that were created
  */
 export async function ensureMonths(
   pool: Pool,
@@ -54,7 +54,7 @@ async function existingMonths(session: Session): Promise<Set<Month>> {
   return new Set((await session.rows(listMonths())).map((row) => row.month));
 }
 
-/** Makes the current month, and the next one where it is near. */
+/** Creates the current month, and the next one where it is near. */
 export function ensureMonthsAhead(pool: Pool, now: number): Promise<Month[]> {
   return ensureMonths(pool, [monthOf(now), monthOf(now + AHEAD_MS)]);
 }
@@ -66,16 +66,16 @@ export function ensureMonthsAhead(pool: Pool, now: number): Promise<Month[]> {
 export const oldestKept = (now: number, keepMonths: number): Month => addMonths(monthOf(now), -keepMonths);
 
 /**
- * How long removing a month waits for those who read it. All who come for any month wait behind it, so it is short: a
- * back-up reads for long, and retention comes again.
+ * How long the removal of a month waits for its readers. Every request for any month waits behind it, so the limit is
+ * short: a back-up reads for long, and the next round of retention tries again.
  */
 const DROP_LOCK_TIMEOUT_MS = 800;
 
 /**
- * Removes every month that ended more than `keepMonths` months ago, with its usage, each in one transaction, so that
- * lists, totals and consumption go on telling the same.
+ * Removes every month that ended more than `keepMonths` months ago, with its usage. Each is removed in one transaction, so
+ * that lists, totals and consumption stay consistent.
  * @returns the months that were removed
- * @throws Error when one of them is read for long
+ * @throws Error when one of them has a reader for long
  */
 export async function removeOldMonths(pool: Pool, now: number, keepMonths: number): Promise<Month[]> {
   const oldest = oldestKept(now, keepMonths);

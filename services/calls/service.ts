@@ -1,4 +1,4 @@
-/** The calls service, as the program knows it before it runs. */
+/** The calls service's definition, before it runs. */
 import { defineService, migrationsBeside } from '#platform/service/definition.ts';
 import type { DatabaseTools } from '#platform/service/tools.ts';
 import type { CallsTools } from './commands/tools.ts';
@@ -10,7 +10,7 @@ import { CALLS_SUMS } from './sums.ts';
 export const calls = defineService({
   name: 'calls',
   purpose: 'the API of calls and consumption',
-  description: 'Calls and consumption of accounts, and the way in for switches.',
+  description: 'Calls and consumption of accounts, and the routes on which switches post calls.',
   port: 3006,
   exposedHeaders: FRESHNESS_HEADERS,
   migrations: {

@@ -1,10 +1,10 @@
-/** What the calls service is set to, beside what every service is. */
+/** The calls service's settings, beside those of every service. */
 import { asPattern, asTimeZone, asWhole } from '#platform/config/readers.ts';
 import { Faults, setting, type ValuesOf } from '#platform/config/settings.ts';
 import type { DatabaseSettings } from '#platform/service/tools.ts';
 import { readSources, SourcesError } from './follow/sources.ts';
 
-/** What is followed; each fault is told by itself. */
+/** The followed sources. Each fault is reported separately. */
 function asSources(text: string) {
   try {
     return readSources(text);
@@ -27,19 +27,19 @@ export const CALLS_SETTINGS = {
   ),
   importTimeZone: setting(
     'UTC',
-    'What stamps without a zone mean, where --time-zone does not say',
+    'Time zone of stamps without a zone, where --time-zone is not given',
     asTimeZone,
     { env: 'IMPORT_TIME_ZONE' },
   ),
   defaultCurrency: setting(
     'EUR',
-    'Currency of accounts that an import makes',
+    'Currency of accounts that an import creates',
     asPattern(/^[A-Z]{3}$/, 'a code of ISO 4217, such as EUR'),
     { env: 'DEFAULT_CURRENCY' },
   ),
   sources: setting(
     '',
-    'Files and folders that are followed, a JSON array of `{"path", "time_zone", …}`; the RUNBOOK has its keys',
+    'Followed files and folders, a JSON array of `{"path", "time_zone", …}`; the RUNBOOK has its keys',
     asSources,
   ),
   diskPausePercent: setting('95', 'Disk use from which files wait, in %; 100: never', asWhole(50, 100), {

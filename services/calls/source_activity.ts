@@ -1,7 +1,7 @@
 /**
- * How each switch does, for people, Prometheus and the monitor: when it was heard from last, how much it tells, what of it was
- * set aside, and how often it was refused. What is stored is noted with its batch (store/intake.ts); refusals are counted here
- * and written now and then, so that nobody without a key makes the database write.
+ * The state of each switch, for people, Prometheus and the monitor: its last rows, its rate, its rejected rows, and its refused
+ * posts. The activity of stored rows is noted with their batch (store/intake.ts). Refusals are counted here and written from
+ * time to time, so that a caller without a key does not make the database write.
  */
 import type { FastifyRequest } from 'fastify';
 import { readCredentials } from '#platform/access/credentials.ts';
@@ -15,20 +15,20 @@ import { silenceOf } from './follow/silence.ts';
 import type { SourceReports } from './follow/source_report.ts';
 import { addRefused, listSourceHours, type SourceHours } from './store/source_hours.ts';
 
-/** How often the database is asked, and told of refusals. */
+/** How often the database is queried, and refusals are written to it. */
 const REFRESH_MS = 5_000;
-/** Posts that name no source, or one that nobody has posted for, count as this, with who sent them behind it. */
+/** The source for posts without a source, or with one that was never used. The sender's name follows it. */
 export const UNKNOWN_SOURCE = 'unknown';
 const UNKNOWN_NAMED = `${UNKNOWN_SOURCE} (`;
-/** Who is told by name in an hour; others are unknown. What is kept of strangers must be bounded. */
+/** The most senders that are named in an hour; others are unknown. The memory for strangers must be bounded. */
 const MOST_NAMED = 20;
 const NAMED_FOR_MS = 3_600_000;
 
 export interface SourcesActive {
   readonly activities: readonly SourceActivity[];
-  /** A post was refused. */
+  /** Counts a refused post. */
   refused(request: FastifyRequest): void;
-  /** Ends once the signal has come. */
+  /** Resolves once the signal has come. */
   readonly done: Promise<void>;
 }
 
@@ -39,7 +39,7 @@ export interface ActivityNeeds {
   readonly followed: SourceReports;
 }
 
-/** What is known now. */
+/** The known facts now. */
 export function activityOf(row: SourceHours, now: number): SourceActivity {
   const time = (stamp: string | null) => (stamp === null ? null : Date.parse(stamp));
   const { silentS, limitS } = silenceOf(
@@ -60,14 +60,14 @@ export function activityOf(row: SourceHours, now: number): SourceActivity {
   };
 }
 
-/** Keeps what is known of switches up to date until the signal. Never fails: what can't be asked stays as it was. */
+/** Keeps the facts about switches up to date until the signal. Never fails: after a failed query they stay as they were. */
 export function watchSources(needs: ActivityNeeds, stopping: AbortSignal): SourcesActive {
   const { pool, clock } = needs;
   let rows: readonly SourceHours[] = [];
   const refusals = new Map<string, number>();
   const named = { since: clock.monotonic(), names: new Set<string>() };
 
-  /** What a post without a source that is known counts as. */
+  /** The source under which a post without a known source counts. */
   function strangerOf(request: FastifyRequest): string {
     const now = clock.monotonic();
     if (now - named.since > NAMED_FOR_MS) {
@@ -127,7 +127,7 @@ export function watchSources(needs: ActivityNeeds, stopping: AbortSignal): Sourc
   };
 }
 
-/** By what an operator finds who it is: the key's number, or the beginning of what was given for one, and the address. */
+/** The sender's identity for an operator: the key's number, or the beginning of an invalid key, and the address. */
 function senderOf(request: FastifyRequest): string {
   const address = clientOf(request);
   const { caller } = request;
@@ -141,7 +141,7 @@ type Row = SourceHours & SourceActivity;
 
 const isStranger = (source: string) => source === UNKNOWN_SOURCE || source.startsWith(UNKNOWN_NAMED);
 
-/** Labels are bounded: store/source_hours.ts tells of MOST_SOURCES. */
+/** Labels are bounded: store/source_hours.ts returns MOST_SOURCES at most. */
 function exportActivity(
   { registry, clock, followed }: ActivityNeeds,
   rowsNow: () => readonly SourceHours[],
@@ -149,7 +149,7 @@ function exportActivity(
   const known = (): Row[] => {
     const now = clock.now();
     const rows = rowsNow().map((row) => ({ ...row, ...activityOf(row, now) }));
-    // Figures are open to whoever reaches the port: of strangers they tell how many, not who.
+    // Every client that reaches the port can read the figures: of strangers they show the number only.
     const strangers = rows.filter(({ source }) => isStranger(source));
     const [first] = strangers;
     if (!first) return rows;
@@ -164,7 +164,7 @@ function exportActivity(
     nameOf: ({ source }) => source,
     rowsNow: known,
   });
-  // A file that is followed is watched by its own path.
+  // A followed file is watched by its own path.
   const unlessFollowed = (pick: (row: Row) => number | null) => (row: Row) =>
     row.is_followed || row.last_at === null ? null : pick(row);
   gauge(
@@ -174,12 +174,12 @@ function exportActivity(
   );
   gauge(
     'source_lag_seconds',
-    'How long after its end the last call was told',
+    'The delay between the end of the last call and its report',
     unlessFollowed((row) => row.lag_s),
   );
   gauge(
     'source_set_aside_recent',
-    'Rows set aside in this hour and the one before that still wait',
+    'Rows rejected in this hour and the one before that still wait',
     (row) => row.set_aside_recent,
   );
   gauge(
@@ -203,12 +203,12 @@ function exportActivity(
     });
   silence(
     'source_silence_seconds',
-    'Since the last row of a switch, or of a file that is followed',
+    'Seconds since the last row of a switch, or of a followed file',
     'silent_s',
   );
   silence(
     'source_silence_limit_seconds',
-    'From how long a silence on it is an alert; not there in the first week',
+    'The silence in seconds that raises an alert; missing in the first week',
     'silence_limit_s',
   );
 }

@@ -1,4 +1,4 @@
-/** What the calls service consists of. */
+/** Starts the calls service's parts. */
 import { Type } from 'typebox';
 import { createCursors } from '#platform/access/cursor.ts';
 import { closePool, createPool } from '#platform/database/pool.ts';
@@ -23,16 +23,16 @@ import type { CallsSettings } from './settings.ts';
 import { watchSources } from './source_activity.ts';
 import type { Place } from './store/calls.ts';
 
-/** What the calls service is given beside what every service is given. */
+/** The calls service's dependencies, beside those of every service. */
 export interface CallsGiven {
-  /** Room on the primary's disks, where it is known; what takes in files waits for it. */
+  /** Free space on the primary's disks, where known. Imports of files wait for it. */
   readonly room?: Room | undefined;
 }
 
-/** Batches that are stored at once, of whatever sources; and a connection to tell how they go. */
+/** The most batches that are stored at once, of all sources; and a connection for their reports. */
 const FOLLOW_POOL_SIZE = 4;
 
-/** Makes what the service consists of. */
+/** Makes the service's parts. */
 export async function startCalls(tools: DatabaseTools<CallsSettings> & CallsGiven): Promise<StartedService> {
   const { settings, clock, logger, registry, lifetime, database, recentWrites, room } = tools;
   const { pool } = database;
@@ -65,9 +65,9 @@ export async function startCalls(tools: DatabaseTools<CallsSettings> & CallsGive
     monitoring: {
       schema: {
         sources: Type.Array(Type.Any(), {
-          description: 'Each file or folder that is followed, with its lag; see docs/API.md',
+          description: 'Each followed file or folder, with its lag; see docs/API.md',
         }),
-        switches: Type.Array(Type.Any(), { description: 'As GET /sources has them' }),
+        switches: Type.Array(Type.Any(), { description: 'As in GET /sources' }),
       },
       current: () => ({ sources: sources.reports, switches: active.activities }),
     },
@@ -82,9 +82,9 @@ export async function startCalls(tools: DatabaseTools<CallsSettings> & CallsGive
 }
 
 /**
- * Follows what the settings name, on connections of its own, so that neither readers of the API nor files wait for each
+ * Follows the sources of the settings, on separate connections, so that readers of the API and files do not wait for each
  * other.
- * @returns how it goes
+ * @returns the state of the sources
  */
 async function follow({
   settings,
@@ -118,7 +118,7 @@ function exportRoom(registry: Registry, room: Room | undefined): void {
   if (!room) return;
   new Gauge({
     name: 'files_wait_for_room',
-    help: '1 while followed files wait, since the disk of the primary is nearly full',
+    help: '1 while followed files wait because the disk of the primary is nearly full',
     registers: [registry],
     collect() {
       this.set(Number(room.shortage !== ''));

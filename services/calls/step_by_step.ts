@@ -1,4 +1,4 @@
-/** Work on what earlier versions stored, step by step beside everything else, by whichever process comes first. */
+/** Repairs data of earlier versions step by step, beside all other work, in the process that comes first. */
 import type { Pool } from '#platform/database/pool.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
@@ -9,18 +9,18 @@ export interface RepairNeeds {
   readonly logger: Logger;
 }
 
-/** After a failure, and until the process that is at the last of it is seen to have done it. */
+/** The delay after a failure, and the interval to check whether another process has done the last step. */
 const RETRY_MS = 60_000;
 
 export interface Steps {
-  /** @returns whether there was one to do */
+  /** @returns whether there was a step to do */
   step(): Promise<boolean>;
   isDone(): Promise<boolean>;
-  /** What the log says of a failure. */
+  /** The log's text for a failure. */
   readonly failed: string;
 }
 
-/** Does all steps, with a pause as long as each took. A failure is logged, and tried again. */
+/** Does all steps, with a pause as long as each took. A failure is logged and retried. */
 export async function stepByStep(
   { clock, logger }: RepairNeeds,
   stopping: AbortSignal,

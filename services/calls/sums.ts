@@ -2,7 +2,7 @@
 import type { Sums } from '#platform/database/backup/take.ts';
 
 const ORDERED = 'GROUP BY 1 ORDER BY 1';
-/** Account, month in UTC and currency: what a line of sums is of. */
+/** Account, month in UTC and currency: the key of a line of sums. */
 const keyOf = (account: string, time: string, currency: string) =>
   `(${account} || ' ' || to_char(${time}, 'YYYY-MM') || ' ' || ${currency}) COLLATE "C"`;
 
@@ -10,7 +10,7 @@ const USAGE_COLUMNS = ['calls', 'answered', 'non-zero', 'errors', 'seconds', 'bi
 const usageSums = `sum(calls), sum(answered), sum(non_zero), sum(errors), trim_scale(sum(seconds)),
   trim_scale(sum(billed_seconds)), trim_scale(sum(cost))`;
 
-// What an older back-up has must still be summed so: a change is a new name beside the old one.
+// An older back-up's sums must still be computed in this way: a change is a new name beside the old one.
 export const CALLS_SUMS: readonly Sums[] = [
   {
     name: 'calls by account, month and currency',

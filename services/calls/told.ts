@@ -1,29 +1,29 @@
 /**
- * Which of a call's values its source told, as the bits of `calls.cdrs.told`. The others were concluded (a direction from
- * the numbers, a billed time from the stamps), taken from the account, or are missing: a later telling may complete them.
+ * Which of a call's values its source gave, as the bits of `calls.cdrs.told`. The other values were concluded (a direction
+ * from the numbers, a billed time from the stamps), taken from the account, or are missing: a later record may complete them.
  */
 import { plainTold, TOLD_BITS } from './call_fields.ts';
 import type { SourceRecord } from './cdr.ts';
 
 export const TOLD = {
   ...TOLD_BITS,
-  /** what the cause says of how it ended */
+  /** the result that the cause gives */
   cause_result: 512,
-  /** that it has a field which tells answers */
+  /** that it has a field which shows answers */
   answers: 2_048,
-  /** its key is a name that its source gave it, not all that it says */
+  /** its key is a name from its source, not all its values */
   name: 524_288,
 } as const;
 
 /**
- * Of a call that several imports have told: store/tellings.ts has what each of them said. A row never has it. Calls of
- * versions before have TOLD.linked_id in its place.
+ * For a call that several imports contain: store/tellings.ts has each import's version. A row never has this bit. Calls of
+ * earlier versions have TOLD.linked_id in its place.
  */
 export const SEVERAL_TELLINGS = 2_097_152;
 
 /**
- * @param linkedId '' where it does not say of which call it is a leg
- * @param namesAccount whether the row says whose it is
+ * @param linkedId '' where the row does not name the call of its leg
+ * @param namesAccount whether the row names its account
  * @param isRated whether its cost, if it has one, is an amount
  */
 export function toldOf(

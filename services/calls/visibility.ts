@@ -1,5 +1,5 @@
 /**
- * What a caller may see and do in this service. All rules of visibility are here.
+ * All rules about what a caller may see and do in this service.
  *
  *   scope      reads                                            posts
  *   operator   every account                                    yes
@@ -9,8 +9,8 @@
  *
  * An account that was moved is below each of its parents for the time that it was (docs/decisions/0032).
  *
- * What a caller may not see does not exist for it: another customer's account, call or cursor answers 404 as one that
- * was never there.
+ * For a caller, invisible data does not exist: another customer's account, call or cursor answers 404, like one that never
+ * existed.
  */
 import type { Caller } from '#platform/access/caller.ts';
 import type { Scope } from '#services/identity/contract.ts';
@@ -19,8 +19,8 @@ export const READERS = ['operator', 'customer', 'support'] as const satisfies re
 export const WRITERS = ['operator', 'ingest'] as const satisfies readonly Scope[];
 
 /**
- * The account below which everything lies that the caller may see; null: no bound.
- * @throws Error for a customer without an account, which nobody may make: without a bound it would see everything
+ * The account below which all visible data of the caller lies. Null: no bound.
+ * @throws Error for a customer without an account, which can't be created: without a bound it would see everything
  */
 export function boundOf({ id, scope, account }: Caller): number | null {
   if (scope === 'customer' && account === null) throw new Error(`${id} is a customer without an account`);

@@ -64,7 +64,7 @@ test('a file read again in another zone: the summary says whose times the calls 
   const again = await run('import', 'cdrs', file, ...MAPS, ...told, '--time-zone', 'Europe/Berlin');
   const [third, second, first] = await imports('--file', file);
   const line = new RegExp(
-    `^3 calls keep the times that import ${first.i_import} stored, read as America/New_York: .trunkline imports undo ${first.i_import}. undoes that import, and they get the times of the import that told them next`,
+    `^3 calls keep the times that import ${first.i_import} stored, read as America/New_York: .trunkline imports undo ${first.i_import}. undoes that import, and they get the times of the next import that has them`,
     'm',
   );
   assert.match(again.out, line);

@@ -39,7 +39,7 @@ test('a folder of documents is one import; a document that fails keeps no other 
   const { stored, set_aside, failures } = JSON.parse(first.out);
   assert.deepEqual([stored, set_aside, failures.length], [61, 1, 2], first.out);
   assert.match(failures.join('\n'), /70\.json\.gz: the file is cut: its gzip/);
-  assert.match(failures.join('\n'), /71\.json: JSON, but not as FreeSWITCH/);
+  assert.match(failures.join('\n'), /71\.json: JSON, but not in the form of FreeSWITCH/);
   assert.match(first.err, /FreeSWITCH mod_json_cdr/);
   assert.deepEqual(await ask('SELECT file, finished_at IS NOT NULL AS done FROM calls.imports'), [
     { file: dropped, done: true },
@@ -94,7 +94,7 @@ test('a mapping is remembered once rows went in with it, and takes the place of 
   const first = await run('cdrs', file, ...good);
   assert.deepEqual([first.code, (await remembered()).From], [0, 'cli'], first.err);
   const known = await run('cdrs', file, ...bad);
-  assert.match(known.err, /the mapping is not remembered as carrier: no row went in with it/);
+  assert.match(known.err, /the mapping is not remembered as carrier: no row was imported with it/);
   const missing = await run('cdrs', file, ...good.map((word) => word.replace('Secs=', 'Seconds=')));
   assert.deepEqual(
     [missing.code, /not remembered as carrier: the import failed/.test(missing.err)],

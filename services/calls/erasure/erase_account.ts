@@ -1,6 +1,6 @@
 /**
- * Erases an account: its calls with their versions, its usage and keys, rows of it that were set aside, and what imports, sources and
- * other texts call it by. In steps that are small, and of which each can be done again: one that was cut off at any moment goes on when the
+ * Erases an account: its calls with their versions, its usage and keys, its rejected rows, and its names in imports, sources and
+ * other texts. The work has small steps, and each can be repeated: after an interruption at any moment it goes on when the
  * same command is given again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -55,9 +55,9 @@ import { countedAs, type TableCounts, type WalkOptions, walkTables } from './wal
 
 const ROWS_A_STEP = 5_000;
 const PAGE_ROWS = 500;
-/** Tables that go by other means, or stay. */
+/** Tables that are erased in another way, or stay. */
 const NOT_BY_ACCOUNT = new Set(['accounts', 'account_parents', 'audit', 'former_codes']);
-/** Tables of calls' versions, in which an account stands within JSON. */
+/** Tables of calls' versions, which hold the account within JSON. */
 const JSON_CALLS: readonly [table: string, column: string][] = [
   ['cdr_history', 'call'],
   ['provisional_rows', 'before'],
@@ -67,17 +67,17 @@ const JSON_CALLS: readonly [table: string, column: string][] = [
 export interface ErasedAccount {
   readonly iAccount: number;
   readonly pseudonym: string;
-  /** Rows that were deleted, or changed where only its name stood in them; by table. */
+  /** Rows that were deleted, or changed if they only named the account; by table. */
   readonly counts: TableCounts;
-  /** Codes that are too short to be looked for in texts. */
+  /** Codes that are too short to search for in texts. */
   readonly shortCodes: readonly string[];
-  /** Sources that are called by its code and bring other accounts' calls: their names stay. */
+  /** Sources that have its code as their name and bring other accounts' calls: their names stay. */
   readonly sharedSources: readonly string[];
-  /** Codes of accounts below it, which have to be erased first, or taken out; none once it is erased. */
+  /** Codes of accounts below it, which must be erased or taken out first. None once it is erased. */
   readonly below: readonly string[];
 }
 
-/** @throws Error when there is no such account, when others stand below one that is to go, or when a source called by its code is being followed */
+/** @throws Error when there is no such account, others stand below it, or a source with its code as its name is being followed */
 export async function eraseAccount(pool: Pool, code: string, options: EraseOptions): Promise<ErasedAccount> {
   const found = await withSession(pool, (session) => findErased(session, code));
   const below = await withSession(pool, (session) => lookAtWhatStandsInTheWay(session, found, options.apply));
@@ -97,14 +97,14 @@ export async function eraseAccount(pool: Pool, code: string, options: EraseOptio
 
 interface Found {
   readonly account: AccountRow;
-  /** What it is and was called by; as it was typed where it is being erased already. */
+  /** The account and its names, as typed if it is being erased already. */
   readonly codes: readonly string[];
 }
 
 type Work = Found & EraseOptions & { readonly pool: Pool; readonly below: readonly string[] };
 type Erasing = Work & { readonly pseudonym: string };
 
-/** The account; one whose erasure was cut off has its pseudonym for a code. */
+/** The account. After an interrupted erasure its code is a pseudonym. */
 async function findErased(session: Session, code: string): Promise<Found> {
   const pseudonyms = await findPseudonyms(session);
   const pseudonym = pseudonyms?.ofCode(tidyCode(code));
@@ -117,7 +117,7 @@ async function findErased(session: Session, code: string): Promise<Found> {
   return { account, codes: [account.code, ...account.former_codes] };
 }
 
-/** @returns the codes of accounts below it, which only who looks first may leave there */
+/** @returns the codes of accounts below it, which only a dry run may find there */
 async function lookAtWhatStandsInTheWay(
   session: Session,
   { account, codes }: Found,
@@ -140,7 +140,7 @@ async function register({ pool, codes, account, by }: Work, code: string): Promi
   return withTransaction(pool, async (session) => {
     const pseudonyms = await makePseudonyms(session);
     for (const one of codes) await session.run(beginErasure('code', pseudonyms.ofCode(tidyCode(one))));
-    // What is typed is its code, or else the one that it had when this began.
+    // The user types its code, or else the code that it had when the erasure began.
     const main = codes.includes(tidyCode(code)) ? tidyCode(code) : tidyCode(codes[0]!);
     await session.run(
       noteAudit(by, { action: 'accounts.erase.begin', subject: `account ${account.i_account}` }),
@@ -149,13 +149,13 @@ async function register({ pool, codes, account, by }: Work, code: string): Promi
   });
 }
 
-/** From now on it is called by its pseudonym, and its keys are refused. */
+/** From now on its code is its pseudonym, and its keys are refused. */
 async function hide(session: Session, { account, codes, pseudonym }: Erasing): Promise<void> {
   await session.run(hideAccount(account.i_account, pseudonym));
   await session.run(hideOption(codes, pseudonym));
 }
 
-/** Rows that were set aside and are of the account: read as such, or in conflict with one of its calls, or perhaps. */
+/** Rejected rows of the account: read as its rows, or in conflict with one of its calls, or possibly its rows. */
 async function dropSetAside(work: Erasing): Promise<void> {
   await eachSetAside(work, async (rows) => {
     const ids = rows.map(({ i_rejected }) => i_rejected);
@@ -198,7 +198,7 @@ async function eachSetAside(
   }
 }
 
-/** Sources that brought its calls alone, and those that are followed under its code. */
+/** Sources that brought only its calls, and those that are followed under its code. */
 async function sourcesOf(session: Session, { account, codes }: Work): Promise<ErasedSources> {
   const own = await session.rows(ownSources(account.i_account));
   const scrub = scrubCodes(codes.filter(isTelling), [], '');
@@ -209,7 +209,7 @@ async function sourcesOf(session: Session, { account, codes }: Work): Promise<Er
   };
 }
 
-/** Sources that brought its calls alone are forgotten, and so are those that are followed under its code. */
+/** Forgets sources that brought only its calls, and those that are followed under its code. */
 async function forgetSources(session: Session, work: Erasing): Promise<void> {
   const counts: TableCounts = {};
   for (const { table, statement } of deleteSources(await sourcesOf(session, work)))
@@ -218,7 +218,7 @@ async function forgetSources(session: Session, work: Erasing): Promise<void> {
 }
 
 interface AccountTable extends TextTable {
-  /** Tables that know its rows by i_cdr, and have no account of their own. */
+  /** Tables that refer to its rows by i_cdr, and have no account column. */
   readonly ofCalls: readonly string[];
 }
 
@@ -250,7 +250,7 @@ async function deleteAll(work: Erasing, table: AccountTable): Promise<void> {
   }
 }
 
-/** Some rows of a table, and what other tables have of their calls. @returns how many of each */
+/** Some rows of a table, and the rows of other tables for their calls. @returns how many of each */
 async function deleteSome(session: Session, table: AccountTable, iAccount: number): Promise<TableCounts> {
   const gone = await session.rows(deleteRowsOf([table.schema, table.name], iAccount, ROWS_A_STEP));
   const counts: TableCounts = { [countedAs(table)]: gone.length };
@@ -266,7 +266,7 @@ async function deleteSome(session: Session, table: AccountTable, iAccount: numbe
   return counts;
 }
 
-/** Versions of calls that are another account's by now. */
+/** Versions of calls that belong to another account by now. */
 async function deleteVersions(session: Session, { account }: Work): Promise<TableCounts> {
   const counts: TableCounts = {};
   for (const [table, column] of JSON_CALLS)
@@ -303,14 +303,14 @@ async function walkOf(
 const othersOf = async (pool: Pool, codes: readonly string[]): Promise<string[]> =>
   (await withSession(pool, (session) => session.rows(codesHolding(codes)))).map(({ code }) => code);
 
-/** Sources that are called by its code and bring calls of others. */
+/** Sources that have its code as their name and bring calls of other accounts. */
 async function namesOf(session: Session, { account, codes }: Work): Promise<string[]> {
   const scrub = scrubCodes(codes.filter(isTelling), [], '');
   const shared = await session.rows(sharedSources(account.i_account));
   return shared.map(({ source }) => source).filter((source) => scrub(source) !== source);
 }
 
-/** Whoever stores calls meanwhile is waited for; what he has stored of it goes, too. */
+/** Waits for writers that store calls meanwhile. Their calls of the account are erased, too. */
 async function finish(work: Erasing): Promise<TableCounts> {
   const { pool, account, codes, pseudonym, by } = work;
   const tables = await tablesOfAccounts(work);
@@ -329,7 +329,7 @@ async function finish(work: Erasing): Promise<TableCounts> {
   });
 }
 
-/** What a dry run tells. */
+/** The report of a dry run. */
 async function countAll(work: Work): Promise<TableCounts> {
   const counts: TableCounts = {};
   const add = (name: string, count: number) => {

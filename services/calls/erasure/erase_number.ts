@@ -1,4 +1,4 @@
-/** Erases a telephone number from all that is stored: its pseudonym takes its place, and all sums stay. */
+/** Erases a telephone number from all stored data: a pseudonym replaces it, and all sums stay. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
@@ -10,41 +10,41 @@ import { type Actor, noteAudit } from '../store/audit.ts';
 import { beginErasure, codesLike, finishErasure, forgetErasure, listCountries } from '../store/erasures.ts';
 import { type TableCounts, type WalkOptions, type WalkProgress, walkTables } from './walk.ts';
 
-/** Rows that are read by no number's digits alone: escapes, other digits, base64. */
+/** Rows in which a search for the number's digits finds nothing: escapes, other digits, base64. */
 const HARD_TO_READ = String.raw`%[0-9A-Fa-f]{2}|&#|\\|=[0-9A-F]{2}|U[+]|[^\x01-\x7f]|[MNO][DTjz][AEIMQUYcgk][w-z0-5]`;
-/** What every writing of a number has, with whatever between. */
+/** The part that every way of writing a number contains, with anything between the digits. */
 const LAST_DIGITS = 7;
-/** A row that another process changes may move to pages that are behind; another time it is found. */
+/** A row that another process changes may move to pages that were already read; a further pass finds it. */
 const MOST_PASSES = 5;
 
 export interface EraseOptions {
   readonly by: Actor;
-  /** Of all services on the server: whatever has an i_account or texts is gone through. */
+  /** Of all services on the server: every table with an i_account or texts is walked. */
   readonly schemas: readonly string[];
-  /** false: nothing is changed, rows are counted */
+  /** False: nothing is changed, rows are counted. */
   readonly apply: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress: (progress: WalkProgress) => void;
-  /** How long other processes need to hear of it; for tests. */
+  /** How long other processes need to learn of the erasure. A parameter for tests. */
   readonly heardMs?: number;
 }
 
 export interface ErasedNumber {
   readonly pseudonym: string;
-  /** Rows that have it in some text, by table. */
+  /** Rows that hold it in some text, by table. */
   readonly counts: TableCounts;
 }
 
 /**
  * @param written E.164
- * @throws Error when it is no such number, or an account is called by it
+ * @throws Error when it is no such number, or is the code of an account
  */
 export async function eraseNumber(pool: Pool, written: string, options: EraseOptions): Promise<ErasedNumber> {
   const target = readTarget(written);
   await refuseCode(pool, target);
   const { by, apply, signal, onProgress } = options;
   if (!apply) {
-    const pseudonym = 'not told in a dry run';
+    const pseudonym = 'unknown in a dry run';
     return { pseudonym, counts: await walkTables(pool, walkOf(target, pseudonym, null, options)) };
   }
   const begun = await withTransaction(pool, async (session) => {
@@ -71,7 +71,7 @@ export async function eraseNumber(pool: Pool, written: string, options: EraseOpt
   });
 }
 
-/** Rows of the number are taken in as they are from now on. @returns false where it was not erased */
+/** From now on rows of the number are stored unchanged. @returns false where the number was not erased */
 export function allowNumber(pool: Pool, written: string, by: Actor): Promise<boolean> {
   const target = readTarget(written);
   return withTransaction(pool, async (session) => {
@@ -88,7 +88,7 @@ function readTarget(written: string): SettledNumber {
   throw new Error(`"${written}" is no telephone number in E.164, such as +493023125001`);
 }
 
-/** Rows name their account by it: without it nobody would know whose they are. */
+/** Rows name their account by its code: without the code their account could not be found. */
 async function refuseCode(pool: Pool, { number }: SettledNumber): Promise<void> {
   const { codes, countries } = await withSession(pool, async (session) => ({
     codes: await session.rows(codesLike(number.slice(-LAST_DIGITS))),
@@ -117,7 +117,7 @@ function walkOf(
     pseudonym,
     near: sql`regexp_replace(held.text, '[^0-9]', '', 'g') LIKE ${last} OR held.text ~ ${HARD_TO_READ}`,
     scrub: (countries) =>
-      // With its own country's rules a number without an account is read as well.
+      // A number without an account is also read by the rules of its own country.
       scrubNumbers(countries.length > 1 ? [...new Set([...countries, country])] : countries, (found) =>
         found === number ? pseudonym : undefined,
       ),

@@ -1,6 +1,6 @@
 /**
- * Goes through all texts of all tables, some pages at a time, each in a transaction of its own: by PostgreSQL's catalogue, so that a
- * table or a column that somebody adds is gone through as well. How far it is stands in the database, written with each step.
+ * Walks all texts of all tables, some pages at a time, each in a transaction of its own. The tables and columns come from
+ * PostgreSQL's catalogue, so new ones are walked as well. Each step writes its position into the database.
  */
 import type { RawBuilder } from 'kysely';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
@@ -23,12 +23,12 @@ import {
 } from '../store/erasures.ts';
 import { accountsByNumber } from '../store/told_calls.ts';
 
-/** A step reads so many pages of 8 KiB. */
+/** The number of 8 KiB pages in a step. */
 const PAGES_A_STEP = 512;
 const TEXTS = new Set(['text', 'character varying', 'text[]', 'jsonb', 'json']);
-/** Bytes that are rows of a source; all others are hashes and keys. */
+/** Bytes columns that hold rows of a source. All other bytes are hashes and keys. */
 const BYTES = new Set(['rejected_cdrs.bytes']);
-/** What stays by design (docs/RUNBOOK.md), or holds nothing of anybody. */
+/** Columns that stay by design (docs/RUNBOOK.md), or hold no personal data. */
 const LEFT = new Set([
   'audit',
   'former_codes',
@@ -44,15 +44,15 @@ export interface WalkOptions {
   /** Of all services on the server. */
   readonly schemas: readonly string[];
   readonly pseudonym: string;
-  /** A condition on `held.text`, true of all rows in which something goes; and cheap. */
+  /** A cheap condition on `held.text`, true for all rows in which something must be erased. */
   readonly near: RawBuilder<unknown>;
-  /** @param countries of the row's account, or all where it is nobody's */
+  /** @param countries of the row's account, or all for a row without an account */
   scrub(countries: readonly (string | null)[]): Scrub;
-  /** Where it was cut off. */
+  /** Where an interrupted walk stopped. */
   readonly place: Place | null;
-  /** false: rows are counted only */
+  /** False: rows are only counted. */
   readonly apply: boolean;
-  /** Rows that go by other means. */
+  /** Rows that are erased in another way. */
   readonly leaves?: (row: FoundRow, iAccount: number | undefined, table: string) => boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress: (progress: WalkProgress) => void;
@@ -64,10 +64,10 @@ export interface WalkProgress {
   readonly ofPages: number;
 }
 
-/** Rows by table; partitions count as their parent. */
+/** Rows by table. Partitions count as their parent. */
 export type TableCounts = Record<string, number>;
 
-/** Goes through all tables once. @returns rows that were changed, or would be */
+/** Walks all tables once. @returns rows that were changed, or would be */
 export async function walkTables(pool: Pool, options: WalkOptions): Promise<TableCounts> {
   const { tables, countries } = await withSession(pool, async (session) => ({
     tables: (await session.rows(listTextTables(options.schemas))).filter(({ name }) => !LEFT.has(name)),
@@ -101,7 +101,7 @@ export async function walkTables(pool: Pool, options: WalkOptions): Promise<Tabl
 
 const nameOf = ({ schema, name }: TextTable): string => `${schema}.${name}`;
 
-/** Under which name rows of a table are counted; those of other services with their schema. */
+/** The name under which a table's rows are counted. Tables of other services have their schema in front. */
 export const countedAs = ({ schema, name, parent }: TextTable): string =>
   schema === 'calls' ? (parent ?? name) : `${schema}.${parent ?? name}`;
 
@@ -157,7 +157,7 @@ function changedValues(row: FoundRow, columns: TextTable['columns'], scrub: Scru
     const value = scrubValue(before, type, scrub);
     if (value !== before) changed.set(name, { name, type, value });
   }
-  // A number as written is kept where it differs only.
+  // A number as written is kept only where it differs.
   for (const name of ['cli', 'cld']) {
     const written = changed.get(`${name}_in`);
     const settled = changed.get(name)?.value ?? row[name];
@@ -166,7 +166,7 @@ function changedValues(row: FoundRow, columns: TextTable['columns'], scrub: Scru
   return [...changed.values()];
 }
 
-/** @returns the same value where nothing goes */
+/** @returns the same value where nothing is erased */
 function scrubValue(value: unknown, type: string, scrub: Scrub): unknown {
   if (type === 'bytea') return scrubBytes(value as Buffer, scrub);
   if (type === 'text[]') {
@@ -178,7 +178,7 @@ function scrubValue(value: unknown, type: string, scrub: Scrub): unknown {
   return clean === JSON.stringify(value) ? value : clean;
 }
 
-/** Whose a row is: of versions of calls it stands within them. */
+/** The account of a row. Versions of calls hold it within JSON. */
 function accountOf(row: FoundRow): number | undefined {
   const of = (value: unknown) => (value as { i_account?: number } | null | undefined)?.i_account;
   return of(row) ?? of(row.call) ?? of(row.before) ?? undefined;
@@ -199,7 +199,7 @@ async function renameContent(
   row: FoundRow,
   values: readonly ChangedValue[],
 ): Promise<void> {
-  // What was discarded has no bytes any more to be known by.
+  // A discarded row has no bytes left by which it could be recognised.
   if (row.discarded_at !== null) return;
   const iRejected = row.i_rejected as number;
   const now = { ...row, ...Object.fromEntries(values.map(({ name, value }) => [name, value])) };

@@ -1,15 +1,15 @@
-/** Waiting for a hint, or for as long as one does without. */
+/** Waits for a hint, or for a time limit without one. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 
 export interface Bell {
-  /** Wakes all who wait; who comes to wait next goes on at once. */
+  /** Wakes all waiters. The next wait of any other waiter returns at once. */
   ring(): void;
-  /** One who waits, again and again, and misses no ring in between. */
+  /** A waiter, which waits again and again and misses no ring in between. */
   listener(): Listener;
 }
 
 export interface Listener {
-  /** Resolves when it rang since the last wait, after `ms`, or when the signal is aborted. */
+  /** Resolves when the bell has rung since the last wait, after `ms`, or when the signal is aborted. */
   wait(ms: number, signal: AbortSignal): Promise<void>;
 }
 

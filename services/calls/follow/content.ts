@@ -1,7 +1,7 @@
 /**
- * How a file's content is known again, whatever it is called by now: by its first KiB and by the KiB before the place up to
- * which it is stored. Its first KiB alone would not do: all of a switch's files may begin with the same long header. Device
- * and inode say where to look first, and which file it is where nothing is stored yet.
+ * Recognises a file's content under any name: by its first KiB and by the KiB before the place up to which it is stored.
+ * The first KiB alone is not enough: all of a switch's files may begin with the same long header. Device and inode say
+ * where to look first, and identify the file while nothing of it is stored.
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -24,7 +24,7 @@ export interface Fingerprint {
 
 const hash = (bytes: Buffer) => createHash('sha256').update(bytes).digest();
 
-/** An open file, with what was true of it when it was opened. */
+/** An open file, with its state when it was opened. */
 export interface OpenFile {
   readonly name: string;
   readonly handle: FileHandle;
@@ -37,11 +37,11 @@ export interface OpenFile {
 }
 
 /**
- * Opens a file to be followed.
+ * Opens a file to follow.
  * @throws Error when it can't be opened, or is no file: a pipe or a device has no place to read on from
  */
 export async function openFile(name: string): Promise<OpenFile> {
-  // Without O_NONBLOCK a pipe that nobody writes to would never open.
+  // Without O_NONBLOCK the open of a pipe without a writer would never return.
   const handle = await open(name, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const found = await handle.stat({ bigint: true });
@@ -64,7 +64,7 @@ export async function openFile(name: string): Promise<OpenFile> {
   }
 }
 
-/** What stands there; less where the file ends before. */
+/** The bytes at a place. Fewer where the file ends before. */
 export async function readAt(handle: FileHandle, from: number, length: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafeSlow(length);
   let filled = 0;
@@ -77,15 +77,15 @@ export async function readAt(handle: FileHandle, from: number, length: number): 
 }
 
 /**
- * The fingerprint of bytes that were read once, up to their end.
- * @param last what they end with, a KiB of it or more
+ * The fingerprint of bytes that were read, up to their end.
+ * @param last the last bytes, a KiB or more
  */
 export function fingerprintOf(head: Buffer, last: Buffer): Fingerprint {
   const [begin, end] = [head.subarray(0, KIB), last.subarray(-KIB)];
   return { headBytes: begin.length, headHash: hash(begin), beforeBytes: end.length, beforeHash: hash(end) };
 }
 
-/** A file's fingerprint where it is stored up to `position`. Of one that was truncated just now, that of what is left. */
+/** A file's fingerprint where it is stored up to `position`. For a file that was just truncated: of the rest. */
 export async function fingerprintAt(handle: FileHandle, position: number): Promise<Fingerprint> {
   const head = await readAt(handle, 0, Math.min(KIB, position));
   const wanted = Math.min(KIB, position);
@@ -104,7 +104,7 @@ type Known = Pick<
   'device' | 'inode' | 'head_bytes' | 'head_hash' | 'position' | 'before_bytes' | 'before_hash'
 >;
 
-/** Whether an open file begins with what is stored of a known one. */
+/** Whether an open file begins with the stored content of a known one. */
 export async function hasContent(file: OpenFile, size: number, known: Known): Promise<boolean> {
   if (size < known.position) return false;
   const head = await readAt(file.handle, 0, known.head_bytes);
@@ -120,7 +120,7 @@ function fits(file: OpenFile, known: Known, head: Buffer, before: Buffer): boole
   return before.length === known.before_bytes && hash(before).equals(known.before_hash);
 }
 
-/** A gzipped file's bytes, unpacked. @throws Error where it is no whole gzip: it may be in the making */
+/** A gzipped file's bytes, unpacked. @throws Error for an incomplete gzip: it may still be written */
 export async function* unpacked(handle: FileHandle): AsyncGenerator<Buffer> {
   async function* packed(): AsyncGenerator<Buffer> {
     for (let at = 0; ; ) {
@@ -136,23 +136,23 @@ export async function* unpacked(handle: FileHandle): AsyncGenerator<Buffer> {
   yield* input.pipe(gunzip) as AsyncIterable<Buffer>;
 }
 
-/** Whether a gzip that ends too early was read: its program may not be through with it. */
+/** Whether a read gzip ends too early: its program may still be writing. */
 export const isInTheMaking = (error: unknown): boolean =>
   (error as { code?: string } | null)?.code === 'Z_BUF_ERROR';
 
-/** A gzipped file that was unpacked up to where a known one is stored. */
+/** A gzipped file, unpacked up to the stored position of a known one. */
 export interface UnpackedTo {
   readonly matches: boolean;
-  /** What stands before the place, as far as it is needed to read on: the first bytes, and the last. */
+  /** The bytes before the place that a reader needs to read on: the first ones, and the last. */
   readonly head: Buffer;
   readonly last: Buffer;
-  /** What follows, to be read on. */
+  /** The bytes behind the place, to be read on. */
   readonly rest: AsyncIterable<Buffer>;
 }
 
 /**
  * Unpacks a gzipped file up to a known file's position.
- * @param keep how many bytes before the place are wanted
+ * @param keep the number of bytes to keep before the place
  */
 export async function unpackTo(
   file: OpenFile,

@@ -1,4 +1,4 @@
-/** Documents that a switch has dropped into a folder: which are whole, and what becomes of one that is stored. */
+/** Documents that a switch has dropped into a folder: finds whole ones, and moves or deletes stored ones. */
 import { constants } from 'node:fs';
 import { access, copyFile, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,26 +6,26 @@ import { readAt } from './content.ts';
 import { ROW_SILENCE_MS } from './next_step.ts';
 import type { After } from './sources.ts';
 
-/** As it was when the folder was looked through. */
+/** Its state at the last look through the folder. */
 export interface Document {
   readonly name: string;
   readonly size: number;
   /** Milliseconds since 1970. */
   readonly modifiedAt: number;
-  /** Another one where the file is another, or has changed. */
+  /** Differs where the file is another one, or has changed. */
   readonly version: string;
 }
 
-/** Unchanged for so long, a document that ends as a whole one does is whole. */
+/** A document that has a whole one's end and is unchanged for this long is whole. */
 const STABLE_MS = 400;
-/** A gzip does not show its end; one that is unchanged for so long is taken for whole. */
+/** A gzip does not show its end. One that is unchanged for this long counts as whole. */
 const PACKED_SILENCE_MS = 2_000;
-/** Enough to see by what a document ends, blank lines behind it included. */
+/** Enough bytes to see a document's end, with blank lines behind it. */
 const END_BYTES = 256;
 const DOCUMENT_END = /[}\]>]\s*$|%7D\s*$/i;
 const LINE_END = /[\r\n]$/;
 
-/** @returns undefined where there is none, or it is no file */
+/** @returns undefined where there is no such name, or it is no file */
 export async function documentAt(folder: string, name: string): Promise<Document | undefined> {
   const found = await stat(join(folder, name), { bigint: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
@@ -37,10 +37,10 @@ export async function documentAt(folder: string, name: string): Promise<Document
 }
 
 /**
- * - `whole`: it ends as a whole one does, and has not changed for a moment
- * - `silent`: it does not, but nothing has been written to it for a minute
+ * - `whole`: it has a whole document's end, and has not changed for a moment
+ * - `silent`: it has no such end, but has not been written to for a minute
  * - `open`: more may come
- * @param silentMs how long it has been seen as it is
+ * @param silentMs how long it has been in its present state
  */
 export async function judge(
   folder: string,
@@ -66,7 +66,7 @@ export async function judge(
 
 /**
  * Moves or deletes a document whose rows are committed.
- * @returns false where it is to stay: it has changed since it was read
+ * @returns false where it must stay: it has changed since it was read
  */
 export async function putAway(folder: string, document: Document, after: After): Promise<boolean> {
   const now = await documentAt(folder, document.name);
@@ -78,7 +78,7 @@ export async function putAway(folder: string, document: Document, after: After):
   return true;
 }
 
-/** Under a name that is free there: nothing is overwritten. */
+/** Moves it to a free name there: no file is overwritten. */
 async function moveInto(folder: string, from: string, name: string): Promise<void> {
   let to = join(folder, name);
   for (let number = 1; await isThere(to); number++) to = join(folder, `${name}.${number}`);
@@ -86,7 +86,7 @@ async function moveInto(folder: string, from: string, name: string): Promise<voi
     await rename(from, to);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-    // Another disk: it is there whole, or not at all.
+    // On another disk: the file is there whole, or not at all.
     const draft = join(folder, `.${name}.part`);
     await copyFile(from, draft);
     const copy = await open(draft, 'r+');

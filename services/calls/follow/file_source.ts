@@ -1,11 +1,11 @@
 /**
- * Follows the file at a path through all that a rotation does to it: the name is what is followed, and each content that
- * stands under it is read to its end, wherever it has gone by then.
+ * Follows the file at a path through all rotations. The name is followed, and each content that stands under the name is
+ * read to its end, wherever a rotation moves it.
  *
  *   rename       another file stands at the path: the old one, still open, is read until it is silent
- *   copytruncate the file has become shorter: what it held is looked for among the rotated names, by its content
- *   a stop       what was at the path then is looked for likewise, unpacked where it was gzipped; what was rotated since,
- *                and is newer than all that is known, is read whole
+ *   copytruncate the file has become shorter: its old content is looked for among the rotated names
+ *   a stop       the content that was at the path then is looked for likewise, unpacked if it was gzipped; files that were
+ *                rotated since, and are newer than all known ones, are read whole
  */
 import type { BigIntStats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
@@ -27,20 +27,20 @@ import { type Content, type ContentNeeds, createContent, type Ended } from './re
 import { rotatedNames } from './rotation.ts';
 import { mayBeUnseen, newestTime } from './times_of_change.ts';
 
-/** How long content that is not found under any name is looked for: a file may just be being gzipped. */
+/** How long to look for content that is under no name: a file may just be being gzipped. */
 const SEARCH_MS = 60_000;
 const SEARCH_EVERY_MS = 2_000;
-/** How often at most a folder in which something has changed is looked through. */
+/** The shortest time between two looks through a changed folder. */
 const RELIST_MS = 1_000;
-/** Rotated files that are looked at, the newest; and that are open at once, of which few have more to be read. */
+/** The most rotated files to check, the newest ones; and the most to keep open, of which few have unread bytes. */
 const MAX_ROTATED = 64;
 const MAX_BEHIND = 2;
-/** Two files of one time of change may be told in another order. */
+/** Two files with one time of change may be listed in another order. */
 const SAME_TIME_MS = 1_000;
 
 export interface FileSourceNeeds extends ContentNeeds {
   readonly iSource: number;
-  /** Something that whoever runs this should know. */
+  /** Logs a warning for the operator. */
   readonly warn: (words: string) => void;
 }
 
@@ -55,16 +55,16 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
   const { pool, clock, path, iSource, holder, warn } = needs;
   let live: Reading | undefined;
   const old = new Set<Reading>();
-  /** Contents that were at the path and are nowhere, since when, and what of them was read and not stored. */
+  /** Contents that were at the path and are under no name now: since when, and their bytes that were read and not stored. */
   const lost = new Map<number, { readonly since: number; readonly content: Content | undefined }>();
-  /** Rotated files that hold nothing new, as they were when they were looked at. */
+  /** Rotated files without new content, in their state at the last look. */
   const nothingNew = new Set<string>();
   let searchedAt = Number.NEGATIVE_INFINITY;
-  /** When the folder had last changed, and what rotated names were in it, at the last whole search. */
+  /** The folder's last change and its rotated names at the last whole search. */
   let folderChangedAt = Number.NaN;
   let searchedListing = '';
   let mustSearch = true;
-  /** No rotated file that is older than this is unknown; milliseconds since 1970, by the file system's clock. */
+  /** Every rotated file that is older than this is known. Milliseconds since 1970, by the file system's clock. */
   let searched: number | undefined;
   let isThere = false;
   let bytesReadBefore = 0;
@@ -77,7 +77,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     const found = await stat(path, { bigint: true }).catch(whereMissing);
     isThere = found !== undefined;
     if (live && (!found || !isSameFile(live.content.open, found))) {
-      // It is read on under whatever name it has.
+      // The reader goes on with the file under any name.
       live.content.rotate(0);
       old.add(live);
       live = undefined;
@@ -97,7 +97,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     if (mustSearch || isDue || (sinceMs >= RELIST_MS && (await hasNewNames()))) await search(found);
   }
 
-  /** A file that is written and rotated between two looks shows in nothing but the names in its folder. */
+  /** A file that is written and rotated between two looks shows only in the names in its folder. */
   async function hasNewNames(): Promise<boolean> {
     const changedAt = (await stat(dirname(path)).catch(whereMissing))?.mtimeMs ?? Number.NaN;
     if (changedAt === folderChangedAt) return false;
@@ -105,14 +105,14 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     return (await rotatedFiles()).listing !== searchedListing;
   }
 
-  /** Of a source that nobody has followed yet, all that was rotated before is none of it. */
+  /** For a source that was never followed, files that were rotated before do not count. */
   async function searchedBefore(found: BigIntStats | undefined): Promise<number> {
     const [row] = await ask(searchedTo(iSource));
     if (row?.searched_to) return Date.parse(row.searched_to);
     return noteSearched(newestOf((await rotatedFiles()).candidates, found));
   }
 
-  /** When the newest of them was changed; 0 where nothing tells it. */
+  /** The newest time of change among them. 0 where no time is usable. */
   const newestOf = (candidates: readonly Candidate[], found: BigIntStats | undefined): number =>
     newestTime(
       [...candidates.map(({ modifiedAt }) => modifiedAt), found ? Number(found.mtimeNs) / 1e6 : 0],
@@ -124,14 +124,14 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     return to;
   }
 
-  /** What to do once a content is not read any more. */
+  /** Cleans up once a content is not read any more. */
   async function settle(reading: Reading): Promise<void> {
     const { ended, content } = reading;
     if (ended === undefined) return;
     if (typeof ended === 'object') throw ended.error;
     await close(reading);
     if (ended === 'left') {
-      if (content.trouble !== '') warn(`${content.trouble}; it was rotated away, and nothing of it is read`);
+      if (content.trouble !== '') warn(`${content.trouble}; it was rotated away, and no row of it is read`);
       return;
     }
     lost.set(content.file.i_file, { since: clock.monotonic(), content });
@@ -159,7 +159,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     }
   }
 
-  /** A file that was put in the place of the old one and begins with all that it held, as rsync does, is the same. */
+  /** A file that replaces the old one and begins with all its content, as after rsync, counts as the same file. */
   async function takeOver(file: OpenFile): Promise<FollowedFile | undefined> {
     for (const reading of old) {
       const before = reading.content.file;
@@ -172,14 +172,14 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     return undefined;
   }
 
-  /** The known content that a file begins with, be it finished. */
+  /** The known content with which a file begins, even a finished one. */
   async function findContent(file: OpenFile, files: readonly FollowedFile[]): Promise<Found | undefined> {
     for (const row of mayBe(files))
       if (await hasContent(file, file.size, row)) return { row, size: file.size };
     return undefined;
   }
 
-  /** As findContent, of a gzipped file. */
+  /** Like findContent, for a gzipped file. */
   async function findPacked(file: OpenFile, files: readonly FollowedFile[]): Promise<Found | undefined> {
     for (const row of mayBe(files)) {
       if (row.position === 0) continue;
@@ -193,7 +193,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     return undefined;
   }
 
-  /** Rows whose content nobody reads here; of those without any, only such as were not truncated. */
+  /** Contents that no reader reads here. Of those without stored rows, only contents that were not truncated. */
   const mayBe = (files: readonly FollowedFile[]): FollowedFile[] => {
     const isRead = new Set(readings().map(({ content }) => content.file.i_file));
     return files.filter(
@@ -227,7 +227,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     return reading;
   }
 
-  /** Looks for lost contents, and for files that came and went while nobody looked, among the rotated names. */
+  /** Looks among the rotated names for lost contents, and for files that came and went unseen. */
   async function search(found: BigIntStats | undefined): Promise<void> {
     searchedAt = clock.monotonic();
     mustSearch = false;
@@ -237,7 +237,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
       if (i_source !== iSource || finished || isRead.has(i_file) || lost.has(i_file)) continue;
       lost.set(i_file, { since: clock.monotonic(), content: undefined });
     }
-    // What was opened, and of which nothing was stored, can be told by its content no more than what nobody has seen.
+    // An opened file without stored rows can't be recognised by its content, any more than an unseen one can.
     const unread = files.filter(
       (file) => lost.has(file.i_file) && file.position === 0 && file.modified_at !== null,
     );
@@ -253,7 +253,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
       const isNewer = mayBeUnseen(candidate.modifiedAt, from, clock.now());
       if (isNewer || lost.size > 0) await openRotated(candidate, files, isNewer);
     }
-    // A rotation that went on meanwhile may have moved a file from a name that was to come to one that was past.
+    // A rotation during the search may have moved a file from a later name to an earlier one.
     if ((await rotatedFiles()).listing !== listing) {
       mustSearch = true;
       return;
@@ -265,7 +265,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
       if (clock.monotonic() - since < SEARCH_MS) continue;
       if (position > 0)
         warn(
-          `what ${name} held behind byte ${position}, if anything, is under no name that a rotation gives`,
+          `content of ${name} behind byte ${position}, if there was any, is under no name that a rotation gives`,
         );
       await content?.takeRest();
       await ask(finishFile(i_file));
@@ -273,7 +273,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     }
   }
 
-  /** `listing`: the same while no name is another file's. */
+  /** `listing`: the same as long as every name is the same file's. */
   async function rotatedFiles(): Promise<{ candidates: Candidate[]; listing: string }> {
     const folder = dirname(path);
     const candidates: Candidate[] = [];
@@ -291,7 +291,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
     return { candidates: newest, listing };
   }
 
-  /** @param isNewer nothing that is known is as new: where its content is not known either, it is read whole */
+  /** @param isNewer the file is newer than all known ones: if its content is unknown too, it is read whole */
   async function openRotated(
     candidate: Candidate,
     files: readonly FollowedFile[],
@@ -310,7 +310,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
       lost.delete(reading.content.file.i_file);
       reading.content.rotate(Number.POSITIVE_INFINITY);
       old.add(reading);
-      // What was gzipped grows no more.
+      // A gzipped file does not grow any more.
       if (file.isPacked) nothingNew.add(candidate.version);
     } catch (error) {
       await file.handle.close();
@@ -344,24 +344,24 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
   };
 }
 
-/** A known content, and how many bytes of it stand in a file; of a gzipped one, whether there is more than is known. */
+/** A known content, and how many bytes of it a file holds. For a gzipped file, whether it holds more than the known bytes. */
 interface Found {
   readonly row: FollowedFile;
   readonly size: number;
 }
 
-/** A file that a rotation may have put away. */
+/** A file that a rotation may have moved. */
 interface Candidate {
   readonly name: string;
   readonly modifiedAt: number;
-  /** Another one where the file has changed. */
+  /** Differs where the file has changed. */
   readonly version: string;
 }
 
 const isSameFile = (open: OpenFile, found: BigIntStats): boolean =>
   open.device === String(found.dev) && open.inode === String(found.ino);
 
-/** For a path under which nothing is, or nothing any more. */
+/** For a path that has no file, or none any more. */
 function whereMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
   throw error;

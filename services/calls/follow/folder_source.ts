@@ -1,7 +1,7 @@
 /**
- * Follows a folder into which a switch drops documents, or tables: each is read once it is whole, and then kept, moved or
- * deleted. What is stored is noted in the transaction of its rows, so that a kill before it is moved leaves nothing to be
- * read again. One long import, fed as documents come.
+ * Follows a folder into which a switch drops documents or tables. Each is read once it is whole, and then kept, moved or
+ * deleted. The transaction of a document's rows notes that it is stored, so a kill before the move makes no document be
+ * read again. All documents are fed into one long import as they come.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -18,18 +18,18 @@ import type { Follower } from './follower.ts';
 import { LeaseLostError, POLL_MS } from './read_content.ts';
 import type { After } from './sources.ts';
 
-/** How often a folder is looked through though nothing in it seems to have changed: with few files, and with many. */
+/** The time between two looks through an apparently unchanged folder: with few files, and with many. */
 const RELIST_MS = 5_000;
 const RELIST_MANY_MS = 60_000;
 const MANY = 2_000;
-/** Documents that are read between two looks at what is to become of those that are stored. */
+/** The most documents to read before stored ones are moved or deleted. */
 const DOCUMENTS_AT_ONCE = 1_000;
-/** Documents that can't be read are told one by one, but not more than so many. */
+/** Unreadable documents are logged one by one, up to this number. */
 const TOLD_FAILURES = 5;
 const NO_STDIN = Readable.from([]);
 
 interface Seen extends Document {
-  /** Since when it is as it is, by the monotonic clock. */
+  /** Since when it is in its present state, by the monotonic clock. */
   readonly since: number;
 }
 
@@ -37,13 +37,13 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
   const { pool, clock, holder, iSource, path, options, after, warn } = needs;
   const bell = needs.bell.listener();
   const stopping = new AbortController();
-  /** Versions of those that are stored and lie here, by name. */
+  /** Versions of the stored documents that are still in the folder, by name. */
   const stored = new Map<string, string>();
-  /** Versions of those that can't be read. */
+  /** Versions of the unreadable documents. */
   const failed = new Map<string, string>();
-  /** Those that are not stored. */
+  /** Documents that are not stored. */
   let waiting = new Map<string, Seen>();
-  /** Those that this import has been given, in order, and that are not noted as stored; before them so many were. */
+  /** Documents that were given to this import, in order, and are not noted as stored; and the number of earlier ones. */
   let given: Document[] = [];
   let notedBefore = 0;
   let noting = 0;
@@ -56,7 +56,7 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
 
   async function look(): Promise<void> {
     if (ended) throw ended.error;
-    // Where the folder has gone, or can't be read any more, it is told here.
+    // If the folder has gone, or can't be read any more, this call throws.
     await stat(path);
     reading ??= run();
   }
@@ -72,7 +72,7 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
     }
   }
 
-  /** One import. It ends after a document that was taken though more may come, so that the next one knows of its end. */
+  /** One import. It ends after a document to which more may be written, so that the next import knows the document's end. */
   async function importOn(): Promise<void> {
     let before: ImportCounts | undefined;
     given = [];
@@ -109,7 +109,7 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
     }
   }
 
-  /** Those that are to be read now; and whether some of them may yet go on. */
+  /** The documents to read now; and whether some of them may still grow. */
   async function readyOnes(): Promise<{ ready: Document[]; maySwell: boolean }> {
     await list();
     const ready: Document[] = [];
@@ -124,7 +124,7 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
     return { ready, maySwell };
   }
 
-  /** Looks through the folder where something may have changed in it. */
+  /** Looks through the folder if it may have changed. */
   async function list(): Promise<void> {
     const { mtimeMs } = await stat(path);
     const isDue = clock.monotonic() - listedAt >= (stored.size > MANY ? RELIST_MANY_MS : RELIST_MS);
@@ -133,7 +133,7 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
     const names = (await readdir(path)).filter(isCallFile).sort();
     const seen = new Map<string, Seen>();
     for (const name of names) {
-      // Those that are stored are looked at again now and then: a table may have grown.
+      // Stored files are checked again from time to time: a table may have grown.
       if (stored.has(name) && !isDue && !waiting.has(name)) continue;
       const document = await documentAt(path, name);
       if (!document || stored.get(name) === document.version || failed.get(name) === document.version)
@@ -177,7 +177,7 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
   const withoutFailed = (documents: readonly Document[]) =>
     documents.filter(({ name, version }) => failed.get(name) !== version);
 
-  /** Notes in the transaction of a batch which documents are stored to their end once it is. */
+  /** Notes in a batch's transaction which documents the batch completes. */
   async function note(session: Session, { files, rows }: Reached): Promise<void> {
     await holdOn(session);
     noting = files;
@@ -203,7 +203,7 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
     settle(notedBefore + given.length);
   }
 
-  /** The transaction is through that noted so many of this import's documents. */
+  /** Called after the commit of the transaction that noted so many of this import's documents. */
   function settle(files: number): void {
     const through = given.slice(0, files - notedBefore);
     for (const { name, version } of withoutFailed(through)) {
@@ -216,7 +216,7 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
     notedBefore += through.length;
   }
 
-  /** Moves or deletes what is stored; also what a kill has left here. */
+  /** Moves or deletes stored documents, also those that a kill has left here. */
   async function putStoredAway(): Promise<void> {
     if (after.kind === 'keep') return;
     const gone: string[] = [];

@@ -138,8 +138,8 @@ test('faults that only the disk and the database know are told at once, before a
   );
   await assert.rejects(prepareSources(pool, wrong, { currency: 'EUR' }), (error: Error) => {
     assert.match(error.message, /must be "keep"/);
-    assert.match(error.message, /nowhere, which is no folder/);
-    assert.match(error.message, /nothing is remembered as the map "unheard-of"/);
+    assert.match(error.message, /nowhere, is no folder/);
+    assert.match(error.message, /no mapping is remembered as "unheard-of"/);
     return true;
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Following sources: each file or folder by a loop of its own, one process at a time, for as long as the program runs. What
- * fails is told and tried again from where the rows are stored; nothing but the signal ends it.
+ * Follows sources: each file or folder in a loop of its own, by one process at a time, as long as the program runs. A
+ * failure is logged and retried from the place up to which rows are stored. Only the signal ends a loop.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -30,16 +30,16 @@ import { GATHER_MS, LeaseLostError, POLL_MS } from './read_content.ts';
 import { GAP_MS } from './silence.ts';
 import type { After } from './sources.ts';
 
-/** How often a reader says that it is there, and how it goes; a lease lasts longer (store/followed.ts). */
+/** How often a reader renews its lease and reports its state. A lease lasts longer (store/followed.ts). */
 const KEEP_MS = 4_000;
-/** How often one that waits for another reader's source tries to take it. */
+/** How often a process that waits for another reader's source tries to take it. */
 const TAKE_MS = 2_000;
-/** How long after a failure it is tried again: at first, and at last. */
+/** The first and the last delay of a retry after a failure. */
 const RETRY_MS = 500;
 const MAX_RETRY_MS = 5_000;
 const WATCH_RETRY_MS = 5_000;
 
-/** A source, and how its rows are read and taken in. */
+/** A source, and the options for its rows. */
 export interface Following {
   /** Absolute. */
   readonly path: string;
@@ -50,27 +50,27 @@ export interface Following {
 export interface FollowNeeds {
   readonly pool: Pool;
   readonly clock: Clock;
-  /** Sources wait while there is none; undefined: nobody tells. */
+  /** Sources wait while there is a shortage. Undefined: free space is unknown. */
   readonly room?: Room | undefined;
-  /** Something that whoever runs this should know. */
+  /** Logs a warning for the operator. */
   readonly warn: (path: string, words: string) => void;
   /** After each batch. */
   readonly onStored?: (path: string) => void;
 }
 
-/** How a source goes, as its own process knows it. */
+/** A source's state, as its own process knows it. */
 export interface SourceStatus extends SourceState {
   readonly path: string;
-  /** Whether the source is this process' own now. */
+  /** Whether this process holds the source now. */
   readonly isReader: boolean;
-  /** Bytes of rows that were read since the start, what was read again among them. */
+  /** Bytes of rows that were read since the start, repeated reads included. */
   readonly bytesRead: number;
   readonly counts: ImportCounts;
 }
 
 export interface FollowedSources {
   readonly statuses: readonly SourceStatus[];
-  /** Resolves once the signal was aborted, all that was read whole is stored and every source is left to others. */
+  /** Resolves once the signal was aborted, all rows that were read whole are stored, and every source is released. */
   readonly done: Promise<void>;
 }
 
@@ -105,10 +105,10 @@ function createLoop(needs: FollowNeeds, { path, after, options }: Following) {
   let keptAt = Number.NEGATIVE_INFINITY;
   let watcher: FSWatcher | undefined;
   let watchedAt = Number.NEGATIVE_INFINITY;
-  /** When the last row was written that this process has seen come, milliseconds since 1970. */
+  /** When the last row was written that this process has seen, milliseconds since 1970. */
   let lastRowAt: number | undefined;
   let nextLastRowAt: number | undefined;
-  /** The same, as it was stored before. */
+  /** The same, as stored by an earlier process. */
   let toldRowAt: number | undefined;
 
   const status = (): SourceStatus => {
@@ -177,7 +177,7 @@ function createLoop(needs: FollowNeeds, { path, after, options }: Following) {
     needs.warn(path, shortage ? `waits: ${shortage}` : 'goes on: there is room again');
   }
 
-  /** Takes the source, where nobody else has it. */
+  /** Takes the source, unless another process has it. */
   async function take(): Promise<number | undefined> {
     const machine = await machineOf(path);
     const source = { machine, path, timeZone: options.read.timeZone };
@@ -203,7 +203,7 @@ function createLoop(needs: FollowNeeds, { path, after, options }: Following) {
     keptAt = clock.monotonic();
   }
 
-  /** A file or a folder: what is there says it. Documents can be moved or deleted only in a folder. */
+  /** Finds out whether the path is a file or a folder. Documents can be moved or deleted only in a folder. */
   async function begin(source: number): Promise<Follower | undefined> {
     const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
@@ -212,7 +212,7 @@ function createLoop(needs: FollowNeeds, { path, after, options }: Following) {
       waiting = 'there is no such folder yet';
       return undefined;
     }
-    // Nothing was written while nobody looked.
+    // No rows were written while no process was following.
     if (found?.isFile() && toldRowAt !== undefined && found.mtimeMs <= toldRowAt + 1) lastRowAt = toldRowAt;
     const contentNeeds = {
       ...{ pool, clock, holder, options, path, bell, onRows },
@@ -231,17 +231,17 @@ function createLoop(needs: FollowNeeds, { path, after, options }: Following) {
     return createFileSource(contentNeeds);
   }
 
-  /** Notes in the transaction of a batch that rows came, and how long none had. */
+  /** Notes in a batch's transaction that rows came, and the length of the silence before. */
   async function onRows(session: Session, rows: number, writtenAt: number): Promise<void> {
     const at = Math.min(clock.now(), writtenAt);
-    // What came before this process looked is no gap of the source's.
+    // Time before this process looked is no gap of the source's.
     if (lastRowAt !== undefined && at - lastRowAt >= GAP_MS)
       await session.run(addGap(iSource!, lastRowAt, at));
     nextLastRowAt = Math.max(Math.min(lastRowAt ?? at, clock.now()), at);
     await session.run(noteRows(iSource!, rows, at));
   }
 
-  /** A hint, where the file system gives any: what it misses, the next look finds. */
+  /** Rings on a hint from the file system, if it gives any. The next look finds changes without a hint. */
   function watchFolder(folder: string): void {
     if (watcher || clock.monotonic() - watchedAt < WATCH_RETRY_MS) return;
     watchedAt = clock.monotonic();

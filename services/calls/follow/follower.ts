@@ -1,19 +1,19 @@
-/** What reads a source, be it a file or a folder. */
+/** The reader of a source, either a file or a folder. */
 
 export interface Follower {
   /**
-   * Looks at what is there, and has all be read. To be called again and again.
-   * @throws the file system's or the database's error; then it is to be stopped, and another to be begun
+   * Looks for new content and has it read. Call it again and again.
+   * @throws the file system's or the database's error; stop the follower then, and start another
    */
   look(): Promise<void>;
-  /** Whether there is anything at the path. */
+  /** Whether the path exists. */
   readonly isThere: boolean;
-  /** Where changes are: the path itself, or the folder that it is in. */
+  /** Where changes show: the path itself, or the folder that it is in. */
   readonly folder: string;
   readonly bytesBehind: number;
   readonly bytesRead: number;
-  /** '' where all is well. */
+  /** '' for a healthy source. */
   readonly trouble: string;
-  /** Ends all reading; what was read whole is stored. */
+  /** Ends all reading. Rows that were read whole are stored. */
   stop(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Which machine and which process this is, to those that share a database. */
+/** Identifies this machine and this process to others that share a database. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
@@ -13,7 +13,7 @@ const SHARED_TYPES = new Set([
 ]);
 
 /**
- * The machine on whose disk a path is; '' where it may be on several machines' at once, so that two of them do not both
+ * The machine on whose disk a path is; '' where several machines may share the disk, so that two of them do not both
  * read it.
  */
 export async function machineOf(path: string): Promise<string> {
@@ -21,12 +21,12 @@ export async function machineOf(path: string): Promise<string> {
   return SHARED_TYPES.has(type) ? '' : thisMachine();
 }
 
-/** machine-id(5), which stays where the host's name is changed; the name where there is none. */
+/** machine-id(5), which stays when the host is renamed. The host's name where there is none. */
 function thisMachine(): string {
   return readText('/etc/machine-id') || hostname();
 }
 
-/** '' where there is no such file. @throws Error when it can't be read: what it says is not known then */
+/** '' where there is no such file. @throws Error when it can't be read: its content is unknown then */
 function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8').trim();
@@ -36,18 +36,18 @@ function readText(file: string): string {
   }
 }
 
-/** When a process was started, in ticks since the machine was; '' where that can't be told. A pid may come again. */
+/** When a process was started, in ticks since the machine's start; '' where that is unknown. A pid may come again. */
 function startOf(pid: number): string {
   try {
     const stat = readText(`/proc/${pid}/stat`);
-    // The name, in brackets, may hold anything.
+    // The name, in brackets, may hold any character.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
   } catch {
     return '';
   }
 }
 
-/** Where this process' pids hold: containers count their own. */
+/** The namespace of this process' pids: containers count their own. */
 function pidSpace(): string {
   try {
     return readlinkSync('/proc/self/ns/pid');
@@ -56,18 +56,18 @@ function pidSpace(): string {
   }
 }
 
-/** A name for one reader of sources, by which others can tell whether it still runs. */
+/** A name for one reader of sources, by which others can find out whether it still runs. */
 export function newHolder(): string {
   return [hostname(), process.pid, startOf(process.pid), pidSpace(), randomUUID()].join(' ');
 }
 
-/** A holder in words. */
+/** A holder as a text for people. */
 export function holderWords(holder: string): string {
   const [host, pid] = holder.split(' ');
   return `process ${pid} on ${host}`;
 }
 
-/** Whether a holder was a process of this machine that has ended: what it held need not run out. */
+/** Whether a holder was a process of this machine that has ended: its lease need not run out. */
 export function isDead(holder: string): boolean {
   const [host, pid, start, space] = holder.split(' ');
   if (host !== hostname() || space !== pidSpace()) return false;

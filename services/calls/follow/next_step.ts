@@ -1,33 +1,33 @@
-/** What the reader of a file does next. No I/O and no clock. */
+/** Decides the next step of a file's reader. No I/O and no clock. */
 
-/** How long a row whose end is missing waits for it. */
+/** How long an incomplete row waits for its end. */
 export const ROW_SILENCE_MS = 60_000;
-/** The same in a file that was put away: its writer has gone on to the next one. */
+/** The same in a rotated file: its writer has gone on to the next one. */
 export const ROTATED_ROW_SILENCE_MS = 2_000;
-/** How long a file that was put away may be silent before it is left: a writer may hold it open for a while. */
+/** How long a rotated file must be silent before its reader leaves it: a writer may hold it open for a while. */
 export const ROTATED_SILENCE_MS = 60_000;
 
 export interface Seen {
-  /** Bytes that the file has now. */
+  /** The file's present length in bytes. */
   readonly size: number;
   /** Up to where it is read. */
   readonly readTo: number;
   /** Up to where it is stored: before a row that waits for its end. */
   readonly storedTo: number;
-  /** The row that waits was taken as it is, when the file had so many bytes. */
+  /** The waiting row was taken unfinished when the file had this length. */
   readonly takenAt: number | null;
-  /** Since it grew last, or since it was opened. */
+  /** Since the file last grew, or since it was opened. */
   readonly silentMs: number;
-  /** Since it lies under another name; null while it does not. */
+  /** Since the file got another name. Null while it has its own. */
   readonly rotatedMs: number | null;
 }
 
 /**
- * - `read`: there is more
+ * - `read`: unread bytes remain
  * - `wait`: look again later
- * - `take`: no more will come of the last row: take it as it is
- * - `leave`: the file is put away, and read to its end
- * - `gone`: what was read is there no more: it was truncated
+ * - `take`: the last row will not grow any more: take it unfinished
+ * - `leave`: the file is rotated, and read to its end
+ * - `gone`: the bytes that were read are gone: the file was truncated
  */
 export type Step = 'read' | 'wait' | 'take' | 'leave' | 'gone';
 

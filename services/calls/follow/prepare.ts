@@ -1,4 +1,4 @@
-/** From the entries of CALLS_SOURCES to what is followed: what only the disk and the database can tell is asked here. */
+/** Makes the followed sources from the entries of CALLS_SOURCES: makes the checks that need the disk and the database. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { type Pool, withSession } from '#platform/database/pool.ts';
@@ -8,12 +8,12 @@ import type { Following } from './follow.ts';
 import { type FollowedSource, SourcesError } from './sources.ts';
 
 export interface PrepareOptions {
-  /** Of accounts that are made where an entry does not say. */
+  /** For accounts that are created, where an entry does not say. */
   readonly currency: string;
 }
 
 /**
- * @throws SourcesError with every fault: a mapping that nobody has kept, a folder to move to that can't be written to
+ * @throws SourcesError with every fault: an unknown mapping, a folder for moved documents that is not writable
  */
 export async function prepareSources(
   pool: Pool,
@@ -27,7 +27,7 @@ export async function prepareSources(
     const mapping = mapName === undefined ? undefined : await mappingOf(pool, mapName);
     if (mapName !== undefined && !mapping) {
       faults.push(
-        `${path}: nothing is remembered as the map "${mapName}"; import one file with --map-name ${mapName} and --map column=field first`,
+        `${path}: no mapping is remembered as "${mapName}"; import one file with --map-name ${mapName} and --map column=field first`,
       );
     }
     faults.push(...(await faultsOnDisk(source)));
@@ -51,12 +51,12 @@ async function faultsOnDisk({ path, after }: FollowedSource): Promise<string[]> 
   if (after.kind === 'delete') return [];
   const target = await stat(after.folder).catch(() => undefined);
   if (!target?.isDirectory())
-    return [`${path}: documents are to be moved to ${after.folder}, which is no folder`];
+    return [`${path}: the folder for moved documents, ${after.folder}, is no folder`];
   const mayWrite = await access(after.folder, constants.W_OK | constants.X_OK).then(
     () => true,
     () => false,
   );
-  return mayWrite ? [] : [`${path}: documents are to be moved to ${after.folder}, which can't be written to`];
+  return mayWrite ? [] : [`${path}: the folder for moved documents, ${after.folder}, is not writable`];
 }
 
 function followingOf(

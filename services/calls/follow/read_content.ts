@@ -1,7 +1,7 @@
 /**
- * Reads one file's content as it grows, from where it is stored: through importSource, whose batches move the position on in
- * their own transaction. A row that waits for its end is in no batch; so wherever this ends, the rows behind the position are
- * read again, and nothing else.
+ * Reads one file's content as it grows, from the place up to which it is stored. It uses importSource, whose batches move
+ * the position on in their own transaction. A row that waits for its end is in no batch. So after any end, exactly the rows
+ * behind the position are read again.
  */
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
@@ -18,54 +18,54 @@ import { fingerprintAt, hasContent, type OpenFile, readAt } from './content.ts';
 import { nextStep, ROW_SILENCE_MS } from './next_step.ts';
 import { fromLine, REREAD_BYTES, readPacked, resumeFrom } from './read_packed.ts';
 
-/** How often a file is looked at where nothing tells that it has grown, as on a network's file system. */
+/** How often to check a file that gives no hint of its growth, as on a network's file system. */
 export const POLL_MS = 500;
-/** What comes piece by piece within so long is looked at together. */
+/** Pieces that come within this time are read together. */
 export const GATHER_MS = 20;
 const READ_BYTES = 256 * 1024;
 const CHUNK_BYTES = 32 * 1024;
-/** By how much before the place a file is known not to have been truncated while it was read. */
+/** The bytes before the place that are compared to see whether the file was truncated during a read. */
 const ANCHOR_BYTES = 256;
 /** A header is no longer than this. */
 const MAX_HEADER_BYTES = 64 * 1024;
-/** So much of a file tells its format, or nothing does. */
+/** The bytes of a file that suffice to detect its format. */
 const HEAD_BYTES = 64 * 1024;
-/** Bytes of a row without its end that are kept, should its file be truncated. */
+/** The most bytes of an incomplete row that are kept in case its file is truncated. */
 const KEPT_BYTES = 64 * 1024;
 
 const LOST = 'another process reads the source by now';
 const NOTHING = Buffer.alloc(0);
-/** For a source whose format is known, and that is not empty. */
+/** For a source that is not empty and has a known format. */
 const ANY_HEAD = Buffer.from('\n');
 
-/** Somebody else reads the source by now. */
+/** Another process reads the source by now. */
 export class LeaseLostError extends Error {
   override name = 'LeaseLostError';
 }
 
-/** What was read stands there no more. */
+/** The bytes that were read are not there any more. */
 class GoneError extends Error {}
 
 export interface ContentNeeds {
   readonly pool: Pool;
   readonly clock: Clock;
-  /** Who reads: rows are stored only while the source is its. */
+  /** The reader: rows are stored only while it holds the source. */
   readonly holder: string;
-  /** How rows are read and taken in, and the name that they are kept under. */
+  /** The options for the rows, and the name under which they are kept. */
   readonly options: ImportOptions;
   readonly path: string;
   readonly bell: Bell;
-  /** Where there is no room for rows, nothing more is read. @throws the signal's reason */
+  /** Waits for free disk space before each read. @throws the signal's reason */
   readonly waitForRoom?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /**
    * Runs in the transaction of each batch.
-   * @param writtenAt when the file was last written to, milliseconds since 1970
+   * @param writtenAt time of the file's last change, milliseconds since 1970
    */
   readonly onRows: (session: Session, rows: number, writtenAt: number) => Promise<void>;
   readonly onProgress: (before: ImportCounts | undefined, now: ImportCounts) => void;
 }
 
-/** How the reading of a content ended: left for good; truncated; or to be tried again with more of it. */
+/** How the reading of a content ended: left for good; truncated; or to be retried with more of it. */
 export type Ended = 'left' | 'gone';
 
 export interface Content {
@@ -73,16 +73,16 @@ export interface Content {
   readonly open: OpenFile;
   readonly bytesBehind: number;
   readonly bytesRead: number;
-  /** '' where all is well. */
+  /** '' for a healthy source. */
   readonly trouble: string;
-  /** Since how many milliseconds it has lain under another name, or under none; null: it lies at the path. */
+  /** For how many milliseconds it has had another name, or none. Null: it lies at the path. */
   rotate(sinceMs: number | null): void;
   /**
    * Reads until the file is left or truncated.
-   * @throws the signal's reason; LeaseLostError; the database's or the disk's error. What was stored stays
+   * @throws the signal's reason; LeaseLostError; the database's or the disk's error. Stored rows stay
    */
   run(signal: AbortSignal): Promise<Ended>;
-  /** The row that waited for its end, of a file that was truncated and whose content is nowhere. */
+  /** The incomplete row of a file that was truncated and whose content is under no name. */
   takeRest(): Promise<void>;
 }
 
@@ -98,9 +98,9 @@ export function createContent(needs: ContentNeeds, given: FollowedFile, open: Op
   let rotatedAt: number | null = null;
   let bytesRead = 0;
   let trouble = '';
-  /** Its format could not be told when it had so many bytes, and when it last could not. */
+  /** The file's length, and the time, when its format could last not be detected. */
   let untold: { readonly size: number; readonly isFinal: boolean } | null = null;
-  /** The last bytes that were read, and where they begin. */
+  /** The last bytes that were read, and their place. */
   let kept = NOTHING;
   let keptFrom = 0;
 
@@ -111,7 +111,7 @@ export function createContent(needs: ContentNeeds, given: FollowedFile, open: Op
     const isTouched = found.mtimeMs !== modifiedAt;
     size = found.size;
     modifiedAt = found.mtimeMs;
-    // Truncated and written anew, it may be just as long as it was.
+    // A file that was truncated and written again may have the same length as before.
     if (isTouched && size === readTo && !(await isAsRead())) return 'gone';
     return nextStep({
       ...{ size, readTo, takenAt, storedTo: file.position },
@@ -120,7 +120,7 @@ export function createContent(needs: ContentNeeds, given: FollowedFile, open: Op
     });
   };
 
-  /** Whether what stands before the place is what was read there. */
+  /** Whether the bytes before the place are still those that were read there. */
   async function isAsRead(): Promise<boolean> {
     const known = kept.subarray(-ANCHOR_BYTES);
     return known.equals(await readAt(open.handle, readTo - known.length, known.length));
@@ -157,7 +157,7 @@ export function createContent(needs: ContentNeeds, given: FollowedFile, open: Op
     }
   }
 
-  /** Reads on until a row is to be taken as it is, or the file to be left. */
+  /** Reads on until a row must be taken unfinished, or the file must be left. */
   async function readOn(format: FormatName, signal: AbortSignal): Promise<void> {
     if (!(await hasContent(open, size, file))) throw new GoneError();
     readTo = file.position;
@@ -186,7 +186,7 @@ export function createContent(needs: ContentNeeds, given: FollowedFile, open: Op
     }
   }
 
-  /** One read, handed on once it is sure that nothing was truncated meanwhile. */
+  /** One read. Its bytes are handed on only if nothing was truncated meanwhile. */
   async function* readPiece(): AsyncGenerator<Buffer> {
     const from = Math.max(0, readTo - ANCHOR_BYTES);
     const anchor = await readAt(open.handle, from, readTo - from);
@@ -213,7 +213,7 @@ export function createContent(needs: ContentNeeds, given: FollowedFile, open: Op
     kept = Buffer.from(all.subarray(dropped));
   }
 
-  /** null while it can't be told yet: of a file that has only just begun, or whose rows are of no known format. */
+  /** Null while the format is unknown: the file has only just begun, or its rows have no known format. */
   async function formatOf(): Promise<FormatName | null> {
     const known = needs.options.format ?? (file.format as FormatName | null);
     if (known) return known;
@@ -297,7 +297,7 @@ export function createContent(needs: ContentNeeds, given: FollowedFile, open: Op
     };
   }
 
-  /** The place stays as it is; but the source must still be its reader's. */
+  /** The place stays as it is, but this reader must still hold the source. */
   async function stayThere(session: Session): Promise<FollowedFile> {
     if ((await session.run(holds(file.i_source, holder))) === 0) throw new LeaseLostError(LOST);
     return file;

@@ -1,18 +1,18 @@
-/** Reads on in a file that a rotation has gzipped: at once, for it grows no more. */
+/** Reads on in a file that a rotation has gzipped. It reads at once, since such a file does not grow any more. */
 import { detectFormat } from '../formats/detect.ts';
 import type { FormatName } from '../formats/formats.ts';
 import type { Resume } from '../formats/resumed_reader.ts';
 import type { FollowedFile, Place } from '../store/followed.ts';
 import { fingerprintOf, isInTheMaking, type OpenFile, type UnpackedTo, unpackTo } from './content.ts';
 
-/** How much of the rows before the place is read again, for what they tell of those behind it. */
+/** How many of the rows before the place are read again, for the facts that they give about later rows. */
 export const REREAD_BYTES = 16 * 1024;
 
 interface PackedNeeds {
-  /** undefined: told from the content. */
+  /** Undefined: detected from the content. */
   readonly format: FormatName | undefined;
   readonly onBytes: (bytes: number) => void;
-  /** Takes in what stands behind the place; the place itself stays. */
+  /** Imports the bytes behind the place. The place itself stays. */
   readonly importRest: (
     chunks: AsyncIterable<Buffer>,
     format: FormatName,
@@ -23,8 +23,8 @@ interface PackedNeeds {
 }
 
 /**
- * @returns false where the file has not the known content, or is not gzipped to its end yet
- * @throws the signal's reason; what importRest and finish throw
+ * @returns false where the file lacks the known content, or its gzip is not complete yet
+ * @throws errors of importRest and finish, and the signal's reason
  */
 export async function readPacked(
   open: OpenFile,
@@ -91,7 +91,7 @@ async function importPacked(
   });
 }
 
-/** @param rows those before the place, as far as they are at hand */
+/** @param rows the rows before the place, as far as available */
 export const resumeFrom = (file: FollowedFile, header: Buffer, rows: Buffer): Resume => ({
   offset: file.position,
   line: file.line,
@@ -99,5 +99,5 @@ export const resumeFrom = (file: FollowedFile, header: Buffer, rows: Buffer): Re
   before: Buffer.concat([header, rows]),
 });
 
-/** Without what stands before the first line that begins in it. */
+/** Without the bytes before the first line that begins in it. */
 export const fromLine = (bytes: Buffer): Buffer => bytes.subarray(bytes.indexOf('\n') + 1);

@@ -1,11 +1,11 @@
-/** What a rotation calls the files that it puts away. */
+/** The names that a rotation gives to files. */
 import { basename, extname } from 'node:path';
 
 /** `.1`, `-20261128`, `.2026-11-28-00-00-00`, `_2026-11-28T00:00:00Z`, `.old` */
 const SUFFIX = /^[.\-_](?:\d[\dTZ:.\-_]*|old|prev|bak)$/;
 
 /**
- * Of the names in a file's folder those that a rotation of the file may have made: `Master.csv.1`, `Master.csv.2.gz`,
+ * The names in a file's folder that a rotation of the file may have made: `Master.csv.1`, `Master.csv.2.gz`,
  * `Master-20261128.csv` (logrotate's `dateext` and `extension`), and those of FreeSWITCH's own rotation.
  */
 export function rotatedNames(path: string, names: readonly string[]): string[] {

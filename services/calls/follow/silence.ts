@@ -1,25 +1,25 @@
 /** How long a source may be silent. No I/O and no clock. */
 
-/** Shorter times without a row change nothing: three of them are no longer than what is allowed anyway. */
+/** Shorter silences change nothing: three of them are no longer than the silence that is always allowed. */
 export const GAP_MS = 5 * 60_000;
-/** Any source may be silent for so long. */
+/** Every source may be silent for this long. */
 const LEAST_S = 15 * 60;
 const TIMES_THE_LONGEST = 3;
-/** Before so long nobody knows what is usual. */
+/** Before this time a source's usual silences are unknown. */
 const LEARNING_MS = 7 * 86_400_000;
 
 export interface Heard {
-  /** Milliseconds since 1970, as are the others; null: none yet. */
+  /** Milliseconds since 1970, as are the others. Null: none yet. */
   readonly firstRowAt: number | null;
   readonly lastRowAt: number | null;
-  /** The longest time without a row that reached into the same hour of the weeks before, in seconds; null: none. */
+  /** The longest silence that reached into the same hour of the weeks before, in seconds. Null: none. */
   readonly longestGapS: number | null;
 }
 
 export interface Silence {
-  /** Since the last row was written, in seconds; null where there was none yet. */
+  /** Since the last row was written, in seconds. Null where there was none yet. */
   readonly silentS: number | null;
-  /** From how many seconds on that is an alert; null in a source's first week. */
+  /** A silence of more seconds raises an alert. Null in a source's first week. */
   readonly limitS: number | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * How each followed source goes, for people and for Prometheus: what this process follows as it knows it, so also while the
- * database is away, and what others follow as they told the database.
+ * The state of each followed source, for people and for Prometheus. For the sources of this process the report uses the
+ * process's own state, so it works while the database is down; for others' sources it uses their reports in the database.
  */
 
 import { type Pool, withSession } from '#platform/database/pool.ts';
@@ -12,9 +12,9 @@ import type { SourceStatus } from './follow.ts';
 import { holderWords, machineOf } from './machine.ts';
 import { silenceOf } from './silence.ts';
 
-/** How often the database is asked. */
+/** How often the database is queried. */
 const REFRESH_MS = 5_000;
-/** A source that its reader has left is shown for so long. */
+/** How long a source is shown after its reader has left it. */
 const LEFT_SHOWN_MS = 86_400_000;
 
 export interface SourceReports {
@@ -24,11 +24,11 @@ export interface SourceReports {
 export interface SourceReportNeeds {
   readonly pool: Pool;
   readonly clock: Clock;
-  /** What this process follows. */
+  /** The sources of this process. */
   readonly own: () => readonly SourceStatus[];
 }
 
-/** Keeps the reports up to date until the signal. Never fails: what can't be asked stays as it was. */
+/** Keeps the reports up to date until the signal. Never fails: after a failed query the reports stay as they were. */
 export function reportSources(
   needs: SourceReportNeeds,
   stopping: AbortSignal,
@@ -76,7 +76,9 @@ function reportOf(row: SourceRow, own: SourceStatus | undefined, now: number): S
   const heard = { firstRowAt: time(row.first_row_at), lastRowAt: time(lastRowAt), longestGapS };
   const { silentS, limitS } = silenceOf(heard, now);
   const died =
-    holder === null ? '' : `${holderWords(holder)} has ended without leaving it, and nobody else reads it`;
+    holder === null
+      ? ''
+      : `${holderWords(holder)} has ended without leaving it, and no other process reads it`;
   return {
     path,
     state: isRead ? (own?.state ?? row.state) : holder === null ? 'left' : 'failing',
@@ -90,13 +92,13 @@ function reportOf(row: SourceRow, own: SourceStatus | undefined, now: number): S
   };
 }
 
-/** One that the database does not know yet. */
+/** A source that the database does not know yet. */
 const reportOfNew = ({ path, state, detail, bytesBehind }: SourceStatus): SourceReport => ({
   ...{ path, state, detail, reader: null, bytes_behind: bytesBehind, rows: 0 },
   ...{ last_row_at: null, silent_s: null, silence_limit_s: null },
 });
 
-/** What Prometheus sees of them. */
+/** The sources' figures for Prometheus. */
 export function exportSources(registry: Registry, sources: SourceReports): void {
   const gauge = exportBy<SourceReport>(registry, {
     label: 'source',
@@ -108,16 +110,16 @@ export function exportSources(registry: Registry, sources: SourceReports): void 
     'Bytes of a followed source that are not stored',
     (r) => r.bytes_behind,
   );
-  gauge('followed_source_rows', 'Rows of a followed source that were stored or set aside', (r) => r.rows);
-  gauge('followed_source_silence_seconds', 'Since the last row was written', (r) => r.silent_s);
+  gauge('followed_source_rows', 'Rows of a followed source that were stored or rejected', (r) => r.rows);
+  gauge('followed_source_silence_seconds', 'Seconds since the last row was written', (r) => r.silent_s);
   gauge(
     'followed_source_silence_limit_seconds',
-    'From how long a silence on it is an alert; not there in the first week',
+    'The silence in seconds that raises an alert; missing in the first week',
     (r) => r.silence_limit_s,
   );
   new Gauge({
     name: 'followed_source_state',
-    help: '1 for the state that a followed source is in',
+    help: '1 for the present state of a followed source',
     labelNames: ['source', 'state'],
     registers: [registry],
     collect() {

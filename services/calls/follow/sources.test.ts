@@ -55,7 +55,7 @@ test('all faults are told at once, each with what would be right', () => {
       'entry 3: "create_accounts" must be true or false',
       'entry 3: "country" must be a code of ISO 3166-1, such as "DE"',
       'entry 4: the format "mapped" needs a "map_name"',
-      'entry 4: "currency" is for accounts that are made, and "create_accounts" is false',
+      'entry 4: "currency" is for accounts that are created, and "create_accounts" is false',
     ],
   );
   assert.match(faultsOf([{ ...GOOD, format: 'asterisk-cvs' }])[0]!, /did you mean "asterisk-csv"\?$/);
@@ -72,9 +72,9 @@ test('no file is followed twice, neither by two entries nor in a folder that is 
     'entry 2: /srv/drop/a.csv is in /srv/drop, which entry 1 follows',
   ]);
   assert.deepEqual(faultsOf([folder, { path: '/srv/b', time_zone: 'UTC', after: 'move:/srv/drop' }]), [
-    'entry 2: entry 1 follows /srv/drop, where its documents are moved to',
+    'entry 2: entry 1 follows /srv/drop, into which this entry moves its documents',
   ]);
   assert.deepEqual(faultsOf([{ ...folder, after: 'move:/srv/drop' }]), [
-    'entry 1: "after" moves documents to where they are',
+    'entry 1: "after" moves documents to the folder that they are in',
   ]);
 });

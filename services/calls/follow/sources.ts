@@ -1,6 +1,6 @@
 /**
- * What is followed: the entries of CALLS_SOURCES, a JSON array. Read whole and strictly, and every fault is told at once:
- * a source that is read in another way than meant stores calls at wrong times.
+ * The followed sources: the entries of CALLS_SOURCES, a JSON array. The array is parsed whole and strictly, and all faults
+ * are reported at once: a source that is read with wrong options would store calls at wrong times.
  */
 import { isAbsolute, resolve } from 'node:path';
 import { DECIMAL_SIGNS, type DecimalSign } from '../formats/decimal_marks.ts';
@@ -8,24 +8,24 @@ import { FORMATS, type FormatName } from '../formats/formats.ts';
 import { repeatedName } from '../formats/repeated_names.ts';
 import type { SameCallOptions } from '../intake/origin.ts';
 
-/** What becomes of a document in a followed folder once its rows are committed. */
+/** What happens to a document in a followed folder once its rows are committed. */
 export type After =
   | { readonly kind: 'keep' }
   | { readonly kind: 'move'; readonly folder: string }
   | { readonly kind: 'delete' };
 
-/** A file that grows, or a folder into which documents are dropped, and how its rows are read. */
+/** A file that grows, or a folder into which documents are dropped, with the options for its rows. */
 export interface FollowedSource {
-  /** Absolute. It need not be there yet. */
+  /** Absolute. The path need not exist yet. */
   readonly path: string;
-  /** What stamps without a zone mean, and the zone of accounts that are made. */
+  /** The zone of stamps without a zone, and of accounts that are created. */
   readonly timeZone: string;
   readonly after: After;
-  /** undefined: told from the content. */
+  /** Undefined: detected from the content. */
   readonly format: FormatName | undefined;
-  /** The switch's name, where several write the same kind of file; undefined: the format's family. */
+  /** The switch's name, where several write the same kind of file. Undefined: the format's family. */
   readonly source: string | undefined;
-  /** Account code of rows that name none. */
+  /** Account code for rows that name none. */
   readonly account: string | undefined;
   /** The source's field that names the account. */
   readonly accountFrom: string | undefined;
@@ -33,18 +33,18 @@ export interface FollowedSource {
   readonly mapName: string | undefined;
   readonly dateOrder: 'ymd' | 'dmy' | 'mdy' | undefined;
   readonly decimalSign: DecimalSign | undefined;
-  /** Dialplan contexts of calls that come in. */
+  /** Dialplan contexts of incoming calls. */
   readonly inboundContext: RegExp | undefined;
-  /** Costs below nought are money. */
+  /** Costs below 0 are money. */
   readonly credits: boolean;
   readonly sameCall: SameCallOptions;
   readonly createAccounts: boolean;
-  /** Of accounts that are made; undefined: none, and DEFAULT_CURRENCY. */
+  /** For accounts that are created. Undefined: no country, and DEFAULT_CURRENCY. */
   readonly country: string | undefined;
   readonly currency: string | undefined;
 }
 
-/** A key's reader: gives its value, or throws what would be right. */
+/** A key's parser: returns its value, or throws the right form. */
 type Read<T> = (value: unknown) => T;
 
 class Wrong extends Error {}
@@ -71,7 +71,7 @@ function asZone(value: unknown): string {
     if (typeof value === 'string' && value !== '' && new Intl.DateTimeFormat('en', { timeZone: value }))
       return value;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new Wrong('a time zone of the IANA database, such as "Europe/Berlin"');
 }
@@ -80,7 +80,7 @@ function asPattern(value: unknown): RegExp {
   try {
     if (typeof value === 'string' && value !== '') return new RegExp(value, 'i');
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new Wrong('a regular expression, such as "^from-trunk"');
 }
@@ -106,7 +106,7 @@ const KEYS = {
   source: asText('a name, such as "pbx1"'),
   account: asText("an account's code"),
   account_from: asText("the name of the source's field that names the account"),
-  map_name: asText('a name that a --map was remembered by'),
+  map_name: asText('the name of a remembered --map'),
   date_order: asOneOf('ymd', 'dmy', 'mdy'),
   decimal_sign: asOneOf(...DECIMAL_SIGNS),
   inbound_context: asPattern,
@@ -120,7 +120,7 @@ const KEYS = {
 type Key = keyof typeof KEYS;
 const NAMES = Object.keys(KEYS) as Key[];
 
-/** All that is wrong with the setting, a sentence each. */
+/** All faults of the setting, a sentence each. */
 export class SourcesError extends Error {
   override name = 'SourcesError';
   readonly faults: readonly string[];
@@ -131,7 +131,7 @@ export class SourcesError extends Error {
 }
 
 /**
- * Reads CALLS_SOURCES. Accounts that do not exist are made, as they are by a post, unless `create_accounts` is false.
+ * Parses CALLS_SOURCES. Accounts that do not exist are created, as by a post, unless `create_accounts` is false.
  * @param text a JSON array of objects; '' for none
  * @throws SourcesError with every fault
  */
@@ -141,7 +141,7 @@ export function readSources(text: string): FollowedSource[] {
   try {
     given = JSON.parse(text);
   } catch (error) {
-    throw new SourcesError([`it is no JSON (${(error as Error).message}); right is an array of objects`]);
+    throw new SourcesError([`it is no JSON (${(error as Error).message}); it must be an array of objects`]);
   }
   if (!Array.isArray(given)) throw new SourcesError(['it must be a JSON array, [{"path": …}]']);
   const faults: string[] = [];
@@ -188,11 +188,12 @@ function readEntry(entry: unknown, index: number, faults: string[]): FollowedSou
   const createAccounts = read('create_accounts') ?? true;
   for (const name of ['country', 'currency'] as const) {
     if (!createAccounts && Object.hasOwn(given, name))
-      fault(`"${name}" is for accounts that are made, and "create_accounts" is false`);
+      fault(`"${name}" is for accounts that are created, and "create_accounts" is false`);
   }
   const path = resolve(read('path') ?? '/');
   const after = read('after') ?? { kind: 'keep' as const };
-  if (after.kind === 'move' && after.folder === path) fault('"after" moves documents to where they are');
+  if (after.kind === 'move' && after.folder === path)
+    fault('"after" moves documents to the folder that they are in');
   return {
     path,
     timeZone: read('time_zone') ?? 'UTC',
@@ -213,7 +214,7 @@ function readEntry(entry: unknown, index: number, faults: string[]): FollowedSou
   };
 }
 
-/** Of entries that are right each by itself: what two of them would both read, or one would write for another. */
+/** Faults between valid entries: files that two entries would read, or that one would write for another. */
 function clashes(sources: readonly FollowedSource[]): string[] {
   const faults: string[] = [];
   for (const [at, { path, after }] of sources.entries()) {
@@ -224,14 +225,14 @@ function clashes(sources: readonly FollowedSource[]): string[] {
         faults.push(`entry ${at + 1}: ${path} is in ${folder}, which entry ${other + 1} follows`);
       if (after.kind === 'move' && after.folder === folder && other !== at)
         faults.push(
-          `entry ${at + 1}: entry ${other + 1} follows ${folder}, where its documents are moved to`,
+          `entry ${at + 1}: entry ${other + 1} follows ${folder}, into which this entry moves its documents`,
         );
     }
   }
   return faults;
 }
 
-/** The one of the words that a slip of the finger makes of it; undefined where none is near. */
+/** The word that a typing mistake may have meant. Undefined where none is near. */
 function nearest<T extends string>(word: string, words: readonly T[]): T | undefined {
   const plain = (text: string) => text.toLowerCase().replaceAll(/[-_ ]/g, '');
   let best: T | undefined;
@@ -243,7 +244,7 @@ function nearest<T extends string>(word: string, words: readonly T[]): T | undef
   return best;
 }
 
-/** Letters to insert, leave out or change to get from one word to the other (Levenshtein). */
+/** The number of letters to insert, leave out or change to get from one word to the other (Levenshtein). */
 function edits(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, at) => at);
   for (let i = 1; i <= from.length; i++) {

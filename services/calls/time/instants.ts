@@ -1,6 +1,6 @@
 /**
- * Instants as the API takes and gives them: RFC 3339 text outside, microseconds since 1970 inside. Microseconds are what
- * PostgreSQL keeps, and from 1900 to 2199 they are whole numbers that JavaScript holds exactly.
+ * Instants in the API's form: RFC 3339 text outside, microseconds since 1970 inside. PostgreSQL keeps microseconds, and
+ * from 1900 to 2199 they are whole numbers that JavaScript holds exactly.
  */
 
 /** Microseconds since 1970. */
@@ -12,17 +12,17 @@ export const LAST_YEAR = 2199;
 
 export type ReadInstant =
   | { readonly kind: 'instant'; readonly at: Micros }
-  /** What is wrong, to stand behind the parameter's name. */
+  /** The fault, to stand behind the parameter's name. */
   | { readonly kind: 'bad'; readonly reason: string };
 
-/** A `+` that was not written as %2B reaches us as a blank; before an offset a blank can mean nothing else. */
+/** A `+` that was not written as %2B reaches us as a blank; before an offset a blank has no other meaning. */
 const INSTANT =
   /^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:([Zz])|([+ -])(\d{2}):(\d{2}))?$/;
 const DATE = /^(\d{4})-(\d{2})-(\d{2})$/;
 
 const NO_SUCH_DAY = `names no day of the calendar from ${FIRST_YEAR} to ${LAST_YEAR}`;
 
-/** Reads an RFC 3339 instant. Never guesses a zone: a time without one is refused. */
+/** Parses an RFC 3339 instant. Never guesses a zone: a time without one is refused. */
 export function readInstant(text: string): ReadInstant {
   const match = INSTANT.exec(text);
   if (!match) {
@@ -45,7 +45,7 @@ export function readInstant(text: string): ReadInstant {
     return bad('has no zone: end it with Z for UTC, or with an offset such as +01:00 (in a URL: %2B01:00)');
   }
   if (second === 60) {
-    return bad('has a leap second (:60), which clocks here do not count: say the second before or after it');
+    return bad('has a leap second (:60), which is not supported: give the second before or after it');
   }
   if (!isDate(year, month, day) || hour > 23 || minute > 59 || second > 59) {
     return bad(`names no day or time of the years ${FIRST_YEAR} to ${LAST_YEAR}`);
@@ -75,12 +75,12 @@ function bad(reason: string): ReadInstant {
   return { kind: 'bad', reason };
 }
 
-/** RFC 3339 in UTC: seconds, and as many decimals as there are. Also what PostgreSQL reads. */
+/** RFC 3339 in UTC: seconds, and the decimals that are not 0. PostgreSQL reads this form, too. */
 export function utcText(at: Micros): string {
   return `${wallText(at)}Z`;
 }
 
-/** YYYY-MM-DDTHH:MM:SS[.ffffff] of a wall clock that stands in UTC. */
+/** YYYY-MM-DDTHH:MM:SS[.ffffff] of a wall clock in UTC. */
 export function wallText(at: Micros): string {
   const second = Math.floor(at / 1_000_000);
   const text = new Date(second * 1_000).toISOString().slice(0, 19);
@@ -89,7 +89,7 @@ export function wallText(at: Micros): string {
 }
 
 const DAY_MS = 86_400_000;
-/** The day that was written last: rows of a source are mostly of one. */
+/** The last day that was written: rows of a source mostly have one day. */
 let lastDay = Number.NaN;
 let lastDayText = '';
 const twoDigits = (n: number) => String(n).padStart(2, '0');

@@ -1,6 +1,6 @@
 /**
- * The forms in which programs write a date and a time of day, each as a pattern with the same named parts. What the parts
- * mean, and whether they are a time at all, is `stamp_text.ts`'s business.
+ * The forms in which programs write a date and a time of day, each as a pattern with the same named parts.
+ * `stamp_text.ts` interprets the parts, and checks whether they are a time.
  *
  *   2026-03-02 09:04:54  2026/3/2T9:04  2026-03-02-09.04.54.123456 (DB2)  2026-Mar-02 …     the year first
  *   20260302T090454Z  20260302090454.123+0100 (ISO 8601 basic, ASN.1 GeneralizedTime)       no separators
@@ -12,14 +12,14 @@
  *   09:04:54.123 UTC Mon Mar 2 2026 (Cisco's RADIUS attributes)  09:04:54 02/03/2026         the time first
  */
 
-/** The parts of a stamp as they were written. */
+/** The parts of a stamp as written. */
 export interface StampParts {
   readonly year?: string;
   readonly month?: string;
-  /** The month's English name, or how it begins. */
+  /** The month's English name, or its beginning. */
   readonly name?: string;
   readonly day?: string;
-  /** Where only the date order tells which is which. */
+  /** Two numbers whose meaning only the date order decides. */
   readonly one?: string;
   readonly two?: string;
   readonly three?: string;
@@ -55,7 +55,7 @@ const FORMS = [
   form(String.raw`${NAME}\.?[-/ ](?<day>\d{1,2})${NTH},?[-/ ](?<year>\d{4}|\d\d)`),
   form(String.raw`(?<year>\d{4})[-/. ]${NAME}[-/. ](?<day>\d{1,2})`),
 ];
-/** The offset is what tells it from a plain number. Not where it may be a year of four digits without seconds. */
+/** The offset distinguishes it from a plain number. Not where it may be a year of four digits without seconds. */
 const UTC_TIME =
   /^(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d)(?<year>\d\d)(?<month>\d\d)(?<day>\d\d)(?<hour>\d\d)(?<minute>\d\d)(?<second>\d\d) ?(?<zone>z|[+-]\d{4})$/i;
 
@@ -66,17 +66,17 @@ const TIME_FIRST =
   /^[*.]?(\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,9})?(?: ?[ap]\.? ?m\.?)?)(?: (z|utc|gmt|[+-]\d{2}:?\d{2}))?,? ([a-z0-9][^:]*)$/i;
 
 const ODD_BLANKS = /[\p{Zs}\t]+/gu;
-/** Marks of direction and the like, which nobody sees. */
+/** Invisible marks, such as those of direction. */
 const UNSEEN = /\p{Cf}/gu;
 const ODD_HYPHENS = /[\u2010-\u2015\u2212]/g;
 
-/** A stamp with one kind of blank and hyphen, and nothing unseen: Excel and ICU write U+202F before AM and PM. */
+/** A stamp with one kind of blank and hyphen, and no invisible character: Excel and ICU write U+202F before AM and PM. */
 export function plainStamp(written: string): string {
   if (/^[!-~]+$/.test(written)) return written;
   return written.replace(UNSEEN, '').replace(ODD_HYPHENS, '-').replace(ODD_BLANKS, ' ').trim();
 }
 
-/** The parts of a stamp; null: it is in no form that is known. @param text as plainStamp gives it */
+/** The parts of a stamp. Null: its form is unknown. @param text as plainStamp returns it */
 export function stampParts(text: string): StampParts | null {
   const usual = inDateOrder(text);
   if (usual) return usual;
@@ -86,7 +86,7 @@ export function stampParts(text: string): StampParts | null {
   return last && inDateOrder(`${last[1]}${last[2]}${last[4]} ${last[3]}${last[5] ?? ''}`);
 }
 
-/** The parts of a stamp whose date comes first and is not parted by the time. */
+/** The parts of a stamp whose date comes first and in one piece. */
 function inDateOrder(text: string): StampParts | null {
   const weekday = WEEKDAY.exec(text);
   if (!weekday) return matched(text);
@@ -106,10 +106,10 @@ const MONTHS = ['january', 'february', 'march', 'april', 'may', 'june', 'july', 
 MONTHS.push('september', 'october', 'november', 'december');
 const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
 
-/** 1 to 12, from an English name or its first three letters or more; 0: no month is named so. */
+/** 1 to 12, from an English name or its first three letters or more. 0: not the name of a month. */
 export const monthNamed = (name: string): number => placeOf(name, MONTHS) + 1;
 
-/** 0 (Sunday) to 6, likewise; -1: no day is named so. */
+/** 0 (Sunday) to 6, likewise. -1: not the name of a day. */
 export const weekdayNamed = (name: string): number => placeOf(name, WEEKDAYS);
 
 function placeOf(name: string, names: readonly string[]): number {
@@ -120,7 +120,7 @@ function placeOf(name: string, names: readonly string[]): number {
 /** No clock was ever set further from Greenwich; +2026 is a year. */
 const MAX_OFFSET_MINUTES = 16 * 60;
 
-/** Minutes east of Greenwich of a zone as ZONE takes it; NaN: it is none. */
+/** Minutes east of Greenwich of a zone as ZONE matches it. NaN: the text is no zone. */
 export function offsetMinutes(zone: string): number {
   const [, sign, hours, minutes = '0', seconds = '0'] =
     /^(?:utc|gmt|ut)? ?([+-])(\d{1,2}?):?(\d\d)?:?(\d\d)?(?: [a-z]+)?$/i.exec(zone) ?? [];

@@ -1,14 +1,14 @@
 /**
- * Text to a wall-clock time or an instant; what zone the wall clock hung in is `stamps.ts`'s business.
+ * Parses a text to a wall-clock time or an instant. `stamps.ts` finds the zone of the wall clock.
  *
- *   2026-10-25 02:30:00[.123456] and what else stamp_forms.ts names          wall clock, or with an offset an instant
+ *   2026-10-25 02:30:00[.123456] and the other forms of stamp_forms.ts       wall clock, or with an offset an instant
  *   20261025023000  20261025023000123                                        wall clock: 14 digits, 17 with milliseconds
  *   1792891800[.123]  1792891800123  1792891800123456  1792891800123456789   instant: 9–10 digits s, 13 ms, 16 µs, 19 ns, before 2038
  *   (blank)  NULL  0  0000-00-00 00:00:00  0001-01-01T00:00:00Z              absent
  *
- * Nothing is guessed. Which of 03/04/2026 is the day, one order tells for all of a file, and a stamp that has no reading
- * in it is refused, also where it would have one in another. A weekday must be that of the date. Zones by their letters
- * (CET, EST, IST) mean different offsets in different places and are refused, but for UTC and GMT. Other lengths of
+ * Nothing is guessed. One order for the whole file decides which part of 03/04/2026 is the day. A stamp that is invalid in
+ * that order is refused, even if it is valid in another. A weekday must be that of the date. Zones by their letters
+ * (CET, EST, IST) mean different offsets in different places and are refused, except UTC and GMT. Other lengths of
  * digits are refused, since they can be read in two ways: 202603020904 is 2026-03-02 09:04 or 2020-26-03; so are epochs from
  * 2038 on, and those that begin as a date does (2026030209).
  */
@@ -23,12 +23,12 @@ import {
 } from './stamp_forms.ts';
 
 export const DATE_ORDERS = ['ymd', 'dmy', 'mdy'] as const;
-/** In what order the parts of a date stand where the year is not first with four digits: `dmy` 25/10/2026 or 25.10.26. */
+/** The order of a date's parts where the year is not first with four digits: `dmy` 25/10/2026 or 25.10.26. */
 export type DateOrder = (typeof DATE_ORDERS)[number];
 
 export type StampText =
   | { readonly kind: 'absent' }
-  /** Milliseconds since 1970 with fraction; of a wall clock: as if it stood in UTC. */
+  /** Milliseconds since 1970 with fraction. For a wall clock: as if it stood in UTC. */
   | { readonly kind: 'wall' | 'instant'; readonly ms: number }
   | { readonly kind: 'bad'; readonly reason: string };
 
@@ -36,12 +36,12 @@ const MAX_STAMP_LENGTH = 100;
 const DAY_MS = 86_400_000;
 const FORMS =
   'YYYY-MM-DD HH:MM:SS, RFC 3339, DD-Mon-YYYY HH:MM:SS, an epoch in s (9 or 10 digits), ms (13) or µs (16), and with a date order also DD.MM.YYYY HH:MM, MM/DD/YYYY HH:MM and YY-MM-DD HH:MM';
-/** Years of two digits are of 1970 to 2069, as POSIX reads them from 69 on. */
+/** Years of two digits mean 1970 to 2069, as POSIX reads them from 69 on. */
 const FIRST_YEAR = 1970;
 
 const DIGITS = /^\d+$/;
 const EPOCH = /^(\d{9,10})[.,](\d{1,9})$/;
-/** What databases and programs write for no time: their calendar's first day. */
+/** Stamps that databases and programs write for a missing time: their calendar's first day. */
 const NOUGHT =
   /^0+(?:\.0+)?$|^0000-00-00|^00?([-/.])00?\1(?:00)?00(?: |$)|^(?:0001-01-01|1899-12-3[01]|1900-01-0[01])[T ]00:00(?::00(?:\.0+)?)?Z?$/;
 const DATE_ALONE = /^(?:\d{1,4}([-/.])\d{1,2}\1\d{1,4}|\d{8}|[^:]*[a-z]{3}[^:]*\d{4})$/i;
@@ -49,14 +49,14 @@ const LETTERS = / [A-Z]{3,5}(?= |$)/g;
 
 /** Europe/Berlin, [Europe/Berlin] behind a stamp without an offset. */
 const ZONE_NAME = / ?(?:\[[\w+/-]+\]|[A-Z][A-Za-z_]+\/[A-Z][\w+/-]+)$/;
-/** A day of 1982 to 2109, as spreadsheets count them, with the time as its part. */
+/** A day of 1982 to 2109, as spreadsheets count days, with the time as a fraction. */
 const SERIAL = /^[3-7]\d{4}(?:[.,]\d+)?$/;
 
 const ABSENT: StampText = { kind: 'absent' };
 
 /**
- * Reads one stamp. Never throws; what can't be read comes back as `bad` with a reason for the one who imports.
- * @param dateOrder undefined: not told, so that dates which need it are refused
+ * Parses one stamp. Never throws. An unreadable stamp comes back as `bad` with a reason for the user who imports.
+ * @param dateOrder undefined: unknown, so that dates which need it are refused
  */
 export function readStamp(written: string, dateOrder: DateOrder | undefined): StampText {
   const usual = readUsualForm(written);
@@ -74,11 +74,11 @@ export function readStamp(written: string, dateOrder: DateOrder | undefined): St
   if (DATE_ALONE.test(text)) return bad(`${quote(text)} has a date and no time of day`);
   if (ZONE_NAME.test(text) && stampParts(text.replace(ZONE_NAME, '')) !== null)
     return bad(
-      `${quote(text)} names its zone; leave it out and say the zone with --time-zone, or write an offset such as +01:00`,
+      `${quote(text)} names its zone; leave it out and give the zone with --time-zone, or write an offset such as +01:00`,
     );
   if ([...text.matchAll(LETTERS)].some(([letters]) => stampParts(text.replace(letters, ' UTC')) !== null)) {
     return bad(
-      `${quote(text)} names its zone by letters, which mean different things in different places; leave them out and say the zone with --time-zone, or write an offset such as +01:00`,
+      `${quote(text)} names its zone by letters, which mean different things in different places; leave them out and give the zone with --time-zone, or write an offset such as +01:00`,
     );
   }
   return notATime(text);
@@ -86,21 +86,21 @@ export function readStamp(written: string, dateOrder: DateOrder | undefined): St
 
 function notATime(text: string): StampText {
   const perhaps = SERIAL.test(text)
-    ? '; where it is a day as spreadsheets count them, the mapping says so: --map column=start_time:excel'
+    ? '; if it is a serial number of a spreadsheet, map the column with --map column=start_time:excel'
     : '';
   return bad(`${quote(text)} is not a time; known are ${FORMS}${perhaps}`);
 }
 
 /** A date, an hour and perhaps more without separators: YYYYMMDDHH, YYYYMMDDHHMMSScc. */
 const BEGINS_AS_DATE = /^20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])/;
-/** 2038-01-19: what is later as an epoch is YYMMDDHHMM, or counts from 1900 (NTP) or 1904. */
+/** 2038-01-19: a later epoch is YYMMDDHHMM, or counts from 1900 (NTP) or 1904. */
 const LAST_EPOCH_S = 2 ** 31;
 
-/** Whether digits of an epoch's length, 10 and more, may be something else. */
+/** Whether digits of an epoch's length, 10 and more, may have another meaning. */
 const isDoubtfulEpoch = (text: string): boolean =>
   Number(text.slice(0, 10)) >= LAST_EPOCH_S || BEGINS_AS_DATE.test(text);
 
-/** By their number: an epoch in s, ms, µs or ns, or a date and a time of day. */
+/** By the number of digits: an epoch in s, ms, µs or ns, or a date and a time of day. */
 function readDigits(text: string): StampText {
   if ([10, 13, 16, 19].includes(text.length) && isDoubtfulEpoch(text)) {
     return bad(
@@ -126,7 +126,7 @@ function readDigits(text: string): StampText {
   }
 }
 
-/** `YYYY-MM-DD HH:MM:SS` and nothing else: what nearly every row holds, so it is read without a regular expression. */
+/** `YYYY-MM-DD HH:MM:SS` only: nearly every row has this form, so it is parsed without a regular expression. */
 function readUsualForm(text: string): StampText | null {
   if (text.length !== 19 || text.charCodeAt(4) !== 45 || text.charCodeAt(7) !== 45) return null;
   if (text.charCodeAt(10) !== 32 || text.charCodeAt(13) !== 58 || text.charCodeAt(16) !== 58) return null;
@@ -136,7 +136,7 @@ function readUsualForm(text: string): StampText | null {
   const hour = twoDigits(text, 11);
   const minute = twoDigits(text, 14);
   const second = twoDigits(text, 17);
-  // NaN from anything but digits fails every comparison; what fails here gets its reason from the careful reader.
+  // NaN from anything but digits fails every comparison. The careful parser gives the reason for a failure.
   if (!(isDate(year, month, day) && hour < 24 && minute < 60 && second < 60)) return null;
   return {
     kind: 'wall',
@@ -144,7 +144,7 @@ function readUsualForm(text: string): StampText | null {
   };
 }
 
-/** A day as a stamp names it, or why it names none. */
+/** A day as a stamp names it, or the reason why it is no day. */
 type NamedDay = { readonly year: number; readonly month: number; readonly day: number } | string;
 
 function fromParts(text: string, parts: StampParts, dateOrder: DateOrder | undefined): StampText {
@@ -174,9 +174,9 @@ function fromParts(text: string, parts: StampParts, dateOrder: DateOrder | undef
 /** A date that has the year's four digits, or the month's name. */
 function dayByName({ year, month, name, day, weekday, zone }: StampParts, order?: DateOrder): NamedDay {
   const named = name === undefined ? Number(month) : monthNamed(name);
-  if (named === 0) return 'names a month that is not known; the names of the months are read in English';
+  if (named === 0) return 'names an unknown month; month names must be English';
   if (year!.length === 4) return { year: Number(year), month: named, day: Number(day) };
-  // ASN.1 has one order, and a weekday that fits is proof enough.
+  // ASN.1 has one order, and a fitting weekday is proof enough.
   const sure = { year: fullYear(year!), month: named, day: Number(day) };
   if (month !== undefined && zone !== undefined) return sure;
   if (order === 'ymd') return { year: fullYear(day!), month: named, day: Number(year) };
@@ -187,23 +187,20 @@ function dayByName({ year, month, name, day, weekday, zone }: StampParts, order?
 }
 
 const NEEDS_ORDER =
-  'has its day, month and year in no order that was told; say --date-order dmy, mdy or ymd; the rows wait: `trunkline import rejected retry --date-order dmy` takes them in';
+  'has its day, month and year in an unknown order; say --date-order dmy, mdy or ymd; the rows wait: `trunkline import rejected retry --date-order dmy` imports them';
 const NO_DAY = 'is no date: in no order does it name a day from 1970 to 2099';
 
 const isNamedDay = ({ year, month, day }: Exclude<NamedDay, string>): boolean => isDate(year, month, day);
 
-/** A date of numbers alone, in the file's order. */
+/** A date of numbers only, in the file's order. */
 function dayByOrder(parts: StampParts, order: DateOrder | undefined): NamedDay {
   if (order !== undefined) {
-    return (
-      dayInOrder(parts, order) ??
-      `names no day from 1970 to 2099 in the order ${order}, which --date-order says`
-    );
+    return dayInOrder(parts, order) ?? `names no day from 1970 to 2099 in the order ${order} of --date-order`;
   }
   return DATE_ORDERS.some((one) => dayInOrder(parts, one) !== null) ? NEEDS_ORDER : NO_DAY;
 }
 
-/** null: it names none in this order. */
+/** Null: it is no day in this order. */
 function dayInOrder({ one, two, three }: StampParts, order: DateOrder): Exclude<NamedDay, string> | null {
   const years = order === 'ymd' ? one! : three!;
   const isYear = years.length === 2 || (years.length === 4 && order !== 'ymd');
@@ -220,11 +217,11 @@ function fullYear(digits: string): number {
   return year < FIRST_YEAR ? year + 100 : year;
 }
 
-/** By a clock of 24 hours, or of 12 where `half` is told; NaN: it shows no such hour. */
+/** By a clock of 24 hours, or of 12 where `half` is given. NaN: the clock shows no such hour. */
 function hourOf(hour: number, half: string | undefined): number {
   if (half === undefined) return hour;
   const isAfternoon = half.toLowerCase() === 'p';
-  // 0:30 am is what some programs make of 12:30 am; 0:30 pm and 13:00 pm contradict themselves.
+  // Some programs write 0:30 am for 12:30 am; 0:30 pm and 13:00 pm contradict themselves.
   if (hour > 12 || (hour === 0 && isAfternoon)) return Number.NaN;
   return (hour % 12) + (isAfternoon ? 12 : 0);
 }

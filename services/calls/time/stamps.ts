@@ -1,29 +1,29 @@
 /**
- * The stamps of a call as a switch wrote them, to instants.
+ * From the stamps of a call as a switch wrote them to instants.
  *
- * Most switches write what the clock on the wall shows, without a zone. On the night when clocks are set back an hour
- * comes twice, and the text `02:30:00` means one of two instants. Which one is decided for each row, in this order:
+ * Most switches write the time of the wall clock, without a zone. On the night when clocks are set back an hour
+ * comes twice, and the text `02:30:00` means one of two instants. For each row the decision is made in this order:
  *
- *   (a) The known start. Asterisk's uniqueid carries the epoch second in which the channel was made. A start within
+ *   (a) The known start. Asterisk's uniqueid carries the epoch second in which the channel was created. A start within
  *       KNOWN_START_SLACK_MS of it is the one; a start before it is none.
  *   (b) The row's own arithmetic. The end must come after the start, by the call's duration (to ARITHMETIC_SLACK_MS).
  *       A call that crosses the change, or reaches out of the repeated hour, decides itself.
- *   (c) The order of rows. A switch writes a record when its call ends, so ends do not go back from row to row. Where
- *       the first reading of this row's end would lie more than ORDER_TOLERANCE_MS before the latest end read so far,
- *       and the second would not, the second pass of the hour has begun. Once it has, a first reading is believed only
+ *   (c) The order of rows. A switch writes a record when its call ends, so ends do not go back from row to row. If the
+ *       first reading of this row's end lies more than ORDER_TOLERANCE_MS before the latest end so far, and the second
+ *       does not, the second pass of the hour has begun. After that, a first reading is accepted only
  *       within WRITE_JITTER_MS of the latest end: at night an hour may hold three calls.
- *   (d) Else the first reading, flagged `ambiguous_time`. So in a file with no evidence but its order, the calls of
- *       the first pass are right and flagged (nobody can know yet whether the wall clock will step back), those of the
+ *   (d) Otherwise the first reading, flagged `ambiguous_time`. So in a file with no evidence but its order, the calls of
+ *       the first pass are right and flagged (a later step back of the wall clock is still unknown), those of the
  *       second are right and not flagged.
  *
- * An hour that is skipped in spring was on no correct wall clock; a stamp within it is read with the offset before the
+ * An hour that is skipped in spring was on no correct wall clock. A stamp within it is read with the offset before the
  * gap (02:30 becomes the instant that is shown as 03:30) and flagged `nonexistent_time`.
  *
- * For (c) a clock keeps four numbers, nothing of the rows themselves: the latest end so far (an instant); how many rows
+ * For (c) a clock keeps four numbers, and no rows: the latest end so far (an instant); how many rows
  * were read; how many of them were stray (ended more than the tolerance before the latest end, by every reading); and
  * how many strays came in a row. Strays do not move the latest end, but STRAY_RUN of them in a row do: there another
  * file's rows begin, or one row carried a date of the far future. Where more than one row in STRAY_SHARE is a stray the
- * source is not in the order of ends (sorted by account, or newest first) and (c) is not used. One clock therefore
+ * source is not in the order of ends (sorted by account, or newest first) and (c) is not used. So one clock
  * belongs to one reader of one source.
  */
 
@@ -43,7 +43,7 @@ export interface WrittenTimes {
   readonly knownStartS?: number;
 }
 
-/** Instants in milliseconds since 1970 with the fraction written, or why the row can't be taken in. */
+/** Instants in milliseconds since 1970 with the fraction written, or the reason for rejecting the row. */
 export type ResolvedTimes =
   | {
       readonly kind: 'times';
@@ -59,19 +59,19 @@ export interface CallClock {
   resolve(times: WrittenTimes): ResolvedTimes;
 }
 
-/** A channel is made at the start of its call; forked records start later, and clocks are adjusted by a little. */
+/** A channel is created at the start of its call; forked records start later, and clocks are adjusted by a little. */
 const KNOWN_START_SLACK_MS = 5 * 60_000;
 /** Durations are rounded, and some switches count from the first ring. Far less than any repeated time (30 min). */
 const ARITHMETIC_SLACK_MS = 60_000;
 /** How late a switch may write a record after later ones. Less than the shortest repeated time (30 min). */
 const ORDER_TOLERANCE_MS = 10 * 60_000;
-/** How late a record may come after the clock was seen to step back and still be of the first pass. */
+/** How late a record may come after the clock has stepped back and still be of the first pass. */
 const WRITE_JITTER_MS = 60_000;
 const STRAY_RUN = 10;
 const STRAY_SHARE = 20;
 /** Stamps to the second beside stamps to the microsecond may seem out of order by less than this. */
 const STAMP_GRAIN_MS = 1000;
-/** Any zone's wall clock, read as any other's, is less than this from its instant. */
+/** The largest error of a wall clock that is read in another zone. */
 const NEAR_EPOCH_MS = 27 * 3_600_000;
 /** The first instant after the valid range, 1970-01-01 to 2099-12-31 in UTC. */
 const END_OF_RANGE_MS = Date.UTC(2100, 0, 1);
@@ -150,8 +150,8 @@ function resolveRow(
 }
 
 /**
- * null: absent.
- * @param mayBeNought whether a time about the epoch's first second is none: an epoch of 0, as a wall clock shows it
+ * Null: absent.
+ * @param mayBeNought whether a time about the epoch's first second means "none": an epoch of 0, as a wall clock shows it
  */
 function readTime(
   written: string,
@@ -166,7 +166,7 @@ function readTime(
   if (stamp.kind === 'bad') return { code: 'bad_time', reason: `${field}: ${stamp.reason}`, field };
   const reading = stamp.kind === 'instant' ? exactly(stamp.ms) : readWall(stamp.ms, rules);
   if (mayBeNought && Math.abs(reading.first) <= NEAR_EPOCH_MS) return null;
-  // Both readings of a repeated time must be storable; only at the very edges of the range do they differ in that.
+  // Both readings of a repeated time must be storable. They differ in that only at the very edges of the range.
   if (reading.first < 0 || (reading.second ?? reading.first) >= END_OF_RANGE_MS) {
     return { code: 'bad_time', reason: `${field}: ${written.trim()} is outside 1970 to 2099 (UTC)`, field };
   }
@@ -189,7 +189,7 @@ function exactly(ms: number): Reading {
   return { first: ms, second: null, setBackAt: Number.NaN, skipped: false };
 }
 
-/** Every way to read start and end, earliest first. Without an end stamp the duration tells it. */
+/** Every way to read start and end, earliest first. Without an end stamp the duration gives the end. */
 function spansOf(start: Reading, end: Reading | null, durationMs: number): Span[] {
   const spans: Span[] = [];
   for (const from of [start.first, start.second]) {
@@ -204,7 +204,7 @@ function spansOf(start: Reading, end: Reading | null, durationMs: number): Span[
   return spans;
 }
 
-/** Rules (a), (b) and (c): what is left of the ways to read the row, never nothing. */
+/** Rules (a), (b) and (c): the remaining ways to read the row, never none. */
 function decideSpan(all: Span[], times: WrittenTimes, order: EndOrder, setBackAt: number): Span[] {
   let spans = all;
   if (times.knownStartS !== undefined) {
@@ -222,7 +222,7 @@ function decideSpan(all: Span[], times: WrittenTimes, order: EndOrder, setBackAt
   });
 }
 
-/** A repeated connect time lies between start and end; where both readings do, both are left. */
+/** A repeated connect time lies between start and end. If both readings do, both remain. */
 function decideConnect(connect: Reading, span: Span): number[] {
   if (connect.second === null) return [connect.first];
   let connects = [connect.first, connect.second];

@@ -1,14 +1,14 @@
 /**
- * What a zone's clocks show at an instant: the way from instants to wall clocks (zone_rules.ts goes the other way).
+ * From instants to the wall clocks of a zone (zone_rules.ts goes the other way).
  *
- * temporal-polyfill knows the rules but takes microseconds to milliseconds to answer, and an export asks for three
- * times a row; so the stretch between two changes of the offset that was asked for last is kept.
+ * temporal-polyfill knows the rules but takes microseconds to milliseconds for a result, and an export needs three
+ * times a row. So the clock caches the last period between two changes of the offset.
  */
 import { Temporal } from 'temporal-polyfill';
 import { MICROS_PER_MS, type Micros, wallText } from './instants.ts';
 import { zoneSpelling } from './zone_rules.ts';
 
-/** A stretch of time in which a zone's offset stays the same: from ≤ t < to. */
+/** A period in which a zone's offset stays the same: from ≤ t < to. */
 interface Stretch {
   readonly from: Micros;
   readonly to: Micros;
@@ -23,9 +23,9 @@ export interface ZoneClock {
   offsetAt(at: Micros): Micros;
   /** The first change of the offset after `at`; Infinity when there is none. */
   changeAfter(at: Micros): Micros;
-  /** YYYY-MM-DD that the calendar on the wall shows. */
+  /** The date of the wall calendar, YYYY-MM-DD. */
   dateAt(at: Micros): string;
-  /** The first instant of a day; of a day that the zone left out, the first instant after it. */
+  /** The first instant of a day. For a day that the zone left out, the first instant after it. */
   startOfDay(date: string): Micros;
   /** RFC 3339 with the zone's offset. */
   text(at: Micros): string;
@@ -37,14 +37,14 @@ const FAR_MICROS = 2 * 86_400_000_000;
 
 const clocks = new Map<string, ZoneClock>();
 
-/** A clock for an IANA zone, whatever the case of its name; undefined where there is no such zone. */
+/** A clock for an IANA zone, whatever the case of its name. Undefined where there is no such zone. */
 export function zoneClock(name: string): ZoneClock | undefined {
   const known = clocks.get(name);
   if (known) return known;
   const timeZone = zoneSpelling(name);
   if (timeZone === null) return undefined;
   const clock = clocks.get(timeZone) ?? makeClock(timeZone);
-  // Only true spellings are kept: of those there are some 600, of ways to write them no end.
+  // Only correct spellings are cached: there are some 600 of them, and countless other ways to write them.
   clocks.set(timeZone, clock);
   return clock;
 }
@@ -65,14 +65,14 @@ function makeClock(timeZone: string): ZoneClock {
       const wall = Date.parse(date) * MICROS_PER_MS;
       const { from, to, offset } = stretchAt(wall - offsetAt(wall));
       const start = wall - offset;
-      // Far from any change there is one way to read the wall clock; else the polyfill knows the rules.
+      // Far from any change the wall clock has one reading. Otherwise the polyfill knows the rules.
       if (start - from > FAR_MICROS && to - start > FAR_MICROS) return start;
       return Temporal.PlainDate.from(date).toZonedDateTime({ timeZone }).epochMilliseconds * MICROS_PER_MS;
     },
     text: (at) => {
       const offset = offsetAt(at);
-      // Before 1972 some offsets had seconds, which RFC 3339 can't write. The wall clock is shown as a zone of whole
-      // minutes would show it, so that the text still names exactly this instant.
+      // Before 1972 some offsets had seconds, which RFC 3339 can't write. The wall clock is written as that of a zone of whole
+      // minutes, so that the text still names exactly this instant.
       const minutes = Math.trunc(offset / MICROS_PER_MINUTE);
       return wallText(at + minutes * MICROS_PER_MINUTE) + offsetText(minutes);
     },

@@ -1,11 +1,11 @@
 /**
- * What a zone's clocks showed, from 1970 to 2099: from a wall-clock time to its offset from UTC.
+ * A zone's rules from 1970 to 2099: from a wall-clock time to its offset from UTC.
  *
  * Wall-clock time here is milliseconds since 1970 as if the clock on the wall stood in UTC. A zone's offset is constant
- * but for a change now and then; around a change some wall-clock times come twice (clocks set back) or never (clocks
- * set forward, or a whole day left out). temporal-polyfill knows the rules but takes microseconds to milliseconds to
- * answer, and an import asks some ten million times; so the changes are kept, a slice of some 13 months at a time, when
- * first asked for. What is kept is bounded by what exists: some 600 zone names × 121 slices of at most a few changes.
+ * except for a change now and then. Around a change some wall-clock times come twice (clocks set back) or never (clocks
+ * set forward, or a whole day left out). temporal-polyfill knows the rules but takes microseconds to milliseconds for a
+ * result, and an import needs some ten million. So the changes are cached, a slice of some 13 months at a time, at the
+ * first use. The cache is bounded: some 600 zone names × 121 slices of at most a few changes.
  */
 import { Temporal } from 'temporal-polyfill';
 
@@ -27,7 +27,7 @@ interface Slice {
 
 /** About 398 days: a change or four each. */
 const SLICE_MS = 2 ** 35;
-/** No offset is further from UTC than this; changes within it may reach into a slice. */
+/** No offset is further from UTC than this. Changes within it may reach into a slice. */
 const MARGIN_MS = 36 * 3_600_000;
 const MAX_ZONE_NAME_LENGTH = 64;
 
@@ -36,7 +36,7 @@ const rulesByZone = new Map<string, ZoneRules>();
 /** The offset in milliseconds at a wall-clock time, or the change that repeats or skips that time. */
 export type ZoneRules = (wallMs: number) => number | ZoneChange;
 
-/** The IANA name as the time zone database spells it, or null where there is no such zone. Offsets are no zones. */
+/** The IANA name as the time zone database spells it. Null where there is no such zone. Offsets are no zones. */
 export function zoneSpelling(name: string): string | null {
   if (name.length > MAX_ZONE_NAME_LENGTH || !/^[A-Za-z]/.test(name)) return null;
   try {

@@ -1,9 +1,9 @@
 /**
- * Consumption: a stretch of time cut into buckets by a zone's wall clock, and the sums of each.
+ * Consumption: a range of time cut into buckets by a zone's wall clock, and the sums of each.
  *
  * Buckets begin where the wall clock shows a full hour, the beginning of a day, of a week or of a month, so a day of a change of
- * clocks has 23 or 25 hours. A change that is no full hour ends an hour before its time: Lord Howe's clocks are set by
- * half an hour, and what they show on either side is not the same hour. The first and the last bucket are cut to `from`
+ * clocks has 23 or 25 hours. A change that is not at a full hour ends an hour early: Lord Howe's clocks are set by
+ * half an hour, and the wall clock does not show the same hour on either side. The first and the last bucket are cut to `from`
  * and `to`.
  */
 import type { BucketSpans, DaySpan, InBucket, Midnight, TimeSpan, UsageSums } from '../store/usage_rows.ts';
@@ -14,13 +14,13 @@ import { addDays, coverRange } from './usage_cover.ts';
 export const GRANULARITIES = ['hour', 'day', 'week', 'month', 'total'] as const;
 export type Granularity = (typeof GRANULARITIES)[number];
 
-/** Buckets of one answer; a year by hour has 8,784. */
+/** The most buckets of one answer; a year by hour has 8,784. */
 export const MAX_BUCKETS = 10_000;
 
 const HOUR_MICROS = 3_600_000_000;
 
 /**
- * The instants between which the buckets lie: the first is `from`, the last is `to`.
+ * The instants between the buckets: the first is `from`, the last is `to`.
  * @returns undefined when there would be more than MAX_BUCKETS
  */
 export function bucketBounds(
@@ -55,7 +55,7 @@ function nextHour(at: Micros, zone: ZoneClock): Micros {
 
 const modulo = (n: number, by: number) => ((n % by) + by) % by;
 
-/** The first instant of the day after; a day that the zone left out begins with the one after it. */
+/** The first instant of the next day. A day that the zone left out begins with the one after it. */
 function nextDay(at: Micros, zone: ZoneClock, following: (date: string) => string): Micros {
   for (let date = following(zone.dateAt(at)); ; date = following(date)) {
     const start = zone.startOfDay(date);
@@ -106,7 +106,7 @@ export function spansOfBuckets(
   return { days, midnights, quarters, calls };
 }
 
-/** Spans of buckets that follow each other, as those of all of them. */
+/** Spans of consecutive buckets, as one span of all of them. */
 export function joinSpans(parts: readonly BucketSpans[]): BucketSpans {
   return {
     days: parts.flatMap(({ days }) => days),

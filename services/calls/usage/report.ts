@@ -1,9 +1,9 @@
 /**
- * What all accounts used, for the operator: by account, country, direction, and day, week or month.
+ * The usage of all accounts, for the operator: by account, country, direction, and day, week or month.
  *
- * Without a zone each account's days are its own, which are summed already (calls.usage_days), so a month costs the days of the
- * accounts that there are. In one zone for all, accounts whose days are others are summed by quarters of an hour where that is
- * needed; both are exact.
+ * Without a zone each account's own days count. They are summed already (calls.usage_days), so a month costs the days of the
+ * existing accounts. In one zone for all, the usage of accounts with other days is summed by quarters of an hour where
+ * needed. Both ways are exact.
  */
 import type { Session } from '#platform/database/session.ts';
 import { allAccounts, type ReportedAccount } from '../store/accounts.ts';
@@ -13,18 +13,18 @@ import type { Micros } from '../time/instants.ts';
 import { type ZoneClock, zoneClock } from '../time/zone_clock.ts';
 import { bucketBounds, type Granularity, spansOfBuckets } from './consumption.ts';
 
-/** What a report may be split by, beside the currency, by which it always is. */
+/** The possible groups of a report, beside the currency, which always groups. */
 export const REPORT_GROUPS = ['account', 'country', 'direction', 'day', 'week', 'month'] as const;
 export type ReportGroup = (typeof REPORT_GROUPS)[number];
 
-/** Rows of a report; beyond it is refused, since they are held in memory to be put in order. */
+/** The most rows of a report. A larger report is refused, since its rows are sorted in memory. */
 export const MAX_REPORT_ROWS = 500_000;
 
 export interface ReportAsked {
   /** YYYY-MM-DD; `to` is not included. */
   readonly from: string;
   readonly to: string;
-  /** In the order in which rows are told apart and sorted; one of day, week and month at most. */
+  /** In the order that groups and sorts the rows; one of day, week and month at most. */
   readonly by: readonly ReportGroup[];
   /** Undefined: each account's days are those of its own zone. */
   readonly zone: ZoneClock | undefined;
@@ -32,18 +32,18 @@ export interface ReportAsked {
 
 /** Sums of one group and one currency. */
 export interface ReportRow {
-  /** By the names asked for; null: a country that is not known. */
+  /** By the names of the groups. Null: an unknown country. */
   readonly groups: Readonly<Partial<Record<ReportGroup, string | null>>>;
   readonly currency: string;
   readonly calls: number;
   readonly answered: number;
   readonly seconds: number;
   readonly billed_seconds: number;
-  /** A decimal; null: nothing of it is rated. */
+  /** A decimal. Null: no call is rated. */
   readonly cost: string | null;
 }
 
-/** @returns the rows in order; undefined: there would be more than MAX_REPORT_ROWS */
+/** @returns the sorted rows; undefined: there would be more than MAX_REPORT_ROWS */
 export async function reportUsage(session: Session, asked: ReportAsked): Promise<ReportRow[] | undefined> {
   const accounts = await session.rows(allAccounts());
   if (accounts.length === 0) return [];
@@ -69,9 +69,9 @@ export async function reportUsage(session: Session, asked: ReportAsked): Promise
 
 interface Buckets {
   readonly granularity: Granularity;
-  /** Of each bucket: 2026-10-05, 2026-W41, 2026-10. */
+  /** The name of each bucket: 2026-10-05, 2026-W41, 2026-10. */
   readonly labels: readonly string[];
-  /** Days at which buckets begin and the last one ends, as instants of a clock that stands in UTC. */
+  /** The days at which buckets begin and the last one ends, as instants of a clock in UTC. */
   readonly bounds: readonly Micros[] | undefined;
 }
 
@@ -101,7 +101,7 @@ export function isoWeek(date: string): string {
   return `${year}-W${String(week).padStart(2, '0')}`;
 }
 
-/** @param bounds days, as instants of a clock that stands in UTC */
+/** @param bounds days, as instants of a clock in UTC */
 function partsOf(
   accounts: readonly ReportedAccount[],
   bounds: readonly Micros[],

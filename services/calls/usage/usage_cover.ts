@@ -1,14 +1,14 @@
 /**
- * How a stretch of time is made up of what is summed already: whole days of the account's own time zone
+ * Covers a range of time with existing sums: whole days of the account's own time zone
  * (calls.usage_days), whole quarters of an hour (calls.usage_quarters), and at most two ends of less than a quarter that
  * must be counted from the calls themselves.
  *
  *   from                                                             to
  *    |··calls··|──quarters──|════════════ days ════════════|──quarters──|··calls··|
  *
- * Which instants a stored day runs from and to is PostgreSQL's knowledge of the zone, and Node's may be of another year's
- * edition of the time zone database. So days are used only between midnights that PostgreSQL confirms (`Midnight`) in
- * the same statement that sums them; where it does not, the caller sums again from quarters.
+ * PostgreSQL's knowledge of the zone decides the instants of a stored day, and Node may have another year's edition of
+ * the time zone database. So days are used only between midnights that PostgreSQL confirms (`Midnight`) in the same
+ * statement that sums them. Where it does not confirm one, the caller sums again from quarters.
  */
 import type { Cover, Midnight, TimeSpan } from '../store/usage_rows.ts';
 import { MICROS_PER_MS, type Micros } from '../time/instants.ts';
@@ -16,7 +16,7 @@ import type { ZoneClock } from '../time/zone_clock.ts';
 
 export const QUARTER_MICROS = 15 * 60_000_000;
 
-/** An end that is null is open: all there is on that side. */
+/** An end that is null is open: everything on that side. */
 export interface Range {
   readonly from: Micros | null;
   readonly to: Micros | null;
@@ -26,9 +26,9 @@ export interface Range {
 const SHORTEST_DAY_MICROS = 20 * 3_600_000_000;
 /** Clocks are set back by less than this, so a change further from midnight can't take them over it. */
 const MARGIN_MICROS = 3 * 3_600_000_000;
-/** How many midnights in a row are tried: an odd one stands alone, but for zones whose offset had seconds. */
+/** How many successive midnights are tried: an odd one stands alone, except in zones whose offset had seconds. */
 const MIDNIGHT_TRIES = 3;
-/** CDRs start from 1970 to 2099, so an open end is as good as one of these. */
+/** CDRs start from 1970 to 2099, so one of these can stand for an open end. */
 const BEFORE_ALL = Date.UTC(1969, 11, 1) * 1_000;
 const AFTER_ALL = Date.UTC(2100, 1, 1) * 1_000;
 
@@ -48,7 +48,7 @@ export function coverRange(range: Range, zone: ZoneClock | undefined): Cover {
   };
 }
 
-/** The first and the last midnight of the range that are fit to be used; null for an open end. */
+/** The first and the last usable midnight of the range. Null for an open end. */
 function wholeDays(
   range: Range,
   zone: ZoneClock,
@@ -60,7 +60,7 @@ function wholeDays(
   return { first, end };
 }
 
-/** The nearest fit midnight at `at` or after it (step 1), or at it or before it (step -1). */
+/** The nearest usable midnight at `at` or after it (step 1), or at it or before it (step -1). */
 function findMidnight(at: Micros, step: 1 | -1, zone: ZoneClock): Midnight | undefined {
   let day = zone.dateAt(at);
   for (let tries = 0; tries <= MIDNIGHT_TRIES; tries++, day = addDays(day, step)) {
@@ -71,13 +71,13 @@ function findMidnight(at: Micros, step: 1 | -1, zone: ZoneClock): Midnight | und
   return undefined;
 }
 
-/** Day and quarters both begin here, and no part of the day before comes after it or of this day before it. */
+/** Day and quarters both begin here, and no part of the day before comes later, and no part of this day earlier. */
 function isFit({ at, day }: Midnight, zone: ZoneClock): boolean {
   if (at % QUARTER_MICROS !== 0 || zone.dateAt(at) !== day) return false;
   const wallMidnight = Date.parse(day) * MICROS_PER_MS;
   const before = at - MARGIN_MICROS;
   const changeBefore = zone.changeAfter(before);
-  // Clocks that are set back over midnight show it twice: a change before it that they had passed midnight at, …
+  // Clocks that are set back over midnight show it twice: a change before it, when they had passed midnight, …
   if (changeBefore <= at && changeBefore + zone.offsetAt(before) > wallMidnight) return false;
   const changeAfter = zone.changeAfter(at);
   // … or one after it that takes them to the day before (St John's did, at 00:01).

@@ -88,12 +88,12 @@ test('each parameter that a post is advised to use is one that it takes', async 
     assert.equal((await api.post([GOOD], key, `/cdrs${parameter}`)).status, 200, parameter);
 });
 
-test('a date whose order was not told: the post says what a record can do, and no command', () => {
+test('a date in an unknown order: the answer says what a record can do, and names no command', () => {
   const stamp = readStamp('28.11.2026 10:00', undefined);
   assert.ok(stamp.kind === 'bad');
   assert.equal(
     adviceForPost(stamp.reason),
-    '"28.11.2026 10:00" has its day, month and year in no order that was told; write it in RFC 3339 with its zone',
+    '"28.11.2026 10:00" has its day, month and year in an unknown order; write it in RFC 3339 with its zone',
   );
 });
 
