@@ -1,9 +1,9 @@
 /**
- * Whose these rows are: accounts by what the switch calls them, kept for the length of a batch.
+ * Finds the accounts of rows: accounts by the switch's names for them, cached for the length of a batch.
  *
- * A row's text is looked for as it stands, then tidied (account_codes.ts), then among accounts whose own code is not tidy:
- * those that were made when codes were taken raw go on having their calls. A text that stands for none (absent.ts), and
- * that nobody bears as a code, names no account: such rows are the default account's, where there is one.
+ * A row's text is looked up as it stands, then tidied (account_codes.ts), then among accounts whose own code is not tidy:
+ * accounts that were created with raw codes keep their calls. A text that means "none" (absent.ts), and that is no
+ * account's code, names no account: such rows belong to the default account, where there is one.
  */
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
@@ -19,49 +19,49 @@ import type { Origin } from './origin.ts';
 
 export interface FindAccounts {
   /**
-   * Accounts by their codes, untidy ones by their tidied code too; those that nobody has are left out.
+   * Accounts by their codes, untidy ones by their tidied code too. Codes without an account are left out.
    * @param make which of the codes may become accounts
    */
   byCode(codes: readonly string[], make: (code: string) => boolean): Promise<readonly Account[]>;
-  /** What was erased. */
+  /** Pseudonyms of erased accounts. */
   erased(): Promise<Erased>;
   /** Codes of accounts that may differ from one of these in case alone. */
   alike(codes: readonly string[]): Promise<readonly string[]>;
 }
 
-/** Accounts by what rows call them. */
+/** Accounts by the rows' names for them. */
 export interface AccountsOfRows {
   get(text: string): Account | undefined;
   readonly erased: Erased;
-  /** Of a text that no account answers to: a code that differs from it in case alone. */
+  /** For a text without an account: a code that differs from it in case alone. */
   alike(text: string): string | undefined;
 }
 
 export interface AccountBook {
   /** The accounts of these rows, and of others. */
   of(rows: readonly Taken[]): Promise<AccountsOfRows>;
-  /** A batch begins: the accounts are asked for anew, so that a change made meanwhile counts from here on. */
+  /** Begins a batch: the accounts are queried again, so that a change made meanwhile counts from here on. */
   renew(): void;
-  /** All codes met so far that differ in case alone, or in their edges, from each other or from an account's; in groups. */
+  /** All codes so far that differ in case alone, or in their edges, from each other or from an account's code; in groups. */
   alikeCodes(): Promise<string[][]>;
 }
 
-/** @param defaultCode of the account of rows that name none; '' where there is none */
+/** @param defaultCode of the account for rows that name none; '' where there is none */
 export function createAccountBook(find: FindAccounts, defaultCode: string): AccountBook {
-  /** By what rows call them. */
+  /** By the rows' names. */
   const known = new Map<string, Account>();
-  /** Asked for and not there. */
+  /** Queried and not found. */
   const unknown = new Set<string>();
-  /** Codes of unknown ones that an account has in other case. */
+  /** Codes of unknown accounts that an account has in other case. */
   const alike = new Map<string, string>();
-  /** Of all batches: codes of accounts, and those that nobody has. */
+  /** Of all batches: codes of accounts, and codes without an account. */
   const codes = new Set<string>();
-  /** What the batch's rows have named, and so most likely the next one's will. */
+  /** The names in the batch's rows, which the next batch most likely uses too. */
   let named = new Set<string>();
   let ahead: ReadonlySet<string> = new Set();
   let erased: Erased | undefined;
 
-  /** @param unsure of rows whose end may have cut them: by them accounts are found, and none are made */
+  /** @param unsure codes of rows whose end may be cut: such codes find accounts, but create none */
   async function lookUp(sure: readonly string[], unsure: readonly string[], gone: Erased): Promise<void> {
     const texts = [...sure, ...unsure];
     const asked = new Set<string>();
@@ -86,7 +86,7 @@ export function createAccountBook(find: FindAccounts, defaultCode: string): Acco
       return byCode.get(code) ?? byCode.get(tidyCode(code)) ?? byTidied.get(tidyCode(code));
     };
     for (const text of texts) {
-      // Until it is gone it still has its calls.
+      // Until its erasure is done the account still has its calls.
       if (gone.isCode(storable(text))) continue;
       const account = accountOf(text) ?? (isNone(text) ? accountOf(defaultCode) : undefined);
       if (account) known.set(text, account);
@@ -143,7 +143,7 @@ export function createAccountBook(find: FindAccounts, defaultCode: string): Acco
   };
 }
 
-/** Accounts of the database; those that nobody has are made where the origin says how. */
+/** Accounts of the database. Missing ones are created if the origin says how. */
 export function storedAccounts(
   pool: Pool,
   newAccounts: Origin['newAccounts'],
@@ -156,7 +156,7 @@ export function storedAccounts(
       const found = await withSession(pool, (session) => storedOnes(session, codes), { signal });
       const missing = newAccounts === null ? [] : missingOf(codes, found).filter(make);
       if (newAccounts === null || missing.length === 0) return found;
-      // In a transaction of its own: accounts that exist are worth keeping even if their batch is tried again.
+      // In a transaction of its own: the accounts stay even if their batch is retried.
       const making = createAccounts({ ...newAccounts, codes: missing });
       await withTransaction(pool, (session) => session.run(making), { signal });
       const made = await withSession(pool, (session) => session.rows(accountsByCode(missing)), { signal });
@@ -165,7 +165,7 @@ export function storedAccounts(
   };
 }
 
-/** As `storedAccounts`, but making none: that would hold up an import that makes them too. */
+/** Like `storedAccounts`, but creates none: that would hold up an import that creates them too. */
 export function pretendedAccounts(session: Session, newAccounts: Origin['newAccounts']): FindAccounts {
   return {
     erased: () => readErased(session),
@@ -187,14 +187,14 @@ async function alikeOnes(session: Session, codes: readonly string[]): Promise<st
   return (await session.rows(perhapsAlike(codes))).map(({ code }) => code);
 }
 
-/** Most codes are found as they are; the others are looked for among accounts whose code is not tidy. */
+/** Most codes are found as written. The others are looked up among accounts whose code is not tidy. */
 async function storedOnes(session: Session, codes: readonly string[]): Promise<Account[]> {
   const found = await session.rows(accountsByCode(codes));
   const missing = missingOf(codes, found);
   return missing.length === 0 ? found : [...found, ...(await session.rows(accountsByTidiedCode(missing)))];
 }
 
-/** Codes that none of the accounts has, not even untidied. */
+/** Codes without an account, tidied or not. */
 function missingOf(codes: readonly string[], found: readonly Account[]): string[] {
   const there = new Set(found.flatMap(({ code }) => [code, tidyCode(code)]));
   return codes.filter((code) => !there.has(code));

@@ -1,11 +1,11 @@
 /**
- * A batch of rows on its way into the tables, cut down to what storing needs.
+ * A batch of rows on its way into the tables, reduced to the data that storing needs.
  *
- * A row as its format reads it is some fifty objects of 3.5 kB together. Kept until their batch is stored they outlive
- * what V8's collector takes cheaply, and moving them from heap to heap cost an import more than all else it did. So
- * rows are settled chunk by chunk as they are read; what stays of each is its key, its place in some columns
- * (call_columns.ts), and outside the heap its own bytes and its COPY text. A batch that was stored is emptied and filled
- * again, so that its memory is taken once.
+ * A parsed row is some fifty objects of 3.5 kB together. Kept until their batch is stored, these objects outlive the
+ * cheap part of V8's collector, and moving them from heap to heap cost an import more than all its other work. So rows
+ * are settled chunk by chunk as they are read. The batch keeps of each row its key, its place in some columns
+ * (call_columns.ts), and outside the heap its own bytes and its COPY text. A stored batch is emptied and filled again,
+ * so that its memory is allocated once.
  */
 import type { RawRow, Rejection, SourceRecord } from '../cdr.ts';
 import { ownBytes } from '../formats/csv_records.ts';
@@ -21,39 +21,39 @@ import type { AsideRow, RepeatedRow, RowOutcome, RowsOf } from './rows.ts';
 import { type Cdr, keyOfText, type Settled, settle, withoutAccount } from './settle.ts';
 
 export interface Batch {
-  /** How many rows it holds. */
+  /** The number of its rows. */
   readonly rows: number;
-  /** How many of them are calls that are ready to be stored; `columns` says what they are. */
+  /** The number of its calls that are ready to be stored. `columns` describes them. */
   readonly callCount: number;
   readonly columns: CallColumns;
   readonly aside: readonly AsideRow[];
   readonly repeated: readonly RepeatedRow[];
-  /** Call ids that several of its calls bear. */
+  /** Call ids that several of its calls have. */
   readonly sharedIds: ReadonlySet<string>;
-  /** Calls whose ids are also in batches that are being stored meanwhile; they are stored once those are. */
+  /** Calls whose ids are also in batches that are being stored now. They are stored after those batches. */
   readonly waiting: ReadonlySet<CallNumber>;
-  /** Ends when those batches are stored, or have failed. */
+  /** Resolves when those batches are stored, or have failed. */
   othersStored(): Promise<unknown>;
-  /** What the rows of earlier imports are that its own take the place of. */
+  /** The outcomes of earlier imports that its rows replace. */
   readonly replacements: readonly Replacement[];
   /** The months in which its calls start. */
   readonly months: ReadonlySet<Month>;
-  /** Of each call its row's own bytes, and behind them its COPY text without its i_cdr. */
+  /** For each call its row's own bytes, and behind them its COPY text without its i_cdr. */
   readonly bytes: Buffer;
-  /** What became of each row so far, by place. */
+  /** The outcome of each row so far, by place. */
   readonly outcomes: (RowOutcome | undefined)[];
 }
 
 /** A batch that is being filled. */
 export interface OpenBatch extends Batch {
   /**
-   * @param rows no more than there is room for; nothing of them is kept
-   * @param accounts those of the rows, by what the rows call them
+   * @param rows no more than fit in; none of their objects is kept
+   * @param accounts of the rows, by the rows' names for them
    */
   add(rows: readonly Taken[], accounts: AccountsOfRows, now: number, of: RowsOf): void;
-  /** Rows that are added from now on take the place of these; where one is whole, it is the next one. */
+  /** Rows from now on replace these. If one of these is whole, the next row is the same row. */
   replace(replacement: Omit<Replacement, 'place'>): void;
-  /** How many bytes its rows had in their source. */
+  /** The number of bytes of its rows in their source. */
   readonly rowBytes: number;
   /** The call ids of its calls. */
   readonly callIds: CallIds;
@@ -61,9 +61,9 @@ export interface OpenBatch extends Batch {
   empty(): void;
 }
 
-/** What a usual row takes of the batch's bytes. */
+/** A usual row's share of the batch's bytes. */
 const BYTES_A_ROW = 1_024;
-/** Rows that there is room for at first: most files are small, and what a batch once took it keeps for the next rows. */
+/** The first capacity in rows: most files are small, and a batch keeps its memory for the next rows. */
 const FIRST_ROWS = 1_000;
 /** A character of a JavaScript string makes at most this many bytes of UTF-8. */
 const MAX_BYTES_A_CHARACTER = 3;
@@ -73,13 +73,13 @@ export type CallIds = Pick<ReadonlySet<string>, 'has' | 'size'>;
 /** A batch that is being stored. */
 export interface BatchInFlight {
   readonly callIds: CallIds;
-  /** Ends when it is stored or has failed. */
+  /** Resolves when it is stored or has failed. */
   readonly stored: Promise<void>;
 }
 
 /**
- * @param size how many rows it holds at most
- * @param inFlight the batches that are being stored meanwhile
+ * @param size the largest number of rows
+ * @param inFlight the batches that are being stored now
  */
 export function openBatch(origin: Origin, size: number, inFlight: Iterable<BatchInFlight> = []): OpenBatch {
   const columns = callColumns(size);
@@ -87,7 +87,7 @@ export function openBatch(origin: Origin, size: number, inFlight: Iterable<Batch
   const repeated: RepeatedRow[] = [];
   const replacements: Replacement[] = [];
   const outcomes: (RowOutcome | undefined)[] = [];
-  /** By call id, the key of the first of its calls; of the others the keys stand by themselves. */
+  /** By call id, the key of the first of its calls. The keys of further calls stand alone. */
   const callIds = new Map<string, string>();
   const otherKeys = new Set<string>();
   const sharedIds = new Set<string>();
@@ -124,7 +124,7 @@ export function openBatch(origin: Origin, size: number, inFlight: Iterable<Batch
     };
   }
 
-  /** Of tellings that take each other's place the last one counts, also where it says again what an earlier one said. */
+  /** Of records that replace each other the last one counts, even if it repeats an earlier one. */
   const isLater = (callId: string) => origin.rules.replace && sharedIds.has(callId);
 
   function addCall(cdr: Cdr, row: RawRow, of: RowsOf, place: number): void {
@@ -220,8 +220,8 @@ export function openBatch(origin: Origin, size: number, inFlight: Iterable<Batch
 const NONE: readonly string[] = [];
 
 /**
- * Call ids under which other readings of the row may have stored it: its own key, where no column was taken for the call
- * id then; what other columns hold, where another mapping took those.
+ * Call ids under which other readings of the row may have stored it: its own key, if no column was read as the call id
+ * then; and values of other columns, if another mapping read those.
  */
 function otherIdsOf(cdr: Cdr, keyBefore: string, origin: Origin): readonly string[] {
   const { record, callId } = cdr;
@@ -235,14 +235,14 @@ function otherIdsOf(cdr: Cdr, keyBefore: string, origin: Origin): readonly strin
   return ids.filter((id) => id !== '' && id !== callId);
 }
 
-/** By a code that may be cut off no account is made. */
+/** A code that may be cut creates no account. */
 function withCutCode(rejection: Rejection): Rejection {
   if (rejection.code !== 'unknown_account' && rejection.code !== 'no_account') return rejection;
   const why = 'the row has no line end, so its account may be cut off: none is made by it';
   return { ...rejection, reason: `${rejection.reason}; ${why}` };
 }
 
-/** A call's row, as its source has it. */
+/** A call's row, as in its source. */
 export function rowOf(batch: Batch, call: CallNumber): RawRow {
   const { line, offset, ended, rowFrom, textFrom } = batch.columns;
   return {
@@ -256,7 +256,7 @@ export function rowOf(batch: Batch, call: CallNumber): RawRow {
 /** A row that keeps no chunk in memory. */
 const ownRow = (row: RawRow): RawRow => ({ ...row, bytes: ownBytes(row.bytes) });
 
-/** Months of start times; the calendar is asked only when the month may have changed. */
+/** Months of start times. The calendar is used only when the month may have changed. */
 function monthCollector(): { found: ReadonlySet<Month>; add(time: number): void; clear(): void } {
   const found = new Set<Month>();
   let day = Number.NaN;

@@ -1,8 +1,8 @@
 /**
- * The calls of a batch as columns: what is known of call number `n` stands at place `n` of each.
+ * The calls of a batch as columns: the values of call number `n` stand at place `n` of each.
  *
- * An object a call, some 500 bytes with its key, would outlive what V8's collector takes cheaply, as thousands wait for
- * their batch to be stored. Of columns there are few, and they are used again for the next batch.
+ * An object for each call, some 500 bytes with its key, would outlive the cheap part of V8's collector, since thousands
+ * wait for their batch to be stored. There are few columns, and the next batch uses them again.
  */
 import type { Direction } from '../call_fields.ts';
 import type { RowsOf } from './rows.ts';
@@ -14,17 +14,17 @@ export type CallNumber = number;
 export interface CallColumns {
   /** Index of its row in the batch. */
   readonly place: Uint32Array;
-  /** Of its row in the source. */
+  /** Its line in the source. */
   readonly line: Float64Array;
   readonly offset: Float64Array;
   /** 1 or 0; see RawRow. */
   readonly ended: Uint8Array;
   readonly of: RowsOf[];
-  /** What the record is known by within its source: its source key, and behind it its call id. */
+  /** The record's key within its source: its source key, and behind it its call id. */
   readonly key: string[];
-  /** Which of its values the source told (told.ts). */
+  /** Which of its values the source gave (told.ts). */
   readonly told: Int32Array;
-  /** What a version before would know it by; '' where that does not matter. */
+  /** Its key in an earlier version; '' where that does not matter. */
   readonly keyBefore: string[];
   /** Call ids under which other readings of its row may have stored it; mostly none. */
   readonly otherIds: (readonly string[])[];
@@ -38,7 +38,7 @@ export interface CallColumns {
   readonly textTo: Uint32Array;
   readonly iAccount: Float64Array;
   readonly direction: Direction[];
-  /** '' where it is not known. */
+  /** '' where it is unknown. */
   readonly country: string[];
   readonly currency: string[];
   /** 1 or 0. */
@@ -49,7 +49,7 @@ export interface CallColumns {
   readonly cost: (string | null)[];
 }
 
-/** @param size how many calls they hold at most */
+/** @param size the largest number of calls */
 export function callColumns(size: number): CallColumns {
   return {
     place: new Uint32Array(size),
@@ -80,7 +80,7 @@ export function callColumns(size: number): CallColumns {
 
 const US_PER_S = 1_000_000;
 
-/** Writes what a record says at a call's number; not where it stands in its batch. */
+/** Writes a record's values at a call's number, but not its place in the batch. */
 export function setCall(columns: CallColumns, call: CallNumber, cdr: Cdr): void {
   const { record } = cdr;
   columns.told[call] = cdr.told;
@@ -97,7 +97,7 @@ export function setCall(columns: CallColumns, call: CallNumber, cdr: Cdr): void 
   columns.cost[call] = cdr.cost;
 }
 
-/** The key of a record. Joined, so that it is a text of its own: V8 would keep a sum as its parts, and they their row. */
+/** The key of a record. Joined, so that it is a text of its own: V8 would keep a sum as its parts, and with the parts their row. */
 export const keyOf = (cdr: Cdr): string => [cdr.sourceKey, cdr.callId].join('');
 
 /** The source key of a call's key. */

@@ -9,8 +9,8 @@ const NULL = '\\N';
 const NEEDS_ESCAPE = /[\\\n\r\t\0]/;
 
 /**
- * A call's line but for its i_cdr, which is the first column. Joined, not put together by `+`: that would make some fifty
- * texts on the way. Written out, in the order of COPY_COLUMNS: by a function a column it took a third longer.
+ * A call's line without its i_cdr, which is the first column. Joined, not built with `+`, which would make some fifty
+ * intermediate texts. Written out in the order of COPY_COLUMNS: a function for each column took a third longer.
  * @param line of the row in its source
  */
 export function copyLine(
@@ -74,7 +74,7 @@ const maybeText = (value: string | null) => (value === null || value === '' ? NU
 function attributes(values: Readonly<Record<string, string>>): string {
   for (const _ in values) {
     const json = JSON.stringify(values);
-    // JSON writes NUL and lone surrogates as \u…, and little else.
+    // JSON writes NUL and lone surrogates as \u…, and few other characters.
     return text(json.includes('\\u') ? JSON.stringify(storableEntries(values)) : json);
   }
   return NULL;

@@ -1,4 +1,4 @@
-/** What an import would do, without doing it. */
+/** Finds out what an import would do, without doing it. */
 import { pipeline } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import { type Pool, withSession } from '#platform/database/pool.ts';
@@ -13,12 +13,12 @@ import { callsGone } from './provisional.ts';
 import { recognise } from './recognise.ts';
 import { copyChunks } from './write_calls.ts';
 
-/** A dry run under way: a session whose every effect is undone, and what earlier batches of it have changed. */
+/** A dry run: a session whose effects are all rolled back, and the changes of its earlier batches. */
 export interface DryRun {
   readonly session: Session;
-  /** Calls that are stored and would be written anew: what they are by now is in the dry run's own table. */
+  /** Stored calls that would be rewritten: the dry run's own table holds their present state. */
   readonly superseded: Set<number>;
-  /** Numbers for calls that would be new, counted down from the last there is. */
+  /** Numbers for calls that would be new, counted down from the last possible one. */
   nextNumber: number;
 }
 
@@ -38,8 +38,8 @@ export function dryRun<T>(pool: Pool, work: (dry: DryRun) => Promise<T>): Promis
 }
 
 /**
- * Tells what would become of the batch's rows, by writing its outcomes. A temporary table remembers what earlier batches
- * of the same dry run would have stored.
+ * Writes the outcomes that the batch's rows would have. A temporary table holds the calls that earlier batches of the
+ * same dry run would have stored.
  */
 export async function wouldStore(dry: DryRun, origin: Origin, batch: Batch): Promise<void> {
   const { session, superseded } = dry;

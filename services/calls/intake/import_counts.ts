@@ -1,4 +1,4 @@
-/** What an import has done, in figures. */
+/** The counts of an import. */
 import type { RowOutcome } from './rows.ts';
 
 export interface ImportCounts {
@@ -8,17 +8,17 @@ export interface ImportCounts {
   duplicates: number;
   conflicts: number;
   setAside: number;
-  /** Of the conflicts and those set aside: rows that no import had set aside before. */
+  /** Of the conflicts and the rejected rows: those that no earlier import had rejected. */
   newAside: number;
   /** Stored calls of months that retention removes next. */
   olderThanRetention: number;
-  /** How many were set aside for what. */
+  /** The number of rejected rows by reason. */
   readonly reasons: Map<string, number>;
-  /** How many were set aside for want of an option that says how to read them. */
+  /** The number of rows that were rejected because an option is missing. */
   readonly needs: Map<ReadingOption, number>;
-  /** By import: calls that keep the times which it stored, where the row that told them again was read at others. */
+  /** By import: calls that keep the times which it stored, where the repeated row was read at others. */
   readonly keptTimes: Map<number, number>;
-  /** Account codes that were named and differ from others in case alone, in groups; told when the source has ended. */
+  /** Account codes in the rows that differ from others in case alone, in groups. Reported when the source has ended. */
   readonly alikeCodes: string[][];
 }
 
@@ -41,7 +41,7 @@ export const newCounts = (): ImportCounts => ({
   alikeCodes: [],
 });
 
-/** @param firstKept an i_cdr: calls of lower ones are older than retention keeps */
+/** @param firstKept an i_cdr: calls with lower ones are older than retention keeps */
 export function countOutcomes(
   counts: ImportCounts,
   outcomes: readonly RowOutcome[],
@@ -79,8 +79,8 @@ function addFigures<Key>(
 }
 
 /**
- * Adds what another import of the same run has counted.
- * @param before what of it is in the total already
+ * Adds the counts of another import of the same run.
+ * @param before the part of its counts that is in the total already
  */
 export function addCounts(total: ImportCounts, counts: ImportCounts, before = newCounts()): void {
   total.read += counts.read - before.read;

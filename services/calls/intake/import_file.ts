@@ -1,11 +1,11 @@
 /**
  * Imports files: their rows flow through the format's reader into batches. While PostgreSQL stores one batch, the next
- * is being read. Memory holds three batches, whatever the size of a file.
+ * is read. Memory holds three batches, whatever the size of a file.
  *
- * There is no place to resume from: a file is read again from its first row, and what is stored already is recognised.
- * That is what makes a killed import, a file that has grown and two overlapping files the same simple case. Only the last
- * row of a file, which may have been cut, needs more (provisional.ts). A file that is followed (follow/) keeps a place, to
- * read less; it leans on the same.
+ * There is no place to resume from: a file is read again from its first row, and stored rows are recognised. So a killed
+ * import, a file that has grown and two overlapping files are the same simple case. Only the last row of a file, which
+ * may have been cut, needs more (provisional.ts). A followed file (follow/) keeps a place in order to read less; it relies
+ * on the same recognition.
  */
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
@@ -30,93 +30,93 @@ import type { OpenedSource } from './source_files.ts';
 import { storeBatch } from './store_batch.ts';
 
 export interface ImportOptions {
-  /** undefined: told from the content. */
+  /** Undefined: detected from the content. */
   readonly format: FormatName | undefined;
-  /** undefined: the format's family. */
+  /** Undefined: the format's family. */
   readonly source: string | undefined;
   readonly read: SourceOptions;
   readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
   /** Writes more in the transaction of each batch. With it batches are stored one after the other. */
   readonly also?: ((session: Session, reached: Reached) => Promise<void>) | undefined;
-  /** The source's chunks begin here, not at its first byte; then its format is given. */
+  /** The source's chunks begin here, not at its first byte. The format must then be given. */
   readonly resume?: Resume | undefined;
-  /** The first month that retention keeps (partitions.ts); undefined: it keeps all. */
+  /** The first month that retention keeps (partitions.ts). Undefined: it keeps all. */
   readonly keptFrom?: Month | undefined;
-  /** undefined: as usual. */
+  /** Undefined: the default. */
   readonly sameCall?: SameCallOptions | undefined;
-  /** Awaited before each chunk is taken in (room.ts); what was read before is stored, also where it rejects. */
+  /** Awaited before each chunk is read (room.ts). Earlier rows are stored, even where it rejects. */
   readonly waitForRoom?: (() => Promise<void>) | undefined;
 }
 
-/** How far a source is stored once a batch is. */
+/** How far a source is stored after a batch. */
 export interface Reached {
   /**
-   * In the source, unpacked: all before it is stored, and a row (or a blank line) begins there. A row that is not ended
-   * stands behind it.
+   * In the source, unpacked: everything before it is stored, and a row (or a blank line) begins there. A row without its
+   * end stands behind it.
    */
   readonly offset: number;
-  /** The header in force there; null where there is none. */
+  /** The header in force there. Null where there is none. */
   readonly columns: readonly string[] | null;
-  /** Where the first row that was read begins: behind the header. */
+  /** Where the first row begins: behind the header. */
   readonly firstRow: number;
   /** Rows of the batch. */
   readonly rows: number;
-  /** How many files of a folder are stored to their end, or could not be read. */
+  /** The number of files of a folder that are stored to their end, or could not be read. */
   readonly files: number;
 }
 
 export interface ImportEvents {
-  /** The format is known. `why` is a sentence for people. */
+  /** Called when the format is known. `why` is a sentence for people. */
   onFormat(format: FormatName, why: string): void;
-  /** After every batch that is stored; so they are at hand when the import breaks off later. */
+  /** Called after every stored batch, so that the counts are available when the import breaks off later. */
   onProgress(counts: ImportCounts): void;
   /**
-   * Another import stored rows of the source meanwhile. Where one of the two read the file before it grew, a row that was
-   * cut stands beside the whole one, and gives way when the file is read again.
+   * Called when another import stored rows of the source meanwhile. If one of the two read the file before it grew, a cut
+   * row stands beside the whole one, until the file is read again.
    * @param ifGrown only where the file has grown since it was read
    */
   onMetOthers?(ifGrown: boolean): void;
 }
 
 export interface FolderEvents extends ImportEvents {
-  /** A file can't be read, or not to its end. */
+  /** Called when a file can't be read, or not to its end. */
   onFailure(file: string, error: unknown): void;
 }
 
 const LINE_END = '\n';
-const NO_LINE_END = 'its only line has no end, so it may be cut: nothing of it was taken in';
+const NO_LINE_END = 'its only line has no end, so it may be cut: it was not imported';
 /** The largest row that is kept has 64 KiB, the largest document 1 MiB. */
 const MAX_WITHOUT_ROW_BYTES = 256 * 1024 * 1024;
 const NOTHING_ENDS =
-  'in 256 MiB no row has come to an end: this holds no calls, or its line ends are missing; it is not read on';
-/** Rows a transaction. Large enough that its fixed cost vanishes, small enough that a kill loses little work. */
+  'in 256 MiB no row has come to an end: the file holds no calls, or its line ends are missing; reading stopped';
+/** Rows in a transaction. Large enough that its fixed cost vanishes, small enough that a kill loses little work. */
 export const BATCH_ROWS = 15_000;
 /** The same in bytes: a row of CSV has a few hundred, a mod_json_cdr document tens of thousands. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 /**
- * Batches being stored at once, each on a connection of its own. While one waits for its usage's rows, or for the disk
- * at COMMIT, the other's calls go in. More would only wait for each other at the same accounts' days.
+ * Batches that are stored at once, each on a connection of its own. While one waits for its usage's rows, or for the disk
+ * at COMMIT, the other's calls are written. More batches would only wait for each other at the same accounts' days.
  */
 const MAX_STORING = 2;
 
 /** One import, of a file or of many files of a folder. */
 interface ImportRun {
   readonly counts: ImportCounts;
-  /** Whether storing has failed: then nothing more can be read either. */
+  /** Whether storing has failed: then no more rows can be read either. */
   readonly hasFailed: boolean;
-  /** A file was read to its end, or can't be. */
+  /** A file was read to its end, or can't be read. */
   nextFile(): void;
-  /** @throws Error when the format can't be told, the file can't be read on, or storing has failed */
+  /** @throws Error when the format can't be detected, the file can't be read on, or storing has failed */
   read(file: string, opened: OpenedSource): Promise<void>;
-  /** Stores what was read until now, also before a failure. @throws what storing threw */
+  /** Stores the rows so far, also before a failure. @throws the error of storing */
   store(): Promise<void>;
-  /** All is stored. */
+  /** Everything is stored. */
   finish(): Promise<void>;
-  /** What another import took of the file that was read last, from which it began so. */
+  /** The outcome of another import of the last file, which began with the same bytes. */
   metOthers(begin: Buffer): Promise<'nothing' | 'an earlier end' | 'perhaps more'>;
 }
 
-/** Rows of one format on their way: what they are read as decides where they come from. */
+/** Rows of one format on their way: the format decides how their origin is recorded. */
 interface Line {
   readonly origin: Origin;
   readonly book: AccountBook;
@@ -139,12 +139,12 @@ function openImport(
   const { also } = options;
   const storing = sideBySide(also || dry ? 1 : MAX_STORING);
   let hasFailed = false;
-  /** Of the file that is being read: all before it is in batches. */
+  /** In the present file: everything before it is in batches. */
   let reached = 0;
   let columns: readonly string[] | null = null;
   let firstRow = -1;
   let files = 0;
-  /** Of the file that was read last. */
+  /** Of the last file. */
   let ended: { readonly line: Line; readonly bytes: number; readonly mayGoOn: boolean } | undefined;
 
   async function lineOf(format: FormatName): Promise<Line> {
@@ -277,11 +277,11 @@ function openImport(
 }
 
 /**
- * @param opened an empty chunk says that nothing more is there for now: what was read until then is stored before the next
- *   one is asked for
- * @param dry as `dryRun` opens it: tells what would happen and stores nothing
- * @throws Error when the format can't be told, when the file can't be read on, or when the database fails; what was
- *   stored until then stays
+ * @param opened an empty chunk means that no more bytes are available now: the rows so far are stored before the next chunk
+ *   is requested
+ * @param dry as `dryRun` opens it: reports the outcomes and stores nothing
+ * @throws Error when the format can't be detected, when the file can't be read on, or when the database fails; rows that
+ *   were stored until then stay
  */
 export async function importSource(
   pool: Pool,
@@ -312,11 +312,11 @@ export interface FolderFile {
 }
 
 /**
- * Imports the files of a folder as one import: a switch that drops a document a call makes thousands of them, and their
- * calls go in together. A file that can't be read is told, and the others go in.
- * @param files null says that there are no more for now: what was read until then is stored before the next is asked for
- * @param dry as importSource has it
- * @throws Error when the database fails, and what `files` throws; what was stored until then stays
+ * Imports the files of a folder as one import: a switch that writes a document for each call makes thousands of them, and
+ * their calls are stored together. An unreadable file is reported, and the others are imported.
+ * @param files null means that there are no more now: the rows so far are stored before the next file is requested
+ * @param dry as for importSource
+ * @throws Error when the database fails, and the errors of `files`; rows that were stored until then stay
  */
 export async function importFolder(
   pool: Pool,
@@ -387,7 +387,7 @@ function openOrigin(
   return dry ? openDryOrigin(dry.session, originOptions) : openFileOrigin(pool, originOptions);
 }
 
-/** A regular expression has no JSON form; its text has. */
+/** A regular expression has no JSON form, but its text has one. */
 function readOptionsToKeep(read: SourceOptions): KeptOptions {
   return { ...read, inboundContexts: read.inboundContexts?.source };
 }

@@ -1,4 +1,4 @@
-/** Taking rows in: the one way by which calls of files, of posts and of rows that are tried again reach the tables. */
+/** Imports rows. Calls of files, of posts and of retried rows reach the tables only through here. */
 import type { Pool } from '#platform/database/pool.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
 import type { Taken } from '../formats/source_reader.ts';
@@ -9,10 +9,10 @@ import type { RowOutcome, RowsOf } from './rows.ts';
 import { storeBatch } from './store_batch.ts';
 
 /**
- * Takes rows in, all of them or, when the database fails, none; of rows of very many months perhaps some months.
- * @param of what is left out: of the origin's file, without a header, and ended
- * @param signal aborted: what is under way is cancelled and undone
- * @returns what became of each row, in order
+ * Imports rows, all of them or, when the database fails, none. Of rows of very many months, perhaps some months.
+ * @param of left-out fields: of the origin's file, without a header, and ended
+ * @param signal aborted: the running work is cancelled and rolled back
+ * @returns the outcome of each row, in order
  * @throws the database's error when it fails as a whole
  */
 export async function takeIn(

@@ -1,18 +1,18 @@
 /**
- * Legs: several records of one call share its id. What tells one from the others is, by the name under which the source
- * has it: a number or id of its own where there is one (Asterisk's `sequence`, CUCM's `pkid`, the `source_key` of a
- * post); else the destination, the channels, the application, CUCM's leg identifiers. A source may lack some of them in
- * one file and tell them in another (cdr_csv without its new columns has no `sequence`).
+ * Legs: several records of one call share its id. A leg is distinguished from the others by a number or id of its own, if
+ * its source has one under some name (Asterisk's `sequence`, CUCM's `pkid`, the `source_key` of a post). Otherwise the
+ * destination, the channels, the application or CUCM's leg identifiers distinguish it. A source may lack some of them in
+ * one file and have them in another (cdr_csv without its new columns has no `sequence`).
  */
 
-/** Attributes that tell a leg alone, by name in small letters without signs. */
+/** Attributes that identify a leg alone, by name in small letters without signs. */
 const LEG_IDS = ['sequence', 'pkid', 'sourcekey'];
-/** Attributes that tell legs apart together with the destination; those of one row are one thing by several names. */
+/** Attributes that distinguish legs together with the destination. Those of one row are one thing by several names. */
 const LEG_FIELDS = [
   ['channel', 'channelname'],
   ['dstchannel', 'destinationchannel', 'destchannel'],
   ['lastapp', 'application', 'app'],
-  // Where no column is taken for it.
+  // Where no column is mapped to it.
   [
     'dst',
     'to',
@@ -27,7 +27,7 @@ const LEG_FIELDS = [
   ['origlegcallidentifier'],
   ['destlegidentifier', 'destlegcallidentifier'],
 ];
-/** What a leg was bridged to: FreeSWITCH may write a record for each, all with the leg's own uuid. */
+/** The bridged channel: FreeSWITCH may write a record for each, all with the leg's own uuid. */
 const BRIDGES = [['bleguuid', 'bridgeuuid'], ['bridgechannel']];
 
 export interface Leg {
@@ -40,18 +40,18 @@ export interface Leg {
 }
 
 const AFTER_FIELDS = LEG_FIELDS.length;
-/** Where in a leg an attribute goes: -1 for the id, what it was bridged to behind the fields. */
+/** Where an attribute goes in a leg: -1 for the id, bridges behind the fields. */
 const PLACES = new Map<string, number>([
   ...LEG_IDS.map((name): [string, number] => [name, -1]),
   ...[...LEG_FIELDS, ...BRIDGES].flatMap((names, place) =>
     names.map((name): [string, number] => [name, place]),
   ),
 ]);
-/** Names as sources write them, and what they are in small letters without signs. */
+/** From names as sources write them to small letters without signs. */
 const plainNames = new Map<string, string>();
 const MAX_KNOWN = 10_000;
 
-/** An attribute's name, whatever the writing: in small letters without signs. */
+/** An attribute's name, however written: in small letters without signs. */
 export function plainName(name: string): string {
   const known = plainNames.get(name);
   if (known !== undefined) return known;
@@ -79,7 +79,7 @@ export function legOf(attributes: Readonly<Record<string, string>>): Leg {
 /**
  * Whether two records of one call id are of the same leg.
  * @param sameDestination undefined where one of the two has none
- * @returns `perhaps` where nothing tells them apart but one has what the other lacks
+ * @returns `perhaps` where nothing distinguishes them but one lacks a value of the other
  */
 export function compareLegs(
   a: Leg,
@@ -99,7 +99,7 @@ export function compareLegs(
   return isSure ? 'same' : 'perhaps';
 }
 
-/** Whether two records whose source gives each leg a call id of its own are of one bridge, as far as both tell it. */
+/** Whether two records are of one bridge, as far as both say so. Their source gives each leg a call id of its own. */
 export const compareBridges = (a: Leg, b: Leg): 'same' | 'other' =>
   a.bridges.every((value, place) => value === '' || b.bridges[place] === '' || value === b.bridges[place])
     ? 'same'

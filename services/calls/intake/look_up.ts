@@ -1,4 +1,4 @@
-/** Looks up which of a batch's call ids are known, in a statement or three for all of them. */
+/** Looks up which of a batch's call ids are known, in one to three statements for all of them. */
 import type { Session } from '#platform/database/session.ts';
 import { monthOfICdr } from '../i_cdr.ts';
 import { addMonths, type Month, monthOf, startOfMonth } from '../months.ts';
@@ -16,10 +16,10 @@ import { type CallNumber, callIdOf, sourceKeyOf } from './call_columns.ts';
 import type { Origin } from './origin.ts';
 import { ZONE_SPREAD_MS } from './same_call.ts';
 
-/** A call that a row may tell again. */
+/** A call that a row may repeat. */
 export interface Candidate {
   readonly iCdr: number;
-  /** 0: none that is known. */
+  /** 0: no known import. */
   readonly iImport: number;
   readonly sourceKey: string;
   /** Milliseconds since 1970. */
@@ -30,29 +30,29 @@ export interface Candidate {
 /** A call, and the import that stored it. */
 export type StoredCall = Pick<Candidate, 'iCdr' | 'iImport'>;
 
-/** Where calls are looked for. */
+/** Where to look for calls. */
 export interface Tables {
   readonly tables: readonly CallsTable[];
-  /** Calls of calls.cdrs that stand in a table before it as what they have become. */
+  /** The present state of calls in calls.cdrs, in a table that takes precedence. */
   readonly superseded: ReadonlySet<number>;
 }
 
 export const STORED: Tables = { tables: ['calls.cdrs'], superseded: new Set() };
 
 export interface LookedUp {
-  /** Groups of one row that was told word for word, in the same reading: which call. */
+  /** Groups of one row that is known word for word, in the same reading: its call. */
   readonly known: ReadonlyMap<number, StoredCall>;
-  /** Of the others, by group: calls that they may tell. */
+  /** For the others, by group: calls that they may repeat. */
   readonly candidates: ReadonlyMap<number, readonly Candidate[]>;
 }
 
-/** Of an id that more rows of a batch bear the tables may hold very many. */
+/** The tables may hold very many calls of an id that several rows of a batch have. */
 const CROWD = 50;
-/** So few are looked up in all months within reach at once, each of them limited: that costs no more than to ask where. */
+/** This many are looked up in all months within reach at once, each with a limit. To find their months would cost as much. */
 const FEW = 200;
-/** In a month an entry of the index is looked at in an eighth of the time that an id is looked up in. */
+/** The index tells whether a month has an id in an eighth of the time of a lookup. */
 const ENTRIES_AN_ID = 2;
-/** Rows of one id whose starts are further apart are looked up each by itself. */
+/** Rows of one id whose starts are further apart are looked up separately. */
 const ONE_LOOK_UP_MS = 3_600_000;
 
 export async function lookUp(
@@ -100,7 +100,7 @@ export async function lookUp(
         const group = groupOf[place! - 1]!;
         const call = groups[group]![0]!;
         const stored = { iCdr: iCdr!, iImport: iImport! };
-        // A call that an earlier batch of a dry run has changed counts as that.
+        // A call that an earlier batch of a dry run has changed counts in its changed state.
         if (readAlike(origin, stored)) known.set(group, stored);
         else
           add(group, {
@@ -142,11 +142,11 @@ export async function lookUp(
 const numbersOf = (text: string | null): number[][] =>
   text === null ? [] : text.split(',').map((entry) => entry.split(' ').map(Number));
 
-/** Whether the import that stored a call reads rows as this one does: what both say word for word is one and the same call. */
+/** Whether the import that stored a call reads rows as this one does. Then rows with the same words are the same call. */
 export const readAlike = (origin: Origin, { iImport }: StoredCall): boolean =>
   iImport === origin.iImport || origin.alike.has(iImport);
 
-/** Those of the calls whose key is known: what is left of recognising where a call id names no call. */
+/** The calls with a known key: the rest of the recognition of rows whose call id names no call. */
 export async function knownByKey(
   session: Session,
   origin: Origin,
@@ -177,7 +177,7 @@ export async function knownByKey(
   return known;
 }
 
-/** The stretch of months in which calls with these ids may be, however far from the rows; null: there is none. */
+/** The range of months that may hold calls with these ids, however far from the rows. Null: there is none. */
 async function farMonths(
   session: Session,
   { farMs }: Origin,
@@ -213,7 +213,7 @@ const spanOf = (month: Month): Span => ({
   to: Date.parse(startOfMonth(addMonths(month, 1))),
 });
 
-/** The months that calls of these numbers lie in. */
+/** The months of calls with these numbers. */
 export function spanOfNumbers(iCdrs: readonly number[]): Span {
   const months = iCdrs.map((iCdr) => monthOfICdr(iCdr)!);
   const first = months.reduce((least, month) => Math.min(least, month));

@@ -1,7 +1,7 @@
 /**
- * Rows that were set aside, as a file to mend: `import rejected export` writes it, and `import cdrs` reads it as it is. Before each
- * row stands a line that names it, so that the mended one takes its place, whatever it says by then. The row itself stands as its
- * source had it, whatever its format; how it is read is kept with its import.
+ * Rejected rows as a file to mend: `import rejected export` writes it, and `import cdrs` reads it as it is. A line before
+ * each row names it, so that the mended row replaces the rejected one, whatever its content. The row itself stands as in
+ * its source, in any format. The options for reading it are kept with its import.
  */
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { printable } from '#platform/telemetry/printable.ts';
@@ -11,15 +11,15 @@ import { groupByOrigin, type RetryOptions, readGroup } from './retry.ts';
 
 const BEGIN =
   '# trunkline: rows that were set aside. Mend each below its line, then: trunkline import cdrs FILE';
-/** A spreadsheet may have quoted the line, and put cells behind it. */
+/** A spreadsheet may have quoted the line, and added cells behind it. */
 const ROW = /^"?# trunkline row (\d{1,15})\b/;
 const LF = 0x0a;
 const CR = 0x0d;
 const PAGE_ROWS = 1_000;
-/** A row that is kept has 64 KiB at most, a document 1 MiB; mended it may be longer. */
+/** A kept row has 64 KiB at most, a document 1 MiB. A mended one may be longer. */
 const MOST_ROW_BYTES = 4 * 1024 * 1024;
 
-/** Whether a file that begins so is one of rows to mend. */
+/** Whether a file with this beginning is one of rows to mend. */
 export const isMendedFile = (head: Buffer): boolean =>
   head
     .toString('latin1', 0, 80)
@@ -30,7 +30,7 @@ export const isMendedFile = (head: Buffer): boolean =>
 /** The file's beginning. */
 export const beginMendedFile = (): string => `${BEGIN}\n`;
 
-/** What stands before a row. */
+/** The line before a row. */
 export function lineBefore({ i_rejected, file, line, reason, columns }: Rejected): string {
   const header = columns ? `; its columns: ${columns.map(printable).join(', ')}` : '';
   return `# trunkline row ${i_rejected}: ${printable(file)}:${line}: ${printable(reason)}${header}\n`;
@@ -83,10 +83,10 @@ function trimmed(bytes: Buffer): Buffer {
 }
 
 /**
- * Takes in rows that were mended. One that can't be taken in again waits in place of the one that it was.
- * @param options as `retryRejected` has them, without a filter
- * @param onProgress after each page
- * @returns what became of them; and of how many that the file names none waits any more
+ * Imports mended rows. A row that is rejected again waits in place of the old one.
+ * @param options as for `retryRejected`, without a filter
+ * @param onProgress called after each page
+ * @returns the outcomes; and how many rows that the file names do not wait any more
  */
 export async function takeInMended(
   pool: Pool,
@@ -133,6 +133,6 @@ export async function takeInMended(
 /** The row as it is now. */
 function mendedAs(was: Rejected, bytes: Buffer): Rejected & { readonly isMended: boolean } {
   if (!was.cut && bytes.equals(trimmed(was.bytes))) return { ...was, isMended: false };
-  // Whole by the word of who mended it.
+  // Whole, as the user who mended it says.
   return { ...was, bytes, cut: false, end: null, row_offset: null, isMended: true };
 }

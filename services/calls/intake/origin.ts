@@ -1,4 +1,4 @@
-/** Where rows come from, as the database keeps it: one row of calls.imports. */
+/** The origin of rows, as the database keeps it: one row of calls.imports. */
 import { randomUUID } from 'node:crypto';
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
@@ -9,47 +9,47 @@ import { rejectedLengths } from '../store/rejected.ts';
 import { storable } from '../store/storable.ts';
 import type { SameCallRules } from './same_call.ts';
 
-/** Where rows come from, and what to do with those of unknown accounts. */
+/** The origin of rows, and what to do with rows of unknown accounts. */
 export interface Origin {
   readonly iImport: number;
-  /** The switch, or the kind of switch, that wrote them: a record comes once from each source. */
+  /** The switch, or the kind of switch, that wrote them: a record is stored once from each source. */
   readonly source: string;
   readonly file: string;
-  /** How accounts that no one has yet are made; null: their rows are set aside. */
+  /** How to create missing accounts. Null: their rows are rejected. */
   readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
-  /** Code of the account of rows that name none; '' where there is none. */
+  /** Code of the account for rows that name none; '' where there is none. */
   readonly account: string;
-  /** Costs may be below nought: it is a file of credit notes. */
+  /** Costs may be below 0: it is a file of credit notes. */
   readonly credits: boolean;
   /**
-   * How many bytes rows of the source have that are set aside: one of such a length that is taken in is dropped from
-   * there. null: whatever its length.
+   * Byte lengths of the source's rejected rows. A row of such a length that is stored leaves the quarantine. Null: a row of
+   * any length does.
    */
   readonly asideLengths: ReadonlySet<number> | null;
   readonly rules: SameCallRules;
-  /** What else its source was called by versions before. */
+  /** Names of its source in earlier versions. */
   readonly namesBefore: readonly string[];
-  /** Imports of the source whose rows were read as its own are. */
+  /** Imports of the source whose rows were read in the same way. */
   readonly alike: ReadonlySet<number>;
-  /** Versions before have stored calls of the source, which are known by other keys. */
+  /** Earlier versions have stored calls of the source, with other keys. */
   readonly knownBefore: boolean;
-  /** The reader says which column is which field: another time he may say otherwise. */
+  /** The user maps columns to fields, and may map them in another way the next time. */
   readonly readByMapping: boolean;
-  /** Then: columns, in small letters, that were taken for the call id before. */
+  /** Then: columns, in small letters, that were mapped to the call id before. */
   readonly callIdColumns: ReadonlySet<string>;
   /** How far from a row's start calls of the same id are looked for, in milliseconds. */
   readonly farMs: number;
-  /** A name of its own for whoever stores by it (source_turn.ts). */
+  /** A unique name of the writer (source_turn.ts). */
   readonly writer: string;
 }
 
-/** How rows are read, as JSON can hold it; of these the intake itself heeds two. */
+/** The read options as JSON. The intake itself uses two of them. */
 export type KeptOptions = Readonly<Record<string, unknown>> & Pick<SourceOptions, 'account' | 'credits'>;
-/** What becomes of rows that tell a stored call again. Kept with the import, so that a retry does the same. */
+/** The rules for rows that repeat a stored call. Kept with the import, so that a retry uses the same. */
 export interface SameCallOptions {
-  /** What a row that contradicts a stored call does: it is set aside, or takes its place. */
+  /** Whether a row that contradicts a stored call is rejected, or replaces it. */
   readonly onConflict: 'set-aside' | 'replace';
-  /** `reused`: the switch uses its call ids again, so that one with another start is another call. */
+  /** `reused`: the switch reuses its call ids, so a record with another start is another call. */
   readonly callIds: 'unique' | 'reused';
 }
 
@@ -60,10 +60,10 @@ export interface OriginOptions {
   readonly file: string;
   readonly format: string;
   readonly source: string;
-  /** How rows are read; kept, so that a row that was set aside can be read again alone. */
+  /** The read options. Kept, so that a rejected row can be read again alone. */
   readonly readOptions: KeptOptions;
   readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
-  /** undefined: as usual. */
+  /** Undefined: the default. */
   readonly sameCall?: SameCallOptions | undefined;
 }
 
@@ -79,7 +79,7 @@ export function openFileOrigin(pool: Pool, given: OriginOptions): Promise<Origin
   });
 }
 
-/** A switch that posts: one import for all its posts that are read alike, made by the first. */
+/** A switch that posts: one import for all its posts with the same options, made by the first. */
 export function openPostOrigin(pool: Pool, given: OriginOptions, signal?: AbortSignal): Promise<Origin> {
   const options = asStorable(given);
   const open = async (session: Session) => {
@@ -91,11 +91,11 @@ export function openPostOrigin(pool: Pool, given: OriginOptions, signal?: AbortS
   return withTransaction(pool, open, { signal });
 }
 
-/** A file that is only pretended to be read. */
+/** A file of a dry run. */
 export const openDryOrigin = (session: Session, given: OriginOptions): Promise<Origin> =>
   originOf(session, 0, asStorable(given), new Set());
 
-/** The usual choice is not written down, so that imports of versions before are of it. */
+/** The default is not stored, so that imports of earlier versions count as having it. */
 function keptOptions({ readOptions, sameCall = USUAL_SAME_CALL }: OriginOptions): object {
   return {
     ...readOptions,
@@ -104,7 +104,7 @@ function keptOptions({ readOptions, sameCall = USUAL_SAME_CALL }: OriginOptions)
   };
 }
 
-/** The choice as it was kept with an import. */
+/** The rules as stored with an import. */
 export const keptSameCall = (options: Readonly<Record<string, unknown>>): SameCallOptions => ({
   onConflict: options.onConflict === 'replace' ? 'replace' : 'set-aside',
   callIds: options.callIds === 'reused' ? 'reused' : 'unique',
@@ -124,14 +124,14 @@ function sameCallRules(format: string, { callIds, onConflict }: SameCallOptions)
   };
 }
 
-/** Those of an import, by how it is kept. */
+/** The rules of an import, from its stored options. */
 export const rulesOf = (format: string, options: Readonly<Record<string, unknown>>): SameCallRules =>
   sameCallRules(format, keptSameCall(options));
 
 const DAY_MS = 86_400_000;
-/** As long as a call may last: who tells a call again with another start has not moved it further. */
+/** The longest duration of a call: a repeated record with another start has not moved it further. */
 const FAR_MS = 100 * DAY_MS;
-/** Read with day and month the other way round, a date lies up to a year away. */
+/** With day and month swapped, a date lies up to a year away. */
 const OTHER_ORDER_MS = 366 * DAY_MS;
 
 async function originOf(

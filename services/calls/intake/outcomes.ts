@@ -1,4 +1,4 @@
-/** What became of a batch's rows, once its calls have their numbers. */
+/** The outcomes of a batch's rows, once its calls have their numbers. */
 import type { Difference, Rejection } from '../cdr.ts';
 import type { Batch } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
@@ -15,10 +15,10 @@ export interface PartRows {
 
 /** The numbers of the calls that were stored, or would be. */
 export interface Numbers {
-  /** In the order in which they were stored, and beside each its i_cdr. */
+  /** In the order of storing, and beside each its i_cdr. */
   readonly fresh: readonly CallNumber[];
   readonly iCdrs: readonly number[];
-  /** Of the rewritten ones. */
+  /** For the rewritten calls. */
   readonly rewrittenICdrs: readonly number[];
 }
 
@@ -29,7 +29,7 @@ export interface Conflicting {
   readonly rejection: Rejection;
 }
 
-/** What the rows that contradict a call say of it. */
+/** The values of rows that contradict a call. */
 export function conflictsOf(recognised: Recognised, written: Numbers): Conflicting[] {
   if (recognised.conflicts.size === 0) return [];
   const ofRow = new Map<CallNumber, number>();
@@ -48,12 +48,12 @@ function contradiction(iCdr: number, differences: readonly Difference[]): Reject
   return {
     code: 'conflict',
     field: differences[0]!.field,
-    reason: `the row contradicts call ${iCdr}: its ${said.join('; ')}. --on-conflict replace takes what the row says; --call-ids reused is for switches that use ids again`,
+    reason: `the row contradicts call ${iCdr}: its ${said.join('; ')}. --on-conflict replace stores the row's values; --call-ids reused is for switches that reuse ids`,
     conflict: { i_cdr: iCdr, differences },
   };
 }
 
-/** Rows that say again what a row says which contradicts a call. */
+/** Rows that repeat a row which contradicts a call. */
 export function repeatedConflicts(
   batch: Batch,
   part: PartRows,
@@ -68,7 +68,7 @@ export function repeatedConflicts(
   });
 }
 
-/** Writes what became of the rows into their batch. @param knownAside places of rows that had been set aside before */
+/** Writes the outcomes of the rows into their batch. @param knownAside places of rows that had been rejected before */
 export function tellOutcomes(
   batch: Batch,
   part: PartRows,
@@ -108,7 +108,7 @@ export function tellOutcomes(
   }
 }
 
-/** Rows whose calls stay at other times than the row was read at, and the imports that stored those calls. */
+/** Rows whose calls keep other times than those of the row, and the imports that stored those calls. */
 function keptTimes({ columns }: Batch, { toldAgain }: Recognised): Map<CallNumber, number> {
   const kept = new Map<CallNumber, number>();
   for (const { call, of } of toldAgain) {

@@ -1,8 +1,8 @@
 /**
- * Posts of single calls, stored together: while one transaction is on its way, the posts that come in wait and make the
- * next one. So a switch that posts call by call from fifty connections pays a fraction of a commit for each, an idle
- * service adds no wait at all, and every answer still comes after its calls are on disk. Each key's posts go by
- * themselves: a large post of one holds up no other's.
+ * Stores posts of single calls together: while one transaction runs, the posts that come in wait and make the next one.
+ * So a switch that posts call by call from fifty connections pays a fraction of a commit for each, an idle service adds no
+ * wait at all, and every answer still comes after its calls are on disk. Each key has its own line of posts: a large post
+ * of one key holds up no other's.
  */
 import type { Database, Ticket, Written } from '#platform/database/database.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
@@ -13,21 +13,21 @@ import { takeIn } from './intake.ts';
 import { type Origin, type OriginOptions, openPostOrigin } from './origin.ts';
 import type { RowOutcome } from './rows.ts';
 
-/** Rows of posts that are stored together; a post that is larger alone goes alone. */
+/** Rows of posts that are stored together. A larger post is stored alone. */
 const BATCH_ROWS = 2_000;
-/** Rows a transaction: more of them are heavy work, and take their turns among such. */
+/** Rows in a transaction. A larger one is heavy work, and waits among heavy work. */
 const PIECE_ROWS = 1_000;
-/** Lines that are remembered. */
+/** The most lines that are kept. */
 const MAX_LINES = 100;
-/** Rows that may wait, of one line: beyond it posts are turned away, and the switch sends them again. */
+/** The most rows that may wait in one line. Further posts are refused, and the switch sends them again. */
 export const MAX_WAITING_ROWS = 50_000;
 
 export interface PostBatches {
   /**
    * Stores the rows of one post.
-   * @returns what became of each, once it is durable
-   * @throws RefusedError when too much waits, the database takes nothing, or the ticket's deadline passes; what was
-   *   being stored then may be stored all the same, and is recognised when it comes again. The database's error when it
+   * @returns the outcome of each, once it is durable
+   * @throws RefusedError when too many rows wait, the database takes none, or the ticket's deadline passes. Rows that were
+   *   being stored then may be stored all the same, and are recognised when they come again. The database's error when it
    *   fails
    */
   take(ticket: Ticket, options: OriginOptions, rows: readonly Taken[]): Promise<Written<RowOutcome[]>>;
@@ -40,7 +40,7 @@ interface Post {
   readonly failed: (error: unknown) => void;
 }
 
-/** Posts of one key and one origin: format, source, how they are read, and how accounts are made. */
+/** Posts of one key and one origin: format, source, read options, and the rules for creating accounts. */
 interface Line {
   readonly options: OriginOptions;
   readonly waiting: Post[];
@@ -68,7 +68,7 @@ export function createPostBatches(database: Database, clock: Clock = systemClock
       }
     }
     line.running = false;
-    // An idle line is kept for its origin's sake; a program that names a new source each time must not fill the memory.
+    // An idle line is kept for its origin. A program with a new source for each post must not fill the memory.
     if (lines.size > MAX_LINES) lines.delete(key);
   }
 

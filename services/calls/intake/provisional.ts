@@ -1,11 +1,11 @@
 /**
- * Rows of which the source ended before their line did. Such a row may be whole (many files have no last line end) or
- * cut: it is stored, or set aside, provisionally. With it stays what the source held then (source_end.ts).
+ * Rows whose source ended before their line did. Such a row may be whole (many files have no last line end) or cut. It is
+ * stored, or rejected, provisionally. With it a fingerprint of the source at that time is kept (source_end.ts).
  *
- * When a source is read that begins with all of that and goes on, its rows from there on take the place of the
- * provisional ones, in one transaction with their usage: the calls go and what was set aside goes, before anything of
- * the batch is looked up. A row that turned out to be whole keeps its call. Where the source ends as it did before, its
- * call stays and what was set aside of it is judged anew.
+ * When a longer source with the same beginning is read, its rows from there on replace the provisional ones, in one
+ * transaction with their usage: their calls and rejected rows are removed before the batch's look-ups. A row that turns
+ * out to be whole keeps its call. If the source ends where it did before, the call stays, and the rejected row is judged
+ * again.
  */
 import { hash } from 'node:crypto';
 import { type Pool, withSession } from '#platform/database/pool.ts';
@@ -39,7 +39,7 @@ import { copyLineAsJson } from './told_call.ts';
 
 export interface EarlierEnds {
   /**
-   * Those with which a source may have ended that begins so, shortest first.
+   * The earlier ends that a source with this beginning may have had, shortest first.
    * @param begin its first kilobytes, or all of it
    */
   of(begin: Buffer): EarlierEnd[];
@@ -47,7 +47,7 @@ export interface EarlierEnds {
 
 export const NO_EARLIER_ENDS: EarlierEnds = { of: () => [] };
 
-/** The ends of a source's files. A query; done once for all the files that an import reads. */
+/** The ends of a source's files. One query for all the files of an import. */
 export async function earlierEnds(pool: Pool, source: string): Promise<EarlierEnds> {
   return endsOf(await withSession(pool, (session) => session.rows(provisionalRows(source))));
 }
@@ -61,7 +61,7 @@ function endsOf(rows: readonly EndRow[]): EarlierEnds {
     end.rows.push({ offset, hash });
   }
   const byHead = Map.groupBy(ends.values(), (end) => end.head);
-  /** Mostly one: files are longer than what is hashed of their begin. */
+  /** Mostly one: files are longer than the hashed beginning. */
   const lengths = new Set([...ends.values()].map((end) => headLength(end.bytes)));
   return {
     of(begin) {
@@ -73,15 +73,15 @@ function endsOf(rows: readonly EndRow[]): EarlierEnds {
   };
 }
 
-/** Follows a source as it is read, to find the ends that it has grown beyond. */
+/** Follows a source as it is read, to find the ends beyond which it has grown. */
 export interface Growth {
-  /** The chunk, cut where the source may have ended before. */
+  /** The chunk, cut at places where the source may have ended before. */
   pieces(chunk: Buffer): Iterable<Buffer>;
-  /** What rows take the place of that a piece has given, before they are added. Asked for after each piece. */
+  /** The provisional rows that a piece's rows replace. Read after each piece, before its rows are added. */
   replacedBy(rows: readonly Taken[]): NewReplacement[];
-  /** The same for those that the source's end has given; it has none of the ends before it again. */
+  /** The same for the last rows of the source, which has none of the earlier ends again. */
   endedWith(rows: readonly Taken[]): NewReplacement[];
-  /** What the source holds; undefined where that is not seen. */
+  /** The source's end. Undefined where it can't be seen. */
   end(): SourceEnd | undefined;
 }
 
@@ -96,12 +96,12 @@ export type NewReplacement = Omit<Replacement, 'place'>;
 
 /**
  * @param begin the source's first kilobytes, or all of it
- * @param resume where it is read from, if not from its begin
+ * @param resume the place to read from, if it is not the beginning
  */
 export function watchGrowth(ends: EarlierEnds, begin: Buffer, resume: Resume | undefined): Growth {
   const print = createSourcePrint(resume?.stands && { ...resume.stands, offset: resume.offset });
   const ahead = ends.of(resume?.stands?.head ?? begin).filter(({ bytes }) => bytes > print.bytes);
-  /** Ends that it has grown beyond, of which no row has been taken the place yet. */
+  /** Ends beyond which it has grown, and whose rows are not replaced yet. */
   let passed: EarlierEnd[] = [];
 
   function* pieces(chunk: Buffer): Generator<Buffer> {
@@ -118,7 +118,7 @@ export function watchGrowth(ends: EarlierEnds, begin: Buffer, resume: Resume | u
     }
   }
 
-  /** What is given behind an end stands where its rows stood, or behind them. */
+  /** Rows behind an end stand where its rows stood, or behind them. */
   function replacedBy(rows: readonly Taken[]): NewReplacement[] {
     if (rows.length === 0) return [];
     const replaced = passed;
@@ -126,7 +126,7 @@ export function watchGrowth(ends: EarlierEnds, begin: Buffer, resume: Resume | u
     return replaced.map((end) => ({ end, what: isSameRow(end, rows[0]!.row) ? 'whole' : 'all' }));
   }
 
-  // Of a source whose first bytes nobody sees, nothing is known again.
+  // A source whose first bytes are unknown can't be recognised.
   if (resume && !resume.stands) return UNSEEN;
   return {
     pieces,
@@ -143,7 +143,7 @@ export function watchGrowth(ends: EarlierEnds, begin: Buffer, resume: Resume | u
 
 export const rowHash = (row: RawRow): string => hash('sha256', row.bytes);
 
-/** Whether the first row that came behind an end is the row that it ended with, whole by now. */
+/** Whether the first row behind an end is the row with which it ended, whole by now. */
 function isSameRow(end: EarlierEnd, row: RawRow): boolean {
   const [only, ...others] = end.rows;
   return others.length === 0 && row.ended && only!.offset === row.offset && only!.hash === rowHash(row);
@@ -152,7 +152,7 @@ function isSameRow(end: EarlierEnd, row: RawRow): boolean {
 const endsOfKind = (replacements: readonly Replacement[], ...whats: Replacement['what'][]): string[] =>
   replacements.filter(({ what }) => whats.includes(what)).map(({ end }) => end.fingerprint);
 
-/** Takes back what became of provisional rows; before the rows that replace them are looked up. */
+/** Undoes the outcomes of provisional rows, before the rows that replace them are looked up. */
 export async function replaceProvisional(
   session: Session,
   source: string,
@@ -179,7 +179,7 @@ async function endTold(session: Session, rows: readonly TakenProvisional[], isWh
   if (iCdrs.length > 0) await session.run(endTellings(iCdrs, isWhole));
 }
 
-/** Calls that `replaceProvisional` would take out. */
+/** Calls that `replaceProvisional` would remove. */
 export async function callsGone(
   session: Session,
   source: string,
@@ -190,7 +190,7 @@ export async function callsGone(
   return gone.flatMap(({ i_cdr: iCdr, before }) => (iCdr === null || before !== null ? [] : iCdr));
 }
 
-/** Calls that rows are about to fill or replace whose end was not seen, as they are; by number. */
+/** The present state of calls that incomplete rows are about to fill or replace; by number. */
 export async function versionsBefore(
   session: Session,
   { rewritten }: Recognised,
@@ -201,7 +201,7 @@ export async function versionsBefore(
   return new Map(rows.map(({ i_cdr: iCdr, call }) => [iCdr, call]));
 }
 
-/** Calls that rows have made, filled or replaced which were given only because their source ended. */
+/** Calls that were made, filled or replaced by rows that were given only because their source ended. */
 export function provisionalCalls(
   batch: Batch,
   { rewritten }: Recognised,
@@ -232,7 +232,7 @@ function jsonOf({ call, line, json }: Without, iCdr: number): string | null {
   return copyLineAsJson(line, iCdrOf(call!.startTime, iCdr % I_CDR_MONTH));
 }
 
-/** Calls that have something of an earlier row whose end was not seen, and that rows of the batch have told more of. */
+/** Calls that hold values of an earlier incomplete row, and that rows of the batch have completed. */
 export function retoldCalls({ rewritten }: Recognised, { rewrittenICdrs }: Numbers): RetoldCall[] {
   return rewritten.flatMap(({ before, of: { without } }, index) => {
     if (before === null || without === undefined) return [];
@@ -242,8 +242,8 @@ export function retoldCalls({ rewritten }: Recognised, { rewrittenICdrs }: Numbe
 }
 
 /**
- * Whether a row that is too large to be kept whole was set aside when its source ended within it, and has only grown: what is
- * kept of it begins as it began then.
+ * Whether a row is the grown form of a row that was too large to be kept whole. That row was rejected when its source
+ * ended within it; the kept part of both begins alike.
  */
 export const hasGrown = ({ row }: AsideRow, replacements: readonly Replacement[]): boolean =>
   row.cut === true &&
@@ -251,7 +251,7 @@ export const hasGrown = ({ row }: AsideRow, replacements: readonly Replacement[]
     end.rows.some(({ offset, hash: was }) => offset === row.offset && was === rowHash(row)),
   );
 
-/** The same of rows that were set aside. @param kept of the rows, in order */
+/** The same for rejected rows. @param kept of the rows, in order */
 export function provisionalAside(aside: readonly AsideRow[], kept: readonly KeptAside[]): ProvisionalRow[] {
   return aside.flatMap(({ row, of: { end } }, index) => {
     const became = { iCdr: null, before: null, iRejected: kept[index]!.iRejected };

@@ -1,4 +1,4 @@
-/** One call out of two tellings of it. */
+/** Makes one call from two records of it. */
 import type { Account } from '../store/account_rows.ts';
 import { SEVERAL_TELLINGS } from '../told.ts';
 import type { Decision } from './same_call.ts';
@@ -9,8 +9,8 @@ export type ToldMore = Extract<Decision, { kind: 'completed' | 'replaced' }>;
 export type AccountOf = (iAccount: number) => Account;
 
 /**
- * The call with what a row told more, or otherwise.
- * @param isNoted what each of the two told is kept (store/tellings.ts)
+ * The call with the values that a row added or changed.
+ * @param isNoted each of the two versions is kept (store/tellings.ts)
  * @param now milliseconds since 1970
  */
 export function toldToo(
@@ -28,7 +28,7 @@ export function toldToo(
   return {
     ...settled.cdr,
     callId: record.callId || first.callId,
-    // The later telling's: the next one is likeliest to say what it says.
+    // The later record's key: the next one most likely has the same values.
     sourceKey: row.sourceKey,
     told: toldBy(first) | toldBy(second) | (isNoted ? SEVERAL_TELLINGS : 0),
     flags: [...new Set(settled.cdr.flags)],

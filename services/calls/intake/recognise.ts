@@ -1,7 +1,7 @@
 /**
- * Which of a batch's rows are new, and what the others say of calls that are known: stored ones, and earlier rows of the
- * same batch. Two look-ups for all rows, and one more for those that may be told again; the rest is decided in memory, in
- * the order of the source, by same_call.ts.
+ * Finds which of a batch's rows are new, and compares the others with known calls: stored ones, and earlier rows of the
+ * same batch. There are two look-ups for all rows, and one more for those that may be repeated. The rest is decided in
+ * memory, in the order of the source, by same_call.ts.
  */
 import type { Session } from '#platform/database/session.ts';
 import type { Account } from '../store/account_rows.ts';
@@ -27,18 +27,18 @@ import { type Decision, decide } from './same_call.ts';
 import type { Cdr } from './settle.ts';
 import { fromCopyLine, fromRow, type ToldCall } from './told_call.ts';
 
-/** A call whose line in calls.cdrs is no row's own, but what several tellings say together. */
+/** A call whose line in calls.cdrs is no row's own, but combines several records. */
 export interface Rewritten {
-  /** As it is stored; null: it is new. */
+  /** As it is stored. Null: it is new. */
   readonly before: ToldCall | null;
-  /** The row that it is the outcome of, where it is new. */
+  /** The row whose outcome it is, if it is new. */
   readonly row: CallNumber | null;
   readonly cdr: Cdr;
   /** The row's own, or that of the row which stored it. */
   readonly iImport: number | null;
   readonly line: number | null;
   readonly source: string;
-  /** A telling took the place of the one before: that one is kept as history. */
+  /** A record replaced the one before, which is kept as history. */
   readonly replaces: boolean;
   readonly of: Known;
 }
@@ -47,16 +47,16 @@ export interface Recognised {
   /** New, and as their rows are. */
   readonly fresh: readonly CallNumber[];
   readonly rewritten: readonly Rewritten[];
-  /** Rows that filled or replaced what was told before: which call. */
+  /** Rows that filled or replaced earlier values: their call. */
   readonly completed: ReadonlyMap<CallNumber, Known>;
   readonly conflicts: ReadonlyMap<CallNumber, Contradiction>;
-  /** Stored calls that rows have told word for word. */
+  /** Stored calls that rows have repeated word for word. */
   readonly wordForWord: readonly StoredCall[];
-  /** Rows that have told stored calls in other words, in order. */
+  /** Rows that have repeated stored calls in other words, in order. */
   readonly toldAgain: readonly ToldAgain[];
 }
 
-/** A row that told a stored call in its own words. */
+/** A row that repeated a stored call in its own words. */
 export interface ToldAgain {
   readonly call: CallNumber;
   readonly of: Known;
@@ -68,27 +68,27 @@ export interface Contradiction {
   readonly decision: Extract<Decision, { kind: 'conflict' }>;
 }
 
-/** A call that is known: stored, or a row of the batch. */
+/** A known call: stored, or a row of the batch. */
 export interface Known {
   call: ToldCall;
   readonly stored: ToldCall | null;
-  /** The row, where it is not stored. */
+  /** The row, if it is not stored. */
   readonly row: CallNumber | null;
   cdr: Cdr | null;
   replaces: boolean;
-  /** Rows that have made or rewritten it and are not ended. */
+  /** Incomplete rows that have made or rewritten it. */
   readonly unended: CallNumber[];
-  /** What it is without a row that was not ended; undefined where it has nothing of such a row. */
+  /** The call without an incomplete row. Undefined where it has no values of such a row. */
   without: Without | undefined;
 }
 
-/** A call as it would be had the row not come whose end was not seen: it is put back when that row has grown. */
+/** A call without the values of an incomplete row. It is restored when that row has grown. */
 export interface Without {
-  /** null: no other row told of it. */
+  /** Null: no other row has the call. */
   readonly call: ToldCall | null;
-  /** Its COPY text without its i_cdr, where a row of the batch told something of it. */
+  /** Its COPY text without its i_cdr, if a row of the batch changed it. */
   readonly line: string | null;
-  /** Else it as JSON; null where it is what is stored. */
+  /** Otherwise the call as JSON. Null where it is the stored one. */
   readonly json: string | null;
 }
 
@@ -147,7 +147,7 @@ export async function recognise(
   return { fresh, rewritten, completed, conflicts, wordForWord, toldAgain };
 }
 
-/** Whether others have stored calls meanwhile that these, which were new, may tell. @param iCdrs of the calls */
+/** Whether other writers have stored calls meanwhile that these new ones may repeat. @param iCdrs of the calls */
 export async function othersHaveStored(
   session: Session,
   origin: Origin,
@@ -194,7 +194,7 @@ function once({ columns }: Batch, calls: readonly CallNumber[]): CallNumber[] {
 /** To the microsecond, of which a double of milliseconds since 1970 holds a quarter. */
 const SAME_START_MS = 0.000_6;
 
-/** The candidate whose row said the same, and was read the same; null where there is none. */
+/** The candidate whose row has the same values and was read in the same way. Null where there is none. */
 function isKnown(
   origin: Origin,
   batch: Batch,
@@ -223,7 +223,7 @@ async function fetchCalls(
   const calls = new Map<number, ToldCall>();
   const iCdrs = [...new Set(candidates.map(({ iCdr }) => iCdr))];
   if (iCdrs.length === 0) return calls;
-  // A call of the dry run's own takes the place of the one that is stored.
+  // A call of the dry run's own replaces the stored one.
   for (const table of tables.tables.toReversed()) {
     for (const row of await session.rows(callsByNumber(iCdrs, spanOfNumbers(iCdrs), table))) {
       const call = fromRow(row);
@@ -238,7 +238,7 @@ const lineOf = ({ bytes, columns }: Batch, call: CallNumber): string =>
 
 const toldOfRow = (batch: Batch, call: CallNumber): ToldCall => fromCopyLine(lineOf(batch, call));
 
-/** Of the calls that have something of a row which was not ended: what they are without it. */
+/** For calls with values of an incomplete row: the calls without that row. */
 async function fetchWithout(
   session: Session,
   origin: Origin,
@@ -265,7 +265,7 @@ const knownRow = (call: ToldCall, row: CallNumber, isEnded: boolean): Known => (
 
 type AccountBook = (calls: readonly ToldCall[]) => Promise<AccountOf>;
 
-/** Accounts by number, asked for when a call is put together. */
+/** Accounts by number, queried when a call is combined. */
 function accountBook(session: Session): AccountBook {
   const known = new Map<number, Account>();
   return async (calls) => {
@@ -274,7 +274,7 @@ function accountBook(session: Session): AccountBook {
       for (const account of await session.rows(accountsByNumber(missing)))
         known.set(account.i_account, account);
     }
-    // A dry run has accounts that are not made.
+    // A dry run has accounts that are not created.
     return (i) =>
       known.get(i) ?? {
         i_account: i,

@@ -1,6 +1,6 @@
 /**
- * What a call is by those of its tellings that are left once an import is taken back: they are put together anew, in the
- * order in which they were told, by the rules that each import had. No I/O.
+ * Makes a call from the records that are left once an import is undone. They are combined again in their original order,
+ * by the rules of each import. No I/O.
  */
 import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
 import { copyLine } from './copy_text.ts';
@@ -9,7 +9,7 @@ import { decide, type SameCallRules } from './same_call.ts';
 import type { Cdr } from './settle.ts';
 import { copyLineAsJson, fromCopyLine, type ToldCall } from './told_call.ts';
 
-/** What an import told of a call. */
+/** An import's version of a call. */
 export interface Telling {
   readonly iImport: number | null;
   readonly call: ToldCall;
@@ -18,13 +18,13 @@ export interface Telling {
   readonly keyBefore: string;
   readonly ended: boolean;
   readonly outcome: TellingOutcome;
-  /** RFC 3339. The same for all that one batch told; 1970 where it is not known. */
+  /** RFC 3339. The same for all records of one batch. 1970 where it is unknown. */
   readonly toldAt: string;
 }
 
 export type TellingOutcome = 'stored' | 'completed' | 'duplicate' | 'conflict';
 
-/** A version that a telling has replaced. */
+/** A version that a later record has replaced. */
 export interface ReplacedVersion {
   readonly by: Telling;
   readonly json: string;
@@ -32,9 +32,9 @@ export interface ReplacedVersion {
   readonly start: number;
 }
 
-/** A call that some of the tellings make together. */
+/** A call that several records make together. */
 export interface Refolded {
-  /** It is the first one told, as it is, or `cdr`. */
+  /** It is the first record, unchanged, or `cdr`. */
   readonly first: Telling;
   readonly cdr: Cdr | null;
   readonly call: ToldCall;
@@ -47,12 +47,12 @@ interface Folding extends Refolded {
   call: ToldCall;
   readonly told: { telling: Telling; outcome: TellingOutcome }[];
   readonly replaced: ReplacedVersion[];
-  /** The batch that told of it last, and what it was before that: of one batch one version is kept. */
+  /** The last batch that changed it, and the version before that: one version is kept for each batch. */
   batch: string;
   before: Omit<ReplacedVersion, 'by'> | null;
 }
 
-/** Tellings of one batch have one import and one time. */
+/** Records of one batch have one import and one time. */
 const batchOf = ({ iImport, toldAt }: Telling): string => `${iImport} ${toldAt}`;
 
 /** @param rulesOf an import's */
@@ -92,7 +92,7 @@ export function refold(
   return calls;
 }
 
-/** Its number, by the part of it that it keeps in whatever month. */
+/** Its number, by the part that stays in any month. */
 export const numberedAs = ({ call }: Refolded, number: number): number =>
   iCdrOf(call.startTime, number % I_CDR_MONTH);
 

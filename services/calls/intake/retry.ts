@@ -1,4 +1,4 @@
-/** Reads rows that were set aside once more, now that their account exists or the reader knows better. */
+/** Retries rejected rows, now that their account exists or the reader's rules are better. */
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { FormatName } from '../formats/formats.ts';
 import { UNNAMED } from '../formats/mapping.ts';
@@ -15,11 +15,11 @@ import type { RowOutcome } from './rows.ts';
 
 export interface RetryOptions {
   readonly filter: RejectedFilter;
-  /** Accounts that are made are of the time zone in which their rows are read; of posted records, which have none, of this. */
+  /** Created accounts get the time zone in which their rows are read. Posted records have none, and use this one. */
   readonly newAccounts: Omit<NewAccounts, 'codes'> | null;
-  /** Replaces how the rows were read the first time (another time zone, an account for rows that name none). */
+  /** Replaces the options of the first reading (another time zone, an account for rows that name none). */
   readonly read: Partial<SourceOptions>;
-  /** Replaces what becomes of rows that tell a stored call again. */
+  /** Replaces the rules for rows that repeat a stored call. */
   readonly sameCall?: Partial<SameCallOptions> | undefined;
 }
 
@@ -28,7 +28,7 @@ export interface RetryCounts {
   stored: number;
   completed: number;
   duplicates: number;
-  /** Still set aside, since they contradict a stored call. */
+  /** Still rejected, since they contradict a stored call. */
   conflicts: number;
   /** For other reasons. */
   stillSetAside: number;
@@ -40,7 +40,7 @@ const ASIDE: ReadonlySet<RowOutcome['kind']> = new Set(['set_aside', 'conflict']
 const LINE_END = Buffer.from('\n');
 const PAGE_ROWS = 1_000;
 
-/** @param onProgress after each page */
+/** @param onProgress called after each page */
 export async function retryRejected(
   pool: Pool,
   options: RetryOptions,
@@ -69,7 +69,7 @@ export async function retryRejected(
   }
 }
 
-/** Rows that are read the same way: of one format, source, set of options and header, and of one end of a source. */
+/** Rows with the same options: one format, source, set of options and header, and one end of a source. */
 export function groupByOrigin<Row extends Rejected>(page: readonly Row[]): Row[][] {
   const groups = new Map<string, Row[]>();
   for (const rejected of page) {
@@ -88,9 +88,9 @@ export function groupByOrigin<Row extends Rejected>(page: readonly Row[]): Row[]
 }
 
 /**
- * Reads rows that are read the same way, and takes them in as an import of its own; what was set aside of them stays so. The
- * mapping that they were read with is remembered.
- * @param what they are, as the import is called: "retried rows"
+ * Retries rows with the same options, as an import of their own. Rows that are rejected again stay in the quarantine. The
+ * mapping of their options is remembered.
+ * @param what the import's name for the rows: "retried rows"
  */
 export async function readGroup(
   pool: Pool,
@@ -113,14 +113,14 @@ export async function readGroup(
     },
     sameCall: { ...keptSameCall(group[0]!.options), ...options.sameCall },
   });
-  // Whoever calls this takes them by their own numbers.
+  // The caller takes them by their own numbers.
   const of = { columns, ...(files.size === 1 && { file: group[0]!.file }), ...(end && { end }) };
   const outcomes = await takeIn(pool, { ...origin, asideLengths: new Set() }, rows, of);
   const taken = group.filter((_, index) => !ASIDE.has(outcomes[index]!.kind));
   await withSession(pool, async (session) => {
     const { mapping } = read;
     if (mapping && mapping.name !== UNNAMED && taken.length > 0) {
-      // Rows that were known prove no mapping better than the one that is remembered.
+      // Known rows are no proof that the mapping is better than the remembered one.
       const iRejecteds = group.flatMap(({ i_rejected }, index) =>
         ['stored', 'completed'].includes(outcomes[index]!.kind) ? i_rejected : [],
       );
@@ -171,13 +171,13 @@ function readOptions(rejected: Rejected): SourceOptions {
   };
 }
 
-/** What a row says that was set aside, by the options of its import. */
+/** Reads a rejected row with the options of its import. */
 export const readRejected = (rejected: Rejected): Taken => readAgain(rejected, readOptions(rejected));
 
-/** One row alone through its reader; what is no single row any more stays as it was. */
+/** One row alone through its reader. A text that is no single row any more stays as it was. */
 function readAgain(rejected: Rejected, read: SourceOptions): Taken {
   const { line, bytes, end, row_offset: offset } = rejected;
-  // What its source has cut off may still come: it stays provisional.
+  // The part that its source has cut off may still come: the row stays provisional.
   const row = { line, bytes, offset: offset ?? 0, ended: end === null };
   if (rejected.format === POSTED_FIELDS) return { row, parsed: parsePostedRecord(rejected.bytes) };
   const reader = openSource(rejected.format as FormatName, read);

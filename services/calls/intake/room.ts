@@ -1,45 +1,45 @@
 /**
- * Room on the disks of PostgreSQL's primary. What takes in files waits while one of them is nearly full, and goes on by
- * itself: a file can wait, while a full disk ends every write, posts of calls that nobody tells a second time among them.
+ * Free space on the disks of PostgreSQL's primary. Imports of files wait while a disk is nearly full, and go on without
+ * help: a file can wait, but a full disk stops every write, also those of posted calls that are sent only once.
  *
- * A disk of which nobody tells holds nothing up.
+ * A disk of unknown state holds up no import.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
 
-/** A disk is looked at no more often. */
+/** The shortest time between two checks of a disk. */
 const LOOK_MS = 1_000;
-/** For the first look; nothing is taken in before it. */
+/** The limit for the first check, before which no import begins. */
 const FIRST_LOOK_LIMIT_MS = 5_000;
-/** What was seen so long ago says nothing any more. */
+/** An older result is not used any more. */
 const STALE_MS = 15_000;
-/** How much emptier a disk must be before it goes on, so that it is not to and fro with every batch. */
+/** How much emptier a disk must be before imports go on, so that they do not stop and start with every batch. */
 const BACK_PERCENT = 1;
 
 /** A file system of the primary's data or write-ahead log. */
 export interface PrimaryDisk {
   readonly node: string;
   readonly path: string;
-  /** Without what is reserved for root, as df counts. */
+  /** Without the space that is reserved for root, as df counts. */
   readonly sizeBytes: number;
-  /** What those who are not root can still write. */
+  /** The space that processes other than root can still write. */
   readonly freeBytes: number;
 }
 
 export interface RoomNeeds {
-  /** The disks of the primary, as they are now; none, or rejected: nobody tells. */
+  /** The disks of the primary now. None, or rejected: their state is unknown. */
   readonly read: () => Promise<readonly PrimaryDisk[]>;
-  /** From this use of one of them on there is no room. */
+  /** From this use of one of them on, imports wait. */
   readonly pausePercent: number;
   readonly clock: Clock;
 }
 
 export interface Room {
-  /** Why nothing more is taken in, in words; '' while there is room, or nobody tells. Asking has it looked at again soon. */
+  /** Why imports wait, for people; '' while there is space, or its state is unknown. A call also starts a new check soon. */
   readonly shortage: string;
   /**
    * Resolves once there is room.
-   * @param onWait told why, where it has to be waited for
+   * @param onWait gets the reason, if there is a wait
    * @throws the signal's reason
    */
   wait(signal: AbortSignal, onWait?: (shortage: string) => void): Promise<void>;
@@ -74,7 +74,7 @@ export function createRoom({ read, pausePercent, clock }: RoomNeeds): Room {
   }
 
   async function firstLook(): Promise<void> {
-    // A look that takes longer goes on; until it ends, nobody knows of a shortage.
+    // A longer check goes on. Until it ends, no shortage is known.
     await within(clock, FIRST_LOOK_LIMIT_MS, 'a look at the disks', renew).catch(() => undefined);
   }
 

@@ -1,18 +1,18 @@
-/** Rows on their way in, and what became of them. */
+/** Rows on their way in, and their outcomes. */
 import type { RawRow, Rejection } from '../cdr.ts';
 import type { SourceEnd } from '../formats/source_end.ts';
 
-/** What rows that are added together have in common. */
+/** The common properties of rows that are added together. */
 export interface RowsOf {
   /** As Origin has it, or one of its documents. */
   readonly file: string;
-  /** The header in force, kept with rows that are set aside. */
+  /** The header in force, which the quarantine keeps with a row. */
   readonly columns: readonly string[] | null;
-  /** What the source held when it ended, of rows that are not ended; undefined where they are not provisional. */
+  /** The source's end, for rows without a line end. Undefined where they are not provisional. */
   readonly end?: SourceEnd | undefined;
 }
 
-/** A row that can't be taken in. */
+/** A row that is rejected. */
 export interface AsideRow {
   readonly row: RawRow;
   readonly of: RowsOf;
@@ -20,7 +20,7 @@ export interface AsideRow {
   readonly rejection: Rejection;
 }
 
-/** A row that says again what another row of the batch, or of one that is being stored meanwhile, says. */
+/** A row that repeats another row of the batch, or of a batch that is being stored now. */
 export interface RepeatedRow {
   readonly row: RawRow;
   readonly of: RowsOf;
@@ -28,19 +28,19 @@ export interface RepeatedRow {
   readonly key: string;
 }
 
-/** What became of a row. */
+/** The outcome of a row. */
 export type RowOutcome =
   | { readonly kind: 'stored'; readonly iCdr: number }
-  /** It filled what a stored call lacked, or took the place of what that told before. */
+  /** It filled missing values of a stored call, or replaced its values. */
   | { readonly kind: 'completed'; readonly iCdr: number; readonly timesOf?: number }
   /** `timesOf`: the call keeps the times that this import stored; the row was read at others. */
   | { readonly kind: 'duplicate'; readonly timesOf?: number }
-  /** It contradicts a stored call, and is kept aside. */
+  /** It contradicts a stored call, and is kept in the quarantine. */
   | {
       readonly kind: 'conflict';
       readonly iCdr: number;
       readonly rejection: Rejection;
       readonly isKnown?: true;
     }
-  /** `isKnown`: it had been set aside before, whatever became of it since. */
+  /** `isKnown`: it had been rejected before, whatever happened to it since. */
   | { readonly kind: 'set_aside'; readonly rejection: Rejection; readonly isKnown?: true };

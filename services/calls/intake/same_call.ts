@@ -1,14 +1,14 @@
 /**
- * Whether a row tells a call that is known already. A record is its source, its call id and its leg, however it is
- * written and read: what differs between two tellings says what the second one is.
+ * Decides whether a row repeats a known call. A record is its source, its call id and its leg, however it is written and
+ * read. The differences between two records decide the outcome of the second one:
  *
- *   duplicate   it says nothing new: the same values in whatever writing, or fewer of them
- *   completed   it has a value where there was none, or where one was only concluded, and contradicts none
- *   conflict    another start, time, amount, number or account than was told before
+ *   duplicate   it adds nothing: the same values however written, or fewer of them
+ *   completed   it has a value that was missing or only concluded, and contradicts none
+ *   conflict    another start, time, amount, number or account than the earlier record's
  *   new         no call of that id and leg is known
  *
- * Two readings of one row (with another time zone, date order or mapping) never contradict each other: the reader's
- * word is no value of the switch's. docs/decisions/0011 says why all this is so.
+ * Two readings of one row (with another time zone, date order or mapping) never contradict each other: the user's options
+ * are no values of the switch. docs/decisions/0011 gives the reasons.
  */
 import type { Difference } from '../cdr.ts';
 import { plainDecimal } from '../decimal.ts';
@@ -19,9 +19,9 @@ import { type ToldCall, toldBy, writtenCld, writtenCli } from './told_call.ts';
 export interface SameCallRules {
   /** `call_id`: the source gives each leg a call id of its own. `fields`: see legs.ts. */
   readonly legs: 'call_id' | 'fields';
-  /** The source uses its call ids again: a record of another start is another call. */
+  /** The source reuses its call ids: a record with another start is another call. */
   readonly idsReused: boolean;
-  /** A telling that contradicts the one before, or reads it otherwise, takes its place. */
+  /** A record that contradicts the earlier one, or was read in another way, replaces it. */
   readonly replace: boolean;
 }
 
@@ -29,7 +29,7 @@ export type Decision =
   | { readonly kind: 'new' }
   | { readonly kind: 'duplicate'; readonly of: ToldCall }
   | { readonly kind: 'completed'; readonly of: ToldCall; readonly sameRow: boolean }
-  /** `sameRow`: nothing but the reading differs */
+  /** `sameRow`: only the reading differs */
   | {
       readonly kind: 'replaced';
       readonly of: ToldCall;
@@ -38,16 +38,16 @@ export type Decision =
     }
   | { readonly kind: 'conflict'; readonly of: ToldCall; readonly differences: readonly Difference[] };
 
-/** What two tellings differ in at most where one gives whole seconds and the other parts of one. */
+/** The largest difference between two records where one gives whole seconds and the other fractions. */
 const GRAIN_MS = 1_000;
 const GRAIN_S = 1;
-/** How far from each other one row's stamps may be by the zones that they are read in. */
+/** The largest difference between one row's stamps in two zones. */
 export const ZONE_SPREAD_MS = 26 * 3_600_000;
 
 /**
  * @param known calls of the row's source and call id
- * @param row what is told now
- * @param keyBefore what a version before would know the row by; '' where that does not matter
+ * @param row the new record
+ * @param keyBefore the row's key in an earlier version; '' where that does not matter
  */
 export function decide(
   known: readonly ToldCall[],
@@ -63,7 +63,7 @@ export function decide(
   return best;
 }
 
-/** Of several calls that a row may tell, the one that it fits best. */
+/** Of several calls that a row may repeat, the one that fits best. */
 function rank(decision: Decision): number {
   switch (decision.kind) {
     case 'duplicate':
@@ -96,7 +96,7 @@ function compare(call: ToldCall, row: ToldCall, rules: SameCallRules, keyBefore:
   if (leg === 'other') return { kind: 'new' };
   const differences = sameRow && !rules.replace ? [] : differencesOf(call, row);
   if (differences.length > 0) {
-    // Legs that nothing tells apart but their values are two.
+    // Legs that only their values distinguish are two.
     if (leg === 'perhaps') return { kind: 'new' };
     return rules.replace
       ? { kind: 'replaced', of: call, sameRow, differences }
@@ -117,7 +117,7 @@ function sameDestination(call: ToldCall, row: ToldCall): boolean | undefined {
 const sameNumber = (settled: string, otherSettled: string, written: string, otherWritten: string): boolean =>
   settled === otherSettled || written.trim() === otherWritten.trim();
 
-/** Milliseconds. Who writes whole seconds leaves off the rest, or rounds. */
+/** Milliseconds. A writer of whole seconds truncates, or rounds. */
 export function sameTime(one: number, other: number): boolean {
   const apart = Math.abs(one - other);
   // A thousandth: what a double of milliseconds since 1970 holds of a microsecond.
@@ -171,7 +171,7 @@ function differencesOf(call: ToldCall, row: ToldCall): Difference[] {
   return found;
 }
 
-/** Whether the row tells something that was not told before. */
+/** Whether the row has a value that the earlier record lacks. */
 function completes(call: ToldCall, row: ToldCall, sameRow: boolean): boolean {
   const more = toldBy(row) & ~toldBy(call) & ~TOLD.name;
   if (call.told !== null ? more !== 0 : completesOlder(call, row, more)) return true;
@@ -180,7 +180,7 @@ function completes(call: ToldCall, row: ToldCall, sameRow: boolean): boolean {
   return false;
 }
 
-/** Of an older call it is not known what was concluded: what comes out the same was told. */
+/** It is unknown which values of an older call were concluded: an equal value counts as the source's. */
 function completesOlder(call: ToldCall, row: ToldCall, more: number): boolean {
   const concluded =
     TOLD.account | TOLD.direction | TOLD.country | TOLD.currency | TOLD.billed_duration_s | TOLD.result;

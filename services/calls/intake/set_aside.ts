@@ -1,7 +1,7 @@
 /**
- * What can't be taken in is kept with its bytes, and goes when a row that says the same is taken in: whatever its file is
- * called by then, wherever it stands in it, and however it comes. Where a row stood says nothing: files are rotated,
- * and the lines of a pipe are those of whatever came through it.
+ * The quarantine keeps a rejected row with its bytes, until a row with the same content is stored: under any name of its
+ * file, at any place in it, and by any way in. The place of a row identifies nothing: files are rotated, and the lines of a
+ * pipe belong to whatever came through it.
  */
 import { hash } from 'node:crypto';
 import type { Session } from '#platform/database/session.ts';
@@ -12,16 +12,16 @@ import type { AsideRow, RowsOf } from './rows.ts';
 
 const BETWEEN = '\u001f';
 
-/** What a row says: its bytes, under a header. */
+/** A row's content: its bytes, under a header. */
 export interface Said {
   readonly bytes: Buffer;
   readonly of: RowsOf;
 }
 
 /**
- * What a row that was set aside is known by: its source, the header that it stood under, and its bytes. Of one of which
- * only the first bytes are kept, also its reason, which tells how many there were. A provisional one is known to its
- * source's end alone, so that it can go with it. (Migration 0006 makes the same for rows of before.)
+ * The key of a rejected row: its source, its header, and its bytes. For a row of which only the first bytes are kept, also
+ * its reason, which holds the full length. A provisional row is known only together with its source's end, so that it can
+ * be removed with it. (Migration 0006 computes the same keys for older rows.)
  */
 function contentOf(source: string, { bytes, of }: Said, ...more: string[]): Buffer {
   const under = `${source}${BETWEEN}${of.columns?.map(storable).join(BETWEEN) ?? ''}${BETWEEN}`;
@@ -32,14 +32,14 @@ function contentOf(source: string, { bytes, of }: Said, ...more: string[]): Buff
   );
 }
 
-/** Of a row as it is kept. */
+/** For a row as it is kept. */
 export const contentOfKept = (row: {
   readonly source: string;
   readonly columns: readonly string[] | null;
   readonly bytes: Buffer;
   readonly cut: boolean;
   readonly reason: string;
-  /** Of its source's end, in hexadecimal, where it is provisional. */
+  /** Of its source's end, in hexadecimal, if it is provisional. */
   readonly fingerprint: string | null;
 }): Buffer => {
   const said = { bytes: row.bytes, of: { file: '', columns: row.columns } };
@@ -57,10 +57,10 @@ function contentOfAside(source: string, { of, row, rejection }: AsideRow): Buffe
   return contentOf(source, { bytes: row.bytes, of }, ...more);
 }
 
-/** What became of a row that was set aside. */
+/** The outcome of a rejected row. */
 export interface KeptAside {
   readonly iRejected: number;
-  /** It was set aside before, whatever became of it since. */
+  /** It was rejected before, whatever happened to it since. */
   readonly isKnown: boolean;
 }
 
@@ -72,10 +72,10 @@ export async function keepAside(
 ): Promise<KeptAside[]> {
   const contents = rows.map((row) => contentOfAside(origin.source, row));
   const names = contents.map((content) => content.toString('hex'));
-  // What says the same is kept once, with the newest reason.
+  // Rows with the same content are kept once, with the newest reason.
   const byName = new Map(rows.map((row, index) => [names[index]!, { ...row, content: contents[index]! }]));
   const kept = new Map<string, KeptAside>();
-  // Each post tells of its switch; a file may be read again and again.
+  // Each post counts as activity of its switch; a file may be read again and again.
   const isPost = origin.file.startsWith('POST ');
   for (const [columns, its] of Map.groupBy(byName.values(), ({ of }) => of.columns)) {
     for (const { content, i_rejected: iRejected, is_new: isNew } of await session.rows(
@@ -86,7 +86,7 @@ export async function keepAside(
   return names.map((name) => kept.get(name)!);
 }
 
-/** Drops what was set aside of rows that are taken in now. */
+/** Drops rejected rows that are stored now. */
 export async function dropTaken(session: Session, origin: Origin, rows: Iterable<Said>): Promise<void> {
   const { asideLengths } = origin;
   if (asideLengths?.size === 0) return;

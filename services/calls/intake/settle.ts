@@ -1,6 +1,6 @@
 /**
- * From a source's record to the one that is stored: whose it is, what its numbers are in E.164, which country it
- * called, which key it is known by.
+ * From a source's record to the stored one: finds its account, its numbers in E.164, the country that it called, and its
+ * key.
  */
 import { hash } from 'node:crypto';
 import { isPrintable, printable } from '#platform/telemetry/printable.ts';
@@ -20,23 +20,23 @@ import { storable } from '../store/storable.ts';
 import { toldOf } from '../told.ts';
 import { isAnsweredBySwitch, linkedIdOf } from './linkage.ts';
 
-/** A record ready to be stored; all but its i_cdr. What is decided here counts, not what the record told of it. */
+/** A record ready to be stored; all but its i_cdr. The decisions made here count, not the record's own values. */
 export interface Cdr extends Outcome {
   readonly record: SourceRecord;
   readonly account: Account;
   readonly callId: string;
-  /** What joins it with the other legs of its call; '' where only its call id does. */
+  /** The id that joins it with the other legs of its call; '' where only its call id does. */
   readonly linkedId: string;
-  /** Of all that its row says: another row with the same key and call id says the same. */
+  /** Of all values of its row: another row with the same key and call id has the same values. */
   readonly sourceKey: string;
-  /** Which of its values the source told (told.ts). */
+  /** Which of its values the source gave (told.ts). */
   readonly told: number;
   readonly cli: string;
   readonly cld: string;
   readonly direction: Direction;
   readonly country: string | null;
   readonly currency: string;
-  /** Decimal string; null: not rated. */
+  /** Decimal string. Null: not rated. */
   readonly cost: string | null;
 }
 
@@ -55,9 +55,9 @@ const LONGEST_CALL_S = 100 * 86_400;
 const numbers = createNumberReader();
 
 /**
- * @param account whose record it is
+ * @param account of the record
  * @param now milliseconds since 1970
- * @param credits whether a cost below nought is money; else -1 says that the call could not be rated, and others are none
+ * @param credits whether a cost below 0 is money; otherwise -1 means that the call could not be rated, and others are invalid
  */
 export function settle(record: SourceRecord, account: Account, now: number, credits: boolean): Settled {
   const isUnrated = !credits && record.cost !== null && MINUS_ONE.test(record.cost);
@@ -81,7 +81,7 @@ export function settle(record: SourceRecord, account: Account, now: number, cred
     flags.push('account_closed');
   const rowKey = record.wholeRow === '' ? '' : keyOfText(record.wholeRow);
   const callId = storable(record.callId);
-  // A row without a call id gets one made of itself; support does not see those, and knows them by this.
+  // A row without a call id gets a generated one; support does not see those, and identifies the calls by this.
   const sourceKey =
     rowKey !== '' && (callId === '' || record.alsoSays === '')
       ? rowKey
@@ -119,8 +119,8 @@ export const keyOfText = (text: string): string =>
   hash('sha256', text, 'base64url').slice(0, SOURCE_KEY_LENGTH);
 
 /**
- * Why a row is set aside that no account is known for.
- * @param written what the row calls the account
+ * Why a row without a known account is rejected.
+ * @param written the row's name for the account
  * @param alike an account's code that differs from it in case alone
  */
 export function withoutAccount(written: string, alike: string | undefined): Rejection {
@@ -129,7 +129,7 @@ export function withoutAccount(written: string, alike: string | undefined): Reje
       code: 'no_account',
       field: 'account',
       reason:
-        'The row names no account; say whose such rows are with --account CODE, or which field tells it with --account-from FIELD',
+        'The row names no account; give the account with --account CODE, or its field with --account-from FIELD',
     };
   }
   const code = tidyCode(written);
@@ -157,20 +157,20 @@ const bad = (field: string, is: unknown, wanted: string): Rejection => ({
   reason: `${field} is ${String(is).slice(0, 60)}; it must be ${wanted}`,
 });
 
-/** A price below nought is mostly a mistake, and would be taken off the sums without anybody's having said so. */
+/** A price below 0 is mostly a mistake, and would silently reduce the sums. */
 function negative({ cost }: SourceRecord): Rejection | undefined {
   if (cost === null || !cost.startsWith('-') || NOUGHT.test(cost)) return undefined;
   return bad('cost', cost, '0 or more; credit notes are taken in with --credits');
 }
 
-/** A spreadsheet's power is no telephone number, and can't become one again. */
+/** A spreadsheet's power of ten is no telephone number, and can't become one again. */
 function cutNumber(field: 'cli' | 'cld', number: string): Rejection | undefined {
   if (!isSpreadsheetPower(number)) return undefined;
   const reason = `${field} is ${quoted(number)}: a spreadsheet cut the number's digits; import the file as the switch wrote it`;
   return { code: 'bad_value', field, reason };
 }
 
-/** A cost in dollars is none of an account in euros. */
+/** A cost in dollars does not belong to an account in euros. */
 function otherCurrency({ currency, costCurrencies }: SourceRecord, account: Account): Rejection | undefined {
   if (currency !== null || !costCurrencies || costCurrencies.includes(account.currency)) return undefined;
   return {

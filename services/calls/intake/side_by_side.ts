@@ -1,14 +1,14 @@
-/** Tasks that run beside each other, a limited number of them at a time. */
+/** Tasks that run concurrently, a limited number of them at a time. */
 
 export interface SideBySide {
   /**
    * Waits for a free place and starts the task in it.
-   * @throws what a task before has thrown; the new one is not started then
+   * @throws the error of an earlier task; the new one is not started then
    */
   start(task: () => Promise<void>): Promise<void>;
   /**
-   * Waits until none runs any more.
-   * @throws what the first task to fail has thrown
+   * Waits until no task runs any more.
+   * @throws the error of the first task that failed
    */
   end(): Promise<void>;
 }

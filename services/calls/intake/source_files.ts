@@ -1,4 +1,4 @@
-/** Opening what an import is told to read: files, folders of documents, standard input, gzipped or not. */
+/** Opens the sources of an import: files, folders of documents, standard input, gzipped or not. */
 import { closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs';
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
@@ -13,24 +13,24 @@ export interface SourceFile {
   readonly name: string;
   /** Why it is not even opened: it is no file. */
   readonly refused?: string;
-  /** Bytes on disk; undefined where that can't be known (standard input, a pipe). */
+  /** Bytes on disk. Undefined where they are unknown (standard input, a pipe). */
   readonly size: number | undefined;
-  /** The folder that it was found in, where that is what was named. */
+  /** The folder in which it was found, if the folder was named. */
   readonly folder?: string;
 }
 
-/** What an opened source gives. */
+/** An opened source. */
 export interface OpenedSource {
-  /** The first bytes, unpacked and in UTF-8 where they were in UTF-16, to tell the format by; empty for an empty file. */
+  /** The first bytes, unpacked and converted from UTF-16 to UTF-8, to detect the format; empty for an empty file. */
   readonly head: Buffer;
   /**
    * All of it, `head` included.
-   * @throws Error when it can't be read on, or is packed and was cut; after all that could be read
+   * @throws Error when it can't be read on, or is packed and was cut; after all readable bytes
    */
   readonly chunks: AsyncIterable<Buffer>;
-  /** Nothing can be appended to what has come through a pipe: its end ends its last row. */
+  /** No bytes can follow the end of a pipe: its end ends its last row. */
   readonly isStream: boolean;
-  /** Its end is not known to come: a pipe may go on for ever, and a few packed bytes make terabytes. */
+  /** It may have no end: a pipe may go on for ever, and a few packed bytes make terabytes. */
   readonly mayBeEndless?: boolean;
   /** Bytes read from disk so far. */
   bytesRead(): number;
@@ -39,12 +39,12 @@ export interface OpenedSource {
 export const STDIN_NAME = 'stdin';
 const STDIN_PATHS = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 const HEAD_BYTES = 256 * 1024;
-/** A read costs the main thread some 100 µs, however much it brings. */
+/** A read costs the main thread some 100 µs, whatever its size. */
 const READ_BYTES = 256 * 1024;
-/** Small enough that what is made of a chunk is garbage before the collector comes by. */
+/** Small enough that a chunk's objects are garbage before the collector runs. */
 const CHUNK_BYTES = 32 * 1024;
 /**
- * What a folder's files of calls are named: documents and tables, numbered or dated by a rotation, and CUCM's, which have
+ * The names of a folder's files of calls: documents and tables, numbered or dated by a rotation, and CUCM's, which have
  * no ending, and 3CX's cdr.log.
  */
 const CALL_FILE =
@@ -57,13 +57,13 @@ const DAMAGED_GZIP =
 const GZIP_FAULTS: Readonly<Record<string, string>> = { Z_BUF_ERROR: CUT_GZIP, Z_DATA_ERROR: DAMAGED_GZIP };
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 
-/** Whether a file of a folder is named as one of calls. */
+/** Whether a file of a folder has the name of one of calls. */
 export const isCallFile = (name: string): boolean => CALL_FILE.test(name) && !name.startsWith('.');
 
 /**
- * The files that the arguments of `import cdrs` mean: `-` is standard input, a folder its files of calls (CALL_FILE), by
+ * The files of the arguments of `import cdrs`: `-` is standard input, a folder stands for its files of calls (CALL_FILE), by
  * name.
- * @throws Error naming the path that is not there, or a folder that holds none
+ * @throws Error naming the missing path, or a folder without such files
  */
 export async function listSources(paths: readonly string[]): Promise<SourceFile[]> {
   const sources: SourceFile[] = [];
@@ -95,7 +95,7 @@ export async function listSources(paths: readonly string[]): Promise<SourceFile[
   return sources;
 }
 
-/** What stands in a folder: what is no file costs itself, and not the folder. */
+/** The contents of a folder: an entry that is no file costs itself, and not the folder. */
 async function inFolder(file: string): Promise<Pick<SourceFile, 'size' | 'refused'>> {
   try {
     const found = await stat(file);
@@ -113,14 +113,14 @@ function whyNotFound({ code, message }: NodeJS.ErrnoException): string {
   return code === 'ELOOP' ? 'its symbolic links go round in a circle' : message;
 }
 
-/** undefined for a file and for a pipe. */
+/** Undefined for a file and for a pipe. */
 function whyNoFile(found: Stats): string | undefined {
   if (found.isFile() || found.isFIFO()) return undefined;
   const what = found.isSocket() ? 'a socket' : 'a device';
   return `it is ${what}, which holds no calls; name a file, a folder, a pipe, or - for standard input`;
 }
 
-/** Opens a source, unpacking it when its bytes say that they are gzip, whatever its name. */
+/** Opens a source, and unpacks it if its bytes are gzip, whatever its name. */
 export async function openSourceFile(source: SourceFile, stdin: Readable): Promise<OpenedSource> {
   const raw = source.name === STDIN_NAME ? stdin : await openPath(source);
   let bytesRead = 0;
@@ -144,7 +144,7 @@ export async function openSourceFile(source: SourceFile, stdin: Readable): Promi
 /** @throws Error when it is no file any more, or never was */
 async function openPath({ name, size, refused }: SourceFile): Promise<AsyncIterable<Buffer>> {
   if (refused !== undefined) throw new Error(refused);
-  // Without O_NONBLOCK a pipe that nobody writes to would hold a thread of Node's for ever, and the end of the process.
+  // Without O_NONBLOCK a pipe without a writer would block a thread of Node's for ever, and the end of the process.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
   if (size === undefined) return openPipe(name, flags);
   const file = await open(name, flags);
@@ -154,7 +154,7 @@ async function openPath({ name, size, refused }: SourceFile): Promise<AsyncItera
   throw new Error(whyNoFile(found) ?? 'it is no file any more');
 }
 
-/** Opened once: whoever writes to it would be cut off by a second time. A socket waits for what comes without a thread. */
+/** Opened once: a second open would cut off the writer. A socket waits without a thread. */
 function openPipe(name: string, flags: number): Socket {
   const fd = openSync(name, flags);
   const found = fstatSync(fd);
@@ -163,7 +163,7 @@ function openPipe(name: string, flags: number): Socket {
   throw new Error(whyNoFile(found) ?? 'it is no pipe any more');
 }
 
-/** @param size what is known of it: a small file, of which a folder has thousands, takes no more memory than it has bytes */
+/** @param size its known size: a small file, of which a folder has thousands, takes no more memory than it has bytes */
 async function* chunksOf(file: FileHandle, size = READ_BYTES): AsyncGenerator<Buffer> {
   const readBytes = Math.min(READ_BYTES, Math.max(size, 1));
   try {
@@ -190,7 +190,7 @@ async function* unzip(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   }
 }
 
-/** Reads until `bytes` are there or the stream has ended or failed, and gives them back in front of the rest. */
+/** Reads until `bytes` are there or the stream has ended or failed, and puts them back in front of the rest. */
 async function peek(
   chunks: AsyncIterable<Buffer>,
   bytes: number,

@@ -1,12 +1,12 @@
 /**
- * Stores a batch in one transaction: the calls, their usage, what is set aside, and the counts of all of it. Either the
+ * Stores a batch in one transaction: the calls, their usage, the rejected rows, and the counts of all of it. Either the
  * whole batch has happened or none of it, so a kill at any moment and the same batch again end in the same tables.
  *
  * A batch of very many months is stored in several such transactions, some months each: PostgreSQL locks every month
- * that a transaction touches, with its indexes, and making a month takes a while. One that is cut off keeps the months
- * that it has done, and the same batch again goes on from there.
+ * that a transaction touches, with its indexes, and creating a month takes a while. An interrupted batch keeps its finished
+ * months, and the same batch again goes on from there.
  *
- * New calls go in by COPY straight into calls.cdrs, after a look-up of which are there already (recognise.ts). When
+ * New calls go in by COPY straight into calls.cdrs, after a look-up of known ones (recognise.ts). When
  * another import stored one of them in between (source_turn.ts), the batch is rolled back and looked up again.
  */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
@@ -36,13 +36,13 @@ import { beginTurn, MetOthersError } from './source_turn.ts';
 import { keepFirstTellings, keepTellings } from './tellings.ts';
 import { type WrittenCalls, writeCalls } from './write_calls.ts';
 
-/** A batch that meets another import's rows is tried again; it can't go on meeting them for ever. */
+/** A batch that meets another import's rows is retried, with a limit. */
 const BATCH_TRIES = 10;
-/** Months that one transaction makes or stores into. */
+/** The most months that one transaction creates or stores into. */
 const MONTHS_A_TRANSACTION = 20;
 /**
- * How far a switch's clock may be ahead for what it says to tell up to when it has told its calls. A call that ends later
- * says nothing of that: one bad record must not promise calls that are yet to come.
+ * How far a switch's clock may be ahead for its records to move the time up to which it has sent its calls. A call that
+ * ends later does not move that time: one bad record must not promise calls that are yet to come.
  */
 const CLOCK_AHEAD_MS = 15 * 60_000;
 const UNIQUE_VIOLATION = '23505';
@@ -53,28 +53,28 @@ const NO_PARTITION = '23514';
 const knownMonths = new WeakMap<Pool, Set<Month>>();
 
 export interface Storing {
-  /** Aborted: what is under way is cancelled and undone. */
+  /** Aborted: the running work is cancelled and rolled back. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Writes more in the transaction of the batch; in the last one, where the batch is stored in several. Run again where
-   * that transaction is.
+   * Writes more in the transaction of the batch; in the last one, if the batch is stored in several. Runs again when that
+   * transaction is repeated.
    */
   readonly also?: ((session: Session) => Promise<void>) | undefined;
 }
 
-/** What is stored in one transaction: a batch, or what is left of it when one of its rows is refused. */
+/** The unit of one transaction: a batch, or the rest of it after one of its rows was refused. */
 interface Part extends PartRows {
-  /** Nothing of the batch is stored before it. */
+  /** No row of the batch is stored before it. */
   readonly isFirst: boolean;
-  /** Nothing of the batch is stored after it. */
+  /** No row of the batch is stored after it. */
   readonly isLast: boolean;
   /** In which its calls start; or more. */
   readonly months: ReadonlySet<Month>;
 }
 
 /**
- * Stores the batch, and writes what became of its rows into its outcomes.
- * @throws the database's error when it fails as a whole; nothing of the batch is stored then, or some of its months
+ * Stores the batch, and writes the outcomes of its rows.
+ * @throws the database's error when it fails as a whole; then no row of the batch is stored, or only some of its months
  */
 export async function storeBatch(
   pool: Pool,
@@ -89,7 +89,7 @@ export async function storeBatch(
     for (const part of parts) await store(part);
     return;
   }
-  // What repeats a row counts once that is stored.
+  // Repetitions of a row count once that row is stored.
   for (const part of parts) await store({ ...part, repeated: [], isLast: false });
   await batch.othersStored();
   const last = byMonths(batch, later);
@@ -116,7 +116,7 @@ export async function storeBatch(
         const code = (error as { code?: string }).code ?? '';
         if (code === NO_PARTITION) knownMonths.delete(pool);
         if ([UNIQUE_VIOLATION, DEADLOCK, NO_PARTITION].includes(code) && attempt < BATCH_TRIES) continue;
-        // A value that PostgreSQL alone refuses (54000: too long for an index): find its row, and let the others in.
+        // A value that PostgreSQL alone refuses (54000: too long for an index): find its row, and store the others.
         const isRowsFault = part.calls.length > 0 && (/^22|^54000$/.test(code) || code === NO_PARTITION);
         if (!isRowsFault) throw error;
         for (const smaller of divide(batch, part, error as Error)) await store(smaller);
@@ -142,14 +142,14 @@ function byMonths(batch: Batch, calls: readonly CallNumber[]): Part[] {
     months: new Set(inOrder.slice(place * MONTHS_A_TRANSACTION, (place + 1) * MONTHS_A_TRANSACTION)),
     calls: itsCalls,
     aside: place === 0 ? aside : [],
-    // What says a call again counts once that call is stored.
+    // Repetitions of a call count once that call is stored.
     repeated: place === callsOf.length - 1 ? repeated : [],
     isFirst: place === 0,
     isLast: place === callsOf.length - 1,
   }));
 }
 
-/** Halves until the row that the database refuses stands alone, and sets that one aside with those that repeat it. */
+/** Halves until the row that the database refuses stands alone, and rejects that row with its repetitions. */
 function divide(batch: Batch, part: Part, error: Error): Part[] {
   const { months, calls, aside, repeated, isFirst, isLast } = part;
   if (calls.length > 1) {
@@ -172,15 +172,15 @@ function divide(batch: Batch, part: Part, error: Error): Part[] {
   return [{ months, calls: [], aside: [...aside, ...refusedAside], repeated: others, isFirst, isLast }];
 }
 
-/** What became of the part's calls. */
+/** The outcomes of the part's calls. */
 interface Stored {
   readonly recognised: Recognised;
   readonly written: WrittenCalls;
-  /** Places of rows that had been set aside before. */
+  /** Places of rows that had been rejected before. */
   readonly knownAside: ReadonlySet<number>;
 }
 
-/** @param alone whether nobody else may store calls of the source meanwhile; see source_turn.ts */
+/** @param alone whether no other writer may store calls of the source meanwhile; see source_turn.ts */
 async function storePart(
   session: Session,
   origin: Origin,
@@ -190,7 +190,7 @@ async function storePart(
 ): Promise<Stored> {
   await session.run(lockZones('shared'));
   const turn = await beginTurn(session, origin, alone);
-  // Before anything is looked up: what is stored provisionally must not be found by the rows that take its place.
+  // Before the look-ups: the rows that replace provisional calls must not find those.
   if (part.isFirst) await replaceProvisional(session, origin.source, batch.replacements);
   const now = Date.now();
   const recognised = await recognise(session, origin, batch, part.calls, now);
@@ -236,7 +236,7 @@ async function storePart(
     }),
   );
   if (counted === 0)
-    throw new Error(`import ${origin.iImport} is being taken back: nothing more of it is stored`);
+    throw new Error(`import ${origin.iImport} is being undone: no more of its rows are stored`);
   if (fresh.length + recognised.rewritten.length > 0) {
     await turn.end(async () => {
       if (recognised.rewritten.length > 0) return false;
@@ -246,14 +246,14 @@ async function storePart(
   return { recognised, written, knownAside };
 }
 
-/** Whose calls were stored. */
+/** The accounts whose calls were stored. */
 function accountsOf({ columns }: Batch, { fresh }: WrittenCalls, { rewritten }: Recognised): number[] {
   const all = new Set(fresh.map((call) => columns.iAccount[call]!));
   for (const { cdr } of rewritten) all.add(cdr.account.i_account);
   return [...all].sort((a, b) => a - b);
 }
 
-/** What is set aside of the part: what can't be taken in, and what contradicts a call. */
+/** The part's rejected rows: invalid ones, and those that contradict a call. */
 function asideOf(batch: Batch, part: Part, conflicts: readonly Conflicting[]): AsideRow[] {
   const { place, of } = batch.columns;
   const contradicting = conflicts.map(({ call, rejection }) => ({
@@ -281,8 +281,8 @@ function* takenRows(
 
 /**
  * When the last of them ended, in milliseconds since 1970; 0 where none is sure. A provisional call may have lasted longer,
- * and a source must not promise more than it told.
- * @param until calls that end later are not looked at
+ * and a source must not promise more than it sent.
+ * @param until calls that end later are ignored
  */
 function lastEndOf(
   { columns, replacements }: Batch,

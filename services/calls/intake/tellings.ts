@@ -1,6 +1,6 @@
 /**
- * Notes who told what of a call, so that an import can be taken back as if it had never been (undo.ts;
- * docs/decisions/0028). A call that one import alone told is its own note: nothing is written for it.
+ * Notes each import's version of a call, so that an import can be undone as if it had never been (undo.ts;
+ * docs/decisions/0028). A call of one import is its own note: nothing is written for it.
  */
 import type { Session } from '#platform/database/session.ts';
 import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
@@ -13,7 +13,7 @@ import type { Numbers } from './outcomes.ts';
 import type { Known, Recognised } from './recognise.ts';
 import { copyLineAsJson } from './told_call.ts';
 
-/** Keeps what stored calls are that rows are about to complete or replace for the first time; before those are written. */
+/** Keeps the present state of stored calls that rows are about to complete or replace for the first time. */
 export async function keepFirstTellings(session: Session, { rewritten }: Recognised): Promise<void> {
   const iCdrs = rewritten.flatMap(({ before }) =>
     before === null || (before.told ?? 0) & SEVERAL_TELLINGS ? [] : [before.iCdr],
@@ -21,7 +21,7 @@ export async function keepFirstTellings(session: Session, { rewritten }: Recogni
   if (iCdrs.length > 0) await session.run(keepBases(iCdrs, spanOfNumbers(iCdrs)));
 }
 
-/** Notes what the rows told of stored calls; after those are written. */
+/** Notes the rows' versions of stored calls, after those are written. */
 export async function keepTellings(
   session: Session,
   origin: Origin,

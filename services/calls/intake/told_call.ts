@@ -1,6 +1,6 @@
 /**
- * A call as one telling of it left it: one that is stored, or a row that is about to be. Two of them are compared where
- * they may be the same call (same_call.ts), and put together where one completes the other.
+ * A call after one record of it: a stored call, or a row that is about to be stored. Two of them are compared where they
+ * may be the same call (same_call.ts), and combined where one completes the other.
  */
 
 import type { CallResult, CdrFlag, Direction } from '../call_fields.ts';
@@ -35,14 +35,14 @@ export interface ToldCall extends PlainTexts {
   readonly cliIn: string | null;
   readonly cldIn: string | null;
   readonly callId: string;
-  /** '' where its source did not tell it. */
+  /** '' where its source did not give it. */
   readonly linkedId: string;
   readonly source: string;
   readonly sourceKey: string;
   readonly disconnectCause: string | null;
   readonly flags: readonly CdrFlag[];
   readonly attributes: Readonly<Record<string, string>>;
-  /** As calls.cdrs.told; null: a version before stored it. */
+  /** As calls.cdrs.told. Null: an earlier version stored the call. */
   readonly told: number | null;
   readonly leg: Leg;
 }
@@ -128,11 +128,11 @@ export const writtenCli = (call: ToldCall): string => call.cliIn ?? call.cli;
 export const writtenCld = (call: ToldCall): string => call.cldIn ?? call.cld;
 
 /**
- * Which values its source told. Of a call that a version before stored it is not known: what may have been concluded
- * counts as concluded.
+ * Which values its source gave. For a call of an earlier version this is unknown: possibly concluded values count as
+ * concluded.
  */
 export function toldBy(call: ToldCall): number {
-  // Versions before told it among the attributes alone.
+  // Earlier versions kept it only among the attributes.
   const linked = call.linkedId === '' ? 0 : TOLD.linked_id;
   if (call.told !== null) return (call.told & ~TOLD.linked_id) | linked;
   const isBilledTold = !call.flags.includes('billed_inferred');
@@ -153,7 +153,7 @@ export function toldBy(call: ToldCall): number {
   );
 }
 
-/** Flags of what can't be told any more from the values. */
+/** Flags that can't be concluded from the values any more. */
 const CARRIED: ReadonlySet<CdrFlag> = new Set([
   'ambiguous_time',
   'nonexistent_time',
@@ -163,13 +163,13 @@ const CARRIED: ReadonlySet<CdrFlag> = new Set([
 ] as const);
 
 /**
- * What two tellings of a call say together; what both tell is taken from the first. Its account is chosen by
- * `accountOfBoth`.
- * @param sameRow both are readings of one row: what one of them takes for a field is no attribute
+ * The combined values of two records of a call; where both have one, the first record's counts. `accountOfBoth` chooses
+ * its account.
+ * @param sameRow both are readings of one row: a value that one of them reads as a field is no attribute
  */
 export function saidByBoth(first: ToldCall, second: ToldCall, sameRow: boolean): SourceRecord {
   const [one, other] = [toldBy(first), toldBy(second)];
-  /** The value of the telling that counts; null where neither told it. */
+  /** The value of the record that counts. Null where neither has it. */
   const pick = <T>(bit: number, of: (call: ToldCall) => T): T | null =>
     one & bit ? of(first) : other & bit ? of(second) : null;
   const startTime = first.startTime;
@@ -211,12 +211,12 @@ export function saidByBoth(first: ToldCall, second: ToldCall, sameRow: boolean):
   };
 }
 
-/** What the word said that was decided by or overruled. */
+/** The word that decided the result, or was overruled. */
 function resultOfWord({ result, flags }: ToldCall): CallResult {
   if (!flags.includes('result_contradicted')) return result;
   return result === 'answered' ? 'no_answer' : 'answered';
 }
 
-/** Whose call it is by two tellings, as `saidByBoth` takes the other values. */
+/** The call's account by two records, as `saidByBoth` takes the other values. */
 export const accountOfBoth = (first: ToldCall, second: ToldCall): number =>
   toldBy(first) & TOLD.account || !(toldBy(second) & TOLD.account) ? first.iAccount : second.iAccount;

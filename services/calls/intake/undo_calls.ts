@@ -1,4 +1,4 @@
-/** Takes back what an import told of some calls: what is left of each is put together from what others told. */
+/** Undoes an import's part in some calls: each is made again from the records of other imports. */
 import type { Session } from '#platform/database/session.ts';
 import { I_CDR_MONTH } from '../i_cdr.ts';
 import type { Account } from '../store/account_rows.ts';
@@ -50,34 +50,34 @@ import type { SameCallRules } from './same_call.ts';
 import { fromRow } from './told_call.ts';
 
 export interface UndoneCalls {
-  /** Nobody else told of them. */
+  /** Calls that no other import has. */
   readonly removed: number;
-  /** Of its own: others told of them. */
+  /** Its own calls that other imports have, too. */
   readonly kept: number;
   /** The imports that have those now. */
   readonly keptBy: readonly number[];
-  /** Of others. */
+  /** Calls of other imports. */
   readonly restored: number;
 }
 
-/** A telling with its place among all; 0 for what a call is that nothing is noted of. */
+/** A record with its place among all; 0 for the state of a call without notes. */
 interface Placed extends Telling {
   readonly place: number;
-  /** Which of its import's: 0 for the one that stored the call. */
+  /** Its number among its import's records: 0 for the one that stored the call. */
   readonly nth: number;
 }
 
-/** A call of which something is taken back. */
+/** A call of which a part is undone. */
 interface Undone {
   readonly iCdr: number;
   readonly isOwn: boolean;
-  /** What is left of it, in order. */
+  /** The remaining records, in order. */
   readonly left: readonly Placed[];
-  /** Others told word for word what the import did: one of them has the call now, and all others told it as that one did. */
+  /** Others repeated the import's record word for word: one of them has the call now, and all others repeated it, too. */
   readonly heir: number | undefined;
 }
 
-/** @param iCdrs of calls that the import stored, or told something of */
+/** @param iCdrs of calls that the import stored or changed */
 export async function undoCalls(
   session: Session,
   state: UndoState,
@@ -93,7 +93,7 @@ export async function undoCalls(
   for (const [heir, its] of numbersByHeir(undone)) await session.run(inheritToldAgain(iImport, heir, its));
   if (again.size > 0) await session.run(endToldAgain(iImport, numbers));
   const changes = createChanges();
-  // Their one telling is the calls themselves: they change hands, and no sum changes.
+  // Their one record is the calls themselves: they change their import, and no sum changes.
   const isItsOwnNote = (rows: readonly TellingRow[]) => rows.length === 1 && rows[0]!.place === 0;
   const handed = undone.filter(({ heir, iCdr }) => heir !== undefined && isItsOwnNote(byCall.get(iCdr)!));
   if (handed.length > 0) {
@@ -120,7 +120,7 @@ export async function undoCalls(
 
 const end = ({ call }: Telling): number => call.disconnectTime ?? call.startTime + call.durationS * 1000;
 
-/** Who told a call, by its number, word for word as the import did. */
+/** The imports that repeated a call, by its number, word for word. */
 type Again = ReadonlyMap<number, readonly AgainRow[]>;
 
 function againByNumber(rows: readonly AgainRow[], numbers: readonly number[]): Again {
@@ -140,7 +140,7 @@ function againByNumber(rows: readonly AgainRow[], numbers: readonly number[]): A
   return again;
 }
 
-/** Numbers of calls by who has them now since it told the same. */
+/** Numbers of calls by the import that has them now, since it repeated them. */
 function numbersByHeir(undone: readonly Undone[]): Map<number, number[]> {
   const numbers = new Map<number, number[]>();
   for (const { heir, iCdr } of undone)
@@ -148,7 +148,7 @@ function numbersByHeir(undone: readonly Undone[]): Map<number, number[]> {
   return numbers;
 }
 
-/** What is left of a call: what others told in their own words, and what they told word for word as the import did. */
+/** The rest of a call: the records of others in their own words, and their word-for-word repetitions. */
 function withoutImport(iCdr: number, iImport: number, rows: readonly TellingRow[], again: Again): Undone {
   const placed = rows.map(
     (row): Placed => ({
@@ -175,17 +175,17 @@ function withoutImport(iCdr: number, iImport: number, rows: readonly TellingRow[
         ...telling,
         ...{ place, iImport: by, nth, toldAt: told_at, outcome: 'duplicate' as const, ended: true },
       }));
-  // All of them said the same, and nobody else said anything: the first one stands for all.
+  // All of them are the same, and there is no other record: the first one stands for all.
   if (first && left.length === 0 && same.every(({ same_nth: nth }) => nth === first.same_nth))
     return { iCdr, isOwn, left: toldAs(first, 0), heir: first.by };
-  // No other telling of that import has such a number.
+  // No other record of that import has such a number.
   const all = [...left, ...same.flatMap((row) => toldAs(row, -row.place))];
   const isBase = (telling: Placed) => placed[0] === telling;
   all.sort((a, b) => (isBase(a) ? -1 : isBase(b) ? 1 : a.place - b.place));
   return { iCdr, isOwn, left: all, heir: undefined };
 }
 
-/** Takes calls out, and stores what others told of them. */
+/** Removes calls, and stores the records that others have of them. */
 async function putTogetherAnew(session: Session, undone: readonly Undone[], changes: Changes): Promise<void> {
   const iCdrs = undone.map(({ iCdr }) => iCdr);
   const span = spanOfNumbers(iCdrs);
@@ -241,7 +241,7 @@ async function putTogetherAnew(session: Session, undone: readonly Undone[], chan
 interface RefoldedCall {
   readonly of: Undone;
   readonly calls: readonly Refolded[];
-  /** The call without rows whose end was not seen: null: there is none; undefined: it has none of such a row. */
+  /** The call without incomplete rows. Null: there is none. Undefined: it has no values of such a row. */
   readonly withoutCut: Refolded | null | undefined;
 }
 
@@ -273,7 +273,7 @@ async function refoldAll(session: Session, undone: readonly Undone[]): Promise<R
   }));
 }
 
-/** A call that is as its first telling was is the note of that telling itself, where that is its import's first one too. */
+/** A call in the state of its first record is itself the note of that record, if it is its import's first one too. */
 function keptTellings({ first, cdr, told }: Refolded, iCdr: number): KeptTelling[] {
   const isItsOwnNote = cdr === null && (first as Placed).nth === 0;
   const noted = isItsOwnNote ? told.filter(({ telling }) => telling !== first) : told;
@@ -286,7 +286,7 @@ function keptTellings({ first, cdr, told }: Refolded, iCdr: number): KeptTelling
 }
 
 interface Changes {
-  /** @param end of what it told first or more, in milliseconds since 1970 */
+  /** @param end of the calls that it sent first or changed, in milliseconds since 1970 */
   told(telling: Placed, outcome: TellingOutcome, end: number, iAccount: number): void;
   write(session: Session, source: string): Promise<void>;
 }
@@ -298,7 +298,7 @@ const COUNTED = {
   conflict: 'conflicts',
 } as const;
 
-/** What other imports count otherwise now, and what they have told first. */
+/** The changed counts of other imports, and the calls that they sent first. */
 function createChanges(): Changes {
   const changes = new Map<number, { -readonly [K in keyof CountChange]: CountChange[K] }>();
   const iAccounts = new Set<number>();

@@ -1,8 +1,8 @@
 /**
- * Takes an import back, as if it had never been (docs/decisions/0028): its calls go with their usage; those that others
- * have told too are theirs; those of others that it had completed or replaced have their former values again; what it set
- * aside goes; what it told of up to when its source has told goes. All of it in bounded transactions, each of which leaves
- * the tables in order: cut off at any moment, it goes on from there when it is asked for again.
+ * Undoes an import, as if it had never been (docs/decisions/0028). Its calls are removed with their usage. Calls that other
+ * imports have too become theirs. Calls of others that it had completed or replaced get their former values back. Its
+ * rejected rows are removed, and the time up to which its source has sent its calls goes back. The work runs in bounded
+ * transactions, each of which leaves the tables in order. After an interruption the same command continues it.
  */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
@@ -28,18 +28,18 @@ import {
 } from '../store/undo.ts';
 import { undoCalls } from './undo_calls.ts';
 
-/** Calls, or rows that were set aside, of one transaction: for as long posts of the same switch wait. */
+/** Calls, or rejected rows, of one transaction. Posts of the same switch wait for as long. */
 const STEP_CALLS = 2_000;
-/** Of them whose tellings are put together anew one by one. */
+/** The most of them that are combined again one by one. */
 const STEP_ROWS = 5_000;
 
 export interface UndoProgress extends UndoCounts {
   readonly i_import: number;
-  /** All of it is taken back. */
+  /** All of it is undone. */
   readonly done: boolean;
 }
 
-/** An import that can't be taken back; the message says why, and what can be done. */
+/** An import that can't be undone. The message says why, and what can be done. */
 export class CannotUndoError extends Error {
   override name = 'CannotUndoError';
 }
@@ -53,7 +53,7 @@ const NOTHING: UndoCounts = {
   rows_returned: 0,
 };
 
-/** What `undoStep` would take back in all; changes nothing. @returns undefined where there is no such import */
+/** What `undoStep` would undo in all. Changes nothing. @returns undefined where there is no such import */
 export async function dryUndo(session: Session, iImport: number): Promise<UndoProgress | undefined> {
   const state = await session.row(undoState(iImport, false));
   if (!state) return undefined;
@@ -62,9 +62,9 @@ export async function dryUndo(session: Session, iImport: number): Promise<UndoPr
 }
 
 /**
- * Takes some of an import back, in one transaction.
+ * Undoes a part of an import, in one transaction.
  * @param by who asked for it, for the audit trail
- * @returns what was taken back since it began; undefined where there is no such import
+ * @returns what was undone since it began; undefined where there is no such import
  * @throws CannotUndoError
  */
 export function undoStep(
@@ -76,7 +76,7 @@ export function undoStep(
   const step = async (session: Session): Promise<UndoProgress | undefined> => {
     const seen = await session.row(undoState(iImport, false));
     if (!seen) return undefined;
-    // In the order in which batches take them, which end by counting into their import.
+    // In the lock order of batches, which end by counting into their import.
     await session.run(lockZones('shared'));
     await session.run(lockSource(seen.source, 'exclusive'));
     const state = (await session.row(undoState(iImport, true)))!;
@@ -108,7 +108,7 @@ export function undoStep(
   return withTransaction(pool, step, { signal });
 }
 
-/** How many calls and rows were taken back, or would be. */
+/** How many calls and rows were undone, or would be. */
 export const countUndone = (counts: UndoCounts): number =>
   counts.calls_removed +
   counts.calls_kept +
@@ -116,12 +116,12 @@ export const countUndone = (counts: UndoCounts): number =>
   counts.rows_removed +
   counts.rows_returned;
 
-/** What was taken back of it before, by one that was cut off. */
+/** The part that an earlier, interrupted undo has done. */
 export async function undoneBefore(session: Session, iImport: number): Promise<UndoCounts> {
   return { ...NOTHING, ...(await session.row(undoState(iImport, false)))?.undone };
 }
 
-/** Takes all of it back. @param onProgress after each transaction */
+/** Undoes all of it. @param onProgress called after each transaction */
 export async function undoImport(
   pool: Pool,
   iImport: number,
@@ -150,7 +150,7 @@ function requireUndoable({ i_import, file, completed, noted, undone_at }: UndoSt
   }
 }
 
-/** From here on none of its batches is stored any more, and nobody is promised what it told. */
+/** From here on none of its batches is stored any more, and its promise of calls is withdrawn. */
 async function begin(session: Session, state: UndoState, by: Actor): Promise<void> {
   const { i_import: iImport, file, source } = state;
   await session.run(beginUndo(iImport));
@@ -170,7 +170,7 @@ async function finish(session: Session, state: UndoState, undone: UndoCounts, by
   await session.run(noteAudit(by, { action: 'imports.undone', subject, detail }));
 }
 
-/** Up to when its source has told its calls, without it. */
+/** The time up to which its source has sent its calls, without it. */
 async function tellAnew(session: Session, { i_import: iImport, source }: UndoState): Promise<void> {
   await session.run(retellWatermark(source));
   const accounts = await session.rows(accountsToldBy(iImport));
@@ -183,7 +183,7 @@ async function tellAnew(session: Session, { i_import: iImport, source }: UndoSta
     );
 }
 
-/** Its own calls, then those of others that it told more of. */
+/** Its own calls, then those of others that it changed. */
 async function nextCalls(session: Session, iImport: number): Promise<number[]> {
   let rows = await session.rows(callsOfImport(iImport, STEP_CALLS));
   if (rows.length === 0) rows = await session.rows(callsToldBy(iImport, STEP_CALLS));

@@ -1,4 +1,4 @@
-/** Usage of a batch of calls, summed by account and quarter of an hour before it goes to the database. */
+/** Usage of a batch of calls, summed by account and quarter of an hour before it is written to the database. */
 import { addDecimal, noSum } from '../decimal.ts';
 import type { QuarterUsage } from '../store/intake.ts';
 import type { CallColumns, CallNumber } from './call_columns.ts';

@@ -1,4 +1,4 @@
-/** Writes a batch's calls and their usage: new ones by COPY; those that several tellings make together, anew. */
+/** Writes a batch's calls and their usage: new ones by COPY; rewrites those that combine several records. */
 import { pipeline } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Session } from '#platform/database/session.ts';
@@ -17,18 +17,18 @@ import { MetOthersError } from './source_turn.ts';
 import { sumByQuarter } from './usage.ts';
 
 export interface WrittenCalls {
-  /** In the order in which they were stored, and beside each its i_cdr. */
+  /** In the order of storing, and beside each its i_cdr. */
   readonly fresh: readonly CallNumber[];
   readonly iCdrs: readonly number[];
-  /** Of the rewritten ones. */
+  /** For the rewritten calls. */
   readonly rewrittenICdrs: readonly number[];
-  /** When the last of the rewritten ones ended that did by `until`, in milliseconds since 1970; 0: there is none. */
+  /** When the last of the rewritten ones that ended by `until` ended, in milliseconds since 1970; 0: there is none. */
   readonly lastRewrittenEnd: number;
 }
 
 /**
- * @param until calls that end later tell nothing of up to when the source has told
- * @throws MetOthersError where a call that is to be written anew is gone or has moved
+ * @param until calls that end later do not move the time up to which the source has sent its calls
+ * @throws MetOthersError where a call to be rewritten is gone or has moved
  */
 export async function writeCalls(
   session: Session,
@@ -49,7 +49,7 @@ export async function writeCalls(
   const rewrittenICdrs = rewritten.map(({ before, cdr }) => {
     const start = cdr.record.startTime;
     if (before === null) return iCdrOf(start, numbers[next++]!);
-    // Its number names its month.
+    // Its number contains its month.
     return monthOfICdr(before.iCdr) === monthOf(start)
       ? before.iCdr
       : iCdrOf(start, before.iCdr % I_CDR_MONTH);
@@ -66,8 +66,8 @@ export async function writeCalls(
 }
 
 /**
- * The one order in which every import stores: two that meet at the same calls wait for each other instead of each
- * holding what the other wants, and calls of a time lie together on disk.
+ * The one order in which every import stores: two imports of the same calls wait for each other instead of each holding a
+ * lock that the other wants, and calls of a time lie together on disk.
  */
 function byTime({ startTime, key }: CallColumns): (a: CallNumber, b: CallNumber) => number {
   return (a, b) => startTime[a]! - startTime[b]! || (key[a]! < key[b]! ? -1 : key[a]! > key[b]! ? 1 : 0);
@@ -114,9 +114,9 @@ const CHUNK_BYTES = 128 * 1024;
 const I_CDR_BYTES = 16;
 
 /**
- * What COPY is to read: the calls' lines, cut out of their batch's bytes, each with its i_cdr before it.
+ * The input of COPY: the calls' lines, cut out of their batch's bytes, each with its i_cdr before it.
  * @param iCdrs of the calls, in the same order
- * @param others whole lines, to come behind them
+ * @param others whole lines, to be added behind them
  */
 export function* copyChunks(
   batch: Batch,
