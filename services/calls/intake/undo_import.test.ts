@@ -280,7 +280,7 @@ test('cut off between its steps it goes on, and the sums are right all along; it
   const first = (await undoStep(pool, origin.iImport, by))!;
   assert.deepEqual([first.done, first.calls_removed + first.calls_kept], [false, 2_000]);
   await assertUsageIsExact(pool);
-  await assert.rejects(takeIn(pool, origin, [callRow()]), /is being taken back/);
+  await assert.rejects(takeIn(pool, origin, [callRow()]), /is being undone/);
   // The one that is under way is undone by the database, as by a kill of the process.
   const cut = new AbortController();
   const second = undoStep(pool, origin.iImport, by, cut.signal);
