@@ -268,6 +268,6 @@ describe('a number that a spreadsheet has made a power of', () => {
       );
     }
     const number = recordFromFields({ ...post, cli: 493023000000 }, new Map());
-    assert.match(JSON.stringify(number), /cli must be a text in quotes: a number has lost its plus/);
+    assert.match(JSON.stringify(number), /cli must be a text in quotes: a number loses its plus/);
   });
 });

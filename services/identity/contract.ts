@@ -1,4 +1,4 @@
-/** The words by which identity says what a caller may do. A service decides what each of them allows in it. */
+/** Identity's words for a caller's rights. A service decides what each of them allows in it. */
 
 /**
  *   operator   the provider's own people: everything
@@ -9,7 +9,7 @@
 export const SCOPES = ['operator', 'customer', 'support', 'ingest'] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** What a bearer token allows. */
+/** The rights of a bearer token. */
 export interface Rights {
   readonly scope: Scope;
   /** Set for scope `customer`, and null for all others. */
@@ -17,8 +17,8 @@ export interface Rights {
 }
 
 /**
- * Reads the claims `scope` and `i_account` of a token whose signature holds. A token must name exactly one of the scopes;
- * other words in `scope` are other programs'.
+ * Reads the claims `scope` and `i_account` of a token with a valid signature. A token must name exactly one of the scopes.
+ * Other words in `scope` belong to other programs.
  * @returns undefined for a token that allows nothing here
  */
 export function rightsOfClaims(claims: Readonly<Record<string, unknown>>): Rights | undefined {

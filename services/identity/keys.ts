@@ -1,9 +1,9 @@
 /**
- * API keys: made, listed, revoked. A key is shown once; the database has its SHA-256.
+ * API keys: creates, lists, revokes. A key is shown once; the database holds its SHA-256.
  *
  * Up to this release the calls service kept the keys. For one release both places are read, so that programs of the version
- * before may run beside this one: a key that one of them has made is taken over before keys are listed or revoked, and a key
- * that is revoked here is revoked there as well.
+ * before may run beside this one: a key of such a program is copied here before keys are listed or revoked, and a key that is
+ * revoked here is revoked there as well.
  */
 import type { KeyDatabases } from '#platform/access/authenticator.ts';
 import { hashKey, type KeyRecord, randomKey, shownOfKey } from '#platform/access/key.ts';
@@ -31,22 +31,22 @@ import {
 export type { KeyRow, NewKey } from './store.ts';
 
 export interface CreatedKey extends KeyRow {
-  /** The key itself: it can't be had again. */
+  /** The key itself. It can't be shown again. */
   readonly key: string;
 }
 
-/** Statements about the keys that the calls service has kept. */
+/** Statements about the keys in the calls service. */
 export interface FormerKeys {
   byHash(hash: Buffer): Statement<KeyRecord>;
   all(): Statement<HashedKey>;
-  /** A key that is revoked already keeps its time. */
+  /** A revoked key keeps its time of revocation. */
   revoke(hash: Buffer): Statement<unknown>;
 }
 
-/** What the calls service tells of keys and their accounts. */
+/** The calls service's data about keys and their accounts. */
 export interface CallsOfKeys {
   readonly formerKeys: FormerKeys;
-  /** From when on accounts are closed; of those that are open there is no row. */
+  /** The time from which accounts are closed. Open accounts have no row. */
   closedFrom(iAccounts: readonly number[]): Statement<ClosedAccount>;
   codesOf(iAccounts: readonly number[]): Statement<{ readonly i_account: number; readonly code: string }>;
 }
@@ -57,13 +57,13 @@ export interface ClosedAccount {
   readonly closed_from: string;
 }
 
-/** Where keys are kept, and where what the calls service tells of them. */
+/** The store of keys, and the calls service's data about them. */
 export interface KeyPlaces {
   readonly pool: Pool;
   readonly calls: CallsOfKeys & { readonly pool: Pool };
 }
 
-/** @throws Error when the account is closed; the database's when the account does not go with the scope */
+/** @throws Error when the account is closed; the database's error when the account does not fit the scope */
 export async function createKey({ pool, calls }: KeyPlaces, wanted: NewKey, by: Actor): Promise<CreatedKey> {
   const [closed] = await closedAccounts(calls, wanted.iAccount === null ? [] : [wanted.iAccount]);
   if (closed && Date.parse(closed.closed_from) <= Date.now())
@@ -89,8 +89,8 @@ async function makeKey(session: Session, wanted: NewKey, by: Actor): Promise<Cre
 }
 
 /**
- * An operator's key for a program that has no key at all.
- * @returns undefined when there is a key already
+ * An operator's key for a program without keys.
+ * @returns undefined when a key exists already
  */
 export async function createFirstKey(places: KeyPlaces): Promise<string | undefined> {
   await takeOverKeys(places);
@@ -104,9 +104,9 @@ export async function createFirstKey(places: KeyPlaces): Promise<string | undefi
 
 /** A key with its account. */
 export interface ListedKey extends KeyRow {
-  /** The account's code; null: the key has none. */
+  /** The account's code. Null: the key has none. */
   readonly account: string | null;
-  /** From when on its account is closed; null: it is open, or the key has none. */
+  /** The time from which its account is closed. Null: it is open, or the key has none. */
   readonly closed_from: string | null;
 }
 
@@ -133,7 +133,7 @@ export async function listKeys(places: KeyPlaces): Promise<ListedKey[]> {
   });
 }
 
-/** @returns the key as it is now; undefined when there is none with this number */
+/** @returns the key's present state; undefined when there is none with this number */
 export async function revokeKey(places: KeyPlaces, iKey: number, by: Actor): Promise<KeyRow | undefined> {
   await takeOverKeys(places);
   const { calls, pool } = places;
@@ -152,7 +152,7 @@ export async function revokeKey(places: KeyPlaces, iKey: number, by: Actor): Pro
 const shown = ({ hash: _, ...key }: HashedKey): KeyRow => key;
 
 /**
- * Takes over what is new in the place where keys were kept before. To be repeated as often as one likes.
+ * Copies new keys and revocations from the former place. It may run any number of times.
  * @returns how many keys were new, or newly revoked
  */
 export async function takeOverKeys({ pool, calls }: KeyPlaces): Promise<number> {

@@ -6,7 +6,7 @@ import type { Scope } from './contract.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** A key as it may be shown. */
+/** A key's visible properties. */
 export interface KeyRow {
   readonly i_key: number;
   readonly name: string;
@@ -20,7 +20,7 @@ export interface KeyRow {
   readonly revoked_at: string | null;
 }
 
-/** A key with the hash that it is found by. */
+/** A key with the hash by which it is found. */
 export interface HashedKey extends KeyRow {
   readonly hash: Buffer;
 }
@@ -28,7 +28,7 @@ export interface HashedKey extends KeyRow {
 export interface NewKey {
   readonly name: string;
   readonly scope: Scope;
-  /** Of scope `customer`; null for all others. */
+  /** For scope `customer`; null for all others. */
   readonly iAccount: number | null;
   /** RFC 3339; null: never. */
   readonly expiresAt: string | null;
@@ -42,20 +42,20 @@ export const insertKey = (key: NewKey, hash: Buffer, prefix: string): Statement<
     VALUES (${key.name}, ${hash}, ${prefix}, ${key.scope}, ${key.iAccount}, ${key.expiresAt})
     RETURNING ${COLUMNS}`.compile(build);
 
-/** Whether it has expired or was revoked is judged by whoever asks: the answer differs. */
+/** The caller decides whether the key has expired or was revoked: the answers differ. */
 export const keyByHash = (hash: Buffer): Statement<KeyRow> =>
   sql<KeyRow>`SELECT ${COLUMNS} FROM identity.api_keys WHERE hash = ${hash}`.compile(build);
 
 export const listAllKeys = (): Statement<HashedKey> =>
   sql<HashedKey>`SELECT ${COLUMNS}, hash FROM identity.api_keys ORDER BY i_key`.compile(build);
 
-/** A key that is revoked already keeps its time. */
+/** A revoked key keeps its time of revocation. */
 export const revokeKeyById = (iKey: number): Statement<HashedKey> =>
   sql<HashedKey>`
     UPDATE identity.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE i_key = ${iKey}
     RETURNING ${COLUMNS}, hash`.compile(build);
 
-/** Held to the end of the transaction, so that two programs that start at once make one first key. */
+/** Held to the end of the transaction, so that two programs that start at once create one first key. */
 export const lockKeys = (): Statement<unknown> =>
   sql`LOCK TABLE identity.api_keys IN SHARE ROW EXCLUSIVE MODE`.compile(build);
 
@@ -67,8 +67,8 @@ export const anyKey = (): Statement<{ found: boolean }> =>
   sql<{ found: boolean }>`SELECT EXISTS (SELECT 1 FROM identity.api_keys) AS found`.compile(build);
 
 /**
- * Takes over a key that was kept elsewhere. It keeps its number, unless another key has that; what is here already takes over
- * that it was revoked. No row where nothing was to be done.
+ * Copies a key from the former place. It keeps its number, unless another key has that number. An existing key takes over
+ * its revocation. No row where no change was needed.
  */
 export const takeOverKey = (key: HashedKey): Statement<{ i_key: number }> =>
   sql<{ i_key: number }>`
@@ -81,7 +81,7 @@ export const takeOverKey = (key: HashedKey): Statement<{ i_key: number }> =>
       WHERE own.revoked_at IS NULL AND excluded.revoked_at IS NOT NULL
     RETURNING i_key`.compile(build);
 
-/** Numbers of new keys come after those of all that are there. */
+/** Numbers of new keys come after those of all existing keys. */
 export const continueNumbers = (): Statement<unknown> =>
   sql`
     SELECT setval(seq, greatest(nextval(seq), (SELECT max(i_key) FROM identity.api_keys)))

@@ -1,4 +1,4 @@
-/** `trunkline keys`: who may use the API. */
+/** `trunkline keys`: manages the keys of the API. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { printable } from '#platform/telemetry/printable.ts';
@@ -14,7 +14,7 @@ const COLUMNS = ['i_key', 'name', 'key', 'scope', 'account', 'state', 'created']
 
 export function keysCommand(tools: IdentityTools): Command {
   return new Command('keys')
-    .description('keys of the API: make, show and revoke them')
+    .description('manage the keys of the API: create, show and revoke them')
     .addCommand(createCommand(tools))
     .addCommand(listCommand(tools))
     .addCommand(revokeCommand(tools))
@@ -31,7 +31,7 @@ interface CreateOptions {
 
 function createCommand({ parts, withDatabase }: IdentityTools): Command {
   return new Command('create')
-    .description('make a key; it is shown once')
+    .description('create a key; it is shown once')
     .addOption(
       new Option(
         '--scope <scope>',
@@ -40,8 +40,8 @@ function createCommand({ parts, withDatabase }: IdentityTools): Command {
         .choices(SCOPES)
         .makeOptionMandatory(),
     )
-    .requiredOption('--name <name>', 'what it is for', asName)
-    .option('--account <code>', 'whose it is; of scope customer')
+    .requiredOption('--name <name>', 'the purpose of the key', asName)
+    .option('--account <code>', 'its account; for scope customer')
     .option(
       '--expires <when>',
       'days from now, such as 90d, or an instant, such as 2027-01-01T00:00:00Z',
@@ -89,7 +89,7 @@ function showCreated(created: CreatedKey, json?: true): void {
 
 function listCommand({ parts, withDatabase }: IdentityTools): Command {
   return new Command('list')
-    .description('show all keys; of each its first characters')
+    .description('show all keys, each by its first characters')
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  trunkline keys list')
     .action((options: { json?: true }) =>
@@ -120,7 +120,7 @@ function stateOf(key: ListedKey): string {
 
 function revokeCommand({ parts, withDatabase }: IdentityTools): Command {
   return new Command('revoke')
-    .description('end a key; running programs heed it within seconds')
+    .description('revoke a key; running programs refuse it within seconds')
     .argument('<i_key>', 'its number, as `keys list` shows it', asCount)
     .addHelpText('after', '\nExample:\n  trunkline keys revoke 4')
     .action((iKey: number) =>
@@ -149,7 +149,8 @@ function copyCommand({ parts, withDatabase }: IdentityTools): Command {
 
 function asName(value: string): string {
   const name = asPrintable(value.trim());
-  if (name === '') throw new InvalidArgumentError('It must say what the key is for: it can not be blank.');
+  if (name === '')
+    throw new InvalidArgumentError('It must name the purpose of the key: it can not be blank.');
   return name;
 }
 

@@ -1,4 +1,4 @@
-/** Schemas of the route about accounts. */
+/** Schemas of the accounts route. */
 import { type Static, Type } from 'typebox';
 import { answer } from '#platform/http/answers.ts';
 import { MAX_LIMIT, nullable } from '../../contract.ts';
@@ -13,7 +13,7 @@ export const AccountsQuery = Type.Object(
         minimum: 0,
         maximum: Number.MAX_SAFE_INTEGER,
         default: 0,
-        description: 'Only accounts with a greater number: `next_after` of the page before.',
+        description: 'Only accounts with a greater number: `next_after` of the previous page.',
       }),
     ),
     limit: Type.Optional(
@@ -21,7 +21,7 @@ export const AccountsQuery = Type.Object(
         minimum: 1,
         maximum: MAX_LIMIT,
         default: MAX_LIMIT,
-        description: `Accounts on a page: ${MAX_LIMIT} unless told.`,
+        description: `Accounts on a page: ${MAX_LIMIT} by default.`,
       }),
     ),
   },
@@ -31,27 +31,30 @@ export type AccountsQuery = Static<typeof AccountsQuery>;
 
 export const Account = Type.Object(
   {
-    i_account: Type.Integer({ description: 'Its number, as other routes take it' }),
-    code: Type.String({ description: 'What the switch calls it' }),
+    i_account: Type.Integer({ description: 'Its number, for other routes' }),
+    code: Type.String({ description: 'Its account code, as the switch writes it' }),
     name: Type.String({ description: 'For people' }),
-    i_parent: integerOrNull('The account that it stands below; null: it is the top of what the key sees'),
-    currency: Type.String({ description: 'ISO 4217, of calls that name none' }),
-    time_zone: Type.String({ description: 'IANA name: by its clocks the days of consumption are' }),
-    country: nullable('string', 'ISO 3166-1 alpha-2, whose national numbers it dials; null: not known'),
+    i_parent: integerOrNull('Its parent account; null: it is the top account that is visible to the key'),
+    currency: Type.String({ description: 'ISO 4217, for calls that name none' }),
+    time_zone: Type.String({ description: 'IANA name of the zone for the days of consumption' }),
+    country: nullable(
+      'string',
+      'ISO 3166-1 alpha-2 code of the country whose national numbers it dials; null: unknown',
+    ),
     seen: Type.Unsafe<{ from: string | null; to: string | null }[] | null>({
       type: ['array', 'null'],
       items: Type.Object({
         from: nullable('string', 'RFC 3339; null: since ever'),
-        to: nullable('string', 'Not included; null: for good'),
+        to: nullable('string', 'Not included; null: no end'),
       }),
       description:
-        'Of an account that was moved to or from another parent: when it was below one that the key sees, by the start of its calls. null: always',
+        'For an account that was moved to another parent: the times, by the start of its calls, at which it was below an account that is visible to the key. null: always',
     }),
-    closed_from: nullable('string', 'From when on it is closed, RFC 3339; null: open'),
+    closed_from: nullable('string', 'The time from which it is closed, RFC 3339; null: open'),
   },
   { title: 'Account' },
 );
 
 export const AccountsAnswer = answer(Type.Array(Account), {
-  next_after: integerOrNull('`after` of the next page; null: this was the last'),
+  next_after: integerOrNull('`after` of the next page; null: this was the last page'),
 });

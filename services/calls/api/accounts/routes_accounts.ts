@@ -1,4 +1,4 @@
-/** GET /accounts: those that a caller may choose from. */
+/** GET /accounts: the accounts that a caller may see. */
 import type { Api } from '#platform/access/protected_routes.ts';
 import type { RecentWrites } from '#platform/access/read_your_writes.ts';
 import { ticketOf } from '#platform/access/request_context.ts';
@@ -26,9 +26,9 @@ export function accountRoutes(api: Api, { database, clock, recentWrites }: Accou
       config: { scopes: READERS },
       schema: {
         tags: ['calls'],
-        summary: 'The accounts that the key may see, by their numbers',
+        summary: 'The accounts that are visible to the key, by their numbers',
         description:
-          "A customer's key sees its account and all below it, and of one that was moved its calls of the time before or since. `GET /cdrs` and `GET /consumption` take `i_account`, and with `include=children` all below it too.",
+          "For a customer's key its account and all accounts below it are visible; of a moved account the calls before or after the move. `GET /cdrs` and `GET /consumption` take `i_account`, and with `include=children` include all accounts below it.",
         security: [{ bearer: [] }],
         querystring: AccountsQuery,
         response: { 200: AccountsAnswer, ...failures(400, 401, 403, 429, 503) },
@@ -37,7 +37,7 @@ export function accountRoutes(api: Api, { database, clock, recentWrites }: Accou
     async (request, reply) => {
       const caller = request.caller!;
       const { after, limit } = request.query;
-      // One more than the page holds tells whether there is another.
+      // One more than the page holds shows whether there is another page.
       const found = await database.read(
         ticketOf(request, reply, clock, caller),
         (session) => session.rows(visibleAccounts(boundOf(caller), after!, limit! + 1)),

@@ -1,4 +1,4 @@
-/** Schemas of the route about consumption. */
+/** Schemas of the consumption route. */
 import { type Static, Type } from 'typebox';
 import { answer, closed, oneOf, text } from '#platform/http/answers.ts';
 import { DIRECTIONS } from '../../call_fields.ts';
@@ -13,15 +13,13 @@ export const ConsumptionQuery = Type.Object(
     view,
     from: Type.Optional(
       text(
-        'An instant (RFC 3339 with a zone) or a date: its beginning in the zone. Without it: the month of `to`.',
+        'An instant (RFC 3339 with a zone) or a date: its beginning in the zone. The default is the month of `to`.',
         40,
       ),
     ),
-    to: Type.Optional(text('As from; not included. Without it: now.', 40)),
-    granularity: Type.Optional(oneOf(GRANULARITIES, 'Size of a bucket by the wall clock; day unless told.')),
-    time_zone: Type.Optional(
-      text("The zone of the wall clock, an IANA name; the account's unless told.", 64),
-    ),
+    to: Type.Optional(text('As from; not included. The default is now.', 40)),
+    granularity: Type.Optional(oneOf(GRANULARITIES, 'Size of a bucket by the wall clock; day by default.')),
+    time_zone: Type.Optional(text("The zone of the wall clock, an IANA name; the account's by default.", 64)),
     group_by: Type.Optional(
       text(
         `Splits each bucket: one or more of ${GROUPINGS.join(', ')}, with commas between. Only groups with calls are listed.`,
@@ -39,15 +37,16 @@ const sums = {
   answered: Type.Integer(),
   seconds: Type.Number({ description: 'Whole calls, ringing included' }),
   billed_seconds: Type.Number(),
-  missed: Type.Optional(Type.Integer({ description: 'With view=calls: calls that no other party answered' })),
+  missed: Type.Optional(
+    Type.Integer({ description: 'With view=calls: number of calls that no other party answered' }),
+  ),
   talk_seconds: Type.Optional(
-    Type.Number({ description: 'With view=calls: while another party was on the line' }),
+    Type.Number({ description: 'With view=calls: seconds with another party on the line' }),
   ),
   cost: Type.Array(
     Type.Object({ currency: Type.String(), amount: Type.String({ description: 'Decimal' }) }),
     {
-      description:
-        'By currency. Empty: none of the calls has a price, which is not the same as free of charge.',
+      description: 'By currency. Empty: no call has a price, which does not mean free of charge.',
     },
   ),
 };
@@ -59,7 +58,7 @@ export const Bucket = Type.Object(
     i_account: Type.Optional(Type.Integer({ description: 'With group_by=account' })),
     account: Type.Optional(Type.String({ description: 'Its code, with group_by=account' })),
     direction: Type.Optional(oneOf(DIRECTIONS, 'With group_by=direction')),
-    country: Type.Optional(nullable('string', 'With group_by=country; null where it is not known')),
+    country: Type.Optional(nullable('string', 'With group_by=country; null where it is unknown')),
     ...sums,
   },
   { title: 'ConsumptionBucket' },
@@ -77,11 +76,13 @@ export const ConsumptionAnswer = answer(Type.Array(Bucket), {
 /** GET /consumption answers in one of two forms. */
 export const ConsumptionForms = {
   description:
-    'Sums as JSON, or with `Accept: text/csv` as a file, with `x-data-complete-to` and `x-replica-lag-s` of that moment',
+    'Sums as JSON, or with `Accept: text/csv` as a file, with `x-data-complete-to` and `x-replica-lag-s` at that moment',
   content: {
     'application/json': { schema: ConsumptionAnswer },
     'text/csv': {
-      schema: Type.String({ description: 'RFC 4180 with a header; a record a bucket, group and currency' }),
+      schema: Type.String({
+        description: 'RFC 4180 with a header; a record for each bucket, group and currency',
+      }),
     },
   },
 };

@@ -1,4 +1,4 @@
-/** Consumption of calls as their legs make them together: view=calls of GET /consumption. */
+/** Consumption of calls with all their legs: view=calls of GET /consumption. */
 import type { Session } from '#platform/database/session.ts';
 import { callsError } from '../../errors.ts';
 import { sumLinkedUsage } from '../../store/linked_usage.ts';
@@ -9,16 +9,16 @@ import { NO_USAGE } from '../../usage/consumption.ts';
 import { coverRange } from '../../usage/usage_cover.ts';
 import { seenRange } from '../lists/account_access.ts';
 
-/** Records of a range: some seconds of PostgreSQL's time (docs/decisions/0030). */
+/** The most records of a range: some seconds of PostgreSQL's time (docs/decisions/0030). */
 export const MAX_RECORDS = 1_000_000;
 
 export const NO_LINKED_USAGE: UsageSums = { ...NO_USAGE, missed: 0, talk_seconds: 0 };
 
 /**
- * Sums of calls by bucket and group; the row without a bucket comes first.
+ * Sums of calls by bucket and group. The row without a bucket comes first.
  * @param bounds the instants between which the buckets lie
  * @param limit of rows
- * @throws ApiError 400 for a range of too many records, which is known before they are read
+ * @throws ApiError 400 for a range of too many records, before they are read
  */
 export async function linkedUsage(
   session: Session,

@@ -1,4 +1,4 @@
-/** GET /consumption: what an account used, by the wall clock of a zone. */
+/** GET /consumption: the usage of an account, by the wall clock of a zone. */
 import type { FastifyReply } from 'fastify';
 import type { Caller } from '#platform/access/caller.ts';
 import type { Api } from '#platform/access/protected_routes.ts';
@@ -61,7 +61,7 @@ export interface ConsumptionRoutesNeeds {
   readonly recentWrites: RecentWrites;
 }
 
-/** Buckets times groups of one answer. */
+/** The most buckets times groups of one answer. */
 const MAX_ROWS = 100_000;
 
 const FINER_THAN: Record<Granularity, string> = {
@@ -80,7 +80,7 @@ export function consumptionRoutes(api: Api, needs: ConsumptionRoutesNeeds): void
       config: { scopes: READERS },
       schema: {
         tags: ['calls'],
-        summary: 'What an account used, by hour, day, week, month or in all',
+        summary: 'The usage of an account, by hour, day, week, month or in all',
         description:
           'Exact after late records and duplicates, for every time zone: a day on which clocks are changed has 23 or 25 hours. Without group_by every bucket is listed, empty ones with zeros. With `Accept: text/csv` a record for each bucket, group and currency.',
         security: [{ bearer: [] }],
@@ -162,18 +162,18 @@ export function consumptionRoutes(api: Api, needs: ConsumptionRoutesNeeds): void
   }
 }
 
-/** What was read for an answer. */
+/** The sums for an answer. */
 interface Used {
   readonly iAccount: number;
   readonly account: VisibleAccount;
-  /** Of the accounts, where they are told apart. */
+  /** Of the accounts, if they are separate groups. */
   readonly codes: ReadonlyMap<number, string>;
   readonly granularity: Granularity;
   readonly range: { readonly from: Micros; readonly to: Micros };
   readonly zone: ZoneClock;
   readonly bounds: readonly Micros[];
   readonly by: readonly Dimension[];
-  /** The sums of all first. */
+  /** The sums of all come first. */
   readonly rows: readonly UsageRow[];
   readonly lagS: number | null;
 }
@@ -192,25 +192,25 @@ async function asJson(used: Used, reply: FastifyReply): Promise<string> {
   return `{"success":true,"data":[${data.join(',')}],${behind}`;
 }
 
-/** Buckets whose spans are found at once. */
+/** Buckets whose spans are computed at once. */
 const BUCKETS_AT_ONCE = 100;
-/** Up to so many days are read quickly: by the account's own days, and by quarters of an hour. */
+/** Up to this many days are read quickly: by the account's own days, and by quarters of an hour. */
 const LIGHT_DAYS = 100;
 const LIGHT_DAYS_BY_QUARTERS = 10;
 const DAY_MICROS = 86_400_000_000;
 
-/** Whether the sums take long: the more, the more days or quarters of an hour there are to go through. */
+/** Whether the sums take long: this depends on the number of days or quarters of an hour to read. */
 function isHeavy(query: ConsumptionQuery, zone: ZoneClock | undefined, nowMs: number): boolean {
   const anyZone = zone ?? zoneOf('UTC');
   const to = endAt(readEnd('to', query.to), anyZone) ?? nowMs * MICROS_PER_MS;
   const from = endAt(readEnd('from', query.from), anyZone) ?? to;
-  // Another zone than the account's is read by quarters, and which it has is not known yet.
+  // Another zone than the account's is read by quarters, and the account's zone is not known yet.
   const byQuarters = zone !== undefined || query.granularity === 'hour';
   if (query.include === 'children' || query.view === 'calls') return true;
   return to - from > (byQuarters ? LIGHT_DAYS_BY_QUARTERS : LIGHT_DAYS) * DAY_MICROS;
 }
 
-/** Buckets as far as they lie within a stretch. */
+/** The buckets that lie within a range. */
 interface SeenBounds {
   readonly bounds: readonly Micros[];
   /** Number of the first one. */
@@ -225,7 +225,7 @@ function seenBounds(bounds: readonly Micros[], seen: SeenStretch): SeenBounds | 
   return { bounds: [from, ...inner, to], first: bounds.findLastIndex((bound) => bound <= from) };
 }
 
-/** What has to be summed, found some buckets at a time. */
+/** The sums to read, computed some buckets at a time. */
 async function spansOf(
   { bounds, first: firstOfAll }: SeenBounds,
   days: ZoneClock | undefined,
@@ -241,14 +241,14 @@ async function spansOf(
   return joinSpans(parts);
 }
 
-/** Buckets as text, with turns for others in between. */
+/** Buckets as text. Other requests get turns in between. */
 async function texts(buckets: Iterable<Bucket>, textOf: (bucket: Bucket) => string): Promise<string[]> {
   const parts: string[] = [];
   await inTurns(buckets, (bucket) => parts.push(textOf(bucket)));
   return parts;
 }
 
-/** `from` and `to` as asked, or the month of `to` and now. A date is its first instant in the zone. */
+/** `from` and `to` of the request, or the month of `to` and now. A date is its first instant in the zone. */
 function readRange(query: ConsumptionQuery, zone: ZoneClock, nowMs: number): { from: Micros; to: Micros } {
   const to = endAt(readEnd('to', query.to), zone) ?? Math.floor(nowMs) * MICROS_PER_MS;
   // Up to the first of a month is the month before it.
@@ -257,7 +257,7 @@ function readRange(query: ConsumptionQuery, zone: ZoneClock, nowMs: number): { f
   return { from, to };
 }
 
-/** @throws ApiError 400 for what usage is not kept by */
+/** @throws ApiError 400 for an unknown group */
 function readGroups(text: string | undefined): Grouping[] {
   if (text === undefined) return [];
   const groups = text.split(',').map((name) => GROUPINGS.find((one) => one === name.trim()));
@@ -269,7 +269,7 @@ function readGroups(text: string | undefined): Grouping[] {
   return groups as Grouping[];
 }
 
-/** All buckets in order; grouped, only those that hold something, by bucket and group. */
+/** All buckets in order. With groups, only those with sums, by bucket and group. */
 function* bucketsOf(
   { rows, bounds, zone, by, codes }: Used,
   grouped: boolean,
@@ -281,7 +281,7 @@ function* bucketsOf(
     return last.text;
   };
   const times = (bucket: number) => ({ from: text(bounds[bucket]!), to: text(bounds[bucket + 1]!) });
-  // A country that is not known is kept as an empty text.
+  // An unknown country is stored as an empty text.
   const named = (row: UsageRow) => ({
     ...Object.fromEntries(by.map((name) => [name, row[name] || null])),
     ...(row.i_account && { account: codes.get(row.i_account)! }),

@@ -1,4 +1,4 @@
-/** A batch of calls as records of a file: what one read of the database gives an export. */
+/** A batch of calls as records of a file: the result of one read of the database for an export. */
 
 import type { Caller } from '#platform/access/caller.ts';
 import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
@@ -23,8 +23,8 @@ import { maskCall } from '../lists/masking.ts';
 import { nearbyMonths } from '../lists/nearby_months.ts';
 
 /**
- * Calls of a batch at most: some 700 kB. Smaller ones wait more often for the statement to reach PostgreSQL; an export
- * with batches of twice as many is no faster.
+ * The most calls of a batch: some 700 kB. With smaller batches the export waits more often for PostgreSQL; an export with
+ * batches twice as large is no faster.
  */
 export const BATCH_CALLS = 2_000;
 
@@ -40,7 +40,7 @@ export type ReadBatch = (
   now: number,
 ) => Promise<Place | undefined>;
 
-/** How the batches of an export of records are read. */
+/** How to read the batches of an export of records. */
 export const batchReader = (
   filter: CallFilter,
   order: Order,
@@ -56,12 +56,12 @@ export const batchReader = (
   );
 
 /**
- * Like a page, a batch is looked for in the nearest months first; unlike a page it takes what it finds in them and goes on
- * behind it.
+ * Like a page, a batch is looked for in the nearest months first. Unlike a page it takes the calls that it finds there and
+ * goes on behind them.
  * @param most calls of a batch
  */
 export function batchesOf(filter: CallFilter, order: Order, most: number, write: Write): ReadBatch {
-  /** How much time the last full batch took up. */
+  /** The range of time that the last full batch covered. */
   let lengthMs: number | undefined;
   return async (session, after, out, now) => {
     let place = after;
@@ -80,25 +80,25 @@ export function batchesOf(filter: CallFilter, order: Order, most: number, write:
 }
 
 /**
- * Where about twice as many calls are expected as a batch takes. Of several accounts each is read for as many calls as the
- * batch has room for, so a stretch that holds few more than that spares most of the reading.
+ * A range where about twice as many calls are expected as a batch takes. Of several accounts each is read for as many calls
+ * as the batch has room for, so a range with few more than that avoids most of the reading.
  */
 function near(place: Place, order: Order, lengthMs: number): Stretch[] {
   const end = new Date(Date.parse(place.start_time) + (order === 'desc' ? -2 : 2) * lengthMs);
-  // No way to read an infinity, a year before Christ or beyond 9999.
+  // An infinity, a year before Christ or beyond 9999 can't be parsed.
   if (Number.isNaN(end.getTime())) return [];
   return order === 'desc' ? [{ since: end.toISOString() }] : [{ until: end.toISOString() }];
 }
 
 interface Written {
   readonly count: number;
-  /** The last one's; undefined where there was none. */
+  /** The last one's. Undefined where there was none. */
   readonly last: Place | undefined;
 }
-/** Appends the records of what is asked for. */
+/** Appends the matching records. */
 export type Write = (session: Session, asked: PageAsked, out: ByteOutput) => Promise<Written>;
 
-/** Records that show numbers go from PostgreSQL's bytes to the file's without a stop. */
+/** Records with unmasked numbers go from PostgreSQL's bytes to the file's without a stop. */
 function writeBytes(zone: ZoneClock, form: CallsForm): Write {
   const { columns, separator } = form;
   const options = { keep: PLACE_COLUMNS, rules: csvRules(zone, form), separator, cells: columns.length };
@@ -109,7 +109,7 @@ function writeBytes(zone: ZoneClock, form: CallsForm): Write {
   };
 }
 
-/** Numbers are masked in JavaScript: how they are depends on the whole call. */
+/** Numbers are masked in JavaScript: the mask depends on the whole call. */
 function writeMasked(zone: ZoneClock, form: CallsForm): Write {
   return async (session, asked, out) => {
     const calls = await session.rows(callsToMask(...asked));

@@ -28,13 +28,13 @@ export interface ExportNeeds {
   readonly exports: AtOnce;
 }
 
-/** An export whose client takes nothing for so long ends: it keeps another from beginning. */
+/** An export ends when its client has read nothing for this long: it keeps another export from starting. */
 const STALLED_MS = 60_000;
 
 /**
- * Each batch is heavy work, so exports take turns with what else is, and pages find room beside them.
+ * Each batch is heavy work, so exports take turns with other heavy work, and pages find room beside them.
  *
- * Reads the first batch before it answers, so that what can fail at once fails with a status of its own.
+ * It reads the first batch before it answers, so that an immediate failure has a status of its own.
  */
 export async function sendCsv(
   { database, clock, recentWrites, exports }: ExportNeeds,
@@ -58,7 +58,7 @@ export async function sendCsv(
   exports.enter(shareOf(caller), reply.raw);
   const written = recentWrites.before(request);
   let readBatch: ReadBatch;
-  // A read may be done once more: it begins its batch anew.
+  // A read may be repeated once: it then begins its batch again.
   const readInto = async (session: Session, after: Place | undefined, out: ByteOutput): Promise<Batch> => {
     out.at = 0;
     if (!after) writeText(out, files.header);
@@ -90,7 +90,7 @@ export async function sendCsv(
   return reply;
 }
 
-/** What a file begins with, and how its batches are read. */
+/** The head of a file, and how to read its batches. */
 interface File {
   readonly header: string;
   reader(settled: Settled): ReadBatch;

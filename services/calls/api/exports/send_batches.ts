@@ -1,4 +1,4 @@
-/** A file as it leaves: batch by batch, each sent while the next one is read. */
+/** Sends a file batch by batch; each is sent while the next one is read. */
 import type { ServerResponse } from 'node:http';
 import { type ByteOutput, createOutput, freeMemory } from '#platform/database/byte_output.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -7,23 +7,23 @@ import type { Place } from '../../store/calls.ts';
 
 export interface Batch {
   readonly out: ByteOutput;
-  /** Where the next one begins; undefined: there is none. */
+  /** Where the next batch begins. Undefined: there is none. */
   readonly next: Place | undefined;
 }
 
-/** Before it is known how much a batch takes. */
+/** Before the size of a batch is known. */
 const FIRST_CAPACITY_BYTES = 64 * 1024;
 
 export const batchMemory = (): ByteOutput => createOutput(FIRST_CAPACITY_BYTES);
 
 /**
  * Sends all batches and ends the answer. A batch is read while the one before it is sent, and none further ahead, so that a
- * slow reader makes the export wait. The memory of two batches is used in turn: V8 would count that of each new one as
- * garbage, and go through its whole heap every dozen batches.
+ * slow reader makes the export wait. Two batches use two blocks of memory in turn: V8 would count new blocks as garbage,
+ * and collect its whole heap every dozen batches.
  *
- * Where the client has hung up, it ends: that is no fault.
+ * If the client has hung up, the export ends without an error.
  * @param readNext writes a batch into memory that is free again
- * @throws what `readNext` rejects with
+ * @throws the errors of `readNext`
  */
 export async function sendBatches(
   raw: ServerResponse,
@@ -47,9 +47,9 @@ export async function sendBatches(
 }
 
 /**
- * Reads again what was not read since its turn did not come in time: who has a part of the file would rather wait for the
- * rest than begin anew. The ticket says when its client has gone, which is another refusal.
- * @param patienceMs after so long it is not tried again
+ * Repeats a read whose turn did not come in time: a client with a part of the file would rather wait for the rest than start
+ * again. If the client has gone, the ticket gives another refusal.
+ * @param patienceMs after this time there is no further try
  */
 export async function readPatiently<T>(
   clock: Pick<Clock, 'monotonic'>,

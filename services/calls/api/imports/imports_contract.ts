@@ -1,4 +1,4 @@
-/** Schemas of the routes about imports. */
+/** Schemas of the imports routes. */
 import { type Static, Type } from 'typebox';
 import { answer, text } from '#platform/http/answers.ts';
 import { MAX_LIMIT, nullable } from '../../contract.ts';
@@ -10,7 +10,7 @@ const closed = { additionalProperties: false } as const;
 
 export const ImportsQuery = Type.Object(
   {
-    source: Type.Optional(text('Only imports of this switch, as it is called in calls.', 200)),
+    source: Type.Optional(text('Only imports of this switch, by its name in `source` of calls.', 200)),
     file: Type.Optional(
       text('Only imports of this file, by its absolute path, and of its retried or mended rows.', 1_000),
     ),
@@ -18,7 +18,7 @@ export const ImportsQuery = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: LAST_IMPORT,
-        description: 'Only imports with a smaller number: `next_before` of the page before.',
+        description: 'Only imports with a smaller number: `next_before` of the previous page.',
       }),
     ),
     limit: Type.Optional(
@@ -26,7 +26,7 @@ export const ImportsQuery = Type.Object(
         minimum: 1,
         maximum: MAX_LIMIT,
         default: DEFAULT_IMPORTS,
-        description: `Imports on a page: ${DEFAULT_IMPORTS} unless told.`,
+        description: `Imports on a page: ${DEFAULT_IMPORTS} by default.`,
       }),
     ),
   },
@@ -46,11 +46,11 @@ export const Import = Type.Object(
         'Absolute path, stdin, the route that took the rows, or `retried rows of …`, `mended rows of …`',
     }),
     format: Type.String(),
-    source: Type.String({ description: 'The switch that told of the calls' }),
+    source: Type.String({ description: 'The switch that reported the calls' }),
     started_at: Type.String({ description: 'RFC 3339, UTC' }),
     finished_at: nullable(
       'string',
-      'null: it goes on, or was cut off; a switch that posts has one import, which never ends',
+      'null: it is running, or was interrupted; a switch that posts has one import, which never ends',
     ),
     read: Type.Integer({ description: 'Rows; the sum of the five figures below' }),
     stored: Type.Integer(),
@@ -59,14 +59,14 @@ export const Import = Type.Object(
     conflicts: Type.Integer(),
     set_aside: Type.Integer(),
     waiting: Type.Integer({
-      description: 'Of conflicts and set_aside: rows that were neither taken in since nor discarded',
+      description: 'Of conflicts and set_aside: rows that were neither imported since nor discarded',
     }),
     erased: Type.Integer({ description: 'Calls that it stored, and that were erased with their accounts' }),
-    told_to: nullable('string', 'The end of the last call that it told'),
-    undo_began_at: nullable('string', 'Since when it is being taken back'),
-    undone_at: nullable('string', 'When all of it was taken back'),
+    told_to: nullable('string', 'The end of the last call that it reported'),
+    undo_began_at: nullable('string', 'When its undo began'),
+    undone_at: nullable('string', 'When its undo was complete'),
     options: Type.Record(Type.String(), Type.Unknown(), {
-      description: 'How its rows were read: time zone, date order, mapping and so on',
+      description: 'The options for its rows: time zone, date order, mapping and so on',
     }),
   },
   { title: 'Import' },
@@ -75,7 +75,7 @@ export const Import = Type.Object(
 export const ImportsAnswer = answer(Type.Array(Import), {
   next_before: Type.Unsafe<number | null>({
     type: ['integer', 'null'],
-    description: '`before` of the next page; null: this was the last',
+    description: '`before` of the next page; null: this was the last page',
   }),
 });
 export const ImportAnswer = answer(Import);
@@ -83,7 +83,7 @@ export const ImportAnswer = answer(Import);
 export const UndoBody = Type.Object(
   {
     dry_run: Type.Boolean({
-      description: 'true: say what would be taken back, and change nothing. false: take it back',
+      description: 'true: report the effects, and change nothing. false: undo the import',
     }),
   },
   closed,
@@ -96,21 +96,24 @@ export const UndoAnswer = answer(
       i_import: Type.Integer(),
       done: Type.Boolean({
         description:
-          'All of it is taken back. false after a request that was no dry run: some is left; ask again',
+          'The undo is complete. false after a request that was no dry run: a part is left; repeat the request',
       }),
-      calls_removed: count('Calls that it alone had told'),
+      calls_removed: count('Calls that no other import has'),
       calls_kept: count(
-        'Calls that it had stored and others have told too: they stay as those have told them',
+        'Calls that it had stored and other imports have too: they stay with the values of those imports',
       ),
       kept_by: Type.Array(Type.Integer(), {
-        description: 'Imports that told those, too: the calls are as these read them. 20 at most',
+        description:
+          'Imports that have those calls too: the calls have the values of these imports. 20 at most',
       }),
       calls_restored: count(
-        "Others' calls that it had completed or replaced: they have their former values again",
+        "Others' calls that it had completed or replaced: they get their former values back",
       ),
-      rows_removed: count('Rows that it had set aside'),
-      rows_returned: count('Rows that it had taken in after another had set them aside: they wait again'),
+      rows_removed: count('Rows that it had rejected'),
+      rows_returned: count(
+        'Rows that it had imported after another import had rejected them: they wait again',
+      ),
     },
-    { title: 'Undo', description: 'What would be taken back in all, or was since it began' },
+    { title: 'Undo', description: 'The effects of the whole undo, or its progress since it began' },
   ),
 );

@@ -1,4 +1,4 @@
-/** Imports, for operators: GET /imports, GET /imports/{i_import}, and POST /imports/{i_import}/undo, which takes one back. */
+/** Imports, for operators: GET /imports, GET /imports/{i_import}, and POST /imports/{i_import}/undo, which undoes one. */
 import type { Api } from '#platform/access/protected_routes.ts';
 import { ticketOf } from '#platform/access/request_context.ts';
 import type { ServiceDatabase } from '#platform/database/service_database.ts';
@@ -29,7 +29,8 @@ export function importRoutes(api: Api, { database, clock }: ImportRoutesNeeds): 
       schema: {
         tags: ['operation'],
         summary: 'Imports of files and switches that post, newest first',
-        description: 'With what became of their rows. `GET /cdrs?i_import=…` has the calls of one.',
+        description:
+          'With the outcomes of their rows. `GET /cdrs?i_import=…` returns the calls of one import.',
         security: [{ bearer: [] }],
         querystring: ImportsQuery,
         response: { 200: ImportsAnswer, ...failures(400, 401, 403, 429, 503) },
@@ -37,7 +38,7 @@ export function importRoutes(api: Api, { database, clock }: ImportRoutesNeeds): 
     },
     async (request, reply) => {
       const { before, limit, ...filter } = request.query;
-      // One more than the page holds tells whether there is another.
+      // One more than the page holds shows whether there is another page.
       const found = await database.read(ticketOf(request, reply, clock, request.caller), (session) =>
         session.rows(listImports(filter, before, limit! + 1)),
       );
@@ -76,9 +77,9 @@ export function importRoutes(api: Api, { database, clock }: ImportRoutesNeeds): 
       config: { scopes: ['operator'] },
       schema: {
         tags: ['operation'],
-        summary: 'Take an import back, or say what that would take back',
+        summary: 'Undo an import, or report the effects of an undo',
         description:
-          'As if it had never been: its calls, their usage, what it completed or replaced, what it set aside, and up to when its source has told. A request takes back what it can within some seconds; ask again until `done`. Who asked is in the audit trail.',
+          'Everything is as if the import had never been: its calls, their usage, calls that it completed or replaced, its rejected rows, and the time up to which its source has sent its calls. A request works for some seconds; repeat it until `done`. The audit trail names the caller.',
         security: [{ bearer: [] }],
         params: ImportParams,
         querystring: NO_QUERY,
@@ -107,7 +108,7 @@ export function importRoutes(api: Api, { database, clock }: ImportRoutesNeeds): 
   );
 }
 
-/** How long a request goes on taking back: a step is some tenths of a second, and a request's deadline is seconds away. */
+/** How long a request goes on with an undo: a step is some tenths of a second, and a request's deadline is seconds away. */
 const UNDO_MS = 2_000;
 
 async function asApiError(work: () => Promise<UndoProgress | undefined>): Promise<UndoProgress | undefined> {

@@ -1,4 +1,4 @@
-/** GET /sources: how each switch does, for operators. */
+/** GET /sources: the state of each switch, for operators. */
 import { Type } from 'typebox';
 import type { Api } from '#platform/access/protected_routes.ts';
 import { ticketOf } from '#platform/access/request_context.ts';
@@ -19,18 +19,18 @@ const seconds = (description: string) =>
 
 const Source = Type.Object(
   {
-    source: Type.String({ description: 'The switch; `unknown`: posts that were refused and named none' }),
+    source: Type.String({ description: 'The switch; `unknown`: refused posts that named none' }),
     last_at: nullable('string', 'When its last rows came; null: none in four weeks'),
     last_file: nullable('string', 'The file or route that they came from'),
-    last_call_at: nullable('string', 'The end of the last call that it told'),
-    lag_s: seconds('How long after that it told it'),
+    last_call_at: nullable('string', 'The end of the last call that it reported'),
+    lag_s: seconds('The delay between that end and its report'),
     rows_per_minute: Type.Number({ description: 'Over this hour and the one before' }),
     set_aside_today: Type.Integer({
-      description: 'Rows since midnight in UTC; of a file only those that no import had set aside before',
+      description: 'Rows since midnight in UTC; of a file only those that no import had rejected before',
     }),
-    refused_today: Type.Integer({ description: 'Posts with a key that is not valid, or may not post' }),
-    silent_s: seconds('Since its last rows'),
-    silence_limit_s: seconds('From how long on that is an alert; null in its first week'),
+    refused_today: Type.Integer({ description: 'Posts with an invalid key, or a key that may not post' }),
+    silent_s: seconds('Seconds since its last rows'),
+    silence_limit_s: seconds('The silence in seconds that raises an alert; null in its first week'),
   },
   { title: 'Source' },
 );
@@ -42,8 +42,8 @@ export function sourceRoutes(api: Api, { database, clock }: SourceRoutesNeeds): 
       config: { scopes: ['operator'] },
       schema: {
         tags: ['operation'],
-        summary: 'How each switch does: last heard from, rate, set aside, refused',
-        description: 'Those of the last four weeks, the last heard first, 200 at most.',
+        summary: 'The state of each switch: last rows, rate, rejected rows, refused posts',
+        description: 'The switches of the last four weeks, the latest first, 200 at most.',
         security: [{ bearer: [] }],
         querystring: { type: 'object', additionalProperties: false, properties: {} } as const,
         response: { 200: answer(Type.Array(Source)), ...failures(400, 401, 403, 429, 503) },

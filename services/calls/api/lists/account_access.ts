@@ -1,4 +1,4 @@
-/** The accounts of a request, as far as its caller may see them. */
+/** The accounts of a request that are visible to its caller. */
 
 import type { Caller } from '#platform/access/caller.ts';
 import type { Session } from '#platform/database/session.ts';
@@ -16,22 +16,22 @@ import type { SeenAccounts } from '../../store/usage.ts';
 import type { Range } from '../../usage/usage_cover.ts';
 import { boundOf } from '../../visibility.ts';
 
-/** Whose calls are asked for. */
+/** The accounts of a request. */
 export interface AccountsAsked {
-  /** null: everybody's, asked for by one who may see them. */
+  /** Null: all accounts, for a caller that may see them. */
   readonly iAccount: number | null;
   /** With all accounts below it. */
   readonly children: boolean;
 }
 
 export interface FoundAccounts {
-  /** The one that is asked for, whose zone and country count. */
+  /** The requested account, whose zone and country count. */
   readonly account: VisibleAccount;
-  /** It and all below it, where those are asked for; undefined: it alone. */
+  /** It and all below it, if requested. Undefined: it alone. */
   readonly tree?: readonly TreeAccount[];
 }
 
-/** The statement that finds the account that is asked for. */
+/** The statement that finds the requested account. */
 export const accountAsked = (iAccount: number | null, caller: Caller): Statement<VisibleAccount> =>
   iAccount === null ? everyAccount() : visibleAccount(iAccount, boundOf(caller));
 
@@ -54,7 +54,7 @@ export async function findAccounts(
 
 const ALL_TIME: SeenStretch = { from: null, to: null };
 
-/** Accounts put together by the zone that their days are of, and by when they are seen. */
+/** Accounts in groups of one zone for their days, and of one time of visibility. */
 export function seenByZone({ account, tree }: FoundAccounts, iAccount: number): SeenAccounts[] {
   const accounts = tree ?? [{ ...account, i_account: iAccount }];
   const each = accounts.flatMap(({ i_account, time_zone, seen }) =>
@@ -69,13 +69,13 @@ export function seenByZone({ account, tree }: FoundAccounts, iAccount: number): 
   }));
 }
 
-/** A range as far as it lies within a stretch; undefined where it does not. */
+/** The part of a range within another one. Undefined where they do not overlap. */
 export function seenRange({ from, to }: Range, seen: SeenStretch): Range | undefined {
   const begin = from === null ? seen.from : Math.max(from, seen.from ?? from);
   const end = to === null ? seen.to : Math.min(to, seen.to ?? to);
   return begin !== null && end !== null && begin >= end ? undefined : { from: begin, to: end };
 }
 
-/** The same for an account of somebody else and one that does not exist. */
+/** The same for another customer's account and one that does not exist. */
 export const noAccount = (iAccount: number | null) =>
   callsError('not_found', { message: `There is no account ${iAccount}` });

@@ -1,4 +1,4 @@
-/** From a request's query to what it asks for, or the error that says what is wrong with it. */
+/** Parses a request's query, or returns the error that names its fault. */
 
 import type { Caller } from '#platform/access/caller.ts';
 import type { CursorQuery } from '#platform/access/cursor.ts';
@@ -17,13 +17,13 @@ import { boundOf, seesMasked } from '../../visibility.ts';
 import { type AccountsAsked, type FoundAccounts, seenRange } from './account_access.ts';
 import { type End, endAt, readEnd, requireOrder, zoneOf } from './time_range.ts';
 
-/** Parameters that ask for a number: the caller's, the called one, or either. */
+/** Parameters with a number: the caller's, the called one, or either. */
 const NUMBERS = ['cli', 'cld', 'number'] as const;
 type Numbers = Readonly<Partial<Record<(typeof NUMBERS)[number], NumberPattern>>>;
 
-/** What a list asks for. */
+/** A list's request. */
 export interface CallsAsked {
-  /** All but the numbers and the time: what they mean depends on the account's country and zone (settle). */
+  /** All filters except the numbers and the time, whose meaning depends on the account's country and zone (settle). */
   readonly filter: Omit<CallFilter, keyof Numbers | 'among' | 'from' | 'to'>;
   readonly accounts: AccountsAsked;
   /** Each record, or each call by its first leg. */
@@ -31,27 +31,27 @@ export interface CallsAsked {
   readonly numbers: Numbers;
   readonly from: End | undefined;
   readonly to: End | undefined;
-  /** Of dates, and of times in a file; undefined: not told. */
+  /** Of dates, and of times in a file. Undefined: not given. */
   readonly zone: ZoneClock | undefined;
   readonly order: Order;
   readonly limit: number;
   readonly cursor: string | undefined;
-  /** Whether `total` is wanted, and may be read off the usage tables. */
+  /** Whether `total` is requested, and may be read off the usage tables. */
   readonly total: 'none' | 'summed' | 'counted';
-  /** The filters as a cursor is bound to them. */
+  /** The filters to which a cursor is bound. */
   readonly cursorQuery: CursorQuery;
 }
 
 /** @throws ApiError 400 or 403 naming the parameter */
 export function readCallsQuery(query: CallsQuery, caller: Caller): CallsAsked {
   if (seesMasked(caller) && NUMBERS.some((name) => query[name] !== undefined)) {
-    // Searching by number would tell by its hits what the masks hide: four starred digits are 10,000 questions.
+    // Hits of a search by number would reveal the masked digits: four starred digits are 10,000 questions.
     throw callsError('numbers_masked');
   }
   const from = readEnd('from', query.from);
   const to = readEnd('to', query.to);
   const zone = query.time_zone === undefined ? undefined : zoneOf(query.time_zone);
-  // Of a date and an instant the zone tells which comes first.
+  // For a date and an instant the zone decides which comes first.
   if (zone || typeof from === typeof to) requireOrder(endAt(from, zone ?? UTC), endAt(to, zone ?? UTC));
   const view = query.view ?? 'records';
   if (view === 'calls') refuseOfRecords(query);
@@ -105,13 +105,13 @@ export function readCallsQuery(query: CallsQuery, caller: Caller): CallsAsked {
       min_duration_s: filter.minDurationS === undefined ? undefined : String(filter.minDurationS),
       i_import: filter.iImport === undefined ? undefined : String(filter.iImport),
       order,
-      // Left out as in cursors that were given out before there were views.
+      // Left out as in cursors of the time before there were views.
       view: view === 'records' ? undefined : view,
     },
   };
 }
 
-/** @throws ApiError 400 for what is of records, not of calls */
+/** @throws ApiError 400 for filters of records, which do not fit calls */
 function refuseOfRecords({ type, i_import }: CallsQuery): void {
   if (type === 'non_zero' || type === 'errors')
     throw badParameter(
@@ -127,26 +127,26 @@ const UTC = zoneClock('UTC')!;
 
 const textOf = (end: End | undefined) => (typeof end === 'number' ? utcText(end) : end);
 
-/** Whether a zone decides which calls are asked for. */
+/** Whether the result depends on a zone. */
 export const hasDates = ({ from, to }: Pick<CallsAsked, 'from' | 'to'>): boolean =>
   typeof from === 'string' || typeof to === 'string';
 
-/** Whether something of the account must be known before its calls can be looked for. */
+/** Whether the account must be known before its calls can be looked for. */
 export const needsAccount = (asked: CallsAsked): boolean =>
   asked.accounts.children ||
   Object.keys(asked.numbers).length > 0 ||
   (asked.zone === undefined && hasDates(asked));
 
-/** What is asked for of an account. */
+/** The request for an account. */
 export interface Settled {
   readonly filter: CallFilter;
   readonly range: Range;
-  /** That a reader of a file thinks in: the one that is told, else the account's where dates are, else UTC. */
+  /** The zone of a file's reader: the given one, else the account's for dates, else UTC. */
   readonly zone: ZoneClock;
 }
 
 /**
- * @param found undefined: nothing of the account is needed (needsAccount)
+ * @param found undefined: the account need not be known (needsAccount)
  * @throws ApiError 400 unless `from` is before `to`
  */
 export function settle(asked: CallsAsked, found: FoundAccounts | undefined): Settled {
@@ -177,7 +177,7 @@ export function settle(asked: CallsAsked, found: FoundAccounts | undefined): Set
   };
 }
 
-/** A range from the first of the stretches to the last; an empty one where it does not reach into that. */
+/** A range from the first of the stretches to the last. An empty one where it does not overlap them. */
 function within(range: Range, seen: readonly SeenStretch[]): Range {
   const all = { from: seen[0]!.from, to: seen.at(-1)!.to };
   const found = seenRange(range, all);
@@ -191,7 +191,7 @@ const searchesFor = (numbers: Numbers, country: string | null): NumberSearches =
     Object.entries(numbers).map(([name, pattern]) => [name, searchFor(pattern, reader, country)]),
   );
 
-/** Accounts that a number is looked for in alike. */
+/** Accounts in which a number is looked for in the same way. */
 function partsOf(tree: readonly TreeAccount[], numbers: Numbers): FilterPart[] {
   const asksForNumbers = Object.keys(numbers).length > 0;
   return [...Map.groupBy(tree, ({ country }) => (asksForNumbers ? country : null))].flatMap(
@@ -217,28 +217,28 @@ function partsOf(tree: readonly TreeAccount[], numbers: Numbers): FilterPart[] {
   );
 }
 
-/** Calls on a page that are as much work as a batch of an export. */
+/** A page of this many calls is as much work as a batch of an export. */
 const MANY_CALLS = 250;
 const MANY_LINKED = 100;
 
 /**
- * Whether a page may take long to find: a count reads all that it counts; a filter that no index follows in order of
- * time may read all that the account has.
+ * Whether a page may take long to find: a count reads all calls that it counts; a filter without an index in order of time
+ * may read all calls of the account.
  */
 export function isHeavyPage({ filter, accounts, numbers, limit, total, view }: CallsAsked): boolean {
-  // Whether a call is answered is known when its legs are read.
+  // Whether a call is answered is known only after its legs are read.
   if (view === 'calls' && (limit > MANY_LINKED || filter.type !== 'all')) return true;
   const { callId, linkedId, direction, minDurationS, iImport } = filter;
   const patterns = Object.values(numbers);
   const isFound =
     callId !== undefined || linkedId !== undefined || patterns.some(({ kind }) => kind === 'exact');
-  // Of many accounts each is looked into.
+  // Each of many accounts is searched.
   if (accounts.children && callId === undefined) return true;
   const walks = patterns.length > 0 || [direction, minDurationS, iImport].some((one) => one !== undefined);
   return limit > MANY_CALLS || total === 'counted' || (walks && !isFound);
 }
 
-/** Whose calls are asked for. An id without an account is looked up in all that the caller sees. */
+/** The accounts of the request. An id without an account is looked up in all accounts of the caller. */
 function accountsAsked({ i_account, call_id, include }: CallsQuery, caller: Caller): AccountsAsked {
   const bound = boundOf(caller);
   if (i_account !== undefined || call_id === undefined)
@@ -247,7 +247,7 @@ function accountsAsked({ i_account, call_id, include }: CallsQuery, caller: Call
   return { iAccount: bound, children: bound !== null };
 }
 
-/** The account asked for; a customer's own where it names none. Whether the caller may see it is not told here. */
+/** The requested account; a customer's own where it names none. Another function checks whether the caller may see it. */
 export function accountOf(asked: number | undefined, caller: Caller): number {
   const iAccount = asked ?? boundOf(caller);
   if (iAccount === null) throw callsError('no_account', { fields: { fields: ['i_account'] } });

@@ -1,4 +1,4 @@
-/** A page of calls, its account, and the total beside it. */
+/** A page of calls, its account, and the total. */
 
 import type { Caller } from '#platform/access/caller.ts';
 import { jsonReading, type Reading, valuesReading } from '#platform/database/fast_read/fast_read.ts';
@@ -31,24 +31,24 @@ import { type CallsAsked, needsAccount, settle } from './call_query.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';
 
-/** All there is takes no zone to sum, so any will do. */
+/** A total of all time needs no zone, so any zone will do. */
 const UTC = zoneClock('UTC');
 
 export interface Page {
   readonly account: VisibleAccount;
   /** Where the next page begins, if there is one. */
   readonly next: Place | undefined;
-  /** Of all pages, where it was asked for. */
+  /** Of all pages, if requested. */
   readonly total: number | undefined;
   /** The answer: the calls as `data`, and the rest of its fields behind. */
   answer(rest: object): Buffer;
-  /** Gives the answer's memory back; to be called when it is sent. */
+  /** Frees the answer's memory. Call it after the answer is sent. */
   free(): void;
 }
 
 /**
- * Reads a page for a caller. What most ask for, the newest calls of an account that they may see in any case, takes one
- * way to PostgreSQL and back.
+ * Reads a page for a caller. The usual request, for the newest calls of an account that is certainly visible to the caller,
+ * takes one round trip to PostgreSQL.
  * @param now milliseconds since 1970
  * @throws ApiError 404 for an account that the caller may not see
  */
@@ -62,7 +62,7 @@ export async function readPage(
   const { order, limit } = asked;
   const { iAccount } = asked.filter;
   const bound = boundOf(caller);
-  // Whose calls may be somebody else's are not even looked for before that is known: the time it takes would tell.
+  // If the calls may be another customer's, they are not looked for before that is known: the time of the search would show it.
   const mayBeForeign = bound !== null && bound !== iAccount;
   const known =
     mayBeForeign || needsAccount(asked) ? await findAccounts(session, asked.accounts, caller) : undefined;
@@ -76,8 +76,8 @@ export async function readPage(
     const first = calls === undefined;
     calls?.free();
     const reading = seesMasked(caller) ? maskedCalls : plainCalls;
-    // The account comes first: up to when data is complete must not be read after the calls. The total comes last, so
-    // that it is never less than what the page shows.
+    // The account comes first: data_complete_to must not be read after the calls. The total comes last, so
+    // that it is never less than the page shows.
     const [accounts, found, totals] = await session.together(
       account ? undefined : valuesReading(accountAsked(iAccount, caller), true),
       reading([filter, order, after, limit + 1, stretch], limit, everyday),
@@ -108,14 +108,14 @@ interface Calls {
   free(): void;
 }
 
-/** @param asked for one call more than `limit`: it tells that there is a next page */
+/** @param asked for one call more than `limit`: it shows that there is a next page */
 type CallsReading = (asked: PageAsked, limit: number, everyday: boolean) => Reading<Calls>;
 
 const ANSWER_BEGINS = '{"success":true,"data":';
 
 const behind = (rest: object) => `,${JSON.stringify(rest).slice(1)}`;
 
-/** A page that shows numbers goes from PostgreSQL's bytes to JSON's without a stop. */
+/** A page with unmasked numbers goes from PostgreSQL's bytes to JSON's without a stop. */
 const plainCalls: CallsReading = (asked, limit, everyday) => {
   const options = {
     limit,
@@ -162,7 +162,7 @@ const maskedCalls: CallsReading = (asked, limit, everyday) => {
   };
 };
 
-/** The total beside a page, where it did not come with it: read after it, so never less than what the page shows. */
+/** The total of a page that came without one. It is read after the page, so it is never less than the page shows. */
 async function totalOf(
   session: Session,
   wanted: CallsAsked['total'],
@@ -172,7 +172,7 @@ async function totalOf(
 ): Promise<number | undefined> {
   if (wanted === 'none') return undefined;
   if (wanted === 'counted') return (await session.row(countCalls(filter)))!.total;
-  // What is summed is of an account.
+  // The sums are of one account.
   const zones = seenByZone(found, filter.iAccount!);
   const total = (byDays: boolean) => {
     const parts = zones.flatMap((accounts) => {
@@ -186,5 +186,5 @@ async function totalOf(
   return byDays.days_confirmed ? byDays.total : (await total(false))!.total;
 }
 
-/** All there is takes no zone to sum. */
+/** A total of all time needs no zone. */
 const allOf = (filter: CallFilter) => ({ iAccounts: accountsOf(filter), timeZone: '' });

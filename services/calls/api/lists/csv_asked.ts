@@ -1,4 +1,4 @@
-/** How a request asks for its answer: as JSON or as CSV, and what of the CSV its spreadsheet needs otherwise. */
+/** The requested form of an answer: JSON or CSV, and the variant of CSV for the caller's spreadsheet. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CsvParameters } from '../../contract.ts';
 import type { CsvForm } from '../../csv/csv_form.ts';
@@ -9,7 +9,7 @@ import type { Range } from '../../usage/usage_cover.ts';
 
 const FOR_CSV = ['separator', 'decimal', 'bom', 'columns'] as const;
 
-/** Whether CSV is asked for: by `format`, or else named in Accept and not put behind JSON. */
+/** Whether the caller requests CSV: by `format`, or in Accept and not after JSON. */
 export function wantsCsv(request: FastifyRequest): boolean {
   const { format } = request.query as CsvParameters;
   if (format !== undefined) return format === 'csv';
@@ -25,13 +25,13 @@ export function wantsCsv(request: FastifyRequest): boolean {
   return wishes[csv]!.q > wishes[json]!.q || (wishes[csv]!.q === wishes[json]!.q && csv < json);
 }
 
-/** @throws ApiError 400 for what is of CSV alone */
+/** @throws ApiError 400 for a parameter of CSV with JSON */
 export function refuseCsvParameters(query: CsvParameters): void {
   for (const name of FOR_CSV) if (query[name] !== undefined) throw badParameter(name, 'is for text/csv');
 }
 
 /**
- * @param known all columns that there are; `standard` those that are given unless told, in their order
+ * @param known all columns; `standard` the default ones, in their order
  * @throws ApiError 400
  */
 export function readCsvForm<Column extends string>(
@@ -59,7 +59,7 @@ function readColumns<Column extends string>(text: string, known: readonly Column
   return columns;
 }
 
-/** The days of a range as its reader's clocks show them, for the name of a file. */
+/** The days of a range by its reader's clocks, for the name of a file. */
 export const datesOf = ({ from, to }: Range, zone: ZoneClock): string[] =>
   [from, to].flatMap((end) => (end === null ? [] : [zone.dateAt(end)]));
 
@@ -70,7 +70,7 @@ export function fileHead(reply: FastifyReply, name: string): FastifyReply {
     .header('content-disposition', `attachment; filename="${name}.csv"`);
 }
 
-/** Tells it, as it was when the file was begun. */
+/** Its headers for the state of the data when the file was begun. */
 export function tellFreshness(reply: FastifyReply, completeTo: string | null, lagS: number | null): void {
   const [toHeader, lagHeader] = FRESHNESS_HEADERS;
   if (completeTo !== null) reply.header(toHeader, completeTo);

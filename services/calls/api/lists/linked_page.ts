@@ -1,4 +1,4 @@
-/** A page of calls as their legs make them together, and the records of a file of them. */
+/** A page of calls with all their legs, and the records of a file of such calls. */
 import type { Caller } from '#platform/access/caller.ts';
 import { writeText } from '#platform/database/byte_output.ts';
 import type { Session } from '#platform/database/session.ts';
@@ -97,10 +97,10 @@ function linkedLine(call: LinkedCallRow, zone: ZoneClock, form: LinkedForm): str
   return csvRecord(cells, form);
 }
 
-/** Calls of a batch of an export at most: each is some look-ups. */
+/** The most calls of an export's batch: each needs some look-ups. */
 const BATCH_CALLS = 1_000;
 
-/** How the batches of an export are read. */
+/** How to read the batches of an export. */
 export const linkedBatchReader = (
   filter: CallFilter,
   order: Order,

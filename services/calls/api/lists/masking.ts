@@ -1,7 +1,7 @@
 /**
- * The support view: everything about a call but the numbers. Support staff see that a call failed and why, not whom a
- * customer speaks with. Whatever text may hold a number is gone through, and what could be used to test a guess at the
- * hidden digits is left out. docs/decisions/0016 says what is hidden, and what is not.
+ * The support view: everything about a call but the numbers. Support staff see that a call failed and why, but not the other
+ * party's number. Every text that may hold a number is masked, and values that could confirm a guess at the hidden digits
+ * are left out. docs/decisions/0016 lists the hidden and the visible values.
  */
 
 import type { Caller } from '#platform/access/caller.ts';
@@ -24,11 +24,11 @@ import { MASKED_NUMBERS, MASKED_TEXTS, type MaskedNumber, type MaskedText } from
 import { isIdHidden, isLinkedIdHidden, SHOWN_DIGITS, textOf } from '../../store/call_id_masking.ts';
 import { seesMasked } from '../../visibility.ts';
 
-/** Fields of a call that hold text; any of them may be missing. */
+/** Fields of a call that hold text. Any of them may be missing. */
 export type Maskable = {
   -readonly [Name in MaskedNumber | MaskedText]?: string | null;
 } & {
-  /** Of a call with all its legs. */
+  /** For a call with all its legs. */
   answered_by?: string | null;
   call_id?: string;
   linked_id?: string;
@@ -38,15 +38,15 @@ export type Maskable = {
 
 const NUMBERS = [...MASKED_NUMBERS, 'answered_by'] as const;
 
-/** A call as a caller may see it. */
+/** A call in the caller's view. */
 export const shownTo = <T extends Maskable>(call: T, caller: Caller): T =>
   seesMasked(caller) ? maskCall(call) : call;
 
-/** A text that is of no call, as a caller may see it. */
+/** A text outside of a call, in the caller's view. */
 export const textShownTo = (text: string, caller: Caller): string =>
   seesMasked(caller) ? maskText(text, NOBODY) : text;
 
-/** A copy with its numbers masked. */
+/** A copy with masked numbers. */
 export function maskCall<T extends Maskable>(call: T): T {
   const shown: T = { ...call };
   const numbers = NUMBERS.map((field) => call[field]);
@@ -61,7 +61,7 @@ export function maskCall<T extends Maskable>(call: T): T {
   }
   if (call.call_id !== undefined) shown.call_id = maskId(call, numbers) as never;
   if (call.linked_id !== undefined) shown.linked_id = maskLinkedId(call, numbers) as never;
-  // A hash over the whole row: whoever knows the rest of the row could try the hidden digits against it.
+  // A hash over the whole row: anyone who knows the rest of the row could test guesses of the hidden digits against it.
   if (call.source_key !== undefined) shown.source_key = null as never;
   if (call.attributes) shown.attributes = maskAttributes(call.attributes, own) as never;
   return shown;
@@ -69,12 +69,12 @@ export function maskCall<T extends Maskable>(call: T): T {
 
 function maskId(call: Maskable, numbers: readonly (string | null | undefined)[]): string {
   const id = call.call_id!;
-  // A call that has no id of its own goes by its record's hash.
+  // A call without an id of its own has its record's hash as its id.
   if (id === call.source_key) return '';
   return isIdHidden(id, numbers) ? starAllDigits(id) : id;
 }
 
-/** Other legs of the call may have other numbers, which it may hold: only what no number can be is shown. */
+/** It may hold the numbers of other legs of the call: only forms that can't be a number are shown. */
 function maskLinkedId(call: Maskable, numbers: readonly (string | null | undefined)[]): string {
   const id = call.linked_id!;
   if (id === call.source_key) return '';
@@ -82,14 +82,14 @@ function maskLinkedId(call: Maskable, numbers: readonly (string | null | undefin
 }
 
 const HIDDEN_DIGITS = 4;
-/** Of the digits in front of those that are hidden, so many tell the number from others. */
+/** This many digits in front of the hidden ones distinguish the number from others. */
 const DIGITS_IN_FRONT = 3;
 
-/** What of the call's own numbers is shown: whether the hidden digits agree must not be seen. */
+/** The shown digits of the call's own numbers. The check must not reveal whether the hidden digits agree. */
 interface Own {
   /** The last digits of each. */
   readonly ends: ReadonlySet<string>;
-  /** Each within a row of digits, with any others in the place of those that are hidden. */
+  /** Each within a row of digits, with any digits in the place of the hidden ones. */
   readonly whole: readonly { readonly pattern: RegExp; readonly inFront: number }[];
 }
 
@@ -123,7 +123,7 @@ function masked(text: string, hiddenOf: (reading: Reading) => Span[], own: Own):
   return starred(text, [...hiddenOf(reading), ...hiddenOfOwn(reading, own)]);
 }
 
-/** What is hidden for being of the call's own numbers: whatever stands between their digits, and what may be their ends. */
+/** Masks the call's own numbers, with any signs between their digits, and texts that may be their ends. */
 function hiddenOfOwn(text: Reading, { ends, whole }: Own): Span[] {
   if (ends.size === 0) return [];
   const hidden = digitsApart(text).flatMap((digits) => {
@@ -139,8 +139,8 @@ function hiddenOfOwn(text: Reading, { ends, whole }: Own): Span[] {
 }
 
 /**
- * Names too may hold numbers. Two that are the same once they are masked stay apart; their order is that of what is shown,
- * since the order in which PostgreSQL keeps them goes by the hidden digits too.
+ * Names may hold numbers too. Two names that are equal once they are masked stay separate. Their order is that of the
+ * shown text, since PostgreSQL's order depends on the hidden digits too.
  */
 function maskAttributes(attributes: Record<string, unknown>, own: Own): Record<string, unknown> {
   const pairs = Object.entries(attributes).map(([name, value]): [name: string, value: string] => [

@@ -31,7 +31,7 @@ export interface CdrRoutesNeeds {
   readonly recentWrites: RecentWrites;
 }
 
-/** Each keeps some two megabytes, and takes its turns among other heavy work. */
+/** Each holds some two megabytes, and takes its turns among other heavy work. */
 export const EXPORTS: AtOnceOptions = { what: 'exports', perCaller: 4, inAll: 64, retryAfterS: 5 };
 
 export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
@@ -41,14 +41,14 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
   api.get(
     '/cdrs',
     {
-      // A HEAD of an export would read all of it for nothing.
+      // A HEAD of an export would read all of it without use.
       exposeHeadRoute: false,
       config: { scopes: READERS },
       schema: {
         tags: ['calls'],
         summary: 'Calls of an account, newest first',
         description:
-          'Pages by `next_cursor`: calls that come in meanwhile neither repeat nor hide others. With `Accept: text/csv` the whole range as a file; if it cannot be finished the connection breaks, so that half a file never looks whole. With `view=calls` all legs of a call are one.',
+          'Pages by `next_cursor`: calls that come in meanwhile neither repeat nor hide others. With `Accept: text/csv` the answer is the whole range as a file; if the export fails, the connection breaks, so that half a file never looks whole. With `view=calls` all legs of a call are one call.',
         security: [{ bearer: [] }],
         querystring: CallsQuery,
         response: { 200: CallsForms, ...failures(400, 401, 403, 404, 426, 429, 503) },
@@ -104,8 +104,8 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       config: { scopes: READERS },
       schema: {
         tags: ['calls'],
-        summary: 'One call with all that is known of it',
-        description: 'Its fields, the file and line that it came from, and what else the switch gave.',
+        summary: 'One call with all its details',
+        description: "Its fields, the file and line that it came from, and the switch's other values.",
         security: [{ bearer: [] }],
         params: CallParams,
         querystring: NO_QUERY,
@@ -143,7 +143,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         return opened.position;
       case 'former':
         throw callsError('bad_cursor', {
-          message: 'The cursor is of the version before this one: leave it out to begin anew',
+          message: 'The cursor is from an earlier version: leave it out to start again',
           fields: { fields: ['cursor'] },
         });
       case 'forged':
@@ -152,7 +152,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
         throw callsError('not_found', { message: 'There is no such cursor' });
       case 'other_query':
         throw callsError('cursor_of_other_query', {
-          message: `The cursor belongs to a query with another ${opened.differs.join(', ')}; leave it out to begin anew`,
+          message: `The cursor belongs to a query with another ${opened.differs.join(', ')}; leave it out to start again`,
           fields: { fields: ['cursor', ...opened.differs] },
         });
     }

@@ -1,4 +1,4 @@
-/** GET /cdrs/{i_cdr}/legs: the records of the call that a record is of. */
+/** GET /cdrs/{i_cdr}/legs: the records of a record's call. */
 import type { Api } from '#platform/access/protected_routes.ts';
 import { ticketOf } from '#platform/access/request_context.ts';
 import { elapsed, failures, NO_QUERY } from '#platform/http/answers.ts';
@@ -22,7 +22,7 @@ export function legRoutes(
       schema: {
         tags: ['calls'],
         summary: 'The legs of a call, in order of time',
-        description: 'Of the call that the record is a leg of, be it its first or another one.',
+        description: 'The record may be the first leg of the call or another one.',
         security: [{ bearer: [] }],
         params: CallParams,
         querystring: NO_QUERY,

@@ -1,9 +1,9 @@
-/** `from` and `to` of a query: instants, or dates, which begin when the clocks of a zone say so. */
+/** `from` and `to` of a query: instants, or dates, which begin at midnight of a zone. */
 import { badParameter } from '../../errors.ts';
 import { type Micros, readDate, readInstant } from '../../time/instants.ts';
 import { type ZoneClock, zoneClock } from '../../time/zone_clock.ts';
 
-/** One end of a range: an instant, or a date YYYY-MM-DD of a zone that may not be known yet. */
+/** One end of a range: an instant, or a date YYYY-MM-DD of a zone that may be unknown yet. */
 export type End = Micros | string;
 
 const DATE_FORM = /^\d{4}-\d\d-\d\d$/;
@@ -18,7 +18,7 @@ export function readEnd(name: string, text: string | undefined): End | undefined
   if (date !== undefined) return date;
   const instant = readInstant(text);
   if (instant.kind === 'instant') return instant.at;
-  // Of a date that is none, it is said what is wrong with it.
+  // For an invalid date the message names its fault.
   throw badParameter(name, instant.reason + (DATE_FORM.test(text) ? '' : '; or a date such as 2026-11-01'));
 }
 

@@ -1,12 +1,12 @@
-/** Advice in an answer: reasons are written for the command line, and a post's sender has no command line. */
+/** Adapts a reason's advice to a post: reasons are written for the command line, and a post's sender has none. */
 import { PostQuery } from '../../contract.ts';
 
-/** What a reason quotes from a record is no advice, whatever it says. */
+/** A quotation from a record is no advice. */
 const QUOTED = /"(?:[^"\\]|\\.)*"/g;
 const COMMAND = /\btrunkline [a-z]/;
 const OPTION = /--(?<name>[a-z]+(?:-[a-z]+)*)(?: (?<word>[a-z]+)\b)?/g;
 
-/** What a record does where a file has an option for its reading. */
+/** The advice for a record, in place of a file's option. */
 const INSTEAD: Readonly<Record<string, string>> = {
   'date-order': 'write it in RFC 3339 with its zone',
   'time-zone': 'write it in RFC 3339 with its zone',
@@ -15,8 +15,8 @@ const INSTEAD: Readonly<Record<string, string>> = {
 };
 
 /**
- * A reason as the answer to a post says it: an option that the post has too stands as its query parameter; advice of
- * other options gives way to what a record can do, and that of commands is left out.
+ * A reason for the answer to a post. An option that the post has too becomes its query parameter. Advice of another option
+ * becomes advice for a record. Advice of a command is left out.
  * @example adviceForPost('No account has the code "x"; add it, or use --create-accounts')
  */
 export function adviceForPost(reason: string): string {

@@ -1,6 +1,6 @@
 /**
- * Reads posted documents: small ones here, large ones on a thread of their own, so that none holds up other requests. The
- * thread is started by the first one that needs it.
+ * Reads posted documents: small ones here, large ones on a separate thread, so that none holds up other requests. The first
+ * large document starts the thread.
  */
 import { Worker } from 'node:worker_threads';
 import { systemClock } from '#platform/lifecycle/clock.ts';
@@ -15,7 +15,7 @@ import type { DocumentAnswer, DocumentQuestion } from './document_worker.ts';
 export interface DocumentReader {
   /**
    * @param contentType as in the request's header
-   * @throws Error whose message is a sentence for who sent it; RefusedError when too many large ones wait
+   * @throws Error whose message is a sentence for the sender; RefusedError when too many large ones wait
    */
   read(body: Buffer, contentType: string): Promise<PostedDocument>;
   close(): Promise<void>;
@@ -23,7 +23,7 @@ export interface DocumentReader {
 
 /** Large documents that wait for the thread. */
 const MAX_WAITING = 32;
-/** A document of MAX_ENCODED_BYTES takes some 50 ms; one that takes so much longer is made to. */
+/** A document of MAX_ENCODED_BYTES takes some 50 ms. One that takes this long was made to. */
 const DOCUMENT_LIMIT_MS = 10_000;
 const WORKER_HEAP_MB = 256;
 
@@ -54,7 +54,7 @@ export function createDocumentReader(): DocumentReader {
     return started;
   }
 
-  /** All that wait for a thread fail with it; the next one starts another. */
+  /** All documents that wait for a thread fail with it. The next one starts another thread. */
   function giveUp(lost: Worker, error: Error): void {
     if (worker !== lost) return;
     worker = undefined;

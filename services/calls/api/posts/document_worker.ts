@@ -1,4 +1,4 @@
-/** The thread that large documents are read on; see document_reader.ts. */
+/** The thread on which large documents are read; see document_reader.ts. */
 import { parentPort } from 'node:worker_threads';
 import { type PostedDocument, readPostedDocument } from '../../formats/posted_document.ts';
 

@@ -1,7 +1,7 @@
 /**
- * The body of a post, from its bytes to rows. Records of an array are cut apart before any of them is read, so that what is
- * too large is never parsed, and read one after the other, so that a large body holds up no other request (turns.ts). The
- * numbers of a record are read from their text (formats/exact_json.ts).
+ * Parses the body of a post into rows. Records of an array are separated before any of them is parsed, so that a record that
+ * is too large is never parsed. They are parsed one after the other, so that a large body holds up no other request
+ * (turns.ts). The numbers of a record are read from their text (formats/exact_json.ts).
  */
 
 import { utf8Fault } from '#platform/http/utf8.ts';
@@ -26,7 +26,7 @@ import {
 import type { Taken } from '../../formats/source_reader.ts';
 import type { DocumentReader } from './document_reader.ts';
 
-/** What a body holds. */
+/** The contents of a body. */
 export interface Posted {
   readonly format: string;
   readonly source: string;
@@ -97,7 +97,7 @@ function parseElement(body: Buffer, element: JsonElement, index: number): Elemen
   if (rejection) return { rejection };
   const bytes = body.subarray(from, to);
   const fault = utf8Fault(bytes, from);
-  // FreeSWITCH's own documents may be in Latin-1 (freeswitch_post.ts); who makes an array knows what JSON is.
+  // FreeSWITCH's own documents may be in Latin-1 (freeswitch_post.ts); writers of arrays know JSON's rules.
   if (fault) throw unreadable(`The body can't be read: of record ${index}, ${fault}`);
   const text = bytes.toString();
   try {
@@ -105,7 +105,7 @@ function parseElement(body: Buffer, element: JsonElement, index: number): Elemen
     const repeated = repeatedField(text, value);
     return repeated ? { rejection: repeated } : { value };
   } catch (error) {
-    // What JSON.parse says itself quotes the body, and telephone numbers with it.
+    // The message of JSON.parse quotes the body, and with it telephone numbers.
     throw unreadable(
       `The body can't be read: what begins at position ${from} is no JSON${faultPlace(error)} of it`,
     );
@@ -115,7 +115,7 @@ function parseElement(body: Buffer, element: JsonElement, index: number): Elemen
 /** Levels of objects and arrays in a record: far more than one has. */
 const MAX_DEPTH = 64;
 
-/** Why a record is not even parsed. */
+/** Why a record is not parsed. */
 function tooLarge({ from, to, keys, depth }: JsonElement): Rejection | undefined {
   const bytes = to - from;
   const because = (has: string, most: string): Rejection => ({
@@ -156,7 +156,7 @@ function rowOf(
   };
 }
 
-/** A record that is kept aside is read again alone, where nobody looks accounts up: it keeps the code, not the number. */
+/** A rejected record is retried alone, without a look-up of accounts: it keeps the code, not the number. */
 function withCode(value: unknown, codes: ReadonlyMap<number, string>): unknown {
   const { i_account: iAccount, ...rest } = (value ?? {}) as Record<string, unknown>;
   const code = codes.get(iAccount as number);

@@ -1,9 +1,9 @@
 /**
- * POST /cdrs: a switch tells its calls. An array of records by the API's field names, or one document as FreeSWITCH's
+ * POST /cdrs: a switch posts its calls. An array of records by the API's field names, or one document as FreeSWITCH's
  * mod_json_cdr or mod_xml_cdr sends it.
  *
- * The answer is 200 for whatever was kept, stored or set aside: a switch that is told of a failure sends again, and what
- * was set aside is here already. The status of each record says what became of it.
+ * The answer is 200 for every kept record, stored or rejected: a switch that gets an error sends again, and a rejected
+ * record is here already. The status of each record gives its outcome.
  */
 
 import { type AtOnceOptions, createAtOnce } from '#platform/access/at_once.ts';
@@ -37,7 +37,7 @@ export interface IngestRoutesNeeds {
   readonly documents: DocumentReader;
   /** Of a body. */
   readonly bodyLimitBytes: number;
-  /** How accounts are made for a post that asks for it. */
+  /** How to create accounts for a post that requests it. */
   readonly newAccounts: {
     readonly currency: string;
     readonly timeZone: string;
@@ -70,7 +70,7 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
   const batches = createPostBatches(needs.database, needs.clock);
   const records = new Counter({
     name: 'posted_records_total',
-    help: 'Records of POST /cdrs by what became of them',
+    help: 'Records of POST /cdrs by their outcome',
     labelNames: ['outcome'],
     registers: [needs.registry],
   });
@@ -84,16 +84,16 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
       {
         config: { scopes: WRITERS, basicAuth: true },
         bodyLimit: needs.bodyLimitBytes,
-        // The body is read by readPostedBody: it comes in several encodings, and each record is judged by itself.
+        // readPostedBody parses the body: it comes in several encodings, and each record is judged alone.
         validatorCompiler: (route) => (route.httpPart === 'body' ? () => true : validatorCompiler(route)),
-        // FreeSWITCH puts `?uuid=…` behind the address that it is given, even where that has a query already.
+        // FreeSWITCH adds `?uuid=…` to its configured address, even if that has a query already.
         preValidation: async (request) => {
           const query = request.query as Record<string, unknown>;
           for (const [name, value] of Object.entries(query)) {
             if (typeof value === 'string') query[name] = value.split('?uuid=', 1)[0];
           }
         },
-        // Before the body is read: what is turned away takes no memory.
+        // Before the body is read: a refused post takes no memory.
         preParsing: async (request, reply, payload) => {
           if (Number(request.headers['content-length']) > LARGE_POST_BYTES)
             largePosts.enter(shareOf(request.caller!), reply.raw);
@@ -101,8 +101,8 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
         },
         schema: {
           tags: ['calls'],
-          summary: 'A switch tells its calls',
-          description: `An array of 1 to ${MAX_BATCH} records by the names of the API's fields, each with its \`account\` (the code) or \`i_account\`, instants with their zone; or one document of FreeSWITCH's mod_json_cdr or mod_xml_cdr, plain, URL-encoded or base64. What is sent again is recognised. Each record gets its own answer: one that cannot be taken in is set aside and kept, the others go in. The key may also be the password of Basic authentication.`,
+          summary: 'A switch posts its calls',
+          description: `An array of 1 to ${MAX_BATCH} records by the names of the API's fields, each with its \`account\` (the code) or \`i_account\`, instants with their zone; or one document of FreeSWITCH's mod_json_cdr or mod_xml_cdr, plain, URL-encoded or base64. A repeated record is recognised. Each record gets its own outcome: an invalid record is rejected and kept, the others are stored. The key may also be the password of Basic authentication.`,
           security: [{ bearer: [] }, { basic: [] }],
           consumes: [JSON_TYPE, ...FREESWITCH_TYPES],
           querystring: PostQuery,
@@ -122,7 +122,7 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
           );
         const { source } = request.query;
         if (source !== undefined && !isPrintable(source))
-          throw badParameter('source', 'has characters that nobody sees');
+          throw badParameter('source', 'has invisible characters');
         if (source !== undefined && tidyCode(source) !== source)
           throw badParameter('source', 'must be a name in NFC, without blanks around it');
         const contentType = request.headers['content-type'] ?? '';
