@@ -30,7 +30,7 @@ const doorDown = down({
   measure: { kind: 'last', aggregate: 'max', metric: 'door_down', by: ['door'] },
 });
 
-/** Polls with what is DOWN at each. */
+/** Polls, each with the servers that are DOWN at it. */
 function watch(rules: readonly Rule[] = [down()], book: AlertBook = emptyBook()) {
   const history = createHistory(60_000);
   let now = 1_000_000;
@@ -54,7 +54,7 @@ function watch(rules: readonly Rule[] = [down()], book: AlertBook = emptyBook())
   return { said, poll, after, book, now: () => now };
 }
 
-test('a change is told once, and its end with how long it lasted', () => {
+test('a change is announced once, and its end with its length', () => {
   const { said, poll } = watch();
   assert.deepEqual(said({ pgb1: 0, pgb2: 0 }), []);
   assert.deepEqual(said({ pgb1: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
@@ -64,7 +64,7 @@ test('a change is told once, and its end with how long it lasted', () => {
   assert.deepEqual(said({ pgb1: 0, pgb2: 0 }), []);
 });
 
-test('what is DOWN at the first sight is told', () => {
+test('a part that is DOWN at the first poll is announced', () => {
   assert.deepEqual(watch().said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
 });
 
@@ -86,7 +86,7 @@ test('`for`: it must hold without a break', () => {
   assert.deepEqual(said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
 });
 
-test('while nobody answers, and while it is not known, an alert stays as it is', () => {
+test('while the source does not answer, or a state is unknown, an alert stays as it is', () => {
   const { said, book } = watch();
   said({ pgb2: 1 });
   assert.deepEqual(said({}, false), []);
@@ -95,14 +95,14 @@ test('while nobody answers, and while it is not known, an alert stays as it is',
   assert.deepEqual(said({ pgb2: 0 }), ['resolved: pgb2 is back UP']);
 });
 
-test('a part that is not there any more is not called UP', () => {
+test('a part that was removed is not reported as UP', () => {
   const { poll } = watch();
   poll({ pgb2: 1 });
   const [end] = poll({ pgb1: 0 });
   assert.deepEqual([end?.kind, end?.gone], ['resolved', true]);
 });
 
-test('a consequence is not told while its cause holds, and is told when it outlives it', () => {
+test('a consequence is not announced while its cause holds, and is announced when it outlives the cause', () => {
   const { said, book } = watch([doorDown, down({ causedBy: ['DoorDown'] })]);
   assert.deepEqual(said({ door: 1, pgb2: 1 }), ['firing: door is DOWN']);
   assert.match(Object.values(book.active).find((a) => a.rule === 'Down')?.cause ?? '', /^DoorDown/);
@@ -112,13 +112,13 @@ test('a consequence is not told while its cause holds, and is told when it outli
   assert.deepEqual(said({ door: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
 });
 
-test('a consequence that ends with its cause was never told, and its end is not either', () => {
+test('neither the beginning nor the end of a consequence that ends with its cause is announced', () => {
   const { said } = watch([doorDown, down({ causedBy: ['DoorDown'] })]);
   said({ door: 1, pgb2: 1 });
   assert.deepEqual(said({ door: 0, pgb2: 0 }), ['resolved: door is back UP']);
 });
 
-test('a cause excuses only what shares its labels', () => {
+test('a cause explains only alerts with the same labels', () => {
   const { poll } = watch([
     down(),
     down({
@@ -136,7 +136,7 @@ test('a cause excuses only what shares its labels', () => {
   );
 });
 
-test('one door of two that is DOWN excuses nothing; all of them do, and for a while longer', () => {
+test('one HAProxy of two that is DOWN explains nothing; both do, and for a while longer', () => {
   const { said } = watch([doorDown, down({ causedBy: [{ ofAll: 'DoorDown' }] })]);
   assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['firing: door1 is DOWN']);
   assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
@@ -147,7 +147,7 @@ test('one door of two that is DOWN excuses nothing; all of them do, and for a wh
   assert.deepEqual(said({ door1: 1, door2: 0, pgb2: 1 }), ['firing: pgb2 is DOWN']);
 });
 
-test('a part that leaves DOWN for another state than UP is not called back UP', () => {
+test('a part that leaves DOWN for another state than UP is not reported as back UP', () => {
   const unless = {
     measure: { kind: 'last', aggregate: 'max', metric: 'out', by: ['server'] },
     words: '{server} was taken out',
@@ -174,12 +174,12 @@ test('a part that leaves DOWN for another state than UP is not called back UP', 
   );
 });
 
-test('of what fell together, each has words of its own beside those of all', () => {
+test('each of several parts that fail together has a message of its own beside the common one', () => {
   const [notice] = noticesOf(watch().poll({ pgb1: 1, pgb2: 1 }));
   assert.deepEqual(notice?.messages, ['pgb1 is DOWN', 'pgb2 is DOWN']);
 });
 
-test('the end of flapping is told, however much has happened to others meanwhile', () => {
+test('the end of flapping is announced, with any number of other alerts in between', () => {
   const { said, after } = watch();
   for (let i = 0; i < FLAP_CHANGES; i++) said({ pgb2: (i + 1) % 2 });
   said(Object.fromEntries(Array.from({ length: 250 }, (_, n) => [`pgx${n}`, 1])));
@@ -189,7 +189,7 @@ test('the end of flapping is told, however much has happened to others meanwhile
   assert.deepEqual(said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
 });
 
-test('a silenced part that stops flapping is told when the silence ends', () => {
+test('a silenced part that stops flapping is announced when the silence ends', () => {
   const { said, book, now, after } = watch();
   const until = now() + 2 * FLAP_QUIET_MS;
   book.silences.push({ id: 's1', match: { server: 'pgb2' }, by: 'ann', reason: 'works', until });
@@ -200,7 +200,7 @@ test('a silenced part that stops flapping is told when the silence ends', () => 
   assert.deepEqual(said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
 });
 
-test('a silence keeps still until its end, and then what holds is told', () => {
+test('a silence holds back alerts until its end, and then those that hold are announced', () => {
   const { said, book, now } = watch();
   const until = now() + 35_000;
   book.silences.push({
@@ -217,7 +217,7 @@ test('a silence keeps still until its end, and then what holds is told', () => {
   assert.deepEqual(book.silences, []);
 });
 
-test('a flapping part is told as flapping, once, and as stable when it is', () => {
+test('a flapping part is announced as flapping once, and later as stable', () => {
   const { said, after } = watch();
   const lines: string[] = [];
   for (let i = 0; i < 50; i++) lines.push(...said({ pgb2: (i + 1) % 2 }));
@@ -238,7 +238,7 @@ test('short outages between polls make a part flap as well', () => {
   assert.deepEqual(said({ pgb2: 0 }), []);
 });
 
-test('whatever happens: an end is told only of what was told, and nothing twice', () => {
+test('in any sequence: only announced alerts have an announced end, and nothing is announced twice', () => {
   const step = fc.record({
     pgb1: fc.constantFrom(0, 1, Number.NaN),
     pgb2: fc.constantFrom(0, 1),
@@ -282,7 +282,7 @@ test('whatever happens: an end is told only of what was told, and nothing twice'
   );
 });
 
-test('an outage that begins while the part flaps is told with its state after half a minute, and so is its end', () => {
+test('an outage that begins while the part flaps is announced after half a minute, and so is its end', () => {
   const { said } = watch();
   for (let i = 0; i < FLAP_CHANGES; i++) said({ pgb2: (i + 1) % 2 });
   const told = Array.from({ length: FLAP_TOLD_AFTER_MS / POLL_MS + 3 }, () => said({ pgb2: 1 })).flat();
@@ -290,7 +290,7 @@ test('an outage that begins while the part flaps is told with its state after ha
   assert.deepEqual(said({ pgb2: 0 }), ['resolved: pgb2 is back UP']);
 });
 
-test('a cause that is held back because it flaps excuses nobody, and is not told beside what says the same', () => {
+test('a flapping cause that is held back explains nothing, and is not announced beside an alert with the same meaning', () => {
   const saidBy = [{ of: { door: 'door' }, by: 'Down', where: { server: 'pgb2' } }];
   const { said } = watch([{ ...doorDown, saidBy }, down({ causedBy: ['DoorDown'] })]);
   for (let i = 0; i < FLAP_CHANGES; i++) said({ door: (i + 1) % 2, pgb2: (i + 1) % 2 });
@@ -301,7 +301,7 @@ test('a cause that is held back because it flaps excuses nobody, and is not told
   assert.deepEqual(said({ door: 0, pgb2: 0 }), ['resolved: pgb2 is back UP']);
 });
 
-test('a cause that is silenced excuses nobody, unless it was told before', () => {
+test('a silenced cause explains nothing, unless it was announced before', () => {
   const silence = (now: number) => ({
     ...{ id: 's1', match: { rule: 'DoorDown' }, by: 'ann', reason: 'works', until: now + 3_600_000 },
   });
@@ -316,7 +316,7 @@ test('a cause that is silenced excuses nobody, unless it was told before', () =>
   assert.deepEqual(told.said({ door: 1, pgb2: 1 }), []);
 });
 
-test('what says the same as an alert that was told is not told besides; where it says something else, it is', () => {
+test('an alert with the same meaning as an announced one is not announced; one with another meaning is', () => {
   const saidBy = [{ of: {}, by: 'Down', where: { server: 'pgb2' } }];
   const same = watch([{ ...doorDown, saidBy }, down()]);
   assert.deepEqual(same.said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
@@ -327,7 +327,7 @@ test('what says the same as an alert that was told is not told besides; where it
   assert.deepEqual(other.said({ pgb1: 1, door: 1 }), ['firing: door is DOWN']);
 });
 
-test('what says the same for a time only: it is told when that is over and it still holds', () => {
+test('an alert with the same meaning for a limited time is announced when this time is over and it still holds', () => {
   const saidBy = [{ of: {}, by: 'Down', where: {}, withinS: 25 }];
   const { said } = watch([{ ...doorDown, saidBy }, down()]);
   assert.deepEqual(said({ pgb2: 1 }), ['firing: pgb2 is DOWN']);
@@ -336,7 +336,7 @@ test('what says the same for a time only: it is told when that is over and it st
   assert.deepEqual(said({ pgb2: 0, door: 1 }), ['firing: door is DOWN']);
 });
 
-test('what begins after a cause has ended is told: it is another fault', () => {
+test('an alert that begins after a cause has ended is announced: it is another fault', () => {
   const { said } = watch([doorDown, down({ causedBy: ['DoorDown'] })]);
   said({ door: 1, pgb2: 0 });
   assert.deepEqual(said({ door: 0, pgb2: 0 }), ['resolved: door is back UP']);
@@ -346,7 +346,7 @@ test('what begins after a cause has ended is told: it is another fault', () => {
 
 const waiting = down({ causedBy: ['DoorDown'], over: '{server} was DOWN' });
 
-test('a consequence waits for a cause that begins after it, and for one that has begun until it is told', () => {
+test('a consequence waits for a cause that begins after it, and for a cause that has begun until it is announced', () => {
   const { said, after, book } = watch([{ ...doorDown, forS: 20 } as Rule, waiting]);
   assert.deepEqual(said({ door: 0, pgb2: 1 }), []);
   after(CAUSE_SEEN_LATER_MS - POLL_MS - 1);
@@ -357,7 +357,7 @@ test('a consequence waits for a cause that begins after it, and for one that has
   assert.deepEqual(said({ door: 0, pgb2: 0 }), ['resolved: door is back UP']);
 });
 
-test('a cause that was pending and came to nothing excuses nobody: what is over by then is told as over, once', () => {
+test('a pending cause that never fires explains nothing: an alert that is over by then is announced once, as over', () => {
   const { poll, said, after } = watch([{ ...doorDown, forS: 20 } as Rule, waiting]);
   assert.deepEqual(said({ door: 1, pgb2: 1 }), []);
   assert.deepEqual(said({ door: 1, pgb2: 0 }), []);
@@ -371,7 +371,7 @@ test('a cause that was pending and came to nothing excuses nobody: what is over 
   assert.deepEqual(said({ door: 0, pgb2: 0 }), []);
 });
 
-test('what ends and holds again before it is decided on is one alert', () => {
+test('an alert that ends and holds again before the decision is one alert', () => {
   const { said, after, book } = watch([doorDown, waiting]);
   said({ door: 0, pgb2: 1 });
   after(1_000 - POLL_MS);
@@ -383,13 +383,13 @@ test('what ends and holds again before it is decided on is one alert', () => {
   assert.equal(Object.values(book.changes).flat().length, 1);
 });
 
-test('a cause that comes and goes holds nobody back for long', () => {
+test('a cause that comes and goes does not hold back other alerts for long', () => {
   const { said } = watch([{ ...doorDown, forS: 20 } as Rule, waiting]);
   const told = Array.from({ length: 6 }, (_, n) => said({ door: n % 2, pgb2: 1 })).flat();
   assert.deepEqual(told, ['firing: pgb2 is DOWN']);
 });
 
-test('a part that was lost excuses what it brings about while clients move, and no longer', () => {
+test('a lost part explains its consequences while clients move, and no longer', () => {
   const { said } = watch([doorDown, down({ causedBy: [{ rule: 'DoorDown', withinS: 25 }] })]);
   assert.deepEqual(said({ door: 1, pgb2: 1 }), ['firing: door is DOWN']);
   assert.deepEqual(said({ door: 1, pgb2: 1 }), []);
@@ -397,7 +397,7 @@ test('a part that was lost excuses what it brings about while clients move, and 
   assert.deepEqual(said({ door: 1, pgb2: 1 }), ['firing: pgb2 is DOWN']);
 });
 
-test('what an alert excuses when it is told is in its details', () => {
+test('the details of an announced alert have its consequences', () => {
   const { poll } = watch([doorDown, waiting]);
   const [notice] = noticesOf(poll({ door: 1, pgb2: 1 }));
   assert.deepEqual([notice?.message, notice?.details], ['door is DOWN', ['pgb2 is DOWN']]);

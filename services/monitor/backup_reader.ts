@@ -1,27 +1,27 @@
-/** Looks how old the newest back-up is, in the folder where they are written. */
+/** Reads the age of the newest back-up from the folder of back-ups. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
 import { type Sample, sample } from './samples.ts';
 import type { Seen } from './topology_parts.ts';
 
-/** A folder of a network's file system may hang. */
+/** A folder of a network file system may hang. */
 const BACKUP_TIMEOUT_MS = 3_000;
 
 export interface BackupSource {
   readonly folder: string;
-  /** Older than this it is told of. */
+  /** The age that raises an alert. */
   readonly maxAgeS: number;
-  /** When they are made by themselves, in words; undefined: somebody else makes them. */
+  /** The schedule of automatic back-ups, in words; undefined: another program makes them. */
   readonly times?: string | undefined;
-  /** When the newest was begun, wall-clock milliseconds since 1970; undefined: there is none. Rejects where it can't be told. */
+  /** The time of the newest back-up, wall-clock milliseconds since 1970; undefined: there is none. Rejects if it can't be read. */
   readonly newest: () => Promise<number | undefined>;
 }
 
 export interface BackupReading {
   readonly source: BackupSource;
-  /** undefined: none is known. */
+  /** undefined: no back-up is known. */
   readonly ageS: number | undefined;
-  /** Why none is known, '' where one is. */
+  /** The reason why none is known, '' otherwise. */
   readonly fault: string;
 }
 
@@ -36,7 +36,7 @@ export async function readBackup(source: BackupSource, clock: Clock): Promise<Ba
   }
 }
 
-/** The figures of the rules. */
+/** The samples of the rules. */
 export const backupSamples = ({ source, ageS }: BackupReading): Sample[] => {
   const labels = { folder: source.folder };
   return [
@@ -46,7 +46,7 @@ export const backupSamples = ({ source, ageS }: BackupReading): Sample[] => {
   ];
 };
 
-/** The back-ups in the picture. */
+/** The back-ups' part of the topology. */
 export function backupPart({ source, ageS, fault }: BackupReading): Seen {
   const part = { id: 'backup', name: 'backup', role: 'backup', connections: null } as const;
   const made = source.times === undefined ? '' : `; made ${source.times}`;

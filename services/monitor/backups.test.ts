@@ -1,4 +1,4 @@
-/** Back-ups: how old the newest is, what is shown of it, and what is an alert. */
+/** Back-ups: the age of the newest, its part in the topology, and its alerts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
@@ -17,7 +17,7 @@ const sourceOf = (newest: BackupSource['newest']): BackupSource => ({
   newest,
 });
 
-test('the newest back-up is shown with its age; none, an unreadable folder and one that hangs are no back-up', async () => {
+test('the newest back-up is shown with its age; an empty, an unreadable and a hanging folder have no back-up', async () => {
   const clock = createFakeClock(NOW);
   const read = (newest: BackupSource['newest']) => readBackup(sourceOf(newest), clock);
   const fresh = backupPart(await read(async () => NOW - 5 * HOUR_MS));
@@ -42,7 +42,7 @@ test('the newest back-up is shown with its age; none, an unreadable folder and o
   assert.match(backupPart(await readBackup(planned, clock)).detail, /there is none; made each day at 03:15$/);
 });
 
-test('one that is older than its limit is told of, and so is that there is none; a new one ends both', async () => {
+test('a back-up that is older than its limit raises an alert, and so does a missing one; a new one ends both', async () => {
   const clock = createFakeClock(NOW);
   const book = emptyBook();
   const history = createHistory(180_000);

@@ -17,7 +17,7 @@ const pool = (user: string, more: Record<string, string> = {}) => ({
 const database = { name: 'trunkline', pool_size: '70', max_connections: '100', paused: '0' };
 const CONSOLE = pool('trunkline_stats', { database: 'pgbouncer', cl_waiting: '9', maxwait: '9' });
 
-test('the pools of all users count together, up to what the database may have; the console does not', () => {
+test('the pools of all users count together, up to the limit of the database; the console does not count', () => {
   const waiting = pool('trunkline', { cl_waiting: '5', sv_active: '70', maxwait: '2', maxwait_us: '500000' });
   assert.deepEqual(countPools([pool('reports'), waiting, CONSOLE], [database]), {
     waiting: 5,
@@ -32,18 +32,18 @@ test('clients that PAUSE holds do not count as waiting for a connection', () => 
   assert.equal(countPools([held], [{ ...database, paused: '1' }]).maxWaitS, 0);
 });
 
-test('without a limit of the database its pools have their size; without a pool nobody knows one', () => {
+test('without a limit of the database its pools have their size; without a pool the size is unknown', () => {
   assert.equal(countPools([pool('a'), pool('b')], [{ ...database, max_connections: '0' }]).size, 140);
   assert.ok(Number.isNaN(countPools([CONSOLE], [database]).size));
 });
 
-test('a bouncer that does not answer says nothing, and fails nothing', async () => {
+test('a bouncer that does not answer gives no figures and no error', async () => {
   const source = { name: 'pgb1', door: 'writes', url: 'postgresql://stats:x@127.0.0.1:1/pgbouncer' } as const;
   const reading = await readBouncer(source, systemClock);
   assert.ok([reading.waiting, reading.maxWaitS, reading.inUse, reading.size].every(Number.isNaN));
 });
 
-test('a wait that is over before it is asked of is told once, whatever came after', async () => {
+test('a wait that is over before it is read is reported once, with any later figures', async () => {
   const clock = createFakeClock();
   const source = { name: 'pgr1', door: 'reads', url: 'postgresql://unused' } as const;
   const waits = [0, 2.5, 0.5, Number.NaN];

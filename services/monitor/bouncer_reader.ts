@@ -1,4 +1,4 @@
-/** Reads the pools of one PgBouncer: who waits there for a connection to PostgreSQL, and how many are in use. */
+/** Reads the pools of one PgBouncer: clients that wait for a connection to PostgreSQL, and connections in use. */
 import pg from 'pg';
 import { destroyConnection } from '#platform/database/pg_internals.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -6,49 +6,49 @@ import { within } from '#platform/lifecycle/within.ts';
 import type { DoorName } from './doors.ts';
 import { type Sample, sample } from './samples.ts';
 
-/** One that is busy with clients that take nothing answers late. */
+/** A bouncer that is busy with clients that read nothing answers late. */
 export const BOUNCER_TIMEOUT_MS = 2_000;
 export const BOUNCER_INTERVAL_MS = 2_000;
-/** Who waits for longer for a connection to PostgreSQL finds all of them in use. */
+/** A client that waits for longer for a connection to PostgreSQL finds all connections in use. */
 export const LONG_WAIT_S = 1;
 
-/** A PgBouncer to look into. */
+/** A PgBouncer whose pools are read. */
 export interface BouncerSource {
   readonly name: string;
   /** The door whose clients it serves. */
   readonly door: DoorName;
-  /** Of its console, as a user of its `stats_users`: postgresql://USER:PASSWORD@HOST:6432/pgbouncer */
+  /** The URL of its console, with a user of its `stats_users`: postgresql://USER:PASSWORD@HOST:6432/pgbouncer */
   readonly url: string;
 }
 
-/** Of all pools of a bouncer; NaN: it did not tell. */
+/** Figures of all pools of a bouncer; NaN: it did not answer. */
 export interface BouncerReading {
   readonly source: BouncerSource;
   /** Clients that wait for a connection. */
   readonly waiting: number;
-  /** Seconds that the first of them has waited; not those that PAUSE holds. */
+  /** Seconds that the first of them has waited; without clients that PAUSE holds. */
   readonly maxWaitS: number;
-  /** Connections to PostgreSQL that clients have, and how many they may have. */
+  /** Connections to PostgreSQL that clients use, and their maximum. */
   readonly inUse: number;
   readonly size: number;
 }
 
-/** The bouncers of a tier, looked into more often than the monitor polls: clients that take nothing are cut within seconds. */
+/** The bouncers of a tier. They are read more often than the monitor polls, since clients that read nothing are cut within seconds. */
 interface Bouncers {
-  /** Looks until the signal; resolves then. */
+  /** Reads until the signal, then resolves. */
   run(signal: AbortSignal): Promise<void>;
-  /** Looks at once, besides. */
+  /** Reads once more, at once. */
   look(): void;
   /**
-   * How they were at the last look, for one that is frozen must not hold up what HAProxy tells of it; of `maxWaitS` the
-   * highest since this was asked last.
+   * The figures of the last read, since a frozen bouncer must not delay HAProxy's report of it. `maxWaitS` is the
+   * highest since the last call.
    */
   readings(): BouncerReading[];
 }
 
 /**
- * @param onWait told when clients begin to wait for long
- * @param read of one bouncer; readBouncer in production
+ * @param onWait called when clients begin to wait for long
+ * @param read reads one bouncer; readBouncer in production
  */
 export function createBouncers(
   sources: readonly BouncerSource[],
@@ -95,7 +95,7 @@ export function createBouncers(
 
 type Row = Readonly<Record<string, string | null>>;
 
-/** Never rejects. */
+/** Reads one bouncer; never rejects. */
 export async function readBouncer(source: BouncerSource, clock: Clock): Promise<BouncerReading> {
   try {
     return await within(clock, BOUNCER_TIMEOUT_MS, `asking ${source.name}`, async (signal) => {
@@ -103,15 +103,15 @@ export async function readBouncer(source: BouncerSource, clock: Clock): Promise<
       return { source, ...countPools(pools, databases) };
     });
   } catch {
-    // That it is down is HAProxy's to tell.
+    // HAProxy reports that it is down.
     const unknown = Number.NaN;
     return { source, waiting: unknown, maxWaitS: unknown, inUse: unknown, size: unknown };
   }
 }
 
 /**
- * @param pools of SHOW POOLS, one for each database and user
- * @param databases of SHOW DATABASES
+ * @param pools rows of SHOW POOLS, one for each database and user
+ * @param databases rows of SHOW DATABASES
  */
 export function countPools(pools: readonly Row[], databases: readonly Row[]): Omit<BouncerReading, 'source'> {
   let [waiting, maxWaitS, inUse, size] = [0, 0, 0, 0];
@@ -136,7 +136,7 @@ export function countPools(pools: readonly Row[], databases: readonly Row[]): Om
 
 const number = (text: string | null | undefined): number => Number(text ?? 0);
 
-/** The figures of rules, by their names there. */
+/** The samples of a bouncer, by the names in the rules. */
 export const bouncerSamples = ({ source, waiting, maxWaitS, inUse, size }: BouncerReading): Sample[] => {
   const labels = { door: source.door, server: source.name };
   return [
@@ -147,10 +147,10 @@ export const bouncerSamples = ({ source, waiting, maxWaitS, inUse, size }: Bounc
   ];
 };
 
-/** The console knows the simple protocol only, and no parameters. */
+/** The console supports only the simple protocol, without parameters. */
 async function askConsole(url: string, signal: AbortSignal): Promise<{ pools: Row[]; databases: Row[] }> {
   const client = new pg.Client({ connectionString: url, application_name: 'trunkline-monitor' });
-  // A frozen one would not answer a goodbye.
+  // A frozen bouncer would not answer a regular end of the connection.
   const cut = () => destroyConnection(client);
   client.on('error', () => {});
   signal.addEventListener('abort', cut, { once: true });

@@ -30,13 +30,13 @@ suite('addresses with a user and password in them', () => {
   const service = (url: string) => readService({ name: 'calls', url }, () => [], systemClock);
   const post = (url: string) => postJson(url, '{}', AbortSignal.timeout(5_000));
 
-  test('they are brought in a header', async () => {
+  test('they go into a header', async () => {
     assert.equal((await haproxy(withUser(port, '/stats'))).fault, '');
     assert.deepEqual(await service(withUser(port)).then(({ up, ready }) => [up, ready]), [true, true]);
     await post(withUser(port, '/hook'));
   });
 
-  test('nothing that goes wrong repeats them', async () => {
+  test('no error repeats them', async () => {
     const nobody = await freePort();
     for (const [at, password] of [
       [port, 'hush'],

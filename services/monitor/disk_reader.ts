@@ -1,4 +1,4 @@
-/** Reads how much room there is where PostgreSQL keeps its data and its WAL, under the names that node_exporter has for it. */
+/** Reads the free space of PostgreSQL's data and WAL, under node_exporter's names. */
 import { askOutside } from '#platform/http/outside.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
@@ -8,45 +8,45 @@ import { type Sample, sample } from './samples.ts';
 
 export const DISK_TIMEOUT_MS = 3_000;
 export const AVAILABLE = 'node_filesystem_avail_bytes';
-/** With what is reserved for root. */
+/** Includes the space that is reserved for root. */
 export const FREE = 'node_filesystem_free_bytes';
 export const SIZE = 'node_filesystem_size_bytes';
 /** The job of infrastructure/monitoring/prometheus.yml that keeps only the file systems of PostgreSQL. */
 export const DISKS_JOB = 'disks';
-/** node_exporter tells some hundreds of kB. */
+/** node_exporter's page has some hundreds of kB. */
 const FIGURES_LIMIT_BYTES = 8 * 1024 * 1024;
 
 export interface Disk {
   readonly mountpoint: string;
-  /** Without what is reserved for root, as df counts. */
+  /** Without the space that is reserved for root, as df counts. */
   readonly sizeBytes: number;
-  /** What those who are not root can still write; NaN: not known now. */
+  /** Bytes that users other than root can still write; NaN: unknown now. */
   readonly availableBytes: number;
 }
 
-/** A node of PostgreSQL, and who tells how much room it has. */
+/** A node of PostgreSQL, and the reader of its disks. */
 export interface DiskSource {
   readonly node: string;
-  /** Of data and of WAL, which may be one. Rejects where it can't be told. */
+  /** Reads the disks of data and of WAL, which may be the same. Rejects if they can't be read. */
   readonly read: (signal: AbortSignal) => Promise<readonly Disk[]>;
 }
 
 export interface DiskReading {
   readonly node: string;
-  /** Those that were told of once stay, with NaN. */
+  /** Disks that were read once stay, with NaN. */
   readonly disks: readonly Disk[];
-  /** What went wrong, '' when nothing did. */
+  /** The fault, '' without one. */
   readonly fault: string;
 }
 
-/** Reads one node, and remembers its disks for when they are not told of. Never rejects. */
+/** Reads one node, and remembers its disks for polls that can't read them. Never rejects. */
 export function createDiskReader(source: DiskSource, clock: Clock): () => Promise<DiskReading> {
   const { node } = source;
   let known: readonly Disk[] = [];
   return async () => {
     try {
       const disks = await within(clock, DISK_TIMEOUT_MS, `reading the disks of ${node}`, source.read);
-      if (disks.length === 0) throw new Error('nobody tells of its disks now');
+      if (disks.length === 0) throw new Error('its disks are unknown now');
       known = disks;
       return { node, disks, fault: '' };
     } catch (error) {
@@ -57,8 +57,8 @@ export function createDiskReader(source: DiskSource, clock: Clock): () => Promis
 }
 
 /**
- * Nodes that one answer tells of: it is asked for once a round, by whichever of them is read first.
- * @param ask disks by node; rejects where they can't be told
+ * Sources for several nodes with one common answer, which the first read of each round fetches.
+ * @param ask the disks by node; rejects if they can't be read
  */
 export function disksTogether(
   nodes: readonly string[],
@@ -74,7 +74,7 @@ export function disksTogether(
   return nodes.map((node) => ({ node, read: async () => (await askOnce()).get(node) ?? [] }));
 }
 
-/** The figures of rules, labelled as Prometheus has them. */
+/** The samples of disks, with the same labels as in Prometheus. */
 export const diskSamples = ({ node, disks }: DiskReading): Sample[] =>
   disks.flatMap(({ mountpoint, sizeBytes, availableBytes }) => {
     const labels = { job: DISKS_JOB, instance: node, mountpoint };
@@ -87,7 +87,7 @@ export const diskSamples = ({ node, disks }: DiskReading): Sample[] =>
 
 /**
  * The disks of a node with a node_exporter.
- * @param address of its page, with credentials where it wants some
+ * @param address the URL of its page, with credentials if it needs them
  */
 export function exportedDisks(
   node: string,

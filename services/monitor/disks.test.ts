@@ -1,4 +1,4 @@
-/** Disks: what is known of them, what is shown where nobody tells, and what is an alert. */
+/** Disks: their figures, disks of unknown use, and the alerts. */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -30,14 +30,14 @@ after(() => page.close());
 const url = `http://127.0.0.1:${(page.address() as AddressInfo).port}/metrics`;
 const signal = new AbortController().signal;
 
-test('a node_exporter tells of the file systems that are named, without what is reserved for root; one that it does not know is a fault, not room', async () => {
+test('the named file systems are read from a node_exporter, without the space reserved for root; an unknown one is a fault, not free space', async () => {
   assert.deepEqual(await exportedDisks('node1', url, ['/data'])(signal), [
     { mountpoint: '/data', sizeBytes: 1e11, availableBytes: 2.5e10 },
   ]);
   await assert.rejects(exportedDisks('node1', url, ['/data', '/wal'])(signal), /no file system at \/wal/);
 });
 
-test('what is not told any more is not known: its figures are no figures, its part is UNKNOWN', async () => {
+test('a disk that can no longer be read is unknown: its figures are NaN, its part is UNKNOWN', async () => {
   let told: Disk[] | undefined = [{ mountpoint: '/data', sizeBytes: 100 * GIB, availableBytes: 5 * GIB }];
   const read = createDiskReader(
     {
@@ -61,7 +61,7 @@ test('what is not told any more is not known: its figures are no figures, its pa
   assert.match(unknown?.detail ?? '', /connection refused/);
 });
 
-test('nodes of which nobody tells are shown as unknown, not as well', () => {
+test('nodes without a reader are shown as UNKNOWN, not as UP', () => {
   const reading = {
     node: 'node1',
     disks: [{ mountpoint: '/data', sizeBytes: 10, availableBytes: 5 }],
@@ -77,7 +77,7 @@ test('nodes of which nobody tells are shown as unknown, not as well', () => {
   );
 });
 
-/** What is told while a disk of 100 GiB has as much room as it is said to, poll by poll. */
+/** The messages while a disk of 100 GiB has the given free space, poll by poll. */
 function watch() {
   const book = emptyBook();
   const history = createHistory(60_000, FORECAST_HISTORY);
@@ -111,7 +111,7 @@ test('80 % is a warning after a minute, 90 % is critical after ten seconds, in p
   );
 });
 
-test('one that is full in three hours at the rate of the last hour is told of, with the time; one that stays as it is never', () => {
+test('a disk that is full in three hours at the rate of the last hour raises an alert with the time; a disk whose use stays the same never does', () => {
   const { polls, history } = watch();
   assert.deepEqual(polls(400, 70), []);
   // 20 GiB an hour.
@@ -126,7 +126,7 @@ test('one that is full in three hours at the rate of the last hour is told of, w
   assert.deepEqual(forecast?.labels, LABELS);
 });
 
-test('when a disk is full is shown from half an hour of measurements on, whatever a minute said', () => {
+test('the forecast of a full disk is shown from half an hour of measurements on, not after a minute', () => {
   const { polls, history } = watch();
   const shown = (): (number | undefined)[] => [...forecasts(history).values()];
   let free = 70;
@@ -147,7 +147,7 @@ test('when a disk is full is shown from half an hour of measurements on, whateve
   );
 });
 
-test('nodes of which one answer tells ask for it once a round, and again in the next', async () => {
+test('nodes with one common answer fetch it once a round, and again in the next', async () => {
   let asked = 0;
   const disk = { mountpoint: '/data', sizeBytes: 100, availableBytes: 50 };
   const sources = disksTogether(['node1', 'node2', 'node3'], async () => {
@@ -161,7 +161,7 @@ test('nodes of which one answer tells ask for it once a round, and again in the 
   const readers = sources.map((source) => createDiskReader(source, systemClock));
   const round = () => Promise.all(readers.map((read) => read()));
   const faults = async () => (await round()).map(({ fault }) => fault);
-  assert.deepEqual(await faults(), ['', '', 'nobody tells of its disks now']);
+  assert.deepEqual(await faults(), ['', '', 'its disks are unknown now']);
   assert.deepEqual(new Set(await faults()), new Set(['the supervisor does not answer']));
   assert.deepEqual((await faults()).slice(0, 2), ['', '']);
   assert.equal(asked, 3);

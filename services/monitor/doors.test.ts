@@ -8,7 +8,7 @@ const SOURCES: readonly DoorSource[] = [
   { name: 'reads', url: 'postgresql://reads' },
 ];
 
-/** Doors whose questions hang, fail or are answered, as `how` says when they are asked. */
+/** Doors whose tests hang, fail or are answered, by `how` at the time of the test. */
 function setUp() {
   const clock = createFakeClock();
   const how: Record<string, 'answers' | 'hangs' | 'refuses'> = { writes: 'answers', reads: 'answers' };
@@ -36,7 +36,7 @@ function setUp() {
   return { clock, how, doors, silent, stop, changes: () => changes, asked: () => asked };
 }
 
-test('before the first question nothing is known; doors that answer are asked every 2 s', async () => {
+test('before the first test nothing is known; doors that answer are tested every 2 s', async () => {
   const { clock, doors, silent, stop, changes, asked } = setUp();
   assert.ok(silent().every(Number.isNaN));
   await clock.advance(9_000);
@@ -59,7 +59,7 @@ test('a door that hangs is silent within 4 s of its last answer; the other one i
   }
 });
 
-test('an outage is told when it is over, once, with how long nothing was answered', async () => {
+test('an outage is reported once, when it is over, with its length', async () => {
   const { clock, how, doors, silent, stop, changes } = setUp();
   await clock.advance(10);
   how.writes = 'refuses';
@@ -75,7 +75,7 @@ test('an outage is told when it is over, once, with how long nothing was answere
   await stop();
 });
 
-test('one question without an answer is asked again at once, and is no outage', async () => {
+test('one test without an answer is repeated at once, and is no outage', async () => {
   const { clock, how, doors, silent, stop, changes } = setUp();
   await clock.advance(1_900);
   how.reads = 'hangs';

@@ -1,5 +1,5 @@
 /**
- * Reads what a service's /metrics says, in Prometheus' text format 0.0.4
+ * Parses a service's /metrics, in Prometheus' text format 0.0.4
  * (https://prometheus.io/docs/instrumenting/exposition_formats/).
  */
 import type { Sample } from './samples.ts';
@@ -7,13 +7,13 @@ import type { Sample } from './samples.ts';
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 const ESCAPED: Record<string, string> = { '\\n': '\n', '\\"': '"', '\\\\': '\\' };
 
-/** Series remembered by one parser; beyond, it begins anew. */
+/** Maximum of series that one parser remembers; beyond it the parser forgets all. */
 const REMEMBERED_SERIES = 20_000;
 
 type Known = Pick<Sample, 'name' | 'labels'>;
 
 /**
- * A parser for one service. It remembers what it has read: the same series come at every poll, and only their values
+ * A parser for one service. It remembers the series that it has parsed: the same series come at every poll, and only their values
  * change.
  * @param wanted names of the metrics to keep; a service has hundreds of lines and the rules look at a few
  * @param added labels put over those of each sample, as Prometheus does with a target's own

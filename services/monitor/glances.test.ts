@@ -21,15 +21,15 @@ async function changesOf(looks: readonly (readonly StatsRow[] | undefined)[]): P
   return changes;
 }
 
-test('what stays as it is asks for no poll; each change of a state asks for one', async () => {
+test('unchanged states cause no poll; each change of a state causes one', async () => {
   assert.equal(await changesOf([[row('UP')], [row('UP')], [row('UP')]]), 0);
   assert.equal(await changesOf([[row('UP')], [row('UP 2/3')], [row('DOWN', 1)], [row('DOWN', 1)]]), 2);
 });
 
-test('an outage between two looks is a change', async () => {
+test('an outage between two glances is a change', async () => {
   assert.equal(await changesOf([[row('UP')], [row('UP', 1)]]), 1);
 });
 
-test('a process that falls silent asks for one poll, and one when it answers again', async () => {
+test('a process that falls silent causes one poll, and one more when it answers again', async () => {
   assert.equal(await changesOf([[row('UP')], undefined, undefined, [row('UP')]]), 2);
 });

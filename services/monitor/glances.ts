@@ -1,7 +1,7 @@
 /**
- * A short look at HAProxy between two polls: whether a server's state, or whether the process answers, is another than at
- * the look before. A poll follows then at once, so that a loss is told seconds after HAProxy has found it, and not at the
- * next turn.
+ * Glances at HAProxy between two polls. If a server's state has changed since the last glance, or the process
+ * has stopped or begun to answer, a poll follows at once. So a loss is reported seconds after HAProxy has found it, instead of
+ * at the next regular poll.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { isServer, type StatsRow } from './haproxy_csv.ts';
@@ -12,13 +12,13 @@ export const GLANCE_INTERVAL_MS = 2_000;
 export interface GlancesNeeds {
   readonly sources: readonly HaproxySource[];
   readonly clock: Clock;
-  /** What a process says of its servers; undefined: it does not answer. Never rejects. */
+  /** The rows of a process; undefined: it does not answer. Never rejects. */
   readonly look: (source: HaproxySource) => Promise<readonly StatsRow[] | undefined>;
-  /** Told when something differs from the look before. */
+  /** Called when something has changed since the last glance. */
   readonly onChange: () => void;
 }
 
-/** Looks until the signal; resolves then. */
+/** Glances until the signal, then resolves. */
 export async function glance(
   { sources, clock, look, onChange }: GlancesNeeds,
   signal: AbortSignal,
@@ -37,7 +37,7 @@ export async function glance(
   );
 }
 
-/** The states of all servers, and how often each was DOWN: an outage between two looks is a difference too. */
+/** The states of all servers, with their number of outages: an outage between two glances is a difference too. */
 function pictureOf(rows: readonly StatsRow[] | undefined): string {
   if (rows === undefined) return 'silent';
   return rows

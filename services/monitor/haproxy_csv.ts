@@ -26,11 +26,11 @@ export interface StatsRow {
   readonly downtimeS: number;
   /** L4OK, L7TOUT …; '' before the first check. */
   readonly check: string;
-  /** What the last check said, in words. */
+  /** The result of the last check, in words. */
   readonly checkWords: string;
 }
 
-/** A page that is not the statistics; what came instead is quoted. */
+/** A page that is not the statistics; the message quotes its beginning. */
 export class NotStatisticsError extends Error {
   override name = 'NotStatisticsError';
 }

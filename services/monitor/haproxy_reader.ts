@@ -1,4 +1,4 @@
-/** Reads one HAProxy's statistics: its page, or its UNIX socket where the page does not answer (HAProxy at maxconn). */
+/** Reads one HAProxy's statistics: its page, or its UNIX socket if the page does not answer (HAProxy at maxconn). */
 import { connect } from 'node:net';
 import { askOutside } from '#platform/http/outside.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -8,17 +8,17 @@ import { parseStats, type StatsRow } from './haproxy_csv.ts';
 
 export const PAGE_TIMEOUT_MS = 2_000;
 export const SOCKET_TIMEOUT_MS = 2_000;
-/** Of a look between two polls: whoever does not answer it is asked properly at once. */
+/** Time limit of a glance between two polls: a process that does not answer it is polled at once. */
 const GLANCE_TIMEOUT_MS = 1_000;
 /** Some 500 bytes a server. */
 const STATS_LIMIT_BYTES = 4 * 1024 * 1024;
 
-/** A HAProxy process to watch; at least one of the two ways in. */
+/** A HAProxy process to watch, by its page, its socket, or both. */
 export interface HaproxySource {
   readonly name: string;
-  /** Of the statistics page, such as http://127.0.0.1:8404/stats */
+  /** The URL of the statistics page, such as http://127.0.0.1:8404/stats */
   readonly pageUrl: string | undefined;
-  /** Path of the UNIX socket. */
+  /** The path of the UNIX socket. */
   readonly socket: string | undefined;
 }
 
@@ -26,9 +26,9 @@ export interface HaproxyReading {
   readonly source: HaproxySource;
   /** undefined: it did not answer. */
   readonly rows: readonly StatsRow[] | undefined;
-  /** false: the page did not answer, whether or not the socket did; true where there is no page to ask. */
+  /** false: the page did not answer, whether or not the socket did; true if there is no page to read. */
   readonly pageAnswered: boolean;
-  /** What went wrong, '' when nothing did. */
+  /** The fault, '' without one. */
   readonly fault: string;
 }
 
@@ -61,7 +61,7 @@ export async function readHaproxy(source: HaproxySource, clock: Clock): Promise<
   return { source, rows: undefined, pageAnswered: false, fault: faults.join('; ') };
 }
 
-/** What a process says in a moment, by one way in; undefined where it does not. Never rejects. */
+/** The rows of a process that answers within a moment, by its page or socket; undefined otherwise. Never rejects. */
 export async function glanceAtHaproxy(
   { pageUrl, socket }: HaproxySource,
   clock: Clock,
@@ -78,7 +78,7 @@ const words = (error: unknown): string => {
 
 async function page(address: string, signal: AbortSignal): Promise<string> {
   const { url, headers } = splitCredentials(address);
-  // A connection of its own each time: one that is kept open would answer while HAProxy takes no other any more.
+  // A new connection each time: an open one would still answer when HAProxy accepts no new ones.
   const answer = await askOutside(url, {
     signal,
     headers: { ...headers, connection: 'close' },

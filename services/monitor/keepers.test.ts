@@ -6,7 +6,7 @@ import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { createKeepers, etcdKeeper, KEEPER_INTERVAL_MS, type Lease, leaseReader } from './keepers.ts';
 import { keeperParts } from './topology_keepers.ts';
 
-/** What answers: `now.answers` says whether, `now.lease` what the lease is. */
+/** The state of the servers: `now.answers` is whether they answer, `now.lease` the lease. */
 function keepersOf() {
   const clock = createFakeClock();
   const now: { answers: boolean | 'never'; lease: Lease | null | Error } = {
@@ -36,7 +36,7 @@ function keepersOf() {
   });
   const stop = new AbortController();
   const running = keepers.run(stop.signal);
-  /** Seconds, with a look each 2 s; `each` runs before every one of them. */
+  /** Advances by seconds, with a read each 2 s; `each` runs before every read. */
   const pass = async (seconds: number, each = (_second: number) => {}) => {
     for (let s = 0; s < seconds; s += KEEPER_INTERVAL_MS / 1_000) {
       each(s);
@@ -53,7 +53,7 @@ function keepersOf() {
 }
 
 for (const answers of [false, 'never'] as const)
-  test(`one that ${answers ? 'hangs' : 'refuses'} is silent from its last answer on, and down in the picture; then it is back`, async () => {
+  test(`one that ${answers ? 'hangs' : 'refuses'} is silent from its last answer on, and DOWN in the topology; then it is back`, async () => {
     const { now, keepers, pass, end, changes, clock } = keepersOf();
     assert.ok(Number.isNaN(keepers.readings()[0]!.silentS));
     await clock.settle();
@@ -71,7 +71,7 @@ for (const answers of [false, 'never'] as const)
     await end();
   });
 
-test('the lease ages while it is not renewed, whatever the reason, and is young again with each renewal and holder', async () => {
+test('the lease ages while it is not renewed, for any reason, and its age is 0 after each renewal and change of the holder', async () => {
   const { now, keepers, pass, end } = keepersOf();
   const age = () => keepers.lease()!.ageS;
   await pass(60, (second) => {
@@ -95,12 +95,12 @@ test('the lease ages while it is not renewed, whatever the reason, and is young 
   await end();
 });
 
-test('before anybody has told of the lease it is not known', () => {
+test('before its first read the lease is unknown', () => {
   const { keepers } = keepersOf();
   assert.equal(keeperParts([], keepers.lease())[0]!.state, 'UNKNOWN');
 });
 
-test("etcd's answers: well, not well, a lease, none, and what is no answer of its", async () => {
+test("etcd's answers: well, not well, a lease, none, and an answer of another program", async () => {
   let [status, text] = [200, '{"health":"true"}'];
   const server = createServer((_, answer) => answer.writeHead(status).end(text));
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));

@@ -1,6 +1,6 @@
 /**
- * That one fault is one notice and one recovery: what each loss of a part brings about, in whatever order and however far apart
- * the monitor sees it, as figures of polls, with the rules as they are.
+ * One fault is one notice and one recovery: the consequences of each loss of a part, in any order and with any delay between
+ * them, as figures of polls, with the real rules.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -18,7 +18,7 @@ import { createHistory, type Sample, sample } from './samples.ts';
 import { changedAt } from './state_times.ts';
 
 const RUNS = 6;
-/** It polls each second while something changes, and each ten otherwise. */
+/** The monitor polls each second while something changes, and each ten seconds otherwise. */
 const POLL_S = 1;
 const QUIET_POLL_S = 10;
 const CHANGES_S = 45;
@@ -30,21 +30,21 @@ const SHORTEST_DOOR_OUTAGE_S = 3;
 type Span = readonly [from: number, to: number];
 type Between = (low: number, high: number) => number;
 
-/** What holds during a loss, in seconds since it: the names of what() below, and when. */
+/** The faults during a loss, in seconds since it: the names of what() below, with their times. */
 type Effects = Readonly<Record<string, Span>>;
 
 interface LossKind {
   readonly name: string;
   readonly effects: (between: Between) => Effects;
-  /** Any of these rules may be the one that tells it. */
+  /** Any of these rules may report it. */
   readonly by: readonly string[];
   readonly severity: 'critical' | 'warning';
-  /** It is told so long after it at the latest. */
+  /** The largest delay of its report. */
   readonly withinS: number;
   readonly leads?: string;
 }
 
-/** What clients and services see while nothing can be written: before and after HAProxy and the door see it. */
+/** The faults that clients and services see while nothing can be written: before and after HAProxy and the door see it. */
 const unwritable = (between: Between, to: number): Effects => ({
   'writes wait': [between(1, 4), to + between(0, 3)],
   'writes queue': [between(1, 6), to + between(0, 4)],
@@ -172,7 +172,7 @@ function whatIs(effects: Effects) {
     return at >= from && at < to;
   };
   const lasted = (name: string, at: number) => (holds(name, at) ? at - effects[name]![0] : 0);
-  /** Seconds of it until then. */
+  /** Seconds from its beginning until then. */
   const sum = (name: string, at: number) => {
     const [from, to] = effects[name] ?? [Infinity, Infinity];
     return Math.max(0, Math.min(at, to) - from);
@@ -330,14 +330,14 @@ for (const { name, effects, by, severity, withinS, leads } of LOSSES) {
   });
 }
 
-test('connections that are held: whoever reads that the door is silent reads that clients wait', () => {
+test('held connections: the notice of the silent door says that clients wait', () => {
   const held = { 'reads wait': [1, 12], 'reads silent': [0, 12] } as const;
   const [first] = watched(held, 0.5);
   assert.match(first!.message, /^reads have had no answer/);
   assert.match(first!.details.join(), /reads: a client has waited 1.5 s for a connection to PostgreSQL/);
 });
 
-test('connections that are held until a silence of the door that was over between two looks: one notice of both', () => {
+test('held connections until a silence of the door that is over between two polls: one notice of both', () => {
   for (const to of [2.6, 3, 3.3]) {
     const told = watched({ 'reads wait': [0.5, to], 'reads silent': [-0.8, to - 0.1] }, 0.5);
     assert.deepEqual(
@@ -348,7 +348,7 @@ test('connections that are held until a silence of the door that was over betwee
   }
 });
 
-test('connections that are held for so short a time that the door is not silent: told that clients wait, or waited', () => {
+test('connections held so shortly that the door is not silent: the notice says that clients wait, or waited', () => {
   const told = (to: number) => watched({ 'reads wait': [1, to], 'reads silent': [0, 2.5] }, 0.5);
   const short = told(3).map(({ kind, severity, message }) => [kind, severity, message]);
   const waited =
@@ -363,7 +363,7 @@ test('connections that are held for so short a time that the door is not silent:
   );
 });
 
-test('clients that wait for minutes while one bouncer is lost: the others are too few, and that is told', () => {
+test('clients that wait for minutes while one bouncer is lost: the others are too few, and this is reported', () => {
   const told = watched({ 'pgb2 down': [0, 300], 'writes wait': [2, 200] }, 0);
   assert.deepEqual(
     told.map(({ kind, runbook }) => [kind, runbook]),
@@ -376,7 +376,7 @@ test('clients that wait for minutes while one bouncer is lost: the others are to
   );
 });
 
-test('a switchover that nobody noticed: who leads now is a notice of its own', () => {
+test('a switchover without an outage: the new leader is a notice of its own', () => {
   const told = watched({ 'node2 leads': [0, END_S] }, 0);
   assert.deepEqual(
     told.map(({ kind, message }) => [kind, message]),

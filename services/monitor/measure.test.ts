@@ -7,7 +7,7 @@ import { createHistory, sample } from './samples.ts';
 
 const rate: Measure = { kind: 'rate', metric: 'requests', by: ['service'], windowS: 60 };
 
-test('a rate goes on over a reset, and begins with the second point', () => {
+test('a rate continues over a reset, and begins with the second point', () => {
   const history = createHistory(120_000);
   const at = (seconds: number, value: number) =>
     history.add(seconds * 1_000, [sample('requests', { service: 'calls' }, value)]);
@@ -18,17 +18,17 @@ test('a rate goes on over a reset, and begins with the second point', () => {
   at(20, 5);
   assert.equal(evaluate(rate, history)[0]?.value, 25 / 20);
   history.add(30_000, []);
-  assert.deepEqual(evaluate(rate, history), [], 'what was not read is not judged');
+  assert.deepEqual(evaluate(rate, history), [], 'a series that was not read has no value');
 });
 
-test('a series of failures that does not exist is none of them', () => {
+test('a missing series of failures counts as 0', () => {
   const history = createHistory(120_000);
   const share: Measure = { kind: 'ratio', of: { ...rate, metric: 'failures' }, to: rate };
   for (const at of [0, 10_000]) history.add(at, [sample('requests', { service: 'calls' }, at / 100)]);
   assert.equal(evaluate(share, history)[0]?.value, 0);
 });
 
-test('quantiles lie within the bucket, as histogram_quantile has it', () => {
+test('quantiles lie within the bucket, as in histogram_quantile', () => {
   const history = createHistory(120_000);
   const buckets = [
     ['0.1', 50],
@@ -52,7 +52,7 @@ test('quantiles lie within the bucket, as histogram_quantile has it', () => {
   assert.ok(Math.abs(q(0.7)! - 0.3) < 1e-9);
 });
 
-test('metrics as a service writes them: labels with quotes, comments, what is not wanted', () => {
+test('metrics of a service: labels with quotes, comments, unneeded metrics', () => {
   const text = [
     '# HELP a b',
     'a{x="1, \\"2\\"}",service="other"} 3',
@@ -67,10 +67,10 @@ test('metrics as a service writes them: labels with quotes, comments, what is no
     { name: 'a_bucket', labels: { le: '+Inf', service: 'calls' }, value: Number.POSITIVE_INFINITY },
     { name: 'c', labels: { service: 'calls' }, value: Number.NaN },
   ]);
-  assert.equal(parse('c 7')[0]?.value, 7, 'a series that is known has the value of now');
+  assert.equal(parse('c 7')[0]?.value, 7, 'a known series has its new value');
 });
 
-test('statistics with quoted fields; half of them and other pages are refused', () => {
+test('statistics with quoted fields; truncated ones and other pages are refused', () => {
   const head = '# pxname,svname,status,chkdown,check_status,check_desc,last_chk,';
   const [row] = parseStats(`${head}\nbouncers,pgb2,DOWN,3,* L7STS,"Layer7, wrong","said ""no""",\n`);
   assert.deepEqual(

@@ -122,7 +122,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   let wake = () => {};
   const pools = createBouncers(needs.bouncers, clock, () => wake());
   const onDoorChange = () => {
-    // A question without an answer has waited for longer than a client should: where it waits is known before it is told.
+    // A test without an answer has waited for longer than a client should: the pools are read before the report, to find the cause.
     pools.look();
     wake();
   };

@@ -1,4 +1,4 @@
-/** That what is told of outages is what was: random ups and downs, seen by one or two HAProxy processes and by polls. */
+/** Reported outages are the true ones: random ups and downs, seen by one or two HAProxy processes and by polls. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
@@ -7,7 +7,7 @@ import { compareViews, emptyOutageBook, type HaproxyView } from './outages.ts';
 import { changedAt } from './state_times.ts';
 
 const RUNS = 15_000;
-/** Checks of two processes find one outage so far apart. */
+/** The largest time between the checks of two processes that find the same outage. */
 const SKEW_MS = 1_500;
 /** HAProxy's times are whole seconds. */
 const PRECISION_MS = 1_000;
@@ -20,7 +20,7 @@ interface Outage {
   readonly to: number;
 }
 
-/** What HAProxy's page says of a server at an instant; it counts in seconds of its clock. */
+/** The row of a server on HAProxy's page at an instant; it counts in seconds of its clock. */
 function rowAt(outages: readonly Outage[], now: number): StatsRow {
   const second = (ms: number) => Math.floor(ms / 1_000);
   const begun = outages.filter(({ from }) => from <= now);
@@ -37,15 +37,15 @@ function rowAt(outages: readonly Outage[], now: number): StatsRow {
   };
 }
 
-/** Told one by one, with times; or together with others, with their number. */
+/** Outages that are reported one by one, with times; or several together, with their number. */
 interface Told {
   readonly one: Outage[];
   readonly several: number;
-  /** Of all of them. */
+  /** The total of all of them. */
   readonly downMs: number;
 }
 
-/** Watches as the monitor does: what is DOWN at a poll is an alert, what was between two polls a notice. */
+/** Watches as the monitor does: a server that is DOWN at a poll is an alert, an outage between two polls a notice. */
 function told(random: () => number, processes: readonly (readonly Outage[])[], end: number): Told {
   const book = emptyOutageBook();
   const between = (low: number, high: number) => Math.round(low + random() * (high - low));
@@ -88,7 +88,7 @@ function told(random: () => number, processes: readonly (readonly Outage[])[], e
   return { one, several, downMs };
 }
 
-test('the outages that are told are the true ones, each once, with when and how long', () => {
+test('the reported outages are the true ones, each once, with its time and length', () => {
   let singles = 0;
   for (let seed = 1; seed <= RUNS; seed++) {
     const random = seededRandom(seed);

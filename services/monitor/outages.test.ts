@@ -24,7 +24,7 @@ const row = (server: string, more: Partial<StatsRow> = {}): StatsRow => ({
 const door = (sessionsTotal: number) => row('FRONTEND', { proxy: 'writes', sessionsTotal });
 const NONE = new Set<string>();
 const NOW = 1_000_000_000;
-/** As the monitor asks while writes are served; of outages, what is told of them. */
+/** Compares as the monitor does while writes are served; returns what is reported. */
 const compareViews = (...asked: Parameters<typeof compareServers>) => {
   const [book, views] = asked;
   const happenings = compareServers(...asked);
@@ -36,7 +36,7 @@ const compareViews = (...asked: Parameters<typeof compareServers>) => {
   });
 };
 
-test('a server that was DOWN between two polls is found by its counter, with how long it was', () => {
+test('a server that was DOWN between two polls is found by its counter, with the length of the outage', () => {
   const book = emptyOutageBook();
   compareViews(book, [{ haproxy: 'h1', rows: [row('pgb2', { timesDown: 4, downtimeS: 100 })] }], NOW, NONE);
   const after = row('pgb2', { timesDown: 5, downtimeS: 103, lastChangeS: 2 });
@@ -47,7 +47,7 @@ test('a server that was DOWN between two polls is found by its counter, with how
   assert.deepEqual(compareViews(book, [{ haproxy: 'h1', rows: [after] }], NOW + 20_000, NONE), []);
 });
 
-test('a replica that was DOWN between two polls is found; a node that led, or began to lead, is none', () => {
+test('a replica that was DOWN between two polls is found; a node that led, or began to lead, does not count', () => {
   const nodes = (leader: string, timesDown: Record<string, number>) => ({
     haproxy: 'h1',
     rows: ['node1', 'node2', 'node3'].flatMap((node) => [
@@ -70,7 +70,7 @@ test('a replica that was DOWN between two polls is found; a node that led, or be
   assert.deepEqual(led, [{ kind: 'leader_changed', from: 'node1', to: 'node3' }]);
 });
 
-test('a replica that a poll found DOWN, but that was UP again before its alert began, is told', () => {
+test('a replica that a poll found DOWN, but that was UP again before its alert began, is reported', () => {
   const book = emptyOutageBook();
   const nodes = (node2: Partial<StatsRow>) => [
     {
@@ -98,7 +98,7 @@ test('two HAProxy processes that see one outage, in one poll or in two, make one
   assert.deepEqual(compareViews(book, [view('h1', 1, 11), view('h2', 1, 10)], NOW + 20_000, NONE), []);
 });
 
-test('a second outage that begins seconds after the end of the first is told, too', () => {
+test('a second outage that begins seconds after the end of the first is reported, too', () => {
   const book = emptyOutageBook();
   const view = (timesDown: number, downtimeS: number, lastChangeS: number) => [
     { haproxy: 'h1', rows: [row('pgb2', { timesDown, downtimeS, lastChangeS })] },
@@ -116,7 +116,7 @@ test('a second outage that begins seconds after the end of the first is told, to
   assert.deepEqual(more, []);
 });
 
-test('while one HAProxy calls a server DOWN nothing is told of what another one saw end', () => {
+test('while one HAProxy calls a server DOWN, the end of an outage at another one is not reported', () => {
   const book = emptyOutageBook();
   const view = (haproxy: string, more: Partial<StatsRow>) => ({ haproxy, rows: [row('pgb2', more)] });
   compareViews(book, [view('h1', {}), view('h2', {})], NOW, NONE);
@@ -132,7 +132,7 @@ test('while one HAProxy calls a server DOWN nothing is told of what another one 
   assert.equal(told?.kind === 'short_outage' && told.seconds, 8);
 });
 
-test('an outage that an alert tells of is no short one', () => {
+test('an outage with an alert is not reported as a short one', () => {
   const book = emptyOutageBook();
   const up = [{ haproxy: 'h1', rows: [row('pgb2')] }];
   const isDown = [{ haproxy: 'h1', rows: [row('pgb2', { status: 'DOWN', timesDown: 1, lastChangeS: 3 })] }];
@@ -142,7 +142,7 @@ test('an outage that an alert tells of is no short one', () => {
   assert.deepEqual(compareViews(book, back, NOW + 20_000, new Set(['bouncers/pgb2'])), []);
 });
 
-test('a restarted HAProxy counts anew: it is told, and its counters are not taken for outages', () => {
+test('a restarted HAProxy counts from zero: the restart is reported, and its counters are not taken for outages', () => {
   const book = emptyOutageBook();
   compareViews(book, [{ haproxy: 'h1', rows: [door(500), row('pgb2', { timesDown: 7 })] }], NOW, NONE);
   const restarted = [{ haproxy: 'h1', rows: [door(2), row('pgb2')] }];
@@ -153,7 +153,7 @@ test('a restarted HAProxy counts anew: it is told, and its counters are not take
   assert.equal(compareViews(book, again, NOW + 20_000, NONE).length, 1);
 });
 
-test('another leader is told; a moment without one is not another', () => {
+test('a change of the leader is reported; a moment without a leader is no change', () => {
   const book = emptyOutageBook();
   const view = (...up: string[]) => [
     {
@@ -170,7 +170,7 @@ test('another leader is told; a moment without one is not another', () => {
   ]);
 });
 
-test('a leader that comes while writes are not served is told when it is asked for, once', () => {
+test('a leader that comes while writes are not served is reported once, at the next comparison', () => {
   const book = emptyOutageBook();
   const view = (leader: string) => [
     { haproxy: 'h1', rows: [row(leader, { proxy: 'leader', status: 'UP' })] },

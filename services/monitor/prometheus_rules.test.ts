@@ -1,4 +1,4 @@
-/** That Prometheus makes of the rules what the monitor makes of them: both judge the same figures, at every evaluation. */
+/** Prometheus and the monitor evaluate the rules alike: both get the same figures, at every evaluation. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -22,7 +22,7 @@ const promtool = await run('promtool', ['--version']).then(
 
 const STEP_S = 10;
 const STEPS = 150;
-/** Prometheus takes a series that has just begun for one that was 0 before; the monitor does not. Later they agree. */
+/** Prometheus assumes 0 before the first point of a series; the monitor does not. Later they agree. */
 const COMPARED_FROM_S = 480;
 const SERVICES = ['calls', 'orders'];
 const INSTANCES = ['haproxy1', 'haproxy2'];
@@ -139,7 +139,7 @@ function scene(seed: number): Line[] {
   return lines;
 }
 
-/** What the monitor calls firing at each step: `rule{labels}`. */
+/** The firing alerts of the monitor at each step: `rule{labels}`. */
 function ofMonitor(lines: readonly Line[]): Set<string>[] {
   const book = emptyBook();
   const history = createHistory(180_000, FORECAST_HISTORY);
@@ -155,7 +155,7 @@ function ofMonitor(lines: readonly Line[]): Set<string>[] {
   });
 }
 
-/** The test file for promtool that expects of Prometheus what the monitor said. */
+/** The test file for promtool that expects the alerts of the monitor from Prometheus. */
 function promtoolTest(lines: readonly Line[], said: readonly Set<string>[]): string {
   const series = lines.map(({ name, labels, values }) => {
     const selector = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
@@ -196,7 +196,7 @@ test('the scene has every figure that the rules read', () => {
   );
 });
 
-test('Prometheus and the monitor say the same of the same figures', { skip: promtool }, async () => {
+test('Prometheus and the monitor have the same alerts for the same figures', { skip: promtool }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-rules-'));
   try {
     // Words are not compared here: rules_test.yml does that.

@@ -1,4 +1,4 @@
-/** The rules as a Prometheus rule file. Written by scripts/derived.ts, held to rules.ts by a test. */
+/** The rules as a Prometheus rule file. scripts/derived.ts writes it, and a test compares it with rules.ts. */
 import { promql } from './measure.ts';
 import type { Rule } from './rule.ts';
 import { runbookAnchor } from './rules.ts';

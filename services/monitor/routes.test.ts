@@ -1,4 +1,4 @@
-/** The monitor's API as a client meets it, and `trunkline status` and `trunkline alerts test` with it. */
+/** The monitor's API as a client uses it, with `trunkline status` and `trunkline alerts test`. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -22,7 +22,7 @@ import { monitor as definition } from './service.ts';
 import type { MonitorSettings } from './settings.ts';
 import { readStateFile } from './state_file.ts';
 
-/** For what hangs. The suites start the program some ten times, which a busy machine makes slow. */
+/** A limit for hanging tests. The suites start the program some ten times, which is slow on a busy machine. */
 const HANG_LIMIT_MS = 300_000;
 
 suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
@@ -90,7 +90,7 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     await rm(data, { recursive: true, force: true });
   });
 
-  test('everything but health and figures wants the key, which only this user can read', async () => {
+  test('everything except health and figures needs the key, which only this user can read', async () => {
     assert.equal((await stat(join(data, 'monitor', 'key'))).mode & 0o077, 0);
     const routes = [
       ['GET', '/alerts'],
@@ -130,7 +130,7 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     assert.deepEqual([past.id, past.state], [alert.id, 'resolved']);
   });
 
-  test('a silence needs an end in the future, and keeps still', async () => {
+  test('a silence needs an end in the future, and holds back alerts', async () => {
     const silence = { match: { server: 'pgb3' }, by: 'ann', reason: 'upgrade' };
     for (const until of ['2020-01-01T00:00:00Z', 'tomorrow', '2099-01-01']) {
       assert.equal((await call('POST', '/silences', { ...silence, until })).status, 400, until);
@@ -193,7 +193,7 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     assert.notEqual(first.at, second.at);
   });
 
-  test('one address has so many streams of events at once', async () => {
+  test('one address has a limited number of event streams at once', async () => {
     const ends = new AbortController();
     const headers = { authorization: `Bearer ${key}`, accept: 'text/event-stream' };
     const open = () => fetch(`${service.url}/topology`, { headers, signal: ends.signal });
@@ -232,7 +232,7 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     assert.match(alone.err, /no monitor answers at http:\/\/127\.0\.0\.1:\d+: start it/);
   });
 
-  test('the document tells of every route, and the figures of the monitor are there', async () => {
+  test('the OpenAPI document has every route, and the figures of the monitor exist', async () => {
     const { body: document } = await call('GET', '/openapi.json');
     const routes = Object.entries<object>(document.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method} ${path}`),
@@ -259,7 +259,7 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     assert.match(metrics, /^monitor_haproxy_page_up\{instance="haproxy1",service="monitor"\} 1$/m);
   });
 
-  test('an end that no instant can be, or that is too far away, is refused before anything is stored', async () => {
+  test('an end that is no instant, or too far away, is refused before anything is stored', async () => {
     const silence = { match: { rule: 'PostgresDown' }, by: 'ann', reason: 'none' };
     const before = (await call('GET', '/alerts')).body.data.silences.length;
     for (const until of [
@@ -275,7 +275,7 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     assert.deepEqual([status, body.data.silences.length], [200, before]);
   });
 
-  test('a body that is not UTF-8 is refused, and told where', async () => {
+  test('a body that is not UTF-8 is refused with the position', async () => {
     const answer = await fetch(`${service.url}/silences`, {
       method: 'POST',
       headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
@@ -286,7 +286,7 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     assert.match(error, /not UTF-8, as JSON must be: the byte 0xFC at position 40/);
   });
 
-  // The last one: what it silences stays so.
+  // The last test, since its silence stays.
   test('odd requests are answered in the one form, and none is a fault of the monitor', async () => {
     await tryOddRequests(service.url, key, 500);
     await tryMalformedRequests(service.url, '/silences');
@@ -299,7 +299,7 @@ suite('the API of the monitor', { timeout: HANG_LIMIT_MS }, () => {
   });
 });
 
-/** A monitor with nothing to watch, and a state file of a version before. */
+/** A monitor with nothing to watch, and a state file of an earlier version. */
 async function bareMonitor(state?: object) {
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-monitor-bare-'));
   if (state) await writeFile(join(folder, 'state.json'), JSON.stringify(state));
@@ -345,7 +345,7 @@ async function bareMonitor(state?: object) {
   };
 }
 
-test('requests without the key count against the limit of their address, by no wall clock', async () => {
+test('requests without the key count against the limit of their address, not by the wall clock', async () => {
   const monitor = await bareMonitor();
   const statuses = new Map<number, number>();
   let last: Response | undefined;
@@ -361,14 +361,14 @@ test('requests without the key count against the limit of their address, by no w
       [429, 5],
     ],
   );
-  assert.equal((await monitor.get('/alerts')).status, 429, 'nobody finds the key by trying');
+  assert.equal((await monitor.get('/alerts')).status, 429, 'the key cannot be found by trying');
   monitor.setClock(-10 * 86_400_000);
   const refused = await monitor.get('/alerts');
   assert.ok(Number(refused.headers.get('retry-after')) <= 60, String(refused.headers.get('retry-after')));
   await monitor.stop();
 });
 
-test('a silence without a sensible end, as versions before took it, is loaded, shown, and can be ended', async () => {
+test('a silence without a sensible end, as earlier versions accepted it, is loaded, shown, and can be ended', async () => {
   const { state } = await readStateFile(join(tmpdir(), 'no such file'), 0);
   const silence = { match: { rule: 'PostgresDown' }, by: 'ann', reason: 'x' };
   const untils = [8.64e15, 8.64e15 + 5_000];
@@ -389,7 +389,7 @@ test('a silence without a sensible end, as versions before took it, is loaded, s
 });
 
 suite('secrets of the monitor', { timeout: HANG_LIMIT_MS }, () => {
-  test('none is in the log, the API or a command, whatever fails', async () => {
+  test('no secret is in the log, the API or a command after any failure', async () => {
     const data = await mkdtemp(join(tmpdir(), 'trunkline-monitor-secrets-'));
     const secrets = { page: 'hush-page', path: 'hush-path', hook: 'hush-hook', mail: 'hush-mail' };
     const sign = Buffer.alloc(32, 'hush-sign').toString('base64');

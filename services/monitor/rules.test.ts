@@ -15,7 +15,7 @@ import { createHistory } from './samples.ts';
 const FOLDER = fileURLToPath(new URL('../../infrastructure/monitoring', import.meta.url));
 const run = promisify(execFile);
 
-/** What the notices link to that are no rules. */
+/** Runbook entries of notices that are not rules. */
 const OTHER_ANCHORS = [
   'haproxyrestarted',
   'leaderchanged',
@@ -30,21 +30,21 @@ const promtool = await run('promtool', ['--version']).then(
   () => 'promtool is not installed (scripts/engines installs it with the package prometheus)',
 );
 
-test('the file for Prometheus is what the rules make: node scripts/derived.ts', () => {
+test('the file for Prometheus is derived from the rules: node scripts/derived.ts', () => {
   assert.equal(readFileSync(`${FOLDER}/rules.yml`, 'utf8'), prometheusRules(RULES));
 });
 
-test('promtool takes the rules and the sample configuration', { skip: promtool }, async () => {
+test('promtool accepts the rules and the sample configuration', { skip: promtool }, async () => {
   await run('promtool', ['check', 'rules', 'rules.yml'], { cwd: FOLDER });
   await run('promtool', ['check', 'config', 'prometheus.yml'], { cwd: FOLDER });
 });
 
-test('promtool test rules: what Prometheus makes of them', { skip: promtool }, async () => {
+test('promtool test rules: the alerts of Prometheus', { skip: promtool }, async () => {
   const { stdout } = await run('promtool', ['test', 'rules', 'rules_test.yml'], { cwd: FOLDER });
   assert.match(stdout, /SUCCESS/);
 });
 
-test('every rule, and every other notice, has its place in the runbook', () => {
+test('every rule, and every other notice, has its entry in the runbook', () => {
   const runbook = readFileSync(new URL('../../docs/RUNBOOK.md', import.meta.url), 'utf8');
   const anchors = new Set([...runbook.matchAll(/^### (.+)$/gm)].map(([, words]) => words!.toLowerCase()));
   const wanted = [...RULES.map(({ name }) => runbookAnchor(name)), ...OTHER_ANCHORS];
@@ -75,6 +75,6 @@ test('names are used once, causes exist, and the words name labels that the figu
   }
 });
 
-test('the size of a bouncer is that of its configuration', () => {
+test('the size of a bouncer equals its configuration', () => {
   assert.equal(BOUNCER_CLIENTS, CLIENTS_OF_THE_TIER);
 });

@@ -1,15 +1,15 @@
 /**
- * Watches a PostgreSQL that is alone on this machine, the embedded one: whether its server process runs, each second. Whoever
- * keeps it starts it again within seconds, so an outage may lie between two polls, and nobody else would tell of it.
+ * Checks each second whether the server process of a single PostgreSQL on this machine, the embedded one, runs. Its keeper
+ * restarts it within seconds, so an outage may lie between two polls, and no other part would report it.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 
 export const SERVER_INTERVAL_MS = 1_000;
 
 export interface ServerSource {
-  /** As the disks of it are called. */
+  /** The name that its disks have too. */
   readonly name: string;
-  /** A text that is another one for each start of the server; undefined while none serves. Rejects where that can't be told. */
+  /** A text that differs for each start of the server; undefined while no server runs. Rejects if that is unknown. */
   readonly read: () => Promise<string | undefined>;
 }
 
@@ -20,15 +20,15 @@ export interface ServerOutage {
 }
 
 export interface ServerWatch {
-  /** Looks until the signal; resolves then. */
+  /** Checks until the signal, then resolves. */
   run(signal: AbortSignal): Promise<void>;
-  /** The outages that ended since this was asked last. */
+  /** The outages that ended since the last call. */
   takeOutages(): ServerOutage[];
 }
 
 /**
  * @param source undefined: there is none to watch
- * @param onChange told when it serves again
+ * @param onChange called when it serves again
  */
 export function createServerWatch(
   source: ServerSource | undefined,
@@ -44,7 +44,7 @@ export function createServerWatch(
     try {
       now = await read();
     } catch {
-      // Not known is not gone.
+      // An unknown state is no outage.
       return;
     }
     if (now === undefined) return;

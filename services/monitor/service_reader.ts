@@ -1,11 +1,11 @@
-/** Reads whether a service is ready, and its figures. */
+/** Reads a service's readiness and figures. */
 import { askOutside } from '#platform/http/outside.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
 import { splitCredentials } from './credentials.ts';
 import type { Sample } from './samples.ts';
 
-/** Time for each of the two answers. */
+/** Time limit of each of the two answers. */
 export const SERVICE_TIMEOUT_MS = 3_000;
 
 /** Figures of a service; those of the calls service take some 100 kB. */
@@ -17,7 +17,7 @@ export interface ServiceSource {
   readonly url: string;
 }
 
-/** Reads the figures that the rules want out of a service's /metrics. */
+/** Parses the figures of the rules from a service's /metrics. */
 export type MetricsParser = (text: string) => Sample[];
 
 export interface ServiceReading {

@@ -7,7 +7,7 @@ import { LONGEST_SILENCE_DAYS, readSilenceEnd } from './silence_end.ts';
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2026, 1, 27);
 
-test('an end within a year is read whatever its zone; one that is past, or later, is told so', (t) => {
+test('an end within a year is parsed in any zone; a past or later end gets its reason', (t) => {
   const seed = printedSeed(t);
   fc.assert(
     fc.property(
@@ -28,7 +28,7 @@ test('an end within a year is read whatever its zone; one that is past, or later
   );
 });
 
-test('whatever else Date takes for an instant is none', () => {
+test('other texts that Date accepts are no instants', () => {
   const bad = [
     '+275760-09-13T00:00:00Z',
     '+275760-09-13T00:00:00.000+00:00',

@@ -1,6 +1,6 @@
-/** When a silence ends: RFC 3339, strictly, and not so far away that it was meant otherwise. */
+/** Parses the end of a silence: strict RFC 3339, and within a year, since a later one is probably a mistake. */
 
-/** A silence that is longer is a rule that nobody wants. */
+/** A longer silence would switch off a rule. */
 export const LONGEST_SILENCE_DAYS = 366;
 const DAY_MS = 86_400_000;
 
@@ -25,7 +25,7 @@ export function readSilenceEnd(text: string, now: number): SilenceEnd {
 
 const bad = (reason: string): SilenceEnd => ({ kind: 'bad', reason });
 
-/** Milliseconds since 1970; undefined for what is no instant, such as the 30th of February. */
+/** Milliseconds since 1970; undefined if the text is no instant, such as the 30th of February. */
 function instantOf(text: string): number | undefined {
   const match = DATE_TIME.exec(text);
   if (!match) return undefined;

@@ -1,4 +1,4 @@
-/** What the monitor consists of. */
+/** Starts the monitor from its parts. */
 import { join } from 'node:path';
 import { Words } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -74,7 +74,7 @@ function monitorNeeds({ settings, clock, random, logger }: ServiceTools<MonitorS
   };
 }
 
-/** The channels that the settings name; the log always. */
+/** The channels in the settings, and always the log. */
 export function channelsOf(settings: MonitorSettings, clock: Clock, logger: Logger): Channel[] {
   const { routes, runbookUrl, slackWebhookUrl, pagerDutyKey, webhookUrl, webhookSecret, smtpUrl } = settings;
   const channels = [logChannel(logger, routes.log)];
@@ -104,7 +104,7 @@ export function channelsOf(settings: MonitorSettings, clock: Clock, logger: Logg
   return channels;
 }
 
-/** What Prometheus sees: the figures that rules ask for, and how deliveries go. */
+/** The figures for Prometheus: those of the rules, and those of deliveries. */
 function exportFigures(registry: Registry, monitor: Monitor): void {
   const registers = [registry];
   const wanted = new Map<string, string[]>([

@@ -9,7 +9,7 @@ const folder = await mkdtemp(join(tmpdir(), 'trunkline-state-'));
 after(() => rm(folder, { recursive: true }));
 const path = join(folder, 'state.json');
 
-test('a state of a later version is no damage; one of the version before is read', async () => {
+test('a state of a later version is not damaged; a state of the previous version is read', async () => {
   const { version } = emptyState();
   await createStateFile(path).save({ ...emptyState(), notices: 7 }, 5);
   assert.deepEqual(await readStateFile(path, 0), { state: { ...emptyState(), notices: 7 }, savedAt: 5 });

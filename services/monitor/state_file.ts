@@ -1,7 +1,7 @@
 /**
- * The state file: what the monitor knows and what it has still to deliver, in one file that is replaced whole. Because
- * a change of state and the alerts that tell of it are written together, a kill at any moment loses neither; a kill
- * between sending and recording sends once more (see deliveries.ts).
+ * The state file: the monitor's state and its undelivered messages, in one file that is replaced whole. Because
+ * a change of state and its messages are written together, a kill at any moment loses neither. After a kill
+ * between sending and recording, a message is sent once more (see deliveries.ts).
  */
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -12,7 +12,7 @@ import type { Delivery } from './deliveries.ts';
 import { emptyOutageBook, type OutageBook } from './outages.ts';
 import { stateFault } from './state_schema.ts';
 
-/** Raised with each change that versions before can't read: they say then whose it is. Version 1 is read as well. */
+/** Raised with each change that earlier versions can't read: they then report a later version. Version 1 is read as well. */
 const VERSION = 2;
 
 export interface MonitorState {
@@ -20,9 +20,9 @@ export interface MonitorState {
   readonly alerts: AlertBook;
   readonly outages: OutageBook;
   readonly deliveries: Delivery[];
-  /** Numbers notices. */
+  /** The number of notices so far. */
   notices: number;
-  /** When the last heartbeat was, steady milliseconds. */
+  /** The time of the last heartbeat, steady milliseconds. */
   heartbeatAt?: number;
 }
 
@@ -34,24 +34,24 @@ export const emptyState = (): MonitorState => ({
   notices: 0,
 });
 
-/** Alerts, silences and what waits for a channel are bounded: this is more than they can come to. */
+/** Alerts, silences and waiting messages are bounded: this is more than their largest size. */
 const MAX_STATE_BYTES = 64 * 1024 * 1024;
 
 export interface ReadState {
   readonly state: MonitorState;
-  /** When it was written, steady milliseconds; 0: never. */
+  /** The time of its last write, steady milliseconds; 0: never. */
   readonly savedAt: number;
   /**
-   * Where a file is now that can't be read (where it was, if it could not be moved), and why; `isLater`: it is of a later version,
-   * as after a roll-back, and not damaged.
+   * The new path of a file that can't be read (its old path, if it could not be moved), and the reason. `isLater`: it is of a
+   * later version, as after a roll-back, and not damaged.
    */
   readonly aside?: { readonly file: string; readonly why: string; readonly isLater: boolean };
 }
 
 /**
- * Reads the state. A file that is damaged or can't be read is put aside, and the monitor begins anew: alerts that may be
- * repeated are better than none. Never rejects.
- * @param now wall-clock milliseconds, for the name of a file that is put aside
+ * Reads the state. A file that is damaged or can't be read is renamed, and the monitor starts with an empty state: repeated
+ * alerts are better than none. Never rejects.
+ * @param now wall-clock milliseconds, for the new name of the file
  */
 export async function readStateFile(path: string, now: number): Promise<ReadState> {
   try {

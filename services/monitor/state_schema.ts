@@ -1,12 +1,12 @@
 /**
- * What a state file must look like to be believed. A file that is valid JSON but not this would stop every poll with an
- * error: a monitor that runs and sees nothing.
+ * The schema of a valid state file. Valid JSON of another form would stop every poll with an
+ * error: the monitor would run and see nothing.
  */
 import { Type } from 'typebox';
 import { Errors } from 'typebox/value';
 import { NOTICE_KINDS, SEVERITIES } from './words.ts';
 
-/** The last instant that a Date can be. */
+/** The last instant that a Date can represent. */
 const LAST_INSTANT_MS = 8.64e15;
 
 const Instant = Type.Number({ minimum: -LAST_INSTANT_MS, maximum: LAST_INSTANT_MS });
@@ -23,7 +23,7 @@ const Alert = Type.Object({
   title: Type.String(),
   message: Type.String(),
   recovery: Type.String(),
-  // What is not finite has become null in JSON; the next poll gives the value anew.
+  // A value that is not finite is null in JSON; the next poll gives the value again.
   value: Type.Union([Type.Number(), Type.Null()]),
   state: Type.Enum(['pending', 'firing', 'resolved']),
   since: Instant,
@@ -39,7 +39,7 @@ const Silence = Type.Object({
   match: Labels,
   by: Type.String(),
   reason: Type.String(),
-  // Versions before took ends that no Date can be.
+  // Earlier versions accepted ends that no Date can represent.
   until: Type.Number(),
 });
 
@@ -109,7 +109,7 @@ const StateFile = Type.Object({
   heartbeatAt: Type.Optional(Instant),
 });
 
-/** What is wrong with a state file that was read, by its first fault; undefined: nothing. */
+/** The first fault of a state file; undefined: it has none. */
 export function stateFault(read: unknown): string | undefined {
   const [first] = Errors(StateFile, read);
   return first && `${first.instancePath || 'the whole'} ${first.message}`;

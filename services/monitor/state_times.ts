@@ -1,14 +1,14 @@
-/** Since when a state holds, by HAProxy's own times instead of those of polls. No I/O; times are steady milliseconds. */
+/** The beginning of a state by HAProxy's own times, instead of those of polls. No I/O; times are steady milliseconds. */
 import { isServer, type StatsRow, stateOf } from './haproxy_csv.ts';
 import type { HaproxyView } from './outages.ts';
 import type { TimedBy } from './rule.ts';
 import type { Labels } from './samples.ts';
 
 /**
- * When the state of an alert began or ended, as HAProxy has it.
- * @param labels of the alert: the servers and proxies that it is about
- * @param holds whether it is an alert now
- * @returns undefined where no process tells
+ * When the state of an alert began or ended, by HAProxy's times.
+ * @param labels the alert's labels: its servers and proxies
+ * @param holds whether the alert holds now
+ * @returns undefined if no process has the server
  */
 export function changedAt(
   timedBy: TimedBy,

@@ -1,6 +1,6 @@
 /**
  * Time that is comparable over restarts and never goes backwards while the program runs: the wall clock's time at the
- * start, moved on by the monotonic clock. An administrator who sets the clock back shortens no outage, repeats no alert
+ * start plus the time of the monotonic clock. Setting the clock back shortens no outage, repeats no alert
  * and delays no delivery.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -8,14 +8,14 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 export interface SteadyTime {
   /** Steady milliseconds. */
   now(): number;
-  /** A steady time as RFC 3339, by what the wall clock shows now. */
+  /** A steady time as RFC 3339, by the present wall clock. */
   stamp(steady: number): string;
 }
 
-/** The first and the last instant that a Date can be. */
+/** The first and the last instant that a Date can represent. */
 const LAST_INSTANT_MS = 8.64e15;
 
-/** What no Date can be (a silence of a version before may end so late) is shown as the last instant that one can be. */
+/** A time beyond the last Date (a silence of an earlier version may end so late) is shown as the last Date. */
 const shown = (ms: number): string =>
   new Date(Math.min(LAST_INSTANT_MS, Math.max(-LAST_INSTANT_MS, ms))).toISOString();
 

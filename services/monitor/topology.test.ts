@@ -35,11 +35,11 @@ const calls = (done: number, failed: number): ServiceReading => ({
   fault: '',
 });
 const stamp = (steady: number) => new Date(steady).toISOString();
-/** Nobody tells of disks. */
+/** Disks are unknown. */
 const NO_DISKS = { disks: [], fullInS: new Map<string, number>(), keepers: [], lease: undefined };
 const START = Date.UTC(2026, 0, 1);
 
-test('roles, states and since when; a node is one part, its role what it serves', () => {
+test('roles, states and their beginning; a node is one part, with the role that it serves', () => {
   const picture = createTopology();
   const { parts } = picture.update({
     haproxies: [door('h1', LINES)],
@@ -77,7 +77,7 @@ test('roles, states and since when; a node is one part, its role what it serves'
   assert.equal(later.parts.find(({ id }) => id === 'bouncers/pgb2')?.since, stamp(START + 10_000));
 });
 
-test('while no HAProxy answers, what stands behind it is not known', () => {
+test('while no HAProxy answers, the parts behind it are unknown', () => {
   const picture = createTopology();
   picture.update({ haproxies: [door('h1', LINES)], services: [], ...NO_DISKS, now: START, stamp });
   const { parts } = picture.update({
@@ -93,7 +93,7 @@ test('while no HAProxy answers, what stands behind it is not known', () => {
   );
 });
 
-test('edges: rates and errors since the poll before; none where nobody counts', () => {
+test('edges: rates and errors since the last poll; null if they are not counted', () => {
   const picture = createTopology();
   const more = LINES.map((line) => line.replace('pgb1,4,2,10', 'pgb1,4,2,30'));
   picture.update({
@@ -151,7 +151,7 @@ test('without HAProxy, databases are shown as services see them', () => {
   assert.ok(edges.some(({ from, to }) => from === 'calls' && to === 'calls:primary'));
 });
 
-/** A service that follows a source, as its figures tell. */
+/** A service that follows a source, by its figures. */
 const follows = (state: string, behind: number, silentS: number | null, rows: number): ServiceReading => ({
   ...calls(1, 0),
   samples: [
@@ -166,13 +166,13 @@ const follows = (state: string, behind: number, silentS: number | null, rows: nu
   ],
 });
 
-test('what a service follows is a part each, with its state, its lag and since when nothing came', () => {
+test('each followed source is a part, with its state, its lag and the time of its last row', () => {
   for (const [state, shown] of [
     ['following', 'UP'],
     ['waiting', 'NOT_READY'],
     ['failing', 'DOWN'],
     ['left', 'UNKNOWN'],
-    // What a later version may tell.
+    // A state of a later version.
     ['resting', 'UNKNOWN'],
   ] as const) {
     const service = follows(state, 120, 7.4, 3);
@@ -201,7 +201,7 @@ test('what a service follows is a part each, with its state, its lag and since w
   );
 });
 
-test('an edge leads from a source to its service, with the rows that came since the poll before', () => {
+test('an edge leads from a source to its service, with the rows since the last poll', () => {
   const picture = createTopology();
   const update = (rows: number, now: number) =>
     picture

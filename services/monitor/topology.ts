@@ -1,4 +1,4 @@
-/** Every part of the system and the edges between them, as the last poll saw them: what a live diagram is drawn from. */
+/** The topology: every part of the system and the edges between them at the last poll, for a live diagram. */
 import { type BackupReading, backupPart } from './backup_reader.ts';
 import type { DiskReading } from './disk_reader.ts';
 import { isServer, type StatsRow, stateOf } from './haproxy_csv.ts';
@@ -23,7 +23,7 @@ export interface TopologyInput {
   readonly haproxies: readonly HaproxyReading[];
   readonly services: readonly ServiceReading[];
   readonly disks: readonly DiskReading[];
-  /** undefined: nobody says where back-ups are. */
+  /** undefined: no folder of back-ups is set. */
   readonly backup?: BackupReading | undefined;
   /** Seconds until a disk is full, by the key of its labels `instance` and `mountpoint`. */
   readonly fullInS: ReadonlyMap<string, number>;
@@ -39,7 +39,7 @@ export interface TopologyKeeper {
   update(input: TopologyInput): Topology;
 }
 
-/** Keeps since when each part is as it is, and the counters that error rates are made of. */
+/** Remembers the beginning of each part's state, and the counters of error rates. */
 export function createTopology(): TopologyKeeper {
   const since = new Map<string, { state: PartState; at: number }>();
   let counts = new Map<string, number>();
@@ -49,7 +49,7 @@ export function createTopology(): TopologyKeeper {
   return {
     update: ({ haproxies, services, disks, backup, fullInS, keepers, lease, now, stamp }) => {
       const answered = haproxies.some(({ rows }) => rows !== undefined);
-      // Nobody tells of them now: they are not gone, they are not known.
+      // Without an answer of HAProxy, servers are unknown, not removed.
       servers = answered
         ? serverParts(haproxies, now)
         : servers.map((part) => ({ ...part, state: 'UNKNOWN', connections: null, detail: '' }));
@@ -105,11 +105,11 @@ export function createTopology(): TopologyKeeper {
   };
 }
 
-/** Servers that have a disk. Without HAProxy they bear the names that services have for them, not those of the nodes. */
+/** Servers that have a disk. Without HAProxy they have the services' names for them, not those of the nodes. */
 const nodesOf = (parts: readonly Seen[], areNodes: boolean): string[] =>
   areNodes ? [...new Set(parts.filter(({ role }) => role !== 'bouncer').map(({ name }) => name))] : [];
 
-/** A node is one part, whatever proxies it stands in; a bouncer is one in each proxy. */
+/** A node is one part over all its proxies; a bouncer is one part in each proxy. */
 const partId = (row: StatsRow): string => (isPool(row) ? `${row.proxy}/${row.server}` : row.server);
 
 function haproxyEdges(
@@ -139,7 +139,7 @@ function haproxyParts(haproxies: readonly HaproxyReading[]): Seen[] {
   }));
 }
 
-/** Servers as all HAProxies together see them: DOWN when one says so, a node UP when it serves anything. */
+/** Servers by all HAProxies together: a bouncer is DOWN if one process says so, a node is UP if it serves in any proxy. */
 function serverParts(haproxies: readonly HaproxyReading[], now: number): Seen[] {
   const views = haproxies.flatMap(({ source, rows }) => (rows ? [{ haproxy: source.name, rows }] : []));
   const leader = leaderOf(views);

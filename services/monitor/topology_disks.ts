@@ -1,4 +1,4 @@
-/** The disks in the picture: each with its use, and those that nobody tells of as not known. */
+/** The disks in the topology: each with its use; disks without a reader are UNKNOWN. */
 import type { DiskReading } from './disk_reader.ts';
 import { NEARLY_FULL } from './disk_rules.ts';
 import { labelKey } from './samples.ts';
@@ -8,7 +8,7 @@ const GIB = 1024 ** 3;
 
 /**
  * @param fullInS seconds until a disk is full, by the key of its labels `instance` and `mountpoint`
- * @param nodes names of the nodes of PostgreSQL in the picture
+ * @param nodes names of the nodes of PostgreSQL in the topology
  */
 export function diskParts(
   readings: readonly DiskReading[],
@@ -20,12 +20,12 @@ export function diskParts(
     ...readings.flatMap((reading) => partsOf(reading, fullInS)),
     ...nodes
       .filter((node) => !told.has(node))
-      .map((node) => unknown(node, 'how full it is is not known: nobody tells (DATABASE_DISKS)')),
+      .map((node) => unknown(node, 'its use is unknown: no reader is set (DATABASE_DISKS)')),
   ];
 }
 
 function partsOf({ node, disks, fault }: DiskReading, fullInS: ReadonlyMap<string, number>): Seen[] {
-  if (disks.length === 0) return [unknown(node, `how full it is is not known: ${fault}`)];
+  if (disks.length === 0) return [unknown(node, `its use is unknown: ${fault}`)];
   return disks.map(({ mountpoint, sizeBytes, availableBytes }): Seen => {
     const id = disks.length === 1 ? `disk/${node}` : `disk/${node}${mountpoint}`;
     if (Number.isNaN(availableBytes)) return { ...unknown(node, `${mountpoint}: ${fault}`), id };

@@ -1,4 +1,4 @@
-/** What the picture of the system is made of. */
+/** The parts and edges of the topology. */
 
 export const PART_STATES = ['UP', 'DOWN', 'MAINT', 'DRAIN', 'NOT_READY', 'UNKNOWN'] as const;
 export type PartState = (typeof PART_STATES)[number];
@@ -21,22 +21,22 @@ export interface Part {
     | 'supervisor'
     | 'lease';
   readonly state: PartState;
-  /** RFC 3339: since when, as far as the monitor knows. */
+  /** RFC 3339: the beginning of the state, as far as the monitor knows. */
   readonly since: string;
-  /** Connections or sessions now; null where that is not known. */
+  /** Connections or sessions now; null if unknown. */
   readonly connections: number | null;
-  /** What is behind the state, in words. */
+  /** The reason of the state, in words. */
   readonly detail: string;
 }
 
 export interface Edge {
   readonly from: string;
   readonly to: string;
-  /** What goes over it: a proxy of HAProxy, or `health` for the monitor's own questions. */
+  /** The traffic on it: a proxy of HAProxy, or `health` for the monitor's own requests. */
   readonly via: string;
-  /** New sessions a second in the last second; null where nobody counts them. */
+  /** New sessions in the last second; null if they are not counted. */
   readonly rate_per_s: number | null;
-  /** Failed connects and answers a second since the poll before. */
+  /** Failed connects and answers a second since the last poll. */
   readonly errors_per_s: number | null;
   readonly connections: number | null;
 }
@@ -48,5 +48,5 @@ export interface Topology {
   readonly edges: readonly Edge[];
 }
 
-/** A part before it is known since when it is so; `changedAt` as its source says, steady milliseconds. */
+/** A part without the beginning of its state; `changedAt` is its source's time, in steady milliseconds. */
 export type Seen = Omit<Part, 'since'> & { readonly changedAt?: number };

@@ -1,9 +1,9 @@
-/** The services' side of the picture: themselves, the database servers that they name, and what goes between. */
+/** The services in the topology: the services, their database servers, and the edges between them. */
 import type { Sample } from './samples.ts';
 import type { ServiceReading } from './service_reader.ts';
 import type { Edge, PartState, Seen } from './topology_parts.ts';
 
-/** Figures that the picture needs of a service, beside those of the rules. */
+/** Figures of a service that the topology needs, beside those of the rules. */
 export const PICTURE_METRICS = [
   ...['database_healthy', 'database_work_seconds_count', 'request_queue_running'],
   ...['followed_source_state', 'followed_source_bytes_behind', 'followed_source_silence_seconds'],
@@ -76,7 +76,7 @@ export function switchParts(services: readonly ServiceReading[]): Seen[] {
   );
 }
 
-/** Rows that come from them. */
+/** Edges of the rows from sources to services. */
 export function sourceEdges(
   services: readonly ServiceReading[],
   perS: (key: string, total: number) => number | null,
@@ -103,7 +103,7 @@ const sourcesOf = ({ samples }: ServiceReading): { source: string; state: string
     .filter(({ name, value }) => name === 'followed_source_state' && value === 1)
     .map(({ labels }) => ({ source: labels.source ?? '', state: labels.state ?? '' }));
 
-/** Database servers as services see them, for systems where no HAProxy tells of them. */
+/** Database servers as services see them, for systems without HAProxy. */
 export function databaseParts(services: readonly ServiceReading[]): Seen[] {
   return services.flatMap((service) =>
     serversOf(service).map(({ server, healthy }) => ({
@@ -118,8 +118,8 @@ export function databaseParts(services: readonly ServiceReading[]): Seen[] {
 }
 
 /**
- * What services ask of their databases, through the door where there is one. Which of several HAProxy processes on one
- * port a service reaches is not known to anybody, so figures are given only where there is one way.
+ * The edges from services to their databases, through the doors if there are any. If several HAProxy processes share one
+ * port, it is unknown which one a service reaches, so figures are given only if there is one path.
  * @param haproxies their names; none: services reach their databases directly
  * @param perS turns a count into a rate, by a key that is the same at each poll
  */
@@ -157,7 +157,7 @@ const serversOf = ({ samples }: ServiceReading): { server: string; healthy: bool
     .filter(({ name }) => name === 'database_healthy')
     .map(({ labels, value }) => ({ server: labels.server ?? '', healthy: value === 1 }));
 
-/** The sum over all series with these labels; null when there is none. */
+/** The sum over all series with these labels; null if there is none. */
 function figure({ samples }: ServiceReading, name: string, where: Sample['labels']): number | null {
   const found = samples.filter(
     (one) =>

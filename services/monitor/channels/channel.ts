@@ -1,4 +1,4 @@
-/** What every way out to people has alike. */
+/** The common parts of all channels. */
 import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
 import { splitCredentials } from '../credentials.ts';
 import type { Notice } from '../notice.ts';
@@ -6,32 +6,32 @@ import type { Severity } from '../words.ts';
 
 export interface Channel {
   readonly name: string;
-  /** What is less severe is not sent this way. */
+  /** The least severity that this channel sends. */
   readonly from: Severity;
-  /** Whether it wants a notice of its own for each alert, because it keeps their states apart. */
+  /** Whether it needs a notice of its own for each alert, because it keeps their states separate. */
   readonly perAlert: boolean;
-  /** Whether it can say a thing of this kind. */
+  /** Whether it sends notices of this kind. */
   takes(notice: Notice): boolean;
-  /** @throws DeliveryError, or any other error when nothing was answered */
+  /** @throws DeliveryError, or any other error if there was no answer */
   send(sending: Sending): Promise<void>;
 }
 
 export interface Sending {
-  /** The same at each attempt: the other side may tell repeats by it. */
+  /** The same at each attempt: the receiver may recognize repeats by it. */
   readonly id: string;
   readonly notice: Notice;
-  /** Whether an earlier attempt may have got through without our knowing. */
+  /** Whether an earlier attempt may have succeeded without an answer. */
   readonly mayRepeat: boolean;
-  /** Aborted when the attempt has taken too long. */
+  /** Aborts when the attempt takes too long. */
   readonly signal: AbortSignal;
 }
 
-/** The other side did not take it. */
+/** The receiver refused the message. */
 export class DeliveryError extends Error {
   override name = 'DeliveryError';
-  /** It would never take this very message: trying again is no use. */
+  /** The receiver would never accept this message: a retry is useless. */
   readonly hopeless: boolean;
-  /** The other side asks to wait for so long. */
+  /** The pause that the receiver asks for. */
   readonly retryAfterMs: number | undefined;
 
   constructor(message: string, details: { hopeless?: boolean; retryAfterMs?: number | undefined } = {}) {
@@ -41,13 +41,13 @@ export class DeliveryError extends Error {
   }
 }
 
-/** The message itself is at fault. Other refusals (401, 404 …) are of the settings, which somebody will mend. */
+/** Statuses that mean a malformed message. Other refusals (401, 404 …) come from wrong settings, which can be mended. */
 const HOPELESS_STATUSES = [400, 413, 422];
 const QUOTED_CHARACTERS = 200;
 
 /**
- * Posts JSON and wants a 2xx.
- * @throws DeliveryError with the answer's words; the network's error when there was no answer
+ * Posts JSON and expects a 2xx.
+ * @throws DeliveryError with the answer's words; the network's error if there was no answer
  */
 export async function postJson(
   address: string,
@@ -77,6 +77,6 @@ function retryAfterMs(header: string | null): number | undefined {
   return header !== null && /^\d+$/.test(header) ? Number(header) * 1_000 : undefined;
 }
 
-/** A link to the runbook where its address is known, else the place in the repository. */
+/** A link to the runbook if its address is known, else the path in the repository. */
 export const runbookAddress = (runbookUrl: string | undefined, anchor: string): string =>
   `${runbookUrl ?? 'docs/RUNBOOK.md'}#${anchor}`;

@@ -1,6 +1,6 @@
 /**
- * E-mail by SMTP. The Message-ID is that of the delivery, so that a mailbox which removes doubles can tell a repeat. Each
- * recipient is a channel of its own: one whose mailbox refuses neither holds up the others nor makes them get a mail again.
+ * E-mail by SMTP. The Message-ID is that of the delivery, so that a mailbox which removes duplicates recognizes a repeat. Each
+ * recipient is a channel of its own: a mailbox that refuses neither delays the mails of the others nor repeats them.
  */
 import { connect, type Socket } from 'node:net';
 import { createTransport } from 'nodemailer';
@@ -16,7 +16,7 @@ export interface EmailSettings {
   readonly runbookUrl: string | undefined;
 }
 
-/** Each step of the dialogue; the whole has the deliveries' limit. */
+/** Time limit of each step of the dialogue; the whole has the deliveries' limit. */
 const STEP_TIMEOUT_MS = 8_000;
 
 /** A channel for each recipient: `email`, `email2`, … in their order. */
@@ -76,7 +76,7 @@ function emailChannel(name: string, { smtpUrl, sender, to, from, runbookUrl }: E
         socket?.destroy();
         const { message, responseCode, code } = error as Error & { responseCode?: number; code?: string };
         if (responseCode === undefined) throw error;
-        // A recipient or a password that is refused is of the settings, which somebody will mend.
+        // A refused recipient or password comes from wrong settings, which can be mended.
         throw new DeliveryError(message, { hopeless: code === 'EMESSAGE' && responseCode >= 500 });
       } finally {
         signal.removeEventListener('abort', abort);
@@ -90,7 +90,7 @@ function emailChannel(name: string, { smtpUrl, sender, to, from, runbookUrl }: E
 const rejection = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
 
-/** Made here, so that the server's name is looked up each time: nodemailer keeps addresses, and by the wall clock. */
+/** Opens the connection here, so that the server's name is resolved each time: nodemailer caches addresses by the wall clock. */
 function openSocket(
   host: string,
   port: number,

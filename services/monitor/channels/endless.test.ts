@@ -1,4 +1,4 @@
-/** Receivers that never stop talking: an alert is delivered or it is not, and nothing fills up meanwhile. */
+/** Receivers with endless answers: an alert is delivered or not, and memory does not fill up. */
 import assert from 'node:assert/strict';
 import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
@@ -12,7 +12,7 @@ import { slackChannel } from './slack.ts';
 import { webhookChannel } from './webhook.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
-/** What may be on its way through the kernel and the runtime when the reader has had enough. */
+/** Bytes that may be in the kernel and the runtime when the reader stops. */
 const ON_THE_WAY_BYTES = 48 * 1024 * 1024;
 const LIMIT_MS = 8_000;
 
@@ -59,7 +59,7 @@ const channelsTo = (address: string): Channel[] => [
   pagerDutyChannel({ ...common, url: address, routingKey: 'k'.repeat(32), source: 'test' }),
 ];
 
-test('an answer without an end is an answer: its status counts, and it is read no further', async () => {
+test('the status of an endless answer counts, and the rest is not read', async () => {
   for (const channel of channelsTo(url('/takes'))) {
     said = 0;
     await send(channel);
@@ -72,7 +72,7 @@ test('an answer without an end is an answer: its status counts, and it is read n
   }
 });
 
-test('a mail server that never stops talking is left', async () => {
+test('the connection to a mail server with an endless answer is closed', async () => {
   const [channel] = emailChannels(
     { ...common, smtpUrl: `smtp://127.0.0.1:${portOf(mail)}`, sender: 'a@example.com' },
     ['b@example.com'],

@@ -1,4 +1,4 @@
-/** The log: the channel that is always there. */
+/** The log: the channel that always exists. */
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Severity } from '../words.ts';
 import type { Channel } from './channel.ts';

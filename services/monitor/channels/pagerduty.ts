@@ -12,7 +12,7 @@ export interface PagerDutySettings {
   /** The integration's key: 32 characters, secret. */
   readonly routingKey: string;
   readonly from: Severity;
-  /** Which installation speaks. */
+  /** The name of this installation. */
   readonly source: string;
   readonly runbookUrl: string | undefined;
 }
@@ -26,13 +26,13 @@ const ACTIONS = {
   test: 'trigger',
 } as const;
 
-/** What has no end would be an incident that nobody closes, so it is not sent. */
+/** Notices without an end are not sent: they would be incidents that no recovery closes. */
 export function pagerDutyChannel(settings: PagerDutySettings): Channel {
   const post = async (event: object, signal: AbortSignal) => {
     try {
       await postJson(settings.url, JSON.stringify(event), signal);
     } catch (error) {
-      // A wrong key is answered 400 as well, but it is the settings that are wrong, not the event: it waits for them.
+      // A wrong key is answered 400 as well, but then the settings are wrong, not the event: the event waits.
       if (!(error instanceof DeliveryError) || !/routing.?key/i.test(error.message)) throw error;
       throw new DeliveryError(error.message);
     }

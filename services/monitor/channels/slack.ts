@@ -1,6 +1,6 @@
 /**
  * Slack, by an incoming webhook (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks). It takes
- * about one message a second and answers 429 with Retry-After beyond. It has no key to tell repeats by, so a message
+ * about one message a second; for more it answers 429 with Retry-After. It has no key to recognize repeats, so a message
  * that may have been sent before says so.
  */
 import type { Notice } from '../notice.ts';
@@ -8,7 +8,7 @@ import type { Severity } from '../words.ts';
 import { type Channel, postJson, runbookAddress, type Sending } from './channel.ts';
 
 export interface SlackSettings {
-  /** Secret: who has it may post. */
+  /** Secret: it allows anyone to post. */
   readonly webhookUrl: string;
   readonly from: Severity;
   readonly runbookUrl: string | undefined;
@@ -57,7 +57,7 @@ export function slackMessage(
 const colourOf = ({ kind, severity }: Notice): string =>
   kind === 'resolved' || kind === 'heartbeat' ? COLOURS.good : COLOURS[severity];
 
-/** The three characters that Slack wants escaped. */
+/** Escapes the three characters that Slack requires. */
 const escaped = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 

@@ -1,6 +1,6 @@
 /**
- * Any other program, by a signed POST as Standard Webhooks has it (https://www.standardwebhooks.com): the signature is
- * over id, time and body, so that nothing can be changed or sent again later; `webhook-id` is the same at each attempt.
+ * Any other program, by a signed POST as in Standard Webhooks (https://www.standardwebhooks.com). The signature covers
+ * id, time and body, so that no message can be changed or replayed; `webhook-id` is the same at each attempt.
  */
 import { createHmac } from 'node:crypto';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -9,7 +9,7 @@ import { type Channel, postJson, runbookAddress } from './channel.ts';
 
 export interface WebhookSettings {
   readonly url: string;
-  /** `whsec_` and base64 of 24 to 64 bytes, as the standard has it. */
+  /** `whsec_` and base64 of 24 to 64 bytes, as in the standard. */
   readonly secret: string;
   readonly from: Severity;
   readonly runbookUrl: string | undefined;
