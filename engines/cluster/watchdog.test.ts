@@ -119,7 +119,11 @@ test('a supervisor without processor time finds no part hung', async () => {
   const killed: string[] = [];
   const stopping = new AbortController();
   /** Its timers come two seconds late, as on a machine that is too busy. */
-  const slow: Clock = { ...clock, sleep: (ms, signal) => clock.sleep(ms + 2_000, signal) };
+  const slow: Clock = {
+    ...clock,
+    sleep: (ms, signal) => clock.sleep(ms + 2_000, signal),
+    after: (ms, run) => clock.after(ms + 2_000, run),
+  };
   const ended = watchParts(
     {
       parts: PARTS,

@@ -11,17 +11,20 @@ export interface Clock {
   monotonic(): number;
   /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls `run` once after `ms` milliseconds; the returned function cancels it. Never keeps a process alive. */
-  after(ms: number, run: () => void): () => void;
+  /**
+   * Calls `run` once after `ms` milliseconds; the returned function cancels it.
+   * @param keepsAlive whether the process stays for it; left out, it does not
+   */
+  after(ms: number, run: () => void, keepsAlive?: boolean): () => void;
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}),
-  after: (ms, run) => {
+  after: (ms, run, keepsAlive = false) => {
     const timer = setTimeout(run, ms);
-    timer.unref();
+    if (!keepsAlive) timer.unref();
     return () => clearTimeout(timer);
   },
 };

@@ -36,14 +36,13 @@ export async function within<T>(
     cut.abort(reason);
   };
   outer?.addEventListener('abort', () => end(outer.reason), { once: true, signal: over.signal });
-  clock.sleep(ms, over.signal).then(
-    () => end(new TimeoutError(what, ms)),
-    () => undefined,
-  );
+  // A limit, and no wait: tests that move waits on leave limits to the real clock.
+  const cancel = clock.after(ms, () => end(new TimeoutError(what, ms)), true);
   (async () => work(cut.signal))().then(resolve, reject);
   try {
     return await promise;
   } finally {
+    cancel();
     over.abort();
   }
 }
