@@ -9,6 +9,6 @@ export function createFastClock(pace: number): Clock {
     now: () => startedAt + (systemClock.monotonic() - from) * pace,
     monotonic,
     sleep: (ms, signal) => systemClock.sleep(ms / pace, signal),
-    after: (ms, run) => systemClock.after(ms / pace, run),
+    after: (ms, run, keepsAlive) => systemClock.after(ms / pace, run, keepsAlive),
   };
 }
