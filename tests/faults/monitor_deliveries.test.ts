@@ -313,9 +313,9 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     ]);
     const aside = (await readdir(folder)).filter((name) => name.includes('damaged'));
     assert.equal(aside.length, 1);
-    assert.match(hook.taken[1]!.details.join(' '), /is told again/);
+    assert.match(hook.taken[1]!.details.join(' '), /are reported again/);
     await eventually('a whole file again', async () => {
-      return JSON.parse(await readFile(file, 'utf8').catch(() => '{}')).version === 1;
+      return JSON.parse(await readFile(file, 'utf8').catch(() => '{}')).version === JSON.parse(whole).version;
     });
   });
 
@@ -334,7 +334,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
       null,
       [],
       { ...whole, saved_at: 1e300 },
-      { ...whole, version: 2 },
+      { ...whole, version: 'two' },
       { ...whole, alerts: { active: {} } },
       { ...whole, deliveries: [null] },
       { ...whole, alerts: { ...whole.alerts, history: [{ ...whole.alerts.active[0], since: 'once' }] } },
@@ -352,6 +352,12 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
       );
       await halt();
     }
+    await writeFile(file, JSON.stringify({ ...whole, version: whole.version + 1 }));
+    hook.taken.splice(0);
+    go(await open());
+    await passUntil('what is said of a later version', () => hook.taken.length === 2);
+    assert.equal(said()[0], 'the state file is of a later version: the monitor starts with an empty state');
+    await halt();
     await writeFile(file, JSON.stringify(whole));
     hook.taken.splice(0);
     const again = await open();
