@@ -8,6 +8,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import type { QueryResultRow } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
+import { hasGivenWay, LOCK_PAUSE_MS, LOCK_TIMEOUT_MS, LOCK_TRIES } from './give_way.ts';
 import type { Pool } from './pool.ts';
 import type { Session } from './session.ts';
 
@@ -27,22 +28,10 @@ export interface Migrations {
   readonly knowsMarksFrom?: string;
 }
 
-/**
- * How long a migration waits for a table that is in use. All who come for the table wait behind it, so it is short; and
- * shorter than PostgreSQL takes to look for a deadlock (1 s), so that the migration gives way to requests and not they to it.
- */
-const LOCK_TIMEOUT_MS = 800;
-/** How often it is begun again, and how long after it gave way. */
-const LOCK_TRIES = 30;
-const LOCK_PAUSE_MS = 1_000;
-
 /** Whoever runs a statement: a pool, or a connection with its transaction. */
 export interface Queries {
   query<Row extends QueryResultRow>(text: string, values?: unknown[]): Promise<{ readonly rows: Row[] }>;
 }
-
-/** lock_not_available, deadlock_detected */
-const GAVE_WAY = ['55P03', '40P01'];
 
 /**
  * Brings one service's schema up to date, in one transaction. Requests may run meanwhile: a migration that finds a table in
@@ -61,8 +50,7 @@ export async function migrate(
   for (let tries = LOCK_TRIES; ; tries--) {
     const { error, results = [] } = await createMigrator(pool, migrations, later).migrateToLatest();
     if (!error) return results.map((r) => r.migrationName);
-    const gaveWay = GAVE_WAY.includes((error as { code?: string }).code ?? '');
-    if (!gaveWay || tries === 1) {
+    if (!hasGivenWay(error) || tries === 1) {
       const failed = results.find((r) => r.status === 'Error')?.migrationName;
       const why = error instanceof Error ? error.message : String(error);
       throw new Error(`migration ${migrations.schema}/${failed ?? '?'} failed: ${why}`, { cause: error });

@@ -1,6 +1,7 @@
 /** Dead letters: looked at by cause, or put back into their queue. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { isBehind } from './queue.ts';
 
 const build = sqlBuilder<unknown>();
 
@@ -61,11 +62,7 @@ export const replayDeadLetters = (filter: DeadLetterFilter, limit: number): Stat
       RETURNING *
     )
     INSERT INTO messaging.messages (queue, state, priority, id, topic, version, key, expires_at, published_at, headers, body)
-    SELECT queue,
-      CASE WHEN key IS NOT NULL AND (
-        row_number() OVER (PARTITION BY queue, key ORDER BY i_dead_letter) > 1
-        OR EXISTS (SELECT FROM messaging.messages AS before WHERE before.queue = gone.queue AND before.key = gone.key))
-        THEN 'blocked' ELSE 'ready' END,
+    SELECT queue, CASE WHEN ${isBehind} THEN 'blocked' ELSE 'ready' END,
       priority, id, topic, version, key, expires_at, published_at, headers, body
-    FROM gone ORDER BY i_dead_letter
+    FROM (SELECT i_dead_letter AS n, gone.* FROM gone) AS placed ORDER BY n
     RETURNING id`.compile(build);

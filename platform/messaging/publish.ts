@@ -6,6 +6,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Session } from '#platform/database/session.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { isBehind } from './queue.ts';
 import { MAX_PRIORITY, type Outgoing, type Topic } from './topic.ts';
 
 const build = sqlBuilder<unknown>();
@@ -126,14 +127,4 @@ const insertMessages = (rows: readonly Row[]): Statement<unknown> => {
 
 const openState = sql`CASE WHEN not_before > now() THEN 'delayed' ELSE 'ready' END`;
 
-const keyedState = sql`
-  CASE
-    WHEN key IS NOT NULL AND (
-      row_number() OVER (PARTITION BY queue, key ORDER BY n) > 1
-      OR EXISTS (SELECT FROM messaging.messages AS open
-                 WHERE open.queue = placed.queue AND open.key = placed.key AND open.state <> 'blocked')
-      OR EXISTS (SELECT FROM messaging.messages AS behind
-                 WHERE behind.queue = placed.queue AND behind.key = placed.key AND behind.state = 'blocked')
-    ) THEN 'blocked'
-    ELSE ${openState}
-  END`;
+const keyedState = sql`CASE WHEN ${isBehind} THEN 'blocked' ELSE ${openState} END`;

@@ -49,6 +49,18 @@ export type Held = Pick<Taken, 'i_message' | 'attempt'>;
 export const SUSPECT_LOSSES = 2;
 
 /**
+ * Whether a row of `placed`, which is about to go into its queue, has another one of its key before it: among those placed, by
+ * their order `n`, or in the queue. The queue is asked twice, since each question is answered by an index of its own.
+ */
+export const isBehind = sql`
+  (key IS NOT NULL AND (
+    row_number() OVER (PARTITION BY queue, key ORDER BY n) > 1
+    OR EXISTS (SELECT FROM messaging.messages AS open
+               WHERE open.queue = placed.queue AND open.key = placed.key AND open.state <> 'blocked')
+    OR EXISTS (SELECT FROM messaging.messages AS behind
+               WHERE behind.queue = placed.queue AND behind.key = placed.key AND behind.state = 'blocked')))`;
+
+/**
  * Takes messages that are ready: the most urgent first, then the oldest.
  * @param suspects take those that are suspected, or those that are not
  */

@@ -1,20 +1,16 @@
 /** Which queue gets which event. Subscriptions are rows: a publisher need not know who runs, and a consumer may be away. */
 import { sql } from 'kysely';
+import { hasGivenWay, LOCK_PAUSE_MS, LOCK_TIMEOUT_MS, LOCK_TRIES } from '#platform/database/give_way.ts';
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { isBehind } from './queue.ts';
 
 const build = sqlBuilder<unknown>();
 
 /** From when on a new subscription gets events: those that are still in the log (KEEP_EVENTS_DAYS), or later ones alone. */
 export type Since = 'now' | 'kept' | Date;
-
-/** How long a subscription waits for transactions that publish; who comes to publish meanwhile waits behind it. */
-const LOCK_TIMEOUT_MS = 800;
-const LOCK_TRIES = 30;
-const LOCK_PAUSE_MS = 1_000;
-const GAVE_WAY = ['55P03', '40P01'];
 
 /**
  * Subscribes a queue to events, once; a subscription that is there stays as it is.
@@ -32,7 +28,7 @@ export async function subscribe(
     try {
       return await withTransaction(pool, (session) => subscribeNow(session, queue, topics, since));
     } catch (error) {
-      if (tries === 1 || !GAVE_WAY.includes((error as { code?: string }).code ?? '')) throw error;
+      if (tries === 1 || !hasGivenWay(error)) throw error;
       await clock.sleep(LOCK_PAUSE_MS);
     }
   }
@@ -65,16 +61,13 @@ const addSubscription = (topic: string, queue: string): Statement<unknown> =>
     build,
   );
 
-/** Of each key, all but the first are blocked behind it. */
 const fillFromLog = (topic: string, queue: string, since: Date | null): Statement<unknown> =>
   sql`
     INSERT INTO messaging.messages (queue, state, priority, id, topic, version, key, expires_at, published_at, headers, body)
-    SELECT ${queue},
-      CASE WHEN key IS NOT NULL AND (
-        row_number() OVER (PARTITION BY key ORDER BY i_event) > 1
-        OR EXISTS (SELECT FROM messaging.messages AS before WHERE before.queue = ${queue} AND before.key = events.key))
-        THEN 'blocked' ELSE 'ready' END,
+    SELECT queue, CASE WHEN ${isBehind} THEN 'blocked' ELSE 'ready' END,
       priority, id, topic, version, key, expires_at, published_at, headers, body
-    FROM messaging.events
-    WHERE topic = ${topic} AND published_at >= coalesce(${since}::timestamptz, '-infinity')
-    ORDER BY i_event`.compile(build);
+    FROM (
+      SELECT ${queue}::text AS queue, i_event AS n, events.* FROM messaging.events
+      WHERE topic = ${topic} AND published_at >= coalesce(${since}::timestamptz, '-infinity')
+    ) AS placed
+    ORDER BY n`.compile(build);
