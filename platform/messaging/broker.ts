@@ -67,8 +67,6 @@ export interface Broker {
   relay(stopping: AbortSignal): Promise<void>;
   /** Something is ready that was not: the relay need not wait for its next look. */
   wake(): void;
-  /** Seconds since the broker last took what the relay gave it; null while it does. */
-  readonly stalledS: number | null;
   close(): Promise<void>;
 }
 
@@ -99,7 +97,6 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
   const loop: Rest = createRest(clock);
   const closings: (() => Promise<void>)[] = [];
   const declared = new Set<string>();
-  let stalledSince: number | null = null;
 
   /** The one channel that publishes; made anew by the client after each break. */
   const returned = new Set<string>();
@@ -159,11 +156,7 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
     const good = given.filter(({ error }) => error === undefined).map(({ message }) => message);
     const bad = given.filter(({ error }) => error !== undefined);
     if (good.length > 0) await on((session) => session.run(confirmed(good)));
-    if (bad.length === 0) {
-      stalledSince = null;
-      return taken.length === room;
-    }
-    stalledSince ??= clock.monotonic();
+    if (bad.length === 0) return taken.length === room;
     declared.delete(queue);
     const error = bad[0]!.error!;
     const held = bad.map(({ message }) => message);
@@ -179,7 +172,6 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
           more = (await relayQueue(queue)) || more;
       } catch (error) {
         if (stopping.aborted) return;
-        stalledSince ??= clock.monotonic();
         onEvent('all', { kind: 'queue_failed', doing: 'relay', error });
         await clock.sleep(POLL_MS, stopping).catch(() => undefined);
       }
@@ -296,9 +288,6 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
     source,
     relay,
     wake: loop.wake,
-    get stalledS() {
-      return stalledSince === null ? null : (clock.monotonic() - stalledSince) / 1000;
-    },
     close: async () => {
       await Promise.all(closings.map((end) => end().catch(() => undefined)));
       await publisher.close().catch(() => undefined);

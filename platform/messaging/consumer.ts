@@ -115,7 +115,6 @@ interface Entry {
   readonly taken: Taken;
   readonly takenAt: number;
   readonly cut: AbortController;
-  begun: boolean;
   /** Its lease is not renewed any more. */
   overdue: boolean;
 }
@@ -143,7 +142,6 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
       const entry = waiting.shift()!;
       const waitedMs = clock.monotonic() - entry.takenAt;
       if (waitedMs > AHEAD_MS) ahead = Math.max(concurrency, Math.floor(ahead / 2));
-      entry.begun = true;
       running++;
       void attempt(entry).finally(() => {
         running--;
@@ -244,7 +242,7 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
   function accept(messages: readonly Taken[]): void {
     const now = clock.monotonic();
     for (const taken of inOrder(messages)) {
-      const entry = { taken, takenAt: now, cut: new AbortController(), begun: false, overdue: false };
+      const entry = { taken, takenAt: now, cut: new AbortController(), overdue: false };
       drop(taken.i_message, 'it was given out again');
       inHand.set(taken.i_message, entry);
       const expired = taken.expires_at !== null && Date.parse(taken.expires_at) <= clock.now();
@@ -340,10 +338,12 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
       return inHand.size;
     },
     pause: () => {
+      if (paused) return;
       paused = true;
       loop.wake();
     },
     resume: () => {
+      if (!paused) return;
       paused = false;
       begin();
       loop.wake();

@@ -75,7 +75,6 @@ const FORGET_EVERY_MS = 60_000;
 const FORGET_LIMIT = 10_000;
 /** So many messages a handler's place the broker sends ahead. */
 const PREFETCH = 10;
-const UNKNOWN_TOPIC = 'unknown_topic';
 
 export function createMessaging({ pool, clock, random, onEvent, brokerUrl }: MessagingParts): Messaging {
   const consumers: Consumer[] = [];
@@ -193,7 +192,8 @@ function byTopic(topics: readonly Topic[], handle: Handler): Handler {
   const versions = new Map(topics.map(({ name, version }) => [name, version]));
   return async (message: Incoming, attempt) => {
     const version = versions.get(message.topic);
-    if (version === undefined) return { dead: UNKNOWN_TOPIC, error: `nobody here handles ${message.topic}` };
+    if (version === undefined)
+      return { dead: 'unknown_topic', error: `nobody here handles ${message.topic}` };
     if (message.version > version)
       return {
         dead: 'unknown_version',
