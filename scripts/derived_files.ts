@@ -1,6 +1,7 @@
 /** Files of the repository that are derived from the code; tests/tidy.test.ts checks that they are up to date. */
 import { documentedSettings } from '#config';
 import { runningOf } from '#platform/service/definition.ts';
+import { rightsDocument } from '#services/identity/rights.ts';
 import { prometheusRules } from '#services/monitor/prometheus_rules.ts';
 import { RULES } from '#services/monitor/rules.ts';
 import { SERVICES } from '#system';
@@ -18,6 +19,7 @@ export function derivedFiles(read: (path: string) => string): Record<string, str
   const prometheus = 'infrastructure/monitoring/prometheus.yml';
   return {
     'docs/CONFIGURATION.md': configuration(),
+    'docs/RIGHTS.md': rightsDocument(),
     'infrastructure/monitoring/rules.yml': prometheusRules(RULES),
     [prometheus]: between(
       prometheus,
