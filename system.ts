@@ -11,7 +11,7 @@ import { runningTier, type TierAddresses, tierFolder } from '#engines/cluster/ti
 import { watchedParts } from '#engines/cluster/watched.ts';
 import { formerData, formerDataWords } from '#engines/former_data.ts';
 import { EMBEDDED_DATABASE, postgresFolder, startOfPostgres } from '#engines/postgres.ts';
-import { type KeeperEvent, keepPostgres } from '#engines/postgres_keeper.ts';
+import { type PostgresEvent, supervisePostgres } from '#engines/postgres_supervisor.ts';
 import type { FindKey } from '#platform/access/authenticator.ts';
 import type { DatabasePlace } from '#platform/database/address.ts';
 import { auditTrail } from '#platform/database/audit.ts';
@@ -176,7 +176,7 @@ export function systemModules(
       const log = logger('postgres');
       const elsewhere = await formerData(config.DATA_DIR);
       if (elsewhere.length > 0) log.warn(formerDataWords(config.DATA_DIR, elsewhere));
-      const embedded = await keepPostgres(
+      const embedded = await supervisePostgres(
         {
           folder: postgresFolder(config),
           database: EMBEDDED_DATABASE,
@@ -326,7 +326,7 @@ const POSTGRES_EVENTS = {
   },
   ballast_made: { level: 'info', words: 'a ballast file of 64 MiB keeps room for it on a full disk' },
   ballast_failed: { level: 'warn', words: 'the ballast file could not be made' },
-} as const satisfies Record<KeeperEvent, { level: 'info' | 'warn' | 'error'; words: string }>;
+} as const satisfies Record<PostgresEvent, { level: 'info' | 'warn' | 'error'; words: string }>;
 
 function tierPart({ writeUrl, readUrl }: TierAddresses, what: string): PostgresPart {
   return { of: () => ({ url: writeUrl, replicaUrls: [readUrl] }), embedded: true, what };

@@ -40,7 +40,7 @@ const words = (error: unknown) => (error instanceof Error ? error.message : Stri
 async function timed(count: number, atOnce: number, work: (i: number) => Promise<void>): Promise<number[]> {
   const times: number[] = [];
   let next = 0;
-  const lane = async () => {
+  const worker = async () => {
     while (next < count) {
       const i = next++;
       const start = performance.now();
@@ -52,7 +52,7 @@ async function timed(count: number, atOnce: number, work: (i: number) => Promise
       }
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, lane));
+  await Promise.all(Array.from({ length: atOnce }, worker));
   return times;
 }
 

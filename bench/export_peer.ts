@@ -9,7 +9,7 @@ import { createPool, withSession } from '#platform/database/pool.ts';
 import { BATCH_CALLS } from '#services/calls/api/exports/calls_batch.ts';
 import { csvLine, PLAIN_CALLS } from '#services/calls/csv/calls_csv.ts';
 import { csvHeader } from '#services/calls/csv/csv_form.ts';
-import { type Place, pageOfCalls } from '#services/calls/store/calls.ts';
+import { type KeysetPosition, pageOfCalls } from '#services/calls/store/calls.ts';
 import { zoneClock } from '#services/calls/time/zone_clock.ts';
 
 const pool = createPool({
@@ -30,7 +30,7 @@ process.stdout.write(`${new URL(await server.listen({ port: 0, host: '127.0.0.1'
 
 async function* file(iAccount: number): AsyncGenerator<string> {
   yield csvHeader(PLAIN_CALLS);
-  for (let after: Place | undefined; ; ) {
+  for (let after: KeysetPosition | undefined; ; ) {
     const statement = pageOfCalls({ iAccount, type: 'all' }, 'desc', after, BATCH_CALLS);
     const calls = await withSession(pool, (session) => session.rows(statement));
     yield calls.map((call) => csvLine(call, zone, PLAIN_CALLS)).join('');

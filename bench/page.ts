@@ -88,7 +88,7 @@ for (const option of ['seconds', 'rounds', 'rows'])
 const EVERYTHING = { iAccount: 1, type: 'all' } as const;
 const [nearest = {}] = nearbyMonths(EVERYTHING, 'desc', undefined, Date.now());
 
-/** The product's own statement, for the account $1; limit and stretch are written into it. */
+/** The product's own statement, for the account $1; limit and window are written into it. */
 const page = callsToWrite(EVERYTHING, 'desc', undefined, LIMIT + 1, nearest);
 /** As one would write it: seconds made numbers in SQL, any month. */
 const plainPage = pageOfCalls(EVERYTHING, 'desc', undefined, LIMIT + 1);

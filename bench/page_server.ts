@@ -7,11 +7,11 @@ import fastify, { type FastifyReply } from 'fastify';
 import pg from 'pg';
 import postgres from 'postgres';
 import { hashKey } from '#platform/access/key.ts';
-import { jsonReading, type RowQuery } from '#platform/database/fast_read/fast_read.ts';
+import { jsonQuery, type RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { createPool, withSession } from '#platform/database/pool.ts';
 import { typeParsers } from '#platform/database/types.ts';
 import { SECONDS_COLUMNS } from '#services/calls/call_fields.ts';
-import { PLACE_COLUMNS } from '#services/calls/store/calls.ts';
+import { POSITION_COLUMNS } from '#services/calls/store/calls.ts';
 import { DATABASE_CONNECTIONS, LIMIT, type Peer } from './page_ways.ts';
 
 /** For postgres.js: without it, it makes a Date of each and is slower. */
@@ -48,15 +48,15 @@ function pageOf(way: Peer): Page {
   switch (way) {
     case 'bytes':
     case 'bytes-named': {
-      const everyday = way === 'bytes-named';
+      const prepared = way === 'bytes-named';
       const pool = createPool({ url, applicationName: way, size: DATABASE_CONNECTIONS, onIdleError: fail });
       const before = '{"success":true,"data":';
       return async (iAccount, duration, reply) => {
-        const reading = jsonReading(
-          { sql, parameters: [iAccount], formats, everyday },
-          { limit: LIMIT, keep: PLACE_COLUMNS, numbers: SECONDS_COLUMNS, before },
+        const decoded = jsonQuery(
+          { sql, parameters: [iAccount], formats, prepared },
+          { limit: LIMIT, keep: POSITION_COLUMNS, numbers: SECONDS_COLUMNS, before },
         );
-        const [answer] = await withSession(pool, (session) => session.together(reading));
+        const [answer] = await withSession(pool, (session) => session.pipeline(decoded));
         answer.append(`,"duration_ms":${duration()}}`);
         reply.raw.once('finish', answer.free);
         return answer.bytes;

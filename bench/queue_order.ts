@@ -12,13 +12,13 @@
  */
 import { createFakeClock, type FakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
+import type { RequestContext } from '#platform/resilience/request_context.ts';
 import {
   type Admission,
   createRequestQueue,
   QUEUE_LIMIT,
   type Slot,
 } from '#platform/resilience/request_queue.ts';
-import type { Ticket } from '#platform/resilience/ticket.ts';
 import { benchOptions, finish, type Headline, quantile, type Row, ratio } from './report.ts';
 
 const SLOTS = 10;
@@ -29,7 +29,7 @@ const WARM_UP_MS = 10_000;
 const SLOW_MS = 60_000;
 
 interface Policy {
-  enter(ticket: Ticket): Promise<Admission>;
+  enter(context: RequestContext): Promise<Admission>;
 }
 
 const options = benchOptions(
@@ -94,10 +94,10 @@ async function simulate(create: (clock: FakeClock) => Policy): Promise<Run> {
   const answeredMs: number[] = [];
   const never = new AbortController().signal;
 
-  async function request(share: string, serviceMs: number): Promise<void> {
+  async function request(tenant: string, serviceMs: number): Promise<void> {
     const arrivedAt = clock.monotonic();
     const deadline = arrivedAt + CLIENT_WAITS_MS;
-    const admission = await policy.enter({ lane: 'customer', share, deadline, signal: never });
+    const admission = await policy.enter({ priority: 'customer', tenant, deadline, signal: never });
     if (!admission.admitted) return;
     const startedAt = clock.monotonic();
     const slow = startedAt >= slowFrom && startedAt < slowUntil;

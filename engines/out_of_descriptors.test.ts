@@ -9,7 +9,7 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import { postmasterOf } from './cluster/processes.ts';
 import { listens } from './listens.ts';
 import { findPostgres, startPostgres } from './postgres.ts';
-import { keepPostgres, WATCH_INTERVAL_MS } from './postgres_keeper.ts';
+import { supervisePostgres, WATCH_INTERVAL_MS } from './postgres_supervisor.ts';
 import { identify, isAlive } from './processes.ts';
 
 /** A higher limit takes too long to exhaust. */
@@ -45,7 +45,7 @@ test('a running embedded PostgreSQL is neither reported dead nor started again, 
 }, async (t) => {
   const events: string[] = [];
   const ballast = Promise.withResolvers<void>();
-  const kept = await keepPostgres(options, systemClock, (event) => {
+  const kept = await supervisePostgres(options, systemClock, (event) => {
     if (event.startsWith('ballast')) ballast.resolve();
     else events.push(event);
   });
@@ -68,7 +68,7 @@ test('a running embedded PostgreSQL is neither reported dead nor started again, 
   assert.deepEqual(events, []);
   assert.equal(await findPostgres(options.folder, 'it'), kept.url);
   await joined.stop();
-  assert.equal(await findPostgres(options.folder, 'it'), kept.url, 'its keeper is still registered');
+  assert.equal(await findPostgres(options.folder, 'it'), kept.url, 'its supervisor is still registered');
   await kept.stop();
   assert.equal(await findPostgres(options.folder, 'it'), undefined);
 });

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import pg from 'pg';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { findPostgres, startPostgres } from './postgres.ts';
-import { keepPostgres } from './postgres_keeper.ts';
+import { supervisePostgres } from './postgres_supervisor.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'trunkline-postgres-'));
 after(() => rm(folder, { recursive: true, force: true }));
@@ -36,7 +36,7 @@ test('the first user starts it, others join, the last user stops it', async () =
 test('a killed server comes back at its old address, with its data', async () => {
   const events: string[] = [];
   const again = Promise.withResolvers<void>();
-  const kept = await keepPostgres(options, systemClock, (event) => {
+  const kept = await supervisePostgres(options, systemClock, (event) => {
     events.push(event);
     if (event === 'restarted') again.resolve();
   });

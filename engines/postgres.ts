@@ -27,7 +27,7 @@ export interface PostgresOptions {
   readonly database: string;
   /** TCP port on loopback; by default a free one. Ignored when the server already runs. */
   readonly port?: number | undefined;
-  /** Called when the ballast was deleted so that the server could start, or was made (by keepPostgres, which keeps one). */
+  /** Called when the ballast was deleted so that the server could start, or was made (by supervisePostgres, which keeps one). */
   readonly onBallast?: (event: 'released' | 'made') => void;
   /** Server settings (`-c`), for tests and benchmarks. */
   readonly settings?: Readonly<Record<string, string>>;

@@ -3,9 +3,9 @@
 import type { Pool } from '#platform/database/pool.ts';
 import type { SourceRecord } from '#services/calls/cdr.ts';
 import { NOT_TOLD } from '#services/calls/formats/field_values.ts';
-import type { Taken } from '#services/calls/formats/source_reader.ts';
-import type { Origin } from '#services/calls/intake/origin.ts';
-import { openFileOrigin } from '#services/calls/intake/origin.ts';
+import type { ParsedRow } from '#services/calls/formats/source_reader.ts';
+import type { ImportSource } from '#services/calls/intake/import_source.ts';
+import { openFileSource } from '#services/calls/intake/import_source.ts';
 import { decideOutcome, type Outcome } from '#services/calls/outcome.ts';
 
 /** A record with what is decided of it in place of what it tells. */
@@ -20,7 +20,7 @@ export function decided(record: SourceRecord): Decided {
 let line = 0;
 
 /** One answered call of a minute of account "acme" unless told otherwise; each has an identity of its own. */
-export function callRow(fields: Partial<SourceRecord> = {}): Taken {
+export function callRow(fields: Partial<SourceRecord> = {}): ParsedRow {
   line++;
   const startTime = fields.startTime ?? Date.parse('2026-11-10T12:00:00Z') + line;
   const record: SourceRecord = {
@@ -52,8 +52,8 @@ export function callRow(fields: Partial<SourceRecord> = {}): Taken {
 }
 
 /** A file as the source of rows; accounts are made as they come, in EUR and UTC. */
-export function testOrigin(pool: Pool, fields: Partial<Origin> = {}): Promise<Origin> {
-  return openFileOrigin(pool, {
+export function testImportSource(pool: Pool, fields: Partial<ImportSource> = {}): Promise<ImportSource> {
+  return openFileSource(pool, {
     file: fields.file ?? '/var/log/test.csv',
     format: 'asterisk-csv',
     source: fields.source ?? 'test',

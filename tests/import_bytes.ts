@@ -3,7 +3,7 @@ import type { Pool } from '#platform/database/pool.ts';
 import type { SourceOptions } from '#services/calls/formats/source_reader.ts';
 import { asUtf8, utf16Of } from '#services/calls/intake/encodings.ts';
 import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
-import { type ImportOptions, importFolder, importSource } from '#services/calls/intake/import_file.ts';
+import { type ImportOptions, importFolder, importOpened } from '#services/calls/intake/import_file.ts';
 import type { OpenedSource } from '#services/calls/intake/source_files.ts';
 
 export interface BytesImport {
@@ -61,7 +61,7 @@ export async function importBytes(
   how: BytesImport = {},
 ): Promise<ImportCounts | null> {
   const opened = await openBytes(bytes, how.isStream);
-  return importSource(pool, how.file ?? '/var/log/cdr', opened, optionsOf(how), QUIET).catch(orThrow);
+  return importOpened(pool, how.file ?? '/var/log/cdr', opened, optionsOf(how), QUIET).catch(orThrow);
 }
 
 /** As files of one folder; those that can't be read are passed over. */

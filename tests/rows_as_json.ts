@@ -3,9 +3,9 @@ import type { ClientBase } from 'pg';
 import {
   type JsonPage,
   type JsonPageOptions,
-  jsonReading,
+  jsonQuery,
   type RowQuery,
-  readTogether,
+  runPipeline,
 } from '#platform/database/fast_read/fast_read.ts';
 
 export async function rowsAsJson(
@@ -13,6 +13,6 @@ export async function rowsAsJson(
   query: RowQuery,
   options: JsonPageOptions = {},
 ): Promise<JsonPage> {
-  const [page] = await readTogether(client, [jsonReading(query, options)]);
+  const [page] = await runPipeline(client, [jsonQuery(query, options)]);
   return page;
 }

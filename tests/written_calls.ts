@@ -6,7 +6,7 @@ import { parseMapping } from '#services/calls/formats/mapping.ts';
 import type { SourceOptions } from '#services/calls/formats/source_reader.ts';
 import type { DryRun } from '#services/calls/intake/dry_run.ts';
 import type { ImportCounts } from '#services/calls/intake/import_counts.ts';
-import { type ImportOptions, importSource } from '#services/calls/intake/import_file.ts';
+import { type ImportOptions, importOpened } from '#services/calls/intake/import_file.ts';
 
 /** A call by what its source tells of it; null: not told. */
 export interface WrittenCall {
@@ -189,7 +189,7 @@ export function importWritten(
   async function* chunks() {
     yield head;
   }
-  return importSource(
+  return importOpened(
     pool,
     name,
     { head, chunks: chunks(), isStream: false, bytesRead: () => head.length },

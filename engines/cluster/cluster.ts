@@ -124,8 +124,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       process.emitWarning(error as Error);
     }
   };
-  const hopeless = new AbortController();
-  const signal = AbortSignal.any([hopeless.signal, ...(options.signal ? [options.signal] : [])]);
+  const failed = new AbortController();
+  const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])]);
   const supervisor = createSupervisor({
     parts: partsOf(layout, programs),
     user,
@@ -137,7 +137,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       const restarts = supervisor.parts().get(event.part)?.restarts ?? 0;
       if (event.what === 'ended' && restarts >= START_TRIES) {
         const said = endOfLog(layout.folders.logs, event.part);
-        hopeless.abort(new Error(`${event.part} does not start (${event.detail}): ${said}`));
+        failed.abort(new Error(`${event.part} does not start (${event.detail}): ${said}`));
       }
     },
   });

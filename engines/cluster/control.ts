@@ -8,7 +8,7 @@ import { createServer, request } from 'node:http';
 import { join } from 'node:path';
 import { identify, type ProcessIdentity } from '#engines/processes.ts';
 import type { NodeSpace } from './space.ts';
-import type { SpaceKeeper } from './space_keeper.ts';
+import type { SpaceSupervisor } from './space_supervisor.ts';
 import type { RunningPart, Supervisor } from './supervisor.ts';
 
 const REQUEST_LIMIT_MS = 5_000;
@@ -30,7 +30,7 @@ const shown = (part: RunningPart): PartProcess => {
 export async function openControl(
   socket: string,
   supervisor: Supervisor,
-  space: SpaceKeeper,
+  space: SpaceSupervisor,
 ): Promise<() => Promise<void>> {
   await rm(socket, { force: true });
   const server = createServer((incoming, answer) => {

@@ -7,7 +7,7 @@ import { fullVolume, handOverOf } from './hand_over.ts';
 import type { Node } from './layout.ts';
 import type { Member } from './patroni.ts';
 import type { NodeSpace, Volume } from './space.ts';
-import { keepSpace } from './space_keeper.ts';
+import { superviseSpace } from './space_supervisor.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -91,7 +91,7 @@ function setUp(t: TestContext, free: Map<string, number>, dead = new Set<string>
     handOvers.push({ how, from, at: clock.monotonic() - startedAt });
     leader = nodes.find(({ name }) => name !== from)!.name;
   };
-  const keeper = keepSpace(
+  const supervisor = superviseSpace(
     {
       nodes,
       clock,
@@ -112,11 +112,11 @@ function setUp(t: TestContext, free: Map<string, number>, dead = new Set<string>
   );
   const stop = async () => {
     stopping.abort();
-    await keeper.done;
+    await supervisor.done;
   };
-  // Also where the test fails: a keeper that goes on would keep the test file from ending.
+  // Also where the test fails: a supervisor that goes on would keep the test file from ending.
   t.after(stop);
-  return { clock, handOvers, keeper, stop };
+  return { clock, handOvers, supervisor, stop };
 }
 
 test('a full primary hands over at once, and not again within ten minutes, even if the new primary is full', async (t) => {

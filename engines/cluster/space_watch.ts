@@ -1,4 +1,4 @@
-/** The keeper of a local tier's disks, with the real Patroni, bouncers and processes. */
+/** The supervisor of a local tier's disks, with the real Patroni, bouncers and processes. */
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { handOver } from './maintenance.ts';
 import { configurationOf, members, switchover } from './patroni.ts';
@@ -6,7 +6,7 @@ import { postmasterOf } from './processes.ts';
 import { waitFor } from './readiness.ts';
 import { dropAbandoned } from './small_disk.ts';
 import { volumesOf } from './space.ts';
-import { keepSpace, type SpaceKeeper } from './space_keeper.ts';
+import { type SpaceSupervisor, superviseSpace } from './space_supervisor.ts';
 import type { PartEvent, Supervisor } from './supervisor.ts';
 import type { Tier } from './tier.ts';
 
@@ -20,9 +20,9 @@ export function watchSpace(
   clock: Clock,
   stopping: AbortSignal,
   report: ((event: PartEvent) => void) | undefined,
-): SpaceKeeper {
+): SpaceSupervisor {
   const { nodes } = tier.layout;
-  return keepSpace(
+  return superviseSpace(
     {
       nodes,
       clock,

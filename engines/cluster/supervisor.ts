@@ -10,7 +10,7 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import { rotateLog } from './logs.ts';
 import type { Part } from './parts.ts';
 import { endGroup, endPostgres, familyOf, groupMembers, postmasterOf, signal } from './processes.ts';
-import type { SpaceEvent } from './space_keeper.ts';
+import type { SpaceEvent } from './space_supervisor.ts';
 
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 15_000;

@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { RefusedError } from '#platform/resilience/refused.ts';
-import { createShareBound } from '#platform/resilience/share_bound.ts';
+import { createTenantBound } from '#platform/resilience/tenant_bound.ts';
 import { accessError } from './errors.ts';
 
 export interface AtOnceOptions {
@@ -21,17 +21,17 @@ export interface AtOnceOptions {
 export interface AtOnce {
   /**
    * Counts an answer until it has ended, or its client has hung up.
-   * @param share its tenant (caller.ts, shareOf)
+   * @param tenant of the caller (caller.ts, tenantOf)
    * @throws ApiError 429 at the maximum of the caller; RefusedError at the maximum of all callers
    */
-  enter(share: string, answer: ServerResponse): void;
+  enter(tenant: string, answer: ServerResponse): void;
 }
 
 export function createAtOnce({ what, perCaller, inAll, retryAfterS }: AtOnceOptions): AtOnce {
-  const bound = createShareBound({ perShare: perCaller, inAll });
+  const bound = createTenantBound({ perTenant: perCaller, inAll });
   return {
-    enter(share, answer) {
-      const entry = bound.enter(share);
+    enter(tenant, answer) {
+      const entry = bound.enter(tenant);
       if (!entry.entered) {
         if (entry.full === 'all') throw new RefusedError('queue_overload', { waitedMs: 0 });
         throw accessError('too_many_at_once', {

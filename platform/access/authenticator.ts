@@ -11,7 +11,7 @@
  * Some routes must work while the database does not (the dashboard, the breaker by hand). They look keys up outside queue
  * and breaker, and accept a key that was valid within OLD_KEY_MS if the database does not answer.
  */
-import type { Database, Ticket } from '#platform/database/database.ts';
+import type { Database, RequestContext } from '#platform/database/database.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Caller } from './caller.ts';
@@ -29,29 +29,29 @@ const CACHED_KEYS = 10_000;
 
 export interface Authenticator {
   /**
-   * @param ticketFor the ticket of the look-up, for the probable caller
+   * @param contextFor the context of the look-up, for the probable caller
    * @param purpose whether the request reads or writes; it decides on which server the key is looked up
    * @returns undefined when no caller has these credentials
    * @throws RefusedError or the database's error when the look-up fails
    */
   identify(
     credentials: Credentials,
-    ticketFor: TicketFor,
+    contextFor: ContextFor,
     purpose: 'read' | 'write',
   ): Promise<Caller | undefined>;
   /**
    * The same for routes that must work while the database does not.
-   * @param share the tenant whose turn counts, if several wait
+   * @param tenant the tenant whose turn counts, if several wait
    */
-  identifyAside(credentials: Credentials, share: string): Promise<Caller | undefined>;
+  identifyBypassingQueue(credentials: Credentials, tenant: string): Promise<Caller | undefined>;
 }
 
-export type TicketFor = (caller: Caller | undefined) => Ticket;
+export type ContextFor = (caller: Caller | undefined) => RequestContext;
 
 /** How a key is looked up: in the request queue, on the primary for `write`; or outside queue and breaker. */
 export type LookUpWay =
-  | { readonly kind: 'read' | 'write'; readonly ticket: Ticket }
-  | { readonly kind: 'aside'; readonly share: string };
+  | { readonly kind: 'read' | 'write'; readonly context: RequestContext }
+  | { readonly kind: 'bypass'; readonly tenant: string };
 
 /** Finds the key with this hash, also an expired or revoked one. The authenticator checks both. */
 export type LookUpKey = (hash: Buffer, way: LookUpWay) => Promise<KeyRecord | undefined>;
@@ -75,11 +75,11 @@ export function lookUpIn(databaseOf: (service: string) => Database, findKey: Fin
       const database = databaseOf(service);
       switch (way.kind) {
         case 'read':
-          return database.read(way.ticket, work);
+          return database.read(way.context, work);
         case 'write':
-          return database.readForWrite(way.ticket, work);
-        case 'aside':
-          return database.readAside(way.share, work);
+          return database.readForWrite(way.context, work);
+        case 'bypass':
+          return database.readBypassingQueue(way.tenant, work);
       }
     };
     return findKey({ read, areOne }, hash);
@@ -144,20 +144,20 @@ export function createAuthenticator({ lookUpKey, verifyToken, clock }: Authentic
   }
 
   return {
-    identify: (credentials, ticketFor, purpose) =>
+    identify: (credentials, contextFor, purpose) =>
       identify(credentials, async (key) => {
         const row = await findKey(key, (hash, old) =>
-          lookUpKey(hash, { kind: purpose, ticket: ticketFor(callerOfRow(old)) }),
+          lookUpKey(hash, { kind: purpose, context: contextFor(callerOfRow(old)) }),
         );
         return callerOfRow(row);
       }),
-    identifyAside: (credentials, share) =>
+    identifyBypassingQueue: (credentials, tenant) =>
       identify(credentials, async (key) => {
         let last: KeyRecord | undefined;
         try {
           const row = await findKey(key, (hash, old) => {
             last = old;
-            return lookUpKey(hash, { kind: 'aside', share });
+            return lookUpKey(hash, { kind: 'bypass', tenant });
           });
           return callerOfRow(row);
         } catch (error) {

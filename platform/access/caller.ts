@@ -1,5 +1,5 @@
 /** The caller of a request, in the form that all services use. Each service decides what a scope allows. */
-import type { Lane } from '#platform/resilience/ticket.ts';
+import type { Priority } from '#platform/resilience/request_context.ts';
 
 export interface Caller {
   /** The same for every request with the same key or of the same subject; counts against the rate limit. */
@@ -12,10 +12,10 @@ export interface Caller {
   readonly account: number | null;
 }
 
-/** The tenant whose share of the database's queue a caller's requests count against. */
-export function shareOf({ id, account }: Caller): string {
+/** The tenant of a caller: the queue of the database is divided evenly between tenants. */
+export function tenantOf({ id, account }: Caller): string {
   return account === null ? id : `account:${account}`;
 }
 
 /** The provider's own users and machines do not wait behind its customers. */
-export const laneOf = ({ account }: Caller): Lane => (account === null ? 'operator' : 'customer');
+export const priorityOf = ({ account }: Caller): Priority => (account === null ? 'operator' : 'customer');

@@ -8,7 +8,7 @@ import type { Authenticator } from './authenticator.ts';
 import type { Caller } from './caller.ts';
 import { readCredentials } from './credentials.ts';
 import { accessError } from './errors.ts';
-import { ticketOf } from './request_context.ts';
+import { contextOf } from './http_context.ts';
 
 /** A server whose requests come with a caller. */
 export type Api = Server;
@@ -34,7 +34,7 @@ declare module 'fastify' {
     /** Whether `Authorization: Basic` is accepted. */
     basicAuth?: boolean;
     /** The route must work while the database does not: keys are looked up outside queue and breaker. */
-    aside?: boolean;
+    bypassQueue?: boolean;
   }
   interface FastifyRequest {
     /** Set on every route of the API. */
@@ -60,13 +60,13 @@ export async function protectedRoutes(
       if (!route.config?.scopes) throw new Error(`${String(route.method)} ${route.url} declares no scopes`);
     });
     api.addHook('onRequest', async (request, reply) => {
-      const { scopes, basicAuth, aside } = request.routeOptions.config;
+      const { scopes, basicAuth, bypassQueue } = request.routeOptions.config;
       const credentials = readCredentials(request.headers.authorization, basicAuth ?? false);
-      const caller = aside
-        ? await needs.authenticator.identifyAside(credentials, `address:${clientOf(request)}`)
+      const caller = bypassQueue
+        ? await needs.authenticator.identifyBypassingQueue(credentials, `address:${clientOf(request)}`)
         : await needs.authenticator.identify(
             credentials,
-            (probably) => ticketOf(request, reply, needs.clock, probably),
+            (probably) => contextOf(request, reply, needs.clock, probably),
             request.method === 'POST' ? 'write' : 'read',
           );
       if (!caller) {

@@ -4,7 +4,7 @@ import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { MAX_PROBES } from '#platform/resilience/circuit_breaker.ts';
 import { createHeavyWork } from '#platform/resilience/heavy_work.ts';
 import { RETRY_BASE_MS, RETRY_BUDGET_BURST } from '#platform/resilience/retry.ts';
-import { chooseReplica, createDatabase, type Replica, type Ticket } from './database.ts';
+import { chooseReplica, createDatabase, type Replica, type RequestContext } from './database.ts';
 import type { GuardedServer } from './guarded_server.ts';
 
 interface Fake {
@@ -85,7 +85,7 @@ function database(
     ({
       name,
       breaker: { state: { name: 'CLOSED' }, onChange: () => () => {} },
-      run: async (_ticket: Ticket, _work: unknown, proven = false) => {
+      run: async (_context: RequestContext, _work: unknown, proven = false) => {
         asked.push(`${name}${proven ? ' proven' : ''}`);
         return answer(name, proven);
       },
@@ -100,13 +100,13 @@ function database(
     random: () => 0.5,
     onRetry: (name) => retried.push(name),
   });
-  const ticket = (timeoutMs = 30_000): Ticket => {
+  const context = (timeoutMs = 30_000): RequestContext => {
     const { signal } = new AbortController();
-    return { lane: 'customer', share: 'a', deadline: clock.monotonic() + timeoutMs, signal };
+    return { priority: 'customer', tenant: 'a', deadline: clock.monotonic() + timeoutMs, signal };
   };
   /** Reads, and lets the time of a retry's pause go by. */
   const settled = async (timeoutMs?: number) => {
-    const reading = read(ticket(timeoutMs), async () => '').then(
+    const reading = read(context(timeoutMs), async () => '').then(
       (value) => value,
       (error) => error.message as string,
     );

@@ -1,6 +1,6 @@
 /**
- * How a service reaches its PostgreSQL: every request that needs it comes with a ticket and passes a guard. Where the
- * ticket says that the work is heavy, it waits for its turn among what is (resilience/heavy_work.ts) before that.
+ * How a service reaches its PostgreSQL: every request that needs it comes with a context and passes a guard. Where the
+ * context says that the work is heavy, it waits for its turn among what is (resilience/heavy_work.ts) before that.
  *
  * Writes go to the primary. Reads go to the replicas where there are any, and then never to the primary: a replica's
  * failure must not move its load onto the server that takes the calls in. Of the replicas, the freshest that answer are
@@ -13,38 +13,41 @@ import { MAX_PROBES } from '#platform/resilience/circuit_breaker.ts';
 import { isConnectionLost } from '#platform/resilience/failure_rule.ts';
 import type { HeavyWork } from '#platform/resilience/heavy_work.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
+import type { RequestContext } from '#platform/resilience/request_context.ts';
 import type { QueueEvent } from '#platform/resilience/request_queue.ts';
 import { CALLS_PER_RETRY, createRetryBudget, RETRY_BUDGET_BURST, retry } from '#platform/resilience/retry.ts';
-import type { Ticket } from '#platform/resilience/ticket.ts';
 import type { GuardedServer } from './guarded_server.ts';
 import { type Pool, withSession } from './pool.ts';
 import { createReadAfter, type ReadAfterOutcome, type WalPosition, walPosition } from './read_after.ts';
 import type { Read, Session } from './session.ts';
 
-export type { Ticket };
+export type { RequestContext };
 
 export interface Database {
   /**
    * Reads; on a replica where there is one. Where the connection is lost, `work` is done once more, on another replica
    * if there is one, in any case on a connection that has just answered: so it must do nothing but read, and nothing of
    * its answer may be sent before it has ended. The breaker has counted the failure, a budget keeps such reads few, and
-   * none begins after the ticket's deadline.
+   * none begins after the context's deadline.
    * @param after what was written up to all of these is seen (read_after.ts)
    */
-  read<T>(ticket: Ticket, work: Read<T>, after?: readonly WalPosition[]): Promise<T>;
+  read<T>(context: RequestContext, work: Read<T>, after?: readonly WalPosition[]): Promise<T>;
   /** Reads what a write depends on: on the primary, so that no replica's failure or lag is in a write's way. */
-  readForWrite<T>(ticket: Ticket, work: (session: Session) => Promise<T>): Promise<T>;
+  readForWrite<T>(context: RequestContext, work: (session: Session) => Promise<T>): Promise<T>;
   /**
    * Work on the primary that opens its transactions itself, one connection at a time, each with `signal`. It is not cut
    * off when its client hangs up: what is half-way stored had better be stored. At its deadline it is.
    */
-  writeOwn<T>(ticket: Ticket, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<Written<T>>;
+  withWritePool<T>(
+    context: RequestContext,
+    work: (pool: Pool, signal: AbortSignal) => Promise<T>,
+  ): Promise<Written<T>>;
   /**
    * A small read that must work when requests do not get through: past queue and breaker, with little time, one at a
    * time. On a replica where there is one that answers: so few reads are no load for the primary.
-   * @param share whose turn it is, where several wait
+   * @param tenant whose turn it is, where several wait
    */
-  readAside<T>(share: string, work: (session: Session) => Promise<T>): Promise<T>;
+  readBypassingQueue<T>(tenant: string, work: (session: Session) => Promise<T>): Promise<T>;
 }
 
 export interface Written<T> {
@@ -66,7 +69,7 @@ export interface DatabaseOptions {
   readonly maxReplicaLagS: number;
   /** Connections to each server. */
   readonly poolSize: number;
-  /** What tickets that say so wait for first. */
+  /** What contexts that say so wait for first. */
   readonly heavyWork: HeavyWork;
   readonly clock: Clock;
   /** From 0 up to, not including, 1; Math.random in production. */
@@ -89,22 +92,22 @@ export function createDatabase(options: DatabaseOptions): Database {
   /** A server that goes takes with it what runs on one pool at most: all of that may be done once more. */
   const budget = createRetryBudget(CALLS_PER_RETRY, Math.max(RETRY_BUDGET_BURST, options.poolSize));
 
-  function readAny<T>(ticket: Ticket, work: Read<T>): Promise<T> {
+  function readAny<T>(context: RequestContext, work: Read<T>): Promise<T> {
     let lost: { readonly server: GuardedServer; readonly error: unknown } | undefined;
     const attempt = () => {
       if (lost) options.onRetry?.(lost.server.name, lost.error);
-      return readOnce(ticket, work, lost?.server, (server, error) => {
+      return readOnce(context, work, lost?.server, (server, error) => {
         lost = { server, error };
       });
     };
     const { clock, random } = options;
-    const { deadline } = ticket;
+    const { deadline } = context;
     return retry(attempt, { clock, random, budget, attempts: 2, deadline, isRetryable: () => !!lost });
   }
 
   /** @param lost the server that lost the first attempt's connection, where this is the second one */
   async function readOnce<T>(
-    ticket: Ticket,
+    context: RequestContext,
     work: Read<T>,
     lost: GuardedServer | undefined,
     onLost: (server: GuardedServer, error: unknown) => void,
@@ -112,13 +115,13 @@ export function createDatabase(options: DatabaseOptions): Database {
     for (;;) {
       const replica = choose(lost);
       const server = replica?.server ?? primary;
-      const wait = replica ? waitFor(replica, replicas, ticket.signal) : stay(ticket.signal);
+      const wait = replica ? waitFor(replica, replicas, context.signal) : stay(context.signal);
       const begin = (session: Session) => {
         wait.begun();
         return work(session, { replicaLagS: replica?.lagS ?? null });
       };
       try {
-        return await server.run({ ...ticket, signal: wait.signal }, begin, lost !== undefined);
+        return await server.run({ ...context, signal: wait.signal }, begin, lost !== undefined);
       } catch (error) {
         if (isConnectionLost(error)) onLost(server, error);
         if (!(wait.moved && error instanceof RefusedError && error.refusal === 'client_gone')) throw error;
@@ -144,27 +147,27 @@ export function createDatabase(options: DatabaseOptions): Database {
     return { value, position };
   }
 
-  const inTurn = <T>(ticket: Ticket, work: () => Promise<T>): Promise<T> =>
-    ticket.heavy ? options.heavyWork.run(ticket, work) : work();
+  const inTurn = <T>(context: RequestContext, work: () => Promise<T>): Promise<T> =>
+    context.heavy ? options.heavyWork.run(context, work) : work();
 
   return {
-    read: (ticket, work, after = []) =>
-      inTurn(ticket, () =>
-        hasSome(after) && hasSome(replicas) ? readAfter(ticket, work, after) : readAny(ticket, work),
+    read: (context, work, after = []) =>
+      inTurn(context, () =>
+        hasSome(after) && hasSome(replicas) ? readAfter(context, work, after) : readAny(context, work),
       ),
-    readForWrite: (ticket, work) => inTurn(ticket, () => primary.run(ticket, work)),
-    writeOwn: (ticket, work) =>
-      inTurn({ ...ticket, signal: NEVER }, () =>
-        primary.hold({ ...ticket, signal: NEVER }, async (pool, signal) =>
+    readForWrite: (context, work) => inTurn(context, () => primary.run(context, work)),
+    withWritePool: (context, work) =>
+      inTurn({ ...context, signal: NEVER }, () =>
+        primary.hold({ ...context, signal: NEVER }, async (pool, signal) =>
           written(await work(pool, signal), pool, signal),
         ),
       ),
-    readAside: async (share, work) => {
+    readBypassingQueue: async (tenant, work) => {
       const replica = choose()?.server;
-      if (!replica) return primary.runAside(share, work);
-      return replica.runAside(share, work).catch((error) => {
+      if (!replica) return primary.runBypassingQueue(tenant, work);
+      return replica.runBypassingQueue(tenant, work).catch((error) => {
         if (error instanceof RefusedError) throw error;
-        return primary.runAside(share, work);
+        return primary.runBypassingQueue(tenant, work);
       });
     },
   };

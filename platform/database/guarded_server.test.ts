@@ -5,7 +5,7 @@ import { until } from '#engines/cluster/processes.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createActivityLog } from '#platform/resilience/activity.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
-import type { Ticket } from '#platform/resilience/ticket.ts';
+import type { RequestContext } from '#platform/resilience/request_context.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { ASIDE_LIMIT_MS, createGuardedServer, type GuardedServer } from './guarded_server.ts';
@@ -45,9 +45,9 @@ function guardedServer(queryTimeoutMs = 30_000): GuardedServer & { readonly appl
   return { ...guarded, applicationName };
 }
 
-function ticket(options: { timeoutMs?: number; signal?: AbortSignal } = {}): Ticket {
+function context(options: { timeoutMs?: number; signal?: AbortSignal } = {}): RequestContext {
   const { timeoutMs = 30_000, signal = new AbortController().signal } = options;
-  return { lane: 'customer', share: 'a', deadline: systemClock.monotonic() + timeoutMs, signal };
+  return { priority: 'customer', tenant: 'a', deadline: systemClock.monotonic() + timeoutMs, signal };
 }
 
 /** What PostgreSQL sees of an application: a row for each of its connections. */
@@ -71,10 +71,10 @@ const wasRefused = (refusal: string) => (error: unknown) =>
 test('the time limit of a statement is in force in PostgreSQL, on every connection', async () => {
   const server = guardedServer(QUERY_TIMEOUT_MS);
   const show = ({ client }: Session) => client.query('SHOW statement_timeout');
-  const both = await Promise.all([server.run(ticket(), show), server.run(ticket(), show)]);
+  const both = await Promise.all([server.run(context(), show), server.run(context(), show)]);
   for (const { rows } of both) assert.deepEqual(rows, [{ statement_timeout: `${QUERY_TIMEOUT_MS}ms` }]);
 
-  await assert.rejects(server.run(ticket(), sleepLong), { code: '57014', message: /statement timeout/ });
+  await assert.rejects(server.run(context(), sleepLong), { code: '57014', message: /statement timeout/ });
   await assertIdle(server.applicationName);
   const { state } = server.breaker;
   assert.equal(state.name === 'CLOSED' && state.consecutiveFailures, 1, 'it counts as a failure');
@@ -82,27 +82,27 @@ test('the time limit of a statement is in force in PostgreSQL, on every connecti
 
 test('a client that hangs up has its query cancelled in PostgreSQL, and its connection serves the next', async () => {
   const server = guardedServer();
-  const pid = await server.run(ticket(), pidOf);
+  const pid = await server.run(context(), pidOf);
   const client = new AbortController();
-  const asked = server.run(ticket({ signal: client.signal }), sleepLong);
+  const asked = server.run(context({ signal: client.signal }), sleepLong);
   asked.catch(() => undefined);
   assert.ok(await until(() => isBusy(server.applicationName), LIMIT_MS));
   client.abort();
   await assert.rejects(asked, wasRefused('client_gone'));
   await assertIdle(server.applicationName);
-  assert.equal(await server.run(ticket(), pidOf), pid);
+  assert.equal(await server.run(context(), pidOf), pid);
 });
 
 test('at its deadline a query is cancelled in PostgreSQL; work of several statements begins no other', async () => {
   const server = guardedServer();
   let begun = 0;
-  const asked = server.run(ticket({ timeoutMs: 300 }), async (session) => {
+  const asked = server.run(context({ timeoutMs: 300 }), async (session) => {
     for (; ; begun++) await session.client.query('SELECT pg_sleep(0.05)');
   });
   await assert.rejects(asked, wasRefused('deadline'));
   const { length } = await connections(server.applicationName);
   const atTheEnd = begun;
-  await server.run(ticket(), pidOf);
+  await server.run(context(), pidOf);
   assert.equal(begun, atTheEnd);
   assert.ok(length <= 2);
   assert.equal(server.guard.queue.status.running, 0);
@@ -120,8 +120,8 @@ test('work that opens its own transactions is cut off at its deadline and undone
       },
       { signal },
     );
-  await assert.rejects(server.hold(ticket({ timeoutMs: 300 }), write('late', 60)), wasRefused('deadline'));
-  await server.hold(ticket(), write('in time', 0));
+  await assert.rejects(server.hold(context({ timeoutMs: 300 }), write('late', 60)), wasRefused('deadline'));
+  await server.hold(context(), write('in time', 0));
   assert.deepEqual((await database.pool.query('SELECT what FROM written')).rows, [{ what: 'in time' }]);
   const { state } = server.breaker;
   assert.equal(
@@ -133,17 +133,17 @@ test('work that opens its own transactions is cut off at its deadline and undone
 
 test('an error of our own, or one that PostgreSQL answers with, costs no connection; a fatal one does', async () => {
   const server = guardedServer();
-  const pid = await server.run(ticket(), pidOf);
+  const pid = await server.run(context(), pidOf);
   const own = async (session: Session) => {
     await pidOf(session);
     throw new Error('there is no account 7');
   };
-  await assert.rejects(server.run(ticket(), own), /account 7/);
+  await assert.rejects(server.run(context(), own), /account 7/);
   await assert.rejects(
-    server.run(ticket(), ({ client }) => client.query('SELECT 1 / 0')),
+    server.run(context(), ({ client }) => client.query('SELECT 1 / 0')),
     { code: '22012' },
   );
-  assert.equal(await server.run(ticket(), pidOf), pid);
+  assert.equal(await server.run(context(), pidOf), pid);
 
   let last = pid;
   for (const end of ['SELECT 1', 'SELECT 1 / 0']) {
@@ -151,30 +151,30 @@ test('an error of our own, or one that PostgreSQL answers with, costs no connect
       await client.query('BEGIN');
       await client.query(end);
     };
-    await server.run(ticket(), leftOpen).catch(() => undefined);
-    const another = await server.run(ticket(), pidOf);
+    await server.run(context(), leftOpen).catch(() => undefined);
+    const another = await server.run(context(), pidOf);
     assert.notEqual(another, last, 'a connection in a transaction is not handed on');
     last = another;
   }
 
   const terminated = ({ client }: Session) => client.query('SELECT pg_terminate_backend(pg_backend_pid())');
-  await assert.rejects(server.run(ticket(), terminated), { code: '57P01' });
-  assert.notEqual(await server.run(ticket(), pidOf), last);
+  await assert.rejects(server.run(context(), terminated), { code: '57P01' });
+  assert.notEqual(await server.run(context(), pidOf), last);
 });
 
-test('a read aside goes past a breaker that is open and slots that are taken, with little time', async () => {
+test('a read that bypasses the queue goes past a breaker that is open and slots that are taken, with little time', async () => {
   const server = guardedServer();
   const clients = new AbortController();
   const held = [1, 2].map(() =>
-    server.run(ticket({ signal: clients.signal }), sleepLong).catch(() => undefined),
+    server.run(context({ signal: clients.signal }), sleepLong).catch(() => undefined),
   );
   server.breaker.openByHand('Ann');
-  assert.ok((await server.runAside('a', pidOf)) > 0);
+  assert.ok((await server.runBypassingQueue('a', pidOf)) > 0);
 
   const from = systemClock.monotonic();
-  await assert.rejects(server.runAside('a', sleepLong));
+  await assert.rejects(server.runBypassingQueue('a', sleepLong));
   assert.ok(systemClock.monotonic() - from >= ASIDE_LIMIT_MS - 1);
-  assert.ok((await server.runAside('a', pidOf)) > 0, 'the next one has its turn');
+  assert.ok((await server.runBypassingQueue('a', pidOf)) > 0, 'the next one has its turn');
   clients.abort();
   await Promise.all(held);
 });

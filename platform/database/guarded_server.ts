@@ -14,9 +14,9 @@ import type { Outcome } from '#platform/resilience/failure_rule.ts';
 import { createGuard, type Guard, type GuardedSlot } from '#platform/resilience/guard.ts';
 import type { HealthMonitor } from '#platform/resilience/health_monitor.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
+import type { RequestContext } from '#platform/resilience/request_context.ts';
 import { createRequestQueue, type QueueEvent, type QueueOrder } from '#platform/resilience/request_queue.ts';
 import { createServiceBreaker, type ServiceBreaker } from '#platform/resilience/service_breaker.ts';
-import type { Ticket } from '#platform/resilience/ticket.ts';
 import { type Pool, withSession } from './pool.ts';
 import type { Session } from './session.ts';
 import type { SharedServer } from './shared_server.ts';
@@ -46,24 +46,24 @@ export interface GuardedServer {
    * @param proven only a connection that has just answered will do (see Borrowing)
    * @throws RefusedError when it got none or was cut off; else what `work` threw
    */
-  run<T>(ticket: Ticket, work: (session: Session) => Promise<T>, proven?: boolean): Promise<T>;
+  run<T>(context: RequestContext, work: (session: Session) => Promise<T>, proven?: boolean): Promise<T>;
   /**
    * Holds a slot for work that takes its one connection from the pool itself and passes the signal on to withSession;
    * throws as `run` does.
    */
-  hold<T>(ticket: Ticket, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<T>;
+  hold<T>(context: RequestContext, work: (pool: Pool, signal: AbortSignal) => Promise<T>): Promise<T>;
   /**
    * A small read past queue and breaker, for what must work when requests do not get through: on the one connection more
    * that the server's pool has, so one at a time, within ASIDE_LIMIT_MS.
-   * @param share whose turn it is, where several wait
+   * @param tenant whose turn it is, where several wait
    * @throws RefusedError, TimeoutError, or what `work` threw
    */
-  runAside<T>(share: string, work: (session: Session) => Promise<T>): Promise<T>;
+  runBypassingQueue<T>(tenant: string, work: (session: Session) => Promise<T>): Promise<T>;
   /** Leaves the server to the others; the guard has been closed before. */
   leave(): void;
 }
 
-/** How long a small read aside may take, its wait included, and how many may wait. */
+/** How long a small read that bypasses the queue may take, its wait included, and how many may wait. */
 export const ASIDE_LIMIT_MS = 2_000;
 const ASIDE_QUEUE_LIMIT = 20;
 const NEVER = new AbortController().signal;
@@ -100,24 +100,24 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
   });
   const guard = createGuard({ queue, breaker, clock });
 
-  const guarded = async <T>(ticket: Ticket, work: (slot: GuardedSlot) => Promise<T>): Promise<T> => {
-    const answer = await guard.run(ticket, work);
+  const guarded = async <T>(context: RequestContext, work: (slot: GuardedSlot) => Promise<T>): Promise<T> => {
+    const answer = await guard.run(context, work);
     if (answer.ok) return answer.value;
     const { waitedMs, nextProbe } = answer;
     throw new RefusedError(answer.refusal, { waitedMs, ...(nextProbe && { nextProbe }) });
   };
 
-  const asideSlots = server.asideSlots.join({ waiting: () => aside.status.waiting });
-  const aside = createRequestQueue({
+  const bypassSlots = server.bypassSlots.join({ waiting: () => bypass.status.waiting });
+  const bypass = createRequestQueue({
     slots: 1,
     limit: ASIDE_QUEUE_LIMIT,
     order: 'fifo',
     clock,
-    gate: asideSlots,
+    gate: bypassSlots,
   });
-  async function runAside<T>(share: string, work: (session: Session) => Promise<T>): Promise<T> {
+  async function runBypassingQueue<T>(tenant: string, work: (session: Session) => Promise<T>): Promise<T> {
     const deadline = clock.monotonic() + ASIDE_LIMIT_MS;
-    const admission = await aside.enter({ lane: 'operator', share, deadline, signal: NEVER });
+    const admission = await bypass.enter({ priority: 'operator', tenant, deadline, signal: NEVER });
     if (!admission.admitted) throw new RefusedError(admission.refusal, { waitedMs: admission.waitedMs });
     // What the wait has left of the limit.
     const leftMs = Math.ceil(deadline - clock.monotonic());
@@ -139,9 +139,9 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
     guard,
     breaker,
     monitor: server.monitor,
-    runAside,
-    run: (ticket, work, proven = false) =>
-      guarded(ticket, async (slot) => {
+    runBypassingQueue,
+    run: (context, work, proven = false) =>
+      guarded(context, async (slot) => {
         const startedAt = clock.monotonic();
         let rows = 0;
         const onRows = (count: number) => {
@@ -152,8 +152,8 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
         tell(`Query executed in ${ms}ms (${rows} rows)`);
         return answer;
       }),
-    hold: (ticket, work) =>
-      guarded(ticket, async ({ signal }) => {
+    hold: (context, work) =>
+      guarded(context, async ({ signal }) => {
         const startedAt = clock.monotonic();
         const answer = await work(pool, signal);
         tell(`Write executed in ${Math.round(clock.monotonic() - startedAt)}ms`);
@@ -163,7 +163,7 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
       own.stop();
       leaveServer();
       slots.leave();
-      asideSlots.leave();
+      bypassSlots.leave();
     },
   };
 }

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { sql } from 'kysely';
 import { until } from '#engines/cluster/processes.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import { valuesReading } from './fast_read/fast_read.ts';
+import { valuesQuery } from './fast_read/fast_read.ts';
 import { migrate, pendingMigrations } from './migrate.ts';
 import { withSession } from './pool.ts';
 import { sqlBuilder } from './statement.ts';
@@ -97,9 +97,9 @@ test('statements that are read together and a migration that takes their tables 
     }, LIMIT_MS),
   );
   const read = withSession(pool, (session) =>
-    session.together(
-      valuesReading(statement('SELECT a FROM first')),
-      valuesReading(statement('SELECT a FROM second')),
+    session.pipeline(
+      valuesQuery(statement('SELECT a FROM first')),
+      valuesQuery(statement('SELECT a FROM second')),
     ),
   );
   assert.ok(await until(() => waiting('SELECT a FROM second'), LIMIT_MS));

@@ -6,7 +6,7 @@ import { sql } from 'kysely';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { renewalTime } from './connection_lifetime.ts';
-import { jsonReading } from './fast_read/fast_read.ts';
+import { jsonQuery } from './fast_read/fast_read.ts';
 import { createPool, withSession } from './pool.ts';
 import { createProbe } from './probe.ts';
 import type { Session } from './session.ts';
@@ -83,7 +83,7 @@ test('once cut off, no further statement begins, of whatever kind', async () => 
     rows: (session: Session) => session.rows(one),
     row: (session: Session) => session.row(one),
     run: (session: Session) => session.run(one),
-    json: (session: Session) => session.together(jsonReading(one)),
+    json: (session: Session) => session.pipeline(jsonQuery(one)),
   };
   for (const [kind, begin] of Object.entries(kinds)) {
     const client = new AbortController();

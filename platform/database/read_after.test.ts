@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
-import type { Ticket } from '#platform/resilience/ticket.ts';
+import type { RequestContext } from '#platform/resilience/request_context.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { withSession } from './pool.ts';
 import { createReadAfter, READ_AFTER_WAIT_MS, walPosition } from './read_after.ts';
@@ -26,11 +26,11 @@ function servers(reachedAt: number, primaryMs = 0) {
     },
   };
   const readAfter = createReadAfter({
-    readReplica: async <T>(_ticket: Ticket, work: Read<T>) => {
+    readReplica: async <T>(_context: RequestContext, work: Read<T>) => {
       questions.push(clock.monotonic() - startedAt);
       return work({ client } as unknown as Session, { replicaLagS: 1 });
     },
-    readPrimary: async (_ticket, work) => {
+    readPrimary: async (_context, work) => {
       onPrimary++;
       mostOnPrimary = Math.max(mostOnPrimary, onPrimary);
       await clock.sleep(primaryMs);
@@ -43,7 +43,7 @@ function servers(reachedAt: number, primaryMs = 0) {
   });
   const read = ({ timeoutMs = 30_000, signal = new AbortController().signal } = {}) =>
     readAfter(
-      { lane: 'customer', share: 'a', deadline: clock.monotonic() + timeoutMs, signal },
+      { priority: 'customer', tenant: 'a', deadline: clock.monotonic() + timeoutMs, signal },
       async (_session, { replicaLagS }) => (replicaLagS === null ? 'primary' : 'replica'),
       ['0/1'],
     );

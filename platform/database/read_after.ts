@@ -11,8 +11,8 @@
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Outcome } from '#platform/resilience/failure_rule.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
+import type { RequestContext } from '#platform/resilience/request_context.ts';
 import { createRequestQueue, type QueueEvent } from '#platform/resilience/request_queue.ts';
-import type { Ticket } from '#platform/resilience/ticket.ts';
 import { type Read, type Session, transaction } from './session.ts';
 
 /** A place in the primary's write-ahead log, as PostgreSQL writes it: `16/B374D848`. */
@@ -58,8 +58,8 @@ const unlessBehind =
     });
 
 export interface ReadAfterOptions {
-  readonly readReplica: <T>(ticket: Ticket, work: Read<T>) => Promise<T>;
-  readonly readPrimary: <T>(ticket: Ticket, work: (session: Session) => Promise<T>) => Promise<T>;
+  readonly readReplica: <T>(context: RequestContext, work: Read<T>) => Promise<T>;
+  readonly readPrimary: <T>(context: RequestContext, work: (session: Session) => Promise<T>) => Promise<T>;
   /** The primary's connections. */
   readonly poolSize: number;
   readonly clock: Clock;
@@ -68,7 +68,11 @@ export interface ReadAfterOptions {
   readonly onQueueEvent?: (event: QueueEvent) => void;
 }
 
-export type ReadAfter = <T>(ticket: Ticket, work: Read<T>, positions: readonly WalPosition[]) => Promise<T>;
+export type ReadAfter = <T>(
+  context: RequestContext,
+  work: Read<T>,
+  positions: readonly WalPosition[],
+) => Promise<T>;
 
 /** @returns reads that see all that was written up to their positions; they throw as other reads do */
 export function createReadAfter(options: ReadAfterOptions): ReadAfter {
@@ -77,12 +81,12 @@ export function createReadAfter(options: ReadAfterOptions): ReadAfter {
   const limit = PRIMARY_QUEUE_LIMIT;
   const queue = createRequestQueue({ slots, limit, order: 'fifo', clock, ...(onEvent && { onEvent }) });
 
-  async function onPrimary<T>(ticket: Ticket, work: Read<T>): Promise<T> {
-    const admission = await queue.enter(ticket);
+  async function onPrimary<T>(context: RequestContext, work: Read<T>): Promise<T> {
+    const admission = await queue.enter(context);
     if (!admission.admitted) throw new RefusedError(admission.refusal, { waitedMs: admission.waitedMs });
     let outcome: Outcome = 'neutral';
     try {
-      const answer = await readPrimary(ticket, (session) => work(session, { replicaLagS: null }));
+      const answer = await readPrimary(context, (session) => work(session, { replicaLagS: null }));
       outcome = 'success';
       return answer;
     } finally {
@@ -90,20 +94,20 @@ export function createReadAfter(options: ReadAfterOptions): ReadAfter {
     }
   }
 
-  return async (ticket, work, positions) => {
-    const until = Math.min(clock.monotonic() + READ_AFTER_WAIT_MS, ticket.deadline);
+  return async (context, work, positions) => {
+    const until = Math.min(clock.monotonic() + READ_AFTER_WAIT_MS, context.deadline);
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs *= 2) {
-      const answer = await readReplica(ticket, unlessBehind(work, positions));
+      const answer = await readReplica(context, unlessBehind(work, positions));
       if (answer !== BEHIND) {
         onOutcome?.(pauseMs === FIRST_PAUSE_MS ? 'replica' : 'replica_waited');
         return answer;
       }
       const leftMs = until - clock.monotonic();
-      if (leftMs <= 0 || ticket.signal.aborted) break;
+      if (leftMs <= 0 || context.signal.aborted) break;
       // A client that hangs up meanwhile is found out by the queue that comes next.
-      await clock.sleep(Math.min(pauseMs, leftMs), ticket.signal).catch(() => undefined);
+      await clock.sleep(Math.min(pauseMs, leftMs), context.signal).catch(() => undefined);
     }
-    const answer = await onPrimary(ticket, work);
+    const answer = await onPrimary(context, work);
     onOutcome?.('primary');
     return answer;
   };

@@ -62,7 +62,7 @@ export function createServerMetrics(registry: Registry): ServerMetrics {
         return;
       }
       const ended = event.kind === 'refused' ? event.refusal : 'dispatched';
-      wait.observe({ server, lane: event.lane, ended }, event.waitedMs / 1000);
+      wait.observe({ server, lane: event.priority, ended }, event.waitedMs / 1000);
       if (event.kind === 'refused') refused.inc({ server, refusal: event.refusal });
     },
     watch: (servers) => void watched.push(...servers),

@@ -1,7 +1,7 @@
 /** One connection in use: runs statements, and holds a transaction where one is wanted. */
 import type { ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
-import { type Answers, type Reading, readTogether } from './fast_read/fast_read.ts';
+import { type Answers, type DecodedQuery, runPipeline } from './fast_read/fast_read.ts';
 import type { Statement } from './statement.ts';
 
 export interface Session {
@@ -12,9 +12,9 @@ export interface Session {
   /** The single row of a statement, or undefined where it gave none. */
   row<Row>(statement: Statement<Row>): Promise<Row | undefined>;
   /** Several statements for one way to the server and back, each with what its rows become (see fast_read.ts). */
-  together<const Readings extends readonly (Reading<unknown> | undefined)[]>(
-    ...readings: Readings
-  ): Promise<Answers<Readings>>;
+  pipeline<const Queries extends readonly (DecodedQuery<unknown> | undefined)[]>(
+    ...queries: Queries
+  ): Promise<Answers<Queries>>;
   /** Runs a statement for its effect; returns how many rows it touched. */
   run(statement: Statement<unknown>): Promise<number>;
 }
@@ -48,9 +48,9 @@ export function createSession(client: ClientBase, options: SessionOptions = {}):
     client,
     rows: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows as Row[],
     row: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows[0] as Row | undefined,
-    together: async (...readings) => {
+    pipeline: async (...queries) => {
       signal?.throwIfAborted();
-      return readTogether(client, readings, { onRows, clock });
+      return runPipeline(client, queries, { onRows, clock });
     },
     run: async (statement) => (await execute(statement)).rowCount ?? 0,
   };

@@ -5,7 +5,7 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createActivityLog } from '#platform/resilience/activity.ts';
 import { FAILURES_TO_OPEN, SUCCESSES_TO_CLOSE } from '#platform/resilience/circuit_breaker.ts';
 import { FAILED_CHECKS_TO_TELL } from '#platform/resilience/health_monitor.ts';
-import type { Ticket } from '#platform/resilience/ticket.ts';
+import type { RequestContext } from '#platform/resilience/request_context.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { createGuardedServer, type GuardedServer } from './guarded_server.ts';
@@ -15,9 +15,9 @@ import { createSharedServer } from './shared_server.ts';
 const clock = systemClock;
 const { url } = await testDatabase();
 
-const ticket = (): Ticket => ({
-  lane: 'customer',
-  share: 'a',
+const context = (): RequestContext => ({
+  priority: 'customer',
+  tenant: 'a',
   deadline: clock.monotonic() + 30_000,
   signal: new AbortController().signal,
 });
@@ -65,7 +65,7 @@ const mayNotWrite = statement('SET TRANSACTION READ ONLY; CREATE TABLE never (a 
 const well = statement('SELECT 1');
 
 async function run(service: GuardedServer, work: ReturnType<typeof statement>, times: number) {
-  for (let n = 0; n < times; n++) await service.run(ticket(), work).catch(() => undefined);
+  for (let n = 0; n < times; n++) await service.run(context(), work).catch(() => undefined);
 }
 
 const states = (...services: readonly GuardedServer[]) =>
@@ -141,8 +141,8 @@ for (const [what, happens, expectedOne, expectedOther] of TABLE) {
     await run(on.one, well, 1);
     await happens(on);
     assert.deepEqual(states(on.one, on.other), [expectedOne, expectedOther]);
-    if (expectedOther === 'CLOSED') await on.other.run(ticket(), well);
-    if (expectedOne === 'CLOSED') await on.one.run(ticket(), well);
+    if (expectedOther === 'CLOSED') await on.other.run(context(), well);
+    if (expectedOne === 'CLOSED') await on.one.run(context(), well);
   });
 }
 

@@ -53,13 +53,13 @@ export interface ServerUser {
 
 export interface SharedServer {
   readonly name: string;
-  /** A connection for each slot, and one more for reads aside. */
+  /** A connection for each slot, and one more for reads that bypass the queue. */
   readonly pool: Pool;
   readonly breaker: CircuitBreaker;
   readonly monitor: HealthMonitor;
   readonly slots: SharedSlots;
-  /** Of the one connection for reads aside. */
-  readonly asideSlots: SharedSlots;
+  /** Of the one connection for reads that bypass the queue. */
+  readonly bypassSlots: SharedSlots;
   /** @returns ends the use */
   join(user: ServerUser): () => void;
   /** Closes the connections. The monitor has been stopped before, and nobody uses the server any more. */
@@ -121,7 +121,7 @@ export function createSharedServer(options: SharedServerOptions): SharedServer {
     breaker,
     monitor,
     slots: createSharedSlots(options.poolSize, clock),
-    asideSlots: createSharedSlots(1, clock),
+    bypassSlots: createSharedSlots(1, clock),
     join(user) {
       users.add(user);
       return () => void users.delete(user);

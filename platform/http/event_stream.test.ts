@@ -57,14 +57,14 @@ function setUp() {
 test('the current value comes at once, and each new value once; its text is made once for all readers', async () => {
   const { clock, open, read, tell, ...rest } = setUp();
   const all = Array.from({ length: 50 }, () => read(open().readable));
-  await clock.settle();
+  await clock.flush();
   for (const texts of all) assert.deepEqual(texts, ['data: {"n":0}\n\n']);
   tell({ n: 1 });
   await clock.advance(INTERVAL_MS);
   await clock.advance(INTERVAL_MS);
   for (const texts of all) assert.deepEqual(texts.slice(1), ['data: {"n":1}\n\n']);
   const late = read(open().readable);
-  await clock.settle();
+  await clock.flush();
   assert.deepEqual(late, ['data: {"n":1}\n\n']);
   const { made } = Object.assign(rest);
   assert.ok(made <= 4, `made ${made} times`);
@@ -103,8 +103,8 @@ test('a stream ends when its reader loses the right to it or hangs up, or the se
   gone.raw.emit('close');
   assert.equal(streams.size, 1);
   stop.abort(new Error('stopping'));
-  await clock.settle();
-  await clock.settle();
+  await clock.flush();
+  await clock.flush();
   assert.deepEqual(ended, ['revoked', 'last']);
   assert.equal(streams.size, 0);
   assert.equal(clock.pendingTimers, 0);

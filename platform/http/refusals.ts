@@ -1,7 +1,7 @@
 /** Refusals of a guard, and failures of a database, as answers. */
 import { isDiskFull, isOutOfDescriptors, judgeError } from '#platform/resilience/failure_rule.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
-import type { Refusal } from '#platform/resilience/ticket.ts';
+import type { Refusal } from '#platform/resilience/request_context.ts';
 import { type ApiError, type ErrorKind, errorCatalogue, httpError } from './errors.ts';
 
 /** Errors of any service that stands on a guarded database. */

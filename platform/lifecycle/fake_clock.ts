@@ -16,7 +16,7 @@ export interface FakeClock extends Clock {
    */
   advance(ms: number): Promise<void>;
   /** Lets all promises that are ready settle; time stands still. */
-  settle(): Promise<void>;
+  flush(): Promise<void>;
   /** Sets the wall clock, as an administrator or NTP does; monotonic time and timers do not notice. */
   setWallClock(now: number): void;
   /** Timers that have neither run nor been cancelled; 0 at the end of a test shows that no timer was left behind. */
@@ -65,12 +65,12 @@ export function createFakeClock(startMs = FAKE_CLOCK_START_MS): FakeClock {
 
   const advance = async (ms: number): Promise<void> => {
     const end = monotonic + ms;
-    await settle();
+    await flush();
     for (let timer = firstDue(end); timer; timer = firstDue(end)) {
       timers.delete(timer);
       monotonic = Math.max(monotonic, timer.due);
       timer.run();
-      await settle();
+      await flush();
     }
     monotonic = end;
   };
@@ -81,7 +81,7 @@ export function createFakeClock(startMs = FAKE_CLOCK_START_MS): FakeClock {
     sleep,
     after,
     advance,
-    settle,
+    flush,
     setWallClock: (now) => {
       wallOffset = now - monotonic;
     },
@@ -92,6 +92,6 @@ export function createFakeClock(startMs = FAKE_CLOCK_START_MS): FakeClock {
 }
 
 /** A turn of the event loop runs every promise reaction that is ready, however long the chain. */
-function settle(): Promise<void> {
+function flush(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

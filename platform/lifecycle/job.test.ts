@@ -40,7 +40,7 @@ test('a round that the stop cuts off is no failure', async () => {
     { clock, random: () => 0, onFailure },
     stop.signal,
   );
-  await clock.settle();
+  await clock.flush();
   stop.abort();
   await running;
 });

@@ -20,18 +20,18 @@ test('a rest ends after its time, by a wake, by a stop, and at once after an ear
   begin();
   await clock.advance(1);
   loop.wake();
-  await clock.settle();
+  await clock.flush();
   assert.equal(ended, 2);
 
   loop.wake();
   begin();
-  await clock.settle();
+  await clock.flush();
   assert.equal(ended, 3, 'a wake between two rests is not lost');
 
   const stopping = new AbortController();
   begin(stopping.signal);
   stopping.abort();
-  await clock.settle();
+  await clock.flush();
   assert.equal(ended, 4);
   assert.equal(clock.pendingTimers, 0);
 });

@@ -17,7 +17,7 @@ async function outcomeOf(promise: Promise<unknown>, clock: FakeClock): Promise<u
     (value) => (outcome = value),
     (error) => (outcome = error),
   );
-  await clock.settle();
+  await clock.flush();
   return outcome;
 }
 
@@ -87,7 +87,7 @@ test('work ends on its own, at its limit or by the outer signal, whichever comes
 test('the timer is cleared when the work ends, not when it would fire', async () => {
   const clock = createFakeClock();
   assert.equal(await within(clock, 1_000, 'the work', () => 'at once'), 'at once');
-  await clock.settle();
+  await clock.flush();
   assert.equal(clock.pendingTimers, 0);
 });
 

@@ -145,7 +145,7 @@ async function compare(steps: readonly Step[], seen: Set<string>): Promise<void>
     } else if (next.do === 'end') {
       if (passes.length === 0) continue;
       const which = passes.length - 1 - (next.which % passes.length);
-      passes[which]!.settle(next.outcome);
+      passes[which]!.report(next.outcome);
       model.end(which, next.outcome);
     } else if (next.do === 'wait') {
       await clock.advance(next.ms);
@@ -188,7 +188,7 @@ function setUp() {
   const transitions: Transition[] = [];
   const breaker = createCircuitBreaker({ clock, onTransition: (t) => void transitions.push(t) });
   const fail = (times: number) => {
-    for (let i = 0; i < times; i++) breaker.tryPass()!.settle('failure', new Error(`failure ${i + 1}`));
+    for (let i = 0; i < times; i++) breaker.tryPass()!.report('failure', new Error(`failure ${i + 1}`));
   };
   return { clock, breaker, transitions, fail };
 }
@@ -210,14 +210,14 @@ test('a late success from before it opened does not close it, a late failure doe
   const late = Array.from({ length: 4 }, () => breaker.tryPass()!);
   fail(5);
   await clock.advance(OPEN_MS);
-  for (const pass of late.slice(0, 3)) pass.settle('success');
+  for (const pass of late.slice(0, 3)) pass.report('success');
   assert.deepEqual(breaker.state, {
     name: 'HALF_OPEN',
     since: clock.now(),
     consecutiveSuccesses: 0,
     probes: 0,
   });
-  late[3]!.settle('failure');
+  late[3]!.report('failure');
   assert.equal(breaker.state.name, 'HALF_OPEN');
 });
 
@@ -260,7 +260,7 @@ test('without requests, checks that pass close it; while a request is a probe, t
   const probe = breaker.tryPass()!;
   for (let check = 0; check < 5; check++) await pass();
   assert.equal(breaker.state.name, 'HALF_OPEN');
-  probe.settle('neutral');
+  probe.report('neutral');
   for (let check = 0; check < 3; check++) await pass();
   assert.equal(breaker.state.name, 'CLOSED');
   assert.equal(transitions.at(-1)!.reason, 'checks_passed');
@@ -293,7 +293,7 @@ test('a probe that said nothing frees its place, and whoever waits is told', asy
   assert.equal(breaker.tryPass(), undefined);
   let told = 0;
   breaker.onChange(() => told++);
-  probes[0]!.settle('neutral');
+  probes[0]!.report('neutral');
   assert.equal(told, 1);
   assert.ok(breaker.tryPass());
 });

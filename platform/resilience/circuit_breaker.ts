@@ -63,8 +63,8 @@ export interface Transition {
 export interface Pass {
   /** Given while HALF_OPEN. */
   readonly probe: boolean;
-  /** Tells how the work went; only the first call counts. Every pass must be settled. */
-  settle(outcome: Outcome, cause?: unknown): void;
+  /** Reports the outcome of the work. Only the first call counts. Each pass must be reported. */
+  report(outcome: Outcome, cause?: unknown): void;
 }
 
 /** What a queue needs of a breaker. */
@@ -185,12 +185,12 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   function pass(probe: boolean): Pass {
     const givenIn = epoch;
     const givenAt = clock.monotonic();
-    let settled = false;
+    let reported = false;
     return {
       probe,
-      settle(outcome, cause) {
-        if (settled) return;
-        settled = true;
+      report(outcome, cause) {
+        if (reported) return;
+        reported = true;
         const isLost = outcome === 'failure' && isConnectionLost(cause);
         const isKnown = isLost && givenAt < lostAt;
         if (isLost && !isKnown) lostAt = clock.monotonic();

@@ -24,10 +24,10 @@ function setUp(slots = 2, limit = 200) {
   const queue = createRequestQueue({ slots, limit, order: 'fifo', clock, gate: breaker, onEvent });
   const guard = createGuard({ queue, breaker, clock });
   const client = new AbortController();
-  const ticket = (timeoutMs = 30_000, signal = client.signal) =>
-    ({ lane: 'customer', share: 'a', deadline: clock.monotonic() + timeoutMs, signal }) as const;
+  const context = (timeoutMs = 30_000, signal = client.signal) =>
+    ({ priority: 'customer', tenant: 'a', deadline: clock.monotonic() + timeoutMs, signal }) as const;
   const outcomes = () => events.filter((e) => e.kind === 'released').map((e) => e.outcome);
-  return { clock, breaker, queue, guard, client, ticket, outcomes };
+  return { clock, breaker, queue, guard, client, context, outcomes };
 }
 
 /** Work that takes `ms`, and ends at once when it is cut off. */
@@ -43,9 +43,9 @@ const deaf = (clock: FakeClock, ms: number) => async () => {
 };
 
 test('work gets a slot and its value is handed on', async () => {
-  const { clock, guard, ticket, client, outcomes } = setUp(1);
-  const first = guard.run(ticket(), obedient(clock, 100));
-  const second = guard.run(ticket(), obedient(clock, 100));
+  const { clock, guard, context, client, outcomes } = setUp(1);
+  const first = guard.run(context(), obedient(clock, 100));
+  const second = guard.run(context(), obedient(clock, 100));
   await clock.advance(200);
   assert.deepEqual(await first, { ok: true, value: 'done', waitedMs: 0 });
   assert.deepEqual(await second, { ok: true, value: 'done', waitedMs: 100 });
@@ -59,8 +59,8 @@ test('work gets a slot and its value is handed on', async () => {
 });
 
 test('what work throws is thrown on, and judged', async () => {
-  const { clock, guard, ticket, outcomes, breaker } = setUp();
-  const throwing = (error: unknown) => guard.run(ticket(), () => Promise.reject(error));
+  const { clock, guard, context, outcomes, breaker } = setUp();
+  const throwing = (error: unknown) => guard.run(context(), () => Promise.reject(error));
   await assert.rejects(throwing(Object.assign(new Error('duplicate'), { code: '23505' })), /duplicate/);
   await assert.rejects(throwing(new TypeError('a fault of ours')), /a fault of ours/);
   for (let i = 0; i < 5; i++) {
@@ -74,14 +74,14 @@ test('what work throws is thrown on, and judged', async () => {
 
 test('connections that are lost together count once; those lost one after the other count each', async () => {
   const slots = 10;
-  const { clock, guard, ticket, breaker } = setUp(slots);
+  const { clock, guard, context, breaker } = setUp(slots);
   const lost = Object.assign(new Error('lost'), { code: '57P01' });
   const losing = async () => {
     await clock.sleep(10);
     throw lost;
   };
   const crash = async () => {
-    const all = Array.from({ length: slots }, () => assert.rejects(guard.run(ticket(), losing), /lost/));
+    const all = Array.from({ length: slots }, () => assert.rejects(guard.run(context(), losing), /lost/));
     await clock.advance(10);
     await Promise.all(all);
   };
@@ -95,17 +95,17 @@ test('connections that are lost together count once; those lost one after the ot
 });
 
 test('work that throws before its first wait gives its slot back too', async () => {
-  const { guard, ticket, queue } = setUp();
+  const { guard, context, queue } = setUp();
   const broken = () => {
     throw new Error('at once');
   };
-  await assert.rejects(guard.run(ticket(), broken), /at once/);
+  await assert.rejects(guard.run(context(), broken), /at once/);
   assert.equal(queue.status.running, 0);
 });
 
 test('at the deadline work is cut off; a short timeout is nobody else’s trouble', async () => {
-  const { clock, guard, ticket, outcomes } = setUp();
-  const answer = guard.run(ticket(500), obedient(clock, 10_000));
+  const { clock, guard, context, outcomes } = setUp();
+  const answer = guard.run(context(500), obedient(clock, 10_000));
   await clock.advance(500);
   assert.deepEqual(await answer, { ok: false, refusal: 'deadline', waitedMs: 0 });
   assert.deepEqual(outcomes(), ['neutral']);
@@ -113,9 +113,9 @@ test('at the deadline work is cut off; a short timeout is nobody else’s troubl
 });
 
 test('work cut off after half the query timeout is a failure of the database', async () => {
-  const { clock, guard, ticket, outcomes } = setUp();
+  const { clock, guard, context, outcomes } = setUp();
   for (const timeoutMs of [TIMEOUT_COUNTS_AFTER_MS - 1, TIMEOUT_COUNTS_AFTER_MS]) {
-    const answer = guard.run(ticket(timeoutMs), obedient(clock, 60_000));
+    const answer = guard.run(context(timeoutMs), obedient(clock, 60_000));
     await clock.advance(timeoutMs);
     assert.equal((await answer).ok, false);
   }
@@ -123,8 +123,8 @@ test('work cut off after half the query timeout is a failure of the database', a
 });
 
 test('when the client hangs up work is cut off, and that is no failure however long it ran', async () => {
-  const { clock, guard, ticket, client, outcomes } = setUp();
-  const answer = guard.run(ticket(), obedient(clock, 60_000));
+  const { clock, guard, context, client, outcomes } = setUp();
+  const answer = guard.run(context(), obedient(clock, 60_000));
   await clock.advance(TIMEOUT_COUNTS_AFTER_MS + 1);
   client.abort();
   assert.deepEqual(await answer, { ok: false, refusal: 'client_gone', waitedMs: 0 });
@@ -132,9 +132,9 @@ test('when the client hangs up work is cut off, and that is no failure however l
 });
 
 test('a client that hangs up between dispatch and work: the work is not begun', async () => {
-  const { clock, guard, ticket, client, outcomes } = setUp();
+  const { clock, guard, context, client, outcomes } = setUp();
   let begun = false;
-  const answer = guard.run(ticket(), async () => {
+  const answer = guard.run(context(), async () => {
     begun = true;
   });
   client.abort();
@@ -145,9 +145,9 @@ test('a client that hangs up between dispatch and work: the work is not begun', 
 });
 
 test('work that does not end when it is cut off is abandoned: answered, its slot given on, a failure', async () => {
-  const { clock, guard, ticket, outcomes, queue } = setUp(1);
-  const frozen = guard.run(ticket(500), deaf(clock, 3_600_000));
-  const next = guard.run(ticket(), obedient(clock, 10));
+  const { clock, guard, context, outcomes, queue } = setUp(1);
+  const frozen = guard.run(context(500), deaf(clock, 3_600_000));
+  const next = guard.run(context(), obedient(clock, 10));
   await clock.advance(500 + CANCEL_GRACE_MS - 1);
   assert.equal(queue.status.running, 1);
   await clock.advance(1 + 10);
@@ -157,8 +157,8 @@ test('work that does not end when it is cut off is abandoned: answered, its slot
 });
 
 test('work is cut off once: a client that hangs up after the deadline changes nothing', async () => {
-  const { clock, guard, ticket, client } = setUp(1);
-  const answer = guard.run(ticket(500), deaf(clock, 3_600_000));
+  const { clock, guard, context, client } = setUp(1);
+  const answer = guard.run(context(500), deaf(clock, 3_600_000));
   await clock.advance(500 + CANCEL_GRACE_MS / 2);
   client.abort();
   await clock.advance(CANCEL_GRACE_MS / 2);
@@ -166,17 +166,17 @@ test('work is cut off once: a client that hangs up after the deadline changes no
 });
 
 test('a value that comes after the cut is still handed on', async () => {
-  const { clock, guard, ticket, outcomes } = setUp();
-  const answer = guard.run(ticket(500), deaf(clock, 500 + CANCEL_GRACE_MS / 2));
+  const { clock, guard, context, outcomes } = setUp();
+  const answer = guard.run(context(500), deaf(clock, 500 + CANCEL_GRACE_MS / 2));
   await clock.advance(2_000);
   assert.deepEqual(await answer, { ok: true, value: 'done', waitedMs: 0 });
   assert.deepEqual(outcomes(), ['success']);
 });
 
 test('a refusal while the breaker is open says when the next probe is', async () => {
-  const { clock, guard, ticket, breaker } = setUp();
+  const { clock, guard, context, breaker } = setUp();
   breaker.databaseDown(new Error('no answer'));
-  const answer = guard.run(ticket(20_000), obedient(clock, 10));
+  const answer = guard.run(context(20_000), obedient(clock, 10));
   const openedAt = clock.now();
   await clock.advance(20_000);
   assert.deepEqual(await answer, {
@@ -188,11 +188,11 @@ test('a refusal while the breaker is open says when the next probe is', async ()
 });
 
 test('closing lets what runs end, cuts off what does not, and refuses the rest', async () => {
-  const { clock, guard, ticket, outcomes } = setUp(2);
-  const quick = guard.run(ticket(), obedient(clock, 400));
-  const slow = guard.run(ticket(), obedient(clock, 20_000));
-  const waits = guard.run(ticket(), obedient(clock, 10));
-  await clock.settle();
+  const { clock, guard, context, outcomes } = setUp(2);
+  const quick = guard.run(context(), obedient(clock, 400));
+  const slow = guard.run(context(), obedient(clock, 20_000));
+  const waits = guard.run(context(), obedient(clock, 10));
+  await clock.flush();
   let closed = false;
   const closing = guard.close(500).then(() => {
     closed = true;
@@ -215,9 +215,9 @@ test('closing with nothing at work is over at once and leaves no timer', async (
 });
 
 test('closing is over one grace after the cut even when work is deaf', async () => {
-  const { clock, guard, ticket } = setUp(1);
-  void guard.run(ticket(), deaf(clock, 3_600_000));
-  await clock.settle();
+  const { clock, guard, context } = setUp(1);
+  void guard.run(context(), deaf(clock, 3_600_000));
+  await clock.flush();
   let closed = false;
   void guard.close(500).then(() => {
     closed = true;
@@ -258,7 +258,7 @@ test('property: whatever work and clients do, each is answered once and nothing 
           return 'done';
         };
         const answer = guard
-          .run({ lane: 'customer', share: 'a', deadline, signal: client.signal }, work)
+          .run({ priority: 'customer', tenant: 'a', deadline, signal: client.signal }, work)
           .catch(() => 'threw' as const)
           .finally(() => {
             cancelHangUp();

@@ -12,8 +12,8 @@ import { TimeoutError } from '#platform/lifecycle/within.ts';
 import type { Breaker } from './circuit_breaker.ts';
 import { callAt } from './deadline.ts';
 import { judgeError, type Outcome } from './failure_rule.ts';
+import type { Refusal, RequestContext } from './request_context.ts';
 import type { RequestQueue } from './request_queue.ts';
-import type { Refusal, Ticket } from './ticket.ts';
 
 /** How long work may take to end once it is cut off. */
 export const CANCEL_GRACE_MS = 1_000;
@@ -28,7 +28,7 @@ export const TIMEOUT_COUNTS_AFTER_MS = 15_000;
 export interface GuardedSlot {
   /** Aborted when the work is cut off. */
   readonly signal: AbortSignal;
-  /** Monotonic milliseconds; as in the ticket. */
+  /** Monotonic milliseconds; as in the context. */
   readonly deadline: number;
   readonly waitedMs: number;
   /** The breaker is HALF_OPEN and this is a probe. */
@@ -50,7 +50,7 @@ export interface Guard {
    * Does `work` with a slot. A request that gets none, or is cut off, is a refusal; work that fails by itself throws.
    * @throws what `work` threw
    */
-  run<T>(ticket: Ticket, work: (slot: GuardedSlot) => Promise<T>): Promise<Guarded<T>>;
+  run<T>(context: RequestContext, work: (slot: GuardedSlot) => Promise<T>): Promise<Guarded<T>>;
   readonly queue: RequestQueue;
   /**
    * Refuses all who wait and come, gives what runs `graceMs` to end, then cuts it off; resolves when no slot is held,
@@ -90,18 +90,21 @@ export function createGuard(options: GuardOptions): Guard {
     return { ok: false, refusal, waitedMs, nextProbe: { at: state.nextProbeAt, inMs: nextProbeInMs } };
   }
 
-  async function run<T>(ticket: Ticket, work: (slot: GuardedSlot) => Promise<T>): Promise<Guarded<T>> {
-    const admission = await queue.enter(ticket);
+  async function run<T>(
+    context: RequestContext,
+    work: (slot: GuardedSlot) => Promise<T>,
+  ): Promise<Guarded<T>> {
+    const admission = await queue.enter(context);
     if (!admission.admitted) return refused(admission.refusal, admission.waitedMs);
     const { slot } = admission;
     const { waitedMs, probe } = slot;
     const startedAt = clock.monotonic();
-    const cut = createCut(ticket, clock);
+    const cut = createCut(context, clock);
     underWay.add(cut);
     try {
       if (cut.reason) throw cut.signal.reason;
       const value = await Promise.race([
-        work({ signal: cut.signal, deadline: ticket.deadline, waitedMs, probe }),
+        work({ signal: cut.signal, deadline: context.deadline, waitedMs, probe }),
         cut.abandoned,
       ]);
       slot.release('success');
@@ -150,7 +153,7 @@ function judgeCut(reason: CutReason, error: unknown, ranMs: number): TimeoutErro
     : undefined;
 }
 
-function createCut(ticket: Ticket, clock: Clock): Cut {
+function createCut(context: RequestContext, clock: Clock): Cut {
   const controller = new AbortController();
   const abandoned = Promise.withResolvers<never>();
   abandoned.promise.catch(() => {});
@@ -171,12 +174,12 @@ function createCut(ticket: Ticket, clock: Clock): Cut {
     end() {
       cancelDeadline();
       cancelGrace();
-      ticket.signal.removeEventListener('abort', onGone);
+      context.signal.removeEventListener('abort', onGone);
     },
   };
-  const cancelDeadline = callAt(clock, ticket.deadline, () => cut.now('deadline'));
-  ticket.signal.addEventListener('abort', onGone, { once: true });
-  if (ticket.signal.aborted) cut.now('client_gone');
-  else if (ticket.deadline <= clock.monotonic()) cut.now('deadline');
+  const cancelDeadline = callAt(clock, context.deadline, () => cut.now('deadline'));
+  context.signal.addEventListener('abort', onGone, { once: true });
+  if (context.signal.aborted) cut.now('client_gone');
+  else if (context.deadline <= clock.monotonic()) cut.now('deadline');
   return cut;
 }

@@ -10,8 +10,8 @@ import { availableParallelism } from 'node:os';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Outcome } from './failure_rule.ts';
 import { RefusedError } from './refused.ts';
+import type { RequestContext } from './request_context.ts';
 import { createRequestQueue, type QueueEvent, type RequestQueue, type Slot } from './request_queue.ts';
-import type { Ticket } from './ticket.ts';
 
 /** How many pieces of heavy work may wait. */
 export const HEAVY_QUEUE_LIMIT = 200;
@@ -22,7 +22,7 @@ export interface HeavyWork {
    * has itself.
    * @throws RefusedError where its turn does not come in time; else what `work` threw
    */
-  run<T>(ticket: Ticket, work: () => Promise<T>): Promise<T>;
+  run<T>(context: RequestContext, work: () => Promise<T>): Promise<T>;
   /** Pieces at work now, and pieces that wait. */
   readonly running: number;
   readonly waiting: number;
@@ -49,7 +49,7 @@ export const standardHeavySlots = (connections: number, processors = availablePa
   Math.max(1, Math.min(Math.floor(connections / 2), Math.max(2, processors - 1)));
 
 /** The pieces of one caller. */
-interface Share {
+interface Tenant {
   /** Lets through as many as one caller may have at work. */
   readonly queue: RequestQueue;
   /** At work or waiting. */
@@ -59,7 +59,7 @@ interface Share {
 export function createHeavyWork(options: HeavyWorkOptions): HeavyWork {
   const { slots, limit = HEAVY_QUEUE_LIMIT, clock, isBlocked = () => false, onEvent } = options;
   const gate = {
-    tryPass: () => ({ probe: false, settle: () => {} }),
+    tryPass: () => ({ probe: false, report: () => {} }),
     get blocked() {
       return isBlocked();
     },
@@ -67,39 +67,39 @@ export function createHeavyWork(options: HeavyWorkOptions): HeavyWork {
   };
   const common = { limit, order: 'fifo', clock, gate } as const;
   const queue = createRequestQueue({ ...common, slots, ...(onEvent && { onEvent }) });
-  const shares = new Map<string, Share>();
+  const tenants = new Map<string, Tenant>();
   let size = 0;
   let closing: Promise<void> | undefined;
 
   /** Waits in a queue. @throws RefusedError */
-  async function slotOf(from: RequestQueue, ticket: Ticket, waitedMs = 0): Promise<Slot> {
-    const admission = await from.enter(ticket);
+  async function slotOf(from: RequestQueue, context: RequestContext, waitedMs = 0): Promise<Slot> {
+    const admission = await from.enter(context);
     if (admission.admitted) return admission.slot;
     throw new RefusedError(admission.refusal, { waitedMs: waitedMs + admission.waitedMs });
   }
 
-  function shareOf(ticket: Ticket): Share {
-    const name = `${ticket.lane} ${ticket.share}`;
-    const share = shares.get(name) ?? {
+  function tenantOf(context: RequestContext): Tenant {
+    const name = `${context.priority} ${context.tenant}`;
+    const tenant = tenants.get(name) ?? {
       queue: createRequestQueue({ ...common, slots: Math.max(1, slots - 1) }),
       size: 0,
     };
-    shares.set(name, share);
-    return share;
+    tenants.set(name, tenant);
+    return tenant;
   }
 
-  async function run<T>(ticket: Ticket, work: () => Promise<T>): Promise<T> {
+  async function run<T>(context: RequestContext, work: () => Promise<T>): Promise<T> {
     if (closing) throw new RefusedError('shutting_down', { waitedMs: 0 });
     if (size - queue.status.running >= limit) throw new RefusedError('queue_overload', { waitedMs: 0 });
-    const share = shareOf(ticket);
-    share.size++;
+    const tenant = tenantOf(context);
+    tenant.size++;
     size++;
     let outcome: Outcome = 'neutral';
     let own: Slot | undefined;
     let slot: Slot | undefined;
     try {
-      own = await slotOf(share.queue, ticket);
-      slot = await slotOf(queue, ticket, own.waitedMs);
+      own = await slotOf(tenant.queue, context);
+      slot = await slotOf(queue, context, own.waitedMs);
       const answer = await work();
       outcome = 'success';
       return answer;
@@ -107,7 +107,7 @@ export function createHeavyWork(options: HeavyWorkOptions): HeavyWork {
       slot?.release(outcome);
       own?.release(outcome);
       size--;
-      if (--share.size === 0) shares.delete(`${ticket.lane} ${ticket.share}`);
+      if (--tenant.size === 0) tenants.delete(`${context.priority} ${context.tenant}`);
     }
   }
 
@@ -121,7 +121,7 @@ export function createHeavyWork(options: HeavyWorkOptions): HeavyWork {
     },
     close() {
       closing ??= Promise.all(
-        [queue, ...[...shares.values()].map((share) => share.queue)].map((one) => one.close()),
+        [queue, ...[...tenants.values()].map((tenant) => tenant.queue)].map((one) => one.close()),
       ).then(() => undefined);
       return closing;
     },

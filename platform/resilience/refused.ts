@@ -1,5 +1,5 @@
 /** A refusal as an error, for code that throws what it can't do. */
-import type { Refusal } from './ticket.ts';
+import type { Refusal } from './request_context.ts';
 
 export interface RefusalDetails {
   /** How long the request had waited, in milliseconds. */

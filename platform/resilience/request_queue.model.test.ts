@@ -9,14 +9,14 @@ import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { printedSeed } from '#tests/seed.ts';
 import type { Gate } from './circuit_breaker.ts';
 import type { Outcome } from './failure_rule.ts';
+import type { Priority, Refusal } from './request_context.ts';
 import { type Admission, createRequestQueue, type QueueOrder, type Slot } from './request_queue.ts';
 import { STANDING_INTERVAL_MS, STANDING_TARGET_MS } from './standing_queue.ts';
-import type { Lane, Refusal } from './ticket.ts';
 
 const RUNS = 4_000;
 
 type Step =
-  | { readonly do: 'enter'; readonly lane: Lane; readonly share: string; readonly timeoutMs: number }
+  | { readonly do: 'enter'; readonly priority: Priority; readonly tenant: string; readonly timeoutMs: number }
   | { readonly do: 'release'; readonly which: number; readonly outcome: Outcome }
   | { readonly do: 'hang up'; readonly which: number }
   | { readonly do: 'wait'; readonly ms: number }
@@ -27,8 +27,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       do: fc.constant('enter' as const),
-      lane: fc.constantFrom<Lane>('customer', 'customer', 'operator'),
-      share: fc.constantFrom('a', 'a', 'a', 'b', 'c', 'd', 'e'),
+      priority: fc.constantFrom<Priority>('customer', 'customer', 'operator'),
+      tenant: fc.constantFrom('a', 'a', 'a', 'b', 'c', 'd', 'e'),
       timeoutMs: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.constant(5_000)),
     }),
   },
@@ -59,8 +59,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 interface Request {
   readonly id: number;
-  readonly lane: Lane;
-  readonly share: string;
+  readonly priority: Priority;
+  readonly tenant: string;
   readonly deadline: number;
   readonly enteredAt: number;
 }
@@ -90,8 +90,8 @@ class PlainQueue {
   samples: number[] = [];
   aboveSince: number | undefined;
   standing = false;
-  /** Per lane: shares in the order of their turns, who had one in this round, and the turns it has left. */
-  turns: Record<Lane, { ring: string[]; served: string[]; left: number }> = {
+  /** Per priority class: tenants in the order of their turns, who had one in this round, and the turns it has left. */
+  turns: Record<Priority, { ring: string[]; served: string[]; left: number }> = {
     operator: { ring: [], served: [], left: 0 },
     customer: { ring: [], served: [], left: 0 },
   };
@@ -114,15 +114,17 @@ class PlainQueue {
     return last.length < 5 ? 0 : last[Math.floor(last.length * 0.9)]! * 1.5;
   }
 
-  of(lane: Lane, share?: string): Request[] {
-    return this.waiting.filter((r) => r.lane === lane && (share === undefined || r.share === share));
+  of(priority: Priority, tenant?: string): Request[] {
+    return this.waiting.filter(
+      (r) => r.priority === priority && (tenant === undefined || r.tenant === tenant),
+    );
   }
 
   leave(request: Request): void {
     this.waiting = this.waiting.filter((r) => r !== request);
-    const { lane, share } = request;
-    if (this.of(lane, share).length === 0) {
-      this.turns[lane].ring = this.turns[lane].ring.filter((s) => s !== share);
+    const { priority, tenant } = request;
+    if (this.of(priority, tenant).length === 0) {
+      this.turns[priority].ring = this.turns[priority].ring.filter((s) => s !== tenant);
     }
     if (this.waiting.length === 0) {
       this.aboveSince = undefined;
@@ -140,17 +142,17 @@ class PlainQueue {
     this.running.push({ id: request.id, startedAt: this.now });
   }
 
-  /** Those of whom one has to go for a newcomer: of each longest share, the request served last. */
-  candidates(lane: Lane, share: string): number[] {
+  /** Those of whom one has to go for a newcomer: of each longest tenant, the request served last. */
+  candidates(priority: Priority, tenant: string): number[] {
     const guaranteed = {
       operator: Math.floor(this.limit / 4),
       customer: this.limit - Math.floor(this.limit / 4),
     };
-    const short = this.of(lane).length < guaranteed[lane];
-    const from: Lane = short ? (lane === 'operator' ? 'customer' : 'operator') : lane;
-    const queues = [...new Set(this.of(from).map((r) => r.share))].map((s) => this.of(from, s));
+    const short = this.of(priority).length < guaranteed[priority];
+    const from: Priority = short ? (priority === 'operator' ? 'customer' : 'operator') : priority;
+    const queues = [...new Set(this.of(from).map((r) => r.tenant))].map((s) => this.of(from, s));
     const longest = Math.max(0, ...queues.map((q) => q.length));
-    if (!short && longest < this.of(lane, share).length + 2) return [];
+    if (!short && longest < this.of(priority, tenant).length + 2) return [];
     return queues.filter((q) => q.length === longest).map((q) => (this.newestFirst ? q[0] : q.at(-1))!.id);
   }
 
@@ -160,12 +162,12 @@ class PlainQueue {
     if (request.deadline <= this.now) this.refuse(request, 'deadline');
     else if (free) this.start(request);
     else if (this.waiting.length < this.limit) this.wait(request);
-    else if (this.candidates(request.lane, request.share).length === 0)
+    else if (this.candidates(request.priority, request.tenant).length === 0)
       this.refuse(request, 'queue_overload');
     else {
       const leaves = this.waiting.find((r) => r.id === pushedOut);
       assert.ok(
-        leaves && this.candidates(request.lane, request.share).includes(leaves.id),
+        leaves && this.candidates(request.priority, request.tenant).includes(leaves.id),
         'the right one goes',
       );
       this.refuse(leaves, 'queue_overload');
@@ -174,11 +176,11 @@ class PlainQueue {
   }
 
   wait(request: Request): void {
-    const turns = this.turns[request.lane];
-    const toFront = this.newestFirst && !turns.served.includes(request.share);
-    const known = turns.ring.includes(request.share);
-    if (toFront) turns.ring = [request.share, ...turns.ring.filter((s) => s !== request.share)];
-    else if (!known) turns.ring.push(request.share);
+    const turns = this.turns[request.priority];
+    const toFront = this.newestFirst && !turns.served.includes(request.tenant);
+    const known = turns.ring.includes(request.tenant);
+    if (toFront) turns.ring = [request.tenant, ...turns.ring.filter((s) => s !== request.tenant)];
+    else if (!known) turns.ring.push(request.tenant);
     this.waiting.push(request);
   }
 
@@ -196,12 +198,12 @@ class PlainQueue {
 
   takeNext(): Request {
     const both = this.of('operator').length > 0 && this.of('customer').length > 0;
-    const only: Lane = this.of('operator').length > 0 ? 'operator' : 'customer';
-    const lane = both ? (this.customerTurns < 3 ? 'customer' : 'operator') : only;
-    this.customerTurns = lane === 'operator' ? 0 : Math.min(3, this.customerTurns + 1);
-    const turns = this.turns[lane];
-    const share = turns.ring[0]!;
-    const queue = this.of(lane, share);
+    const only: Priority = this.of('operator').length > 0 ? 'operator' : 'customer';
+    const priority = both ? (this.customerTurns < 3 ? 'customer' : 'operator') : only;
+    this.customerTurns = priority === 'operator' ? 0 : Math.min(3, this.customerTurns + 1);
+    const turns = this.turns[priority];
+    const tenant = turns.ring[0]!;
+    const queue = this.of(priority, tenant);
     const request = (this.newestFirst ? queue.at(-1) : queue[0])!;
     if (!this.newestFirst || turns.left === 0) {
       turns.served = [];
@@ -209,9 +211,9 @@ class PlainQueue {
     }
     if (this.newestFirst) {
       turns.left--;
-      turns.served.push(share);
+      turns.served.push(tenant);
     }
-    turns.ring = [...turns.ring.slice(1), share];
+    turns.ring = [...turns.ring.slice(1), tenant];
     this.leave(request);
     return request;
   }
@@ -257,7 +259,7 @@ function createTestGate() {
     tryPass() {
       if (passes >= permits) return undefined;
       passes++;
-      return { probe: permits !== Number.POSITIVE_INFINITY, settle: () => void passes-- };
+      return { probe: permits !== Number.POSITIVE_INFINITY, report: () => void passes-- };
     },
     onChange(listener) {
       listeners.add(listener);
@@ -315,14 +317,14 @@ async function compare(
       clients.set(id, client);
       const deadline = clock.monotonic() + next.timeoutMs;
       const before = answers.length;
-      const ticket = { lane: next.lane, share: next.share, deadline, signal: client.signal };
-      void queue.enter(ticket).then(note(id));
-      await clock.settle();
+      const context = { priority: next.priority, tenant: next.tenant, deadline, signal: client.signal };
+      void queue.enter(context).then(note(id));
+      await clock.flush();
       const pushedOut = answers
         .slice(before)
         .find((a) => 'refused' in a && a.refused === 'queue_overload')?.id;
-      const { lane, share } = next;
-      model.enter({ id, lane, share, deadline: deadline - start, enteredAt: model.now }, pushedOut);
+      const { priority, tenant } = next;
+      model.enter({ id, priority, tenant, deadline: deadline - start, enteredAt: model.now }, pushedOut);
     } else if (next.do === 'release') {
       const id = [...held.keys()][next.which % held.size];
       if (id === undefined) return;
@@ -343,7 +345,7 @@ async function compare(
       permit(next.permits);
       model.permit(next.permits);
     }
-    await clock.settle();
+    await clock.flush();
   }
 
   function agree(): void {
@@ -356,10 +358,10 @@ async function compare(
     assert.deepEqual(answers.filter(isRefusal).sort(byId), model.answers.filter(isRefusal).sort(byId));
     for (const answer of answers.filter(isRefusal)) reached.add(answer.refused);
     if (queue.status.newestFirst) reached.add('newest first');
-    const { waiting, running, waitingByLane, oldestWaitMs, newestFirst } = queue.status;
+    const { waiting, running, waitingByPriority, oldestWaitMs, newestFirst } = queue.status;
     assert.equal(waiting, model.waiting.length);
     assert.equal(running, model.running.length);
-    assert.equal(waitingByLane.operator, model.of('operator').length);
+    assert.equal(waitingByPriority.operator, model.of('operator').length);
     assert.equal(oldestWaitMs, model.waiting[0] ? model.now - model.waiting[0].enteredAt : 0);
     assert.equal(newestFirst, model.newestFirst);
     assert.ok(waiting <= limit && running <= slots, 'bounds');
@@ -378,7 +380,7 @@ async function compare(
   }
 
   const closed = queue.close();
-  await clock.settle();
+  await clock.flush();
   assert.equal(queue.status.waiting, 0);
   assert.equal(answers.length, clients.size);
   for (const slot of held.values()) slot.release('success');

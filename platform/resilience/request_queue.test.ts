@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
 import { createCircuitBreaker, OPEN_MS } from './circuit_breaker.ts';
+import type { Priority, Refusal } from './request_context.ts';
 import {
   type Admission,
   createRequestQueue,
@@ -12,7 +13,6 @@ import {
   type Slot,
 } from './request_queue.ts';
 import { STANDING_INTERVAL_MS } from './standing_queue.ts';
-import type { Lane, Refusal } from './ticket.ts';
 
 const NEVER = new AbortController().signal;
 
@@ -24,22 +24,22 @@ function setUp(options: Partial<RequestQueueOptions> = {}) {
   const refused: { readonly name: string; readonly refusal: Refusal; readonly waitedMs: number }[] = [];
   const enter = (
     name: string,
-    ticket: { lane?: Lane; share?: string; timeoutMs?: number; signal?: AbortSignal } = {},
+    asked: { priority?: Priority; tenant?: string; timeoutMs?: number; signal?: AbortSignal } = {},
   ) => {
-    const { lane = 'customer', share = 'a', timeoutMs = 30_000, signal = NEVER } = ticket;
+    const { priority = 'customer', tenant = 'a', timeoutMs = 30_000, signal = NEVER } = asked;
     const note = (admission: Admission) => {
       if (admission.admitted) dispatched.push({ name, slot: admission.slot });
       else refused.push({ name, refusal: admission.refusal, waitedMs: admission.waitedMs });
     };
-    void queue.enter({ lane, share, deadline: clock.monotonic() + timeoutMs, signal }).then(note);
+    void queue.enter({ priority, tenant, deadline: clock.monotonic() + timeoutMs, signal }).then(note);
   };
   /** Serves all who wait, one after the other, each in no time; returns their names in order. */
   const serveAll = async (): Promise<string[]> => {
-    await clock.settle();
+    await clock.flush();
     const before = dispatched.length;
     for (let next = 0; next < dispatched.length; next++) {
       dispatched[next]!.slot.release('success');
-      await clock.settle();
+      await clock.flush();
     }
     return dispatched.slice(before).map((d) => d.name);
   };
@@ -51,7 +51,7 @@ const countTo = (n: number) => Array.from({ length: n }, (_, i) => i);
 test('as many run as there are slots, 200 wait, the next is refused at once', async () => {
   const { clock, queue, enter, dispatched, refused, serveAll } = setUp({ slots: 10 });
   for (const i of countTo(10 + QUEUE_LIMIT + 1)) enter(`${i}`);
-  await clock.settle();
+  await clock.flush();
   assert.equal(dispatched.length, 10);
   assert.equal(queue.status.waiting, 200);
   assert.deepEqual(refused, [{ name: '210', refusal: 'queue_overload', waitedMs: 0 }]);
@@ -65,35 +65,41 @@ test('as many run as there are slots, 200 wait, the next is refused at once', as
 test('accounts take turns; within an account it is first come, first served', async () => {
   const { enter, serveAll } = setUp();
   enter('busy');
-  for (const name of ['a1', 'a2', 'a3', 'a4']) enter(name, { share: 'a' });
-  for (const name of ['b1', 'b2']) enter(name, { share: 'b' });
-  enter('c1', { share: 'c' });
+  for (const name of ['a1', 'a2', 'a3', 'a4']) enter(name, { tenant: 'a' });
+  for (const name of ['b1', 'b2']) enter(name, { tenant: 'b' });
+  enter('c1', { tenant: 'c' });
   assert.deepEqual(await serveAll(), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
 });
 
 test('while both wait, three customers go for each operator, whoever came first', async () => {
-  for (const firstLane of ['customer', 'operator'] as const) {
+  for (const firstPriority of ['customer', 'operator'] as const) {
     const { enter, serveAll } = setUp();
     enter('busy');
-    const lanes: Lane[] = firstLane === 'customer' ? ['customer', 'operator'] : ['operator', 'customer'];
-    for (const lane of lanes) for (const i of countTo(20)) enter(lane, { lane, share: `${i}` });
+    const priorities: Priority[] =
+      firstPriority === 'customer' ? ['customer', 'operator'] : ['operator', 'customer'];
+    for (const priority of priorities)
+      for (const i of countTo(20)) enter(priority, { priority, tenant: `${i}` });
     const served = await serveAll();
     for (const from of countTo(20)) {
       const window = served.slice(from, from + 4);
-      assert.equal(window.filter((lane) => lane === 'operator').length, 1, `one operator in ${window}`);
+      assert.equal(
+        window.filter((priority) => priority === 'operator').length,
+        1,
+        `one operator in ${window}`,
+      );
     }
   }
 });
 
-test('one account may fill the room when it is alone, and is pushed out of it down to its share by others', async () => {
+test('one account may fill the room when it is alone, and is pushed out of it down to its even part by others', async () => {
   const { clock, queue, enter, refused } = setUp({ limit: 8 });
   enter('busy');
-  for (const i of countTo(8)) enter(`a${i}`, { share: 'a' });
-  await clock.settle();
+  for (const i of countTo(8)) enter(`a${i}`, { tenant: 'a' });
+  await clock.flush();
   assert.equal(queue.status.waiting, 8);
   for (const i of countTo(6)) {
-    enter(`b${i}`, { share: 'b' });
-    await clock.settle();
+    enter(`b${i}`, { tenant: 'b' });
+    await clock.flush();
   }
   assert.deepEqual(
     refused.map((r) => r.name),
@@ -104,7 +110,7 @@ test('one account may fill the room when it is alone, and is pushed out of it do
 
 test('property: an account below its even part of the room always finds a place in it', async () => {
   const crowd = fc.array(
-    fc.record({ lane: fc.constantFrom<Lane>('operator', 'customer'), share: fc.nat(4) }),
+    fc.record({ priority: fc.constantFrom<Priority>('operator', 'customer'), tenant: fc.nat(4) }),
     {
       minLength: 1,
       maxLength: 60,
@@ -114,16 +120,16 @@ test('property: an account below its even part of the room always finds a place 
     const { clock, queue, enter, refused } = setUp({ limit });
     enter('busy');
     const inRoom = new Map<string, string>();
-    for (const [i, { lane, share }] of requests.entries()) {
-      const account = `${lane} ${share}`;
+    for (const [i, { priority, tenant }] of requests.entries()) {
+      const account = `${priority} ${tenant}`;
       inRoom.set(`${i}`, account);
-      const accounts = new Set([...inRoom.values()].filter((a) => a.startsWith(lane)));
+      const accounts = new Set([...inRoom.values()].filter((a) => a.startsWith(priority)));
       const own = [...inRoom.values()].filter((a) => a === account).length - 1;
-      const lanePlaces = lane === 'operator' ? Math.floor(limit / 4) : limit - Math.floor(limit / 4);
-      enter(`${i}`, { lane, share: `${share}` });
-      await clock.settle();
+      const classPlaces = priority === 'operator' ? Math.floor(limit / 4) : limit - Math.floor(limit / 4);
+      enter(`${i}`, { priority, tenant: `${tenant}` });
+      await clock.flush();
       for (const { name } of refused) inRoom.delete(name);
-      if (own < Math.floor(lanePlaces / accounts.size))
+      if (own < Math.floor(classPlaces / accounts.size))
         assert.ok(inRoom.has(`${i}`), `${account} has only ${own}`);
       assert.equal(queue.status.waiting, inRoom.size);
     }
@@ -150,7 +156,7 @@ test('a request whose deadline passes, or whose client hangs up, leaves without 
     { name: 'short', refusal: 'deadline', waitedMs: 100 },
   ]);
   dispatched[0]!.slot.release('success');
-  await clock.settle();
+  await clock.flush();
   assert.deepEqual(
     dispatched.map((d) => d.name),
     ['busy', 'stays'],
@@ -163,7 +169,7 @@ async function serveEach(context: ReturnType<typeof setUp>, ms: number, times: n
     context.enter('quick');
     await context.clock.advance(ms);
     context.dispatched.at(-1)!.slot.release('success');
-    await context.clock.settle();
+    await context.clock.flush();
   }
 }
 
@@ -172,16 +178,16 @@ test('what cannot be done before its deadline is not begun while others wait for
   const { clock, enter, refused, dispatched } = context;
   await serveEach(context, 1_000, 10);
   enter('busy');
-  enter('hopeless', { timeoutMs: 1_500 });
+  enter('too late', { timeoutMs: 1_500 });
   enter('possible', { timeoutMs: 5_000 });
   await clock.advance(600);
   dispatched.at(-1)!.slot.release('success');
-  await clock.settle();
-  assert.deepEqual(refused, [{ name: 'hopeless', refusal: 'deadline', waitedMs: 600 }]);
+  await clock.flush();
+  assert.deepEqual(refused, [{ name: 'too late', refusal: 'deadline', waitedMs: 600 }]);
   assert.equal(dispatched.at(-1)!.name, 'possible');
 });
 
-test('a queue that thinks every deadline hopeless finds out when work is quick again', async () => {
+test('a queue that thinks every deadline too short finds out when work is quick again', async () => {
   const context = setUp();
   const { clock, queue, enter, dispatched, refused } = context;
   await serveEach(context, 10_000, 31);
@@ -191,7 +197,7 @@ test('a queue that thinks every deadline hopeless finds out when work is quick a
     for (const i of countTo(3)) enter(`${i}`, { timeoutMs: 1_000 });
     await clock.advance(10);
     for (const { slot } of dispatched) slot.release('success');
-    await clock.settle();
+    await clock.flush();
   }
   assert.ok(dispatched.length > 200, `${dispatched.length} of 300 turns were used`);
   assert.ok(queue.status.running <= 1 && refused.length > 0);
@@ -208,7 +214,7 @@ test('requests wait for an open breaker until their deadline, and the others go 
     onEvent: (event) => void events.push(event),
   });
   enter('last words');
-  await clock.settle();
+  await clock.flush();
   breaker.databaseDown(new Error('no answer'));
   for (const i of countTo(8)) enter(`${i}`, { timeoutMs: i === 0 ? 1_000 : 2 * OPEN_MS });
   await clock.advance(OPEN_MS - 1);
@@ -218,13 +224,13 @@ test('requests wait for an open breaker until their deadline, and the others go 
   assert.equal(dispatched.length, 4, 'three probes');
   assert.ok(dispatched.slice(1).every((d) => d.slot.probe));
   dispatched[0]!.slot.release('failure', new Error('from before'));
-  await clock.settle();
+  await clock.flush();
   assert.equal(dispatched.length, 4, 'a slot that comes back is no permission');
   dispatched[1]!.slot.release('neutral');
-  await clock.settle();
+  await clock.flush();
   assert.equal(dispatched.length, 5, 'the place of a probe that said nothing is given to another');
   for (const { slot } of dispatched.slice(2)) slot.release('success');
-  await clock.settle();
+  await clock.flush();
   assert.equal(breaker.state.name, 'CLOSED');
   assert.equal(dispatched.length, 8);
   assert.equal(queue.status.waiting, 0);
@@ -240,16 +246,16 @@ test('closing refuses all who wait and come, and resolves when the last slot is 
   void queue.close().then(() => {
     closed = true;
   });
-  await clock.settle();
+  await clock.flush();
   enter('comes');
-  await clock.settle();
+  await clock.flush();
   assert.deepEqual(refused, [
     { name: 'waits', refusal: 'shutting_down', waitedMs: 5 },
     { name: 'comes', refusal: 'shutting_down', waitedMs: 0 },
   ]);
   assert.equal(closed, false);
   dispatched[0]!.slot.release('success');
-  await clock.settle();
+  await clock.flush();
   assert.equal(closed, true);
   assert.equal(clock.pendingTimers, 0);
 });
@@ -264,7 +270,7 @@ async function crowd(
     arrive(turn);
     await context.clock.advance(10);
     if (turn % 5 === 4) context.dispatched.at(-1)?.slot.release('success');
-    await context.clock.settle();
+    await context.clock.flush();
   }
 }
 
@@ -288,8 +294,8 @@ test('adaptive: an account that floods the queue does not take the turns of the 
   const { queue, enter, dispatched } = context;
   // Five accounts with a request each 100 ms, and one with ten times as many as all of them together could have served.
   const arrive = (turn: number) => {
-    if (turn % 10 < 5) enter(`quiet ${turn % 10}`, { share: `quiet ${turn % 10}`, timeoutMs: 1_000 });
-    for (const _ of countTo(4)) enter('flood', { share: 'flood', timeoutMs: 1_000 });
+    if (turn % 10 < 5) enter(`quiet ${turn % 10}`, { tenant: `quiet ${turn % 10}`, timeoutMs: 1_000 });
+    for (const _ of countTo(4)) enter('flood', { tenant: 'flood', timeoutMs: 1_000 });
   };
   await crowd(context, 2 * STANDING_INTERVAL_MS, arrive);
   assert.equal(queue.status.newestFirst, true);

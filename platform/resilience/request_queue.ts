@@ -4,8 +4,8 @@
  *
  * - slot: the right to use one connection; held from dispatch until `release`.
  * - gate: the breaker; nothing is dispatched without its pass.
- * - dispatch: a waiting request gets a slot. refusal: it leaves without one (ticket.ts has the reasons).
- * - hopeless: less time is left until the deadline than work lately takes. Requests that wait are refused for it when a
+ * - dispatch: a waiting request gets a slot. refusal: it leaves without one (request_context.ts has the reasons).
+ * - too late: less time is left until the deadline than work lately takes. Requests that wait are refused for it when a
  *   slot could have gone to them; one that finds a slot free at once is tried all the same: that costs nobody anything,
  *   and it is how the queue learns that work has become quick again.
  *
@@ -16,9 +16,9 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Gate, Pass } from './circuit_breaker.ts';
 import { callAt } from './deadline.ts';
 import type { Outcome } from './failure_rule.ts';
+import type { Priority, Refusal, RequestContext } from './request_context.ts';
 import { createServiceTimes } from './service_time.ts';
 import { createStandingQueue } from './standing_queue.ts';
-import type { Lane, Refusal, Ticket } from './ticket.ts';
 import { createWaitingRoom, type Seat } from './waiting_room.ts';
 
 /** As the reference: more than 200 waiting is an overload. */
@@ -45,13 +45,23 @@ export type Admission =
 
 /** For histograms and logs; times in milliseconds. */
 export type QueueEvent =
-  | { readonly kind: 'dispatched'; readonly lane: Lane; readonly waitedMs: number }
-  | { readonly kind: 'refused'; readonly lane: Lane; readonly waitedMs: number; readonly refusal: Refusal }
-  | { readonly kind: 'released'; readonly lane: Lane; readonly ranMs: number; readonly outcome: Outcome };
+  | { readonly kind: 'dispatched'; readonly priority: Priority; readonly waitedMs: number }
+  | {
+      readonly kind: 'refused';
+      readonly priority: Priority;
+      readonly waitedMs: number;
+      readonly refusal: Refusal;
+    }
+  | {
+      readonly kind: 'released';
+      readonly priority: Priority;
+      readonly ranMs: number;
+      readonly outcome: Outcome;
+    };
 
 export interface QueueStatus {
   readonly waiting: number;
-  readonly waitingByLane: Readonly<Record<Lane, number>>;
+  readonly waitingByPriority: Readonly<Record<Priority, number>>;
   readonly limit: number;
   readonly running: number;
   readonly slots: number;
@@ -63,7 +73,7 @@ export interface QueueStatus {
 
 export interface RequestQueue {
   /** Waits for a slot. Never rejects: a request that gets none is told why. */
-  enter(ticket: Ticket): Promise<Admission>;
+  enter(context: RequestContext): Promise<Admission>;
   readonly status: QueueStatus;
   /** Refuses all who wait and all who come; resolves when the last slot has been given back. */
   close(): Promise<void>;
@@ -88,7 +98,7 @@ interface Waiter {
 }
 
 const openGate: Gate = {
-  tryPass: () => ({ probe: false, settle: () => {} }),
+  tryPass: () => ({ probe: false, report: () => {} }),
   blocked: false,
   onChange: () => () => {},
 };
@@ -105,11 +115,11 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
 
   const newestFirst = () => order === 'adaptive' && standing.standing;
 
-  function admit(ticket: Ticket, pass: Pass, waitedMs: number): Admission {
+  function admit(context: RequestContext, pass: Pass, waitedMs: number): Admission {
     const startedAt = clock.monotonic();
     let released = false;
     running++;
-    onEvent?.({ kind: 'dispatched', lane: ticket.lane, waitedMs });
+    onEvent?.({ kind: 'dispatched', priority: context.priority, waitedMs });
     const release = (outcome: Outcome, cause?: unknown) => {
       if (released) return;
       released = true;
@@ -118,34 +128,34 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
       // What was cut off says only that it takes longer than this. What failed says nothing.
       if (outcome === 'success' || (outcome === 'neutral' && ranMs > serviceTimes.estimateMs))
         serviceTimes.add(ranMs);
-      onEvent?.({ kind: 'released', lane: ticket.lane, ranMs, outcome });
-      pass.settle(outcome, cause);
+      onEvent?.({ kind: 'released', priority: context.priority, ranMs, outcome });
+      pass.report(outcome, cause);
       dispatch();
       if (running === 0) closing?.resolve();
     };
     return { admitted: true, slot: { waitedMs, probe: pass.probe, release } };
   }
 
-  function refuse(ticket: Ticket, refusal: Refusal, waitedMs: number): Admission {
-    onEvent?.({ kind: 'refused', lane: ticket.lane, waitedMs, refusal });
+  function refuse(context: RequestContext, refusal: Refusal, waitedMs: number): Admission {
+    onEvent?.({ kind: 'refused', priority: context.priority, waitedMs, refusal });
     return { admitted: false, refusal, waitedMs };
   }
 
   /** Cleans up after a request that has left the room; returns how long it waited. */
   function waitOver(seat: Seat<Waiter>): number {
-    seat.ticket.signal.removeEventListener('abort', seat.waiter.onGone);
+    seat.context.signal.removeEventListener('abort', seat.waiter.onGone);
     if (room.size === 0) standing.drained();
     return clock.monotonic() - seat.enteredAt;
   }
 
   function turnAway(seat: Seat<Waiter>, refusal: Refusal): void {
     room.leave(seat);
-    seat.waiter.answer(refuse(seat.ticket, refusal, waitOver(seat)));
+    seat.waiter.answer(refuse(seat.context, refusal, waitOver(seat)));
   }
 
   /** Refuses all whose deadline comes before `time`. */
   function turnAwayUntil(time: number): void {
-    for (let seat = room.mostUrgent; seat && seat.ticket.deadline <= time; seat = room.mostUrgent) {
+    for (let seat = room.mostUrgent; seat && seat.context.deadline <= time; seat = room.mostUrgent) {
       turnAway(seat, gate.blocked ? 'breaker_open' : 'deadline');
     }
   }
@@ -162,7 +172,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
       if (!pass) break;
       standing.observe(now, now - oldest.enteredAt);
       const seat = room.takeNext(newestFirst())!;
-      seat.waiter.answer(admit(seat.ticket, pass, waitOver(seat)));
+      seat.waiter.answer(admit(seat.context, pass, waitOver(seat)));
     }
     dispatching = false;
     setTimer();
@@ -170,7 +180,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
 
   /** One timer for all deadlines. One that is set too early is left to ring for nothing: cheaper than moving it. */
   function setTimer(): void {
-    const at = room.mostUrgent?.ticket.deadline;
+    const at = room.mostUrgent?.context.deadline;
     if (timer && (at === undefined || at < timer.at)) {
       timer.cancel();
       timer = undefined;
@@ -184,32 +194,32 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
     timer = { at, cancel };
   }
 
-  function wait(ticket: Ticket): Promise<Admission> {
+  function wait(context: RequestContext): Promise<Admission> {
     return new Promise((answer) => {
       const onGone = () => {
         turnAway(seat, 'client_gone');
         setTimer();
       };
-      const seat = room.enter(ticket, clock.monotonic(), { answer, onGone }, newestFirst());
-      ticket.signal.addEventListener('abort', onGone, { once: true });
+      const seat = room.enter(context, clock.monotonic(), { answer, onGone }, newestFirst());
+      context.signal.addEventListener('abort', onGone, { once: true });
       setTimer();
     });
   }
 
-  function enter(ticket: Ticket): Admission | Promise<Admission> {
-    if (closing) return refuse(ticket, 'shutting_down', 0);
-    if (ticket.signal.aborted) return refuse(ticket, 'client_gone', 0);
-    if (ticket.deadline <= clock.monotonic()) return refuse(ticket, 'deadline', 0);
+  function enter(context: RequestContext): Admission | Promise<Admission> {
+    if (closing) return refuse(context, 'shutting_down', 0);
+    if (context.signal.aborted) return refuse(context, 'client_gone', 0);
+    if (context.deadline <= clock.monotonic()) return refuse(context, 'deadline', 0);
     if (room.size === 0 && running < slots) {
       const pass = gate.tryPass();
-      if (pass) return admit(ticket, pass, 0);
+      if (pass) return admit(context, pass, 0);
     }
     if (room.isFull) {
-      const pushedOut = room.pushOutFor(ticket, newestFirst());
-      if (!pushedOut) return refuse(ticket, 'queue_overload', 0);
+      const pushedOut = room.pushOutFor(context, newestFirst());
+      if (!pushedOut) return refuse(context, 'queue_overload', 0);
       turnAway(pushedOut, 'queue_overload');
     }
-    return wait(ticket);
+    return wait(context);
   }
 
   const stopListening = gate.onChange(() => {
@@ -219,12 +229,12 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
   });
 
   return {
-    enter: async (ticket) => enter(ticket),
+    enter: async (context) => enter(context),
     get status() {
       const oldest = room.oldest;
       return {
         waiting: room.size,
-        waitingByLane: { operator: room.sizeOf('operator'), customer: room.sizeOf('customer') },
+        waitingByPriority: { operator: room.sizeOf('operator'), customer: room.sizeOf('customer') },
         limit,
         running,
         slots,

@@ -86,7 +86,7 @@ test('a wait between attempts ends when it is aborted', async () => {
   const controller = new AbortController();
   const { clock, attempts, run } = setUp({ signal: controller.signal });
   const result = run(2);
-  await clock.settle();
+  await clock.flush();
   controller.abort(new Error('stopping'));
   await assert.rejects(result, /stopping/);
   assert.equal(attempts.length, 1);

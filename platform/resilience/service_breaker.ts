@@ -51,11 +51,11 @@ export function createServiceBreaker(server: CircuitBreaker, own: CircuitBreaker
       const [ofServer, ofService] = [server.tryPass()!, own.tryPass()!];
       return {
         probe: ofServer.probe || ofService.probe,
-        settle(outcome, cause) {
+        report(outcome, cause) {
           const isServers = outcome === 'failure' && isServersFailure(cause);
           const isStatements = outcome === 'failure' && !isServers;
-          ofServer.settle(isStatements ? 'neutral' : outcome, cause);
-          ofService.settle(isServers ? 'neutral' : outcome, cause);
+          ofServer.report(isStatements ? 'neutral' : outcome, cause);
+          ofService.report(isServers ? 'neutral' : outcome, cause);
         },
       };
     },

@@ -4,7 +4,7 @@
  * The estimate is the 90th percentile of the last samples and half as much again. In an overloaded queue that serves the
  * oldest first, every request that is begun has hardly more time left than the estimate: by the median half of them
  * would end too late, and a quarter of the database's work would be for nobody (bench/queue_order.ts). One slow report
- * among many quick look-ups must not make short deadlines look hopeless, though, as a mean or the longest would.
+ * among many quick look-ups must not make short deadlines look too short, though, as a mean or the longest would.
  */
 
 export const SERVICE_TIME_SAMPLES = 31;

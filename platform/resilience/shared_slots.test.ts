@@ -34,7 +34,7 @@ function setUp(size: number, names: readonly string[], onLent: (service: Service
       waiting: () => queue.status.waiting,
       ask() {
         const deadline = clock.monotonic() + LONG_MS;
-        void queue.enter({ lane: 'customer', share: 'a', deadline, signal: NEVER }).then((admission) => {
+        void queue.enter({ priority: 'customer', tenant: 'a', deadline, signal: NEVER }).then((admission) => {
           if (!admission.admitted) return;
           onLent(service);
           service.held.push(admission.slot);
@@ -59,7 +59,7 @@ function setUp(size: number, names: readonly string[], onLent: (service: Service
 
 async function ask(clock: FakeClock, service: Service, times: number): Promise<void> {
   for (let n = 0; n < times; n++) service.ask();
-  await clock.settle();
+  await clock.flush();
 }
 
 const heldBy = (services: readonly Service[]) => services.map(({ held }) => held.length);
@@ -82,12 +82,12 @@ test('two that want all get half each, whoever came first, as soon as what runs 
   await ask(clock, second, 40);
   for (let n = 0; n < 4; n++) {
     first.end();
-    await clock.settle();
+    await clock.flush();
   }
   assert.deepEqual(heldBy(services), [5, 5]);
   for (let n = 0; n < 20; n++) {
     (n % 3 === 0 ? second : first).end();
-    await clock.settle();
+    await clock.flush();
     assert.deepEqual(heldBy(services), [5, 5]);
   }
 });
@@ -120,13 +120,13 @@ test('a service that its breaker holds back keeps nobody else back', async () =>
   };
   const [open, well] = [queueOf(breaker), queueOf()];
   breaker.openByHand('Ann');
-  const ticket = () =>
-    ({ lane: 'customer', share: 'a', deadline: clock.monotonic() + LONG_MS, signal: NEVER }) as const;
-  for (let n = 0; n < 10; n++) for (const queue of [open, well]) void queue.enter(ticket());
-  await clock.settle();
+  const context = () =>
+    ({ priority: 'customer', tenant: 'a', deadline: clock.monotonic() + LONG_MS, signal: NEVER }) as const;
+  for (let n = 0; n < 10; n++) for (const queue of [open, well]) void queue.enter(context());
+  await clock.flush();
   assert.deepEqual([open.status.running, well.status.running], [0, 3]);
   breaker.closeByHand('Ann');
-  await clock.settle();
+  await clock.flush();
   assert.deepEqual([open.status.running, well.status.running], [1, 3]);
 });
 
@@ -177,7 +177,7 @@ test('property: the rules hold at every loan, and no slot stays free that may be
           if (one.do === 'ask') await ask(clock, service, one.times);
           else if (service.held.length > 0) service.end(one.which);
         }
-        await clock.settle();
+        await clock.flush();
         // The moment from which a neighbour counts as resting is noticed by a timer, up to one length of it later.
         if (one.do !== 'wait') continue;
         await clock.advance(2 * USED_LATELY_MS);
@@ -186,7 +186,7 @@ test('property: the rules hold at every loan, and no slot stays free that may be
       for (let rounds = 0; services.some(({ held }) => held.length > 0); rounds++) {
         assert.ok(rounds < 1_000, 'it does not come to an end');
         for (const service of services) if (service.held.length > 0) service.end();
-        await clock.settle();
+        await clock.flush();
         await clock.advance(USED_LATELY_MS);
       }
       assert.deepEqual(

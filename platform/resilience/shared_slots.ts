@@ -35,7 +35,7 @@ export interface SharedSlots {
   join(user: SlotUser): SharedGate;
 }
 
-interface Share {
+interface Member {
   readonly user: SlotUser;
   /** Tells its queue that it may go on, perhaps. */
   onFree: () => void;
@@ -48,27 +48,27 @@ interface Share {
 /** @param size how many slots there are */
 export function createSharedSlots(size: number, clock: Clock): SharedSlots {
   const half = Math.ceil(size / 2);
-  const shares = new Set<Share>();
+  const members = new Set<Member>();
   let free = size;
   let cancelTimer: (() => void) | undefined;
 
   const isHeldBack = ({ breaker }: SlotUser) => breaker !== undefined && !breaker.admits;
-  const hasWork = ({ user, held, usedAt }: Share) =>
+  const hasWork = ({ user, held, usedAt }: Member) =>
     held > 0 || clock.monotonic() - usedAt < USED_LATELY_MS || (user.waiting() > 0 && !isHeldBack(user));
 
-  function mayTake(share: Share): boolean {
-    if (free === 0 || share.held === 0) return free > 0;
-    for (const other of shares) {
-      if (other === share) continue;
+  function mayTake(member: Member): boolean {
+    if (free === 0 || member.held === 0) return free > 0;
+    for (const other of members) {
+      if (other === member) continue;
       if (free === 1 && other.held === 0) return false;
-      if (share.held >= half && hasWork(other)) return false;
+      if (member.held >= half && hasWork(other)) return false;
     }
     return true;
   }
 
   /** Offers free slots to all, in turn. */
   function offer(): void {
-    const inTurn = [...shares].sort((one, other) => one.held - other.held || one.lentAt - other.lentAt);
+    const inTurn = [...members].sort((one, other) => one.held - other.held || one.lentAt - other.lentAt);
     for (const { onFree } of inTurn) if (free > 0) onFree();
   }
 
@@ -80,14 +80,14 @@ export function createSharedSlots(size: number, clock: Clock): SharedSlots {
     });
   }
 
-  function take(share: Share): () => void {
+  function take(member: Member): () => void {
     free--;
-    share.held++;
-    share.lentAt = clock.monotonic();
+    member.held++;
+    member.lentAt = clock.monotonic();
     return () => {
       free++;
-      share.held--;
-      share.usedAt = clock.monotonic();
+      member.held--;
+      member.usedAt = clock.monotonic();
       offer();
     };
   }
@@ -96,39 +96,39 @@ export function createSharedSlots(size: number, clock: Clock): SharedSlots {
     size,
     join(user) {
       const { breaker } = user;
-      const share: Share = { user, onFree: () => {}, held: 0, lentAt: 0, usedAt: Number.NEGATIVE_INFINITY };
-      shares.add(share);
+      const member: Member = { user, onFree: () => {}, held: 0, lentAt: 0, usedAt: Number.NEGATIVE_INFINITY };
+      members.add(member);
       return {
         get blocked() {
           return breaker?.blocked ?? false;
         },
         tryPass() {
           if (isHeldBack(user)) return undefined;
-          if (!mayTake(share)) {
+          if (!mayTake(member)) {
             if (free > 0) offerLater();
             return undefined;
           }
-          const giveBack = take(share);
+          const giveBack = take(member);
           const pass = breaker?.tryPass();
           return {
             probe: pass?.probe ?? false,
-            settle(outcome, cause) {
-              pass?.settle(outcome, cause);
+            report(outcome, cause) {
+              pass?.report(outcome, cause);
               giveBack();
             },
           };
         },
         onChange(listener) {
-          share.onFree = listener;
+          member.onFree = listener;
           const stop = breaker?.onChange(listener);
           return () => {
-            share.onFree = () => {};
+            member.onFree = () => {};
             stop?.();
           };
         },
         leave() {
-          shares.delete(share);
-          if (shares.size === 0) cancelTimer?.();
+          members.delete(member);
+          if (members.size === 0) cancelTimer?.();
           else offer();
         },
       };

@@ -3,36 +3,36 @@
  * holds 200 requests at most, and a search of those costs less than a microsecond. No clock, no promises:
  * request_queue.ts adds those.
  *
- * - lane: operators or customers. While both wait, turns go CUSTOMER_TURNS to customers, then one to operators; either
+ * - priority class: operators or customers. While both wait, turns go CUSTOMER_TURNS to customers, then one to operators; either
  *   takes all turns while the other has nobody waiting. Places in a full room are guaranteed in the same proportion.
- * - share: an account within a lane. Shares take turns (the ring), one request a turn.
- * - order: within a share oldest first, or newest first while the queue stands (`newestFirst`). Then the share of the
- *   newest request also has the next turn, but in each round (as many turns as shares waited when it began) a share
+ * - tenant: an account within a priority class. Tenants take turns (the ring), one request a turn.
+ * - order: within a tenant oldest first, or newest first while the queue stands (`newestFirst`). Then the tenant of the
+ *   newest request also has the next turn, but in each round (as many turns as tenants waited when it began) a tenant
  *   that has had its turn goes behind all that have not: newest-first cannot starve an account either.
- * - full: the longest share of the lane gives up the request that it would be served last, if it has at least two more
- *   than the newcomer's share; so each share keeps its even part of the room, and two equal shares cannot push each
- *   other out in lane.
+ * - full: the longest tenant of the priority class gives up the request that it would be served last, if it has at least two more
+ *   than the newcomer's tenant; so each tenant keeps its even part of the room, and two equal tenants cannot push each
+ *   other out in turn.
  */
-import type { Lane, Ticket } from './ticket.ts';
+import type { Priority, RequestContext } from './request_context.ts';
 
-/** While both lanes wait: this many customers, then one operator. */
+/** While both classes wait: this many customers, then one operator. */
 export const CUSTOMER_TURNS = 3;
 
 /** A request's place in the room. */
 export interface Seat<Waiter> {
-  readonly ticket: Ticket;
+  readonly context: RequestContext;
   /** Monotonic milliseconds. */
   readonly enteredAt: number;
   readonly waiter: Waiter;
 }
 
-interface LaneState {
+interface PriorityGroup {
   size: number;
-  /** Places that the other lane cannot keep from this one. */
+  /** Places that the other class cannot keep from this one. */
   readonly guaranteed: number;
-  /** Shares with a request waiting, and how many each has. */
+  /** Tenants with a request waiting, and how many each has. */
   readonly sizes: Map<string, number>;
-  /** The same shares; the first has the next turn. */
+  /** The same tenants; the first has the next turn. */
   ring: string[];
   /** Newest first only: who has had a turn in this round, and how many turns it has left. */
   readonly served: Set<string>;
@@ -41,12 +41,12 @@ interface LaneState {
 
 export interface WaitingRoom<Waiter> {
   readonly size: number;
-  sizeOf(lane: Lane): number;
+  sizeOf(priority: Priority): number;
   readonly isFull: boolean;
   /** Seats a request; the caller sees to it that the room is not full. */
-  enter(ticket: Ticket, enteredAt: number, waiter: Waiter, newestFirst: boolean): Seat<Waiter>;
+  enter(context: RequestContext, enteredAt: number, waiter: Waiter, newestFirst: boolean): Seat<Waiter>;
   /** The seat to clear for a newcomer when the room is full; undefined when the newcomer itself has to go. */
-  pushOutFor(ticket: Ticket, newestFirst: boolean): Seat<Waiter> | undefined;
+  pushOutFor(context: RequestContext, newestFirst: boolean): Seat<Waiter> | undefined;
   /** Takes out the request whose turn it is. */
   takeNext(newestFirst: boolean): Seat<Waiter> | undefined;
   /** Takes out a request that leaves before its turn; one that has left already is left alone. */
@@ -60,9 +60,9 @@ export interface WaitingRoom<Waiter> {
 /** @param limit how many may wait at once */
 export function createWaitingRoom<Waiter>(limit: number): WaitingRoom<Waiter> {
   const operatorPlaces = Math.floor(limit / (CUSTOMER_TURNS + 1));
-  const lanes: Record<Lane, LaneState> = {
-    operator: createLane(operatorPlaces),
-    customer: createLane(limit - operatorPlaces),
+  const groups: Record<Priority, PriorityGroup> = {
+    operator: createGroup(operatorPlaces),
+    customer: createGroup(limit - operatorPlaces),
   };
   /** All who wait, oldest first. */
   const seats: Seat<Waiter>[] = [];
@@ -73,27 +73,27 @@ export function createWaitingRoom<Waiter>(limit: number): WaitingRoom<Waiter> {
     const place = seats.indexOf(seat);
     if (place < 0) return;
     seats.splice(place, 1);
-    const { share } = seat.ticket;
-    const lane = lanes[seat.ticket.lane];
-    const left = lane.sizes.get(share)! - 1;
-    lane.size--;
+    const { tenant } = seat.context;
+    const group = groups[seat.context.priority];
+    const left = group.sizes.get(tenant)! - 1;
+    group.size--;
     if (left > 0) {
-      lane.sizes.set(share, left);
+      group.sizes.set(tenant, left);
     } else {
-      lane.sizes.delete(share);
-      lane.ring = lane.ring.filter((other) => other !== share);
+      group.sizes.delete(tenant);
+      group.ring = group.ring.filter((other) => other !== tenant);
     }
   }
 
-  function nextLane(): Lane {
-    if (lanes.operator.size === 0) return 'customer';
-    if (lanes.customer.size === 0) return 'operator';
+  function nextPriority(): Priority {
+    if (groups.operator.size === 0) return 'customer';
+    if (groups.customer.size === 0) return 'operator';
     return customerTurns < CUSTOMER_TURNS ? 'customer' : 'operator';
   }
 
-  /** The oldest, or the newest, request of a share. */
-  function endOf(lane: Lane, share: string, newest: boolean): Seat<Waiter> {
-    const isIts = ({ ticket }: Seat<Waiter>) => ticket.share === share && ticket.lane === lane;
+  /** The oldest, or the newest, request of a tenant. */
+  function endOf(priority: Priority, tenant: string, newest: boolean): Seat<Waiter> {
+    const isIts = ({ context }: Seat<Waiter>) => context.tenant === tenant && context.priority === priority;
     return (newest ? seats.findLast(isIts) : seats.find(isIts))!;
   }
 
@@ -101,42 +101,42 @@ export function createWaitingRoom<Waiter>(limit: number): WaitingRoom<Waiter> {
     get size() {
       return seats.length;
     },
-    sizeOf: (lane) => lanes[lane].size,
+    sizeOf: (priority) => groups[priority].size,
     get isFull() {
       return seats.length >= limit;
     },
-    enter(ticket, enteredAt, waiter, newestFirst) {
-      const { share } = ticket;
-      const lane = lanes[ticket.lane];
-      const size = lane.sizes.get(share) ?? 0;
-      if (newestFirst && !lane.served.has(share)) {
-        lane.ring = [share, ...lane.ring.filter((other) => other !== share)];
+    enter(context, enteredAt, waiter, newestFirst) {
+      const { tenant } = context;
+      const group = groups[context.priority];
+      const size = group.sizes.get(tenant) ?? 0;
+      if (newestFirst && !group.served.has(tenant)) {
+        group.ring = [tenant, ...group.ring.filter((other) => other !== tenant)];
       } else if (size === 0) {
-        lane.ring.push(share);
+        group.ring.push(tenant);
       }
-      lane.sizes.set(share, size + 1);
-      lane.size++;
-      const seat = { ticket, enteredAt, waiter };
+      group.sizes.set(tenant, size + 1);
+      group.size++;
+      const seat = { context, enteredAt, waiter };
       seats.push(seat);
       return seat;
     },
-    pushOutFor(ticket, newestFirst) {
-      const own = lanes[ticket.lane];
+    pushOutFor(context, newestFirst) {
+      const own = groups[context.priority];
       const isShort = own.size < own.guaranteed;
-      const from = isShort ? (ticket.lane === 'operator' ? 'customer' : 'operator') : ticket.lane;
-      const [share, size] = longestShare(lanes[from].sizes);
-      if (!isShort && size < (own.sizes.get(ticket.share) ?? 0) + 2) return undefined;
-      return endOf(from, share, !newestFirst);
+      const from = isShort ? (context.priority === 'operator' ? 'customer' : 'operator') : context.priority;
+      const [tenant, size] = longestTenant(groups[from].sizes);
+      if (!isShort && size < (own.sizes.get(context.tenant) ?? 0) + 2) return undefined;
+      return endOf(from, tenant, !newestFirst);
     },
     takeNext(newestFirst) {
-      const name = nextLane();
-      const lane = lanes[name];
-      const share = lane.ring[0];
-      if (share === undefined) return undefined;
-      const seat = endOf(name, share, newestFirst);
+      const name = nextPriority();
+      const group = groups[name];
+      const tenant = group.ring[0];
+      if (tenant === undefined) return undefined;
+      const seat = endOf(name, tenant, newestFirst);
       customerTurns = name === 'operator' ? 0 : Math.min(customerTurns + 1, CUSTOMER_TURNS);
-      countTurn(lane, share, newestFirst);
-      lane.ring = [...lane.ring.slice(1), share];
+      countTurn(group, tenant, newestFirst);
+      group.ring = [...group.ring.slice(1), tenant];
       leave(seat);
       return seat;
     },
@@ -146,29 +146,29 @@ export function createWaitingRoom<Waiter>(limit: number): WaitingRoom<Waiter> {
     },
     get mostUrgent() {
       let first = seats[0];
-      for (const seat of seats) if (seat.ticket.deadline < first!.ticket.deadline) first = seat;
+      for (const seat of seats) if (seat.context.deadline < first!.context.deadline) first = seat;
       return first;
     },
   };
 }
 
-function createLane(guaranteed: number): LaneState {
+function createGroup(guaranteed: number): PriorityGroup {
   return { size: 0, guaranteed, sizes: new Map(), ring: [], served: new Set(), left: 0 };
 }
 
-function longestShare(sizes: ReadonlyMap<string, number>): readonly [string, number] {
+function longestTenant(sizes: ReadonlyMap<string, number>): readonly [string, number] {
   let longest: readonly [string, number] = ['', 0];
-  for (const share of sizes) if (share[1] > longest[1]) longest = share;
+  for (const tenant of sizes) if (tenant[1] > longest[1]) longest = tenant;
   return longest;
 }
 
-/** Rounds matter only while newest goes first; before its turn is taken the share is still in the ring. */
-function countTurn(lane: LaneState, share: string, newestFirst: boolean): void {
-  if (!newestFirst || lane.left === 0) {
-    lane.served.clear();
-    lane.left = newestFirst ? lane.ring.length : 0;
+/** Rounds matter only while newest goes first; before its turn is taken the tenant is still in the ring. */
+function countTurn(group: PriorityGroup, tenant: string, newestFirst: boolean): void {
+  if (!newestFirst || group.left === 0) {
+    group.served.clear();
+    group.left = newestFirst ? group.ring.length : 0;
   }
   if (!newestFirst) return;
-  lane.left--;
-  lane.served.add(share);
+  group.left--;
+  group.served.add(tenant);
 }

@@ -81,7 +81,7 @@ export function monitoringRoutes(api: Api, needs: MonitoringRoutesNeeds): void {
     '/monitoring',
     {
       exposeHeadRoute: false,
-      config: { scopes: ['operator'], aside: true },
+      config: { scopes: ['operator'], bypassQueue: true },
       schema: {
         tags: ['operation'],
         summary: 'State of the databases, queues and breakers',
@@ -103,7 +103,7 @@ export function monitoringRoutes(api: Api, needs: MonitoringRoutesNeeds): void {
   api.post(
     '/monitoring/breaker',
     {
-      config: { scopes: ['operator'], aside: true },
+      config: { scopes: ['operator'], bypassQueue: true },
       schema: {
         tags: ['operation'],
         summary: 'Open or close a circuit breaker by hand',
@@ -150,7 +150,7 @@ export function monitoringRoutes(api: Api, needs: MonitoringRoutesNeeds): void {
   async function isOperator(request: FastifyRequest): Promise<boolean> {
     const credentials = readCredentials(request.headers.authorization, false);
     try {
-      const caller = await authenticator.identifyAside(credentials, `address:${clientOf(request)}`);
+      const caller = await authenticator.identifyBypassingQueue(credentials, `address:${clientOf(request)}`);
       return caller?.scope === 'operator';
     } catch {
       return true;

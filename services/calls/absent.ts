@@ -8,7 +8,7 @@
  * Some words have a meaning in a text field, and none in a field of figures: NA is Namibia as a country and R's word for
  * a missing number; unknown is a caller who hides his number.
  *
- * A code of an existing account remains a code: see intake/account_book.ts.
+ * A code of an existing account remains a code: see intake/account_cache.ts.
  */
 
 import { CODE_EDGES, tidyCode } from './account_codes.ts';

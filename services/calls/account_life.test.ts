@@ -5,12 +5,12 @@ import { test } from 'node:test';
 import { withSession } from '#platform/database/pool.ts';
 import { createKey } from '#services/identity/keys.ts';
 import { keyPlaces } from '#system';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { closeAccount, renameAccount, reopenAccount } from './account_life.ts';
 import { accountWithCode, createAccount } from './accounts.ts';
 
-import { findAccounts } from './api/lists/account_access.ts';
+import { findVisibleAccounts } from './api/lists/account_access.ts';
 
 import { takeIn } from './intake/intake.ts';
 import { listAudit } from './store/audit.ts';
@@ -18,12 +18,12 @@ import { visibleCall } from './store/calls.ts';
 
 const api = await testApi();
 const { pool } = api.database;
-const origin = await testOrigin(pool);
+const importSource = await testImportSource(pool);
 const BY = { id: 'terminal:test', name: 'test' };
 const NEW = { name: 'x', currency: 'EUR', timeZone: 'Europe/Berlin', country: null };
 
 const take = (accountCode: string, startTime: string, callId: string) =>
-  takeIn(pool, origin, [callRow({ accountCode, startTime: Date.parse(startTime), callId })]);
+  takeIn(pool, importSource, [callRow({ accountCode, startTime: Date.parse(startTime), callId })]);
 const account = (code: string) => withSession(pool, (session) => accountWithCode(session, code));
 const flagsOf = async (callId: string) =>
   (await pool.query('SELECT flags FROM calls.cdrs WHERE call_id = $1', [callId])).rows[0].flags ?? [];
@@ -93,7 +93,7 @@ test('keys of a closed account are refused and no new ones are made; operators a
   // A token of an identity provider, which knows of no closing.
   const token = { id: 'jwt:x', name: 'jwt:x', scope: 'customer', account: iAccount } as const;
   const seen = () =>
-    withSession(pool, (session) => findAccounts(session, { iAccount, children: false }, token));
+    withSession(pool, (session) => findVisibleAccounts(session, { iAccount, children: false }, token));
   await assert.rejects(seen, /There is no account/);
   const iCdr = (await fresh.get(path, operator)).body.data[0].i_cdr;
   const call = () =>

@@ -1,7 +1,7 @@
 /** The life of an account: it is renamed, closed, reopened. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import { accountWithCode, readCode } from './accounts.ts';
-import { findAccount } from './store/account_edits.ts';
+import { accountAsWritten } from './store/account_edits.ts';
 import { callsSince, dropFormerCode, keepFormerCode, setClosedFrom, setCode } from './store/account_life.ts';
 import type { AccountRow } from './store/account_rows.ts';
 import { type Actor, noteAudit } from './store/audit.ts';
@@ -23,7 +23,7 @@ export function renameAccount(pool: Pool, code: string, newCode: string, by: Act
   return withTransaction(pool, async (session) => {
     const wanted = readCode(newCode);
     const account = await accountWithCode(session, code);
-    const other = await session.row(findAccount(wanted));
+    const other = await session.row(accountAsWritten(wanted));
     if (other && other.i_account !== account.i_account) {
       throw new Error(`there is an account with the code "${other.code}" already`);
     }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { withSession } from '#platform/database/pool.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { type Json, testApi } from '#tests/calls_api.ts';
 import { printedSeed } from '#tests/seed.ts';
 import { moveAccount } from './account_moves.ts';
@@ -30,12 +30,12 @@ const move = (code: string, to: string | null, from?: string) =>
 let groups = 0;
 /** Calls at these times, each with its id. */
 async function take(accountCode: string, times: readonly string[], more: object = {}): Promise<string[]> {
-  const origin = await testOrigin(pool, { source: `switch of ${accountCode}` });
+  const importSource = await testImportSource(pool, { source: `switch of ${accountCode}` });
   const ids = times.map((time) => `${accountCode} ${time} ${groups++}`);
   const rows = times.map((time, n) =>
     callRow({ accountCode, callId: ids[n]!, startTime: Date.parse(time), ...more }),
   );
-  await takeIn(pool, origin, rows);
+  await takeIn(pool, importSource, rows);
   return ids;
 }
 
@@ -173,7 +173,7 @@ interface Made {
 }
 
 async function makeCalls(calls: readonly Json[], code: (n: number) => string): Promise<Made[]> {
-  const origin = await testOrigin(pool);
+  const importSource = await testImportSource(pool);
   const rows = calls.map(({ who, near, off, kind }, n) => ({
     who,
     at: Date.parse(near) + off,
@@ -183,7 +183,7 @@ async function makeCalls(calls: readonly Json[], code: (n: number) => string): P
   }));
   await takeIn(
     pool,
-    origin,
+    importSource,
     rows.map(({ who, at, id, cli, seconds }) =>
       callRow({
         accountCode: code(who),
@@ -307,8 +307,8 @@ async function checkSums(
   );
 }
 
-const NAMES = (stretches: readonly { parent: string | null; from: string | null }[]) =>
-  stretches.map(({ parent, from }) => [parent, from]);
+const NAMES = (periods: readonly { parent: string | null; from: string | null }[]) =>
+  periods.map(({ parent, from }) => [parent, from]);
 
 test('a date is midnight of the account; what lies later is replaced and told, a move back leaves a gap, and one to where it is changes nothing', async () => {
   for (const code of ['acme', 'globex', 'initech']) await api.account(code);
@@ -376,7 +376,7 @@ test('the old parent lists, pages and sums what started before, the new one what
     [iNew, [second]],
   ] as const) {
     const key = await api.key('customer', iParent);
-    // With all below, and the one alone, which one of them sees in two stretches.
+    // With all below, and the one alone, which one of them sees in two periods.
     for (const whose of ['include=children', `i_account=${iDesk}`]) {
       for (const more of ['', '&view=calls', '&number=%2B493023125001', '&order=asc', '&limit=1']) {
         const { data, total } = await get(`/cdrs?${whose}&with_total=true${more}`, key);
@@ -453,10 +453,13 @@ test('a call whose legs lie on both sides of a move is whose its first leg is, w
   const iOld = await api.account('legs old');
   const iNew = await api.account('legs new');
   const iMoved = await api.account('legs', { parent: iOld });
-  const origin = await testOrigin(pool, { source: 'legs' });
+  const importSource = await testImportSource(pool, { source: 'legs' });
   const leg = (callId: string, startTime: string) =>
     callRow({ accountCode: 'legs', callId, linkedId: 'joined', startTime: Date.parse(startTime) });
-  await takeIn(pool, origin, [leg('joined', '2026-10-05T23:59:30Z'), leg('second', '2026-10-06T00:00:10Z')]);
+  await takeIn(pool, importSource, [
+    leg('joined', '2026-10-05T23:59:30Z'),
+    leg('second', '2026-10-06T00:00:10Z'),
+  ]);
   await move('legs', 'legs new', '2026-10-06');
   const [ofOld, ofNew] = [await api.key('customer', iOld), await api.key('customer', iNew)];
   const calls = (key: string) => get(`/cdrs?i_account=${iMoved}&view=calls`, key);

@@ -3,7 +3,7 @@ import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import { readStart } from './account_life.ts';
 import { accountWithCode, parentFor } from './accounts.ts';
 import { lockParents, movedWith, moveParent, movesSince, readMove } from './store/account_parents.ts';
-import type { AccountRow, AccountStretch } from './store/account_rows.ts';
+import type { AccountRow, ParentPeriod } from './store/account_rows.ts';
 import { type Actor, noteAudit } from './store/audit.ts';
 
 export interface MoveOptions {
@@ -27,7 +27,7 @@ export interface Moved {
   /** The account has this parent already: nothing is changed. */
   readonly isThere: boolean;
   /** Moves of that instant or later, which this move replaces. */
-  readonly replaced: readonly AccountStretch[];
+  readonly replaced: readonly ParentPeriod[];
   /** Accounts below it, which move with it, and the stored calls of all of them that start from then on. */
   readonly below: number;
   readonly calls: number;

@@ -5,8 +5,8 @@ import { isPrintable, printable } from '#platform/telemetry/printable.ts';
 import { foldedCode, tidyCode } from './account_codes.ts';
 import { findPseudonyms } from './pseudonyms/pseudonyms.ts';
 import {
+  accountAsWritten,
   deleteUsageDays,
-  findAccount,
   insertAccount,
   rebuildUsageDays,
   updateAccount,
@@ -40,7 +40,7 @@ export async function createAccount(
   return withTransaction(pool, async (session) => {
     const iParent = parent === null ? null : (await accountWithCode(session, parent)).i_account;
     // An account whose code is not tidy already has the calls of the tidied code.
-    const there = await session.row(findAccount(code));
+    const there = await session.row(accountAsWritten(code));
     if (there) throw new Error(`there is an account with the code "${there.code}" already`);
     await session.run(dropFormerCode(code));
     // A caller who creates it again wants its rows.
@@ -171,7 +171,7 @@ export async function codesAlike(session: Session, code: string): Promise<string
 
 /** @throws Error when no account has the code */
 export async function accountWithCode(session: Session, code: string): Promise<AccountRow> {
-  const account = await session.row(findAccount(code));
+  const account = await session.row(accountAsWritten(code));
   if (account) return account;
   const renamed = await session.row(renamedFrom(code));
   if (renamed) throw new Error(`the account "${code}" is called "${renamed.code}" by now`);

@@ -28,7 +28,7 @@ const MARCH = Date.parse('2026-03-02T09:00:00Z') / 1000;
 
 async function importInto(file: WrittenFile, name: string): Promise<void> {
   const counts = await importWritten(pool, file, name);
-  assert.deepEqual([counts.stored, counts.setAside], [counts.read, 0], name);
+  assert.deepEqual([counts.stored, counts.rejected], [counts.read, 0], name);
 }
 
 async function post(body: object): Promise<void> {
@@ -39,13 +39,13 @@ async function post(body: object): Promise<void> {
 /** Sets the rows aside first, since nobody has their account, and tries them again when somebody has. */
 async function importByRetry(file: WrittenFile, name: string): Promise<void> {
   const counts = await importWritten(pool, file, name, { newAccounts: null });
-  assert.equal(counts.setAside, counts.read, name);
+  assert.equal(counts.rejected, counts.read, name);
   const again = await retryRejected(
     pool,
     { filter: { file: name }, newAccounts: NEW_ACCOUNTS, read: {} },
     () => undefined,
   );
-  assert.equal(again.stillSetAside, 0);
+  assert.equal(again.stillRejected, 0);
 }
 
 async function postByRetry(calls: readonly WrittenCall[]): Promise<void> {

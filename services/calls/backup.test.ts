@@ -19,7 +19,7 @@ import { type BackedUpService, takeBackup } from '#platform/database/backup/take
 import type { Pool } from '#platform/database/pool.ts';
 import { backedUpOf } from '#platform/service/definition.ts';
 import { SERVICES } from '#system';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { columnsOf, fillTables, tablesOf } from '#tests/filled_tables.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';
@@ -226,11 +226,11 @@ test('while calls are stored a back-up holds one moment: sums of usage are those
   const target = await testDatabase();
   const busy = await testDatabase();
   await importDemo(busy.pool, NOW);
-  const origin = await testOrigin(busy.pool);
+  const importSource = await testImportSource(busy.pool);
   const stopped = new AbortController();
   let stored = 0;
   const storing = (async () => {
-    for (; !stopped.signal.aborted; stored++) await takeIn(busy.pool, origin, [callRow(), callRow()]);
+    for (; !stopped.signal.aborted; stored++) await takeIn(busy.pool, importSource, [callRow(), callRow()]);
   })();
   const path = await take(busy.pool, secret, BACKED_UP, async () => {
     const before = stored;

@@ -5,7 +5,7 @@ import type { NumberSearch } from './number_pattern.ts';
 import type { Micros } from './time/instants.ts';
 
 /** A half-open range of time. Null: open on that side. */
-export interface SeenStretch {
+export interface SeenPeriod {
   readonly from: Micros | null;
   readonly to: Micros | null;
 }
@@ -14,7 +14,7 @@ export interface SeenStretch {
 export interface FilterPart extends NumberSearches {
   readonly iAccounts: readonly number[];
   /** The times at which each is visible; an account may be listed several times. Undefined: all are always visible. */
-  readonly seen?: readonly SeenStretch[] | undefined;
+  readonly seen?: readonly SeenPeriod[] | undefined;
 }
 
 export interface NumberSearches {
@@ -32,7 +32,7 @@ export interface CallFilter extends NumberSearches {
   readonly among?: readonly FilterPart[] | undefined;
   readonly type: CallType;
   /** When the account is visible, if in several ranges. */
-  readonly seen?: readonly SeenStretch[] | undefined;
+  readonly seen?: readonly SeenPeriod[] | undefined;
   /** start_time, half open: from ≤ start_time < to */
   readonly from?: string | undefined;
   readonly to?: string | undefined;

@@ -1,7 +1,7 @@
 /**
  * A call detail record (CDR), from a source's row to the stored record.
  *
- *   source row ──format──▶ SourceRecord ──settle──▶ Cdr ──store──▶ calls.cdrs
+ *   source row ──format──▶ SourceRecord ──normalize──▶ Cdr ──store──▶ calls.cdrs
  *        └────────────────── Rejection, at any step: kept in calls.rejected_cdrs with its bytes
  *
  * CLI: calling line identification, the caller's number. CLD: the called number. Leg: one of several records of a call.
@@ -11,9 +11,9 @@ import type { CallResult, CdrFlag, Direction, PlainTexts } from './call_fields.t
 /** The meaning of a word or cause. `cleared`: the normal end of a call (Q.850's 16), which says nothing of an answer. */
 export type ToldResult = CallResult | 'cleared';
 
-/** A record as its source gives it: fields named and typed, account and numbers not yet settled. */
+/** A record as its source gives it: fields named and typed, account and numbers not yet normalized. */
 export interface SourceRecord extends PlainTexts {
-  /** The row's name for the account, as written; '' where it names none. intake/account_book.ts finds the account. */
+  /** The row's name for the account, as written; '' where it names none. intake/account_cache.ts finds the account. */
   readonly accountCode: string;
   /** The switch's unique id of the call; '' where the source has none. Several legs may share it. */
   readonly callId: string;

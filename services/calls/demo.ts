@@ -5,7 +5,7 @@
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
 import { parseMapping } from './formats/mapping.ts';
-import { importSource } from './intake/import_file.ts';
+import { importOpened } from './intake/import_file.ts';
 import { addDemoAccounts, isEmpty } from './store/demo.ts';
 
 const DAYS = 30;
@@ -42,7 +42,7 @@ export async function importDemo(pool: Pool, now: number): Promise<number> {
   async function* chunks() {
     yield head;
   }
-  const counts = await importSource(
+  const counts = await importOpened(
     pool,
     'demo',
     { head, chunks: chunks(), isStream: true, bytesRead: () => head.length },

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { withTransaction } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { takeIn } from './intake/intake.ts';
 import { linkageRepairStep, repairLinkage } from './linkage_repairs.ts';
@@ -12,7 +12,7 @@ const { pool } = await testDatabase();
 
 const QUEUED = { lastapp: 'Queue', linkedid: '1772442294.101', channel: 'PJSIP/trunk-1' };
 const RING = { ...QUEUED, dstchannel: 'PJSIP/1001-2' };
-const origin = await testOrigin(pool);
+const importSource = await testImportSource(pool);
 const march = Date.parse('2026-03-31T23:59:00Z');
 const rows = Array.from({ length: 25 }, (_, n) =>
   callRow({
@@ -21,7 +21,7 @@ const rows = Array.from({ length: 25 }, (_, n) =>
     attributes: [QUEUED, RING, { lastapp: 'Dial' }, {}][n % 4]!,
   }),
 );
-await takeIn(pool, origin, rows);
+await takeIn(pool, importSource, rows);
 
 const stored = async () =>
   (
@@ -66,7 +66,7 @@ test('calls of an earlier version become what they would be now, from wherever i
 
 test('what is told again before its month was done says nothing new', async () => {
   await asBefore();
-  const again = await takeIn(pool, origin, rows);
+  const again = await takeIn(pool, importSource, rows);
   assert.deepEqual(
     again.map(({ kind }) => kind),
     rows.map(() => 'duplicate'),

@@ -101,7 +101,7 @@ const MINUS_ONES = ['-1', '-1.0000', '-1E0', '\u22121', '-10e-1', '-01.', '(1.00
 test('exactly -1 in any writing says that the call was not rated; any other cost below nought is set aside and says what credit notes need', async () => {
   const file = priced('unrated', [...MINUS_ONES, '0.1', '-0.9', '-1.0001', '-11', '-0.00']);
   const counts = await importWritten(pool, file, 'unrated.csv');
-  assert.deepEqual([counts.stored, counts.setAside], [MINUS_ONES.length + 2, 3]);
+  assert.deepEqual([counts.stored, counts.rejected], [MINUS_ONES.length + 2, 3]);
   const unrated = { cost: null, flags: ['not_rated'] };
   assert.deepEqual(await stored('unrated'), [
     ...MINUS_ONES.map(() => unrated),

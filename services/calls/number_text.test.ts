@@ -7,7 +7,7 @@ import { parseMapping } from './formats/mapping.ts';
 import { recordFromFields } from './formats/posted_record.ts';
 import { openSource } from './formats/reader.ts';
 import type { SourceOptions } from './formats/source_reader.ts';
-import { settle } from './intake/settle.ts';
+import { normalize } from './intake/normalize.ts';
 import { isSpreadsheetPower } from './number_text.ts';
 import { createNumberReader, directionOf } from './numbers.ts';
 
@@ -110,9 +110,9 @@ describe('what stands around a sure number', () => {
   });
 
   test('the way of a call and its country are those of the number', () => {
-    const settled = reader.read('*31#+442079460123', 'DE');
-    assert.deepEqual(settled, { number: '+442079460123', country: 'GB' });
-    assert.equal(directionOf('1002', settled.number), 'outbound');
+    const normalized = reader.read('*31#+442079460123', 'DE');
+    assert.deepEqual(normalized, { number: '+442079460123', country: 'GB' });
+    assert.equal(directionOf('1002', normalized.number), 'outbound');
     assert.equal(directionOf(read('sip:+442079460123@host;user=phone'), '1002'), 'inbound');
   });
 
@@ -223,8 +223,8 @@ describe('a number that a spreadsheet has made a power of', () => {
         return new Set(
           taken.map(({ parsed }) => {
             if (parsed.kind === 'rejected') return parsed.rejection.reason;
-            const settled = settle(parsed.record, account, Date.now(), false);
-            return settled.kind === 'rejected' ? settled.rejection.reason : '';
+            const normalized = normalize(parsed.record, account, Date.now(), false);
+            return normalized.kind === 'rejected' ? normalized.rejection.reason : '';
           }),
         );
       };
@@ -245,8 +245,8 @@ describe('a number that a spreadsheet has made a power of', () => {
     const reader = openSource('freeswitch-json', { timeZone: 'UTC' });
     for (const { parsed } of [...reader.push(Buffer.from(text)), ...reader.end(true)]) {
       if (parsed.kind === 'rejected') continue;
-      const settled = settle(parsed.record, account, Date.now(), false);
-      assert.match(settled.kind === 'rejected' ? settled.rejection.reason : '', /a spreadsheet cut/);
+      const normalized = normalize(parsed.record, account, Date.now(), false);
+      assert.match(normalized.kind === 'rejected' ? normalized.rejection.reason : '', /a spreadsheet cut/);
     }
   });
 
@@ -255,14 +255,14 @@ describe('a number that a spreadsheet has made a power of', () => {
     for (const cli of POWERS) {
       const parsed = recordFromFields({ ...post, cli }, new Map());
       assert.equal(parsed.kind, 'record');
-      const settled = settle(
-        (parsed as { record: Parameters<typeof settle>[0] }).record,
+      const normalized = normalize(
+        (parsed as { record: Parameters<typeof normalize>[0] }).record,
         account,
         Date.now(),
         false,
       );
       assert.match(
-        settled.kind === 'rejected' ? settled.rejection.reason : '',
+        normalized.kind === 'rejected' ? normalized.rejection.reason : '',
         /^cli is .* a spreadsheet cut/,
         cli,
       );

@@ -38,14 +38,14 @@ import { countryOfErased } from './erased_numbers.ts';
 import { numberText } from './number_text.ts';
 
 /** `number` is the stored form. `country` is the ISO 3166-1 alpha-2 code of an E.164 number, where it has one. */
-export interface SettledNumber {
+export interface NormalizedNumber {
   readonly number: string;
   readonly country: string | null;
 }
 
 export interface NumberReader {
   /** Never throws. `country` is the account's, ISO 3166-1 alpha-2. Null or an unknown one: not known. */
-  read(written: string, country: string | null): SettledNumber;
+  read(written: string, country: string | null): NormalizedNumber;
   /** The E.164 beginnings of numbers that are written with `begin` in front. Null: `begin` is too short, or not certain. */
   readBegin(begin: string, country: string | null): string | null;
 }
@@ -92,7 +92,7 @@ export function createNumberReader(): NumberReader {
     }
     return plan;
   };
-  const remember = (country: string | null, text: string, settled: SettledNumber): void => {
+  const remember = (country: string | null, text: string, normalized: NormalizedNumber): void => {
     if (youngCount >= CACHE_GENERATION) {
       old = young;
       young = new Map();
@@ -103,7 +103,7 @@ export function createNumberReader(): NumberReader {
       ofCountry = new Map();
       young.set(country, ofCountry);
     }
-    ofCountry.set(text, settled);
+    ofCountry.set(text, normalized);
     youngCount++;
   };
   return {
@@ -117,14 +117,14 @@ export function createNumberReader(): NumberReader {
       if (knownOfOld !== undefined) return knownOfOld;
       // A copy: V8 keeps a text that was cut out of a row as a view of the whole row.
       const own = Buffer.from(text).toString();
-      const settled = readNumber(own, planOf(country)) ?? { number: own, country: null };
-      remember(country, own, settled);
-      return settled;
+      const normalized = readNumber(own, planOf(country)) ?? { number: own, country: null };
+      remember(country, own, normalized);
+      return normalized;
     },
   };
 }
 
-type Answers = Map<string | null, Map<string, SettledNumber>>;
+type Answers = Map<string | null, Map<string, NormalizedNumber>>;
 
 function cut(written: string): string {
   return written.slice(0, MAX_STORED_LENGTH).toWellFormed().trim();
@@ -148,7 +148,7 @@ function dialPlan(country: CountryCode): DialPlan | null {
 }
 
 /** Null: not certainly a phone number. */
-function readNumber(written: string, plan: DialPlan | null): SettledNumber | null {
+function readNumber(written: string, plan: DialPlan | null): NormalizedNumber | null {
   const country = countryOfErased(written);
   if (country !== undefined) return { number: written, country };
   if (PHONE_TEXT.test(written) && !FLOAT_END.test(written)) {
@@ -170,7 +170,7 @@ const hasPrefix = (text: string, plan: DialPlan | null): boolean =>
     : text.startsWith('0') || plan.internationalPrefix.test(text.replace(NOT_DIGITS, '')));
 
 /** A number without text around it. */
-function readBare(text: string, plan: DialPlan | null): SettledNumber | null {
+function readBare(text: string, plan: DialPlan | null): NormalizedNumber | null {
   const match = text.length > MAX_WRITTEN_LENGTH ? null : PHONE_TEXT.exec(text);
   if (!match || isIPv4(text)) return null;
   const digits = match[2]!.replace(NOT_DIGITS, '');
@@ -220,7 +220,7 @@ function readBegin(text: string, plan: DialPlan | null): string | null {
 }
 
 /** Rules 3 to 5. */
-function nationalOrBare(digits: string, plan: DialPlan): SettledNumber | null {
+function nationalOrBare(digits: string, plan: DialPlan): NormalizedNumber | null {
   const national = parse(digits, plan.country);
   const isNational = national?.isValid() === true && national.countryCallingCode === plan.callingCode;
   const bare = digits.startsWith('0') ? null : international(digits, false);
@@ -261,7 +261,7 @@ function isDialled(
 }
 
 /** `digits` after a plus, separators allowed. */
-function international(digits: string, possibleIsEnough: boolean): SettledNumber | null {
+function international(digits: string, possibleIsEnough: boolean): NormalizedNumber | null {
   const phone = parse(`+${digits}`, undefined);
   if (phone === null) return null;
   if (phone.isValid()) return e164(phone);
@@ -275,7 +275,7 @@ function parse(text: string, defaultCountry: CountryCode | undefined): PhoneNumb
   return parsePhoneNumberFromString(text, options) ?? null;
 }
 
-function e164(phone: PhoneNumber): SettledNumber {
+function e164(phone: PhoneNumber): NormalizedNumber {
   return { number: phone.number, country: phone.country ?? null };
 }
 

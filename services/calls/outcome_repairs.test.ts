@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { withTransaction } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { printedSeed } from '#tests/seed.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';
@@ -213,7 +213,7 @@ test('cut off at any step, beside imports and other repairers: results and sums 
       async (calls, stepCalls) => {
         await beginAnew();
         await storeAsBefore(calls);
-        const origin = await testOrigin(pool, { source: 'meanwhile' });
+        const origin = await testImportSource(pool, { source: 'meanwhile' });
         const importing = async () => {
           for (const at of calls.slice(0, 3).map((call) => (MARCH + call.at) * 1000)) {
             await takeIn(pool, origin, [callRow({ startTime: at, accountCode: ZONES[0]! })]);
@@ -252,7 +252,7 @@ test('a step takes some calls, and what is done is not done again', async () => 
 
 test('calls that this version stored stay as they were told', async () => {
   await beginAnew();
-  const origin = await testOrigin(pool, { source: 'this version', credits: true });
+  const origin = await testImportSource(pool, { source: 'this version', credits: true });
   const startTime = MARCH * 1000 + 60_000;
   await takeIn(pool, origin, [
     callRow({ startTime, connectTime: startTime, disconnectTime: null, billedDurationS: 0, cost: '-1' }),

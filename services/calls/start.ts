@@ -21,7 +21,7 @@ import { indexAllMonths } from './month_indexes.ts';
 import { repairOutcomes } from './outcome_repairs.ts';
 import type { CallsSettings } from './settings.ts';
 import { watchSources } from './source_activity.ts';
-import type { Place } from './store/calls.ts';
+import type { KeysetPosition } from './store/calls.ts';
 
 /** The calls service's dependencies, beside those of every service. */
 export interface CallsGiven {
@@ -46,7 +46,7 @@ export async function startCalls(tools: DatabaseTools<CallsSettings> & CallsGive
   lifetime.onStop('activity of sources', () => active.done);
   exportRoom(registry, room);
 
-  const cursors = createCursors<Place>(tools.secret);
+  const cursors = createCursors<KeysetPosition>(tools.secret);
   const documents = createDocumentReader();
   lifetime.onStop('reader of documents', documents.close);
   const { defaultCurrency: currency, importTimeZone: timeZone } = settings;

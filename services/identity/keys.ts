@@ -8,7 +8,7 @@
 import type { KeyDatabases } from '#platform/access/authenticator.ts';
 import { hashKey, type KeyRecord, randomKey, shownOfKey } from '#platform/access/key.ts';
 import { type Actor, THE_PROGRAM } from '#platform/database/audit.ts';
-import { valuesReading } from '#platform/database/fast_read/fast_read.ts';
+import { valuesQuery } from '#platform/database/fast_read/fast_read.ts';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
@@ -211,9 +211,9 @@ async function findInBoth(
   { formerKeys, closedFrom }: CallsOfKeys,
   hash: Buffer,
 ): Promise<KeyRecord | undefined> {
-  const [[own], [before]] = await session.together(
-    valuesReading<KeyRecord>(keyByHash(hash)),
-    valuesReading<KeyRecord>(formerKeys.byHash(hash)),
+  const [[own], [before]] = await session.pipeline(
+    valuesQuery<KeyRecord>(keyByHash(hash)),
+    valuesQuery<KeyRecord>(formerKeys.byHash(hash)),
   );
   const key = own ?? before;
   if (!key) return undefined;

@@ -87,7 +87,7 @@ export function advanceAlerts(
     if (!known.has(alert.rule)) onOk(book, alert.key, now, events, { gone: true });
   }
   holdRecoveries(book, known, now, events);
-  settleFlapping(book, now, events);
+  updateFlapping(book, now, events);
   coming.push(...Object.values(book.active).filter(({ state }) => state === 'pending'));
   announce(book, known, now, events, coming);
   return events;
@@ -287,7 +287,7 @@ function noteChange(book: AlertBook, key: string, now: number): void {
 }
 
 /** Begins and ends the flapping of keys. */
-function settleFlapping(book: AlertBook, now: number, events: AlertEvent[]): void {
+function updateFlapping(book: AlertBook, now: number, events: AlertEvent[]): void {
   for (const [key, changes] of Object.entries(book.changes)) {
     const recent = changes.filter((at) => at > now - FLAP_WINDOW_MS);
     if (recent.length > 0) book.changes[key] = recent;

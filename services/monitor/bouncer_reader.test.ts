@@ -53,7 +53,7 @@ test('a wait that is over before it is read is reported once, with any later fig
   const stop = new AbortController();
   const running = bouncers.run(stop.signal);
   for (let n = 0; n < 3; n++) {
-    await clock.settle();
+    await clock.flush();
     await clock.advance(BOUNCER_INTERVAL_MS);
   }
   assert.equal(bouncers.readings()[0]!.maxWaitS, 2.5);

@@ -168,7 +168,7 @@ export function createDeliveries(needs: DeliveriesNeeds): Deliveries {
       failures.set(channel.name, failures.get(channel.name)! + 1);
       lastFaults.set(channel.name, (error as Error).message);
       watchers.get(delivery.id)?.(error as Error);
-      if (error instanceof DeliveryError && error.hopeless) {
+      if (error instanceof DeliveryError && error.permanent) {
         refused(delivery, error);
         await save();
         return;

@@ -56,7 +56,7 @@ for (const answers of [false, 'never'] as const)
   test(`one that ${answers ? 'hangs' : 'refuses'} is silent from its last answer on, and DOWN in the topology; then it is back`, async () => {
     const { now, keepers, pass, end, changes, clock } = keepersOf();
     assert.ok(Number.isNaN(keepers.readings()[0]!.silentS));
-    await clock.settle();
+    await clock.flush();
     assert.equal(keepers.readings()[0]!.silentS, 0);
     now.answers = answers;
     await pass(12);

@@ -99,7 +99,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
   const time = createSteadyTime(clock, read.savedAt);
   const file = createStateFile(needs.stateFile);
   const history = createHistory(HISTORY_MS, FORECAST_HISTORY);
-  const keeper = createTopology();
+  const tracker = createTopology();
   const wanted = new Set([
     ...rules.flatMap((rule) => [
       ...metricsOf(rule.measure),
@@ -246,7 +246,7 @@ export async function createMonitor(needs: MonitorNeeds): Promise<Monitor> {
     inDoubt = isInDoubt(views);
     const kept = { keepers: keepers.readings(), lease: keepers.lease() };
     const parts = { haproxies, services, disks, backup, fullInS: forecasts(history), ...kept };
-    topology = keeper.update({ ...parts, now, stamp: time.stamp });
+    topology = tracker.update({ ...parts, now, stamp: time.stamp });
     const changes = change ? [noticeOfHappening(change)] : [];
     for (const draft of [...drafts, ...restarts, ...noticesOf(events), ...changes, ...heartbeat(now)])
       queue(draft);

@@ -5,7 +5,7 @@ import { createEventStreams } from '#platform/http/event_stream.ts';
 import { createRateLimit, tellRate } from '#platform/http/rate_limit.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { createShareBound } from '#platform/resilience/share_bound.ts';
+import { createTenantBound } from '#platform/resilience/tenant_bound.ts';
 import { isPrintable } from '#platform/telemetry/printable.ts';
 import type { Alert as AlertRecord, Silence as SilenceRecord } from './alert_book.ts';
 import {
@@ -256,7 +256,7 @@ const STREAM_RETRY_S = 10;
 function topologyRoute(api: Server, { monitor, clock, stopping }: RoutesNeeds): void {
   const current = () => monitor.topology;
   const streams = createEventStreams({ intervalMs: EVENT_INTERVAL_MS, current, clock, stopping });
-  const open = createShareBound({ perShare: STREAMS_OF_ADDRESS, inAll: STREAMS_IN_ALL });
+  const open = createTenantBound({ perTenant: STREAMS_OF_ADDRESS, inAll: STREAMS_IN_ALL });
   api.get(
     '/topology',
     {

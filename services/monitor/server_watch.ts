@@ -1,5 +1,5 @@
 /**
- * Checks each second whether the server process of a single PostgreSQL on this machine, the embedded one, runs. Its keeper
+ * Checks each second whether the server process of a single PostgreSQL on this machine, the embedded one, runs. Its supervisor
  * restarts it within seconds, so an outage may lie between two polls, and no other part would report it.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';

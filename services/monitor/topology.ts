@@ -35,12 +35,12 @@ export interface TopologyInput {
   readonly stamp: (steady: number) => string;
 }
 
-export interface TopologyKeeper {
+export interface TopologyTracker {
   update(input: TopologyInput): Topology;
 }
 
 /** Remembers the beginning of each part's state, and the counters of error rates. */
-export function createTopology(): TopologyKeeper {
+export function createTopology(): TopologyTracker {
   const since = new Map<string, { state: PartState; at: number }>();
   let counts = new Map<string, number>();
   let servers: readonly Seen[] = [];

@@ -82,23 +82,23 @@ suite('PostgreSQL is frozen', { skip: ownPostgresSkip, timeout: 180_000 }, async
       activity,
     });
     const signal = new AbortController().signal;
-    const ticket = {
-      lane: 'customer',
-      share: 'a',
+    const context = {
+      priority: 'customer',
+      tenant: 'a',
       deadline: systemClock.monotonic() + 60_000,
       signal,
     } as const;
     const one = ({ client }: Session) => client.query('SELECT 1');
-    await server.run(ticket, one);
+    await server.run(context, one);
     database.freeze();
     const from = performance.now();
-    await assert.rejects(server.run(ticket, one), /Query read timeout/);
+    await assert.rejects(server.run(context, one), /Query read timeout/);
     t.diagnostic(`given up after ${Math.round(performance.now() - from)} ms`);
     assert.equal(server.guard.queue.status.running, 0);
     const { state } = server.breaker;
     assert.equal(state.name === 'CLOSED' && state.consecutiveFailures, 1);
     database.thaw();
-    await server.run(ticket, one);
+    await server.run(context, one);
     database.freeze();
     server.leave();
     await shared.close();

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BALLAST_BYTES, freeBytes } from '#engines/ballast.ts';
 import { signal, until } from '#engines/cluster/processes.ts';
 import { EMBEDDED_DATABASE, postgresFolder, startPostgres } from '#engines/postgres.ts';
-import { type KeeperEvent, keepPostgres } from '#engines/postgres_keeper.ts';
+import { type PostgresEvent, supervisePostgres } from '#engines/postgres_supervisor.ts';
 import { identify } from '#engines/processes.ts';
 import { createPool } from '#platform/database/pool.ts';
 import { migrateAll } from '#platform/database/upgrade.ts';
@@ -83,9 +83,9 @@ test('a full disk: posts are refused with their own code and reads go on; Postgr
     settings: { fsync: 'off', shared_buffers: '32MB', min_wal_size: '32MB', max_wal_size: '48MB' },
   };
   const ballast = join(options.folder, 'ballast');
-  const events: KeeperEvent[] = [];
-  const happened = (event: KeeperEvent) => until(() => events.includes(event), LIMIT_MS);
-  const kept = await keepPostgres(options, createFastClock(PACE), (event) => events.push(event));
+  const events: PostgresEvent[] = [];
+  const happened = (event: PostgresEvent) => until(() => events.includes(event), LIMIT_MS);
+  const kept = await supervisePostgres(options, createFastClock(PACE), (event) => events.push(event));
   const pool = createPool({ url: kept.url, applicationName: 'test', size: 2, onIdleError: () => undefined });
   await migrateAll(pool, SCHEMAS);
   assert.ok(await happened('ballast_made'), String(events));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
 import { startOfPostgres } from '#engines/postgres.ts';
-import { type KeeperEvent, keepPostgres } from '#engines/postgres_keeper.ts';
+import { type PostgresEvent, supervisePostgres } from '#engines/postgres_supervisor.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { webhookChannel } from '#services/monitor/channels/webhook.ts';
@@ -23,11 +23,11 @@ test('each kill of the embedded PostgreSQL is told once it serves again, with ho
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-monitor-embedded-'));
   const hook = await webhookReceiver();
   const stopping = new AbortController();
-  const events: { event: KeeperEvent; at: number }[] = [];
-  const postgres = await keepPostgres({ folder, database: 'it' }, systemClock, (event) =>
+  const events: { event: PostgresEvent; at: number }[] = [];
+  const postgres = await supervisePostgres({ folder, database: 'it' }, systemClock, (event) =>
     events.push({ event, at: systemClock.monotonic() }),
   );
-  const count = (event: KeeperEvent) => events.filter((one) => one.event === event).length;
+  const count = (event: PostgresEvent) => events.filter((one) => one.event === event).length;
   const monitor = await createMonitor({
     ...{ haproxies: [], services: [], doors: [], bouncers: [], disks: [] },
     server: { name: 'primary', read: () => startOfPostgres(folder) },

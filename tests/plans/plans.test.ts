@@ -14,8 +14,8 @@ import type { CallFilter } from '#services/calls/call_filter.ts';
 import { CALL_TYPES } from '#services/calls/contract.ts';
 import { monthOfICdr } from '#services/calls/i_cdr.ts';
 import { callColumns, callIdOf, sourceKeyOf } from '#services/calls/intake/call_columns.ts';
+import { SOURCE_KEY_LENGTH } from '#services/calls/intake/normalize.ts';
 import { ZONE_SPREAD_MS } from '#services/calls/intake/same_call.ts';
-import { SOURCE_KEY_LENGTH } from '#services/calls/intake/settle.ts';
 import { sumByQuarter } from '#services/calls/intake/usage.ts';
 import { addMonths, startOfMonth } from '#services/calls/months.ts';
 import { readNumberPattern, searchFor } from '#services/calls/number_pattern.ts';
@@ -32,7 +32,7 @@ import {
 import {
   callsToWrite,
   countCalls,
-  type Place,
+  type KeysetPosition,
   pageOfCalls,
   recordsOfCalls,
   visibleCall,
@@ -42,7 +42,7 @@ import { accountsByCode, addUsage } from '#services/calls/store/intake.ts';
 import { legsOfCall, pageOfLinkedCalls } from '#services/calls/store/linked_calls.ts';
 import { sumLinkedUsage } from '#services/calls/store/linked_usage.ts';
 import {
-  dropProvisionalAside,
+  dropProvisionalRejections,
   findProvisional,
   provisionalRows,
   takeProvisional,
@@ -140,14 +140,14 @@ test('pages of a filter, and the records of an export, are by index in the month
     const asked = { ...base, ...filter } as CallFilter;
     for (const order of ['desc', 'asc'] as const) {
       const place = { start_time: '2025-05-01T00:00:00Z', i_cdr: 1 };
-      const [stretch] = nearbyMonths(asked, order, place, now);
-      const plan = await planOf(callsToWrite(asked, order, place, PAGE, stretch));
+      const [window] = nearbyMonths(asked, order, place, now);
+      const plan = await planOf(callsToWrite(asked, order, place, PAGE, window));
       assert.ok(plan.months.size <= 2, name);
       assertByIndex(plan, { months: 2, blocks: Number.POSITIVE_INFINITY });
     }
   }
-  const [stretch] = nearbyMonths(base, 'desc', undefined, now);
-  const records = await planOf(recordsOfCalls(CALL_COLUMNS, base, 'desc', undefined, 2_000, stretch));
+  const [window] = nearbyMonths(base, 'desc', undefined, now);
+  const records = await planOf(recordsOfCalls(CALL_COLUMNS, base, 'desc', undefined, 2_000, window));
   assertByIndex(records, { months: 2, blocks: 4_000, sorted: 0 });
 });
 
@@ -158,7 +158,7 @@ test("a count reads the account's calls of its range, by index, and no others", 
 
 test('a page is planned for the months near to where it begins, not for all', async () => {
   const now = Date.UTC(2026, 11, 15);
-  const { rows } = await pool.query<Place>(
+  const { rows } = await pool.query<KeysetPosition>(
     `SELECT start_time, i_cdr FROM calls.cdrs_202505 WHERE i_account = 1 ORDER BY start_time LIMIT 1`,
   );
   for (const [order, place, months] of [
@@ -176,15 +176,15 @@ test('a page is planned for the months near to where it begins, not for all', as
 test('a plan that is kept is by index too, for accounts of many calls and of few, on the first page and a late one', async () => {
   const now = Date.UTC(2026, 11, 15);
   for (const iAccount of [1, 7]) {
-    const { rows } = await pool.query<Place>(
+    const { rows } = await pool.query<KeysetPosition>(
       `SELECT start_time, i_cdr FROM calls.cdrs_202505 WHERE i_account = $1 ORDER BY start_time LIMIT 1`,
       [iAccount],
     );
     for (const type of CALL_TYPES) {
       const filter = { iAccount, type };
       for (const place of [undefined, rows[0]]) {
-        for (const stretch of nearbyMonths(filter, 'desc', place, now)) {
-          const statement = callsToWrite(filter, 'desc', place, PAGE, stretch);
+        for (const window of nearbyMonths(filter, 'desc', place, now)) {
+          const statement = callsToWrite(filter, 'desc', place, PAGE, window);
           const [kept, own] = [await keptPlanOf(statement), await planOf(statement)];
           assertByIndex(kept, { months: own.months.size, blocks: 1.2 * own.blocks + 40 });
         }
@@ -203,7 +203,7 @@ test('a plan that is kept is by index too, for accounts of many calls and of few
 
 test('the thousandth page costs what the first does', async () => {
   const first = await planOf(pageOfCalls(base, 'desc', undefined, PAGE));
-  const { rows } = await pool.query<Place>(
+  const { rows } = await pool.query<KeysetPosition>(
     `SELECT start_time, i_cdr FROM calls.cdrs WHERE i_account = 1 ORDER BY start_time DESC, i_cdr DESC OFFSET 99900 LIMIT 1`,
   );
   const late = await planOf(pageOfCalls(base, 'desc', rows[0]!, PAGE));
@@ -360,7 +360,7 @@ test('what was set aside is found and dropped by index, among hundreds of thousa
       [provisionalRows('source 10'), 2_500],
       [findProvisional('source 10', [hash('sha256', '100')]), 60],
       [takeProvisional('source 10', [hash('sha256', '100')]), 60],
-      [dropProvisionalAside('source 20', [hash('sha256', '200')]), 60],
+      [dropProvisionalRejections('source 20', [hash('sha256', '200')]), 60],
     ] as const) {
       await client.query('BEGIN');
       assertByIndex(await planOf(statement, client), { months: 0, blocks, sorted: 1_000 });
@@ -424,7 +424,7 @@ test('a year of consumption reads days, or quarters, and no calls', async () => 
 
 test('calls of several legs are walked by account and time, and their legs looked up, in the months that are near', async () => {
   const now = Date.UTC(2026, 11, 15);
-  const { rows } = await pool.query<Place>(
+  const { rows } = await pool.query<KeysetPosition>(
     `SELECT start_time, i_cdr FROM calls.cdrs_202505 WHERE i_account = 1 ORDER BY start_time LIMIT 1`,
   );
   for (const filter of [base, { ...base, type: 'answered' } as CallFilter]) {
@@ -480,8 +480,8 @@ test('accounts that were moved are found by index, by their parents of before an
   const now = Date.UTC(2026, 11, 15);
   for (const order of ['desc', 'asc'] as const) {
     const place = { start_time: '2025-05-15T00:00:00Z', i_cdr: 1 };
-    const [stretch] = nearbyMonths(tree, order, place, now);
-    const plan = await planOf(callsToWrite(tree, order, place, PAGE, stretch));
+    const [window] = nearbyMonths(tree, order, place, now);
+    const plan = await planOf(callsToWrite(tree, order, place, PAGE, window));
     assertByIndex(plan, { months: 2, blocks: 2_000, sorted: PAGE * TREE.length });
   }
   const counted = await planOf(
@@ -500,13 +500,13 @@ test('a page of a tree reads of each account no more than a page, in the months 
   for (const order of ['desc', 'asc'] as const) {
     for (const [filter, blocks] of filters) {
       const place = { start_time: '2025-05-01T00:00:00Z', i_cdr: 1 };
-      const [stretch] = nearbyMonths(filter, order, place, now);
-      const plan = await planOf(callsToWrite(filter, order, place, PAGE, stretch));
+      const [window] = nearbyMonths(filter, order, place, now);
+      const plan = await planOf(callsToWrite(filter, order, place, PAGE, window));
       assertByIndex(plan, { months: 2, blocks, sorted: PAGE * TREE.length });
     }
   }
-  const stretch = { since: '2025-04-20T00:00:00Z', until: '2025-05-01T00:00:00Z' };
-  const records = await planOf(recordsOfCalls(CALL_COLUMNS, tree(), 'desc', undefined, 2_000, stretch));
+  const window = { since: '2025-04-20T00:00:00Z', until: '2025-05-01T00:00:00Z' };
+  const records = await planOf(recordsOfCalls(CALL_COLUMNS, tree(), 'desc', undefined, 2_000, window));
   assertByIndex(records, { months: 1, blocks: 20_000, sorted: 2_000 });
   const [near] = nearbyMonths(tree(), 'desc', undefined, now);
   const calls = await planOf(pageOfLinkedCalls(false, tree(), 'desc', undefined, PAGE, near));

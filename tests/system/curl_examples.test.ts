@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { takeIn } from '../../services/calls/intake/intake.ts';
 
@@ -31,7 +31,7 @@ await api.account('acme-usa', { parent: acme, timeZone: 'America/New_York', curr
 assert.equal(acme, 1);
 await takeIn(
   api.calls.pool,
-  await testOrigin(api.calls.pool),
+  await testImportSource(api.calls.pool),
   ['acme', 'acme-sales', 'acme-usa'].flatMap((accountCode) =>
     // What names no time asks for the month so far.
     [Date.parse('2026-10-05T09:00:00Z'), Date.parse('2026-10-20T15:00:00Z'), Date.now() - 1_000].map(
@@ -49,7 +49,7 @@ await takeIn(
 );
 
 /** One that nobody answered. */
-await takeIn(api.calls.pool, await testOrigin(api.calls.pool), [
+await takeIn(api.calls.pool, await testImportSource(api.calls.pool), [
   callRow({
     accountCode: 'acme',
     callId: 'missed',

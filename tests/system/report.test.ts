@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { isoWeek, REPORT_GROUPS } from '#services/calls/usage/report.ts';
 import { addDays } from '#services/calls/usage/usage_cover.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { type Ended, runCommand } from '#tests/command.ts';
 import { printedSeed } from '#tests/seed.ts';
@@ -22,7 +22,7 @@ const BEGIN = Date.parse('2026-09-29T00:00:00Z');
 const COUNT = 600;
 await takeIn(
   pool,
-  await testOrigin(pool),
+  await testImportSource(pool),
   Array.from({ length: COUNT }, (_, n) =>
     callRow({
       accountCode: accounts[n % accounts.length]!.code,

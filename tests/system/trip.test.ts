@@ -9,7 +9,7 @@ import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { takeIn } from '#services/calls/intake/intake.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -43,7 +43,7 @@ test(`a page of calls runs through at most ${MOST_DOORS} files that a newcomer h
   assert.ok(doors.size > 0 && doors.size <= MOST_DOORS, `${doors.size} doors: ${[...doors].join(', ')}`);
   const api = await testApi();
   const iAccount = await api.account('acme');
-  await takeIn(api.database.pool, await testOrigin(api.database.pool), [callRow(), callRow()]);
+  await takeIn(api.database.pool, await testImportSource(api.database.pool), [callRow(), callRow()]);
   const key = await api.key('customer', iAccount);
   const ask = async () => {
     const { status, body } = await api.get(`/cdrs?i_account=${iAccount}&limit=1`, key);

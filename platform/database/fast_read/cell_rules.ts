@@ -1,8 +1,8 @@
 /** Rules for the cells of columns: how their values become text of a CSV file. Callers put them together, and see none inside. */
 import { copyBytes, type ValueRules } from './copy_value.ts';
-import { copyEverydayCell, csvCell } from './csv_cell.ts';
+import { copyCommonCell, csvCell } from './csv_cell.ts';
 import { copyDecimalNumber, decimalNumber } from './decimal_number.ts';
-import { EPOCH_MICROS, everydayMicros, MICROS_PER_HOUR, writeWithinHour } from './instant_text.ts';
+import { commonMicros, EPOCH_MICROS, MICROS_PER_HOUR, writeWithinHour } from './instant_text.ts';
 
 /** What a zone's clocks show. Instants are microseconds since 1970. */
 export interface ShownZone {
@@ -16,7 +16,7 @@ export interface ShownZone {
 
 export const cellRules = {
   /** Any text, so that no spreadsheet runs it (csv_cell.ts). */
-  text: { text: csvCell, bytes: copyEverydayCell } satisfies ValueRules,
+  text: { text: csvCell, bytes: copyCommonCell } satisfies ValueRules,
   /** A numeric as JavaScript prints the number. */
   number: { text: decimalNumber, bytes: copyDecimalNumber } satisfies ValueRules,
   withComma,
@@ -42,7 +42,7 @@ function withComma({ text, bytes }: ValueRules): ValueRules {
  * For a column of timestamptz in binary form, as a zone's clocks show it. Hardly an hour sees a zone change its offset, and a
  * file's calls come in their order: so what the clocks show is found out once for each hour of UTC, and only what differs within
  * it (minutes, seconds and their decimals) is written anew.
- * @param text the same of RFC 3339 in UTC, for hours in which the offset changes and for years that are not everyday
+ * @param text the same of RFC 3339 in UTC, for hours in which the offset changes and for years that are out of the common range
  */
 function inZone(zone: ShownZone, text: ValueRules['text']): ValueRules {
   // Calls begin in one hour and end in the next.
@@ -51,7 +51,7 @@ function inZone(zone: ShownZone, text: ValueRules['text']): ValueRules {
   return {
     text,
     bytes: (from, fromAt, to, toAt) => {
-      const micros = everydayMicros(from, fromAt);
+      const micros = commonMicros(from, fromAt);
       const number = Math.floor(micros / MICROS_PER_HOUR);
       if (hour.number !== number)
         [hour, other] = [other.number === number ? other : readHour(number, zone), hour];

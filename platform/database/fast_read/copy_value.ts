@@ -69,7 +69,7 @@ const SHORTEST_INSTANT = 22;
 const UTC_LENGTH = 3;
 
 /**
- * Copies a timestamptz as RFC 3339: what rfc3339() of types.ts does, on bytes, for the everyday: a day of four digits' year,
+ * Copies a timestamptz as RFC 3339: what rfc3339() of types.ts does, on bytes, for the common case: a day of four digits' year,
  * told in UTC.
  * @returns where it ends in `to`; -1 where rfc3339 has to decide
  */

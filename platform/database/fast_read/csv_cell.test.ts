@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { copyEverydayCell, csvCell } from './csv_cell.ts';
+import { copyCommonCell, csvCell } from './csv_cell.ts';
 
 test('numbers stay as they are', () => {
   for (const number of ['+493023125001', '-0.021', '1001', '0.5', '+493023****01'])
@@ -70,17 +70,17 @@ test('no text makes a formula, a second cell or a second line, whatever separato
 });
 
 /** The cell that the bytes alone give; undefined where they don't. A byte written beyond the room that there is throws. */
-function everydayCell(text: string): string | undefined {
+function commonCell(text: string): string | undefined {
   const bytes = new TextEncoder().encode(text);
   const before = 3;
   const to = Buffer.alloc(before + bytes.length + 2);
   const view = new DataView(to.buffer as ArrayBuffer, to.byteOffset, to.length);
-  const end = copyEverydayCell(new DataView(bytes.buffer), 0, view, before, bytes.length);
+  const end = copyCommonCell(new DataView(bytes.buffer), 0, view, before, bytes.length);
   return end === -1 ? undefined : to.toString('utf8', before, end);
 }
 
 test('what most cells hold is decided on its bytes', () => {
-  const everyday = [
+  const common = [
     ...[
       '',
       '1',
@@ -105,7 +105,7 @@ test('what most cells hold is decided on its bytes', () => {
     ],
     ...['United Kingdom, fixed', 'a;b|c', ' before', 'behind ', ' '],
   ];
-  for (const text of everyday) assert.equal(everydayCell(text), csvCell(text), JSON.stringify(text));
+  for (const text of common) assert.equal(commonCell(text), csvCell(text), JSON.stringify(text));
 });
 
 test('the bytes never give another cell than the rules do', () => {
@@ -126,7 +126,7 @@ test('the bytes never give another cell than the rules do', () => {
   const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join('').replaceAll('\0', ''));
   fc.assert(
     fc.property(text, (it) => {
-      const cell = everydayCell(it);
+      const cell = commonCell(it);
       if (cell !== undefined) assert.equal(cell, csvCell(it));
     }),
     { numRuns: 20_000 },
@@ -138,7 +138,7 @@ test('no character of Unicode misleads them, wherever it stands', () => {
     if (code >= 0xd800 && code <= 0xdfff) continue; // PostgreSQL holds no half of a pair
     const it = String.fromCodePoint(code);
     for (const text of [it, `${it}a`, `a${it}`, `${it}=1`, `;${it}=1`, `+1${it}`, `a, ${it}`]) {
-      const cell = everydayCell(text);
+      const cell = commonCell(text);
       if (cell !== undefined)
         assert.equal(cell, csvCell(text), `U+${code.toString(16)} in ${JSON.stringify(text)}`);
     }

@@ -7,7 +7,7 @@
  * country may. Numbers stay numbers: a + and digits alone run nothing, and whoever works on with the file needs them as
  * they are. https://owasp.org/www-community/attacks/CSV_Injection
  *
- * The rules are csvCell's; copyEverydayCell writes the same where the bytes alone show what that is, which is nearly always.
+ * The rules are csvCell's; copyCommonCell writes the same where the bytes alone show what that is, which is nearly always.
  */
 import { type CopyValue, copyBytes } from './copy_value.ts';
 
@@ -55,11 +55,11 @@ const PLUS = 0x2b;
 const MINUS = 0x2d;
 
 /**
- * csvCell on bytes, for the everyday: a sign and digits, and text in which nothing can be a formula and no quote is to be
+ * csvCell on bytes, for the common case: a sign and digits, and text in which nothing can be a formula and no quote is to be
  * doubled. Four bytes are looked at in one go.
  * @returns where the cell ends in `to`, which has room for two bytes more than `length`; -1 where csvCell has to decide
  */
-export const copyEverydayCell: CopyValue = (from, fromAt, to, toAt, length) => {
+export const copyCommonCell: CopyValue = (from, fromAt, to, toAt, length) => {
   if (length === 0) return toAt;
   const first = from.getUint8(fromAt);
   to.setUint8(toAt, first);

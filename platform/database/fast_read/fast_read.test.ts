@@ -7,8 +7,8 @@ import { testDatabase } from '#tests/postgres.ts';
 import { withSession } from '../pool.ts';
 import { transaction } from '../session.ts';
 import { type Statement, sqlBuilder } from '../statement.ts';
-import { jsonReading } from './rows_json.ts';
-import { valuesReading } from './rows_values.ts';
+import { jsonQuery } from './rows_json.ts';
+import { valuesQuery } from './rows_values.ts';
 
 const { pool } = await testDatabase();
 const build = sqlBuilder<unknown>();
@@ -23,9 +23,9 @@ const MIXED = `SELECT i::int8 AS big, i::int4 AS small, (i / 8.0)::numeric(10, 3
 
 test('values are those that pg gives', async () => {
   await withSession(pool, async (session) => {
-    const [values] = await session.together(valuesReading(statement(MIXED)));
+    const [values] = await session.pipeline(valuesQuery(statement(MIXED)));
     assert.deepEqual(values, await session.rows(statement(MIXED)));
-    const [none] = await session.together(valuesReading(statement('SELECT 1 AS one WHERE false')));
+    const [none] = await session.pipeline(valuesQuery(statement('SELECT 1 AS one WHERE false')));
     assert.deepEqual(none, []);
   });
 });
@@ -38,8 +38,8 @@ test('statements together give what they give alone, whatever the number and siz
   await withSession(pool, async (session) => {
     await fc.assert(
       fc.asyncProperty(sizes, fc.nat({ max: 7 }), async (rows, left) => {
-        const readings = rows.map((n, i) => (i === left ? undefined : valuesReading(count(n), i % 2 === 0)));
-        const answers = await session.together(...readings);
+        const queries = rows.map((n, i) => (i === left ? undefined : valuesQuery(count(n), i % 2 === 0)));
+        const answers = await session.pipeline(...queries);
         const expected = rows.map((n, i) =>
           i === left ? undefined : Array.from({ length: n }, (_, j) => ({ i: j + 1 })),
         );
@@ -53,10 +53,10 @@ test('statements together give what they give alone, whatever the number and siz
 test('a page beside other statements, and how many rows all had', async () => {
   const counted: number[] = [];
   const work = async (session: Parameters<Parameters<typeof withSession>[1]>[0]) => {
-    const [before, page, after] = await session.together(
-      valuesReading(count(2)),
-      jsonReading(count(5), { limit: 4, keep: ['i'] }),
-      valuesReading(count(1)),
+    const [before, page, after] = await session.pipeline(
+      valuesQuery(count(2)),
+      jsonQuery(count(5), { limit: 4, keep: ['i'] }),
+      valuesQuery(count(1)),
     );
     assert.deepEqual([before.length, after.length], [2, 1]);
     assert.deepEqual(JSON.parse(page.bytes.toString()), [{ i: 1 }, { i: 2 }, { i: 3 }, { i: 4 }]);
@@ -70,23 +70,23 @@ test('they see each other, and none is run behind one that fails', async () => {
   await withSession(pool, async (session) => {
     await session.client.query('CREATE TEMPORARY TABLE steps (n int)');
     const insert = (n: string) => statement(`INSERT INTO steps VALUES (${n}) RETURNING n`);
-    const all = () => valuesReading(statement('SELECT n FROM steps ORDER BY n'));
-    const [, , seen] = await session.together(valuesReading(insert('1')), valuesReading(insert('2')), all());
+    const all = () => valuesQuery(statement('SELECT n FROM steps ORDER BY n'));
+    const [, , seen] = await session.pipeline(valuesQuery(insert('1')), valuesQuery(insert('2')), all());
     assert.deepEqual(seen, [{ n: 1 }, { n: 2 }]);
 
     const failing: Statement<unknown> = insert('1 / 0');
     await assert.rejects(
-      session.together(valuesReading(insert('3')), valuesReading(failing), valuesReading(insert('4'))),
+      session.pipeline(valuesQuery(insert('3')), valuesQuery(failing), valuesQuery(insert('4'))),
       (error) => error instanceof pg.DatabaseError && error.code === '22012',
     );
-    const [left] = await session.together(all());
+    const [left] = await session.pipeline(all());
     assert.deepEqual(left, [{ n: 1 }, { n: 2 }], 'they are one transaction');
 
     await transaction(session, async (inside) => {
-      await inside.together(valuesReading(insert('5'), true));
-      assert.equal((await inside.together(all()))[0].length, 3);
+      await inside.pipeline(valuesQuery(insert('5'), true));
+      assert.equal((await inside.pipeline(all()))[0].length, 3);
       throw new Error('thought better of it');
     }).catch((error: Error) => assert.match(error.message, /thought better/));
-    assert.equal((await session.together(all()))[0].length, 2);
+    assert.equal((await session.pipeline(all()))[0].length, 2);
   });
 });

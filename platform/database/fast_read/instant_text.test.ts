@@ -11,17 +11,17 @@ const { pool } = await testDatabase();
 /** Seconds since 2000 of PostgreSQL's first and last instant. */
 const FIRST_S = -211_813_488_000n;
 const LAST_S = 9_223_371_331_199n;
-/** Where the everyday ends, in microseconds: 2^32 s before and after 2000. */
-const EVERYDAY = 2n ** 32n * 1_000_000n;
+/** Where the common range ends, in microseconds: 2^32 s before and after 2000. */
+const COMMON = 2n ** 32n * 1_000_000n;
 const DAY = 86_400_000_000n;
 
 const near = (middle: bigint, far: bigint) =>
   fc.bigInt({ min: -far, max: far }).map((offset) => middle + offset);
 const micros = fc.oneof(
-  near(0n, EVERYDAY),
+  near(0n, COMMON),
   near(0n, 3n),
-  near(EVERYDAY, 2n * DAY),
-  near(-EVERYDAY, 2n * DAY),
+  near(COMMON, 2n * DAY),
+  near(-COMMON, 2n * DAY),
   fc.bigInt({ min: FIRST_S, max: LAST_S }).map((seconds) => seconds * 1_000_000n),
   fc.bigInt({ min: FIRST_S * 1_000_000n, max: LAST_S * 1_000_000n }),
   // Few decimals, ends of seconds and of days.

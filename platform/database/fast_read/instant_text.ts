@@ -37,7 +37,7 @@ const PLACE_BYTES = 16;
 const dayTexts = new DataView(new ArrayBuffer(PLACES * PLACE_BYTES));
 
 /** Microseconds since 2000; NaN before 1864 and after 2136, short of where JavaScript's numbers would not hold them. */
-export function everydayMicros(from: DataView<ArrayBuffer>, at: number): number {
+export function commonMicros(from: DataView<ArrayBuffer>, at: number): number {
   const high = from.getInt32(at);
   if (high < -MICROS_PER_SECOND || high >= MICROS_PER_SECOND) return Number.NaN;
   return high * 2 ** 32 + from.getUint32(at + 4);
@@ -53,7 +53,7 @@ export function writeInstant(
   to: DataView<ArrayBuffer>,
   toAt: number,
 ): number {
-  const micros = everydayMicros(from, fromAt);
+  const micros = commonMicros(from, fromAt);
   if (Number.isNaN(micros)) return writeAscii(oddInstant(from.getBigInt64(fromAt)), to, toAt);
   const hours = Math.floor(micros / MICROS_PER_HOUR);
   const day = Math.floor(hours / 24);

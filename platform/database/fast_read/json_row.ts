@@ -49,7 +49,7 @@ const NULL = 0x6e756c6c;
 const TRUE = 0x74727565;
 const FALS = 0x66616c73;
 const EMPTY_JSON_ARRAY = 0x5b5d;
-/** `{}`: what an everyday array is. */
+/** `{}`: what a usual array is. */
 const EMPTY_ARRAY_LENGTH = 2;
 const QUOTE = 0x22;
 const OPEN_OBJECT = 0x7b;

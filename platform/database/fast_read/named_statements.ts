@@ -38,14 +38,14 @@ const namesOf = new WeakMap<ClientBase, StatementNames | null>();
 export const WHO_ANSWERS = 'SELECT pg_backend_pid() AS pid';
 
 /** Whether it is known who answers a connection. */
-export const isIntroduced = (client: ClientBase): boolean => namesOf.has(client);
+export const isPoolerKnown = (client: ClientBase): boolean => namesOf.has(client);
 
 /**
  * A connection has names where the process that answers is the one that introduced itself when it began: a bouncer gives
  * its clients a number of its own, by which they may cancel.
  * @param pid the answer to WHO_ANSWERS
  */
-export function introduce(client: ClientBase, pid: number): void {
+export function detectPooler(client: ClientBase, pid: number): void {
   namesOf.set(client, processOf(client) === pid ? createNames() : null);
 }
 
@@ -53,7 +53,7 @@ export function introduce(client: ClientBase, pid: number): void {
 export const namesOn = (client: ClientBase): StatementNames | undefined => namesOf.get(client) ?? undefined;
 
 /** From now on this connection's statements have no names. */
-export const forbidNames = (client: ClientBase): unknown => namesOf.set(client, null);
+export const disablePreparedStatements = (client: ClientBase): unknown => namesOf.set(client, null);
 
 function createNames(): StatementNames {
   /** By SQL and formats; those that were used last stand last. */

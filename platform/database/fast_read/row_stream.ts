@@ -39,7 +39,7 @@ export interface RowQuery {
    */
   readonly formats?: readonly ResultFormat[] | undefined;
   /** Asked over and over with the same text: where the connection may, it is planned once (named_statements.ts). */
-  readonly everyday?: boolean;
+  readonly prepared?: boolean;
 }
 
 /** Takes rows. What it throws ends the query. */
@@ -68,7 +68,7 @@ interface StreamPart {
 }
 
 /** A statement and what its rows become. */
-export interface Reading<T> extends StreamPart {
+export interface DecodedQuery<T> extends StreamPart {
   /** What has become of the rows, once all have come. */
   answer(): T;
 }
@@ -103,12 +103,12 @@ export function streamRows(
   }
 
   /** Gives the socket back to pg, and the outcome to the caller. */
-  function settle(): void {
+  function handBack(): void {
     cancelling?.ended();
     submittable.callback?.();
     if (stream && pgListener) {
       stream.removeListener('data', onData);
-      stream.removeListener('close', settle);
+      stream.removeListener('close', handBack);
       stream.on('data', pgListener);
     }
     pgListener = undefined;
@@ -183,7 +183,7 @@ export function streamRows(
         break;
       case MESSAGE.error:
         // pg then holds no query for active, and would not tell this one that the connection is lost.
-        if (!pgKnowsError) stream?.once('close', settle);
+        if (!pgKnowsError) stream?.once('close', handBack);
         pgKnowsError = true;
         forwarding = true;
         tellPg(view, start, end);
@@ -210,7 +210,7 @@ export function streamRows(
   function encode(): Buffer {
     // A name that is refused would spoil a transaction; outside of one the statements can be run once more.
     const known = client.getTransactionStatus() === 'I' ? namesOn(client) : undefined;
-    names = parts.map(({ query }) => (query.everyday ? known?.nameOf(query.sql, query.formats) : undefined));
+    names = parts.map(({ query }) => (query.prepared ? known?.nameOf(query.sql, query.formats) : undefined));
     const executions = parts.map(({ query: { sql, parameters, formats } }, i): Execution => {
       const name = names[i];
       // Of two parts with one statement the first makes it known to the second: PostgreSQL refuses a name given twice.
@@ -251,7 +251,7 @@ export function streamRows(
   function finish(rest: Buffer | undefined): void {
     const listener = pgListener;
     if (!listener || !ready) return; // the connection was lost meanwhile
-    settle();
+    handBack();
     listener(ready); // the client's next query may start in here
     if (rest && rest.length > 0) listener(rest);
   }
@@ -280,7 +280,7 @@ export function streamRows(
         stop(error); // pg's query_timeout
       else {
         failure ??= { error };
-        settle();
+        handBack();
       }
     },
     handleReadyForQuery: () => undefined,

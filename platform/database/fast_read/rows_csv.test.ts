@@ -11,9 +11,9 @@ import { type ByteOutput, createOutput, writeText } from '../byte_output.ts';
 import { withSession } from '../pool.ts';
 import { rfc3339 } from '../types.ts';
 import { csvCell } from './csv_cell.ts';
-import { readTogether } from './fast_read.ts';
+import { runPipeline } from './fast_read.ts';
 import { type RowQuery, streamRows } from './row_stream.ts';
-import { type CsvFacts, type CsvOptions, csvReading } from './rows_csv.ts';
+import { type CsvFacts, type CsvOptions, csvQuery } from './rows_csv.ts';
 
 const { pool } = await testDatabase();
 const withClient = <T>(work: (client: ClientBase) => Promise<T>) =>
@@ -37,7 +37,7 @@ async function append(
   out: ByteOutput,
   options: CsvOptions = {},
 ): Promise<CsvFacts> {
-  const [facts] = await readTogether(client, [csvReading(query, out, options)]);
+  const [facts] = await runPipeline(client, [csvQuery(query, out, options)]);
   return facts;
 }
 
@@ -188,9 +188,9 @@ test('a statement that is run anew begins its records anew', async () => {
     const out = createOutput(16);
     writeText(out, 'header\r\n');
     const query = { sql: 'SELECT generate_series(1, 3) AS i', parameters: [] };
-    const reading = csvReading(query, out, { keep: ['i'] });
-    for (let run = 0; run < 2; run++) await streamRows(client, [reading]);
-    assert.deepEqual(reading.answer(), { count: 3, last: { i: '3' } });
+    const decoded = csvQuery(query, out, { keep: ['i'] });
+    for (let run = 0; run < 2; run++) await streamRows(client, [decoded]);
+    assert.deepEqual(decoded.answer(), { count: 3, last: { i: '3' } });
     assert.equal(out.bytes.toString('utf8', 0, out.at), 'header\r\n1\r\n2\r\n3\r\n');
   });
 });

@@ -12,7 +12,7 @@ import type { ValueRules } from './copy_value.ts';
 import { writeInstant } from './instant_text.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
 import { type Column, columnIndex, valueText } from './row_columns.ts';
-import type { Reading, RowQuery } from './row_stream.ts';
+import type { DecodedQuery, RowQuery } from './row_stream.ts';
 
 /** How much longer than its text a cell may be that is written on bytes. */
 export const CELL_EXTRA_BYTES = 24;
@@ -42,7 +42,7 @@ export interface CsvFacts {
  * @throws Error, when it is run, for a kept or ruled column that the query does not have. Whatever it fails with, `out` may
  * then hold some of the records
  */
-export function csvReading(query: RowQuery, out: ByteOutput, options: CsvOptions = {}): Reading<CsvFacts> {
+export function csvQuery(query: RowQuery, out: ByteOutput, options: CsvOptions = {}): DecodedQuery<CsvFacts> {
   const begin = out.at;
   const lastRow = createLastRow(options.keep ?? []);
   const separator = (options.separator ?? ',').charCodeAt(0);

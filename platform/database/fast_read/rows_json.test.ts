@@ -130,8 +130,8 @@ test('the cursor of a page whose times came in binary form', async () => {
   await withClient(async (client) => {
     await client.query("SET TimeZone = 'Asia/Kathmandu'");
     const sql = `SELECT timestamptz '2026-11-21 04:10:00.1234+00' AS at, NULL::timestamptz AS none, 7 AS id`;
-    for (const everyday of [false, true, true]) {
-      const query = { sql, parameters: [], formats: [1, 1, 0], everyday } as const;
+    for (const prepared of [false, true, true]) {
+      const query = { sql, parameters: [], formats: [1, 1, 0], prepared } as const;
       const page = await rowsAsJson(client, query, { keep: ['id', 'none', 'at'] });
       assert.equal(page.bytes.toString(), '[{"at":"2026-11-21T04:10:00.1234Z","none":null,"id":7}]');
       assert.deepEqual(page.last, { id: '7', none: null, at: '2026-11-21T04:10:00.1234Z' });

@@ -4,7 +4,7 @@ import { type ByteOutput, createOutput, freeMemory, reserve, writeText } from '.
 import { type JsonRowPlan, planJsonRow, writeJsonRow } from './json_row.ts';
 import { createLastRow, type KeptValues } from './last_row.ts';
 import type { Column } from './row_columns.ts';
-import type { Reading, RowQuery, RowSink } from './row_stream.ts';
+import type { DecodedQuery, RowQuery, RowSink } from './row_stream.ts';
 
 /** A page is held in memory whole. A larger result wants a LIMIT. */
 export const PAGE_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -45,7 +45,7 @@ export interface JsonPage {
  * @throws when it is run: RangeError for an int8 beyond 2^53 or a page over PAGE_LIMIT_BYTES; Error for two columns of one
  * name, and for a kept column that the query does not have
  */
-export function jsonReading(query: RowQuery, options: JsonPageOptions = {}): Reading<JsonPage> {
+export function jsonQuery(query: RowQuery, options: JsonPageOptions = {}): DecodedQuery<JsonPage> {
   const { limit = Number.POSITIVE_INFINITY, keep = [], numbers = NO_NUMBERS, before = '' } = options;
   let plan: PagePlan | undefined;
   let out: ByteOutput | undefined;

@@ -7,8 +7,8 @@ import { testDatabase } from '#tests/postgres.ts';
 import { rowsAsJson } from '#tests/rows_as_json.ts';
 import { createOutput } from '../byte_output.ts';
 import { createPool, withSession } from '../pool.ts';
-import { readTogether } from './fast_read.ts';
-import { csvReading } from './rows_csv.ts';
+import { runPipeline } from './fast_read.ts';
+import { csvQuery } from './rows_csv.ts';
 
 const LIMIT_MS = 20_000;
 const skip = findPgBouncer() ? false : 'PgBouncer is not installed';
@@ -47,10 +47,10 @@ describe('rows through PgBouncer in transaction mode', { skip }, async () => {
         assert.ok(rows.every((row) => row.filler === 'é"'.repeat(200)));
       });
     // As many as there are connections: none waits for one until it gives up.
-    const lane = async (first: number) => {
+    const worker = async (first: number) => {
       for (let n = first; n <= 300; n += 12) await page(n);
     };
-    await Promise.all(Array.from({ length: 12 }, (_, i) => lane(i + 1)));
+    await Promise.all(Array.from({ length: 12 }, (_, i) => worker(i + 1)));
   });
 
   test('an abort reaches the server behind it, and the client is good afterwards', async () => {
@@ -74,8 +74,8 @@ describe('rows through PgBouncer in transaction mode', { skip }, async () => {
       withSession(pool, async ({ client }) => {
         const out = createOutput(16);
         const sql = `SELECT i, $2 AS filler FROM generate_series(1, $1::int) AS i`;
-        const batch = csvReading({ sql, parameters: [n, 'é, "'] }, out);
-        const [{ count }] = await readTogether(client, [batch]);
+        const batch = csvQuery({ sql, parameters: [n, 'é, "'] }, out);
+        const [{ count }] = await runPipeline(client, [batch]);
         assert.equal(count, n);
         const lines = Array.from({ length: n }, (_, i) => `${i + 1},"é, """\r\n`);
         assert.equal(out.bytes.toString('utf8', 0, out.at), lines.join(''));

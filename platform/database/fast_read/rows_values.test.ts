@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Column } from './row_columns.ts';
-import { valuesReading } from './rows_values.ts';
+import { valuesQuery } from './rows_values.ts';
 
 const COLUMNS: readonly Column[] = [
   { name: 'n', type: 20, kind: 'int8' },
@@ -27,7 +27,7 @@ function rowBytes(values: readonly (string | null)[]): Buffer {
 
 /** What is read of rows that come in these pieces, each somewhere in memory of its own. */
 function read(pieces: readonly (readonly (readonly (string | null)[])[])[]): readonly unknown[] {
-  const { sink, answer } = valuesReading({ sql: '', parameters: [] });
+  const { sink, answer } = valuesQuery({ sql: '', parameters: [] });
   sink.columns(COLUMNS);
   for (const [index, rows] of pieces.entries()) {
     const bytes = rows.map(rowBytes);

@@ -2,23 +2,23 @@
 
 import type { Statement } from '../statement.ts';
 import { typeParsers } from '../types.ts';
-import type { Reading, RowQuery } from './row_stream.ts';
+import type { DecodedQuery, RowQuery } from './row_stream.ts';
 
 /**
  * All rows of a statement, as Session.rows gives them.
- * @param everyday it is asked over and over (see RowQuery)
+ * @param prepared it is asked over and over (see RowQuery)
  */
-export function valuesReading<Row>(
+export function valuesQuery<Row>(
   { sql, parameters }: Statement<Row> | Pick<RowQuery, 'sql' | 'parameters'>,
-  everyday = false,
-): Reading<readonly Row[]> {
+  prepared = false,
+): DecodedQuery<readonly Row[]> {
   let readers: readonly ColumnReader[] = [];
   let rows: Row[] = [];
   /** The rows of what has come through the socket lie in one piece of memory. */
   let piece: DataView<ArrayBuffer> | undefined;
   let bytes = Buffer.alloc(0);
   return {
-    query: { sql, parameters, everyday },
+    query: { sql, parameters, prepared },
     sink: {
       columns(described) {
         readers = described.map(({ name, type }) => ({ name, read: typeParsers.getTypeParser(type) }));

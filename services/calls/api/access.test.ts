@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { type Answer, testApi } from '#tests/calls_api.ts';
 import { takeIn } from '../intake/intake.ts';
 
@@ -12,10 +12,10 @@ const iChild = await api.account('child', { parent: iParent });
 const iGrandchild = await api.account('grandchild', { parent: iChild });
 const iOther = await api.account('other');
 
-const origin = await testOrigin(api.database.pool);
+const importSource = await testImportSource(api.database.pool);
 const outcomes = await takeIn(
   api.database.pool,
-  origin,
+  importSource,
   ['parent', 'child', 'grandchild', 'other'].map((accountCode) =>
     callRow({
       accountCode,

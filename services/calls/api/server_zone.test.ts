@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withSession } from '#platform/database/pool.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { takeIn } from '../intake/intake.ts';
@@ -19,7 +19,7 @@ const acme = await api.account('acme');
 const START = Date.parse('2026-11-21T04:10:00.500Z');
 await takeIn(
   api.calls.pool,
-  await testOrigin(api.calls.pool),
+  await testImportSource(api.calls.pool),
   Array.from({ length: 3 }, (_, n) =>
     callRow({ accountCode: 'acme', callId: `call ${n}`, startTime: START + n, connectTime: START + n }),
   ),

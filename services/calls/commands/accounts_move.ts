@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { grouped, note, print, printJson } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
 import { type Moved, moveAccount } from '../account_moves.ts';
-import { placeOf, showAccount } from './accounts_table.ts';
+import { parentText, showAccount } from './accounts_table.ts';
 import type { CallsTools } from './tools.ts';
 
 interface Options {
@@ -53,19 +53,19 @@ Examples:
 
 function summarise({ account, from, before, to, isThere, ...moved }: Moved, dryRun: boolean): void {
   const { code } = account;
-  const place = placeOf(to?.code ?? null);
+  const place = parentText(to?.code ?? null);
   if (isThere) {
     print(`${code} stands ${place} at ${from} already, and stays there: nothing to move.`);
     return;
   }
   print(
-    `${code} ${dryRun ? 'would stand' : 'stands'} ${place} from ${from} on; until then it is as it was (${placeOf(before)} just then).`,
+    `${code} ${dryRun ? 'would stand' : 'stands'} ${place} from ${from} on; until then it is as it was (${parentText(before)} just then).`,
   );
   if (moved.below > 0) print(`Accounts below it that move with it: ${grouped(moved.below)}.`);
   if (moved.calls > 0)
     print(`Calls that start from then on and are stored already: ${grouped(moved.calls)}.`);
   for (const { parent, from: since } of moved.replaced)
-    note(`${dryRun ? 'It would replace' : 'It replaces'} the move of ${since}: ${placeOf(parent)}.`);
+    note(`${dryRun ? 'It would replace' : 'It replaces'} the move of ${since}: ${parentText(parent)}.`);
   const differs = to === null ? [] : differences(account, to);
   if (differs.length > 0)
     note(`${code} keeps its own values where ${to!.code} has others: ${differs.join(', ')}.`);

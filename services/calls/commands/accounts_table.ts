@@ -1,6 +1,6 @@
 /** How commands show accounts. */
 import { note, print, printJson, table } from '#platform/terminal/print.ts';
-import type { AccountRow, AccountStretch } from '../store/account_rows.ts';
+import type { AccountRow, ParentPeriod } from '../store/account_rows.ts';
 
 /** An account as the commands that make or change one show it. */
 export function showAccount(account: AccountRow, json?: true): void {
@@ -9,18 +9,18 @@ export function showAccount(account: AccountRow, json?: true): void {
     return;
   }
   print(accountsTable([account]));
-  for (const stretch of account.parents) note(stretchText(stretch));
+  for (const period of account.parents) note(periodText(period));
   if (account.former_codes.length > 0) note(`called before: ${account.former_codes.join(', ')}`);
 }
 
 /** `below acme until 2026-10-31T23:00:00Z` */
-function stretchText({ parent, from, to }: AccountStretch): string {
+function periodText({ parent, from, to }: ParentPeriod): string {
   const since = from === null ? '' : ` from ${from}`;
-  return `${placeOf(parent)}${since}${to === null ? (from === null ? '' : ' on') : ` until ${to}`}`;
+  return `${parentText(parent)}${since}${to === null ? (from === null ? '' : ' on') : ` until ${to}`}`;
 }
 
 /** Where an account stands, in words. */
-export const placeOf = (parent: string | null): string =>
+export const parentText = (parent: string | null): string =>
   parent === null ? 'below nobody' : `below ${parent}`;
 
 export const accountsTable = (accounts: readonly AccountRow[]): string =>

@@ -7,7 +7,7 @@ import type { DecimalSign } from '../formats/decimal_marks.ts';
 import { FORMATS, type FormatName } from '../formats/formats.ts';
 import type { ImportCounts, ReadingOption } from '../intake/import_counts.ts';
 import type { ImportOptions } from '../intake/import_file.ts';
-import type { SameCallOptions } from '../intake/origin.ts';
+import type { SameCallOptions } from '../intake/import_source.ts';
 import { listSources } from '../intake/source_files.ts';
 import { oldestKept } from '../partitions.ts';
 import type { CallsSettings } from '../settings.ts';
@@ -141,7 +141,7 @@ async function importCdrs(tools: CallsTools, paths: string[], options: Options):
     else print(summaryText(total, kept, seconds, options));
     for (const failure of failures) note(failure);
     if (failures.length > 0) process.exitCode = EXIT_FAILED;
-    else if (total.newAside > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
+    else if (total.newlyRejected > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
   });
 }
 
@@ -164,7 +164,7 @@ async function follow(tools: CallsTools, paths: string[], options: Options): Pro
     printJson({ ...summaryJson(total, kept, seconds, failures), sources: statuses.map(statusJson) });
   else print(summaryText(total, kept, seconds, options));
   if (failures.length > 0) process.exitCode = EXIT_FAILED;
-  else if (total.newAside > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
+  else if (total.newlyRejected > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
 }
 
 const statusJson = ({ path, state, detail, bytesBehind, bytesRead }: SourceStatus) => ({
@@ -218,7 +218,7 @@ function summaryJson(
   seconds: number,
   failures: readonly string[],
 ): object {
-  const { read, stored, completed, duplicates, conflicts, setAside } = total;
+  const { read, stored, completed, duplicates, conflicts, rejected } = total;
   const reasons = Object.fromEntries(total.reasons);
   return {
     read,
@@ -226,8 +226,8 @@ function summaryJson(
     completed,
     duplicates,
     conflicts,
-    set_aside: setAside,
-    set_aside_first: total.newAside,
+    set_aside: rejected,
+    set_aside_first: total.newlyRejected,
     older_than_retention: total.olderThanRetention,
     reasons,
     kept_times: kept,
@@ -260,7 +260,7 @@ function summaryText(
     [`${would}completed`, grouped(total.completed)],
     ['duplicates', grouped(total.duplicates)],
     ['conflicts', grouped(total.conflicts)],
-    [`${would}rejected`, `${grouped(total.setAside)}${reasons && ` (${reasons})`}`],
+    [`${would}rejected`, `${grouped(total.rejected)}${reasons && ` (${reasons})`}`],
     ['per second', `${grouped(rate(total.read, seconds))} (${seconds.toFixed(1)} s)`],
   ] as const;
   const width = would.length + 12;
@@ -270,7 +270,7 @@ function summaryText(
       `${grouped(total.olderThanRetention)} of the calls ${would}stored are older than CDR_RETENTION_MONTHS keeps: a running service removes them within the hour`,
     );
   }
-  const known = total.setAside + total.conflicts - total.newAside;
+  const known = total.rejected + total.conflicts - total.newlyRejected;
   if (known > 0)
     lines.push(`${grouped(known)} of those had been rejected before, and do not count for the exit status`);
   if (total.conflicts > 0) {

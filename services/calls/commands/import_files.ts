@@ -7,7 +7,7 @@ import { explainFailure } from '#platform/terminal/failure.ts';
 import { FORMATS, type FormatName } from '../formats/formats.ts';
 import { type DryRun, dryRun } from '../intake/dry_run.ts';
 import { addCounts, type ImportCounts, newCounts } from '../intake/import_counts.ts';
-import { type FolderEvents, type ImportOptions, importFolder, importSource } from '../intake/import_file.ts';
+import { type FolderEvents, type ImportOptions, importFolder, importOpened } from '../intake/import_file.ts';
 import { isMendedFile, readMendedFile, takeInMended } from '../intake/mended_rows.ts';
 import { type OpenedSource, openSourceFile, type SourceFile } from '../intake/source_files.ts';
 import type { Progress } from './import_progress.ts';
@@ -70,7 +70,7 @@ export async function importFiles(
           events.onMetOthers = (ifGrown) => {
             isRaced = !ifGrown || sizeOf(name) > opened.bytesRead();
           };
-          await importSource(pool, name, opened, settings, events, dry);
+          await importOpened(pool, name, opened, settings, events, dry);
         }
       } else await importFolder(pool, folder, files(), settings, events, dry);
     } catch (error) {

@@ -8,8 +8,8 @@ import { grouped, note, print, printJson, rawOutput, table } from '#platform/ter
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
 import { typedAgain } from '#platform/terminal/typed_again.ts';
 import type { DecimalSign } from '../formats/decimal_marks.ts';
+import type { SameCallOptions } from '../intake/import_source.ts';
 import { beginMendedFile, lineBefore } from '../intake/mended_rows.ts';
-import type { SameCallOptions } from '../intake/origin.ts';
 import { type RetryCounts, retryRejected } from '../intake/retry.ts';
 import { noteAudit } from '../store/audit.ts';
 import {
@@ -172,7 +172,7 @@ function retryCommand(tools: CallsTools): Command {
         );
         if (options.json) printJson(counts);
         else print(retrySummary(counts));
-        if (counts.stillSetAside + counts.conflicts > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
+        if (counts.stillRejected + counts.conflicts > 0) process.exitCode = EXIT_SOME_SET_ASIDE;
       }),
     );
 }
@@ -184,7 +184,7 @@ const retrySummary = (counts: RetryCounts) =>
     `completed        ${grouped(counts.completed)}`,
     `duplicates       ${grouped(counts.duplicates)}`,
     `conflicts        ${grouped(counts.conflicts)}`,
-    `still rejected   ${grouped(counts.stillSetAside)}`,
+    `still rejected   ${grouped(counts.stillRejected)}`,
     ...(counts.keptInPart > 0
       ? [
           `${grouped(counts.keptInPart)} of them ${keptInPart(counts.keptInPart)}, and were not read: only their files have them whole (trunkline import rejected discard)`,

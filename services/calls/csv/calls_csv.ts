@@ -47,7 +47,7 @@ export function csvLine(call: CallRow, zone: ZoneClock, form: CallsForm): string
   return csvRecord(cells, form);
 }
 
-/** For csvReading, of the columns that recordsOfCalls gives. */
+/** For csvQuery, of the columns that recordsOfCalls gives. */
 export function csvRules(zone: ZoneClock, form: CallsForm): Readonly<Record<string, ValueRules>> {
   const time = timeRules(zone);
   const { number, text, withComma } = cellRules;

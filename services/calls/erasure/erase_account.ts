@@ -14,7 +14,7 @@ import { readRejected } from '../intake/retry.ts';
 import { ERASED_HEARD_MS, forgetHeard } from '../pseudonyms/erased.ts';
 import { findPseudonyms, makePseudonyms } from '../pseudonyms/pseudonyms.ts';
 import { isTelling, scrubCodes } from '../pseudonyms/scrub_codes.ts';
-import { findAccount } from '../store/account_edits.ts';
+import { accountAsWritten } from '../store/account_edits.ts';
 import { accountsBelow } from '../store/account_parents.ts';
 import type { AccountRow } from '../store/account_rows.ts';
 import { noteAudit } from '../store/audit.ts';
@@ -88,7 +88,7 @@ export async function eraseAccount(pool: Pool, code: string, options: EraseOptio
   await sleep(options.heardMs ?? ERASED_HEARD_MS + 1_000, undefined, { signal: options.signal });
   const erasing = { ...work, pseudonym };
   await withTransaction(pool, (session) => hide(session, erasing));
-  await dropSetAside(erasing);
+  await dropRejected(erasing);
   await withTransaction(pool, (session) => forgetSources(session, erasing));
   for (const table of await tablesOfAccounts(work)) await deleteAll(erasing, table);
   await walkTables(pool, await walkOf(erasing, place));
@@ -108,10 +108,10 @@ type Erasing = Work & { readonly pseudonym: string };
 async function findErased(session: Session, code: string): Promise<Found> {
   const pseudonyms = await findPseudonyms(session);
   const pseudonym = pseudonyms?.ofCode(tidyCode(code));
-  const hidden = pseudonym === undefined ? undefined : await session.row(findAccount(pseudonym));
+  const hidden = pseudonym === undefined ? undefined : await session.row(accountAsWritten(pseudonym));
   if (hidden) return { account: hidden, codes: [tidyCode(code), ...hidden.former_codes] };
   const erasure = pseudonym === undefined ? undefined : await session.row(findErasure('code', pseudonym));
-  if (erasure?.finished_at && !(await session.row(findAccount(code))))
+  if (erasure?.finished_at && !(await session.row(accountAsWritten(code))))
     throw new Error(`the account "${code}" was erased on ${erasure.finished_at.slice(0, 10)}`);
   const account = await accountWithCode(session, code);
   return { account, codes: [account.code, ...account.former_codes] };
@@ -156,8 +156,8 @@ async function hide(session: Session, { account, codes, pseudonym }: Erasing): P
 }
 
 /** Rejected rows of the account: read as its rows, or in conflict with one of its calls, or possibly its rows. */
-async function dropSetAside(work: Erasing): Promise<void> {
-  await eachSetAside(work, async (rows) => {
+async function dropRejected(work: Erasing): Promise<void> {
+  await eachRejected(work, async (rows) => {
     const ids = rows.map(({ i_rejected }) => i_rejected);
     await withTransaction(work.pool, async (session) => {
       await session.run(deleteRejected(ids));
@@ -166,7 +166,7 @@ async function dropSetAside(work: Erasing): Promise<void> {
   });
 }
 
-async function eachSetAside(
+async function eachRejected(
   { pool, account, codes, signal }: Work,
   found: (rows: readonly Rejected[]) => Promise<void>,
 ): Promise<void> {
@@ -335,11 +335,11 @@ async function countAll(work: Work): Promise<TableCounts> {
   const add = (name: string, count: number) => {
     if (count > 0) counts[name] = (counts[name] ?? 0) + count;
   };
-  const setAside = new Set<unknown>();
-  await eachSetAside(work, async (rows) => {
-    for (const { i_rejected } of rows) setAside.add(i_rejected);
+  const rejectedIds = new Set<unknown>();
+  await eachRejected(work, async (rows) => {
+    for (const { i_rejected } of rows) rejectedIds.add(i_rejected);
   });
-  add('rejected_cdrs', setAside.size);
+  add('rejected_cdrs', rejectedIds.size);
   const tables = await tablesOfAccounts(work);
   for (const table of tables) {
     const statement = countRowsOf([table.schema, table.name], work.account.i_account);
@@ -359,7 +359,7 @@ async function countAll(work: Work): Promise<TableCounts> {
       ? isIn(sources.sources, row.source)
       : isIn(TABLES_OF_FOLLOWED, table) && isIn(sources.iSources, row.i_source);
   const leaves: WalkOptions['leaves'] = (row, iAccount, table) =>
-    setAside.has(row.i_rejected) || isForgotten(row, table) || walk.leaves!(row, iAccount, table);
+    rejectedIds.has(row.i_rejected) || isForgotten(row, table) || walk.leaves!(row, iAccount, table);
   for (const [name, count] of Object.entries(await walkTables(work.pool, { ...walk, leaves })))
     add(name, count);
   add('accounts', 1);

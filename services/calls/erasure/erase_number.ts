@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
-import { createNumberReader, type SettledNumber } from '../numbers.ts';
+import { createNumberReader, type NormalizedNumber } from '../numbers.ts';
 import { ERASED_HEARD_MS, forgetHeard } from '../pseudonyms/erased.ts';
 import { makePseudonyms } from '../pseudonyms/pseudonyms.ts';
 import { scrubNumbers } from '../pseudonyms/scrub_numbers.ts';
@@ -82,14 +82,14 @@ export function allowNumber(pool: Pool, written: string, by: Actor): Promise<boo
   });
 }
 
-function readTarget(written: string): SettledNumber {
+function readTarget(written: string): NormalizedNumber {
   const read = createNumberReader().read(written, null);
   if (/^\+\d+$/.test(read.number)) return read;
   throw new Error(`"${written}" is no telephone number in E.164, such as +493023125001`);
 }
 
 /** Rows name their account by its code: without the code their account could not be found. */
-async function refuseCode(pool: Pool, { number }: SettledNumber): Promise<void> {
+async function refuseCode(pool: Pool, { number }: NormalizedNumber): Promise<void> {
   const { codes, countries } = await withSession(pool, async (session) => ({
     codes: await session.rows(codesLike(number.slice(-LAST_DIGITS))),
     countries: (await session.rows(listCountries())).map(({ country }) => country),
@@ -105,7 +105,7 @@ async function refuseCode(pool: Pool, { number }: SettledNumber): Promise<void> 
 }
 
 function walkOf(
-  { number, country }: SettledNumber,
+  { number, country }: NormalizedNumber,
   pseudonym: string,
   place: WalkOptions['place'],
   { schemas, apply, signal, onProgress }: EraseOptions,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { SCHEMAS } from '#system';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { type FilledColumn, fillTables, tablesOf } from '#tests/filled_tables.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { createAccount } from '../accounts.ts';
@@ -148,7 +148,7 @@ const sumsOf = async (pool: Pool) => {
 
 test('calls of an erased number keep their sums, are one by its pseudonym, and are known when their file is read again', async () => {
   const { pool } = await testDatabase();
-  const origin = await testOrigin(pool);
+  const importSource = await testImportSource(pool);
   await createAccount(pool, { ...NEW, code: 'acme' }, null, BY);
   await createAccount(pool, { ...NEW, code: 'hu', country: 'HU' }, null, BY);
   const rowsOf = () => [
@@ -170,7 +170,7 @@ test('calls of an erased number keep their sums, are one by its pseudonym, and a
       startTime: Date.UTC(2026, 9, 7),
     }),
   ];
-  const outcomes = await takeIn(pool, origin, rowsOf());
+  const outcomes = await takeIn(pool, importSource, rowsOf());
   assert.deepEqual(
     outcomes.map(({ kind }) => kind),
     ['stored', 'stored', 'stored'],
@@ -186,7 +186,7 @@ test('calls of an erased number keep their sums, are one by its pseudonym, and a
   assert.deepEqual([rows[1].cld, rows[1].call_id], [pseudonym, `n-2@${pseudonym}`]);
   assert.equal(rows[2].cld, '03023125001');
 
-  const fresh = await testOrigin(pool);
+  const fresh = await testImportSource(pool);
   const again = await takeIn(pool, fresh, rowsOf());
   assert.deepEqual(
     again.map(({ kind }) => kind),
@@ -226,7 +226,7 @@ test('calls of an erased number keep their sums, are one by its pseudonym, and a
 
 test('rows of an erased account are left out when their file is read again, until it is made anew', async () => {
   const { pool } = await testDatabase();
-  const origin = await testOrigin(pool);
+  const importSource = await testImportSource(pool);
   const rowsOf = () => [
     callRow({ accountCode: CODE, callId: 'e-1', identity: 'e-1', startTime: Date.UTC(2026, 9, 5) }),
     callRow({
@@ -237,7 +237,7 @@ test('rows of an erased account are left out when their file is read again, unti
       attributes: { peer: `SIP/${CODE}-00000001` },
     }),
   ];
-  await takeIn(pool, origin, rowsOf());
+  await takeIn(pool, importSource, rowsOf());
   await eraseAccount(pool, CODE, APPLY);
   const codes = async () =>
     (await pool.query('SELECT code FROM calls.accounts ORDER BY 1')).rows.map(({ code }) => code);
@@ -251,7 +251,7 @@ test('rows of an erased account are left out when their file is read again, unti
     parsed: { kind: 'rejected', rejection: { code: 'bad_time', reason: 'no time' } },
   } as const;
   for (let times = 0; times < 2; times++) {
-    const again = await takeIn(pool, await testOrigin(pool), [...rowsOf(), cut]);
+    const again = await takeIn(pool, await testImportSource(pool), [...rowsOf(), cut]);
     assert.deepEqual(
       again.map(({ kind }) => kind),
       ['set_aside', 'duplicate', 'set_aside'],
@@ -273,16 +273,16 @@ test('rows of an erased account are left out when their file is read again, unti
   assert.deepEqual(await codes(), ['acme-gone-2']);
   await createAccount(pool, { ...NEW, code: CODE }, null, BY);
   forgetHeard(pool);
-  const [taken] = await takeIn(pool, await testOrigin(pool), rowsOf());
+  const [taken] = await takeIn(pool, await testImportSource(pool), rowsOf());
   assert.equal(taken!.kind, 'stored');
 });
 
 test('a row that was discarded is known as before, though the number goes from the reason for which it was set aside', async () => {
   const { pool } = await testDatabase();
-  const origin = await testOrigin(pool);
+  const importSource = await testImportSource(pool);
   const { row } = callRow();
   const rejection = { code: 'bad_time', reason: `no time beside ${NUMBER}` } as const;
-  await takeIn(pool, origin, [{ row, parsed: { kind: 'rejected', rejection } }]);
+  await takeIn(pool, importSource, [{ row, parsed: { kind: 'rejected', rejection } }]);
   await withSession(pool, (session) => session.rows(discardRejected({})));
   const contents = async () => (await pool.query('SELECT content FROM calls.rejected_cdrs')).rows;
   const before = await contents();
@@ -296,11 +296,11 @@ test('an erasure that is cut off at any step goes on when the same is asked for 
   const text = `${CODE} ${NUMBER}`;
   await takeIn(
     pool,
-    await testOrigin(pool, { file: `/var/spool/${CODE}.csv`, source: CODE }),
+    await testImportSource(pool, { file: `/var/spool/${CODE}.csv`, source: CODE }),
     ['a', 'b'].map((callId) => callRow({ accountCode: CODE, callId, startTime: Date.UTC(2026, 9, 5) })),
   );
   const other = callRow({ callId: 'c', cli: NUMBER, description: text, startTime: Date.UTC(2026, 9, 6) });
-  await takeIn(pool, await testOrigin(pool), [other]);
+  await takeIn(pool, await testImportSource(pool), [other]);
   for (const erase of [
     (options: EraseOptions) => eraseAccount(pool, CODE, options),
     (options: EraseOptions) => eraseNumber(pool, NUMBER, options),

@@ -5,7 +5,7 @@
 import type { RawBuilder } from 'kysely';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
-import { contentOfKept } from '../intake/set_aside.ts';
+import { contentOfKept } from '../intake/quarantine.ts';
 import { scrubBytes, scrubJson } from '../pseudonyms/scrub_bytes.ts';
 import type { Scrub } from '../pseudonyms/scrub_numbers.ts';
 import {
@@ -17,9 +17,9 @@ import {
   listCountries,
   listTextTables,
   noteErasure,
-  type Place,
   type TextTable,
   updateRow,
+  type WalkPosition,
 } from '../store/erasures.ts';
 import { accountsByNumber } from '../store/told_calls.ts';
 
@@ -49,7 +49,7 @@ export interface WalkOptions {
   /** @param countries of the row's account, or all for a row without an account */
   scrub(countries: readonly (string | null)[]): Scrub;
   /** Where an interrupted walk stopped. */
-  readonly place: Place | null;
+  readonly place: WalkPosition | null;
   /** False: rows are only counted. */
   readonly apply: boolean;
   /** Rows that are erased in another way. */
@@ -160,8 +160,8 @@ function changedValues(row: FoundRow, columns: TextTable['columns'], scrub: Scru
   // A number as written is kept only where it differs.
   for (const name of ['cli', 'cld']) {
     const written = changed.get(`${name}_in`);
-    const settled = changed.get(name)?.value ?? row[name];
-    if (written && written.value === settled) changed.set(written.name, { ...written, value: null });
+    const current = changed.get(name)?.value ?? row[name];
+    if (written && written.value === current) changed.set(written.name, { ...written, value: null });
   }
   return [...changed.values()];
 }

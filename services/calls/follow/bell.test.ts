@@ -13,10 +13,10 @@ test('a ring wakes all who wait, and who was busy meanwhile goes on at once', as
     listener.wait(500, signal).then(() => void woken.push(name));
   void wait('one', one);
   void wait('other', other);
-  await clock.settle();
+  await clock.flush();
   assert.deepEqual(woken, []);
   bell.ring();
-  await clock.settle();
+  await clock.flush();
   assert.deepEqual(woken, ['one', 'other']);
   await wait('busy', busy);
   void wait('one again', one);

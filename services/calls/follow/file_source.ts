@@ -84,7 +84,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
       mustSearch = true;
     }
     searched ??= await searchedBefore(found);
-    for (const reading of readings()) await settle(reading);
+    for (const reading of readings()) await cleanUp(reading);
     const back = found && !live && [...old].find(({ content }) => isSameFile(content.open, found));
     if (back) {
       back.content.rotate(null);
@@ -125,7 +125,7 @@ export function createFileSource(needs: FileSourceNeeds): Follower {
   }
 
   /** Cleans up once a content is not read any more. */
-  async function settle(reading: Reading): Promise<void> {
+  async function cleanUp(reading: Reading): Promise<void> {
     const { ended, content } = reading;
     if (ended === undefined) return;
     if (typeof ended === 'object') throw ended.error;

@@ -80,7 +80,7 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
     const events = {
       onFormat: () => undefined,
       onProgress(now: ImportCounts) {
-        settle(noting);
+        noteStored(noting);
         needs.onProgress(before, now);
         before = { ...now, reasons: new Map(now.reasons) };
       },
@@ -200,11 +200,11 @@ export function createFolderSource(needs: FileSourceNeeds & { readonly after: Af
         await session.run(keepDocuments(iSource, holder, rest));
       });
     }
-    settle(notedBefore + given.length);
+    noteStored(notedBefore + given.length);
   }
 
   /** Called after the commit of the transaction that noted so many of this import's documents. */
-  function settle(files: number): void {
+  function noteStored(files: number): void {
     const through = given.slice(0, files - notedBefore);
     for (const { name, version } of withoutFailed(through)) {
       stored.set(name, version);

@@ -221,7 +221,7 @@ test('bad rows are set aside with their lines, and a header is known after a res
   );
   const line = (id: string, secs: string) => `${id};acme;2026-11-01T10:00:00Z;${secs};1001;+442079460001\n`;
   await writeFile(path, `Id;Who;At;Secs;From;To\n${line('h-1', '5')}`);
-  const asideOf = async () =>
+  const rejectedOf = async () =>
     (
       await pool.query(
         'SELECT line, code FROM calls.rejected_cdrs WHERE taken_by IS NULL AND file = $1 ORDER BY line',
@@ -237,8 +237,8 @@ test('bad rows are set aside with their lines, and a header is known after a res
   await first.stop();
   await appendFile(path, `${line('h-2', '6')}${line('h-3', 'soon')}`);
   const second = await start(path, { map_name: 'follow' });
-  await until('the rest is read', async () => (await asideOf()).length === 1);
-  assert.deepEqual([await stored(), (await asideOf())[0].line], [['h-1', 'h-2'], 4]);
+  await until('the rest is read', async () => (await rejectedOf()).length === 1);
+  assert.deepEqual([await stored(), (await rejectedOf())[0].line], [['h-1', 'h-2'], 4]);
   await second.stop();
 });
 

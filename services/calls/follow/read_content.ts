@@ -1,5 +1,5 @@
 /**
- * Reads one file's content as it grows, from the place up to which it is stored. It uses importSource, whose batches move
+ * Reads one file's content as it grows, from the place up to which it is stored. It uses importOpened, whose batches move
  * the position on in their own transaction. A row that waits for its end is in no batch. So after any end, exactly the rows
  * behind the position are read again.
  */
@@ -11,8 +11,8 @@ import type { FormatName } from '../formats/formats.ts';
 import { linesIn, type Resume } from '../formats/resumed_reader.ts';
 import { LAST_BYTES, HEAD_BYTES as PRINT_HEAD_BYTES } from '../formats/source_end.ts';
 import type { ImportCounts } from '../intake/import_counts.ts';
-import { type ImportEvents, type ImportOptions, importSource, type Reached } from '../intake/import_file.ts';
-import { type FollowedFile, finishFile, holds, moveOn, type Place } from '../store/followed.ts';
+import { type ImportEvents, type ImportOptions, importOpened, type Reached } from '../intake/import_file.ts';
+import { type FilePosition, type FollowedFile, finishFile, holds, moveOn } from '../store/followed.ts';
 import type { Bell } from './bell.ts';
 import { fingerprintAt, hasContent, type OpenFile, readAt } from './content.ts';
 import { nextStep, ROW_SILENCE_MS } from './next_step.ts';
@@ -273,7 +273,7 @@ export function createContent(needs: ContentNeeds, given: FollowedFile, open: Op
         await needs.onRows(session, reached.rows, modifiedAt);
       },
     };
-    await importSource(pool, needs.path, opened, options, events);
+    await importOpened(pool, needs.path, opened, options, events);
   }
 
   async function movePosition(session: Session, reached: Reached, format: FormatName): Promise<FollowedFile> {
@@ -303,7 +303,7 @@ export function createContent(needs: ContentNeeds, given: FollowedFile, open: Op
     return file;
   }
 
-  async function finish(place: Place): Promise<void> {
+  async function finish(place: FilePosition): Promise<void> {
     await withTransaction(pool, async (session) => {
       if ((await session.run(moveOn(file.i_file, holder, place))) === 0) throw new LeaseLostError(LOST);
       await session.run(finishFile(file.i_file, modifiedAt));

@@ -2,7 +2,7 @@
 import { detectFormat } from '../formats/detect.ts';
 import type { FormatName } from '../formats/formats.ts';
 import type { Resume } from '../formats/resumed_reader.ts';
-import type { FollowedFile, Place } from '../store/followed.ts';
+import type { FilePosition, FollowedFile } from '../store/followed.ts';
 import { fingerprintOf, isInTheMaking, type OpenFile, type UnpackedTo, unpackTo } from './content.ts';
 
 /** How many of the rows before the place are read again, for the facts that they give about later rows. */
@@ -19,7 +19,7 @@ interface PackedNeeds {
     resume: Resume | undefined,
   ) => Promise<void>;
   /** Moves the place to the file's end. */
-  readonly finish: (place: Omit<Place, 'modifiedAt'>) => Promise<void>;
+  readonly finish: (place: Omit<FilePosition, 'modifiedAt'>) => Promise<void>;
 }
 
 /**

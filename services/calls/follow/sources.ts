@@ -6,7 +6,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { DECIMAL_SIGNS, type DecimalSign } from '../formats/decimal_marks.ts';
 import { FORMATS, type FormatName } from '../formats/formats.ts';
 import { repeatedName } from '../formats/repeated_names.ts';
-import type { SameCallOptions } from '../intake/origin.ts';
+import type { SameCallOptions } from '../intake/import_source.ts';
 
 /** What happens to a document in a followed folder once its rows are committed. */
 export type After =

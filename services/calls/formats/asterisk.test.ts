@@ -4,16 +4,20 @@ import { type Decided, decided } from '#tests/calls.ts';
 import type { SourceRecord } from '../cdr.ts';
 import { type AsteriskFormat, asteriskRows, isAsteriskRow } from './asterisk.ts';
 import { createCsvReader } from './csv_reader.ts';
-import type { SourceOptions, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceOptions } from './source_reader.ts';
 
 const UTC = { timeZone: 'UTC' };
 
-function read(format: AsteriskFormat, text: string | Buffer, options: Partial<SourceOptions> = {}): Taken[] {
+function read(
+  format: AsteriskFormat,
+  text: string | Buffer,
+  options: Partial<SourceOptions> = {},
+): ParsedRow[] {
   const reader = createCsvReader(asteriskRows(format, { ...UTC, ...options }));
   return [...reader.push(typeof text === 'string' ? Buffer.from(text) : text), ...reader.end()];
 }
 
-function recordOf(taken: Taken | undefined): Decided {
+function recordOf(taken: ParsedRow | undefined): Decided {
   assert.equal(taken?.parsed.kind, 'record', JSON.stringify(taken?.parsed));
   return decided((taken.parsed as { record: SourceRecord }).record);
 }

@@ -6,12 +6,12 @@ import type { SourceRecord } from '../cdr.ts';
 import { asteriskHeaderRows, isAsteriskHeader } from './asterisk_header.ts';
 import { createCsvReader } from './csv_reader.ts';
 import { openSource } from './reader.ts';
-import type { SourceOptions, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceOptions } from './source_reader.ts';
 
 const sample = (name: string) =>
   readFileSync(new URL(`../../../tests/samples/${name}`, import.meta.url)).toString();
 
-function read(text: string, options: Partial<SourceOptions> = {}): Taken[] {
+function read(text: string, options: Partial<SourceOptions> = {}): ParsedRow[] {
   const reader = createCsvReader(asteriskHeaderRows({ timeZone: 'UTC', ...options }));
   return [...reader.push(Buffer.from(text)), ...reader.end()];
 }

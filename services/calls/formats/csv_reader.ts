@@ -2,7 +2,7 @@
 import type { Parsed, RawRow, Rejection } from '../cdr.ts';
 import { createRecordReader, ownBytes, type RecordRules } from './csv_records.ts';
 import { SourceError } from './source_error.ts';
-import type { SourceReader, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceReader } from './source_reader.ts';
 
 /** The differences between one CSV format and another. */
 export interface RowFormat extends RecordRules {
@@ -27,7 +27,7 @@ const CUT_HEADER =
 const MORE_FIELDS = 5;
 
 export function createCsvReader(format: RowFormat): SourceReader {
-  let taken: Taken[] = [];
+  let taken: ParsedRow[] = [];
   let isHeaderCut = false;
   const records = createRecordReader(format, {
     record(row, written, isWindows) {
@@ -62,7 +62,7 @@ export function createCsvReader(format: RowFormat): SourceReader {
       return parsed.kind === 'record' && parsed.record.accountCode !== code;
     });
   };
-  const give = (): Taken[] => {
+  const give = (): ParsedRow[] => {
     const given = taken;
     taken = [];
     return given;

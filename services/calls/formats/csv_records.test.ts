@@ -197,16 +197,16 @@ describe('what is set aside', () => {
     const text = Array.from({ length: 30_000 }, (_, at) => `line ${at} of a trace`).join('\r\n\n');
     const source = `1,2,3\n4,"${text}",6\n7,8,9\nx,y\n`;
     const rows = read(source);
-    const aside = rows.filter(({ code }) => code === 'unterminated_quote');
-    assert.ok(aside.length < 1 + source.length / 60_000, `${aside.length} rows`);
+    const rejected = rows.filter(({ code }) => code === 'unterminated_quote');
+    assert.ok(rejected.length < 1 + source.length / 60_000, `${rejected.length} rows`);
     assert.deepEqual(
-      aside
+      rejected
         .map(({ bytes }) => bytes)
         .join('')
         .replace(/\s/g, ''),
       `4,"${text}",6`.replace(/\s/g, ''),
     );
-    for (const { bytes, reason } of aside) {
+    for (const { bytes, reason } of rejected) {
       assert.ok(bytes.length <= MAX_RECORD_BYTES);
       assert.match(reason!, /opens with a quote in line 2 that is not closed/);
     }

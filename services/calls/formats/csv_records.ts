@@ -114,7 +114,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   let base = 0;
   let ended = false;
   /** Whether the rows that are given now are final. */
-  let settled = true;
+  let isFinal = true;
   /** Whether `rest` has none of these bytes, so that most rows need no check of their own. */
   let plainAscii = true;
   let noNuls = true;
@@ -127,7 +127,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   let separator: string | undefined;
   let oversized: Oversized | null = null;
   const quote = createOpenQuote(MAX_RECORD_BYTES, (row, rejection) =>
-    sink.fault({ ...row, ended: settled }, rejection),
+    sink.fault({ ...row, ended: isFinal }, rejection),
   );
   /** The NUL bytes in front of a line, while they are counted. */
   let nuls = 0;
@@ -326,7 +326,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
   }
 
   function rowOf(bytes: Buffer, offset: number): RawRow {
-    return { line, bytes, offset, ended: settled };
+    return { line, bytes, offset, ended: isFinal };
   }
 
   function split(text: string, by = separator ?? rules.separator): string[] | QuoteFault {
@@ -374,7 +374,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     if (plainAscii) return rest.toString('latin1', from, to);
     const bytes = rest.subarray(from, to);
     if (isUtf8(bytes)) return bytes.toString('utf8');
-    const whole = to === rest.length && !settled ? withoutCutCharacter(bytes) : bytes;
+    const whole = to === rest.length && !isFinal ? withoutCutCharacter(bytes) : bytes;
     return isUtf8(whole) ? whole.toString('utf8') : WINDOWS_1252.decode(whole);
   }
 
@@ -389,7 +389,7 @@ export function createRecordReader(rules: RecordRules, sink: RecordSink): Record
     },
     end(whole) {
       ended = true;
-      settled = whole;
+      isFinal = whole;
       read();
     },
   };

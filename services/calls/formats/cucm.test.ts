@@ -4,7 +4,7 @@ import { type Decided, decided } from '#tests/calls.ts';
 import type { Rejection, SourceRecord } from '../cdr.ts';
 import { createCsvReader } from './csv_reader.ts';
 import { cucmRows } from './cucm.ts';
-import type { SourceOptions, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceOptions } from './source_reader.ts';
 
 const COLUMNS = [
   ...['cdrRecordType', 'globalCallID_callManagerId', 'globalCallID_callId', 'origLegCallIdentifier'],
@@ -53,7 +53,7 @@ function row(changes: Record<string, string | number> = {}): string {
   ).join(',');
 }
 
-function read(text: string | Buffer, options: Partial<SourceOptions> = {}): Taken[] {
+function read(text: string | Buffer, options: Partial<SourceOptions> = {}): ParsedRow[] {
   const reader = createCsvReader(cucmRows({ timeZone: 'UTC', ...options }));
   return [...reader.push(typeof text === 'string' ? Buffer.from(text) : text), ...reader.end()];
 }

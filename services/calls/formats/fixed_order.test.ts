@@ -7,7 +7,7 @@ import { SMDR } from './avaya_smdr.ts';
 import { detectFormat } from './detect.ts';
 import { parseMapping } from './mapping.ts';
 import { openSource } from './reader.ts';
-import type { SourceOptions, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceOptions } from './source_reader.ts';
 import { THREE_CX } from './three_cx.ts';
 
 type Maker = 'avaya-smdr' | '3cx-cdr';
@@ -16,7 +16,7 @@ const ORDERS = { 'avaya-smdr': SMDR, '3cx-cdr': THREE_CX };
 const sample = (maker: Maker) =>
   readFileSync(new URL(`../../../tests/samples/${SAMPLES[maker]}`, import.meta.url)).toString();
 
-function read(maker: Maker, text: string, options: Partial<SourceOptions> = {}): Taken[] {
+function read(maker: Maker, text: string, options: Partial<SourceOptions> = {}): ParsedRow[] {
   const reader = openSource(maker, { timeZone: 'UTC', ...options });
   return [...reader.push(Buffer.from(text)), ...reader.end()];
 }

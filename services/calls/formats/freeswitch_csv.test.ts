@@ -4,13 +4,13 @@ import { type Decided, decided } from '#tests/calls.ts';
 import type { Rejection, SourceRecord } from '../cdr.ts';
 import { createCsvReader } from './csv_reader.ts';
 import { type FreeswitchCsvFormat, freeswitchCsvRows, isFreeswitchRow } from './freeswitch_csv.ts';
-import type { SourceOptions, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceOptions } from './source_reader.ts';
 
 function read(
   format: FreeswitchCsvFormat,
   text: string | Buffer,
   options: Partial<SourceOptions> = {},
-): Taken[] {
+): ParsedRow[] {
   const reader = createCsvReader(freeswitchCsvRows(format, { timeZone: 'UTC', ...options }));
   return [...reader.push(typeof text === 'string' ? Buffer.from(text) : text), ...reader.end()];
 }
@@ -42,7 +42,7 @@ const ASTERISK =
 const UNANSWERED = EXAMPLE.replace('"2026-03-02 08:49:49"', '""').replace('"42"', '"0"');
 
 describe('templates', () => {
-  const settled = {
+  const normalized = {
     accountCode: 'acme',
     callId: UUID,
     cli: '1002',
@@ -99,7 +99,7 @@ describe('templates', () => {
       const [{ identity, alsoSays: _, wholeRow: __, ...record }] = records(format, `${row}\n`) as [
         SourceRecord,
       ];
-      assert.deepEqual(record, { ...settled, attributes });
+      assert.deepEqual(record, { ...normalized, attributes });
       assert.equal(identity, records('freeswitch-example', EXAMPLE)[0]!.identity);
     });
   }

@@ -7,13 +7,13 @@ import { isNone } from '../absent.ts';
 import type { Parsed } from '../cdr.ts';
 import { createJsonReader, parseJsonCdr } from './freeswitch_json.ts';
 import { MAX_DOCUMENT_BYTES } from './json_documents.ts';
-import type { SourceOptions, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceOptions } from './source_reader.ts';
 
 const SAMPLES = new URL('../../../tests/samples/', import.meta.url);
 const OPTIONS: SourceOptions = { timeZone: 'Europe/Berlin' };
 const sample = (name: string): Buffer => readFileSync(new URL(name, SAMPLES));
 
-function read(source: Buffer | string, options: SourceOptions = OPTIONS): Taken[] {
+function read(source: Buffer | string, options: SourceOptions = OPTIONS): ParsedRow[] {
   const reader = createJsonReader(options);
   return [...reader.push(Buffer.from(source)), ...reader.end()];
 }
@@ -45,7 +45,7 @@ function document(variables: Record<string, unknown> = {}, more: object = {}) {
 }
 const line = (variables: Record<string, unknown> = {}) => JSON.stringify(document(variables));
 /** uuid of each record, reason's code of each row set aside, with the line of each. */
-const outline = (taken: Taken[]) =>
+const outline = (taken: ParsedRow[]) =>
   taken.map(({ row, parsed }) => [
     row.line,
     parsed.kind === 'record' ? parsed.record.callId : parsed.rejection.code,
@@ -492,14 +492,14 @@ describe('files of documents', () => {
         (pieces, cuts) => {
           const source = Buffer.from(pieces.join(''));
           const reader = createJsonReader(OPTIONS);
-          const taken: Taken[] = [];
+          const taken: ParsedRow[] = [];
           let at = 0;
           for (const cut of cuts) {
             taken.push(...reader.push(source.subarray(at, at + cut)));
             at += cut;
           }
           taken.push(...reader.push(source.subarray(at)), ...reader.end());
-          const simple = (rows: Taken[]) =>
+          const simple = (rows: ParsedRow[]) =>
             rows.map(({ row, parsed }) => [row.line, row.bytes.toString('latin1'), parsed]);
           assert.deepEqual(simple(taken), simple(read(source)));
           for (const { row } of taken)

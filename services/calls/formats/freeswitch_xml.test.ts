@@ -7,7 +7,7 @@ import { parseJsonCdr } from './freeswitch_json.ts';
 import { createXmlReader, parseXmlCdr } from './freeswitch_xml.ts';
 import { decodePostedXml } from './freeswitch_xml_post.ts';
 import { MAX_DOCUMENT_BYTES } from './json_documents.ts';
-import type { Taken } from './source_reader.ts';
+import type { ParsedRow } from './source_reader.ts';
 
 const OPTIONS = { timeZone: 'UTC' };
 const SAMPLES = new URL('../../../tests/samples/', import.meta.url);
@@ -23,12 +23,12 @@ function recordOf(parsed: Parsed | undefined): SourceRecord {
   return (parsed as { record: SourceRecord }).record;
 }
 
-function read(...chunks: (string | Buffer)[]): Taken[] {
+function read(...chunks: (string | Buffer)[]): ParsedRow[] {
   const reader = createXmlReader(OPTIONS);
   return [...chunks.flatMap((chunk) => reader.push(Buffer.from(chunk))), ...reader.end()];
 }
 
-const outcomes = (taken: Taken[]) =>
+const outcomes = (taken: ParsedRow[]) =>
   taken.map(({ row, parsed }) => [
     row.line,
     parsed.kind === 'record' ? parsed.record.callId.slice(-2) : parsed.rejection.code,

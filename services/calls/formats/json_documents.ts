@@ -94,7 +94,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
   let base = 0;
   let ended = false;
   /** Whether the rows that are given now are final. */
-  let settled = true;
+  let isFinal = true;
   let begun = false;
   let line = 1;
   /** Bytes since the line began, outside documents. */
@@ -175,7 +175,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
   }
 
   function rowOf(bytes: Buffer, offset: number): RawRow {
-    return { line, bytes, offset, ended: settled };
+    return { line, bytes, offset, ended: isFinal };
   }
 
   function passOver(current: Past, at: number): number {
@@ -253,7 +253,7 @@ export function createDocumentReader(sink: DocumentSink): DocumentReader {
     },
     end(whole) {
       ended = true;
-      settled = whole;
+      isFinal = whole;
       read();
     },
   };

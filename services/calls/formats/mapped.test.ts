@@ -6,7 +6,7 @@ import type { Rejection, SourceRecord } from '../cdr.ts';
 import { createCsvReader } from './csv_reader.ts';
 import { mappedRows } from './mapped.ts';
 import { parseMapping } from './mapping.ts';
-import type { SourceOptions, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceOptions } from './source_reader.ts';
 
 const BARE = ['Start=start_time', 'Secs=duration_s', 'From=cli', 'To=cld'];
 const HEADER = 'Start,Secs,From,To';
@@ -18,12 +18,16 @@ function open(pairs: readonly string[], options: Partial<SourceOptions> = {}) {
   );
 }
 
-function read(pairs: readonly string[], text: string | Buffer, options?: Partial<SourceOptions>): Taken[] {
+function read(
+  pairs: readonly string[],
+  text: string | Buffer,
+  options?: Partial<SourceOptions>,
+): ParsedRow[] {
   const reader = open(pairs, options);
   return [...reader.push(typeof text === 'string' ? Buffer.from(text) : text), ...reader.end()];
 }
 
-function recordOf(taken: Taken | undefined): Decided {
+function recordOf(taken: ParsedRow | undefined): Decided {
   assert.equal(taken?.parsed.kind, 'record', JSON.stringify(taken?.parsed));
   return decided((taken.parsed as { record: SourceRecord }).record);
 }
@@ -32,7 +36,7 @@ function recordOf(taken: Taken | undefined): Decided {
 const withField = (field: MappedField, value: string, pairs: readonly string[] = BARE) =>
   read([...pairs, `X=${field}`], `${HEADER},X\n${ROW},${value}\n`)[0];
 
-function rejectionOf(taken: Taken | undefined): Rejection {
+function rejectionOf(taken: ParsedRow | undefined): Rejection {
   assert.equal(taken?.parsed.kind, 'rejected', JSON.stringify(taken?.parsed));
   return (taken.parsed as { rejection: Rejection }).rejection;
 }

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { plainDecimal } from '../decimal.ts';
 
-/** A decimal string without an exponent. A decimal that is too long stays as written, and settle.ts reports it. */
+/** A decimal string without an exponent. A decimal that is too long stays as written, and normalize.ts reports it. */
 export function readAmount(text: string): string | undefined {
   const plain = plainDecimal(text);
   return plain === 'too_long' ? text : plain;

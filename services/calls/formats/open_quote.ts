@@ -49,10 +49,10 @@ interface Held {
   end: number;
 }
 
-/** @param setAside gets each row of lines */
+/** @param reject gets each row of lines */
 export function createOpenQuote(
   maxBytes: number,
-  setAside: (row: Omit<RawRow, 'ended'>, rejection: Rejection) => void,
+  reject: (row: Omit<RawRow, 'ended'>, rejection: Rejection) => void,
 ): OpenQuote {
   let held: Held | null = null;
 
@@ -82,7 +82,7 @@ export function createOpenQuote(
         ? 'a field opens with a quote that is not closed, neither in this line nor sensibly in the next'
         : `a field opens with a quote in line ${opened} that is not closed; of the lines ${first.line} to ${last} none is a row by itself`;
     const row = { line: first.line, offset: first.offset, bytes: Buffer.concat(bytes, end) };
-    setAside(row, { code: 'unterminated_quote', reason });
+    reject(row, { code: 'unterminated_quote', reason });
   }
 
   return {

@@ -4,14 +4,14 @@ import { parseJsonCdr } from './freeswitch_json.ts';
 import { bytesToText, decodePostedCdr, TooManyKeysError } from './freeswitch_post.ts';
 import { parseXmlCdr } from './freeswitch_xml.ts';
 import { decodePostedXml } from './freeswitch_xml_post.ts';
-import type { Taken } from './source_reader.ts';
+import type { ParsedRow } from './source_reader.ts';
 
 /** A parsed document. */
 export interface PostedDocument {
   readonly format: 'freeswitch-json' | 'freeswitch-xml';
   /** The text that is kept if the document is rejected: JSON or XML, its encoding undone. */
   readonly bytes: Buffer;
-  readonly parsed: Taken['parsed'];
+  readonly parsed: ParsedRow['parsed'];
 }
 
 /**
@@ -26,7 +26,7 @@ export function readPostedDocument(body: Buffer, contentType: string, maxKeys?: 
     // Each element has two tags.
     if (maxKeys !== undefined && xml.split('<').length > 2 * maxKeys)
       throw new TooManyKeysError(`the document has more than ${maxKeys} elements`);
-    const parsed = parseXmlCdr(xml, { timeZone: 'UTC' }) as Taken['parsed'];
+    const parsed = parseXmlCdr(xml, { timeZone: 'UTC' }) as ParsedRow['parsed'];
     return { format: 'freeswitch-xml', bytes: Buffer.from(xml), parsed };
   }
   const document = decodePostedCdr(text, contentType, maxKeys);

@@ -148,7 +148,7 @@ test('a cost as a number is a decimal', () => {
     [0.042, '0.042'],
     [1e-7, '0.0000001'],
     [-1.25e-7, '-0.000000125'],
-    // These two are refused where records are settled: too many digits.
+    // These two are refused where records are normalized: too many digits.
     [1e-13, '0.0000000000001'],
     [1e300, '1e+300'],
     [-3, '-3'],

@@ -34,14 +34,14 @@ import { bytesToText } from './freeswitch_post.ts';
 import { readAmount } from './mapped_values.ts';
 import { normalValue } from './normal_values.ts';
 import { repeatedName } from './repeated_names.ts';
-import type { Taken } from './source_reader.ts';
+import type { ParsedRow } from './source_reader.ts';
 
 /** Format of such records in calls.imports. */
 export const POSTED_FIELDS = 'posted-fields';
 /** Their source, unless the post names one: the programs of one provider. */
 export const POSTED_SOURCE = 'posted';
 
-export type ParsedRecord = Taken['parsed'];
+export type ParsedRecord = ParsedRow['parsed'];
 
 /** Far more than a record has. A larger record is rejected unread (posted_body.ts). */
 export const MAX_RECORD_BYTES = 65_536;

@@ -7,7 +7,7 @@ import type { SourceRecord } from '../cdr.ts';
 import { FORMATS, type FormatName } from './formats.ts';
 import { type Mapping, parseMapping } from './mapping.ts';
 import { openSource } from './reader.ts';
-import type { SourceOptions, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceOptions } from './source_reader.ts';
 
 const sample = (name: string) => readFileSync(new URL(`../../../tests/samples/${name}`, import.meta.url));
 const MAPPING: Mapping = parseMapping(
@@ -49,12 +49,12 @@ const SAMPLES: [FormatName, file: string, records: number, Partial<SourceOptions
 /** Read by their header. */
 const HEADED: ReadonlySet<FormatName> = new Set(['asterisk-header', 'cisco-cucm', 'mapped']);
 
-function readAll(format: FormatName, chunks: Buffer[], options: Partial<SourceOptions>): Taken[] {
+function readAll(format: FormatName, chunks: Buffer[], options: Partial<SourceOptions>): ParsedRow[] {
   const reader = openSource(format, { timeZone: 'Europe/Berlin', ...options });
   return [...chunks.flatMap((chunk) => reader.push(chunk)), ...reader.end()];
 }
 
-const recordsOf = (taken: Taken[]) =>
+const recordsOf = (taken: ParsedRow[]) =>
   taken.map(({ parsed }): Decided => {
     assert.equal(parsed.kind, 'record', JSON.stringify(parsed));
     return decided((parsed as { record: SourceRecord }).record);

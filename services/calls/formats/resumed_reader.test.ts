@@ -6,7 +6,7 @@ import type { FormatName } from './formats.ts';
 import { parseMapping } from './mapping.ts';
 import { openSource } from './reader.ts';
 import { resumedReader } from './resumed_reader.ts';
-import type { SourceOptions, SourceReader, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceOptions, SourceReader } from './source_reader.ts';
 
 const sample = (name: string) => readFileSync(new URL(`../../../tests/samples/${name}`, import.meta.url));
 const MAPPING = parseMapping(
@@ -30,7 +30,7 @@ const SAMPLES: [FormatName, Buffer, Partial<SourceOptions>][] = [
   ['mapped', Buffer.from(sample('carrier.csv').toString().replaceAll(',', ';')), { mapping: MAPPING }],
 ];
 
-const told = (taken: readonly Taken[]) =>
+const told = (taken: readonly ParsedRow[]) =>
   taken.map(({ row: { line, offset, bytes, ended }, parsed }) => ({
     ...{ line, offset, bytes: bytes.toString('latin1'), ended },
     ...(parsed.kind === 'record' ? parsed.record : { rejection: parsed.rejection }),

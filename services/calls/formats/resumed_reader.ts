@@ -1,7 +1,7 @@
 /** Reads a source on from the place where an earlier reader stopped. */
 
 import { SourceError } from './source_error.ts';
-import type { SourceReader, Taken } from './source_reader.ts';
+import type { ParsedRow, SourceReader } from './source_reader.ts';
 
 /** The place from which a source is read on, and the source before that place. */
 export interface Resume {
@@ -41,7 +41,7 @@ export function resumedReader(
   const inner = isSame ? primed : open(columns);
   const begin = isSame ? before.length : 0;
   const firstLine = isSame ? linesIn(before) + 1 : 1;
-  const asInSource = (taken: Taken[]): Taken[] =>
+  const asInSource = (taken: ParsedRow[]): ParsedRow[] =>
     taken.map((one) => {
       const { row } = one;
       const place = { offset: row.offset - begin + offset, line: row.line - firstLine + line };

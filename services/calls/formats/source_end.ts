@@ -28,10 +28,10 @@ export interface Replacement {
   readonly end: EarlierEnd;
   /**
    * `all`: the source has gone on, and later rows replace them.
-   * `aside`: their calls stay, and stay provisional. The source has ended there again.
+   * `rejected`: their calls stay, and stay provisional. The source has ended there again.
    * `whole`: the one row is whole, and its call stays.
    */
-  readonly what: 'all' | 'aside' | 'whole';
+  readonly what: 'all' | 'rejected' | 'whole';
   /** Of the batch's first row from there on. */
   readonly place: number;
 }

@@ -26,7 +26,7 @@ export interface SourceOptions {
 }
 
 /** A row and its record. Headers and blank lines are not among the rows. */
-export interface Taken {
+export interface ParsedRow {
   readonly row: RawRow;
   readonly parsed: Exclude<Parsed, { kind: 'skipped' }>;
   /** The row's end may have cut the account's code, so no account may be created with that code. */
@@ -46,10 +46,10 @@ export interface SourceReader {
    */
   readonly offset: number;
   /** @throws SourceError when the header lacks a column of the options; no row has been given by then */
-  push(chunk: Buffer): Taken[];
+  push(chunk: Buffer): ParsedRow[];
   /**
    * The rest of an ended source. Such rows are not `ended`.
    * @param whole the source is known to be whole (standard input): its end has ended the last row too
    */
-  end(whole?: boolean): Taken[];
+  end(whole?: boolean): ParsedRow[];
 }

@@ -58,7 +58,7 @@ export function createXmlDocumentReader(sink: DocumentSink): DocumentReader {
   let line = 1;
   let ended = false;
   /** Whether the rows that are given now are final. */
-  let settled = true;
+  let isFinal = true;
   let past: Past | null = null;
 
   /** Reads the bytes from `at` of `rest` on. Returns where to go on, or `at` itself if it needs more bytes. */
@@ -85,10 +85,10 @@ export function createXmlDocumentReader(sink: DocumentSink): DocumentReader {
   function readDocument(at: number): number {
     const close = rest.indexOf(END, at);
     const next = nextBegin(at, close === -1 ? rest.length : close);
-    if (next !== null) return setAside(at, next, NOT_CLOSED);
+    if (next !== null) return reject(at, next, NOT_CLOSED);
     if (close === -1) {
       if (rest.length - at > MAX_DOCUMENT_BYTES) return beginPast(at, 'document');
-      return ended ? setAside(at, rest.length, NOT_CLOSED) : at;
+      return ended ? reject(at, rest.length, NOT_CLOSED) : at;
     }
     const end = close + END.length;
     if (end - at > MAX_DOCUMENT_BYTES) {
@@ -143,12 +143,12 @@ export function createXmlDocumentReader(sink: DocumentSink): DocumentReader {
     }
     past = null;
     const to = found === -1 ? rest.length : until === 'line' ? found : found + mark.length;
-    sink.fault({ ...row, ended: settled, cut: true }, TOO_LARGE);
+    sink.fault({ ...row, ended: isFinal, cut: true }, TOO_LARGE);
     return pass(at, to);
   }
 
   /** @param to without blanks at its end */
-  function setAside(at: number, to: number, rejection: Rejection): number {
+  function reject(at: number, to: number, rejection: Rejection): number {
     let stop = to;
     while (stop > at && rest[stop - 1]! <= 0x20) stop--;
     sink.fault(rowOf(at, stop), rejection);
@@ -156,7 +156,7 @@ export function createXmlDocumentReader(sink: DocumentSink): DocumentReader {
   }
 
   function rowOf(at: number, to: number): RawRow {
-    return { line, bytes: rest.subarray(at, to), offset: base + at, ended: settled };
+    return { line, bytes: rest.subarray(at, to), offset: base + at, ended: isFinal };
   }
 
   function pass(at: number, to: number): number {
@@ -189,7 +189,7 @@ export function createXmlDocumentReader(sink: DocumentSink): DocumentReader {
     },
     end(whole) {
       ended = true;
-      settled = whole;
+      isFinal = whole;
       read();
     },
   };

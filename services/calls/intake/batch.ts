@@ -3,22 +3,22 @@
  *
  * A parsed row is some fifty objects of 3.5 kB together. Kept until their batch is stored, these objects outlive the
  * cheap part of V8's collector, and moving them from heap to heap cost an import more than all its other work. So rows
- * are settled chunk by chunk as they are read. The batch keeps of each row its key, its place in some columns
+ * are normalized chunk by chunk as they are read. The batch keeps of each row its key, its place in some columns
  * (call_columns.ts), and outside the heap its own bytes and its COPY text. A stored batch is emptied and filled again,
  * so that its memory is allocated once.
  */
 import type { RawRow, Rejection, SourceRecord } from '../cdr.ts';
 import { ownBytes } from '../formats/csv_records.ts';
 import type { Replacement } from '../formats/source_end.ts';
-import type { Taken } from '../formats/source_reader.ts';
+import type { ParsedRow } from '../formats/source_reader.ts';
 import { type Month, monthOf } from '../months.ts';
 import { storable } from '../store/storable.ts';
-import type { AccountsOfRows } from './account_book.ts';
+import type { AccountsOfRows } from './account_cache.ts';
 import { type CallColumns, type CallNumber, callColumns, callIdOf, keyOf, setCall } from './call_columns.ts';
 import { copyLine } from './copy_text.ts';
-import type { Origin } from './origin.ts';
-import type { AsideRow, RepeatedRow, RowOutcome, RowsOf } from './rows.ts';
-import { type Cdr, keyOfText, type Settled, settle, withoutAccount } from './settle.ts';
+import type { ImportSource } from './import_source.ts';
+import { type Cdr, keyOfText, type NormalizedRow, normalize, withoutAccount } from './normalize.ts';
+import type { RepeatedRow, RowOutcome, RowsOf, RowToReject } from './rows.ts';
 
 export interface Batch {
   /** The number of its rows. */
@@ -26,7 +26,7 @@ export interface Batch {
   /** The number of its calls that are ready to be stored. `columns` describes them. */
   readonly callCount: number;
   readonly columns: CallColumns;
-  readonly aside: readonly AsideRow[];
+  readonly rejected: readonly RowToReject[];
   readonly repeated: readonly RepeatedRow[];
   /** Call ids that several of its calls have. */
   readonly sharedIds: ReadonlySet<string>;
@@ -50,7 +50,7 @@ export interface OpenBatch extends Batch {
    * @param rows no more than fit in; none of their objects is kept
    * @param accounts of the rows, by the rows' names for them
    */
-  add(rows: readonly Taken[], accounts: AccountsOfRows, now: number, of: RowsOf): void;
+  add(rows: readonly ParsedRow[], accounts: AccountsOfRows, now: number, of: RowsOf): void;
   /** Rows from now on replace these. If one of these is whole, the next row is the same row. */
   replace(replacement: Omit<Replacement, 'place'>): void;
   /** The number of bytes of its rows in their source. */
@@ -81,9 +81,13 @@ export interface BatchInFlight {
  * @param size the largest number of rows
  * @param inFlight the batches that are being stored now
  */
-export function openBatch(origin: Origin, size: number, inFlight: Iterable<BatchInFlight> = []): OpenBatch {
+export function openBatch(
+  importSource: ImportSource,
+  size: number,
+  inFlight: Iterable<BatchInFlight> = [],
+): OpenBatch {
   const columns = callColumns(size);
-  const aside: AsideRow[] = [];
+  const rejected: RowToReject[] = [];
   const repeated: RepeatedRow[] = [];
   const replacements: Replacement[] = [];
   const outcomes: (RowOutcome | undefined)[] = [];
@@ -115,9 +119,9 @@ export function openBatch(origin: Origin, size: number, inFlight: Iterable<Batch
     }
   }
 
-  function settleRow(record: SourceRecord, accounts: AccountsOfRows, now: number): Settled {
+  function normalizeRow(record: SourceRecord, accounts: AccountsOfRows, now: number): NormalizedRow {
     const account = accounts.get(record.accountCode);
-    if (account) return settle(record, account, now, origin.credits);
+    if (account) return normalize(record, account, now, importSource.credits);
     return {
       kind: 'rejected',
       rejection: withoutAccount(record.accountCode, accounts.alike(record.accountCode)),
@@ -125,7 +129,7 @@ export function openBatch(origin: Origin, size: number, inFlight: Iterable<Batch
   }
 
   /** Of records that replace each other the last one counts, even if it repeats an earlier one. */
-  const isLater = (callId: string) => origin.rules.replace && sharedIds.has(callId);
+  const isLater = (callId: string) => importSource.rules.replace && sharedIds.has(callId);
 
   function addCall(cdr: Cdr, row: RawRow, of: RowsOf, place: number): void {
     const key = keyOf(cdr);
@@ -148,10 +152,10 @@ export function openBatch(origin: Origin, size: number, inFlight: Iterable<Batch
     columns.of[call] = of;
     columns.key[call] = key;
     waitForOthers(callId, call);
-    columns.keyBefore[call] = origin.knownBefore ? keyOfText(cdr.record.identity) : '';
-    columns.otherIds[call] = otherIdsOf(cdr, columns.keyBefore[call]!, origin);
+    columns.keyBefore[call] = importSource.knownBefore ? keyOfText(cdr.record.identity) : '';
+    columns.otherIds[call] = otherIdsOf(cdr, columns.keyBefore[call]!, importSource);
     setCall(columns, call, cdr);
-    writeBytes(call, row.bytes, copyLine(cdr, row.line, origin));
+    writeBytes(call, row.bytes, copyLine(cdr, row.line, importSource));
   }
 
   function writeBytes(call: CallNumber, row: Buffer, text: string): void {
@@ -171,7 +175,7 @@ export function openBatch(origin: Origin, size: number, inFlight: Iterable<Batch
       return callCount;
     },
     columns,
-    aside,
+    rejected,
     repeated,
     replacements,
     months: months.found,
@@ -193,11 +197,11 @@ export function openBatch(origin: Origin, size: number, inFlight: Iterable<Batch
         const { parsed, row, accountMayGoOn } = accounts.erased.cleaned(given, country);
         const place = rows++;
         rowBytes += row.bytes.length;
-        const settled = parsed.kind === 'rejected' ? parsed : settleRow(parsed.record, accounts, now);
-        if (settled.kind === 'cdr') addCall(settled.cdr, row, of, place);
+        const normalized = parsed.kind === 'rejected' ? parsed : normalizeRow(parsed.record, accounts, now);
+        if (normalized.kind === 'cdr') addCall(normalized.cdr, row, of, place);
         else {
-          const rejection = accountMayGoOn ? withCutCode(settled.rejection) : settled.rejection;
-          aside.push({ row: ownRow(row), of, place, rejection });
+          const rejection = accountMayGoOn ? withCutCode(normalized.rejection) : normalized.rejection;
+          rejected.push({ row: ownRow(row), of, place, rejection });
         }
       }
     },
@@ -206,7 +210,7 @@ export function openBatch(origin: Origin, size: number, inFlight: Iterable<Batch
     },
     empty() {
       end = rows = rowBytes = callCount = 0;
-      aside.length = repeated.length = replacements.length = outcomes.length = 0;
+      rejected.length = repeated.length = replacements.length = outcomes.length = 0;
       otherKeys.clear();
       callIds.clear();
       sharedIds.clear();
@@ -223,13 +227,13 @@ const NONE: readonly string[] = [];
  * Call ids under which other readings of the row may have stored it: its own key, if no column was read as the call id
  * then; and values of other columns, if another mapping read those.
  */
-function otherIdsOf(cdr: Cdr, keyBefore: string, origin: Origin): readonly string[] {
+function otherIdsOf(cdr: Cdr, keyBefore: string, importSource: ImportSource): readonly string[] {
   const { record, callId } = cdr;
   if (record.wholeRow === '' && record.callId !== '') return NONE;
   const ids = [keyOfText(record.wholeRow), keyBefore];
-  if (origin.callIdColumns.size > 0) {
+  if (importSource.callIdColumns.size > 0) {
     for (const [name, value] of Object.entries(record.attributes)) {
-      if (origin.callIdColumns.has(name.toLowerCase())) ids.push(storable(value));
+      if (importSource.callIdColumns.has(name.toLowerCase())) ids.push(storable(value));
     }
   }
   return ids.filter((id) => id !== '' && id !== callId);

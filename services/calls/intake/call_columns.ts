@@ -5,8 +5,8 @@
  * wait for their batch to be stored. There are few columns, and the next batch uses them again.
  */
 import type { Direction } from '../call_fields.ts';
+import { type Cdr, SOURCE_KEY_LENGTH } from './normalize.ts';
 import type { RowsOf } from './rows.ts';
-import { type Cdr, SOURCE_KEY_LENGTH } from './settle.ts';
 
 /** Number of a call within its batch, from 0. */
 export type CallNumber = number;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { callRow } from '#tests/calls.ts';
 import { COPY_COLUMNS } from '../call_fields.ts';
 import { copyLine } from './copy_text.ts';
-import { settle } from './settle.ts';
+import { normalize } from './normalize.ts';
 
 const account = { i_account: 7, code: 'acme', currency: 'EUR', country: 'DE', closed_from: null };
 
@@ -28,10 +28,10 @@ test('each column stands where COPY looks for it', () => {
     ...{ description: 'the text', remoteIp: '192.0.2.1', userAgent: 'the telephone' },
   });
   assert.ok(parsed.kind === 'record');
-  const settled = settle(parsed.record, account, Date.now(), false);
-  assert.ok(settled.kind === 'cdr');
-  const { sourceKey, told } = settled.cdr;
-  const cells = copyLine(settled.cdr, 5, { iImport: 3, source: 'the switch' }).slice(0, -1).split('\t');
+  const normalized = normalize(parsed.record, account, Date.now(), false);
+  assert.ok(normalized.kind === 'cdr');
+  const { sourceKey, told } = normalized.cdr;
+  const cells = copyLine(normalized.cdr, 5, { iImport: 3, source: 'the switch' }).slice(0, -1).split('\t');
   assert.deepEqual(Object.fromEntries(COPY_COLUMNS.map((name, place) => [name, cells[place]])), {
     ...{ i_cdr: '', i_account: '7', call_id: 'the id', direction: 'outbound' },
     ...{ cli: '+4930111111', cld: '+4930222222', cli_in: '030 111111', cld_in: '030 222222' },

@@ -3,7 +3,7 @@ import { PLAIN_FIELDS, type PlainTexts } from '../call_fields.ts';
 import { decimalSeconds } from '../decimal.ts';
 import { storable } from '../store/storable.ts';
 import { instant } from '../time/instants.ts';
-import type { Cdr } from './settle.ts';
+import type { Cdr } from './normalize.ts';
 
 const NULL = '\\N';
 const NEEDS_ESCAPE = /[\\\n\r\t\0]/;

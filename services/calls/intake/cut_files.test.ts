@@ -44,12 +44,12 @@ async function leftBy(source: string): Promise<Map<string, string[]>> {
     // A call without an id of its own has one that is made of all its values.
     add(`${/7\d{4}/.exec(knownBy)![0]} ${JSON.stringify(values)}`);
   }
-  const aside = await ask(
+  const rejected = await ask(
     `SELECT file, jsonb_build_array(line, code, reason, field, convert_from(bytes, 'LATIN1'), columns, cut) AS row
      FROM calls.rejected_cdrs WHERE taken_by IS NULL AND source = $1 ORDER BY line, bytes`,
     source,
   );
-  for (const { file, row } of aside) add(`${file} ${JSON.stringify(row)}`);
+  for (const { file, row } of rejected) add(`${file} ${JSON.stringify(row)}`);
   return left;
 }
 

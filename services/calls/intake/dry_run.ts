@@ -7,7 +7,7 @@ import { COPY_COLUMNS } from '../call_fields.ts';
 import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
 import type { Batch } from './batch.ts';
 import { copyLine } from './copy_text.ts';
-import type { Origin } from './origin.ts';
+import type { ImportSource } from './import_source.ts';
 import { tellOutcomes } from './outcomes.ts';
 import { callsGone } from './provisional.ts';
 import { recognise } from './recognise.ts';
@@ -41,12 +41,12 @@ export function dryRun<T>(pool: Pool, work: (dry: DryRun) => Promise<T>): Promis
  * Writes the outcomes that the batch's rows would have. A temporary table holds the calls that earlier batches of the
  * same dry run would have stored.
  */
-export async function wouldStore(dry: DryRun, origin: Origin, batch: Batch): Promise<void> {
+export async function wouldStore(dry: DryRun, importSource: ImportSource, batch: Batch): Promise<void> {
   const { session, superseded } = dry;
   const { callCount, columns } = batch;
-  for (const iCdr of await callsGone(session, origin.source, batch.replacements)) superseded.add(iCdr);
+  for (const iCdr of await callsGone(session, importSource.source, batch.replacements)) superseded.add(iCdr);
   const calls = Array.from({ length: callCount }, (_, call) => call);
-  const recognised = await recognise(session, origin, batch, calls, Date.now(), {
+  const recognised = await recognise(session, importSource, batch, calls, Date.now(), {
     tables: ['dry_run_cdrs', 'calls.cdrs'],
     superseded,
   });
@@ -64,7 +64,7 @@ export async function wouldStore(dry: DryRun, origin: Origin, batch: Batch): Pro
   );
   const copy = copyFrom(`COPY dry_run_cdrs (${COPY_COLUMNS.join(', ')}) FROM STDIN`);
   await pipeline(copyChunks(batch, fresh, iCdrs, lines), session.client.query(copy));
-  tellOutcomes(batch, { calls, aside: batch.aside, repeated: batch.repeated }, recognised, {
+  tellOutcomes(batch, { calls, rejected: batch.rejected, repeated: batch.repeated }, recognised, {
     fresh,
     iCdrs,
     rewrittenICdrs,

@@ -7,9 +7,9 @@ export interface ImportCounts {
   completed: number;
   duplicates: number;
   conflicts: number;
-  setAside: number;
+  rejected: number;
   /** Of the conflicts and the rejected rows: those that no earlier import had rejected. */
-  newAside: number;
+  newlyRejected: number;
   /** Stored calls of months that retention removes next. */
   olderThanRetention: number;
   /** The number of rejected rows by reason. */
@@ -32,8 +32,8 @@ export const newCounts = (): ImportCounts => ({
   completed: 0,
   duplicates: 0,
   conflicts: 0,
-  setAside: 0,
-  newAside: 0,
+  rejected: 0,
+  newlyRejected: 0,
   olderThanRetention: 0,
   reasons: new Map(),
   needs: new Map(),
@@ -49,7 +49,8 @@ export function countOutcomes(
 ): void {
   counts.read += outcomes.length;
   for (const outcome of outcomes) {
-    if ((outcome.kind === 'conflict' || outcome.kind === 'set_aside') && !outcome.isKnown) counts.newAside++;
+    if ((outcome.kind === 'conflict' || outcome.kind === 'set_aside') && !outcome.isKnown)
+      counts.newlyRejected++;
     if ('timesOf' in outcome && outcome.timesOf !== undefined) count(counts.keptTimes, outcome.timesOf, 1);
     if (outcome.kind === 'stored') {
       counts.stored++;
@@ -58,7 +59,7 @@ export function countOutcomes(
     else if (outcome.kind === 'duplicate') counts.duplicates++;
     else if (outcome.kind === 'conflict') counts.conflicts++;
     else {
-      counts.setAside++;
+      counts.rejected++;
       count(counts.reasons, outcome.rejection.code, 1);
       const needed = NEEDS.exec(outcome.rejection.reason)?.[1];
       if (needed !== undefined) count(counts.needs, needed as ReadingOption, 1);
@@ -88,8 +89,8 @@ export function addCounts(total: ImportCounts, counts: ImportCounts, before = ne
   total.completed += counts.completed - before.completed;
   total.duplicates += counts.duplicates - before.duplicates;
   total.conflicts += counts.conflicts - before.conflicts;
-  total.setAside += counts.setAside - before.setAside;
-  total.newAside += counts.newAside - before.newAside;
+  total.rejected += counts.rejected - before.rejected;
+  total.newlyRejected += counts.newlyRejected - before.newlyRejected;
   total.olderThanRetention += counts.olderThanRetention - before.olderThanRetention;
   for (const group of counts.alikeCodes) {
     if (!total.alikeCodes.some((known) => known.join() === group.join())) total.alikeCodes.push(group);

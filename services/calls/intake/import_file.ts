@@ -13,16 +13,16 @@ import { detectFormat, instead } from '../formats/detect.ts';
 import { FORMATS, type FormatName } from '../formats/formats.ts';
 import { openSource } from '../formats/reader.ts';
 import { type Resume, resumedReader } from '../formats/resumed_reader.ts';
-import type { SourceOptions, SourceReader, Taken } from '../formats/source_reader.ts';
+import type { ParsedRow, SourceOptions, SourceReader } from '../formats/source_reader.ts';
 import { I_CDR_MONTH } from '../i_cdr.ts';
 import type { Month } from '../months.ts';
 import { finishImport, importedMeanwhile, type NewAccounts } from '../store/intake.ts';
-import { type AccountBook, createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
+import { type AccountCache, createAccountCache, pretendedAccounts, storedAccounts } from './account_cache.ts';
 import { type BatchInFlight, type OpenBatch, openBatch } from './batch.ts';
 import { type DryRun, wouldStore } from './dry_run.ts';
 import { countOutcomes, type ImportCounts, newCounts } from './import_counts.ts';
-import type { Origin } from './origin.ts';
-import { type KeptOptions, openDryOrigin, openFileOrigin, type SameCallOptions } from './origin.ts';
+import type { ImportSource } from './import_source.ts';
+import { type KeptOptions, openDrySource, openFileSource, type SameCallOptions } from './import_source.ts';
 import { type EarlierEnds, earlierEnds, watchGrowth } from './provisional.ts';
 import type { RowOutcome, RowsOf } from './rows.ts';
 import { sideBySide } from './side_by_side.ts';
@@ -116,10 +116,10 @@ interface ImportRun {
   metOthers(begin: Buffer): Promise<'nothing' | 'an earlier end' | 'perhaps more'>;
 }
 
-/** Rows of one format on their way: the format decides how their origin is recorded. */
+/** Rows of one format on their way: the format decides how their import source is recorded. */
 interface Line {
-  readonly origin: Origin;
-  readonly book: AccountBook;
+  readonly importSource: ImportSource;
+  readonly cache: AccountCache;
   readonly ends: EarlierEnds;
   readonly inFlight: Set<BatchInFlight>;
   readonly emptied: OpenBatch[];
@@ -150,19 +150,19 @@ function openImport(
   async function lineOf(format: FormatName): Promise<Line> {
     const there = lines.get(format);
     if (there) return there;
-    const origin = await openOrigin(pool, name, format, options, dry);
-    const { newAccounts, source } = origin;
+    const importSource = await openImportSource(pool, name, format, options, dry);
+    const { newAccounts, source } = importSource;
     const inFlight = new Set<BatchInFlight>();
     const line: Line = {
-      origin,
-      book: createAccountBook(
+      importSource,
+      cache: createAccountCache(
         dry ? pretendedAccounts(dry.session, newAccounts) : storedAccounts(pool, newAccounts),
-        origin.account,
+        importSource.account,
       ),
       ends: await earlierEnds(pool, source),
       inFlight,
       emptied: [],
-      batch: openBatch(origin, BATCH_ROWS, inFlight),
+      batch: openBatch(importSource, BATCH_ROWS, inFlight),
     };
     lines.set(format, line);
     return line;
@@ -178,15 +178,15 @@ function openImport(
   }
 
   async function store(line: Line): Promise<void> {
-    const { batch, origin, inFlight, emptied } = line;
+    const { batch, importSource, inFlight, emptied } = line;
     const to: Reached = { offset: reached, columns, firstRow, rows: batch.rows, files };
     await storing.start(async () => {
       const { promise: stored, resolve: isStored } = Promise.withResolvers<void>();
       const flight: BatchInFlight = { callIds: batch.callIds, stored };
       inFlight.add(flight);
       try {
-        if (dry) await wouldStore(dry, origin, batch);
-        else await storeBatch(pool, origin, batch, { also: also && ((session) => also(session, to)) });
+        if (dry) await wouldStore(dry, importSource, batch);
+        else await storeBatch(pool, importSource, batch, { also: also && ((session) => also(session, to)) });
       } finally {
         inFlight.delete(flight);
         isStored();
@@ -196,8 +196,8 @@ function openImport(
       emptied.push(batch);
       events.onProgress(counts);
     });
-    line.batch = emptied.pop() ?? openBatch(origin, BATCH_ROWS, inFlight);
-    line.book.renew();
+    line.batch = emptied.pop() ?? openBatch(importSource, BATCH_ROWS, inFlight);
+    line.cache.renew();
   }
 
   async function storeAll(): Promise<void> {
@@ -206,13 +206,13 @@ function openImport(
     await storing.end();
   }
 
-  async function add(line: Line, rows: readonly Taken[], of: RowsOf, behind: number): Promise<void> {
+  async function add(line: Line, rows: readonly ParsedRow[], of: RowsOf, behind: number): Promise<void> {
     columns = of.columns;
     if (firstRow === -1 && rows.length > 0) firstRow = rows[0]!.row.offset;
     for (let from = 0; from < rows.length; ) {
-      const { batch, book } = line;
+      const { batch, cache } = line;
       const fitting = rows.slice(from, from + BATCH_ROWS - batch.rows);
-      batch.add(fitting, await book.of(fitting), Date.now(), of);
+      batch.add(fitting, await cache.of(fitting), Date.now(), of);
       from += fitting.length;
       reached = Math.min(behind, rows[from]?.row.offset ?? behind);
       if (batch.rows >= BATCH_ROWS || batch.rowBytes >= BATCH_BYTES) await store(line);
@@ -257,15 +257,15 @@ function openImport(
     },
     store: storeAll,
     async finish() {
-      for (const { origin, book } of lines.values()) {
-        counts.alikeCodes.push(...(await book.alikeCodes()));
-        if (!dry) await pool.query(finishImport(origin.iImport).sql, [origin.iImport]);
+      for (const { importSource, cache } of lines.values()) {
+        counts.alikeCodes.push(...(await cache.alikeCodes()));
+        if (!dry) await pool.query(finishImport(importSource.iImport).sql, [importSource.iImport]);
       }
     },
     async metOthers(begin) {
       if (!ended) return 'nothing';
       const { line, bytes, mayGoOn } = ended;
-      const { iImport, source } = line.origin;
+      const { iImport, source } = line.importSource;
       const others = await withSession(pool, (session) => session.row(importedMeanwhile(source, iImport)));
       if (!others) return 'nothing';
       const known = new Set(line.ends.of(begin).map(({ fingerprint }) => fingerprint));
@@ -283,7 +283,7 @@ function openImport(
  * @throws Error when the format can't be detected, when the file can't be read on, or when the database fails; rows that
  *   were stored until then stay
  */
-export async function importSource(
+export async function importOpened(
   pool: Pool,
   file: string,
   opened: OpenedSource,
@@ -315,7 +315,7 @@ export interface FolderFile {
  * Imports the files of a folder as one import: a switch that writes a document for each call makes thousands of them, and
  * their calls are stored together. An unreadable file is reported, and the others are imported.
  * @param files null means that there are no more now: the rows so far are stored before the next file is requested
- * @param dry as for importSource
+ * @param dry as for importOpened
  * @throws Error when the database fails, and the errors of `files`; rows that were stored until then stay
  */
 export async function importFolder(
@@ -368,15 +368,15 @@ function chooseFormat(head: Buffer, given: FormatName | undefined, events: Impor
   return detected.format;
 }
 
-function openOrigin(
+function openImportSource(
   pool: Pool,
   file: string,
   format: FormatName,
   options: ImportOptions,
   dry: DryRun | undefined,
-): Promise<Origin> {
+): Promise<ImportSource> {
   const { newAccounts, sameCall } = options;
-  const originOptions = {
+  const importSourceOptions = {
     file,
     format,
     source: options.source ?? FORMATS[format].source,
@@ -384,7 +384,7 @@ function openOrigin(
     newAccounts,
     sameCall,
   };
-  return dry ? openDryOrigin(dry.session, originOptions) : openFileOrigin(pool, originOptions);
+  return dry ? openDrySource(dry.session, importSourceOptions) : openFileSource(pool, importSourceOptions);
 }
 
 /** A regular expression has no JSON form, but its text has one. */

@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { withSession } from '#platform/database/pool.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';
-import type { Taken } from '../formats/source_reader.ts';
-import { createAccountBook, pretendedAccounts, storedAccounts } from './account_book.ts';
+import type { ParsedRow } from '../formats/source_reader.ts';
+import { createAccountCache, pretendedAccounts, storedAccounts } from './account_cache.ts';
 import { openBatch } from './batch.ts';
 import { dryRun, wouldStore } from './dry_run.ts';
 import { takeIn } from './intake.ts';
@@ -21,17 +21,17 @@ const count = async (table: string): Promise<number> =>
   (await pool.query(`SELECT count(*) AS n FROM calls.${table}`)).rows[0].n;
 const kinds = (outcomes: { kind: string }[]) => outcomes.map((outcome) => outcome.kind);
 
-test('a call is stored with its settled numbers, and again it is a duplicate', async () => {
-  const origin = await testOrigin(pool);
+test('a call is stored with its normalized numbers, and again it is a duplicate', async () => {
+  const importSource = await testImportSource(pool);
   const row = callRow({
     cli: '030 23125 001',
     cld: '0044 20 7946 0001',
     cost: '0.0125',
     attributes: { x: 'a\tb\\\0' },
   });
-  const [first] = await takeIn(pool, origin, [row]);
+  const [first] = await takeIn(pool, importSource, [row]);
   assert.equal(first!.kind, 'stored');
-  assert.deepEqual(kinds(await takeIn(pool, origin, [row, row])), ['duplicate', 'duplicate']);
+  assert.deepEqual(kinds(await takeIn(pool, importSource, [row, row])), ['duplicate', 'duplicate']);
   const { rows } = await pool.query('SELECT * FROM calls.cdrs');
   assert.equal(rows.length, 1);
   const stored = rows[0];
@@ -48,31 +48,35 @@ test('a call is stored with its settled numbers, and again it is a duplicate', a
 });
 
 test('several legs with one call id are several calls; one record twice in a batch is one', async () => {
-  const origin = await testOrigin(pool);
+  const importSource = await testImportSource(pool);
   const leg = callRow({ callId: 'legs', attributes: { sequence: '1' } });
   const rows = [leg, callRow({ callId: 'legs', attributes: { sequence: '2' } }), leg];
-  assert.deepEqual(kinds(await takeIn(pool, origin, rows)), ['stored', 'stored', 'duplicate']);
+  assert.deepEqual(kinds(await takeIn(pool, importSource, rows)), ['stored', 'stored', 'duplicate']);
 });
 
 test('a file read again with another time zone adds nothing', async () => {
-  const origin = await testOrigin(pool);
+  const importSource = await testImportSource(pool);
   const startTime = Date.parse('2026-11-30T23:30:00Z');
-  await takeIn(pool, origin, [callRow({ callId: 'zone', identity: 'zone', startTime })]);
+  await takeIn(pool, importSource, [callRow({ callId: 'zone', identity: 'zone', startTime })]);
   const later = callRow({ callId: 'zone', identity: 'zone', startTime: startTime + 14 * 3_600_000 });
-  assert.deepEqual(kinds(await takeIn(pool, origin, [later])), ['duplicate']);
+  assert.deepEqual(kinds(await takeIn(pool, importSource, [later])), ['duplicate']);
 });
 
 test('the same record from another switch is another call', async () => {
   const row = callRow({ callId: 'both', identity: 'both' });
-  assert.deepEqual(kinds(await takeIn(pool, await testOrigin(pool, { source: 'a' }), [row])), ['stored']);
-  assert.deepEqual(kinds(await takeIn(pool, await testOrigin(pool, { source: 'b' }), [row])), ['stored']);
+  assert.deepEqual(kinds(await takeIn(pool, await testImportSource(pool, { source: 'a' }), [row])), [
+    'stored',
+  ]);
+  assert.deepEqual(kinds(await takeIn(pool, await testImportSource(pool, { source: 'b' }), [row])), [
+    'stored',
+  ]);
 });
 
 test('rows without an account are set aside once, with their bytes, and go in when it exists', async () => {
   const file = '/var/log/unknown.csv';
   const rows = [callRow({ accountCode: 'nobody' }), callRow({ accountCode: '' })];
   for (let round = 0; round < 2; round++) {
-    const outcomes = await takeIn(pool, await testOrigin(pool, { file, newAccounts: null }), rows);
+    const outcomes = await takeIn(pool, await testImportSource(pool, { file, newAccounts: null }), rows);
     assert.deepEqual(kinds(outcomes), ['set_aside', 'set_aside']);
   }
   const kept = await pool.query(
@@ -83,7 +87,7 @@ test('rows without an account are set aside once, with their bytes, and go in wh
     kept.rows.map((r) => [r.line, r.code, r.bytes.toString()]),
     rows.map(({ row }, i) => [row.line, ['unknown_account', 'no_account'][i], row.bytes.toString()]),
   );
-  const outcomes = await takeIn(pool, await testOrigin(pool, { file }), rows);
+  const outcomes = await takeIn(pool, await testImportSource(pool, { file }), rows);
   assert.deepEqual(kinds(outcomes), ['stored', 'set_aside']);
   const waiting = await pool.query('SELECT 1 FROM calls.rejected_cdrs WHERE taken_by IS NULL');
   assert.equal(waiting.rowCount, 1);
@@ -92,7 +96,7 @@ test('rows without an account are set aside once, with their bytes, and go in wh
 test('a value that only PostgreSQL refuses costs its own row, not the batch', async () => {
   const bad = callRow({ remoteIp: 'x', startTime: Date.parse('2026-11-11T00:00:00Z') });
   const rows = [callRow(), callRow({ durationS: Number.NaN }), callRow({ cost: '1e999' }), callRow()];
-  const outcomes = await takeIn(pool, await testOrigin(pool), [...rows, bad]);
+  const outcomes = await takeIn(pool, await testImportSource(pool), [...rows, bad]);
   assert.deepEqual(kinds(outcomes), ['stored', 'set_aside', 'set_aside', 'stored', 'stored']);
 });
 
@@ -112,10 +116,10 @@ test('NUL and lone surrogates, wherever they stand, are replaced; the calls go i
       attributes: { [poison]: poison, literal: '\\u0000' },
     }),
   );
-  const origin = await testOrigin(pool, { source: `s${poison}` });
-  const outcomes = await takeIn(pool, origin, rows);
+  const importSource = await testImportSource(pool, { source: `s${poison}` });
+  const outcomes = await takeIn(pool, importSource, rows);
   assert.ok(outcomes.every(({ kind }) => kind === 'stored'));
-  assert.ok((await takeIn(pool, origin, rows)).every(({ kind }) => kind === 'duplicate'));
+  assert.ok((await takeIn(pool, importSource, rows)).every(({ kind }) => kind === 'duplicate'));
   const { rows: stored } = await pool.query(
     `SELECT a.code, c.call_id, c.description, c.attributes FROM calls.cdrs c JOIN calls.accounts a USING (i_account)
      WHERE source = $1 AND call_id LIKE 'poisoned-1%' ORDER BY line LIMIT 1`,
@@ -129,11 +133,11 @@ test('NUL and lone surrogates, wherever they stand, are replaced; the calls go i
       attributes: { [clean]: clean, literal: '\\u0000' },
     },
   ]);
-  const aside: Taken = {
+  const rejected: ParsedRow = {
     ...callRow(),
     parsed: { kind: 'rejected', rejection: { code: 'bad_value', field: poison, reason: poison } },
   };
-  assert.deepEqual(kinds(await takeIn(pool, origin, [aside], { columns: [poison] })), ['set_aside']);
+  assert.deepEqual(kinds(await takeIn(pool, importSource, [rejected], { columns: [poison] })), ['set_aside']);
 });
 
 test('a call id too long for an index costs its own row', async () => {
@@ -142,11 +146,11 @@ test('a call id too long for an index costs its own row', async () => {
     ((i * 2_654_435_761) % 4_294_967_296).toString(36),
   ).join('');
   const rows = [callRow(), callRow({ callId }), callRow()];
-  const origin = await testOrigin(pool, { file: '/var/log/too-long.csv' });
-  assert.deepEqual(kinds(await takeIn(pool, origin, rows)), ['stored', 'set_aside', 'stored']);
+  const importSource = await testImportSource(pool, { file: '/var/log/too-long.csv' });
+  assert.deepEqual(kinds(await takeIn(pool, importSource, rows)), ['stored', 'set_aside', 'stored']);
   const kept = await pool.query(
     'SELECT line, bytes FROM calls.rejected_cdrs WHERE taken_by IS NULL AND file = $1',
-    [origin.file],
+    [importSource.file],
   );
   const { line, bytes } = rows[1]!.row;
   assert.deepEqual(kept.rows, [{ line, bytes }], 'with its own bytes, which are none of its neighbours');
@@ -161,26 +165,26 @@ test('calls of any date go in; ones before 1970 or after 2099 are set aside', as
     at('1969-12-31T23:59:59Z'),
     at('2100-01-01T00:00:00Z'),
   ];
-  const outcomes = await takeIn(pool, await testOrigin(pool), rows);
+  const outcomes = await takeIn(pool, await testImportSource(pool), rows);
   assert.deepEqual(kinds(outcomes), ['stored', 'stored', 'set_aside', 'set_aside']);
   const flagged = await pool.query(`SELECT flags FROM calls.cdrs WHERE start_time > '2099-01-01'`);
   assert.deepEqual(flagged.rows, [{ flags: ['in_the_future'] }]);
 });
 
 test('rows of very many months go in some months at a time; cut off, the same rows again go on', async () => {
-  const origin = await testOrigin(pool, { source: 'months' });
+  const importSource = await testImportSource(pool, { source: 'months' });
   const first = Date.UTC(1990, 0, 15);
   const rows = Array.from({ length: 70 }, (_, i) => callRow({ startTime: first + i * 30.44 * 86_400_000 }));
   const cut = new AbortController();
   const stored = async (): Promise<number> =>
     (await pool.query(`SELECT count(*) AS n FROM calls.cdrs WHERE source = 'months'`)).rows[0].n;
-  const cutOff = takeIn(pool, origin, [...rows, rows[0]!], {}, cut.signal);
+  const cutOff = takeIn(pool, importSource, [...rows, rows[0]!], {}, cut.signal);
   while ((await stored()) === 0) await setImmediate();
   cut.abort(new Error('the deadline'));
   await assert.rejects(cutOff);
   const kept = await stored();
   assert.ok(kept >= 20 && kept < 70, `${kept} are kept`);
-  const again = kinds(await takeIn(pool, origin, [...rows, rows[0]!]));
+  const again = kinds(await takeIn(pool, importSource, [...rows, rows[0]!]));
   assert.equal(again.filter((kind) => kind === 'stored').length, 70 - kept);
   assert.equal(again.at(-1), 'duplicate');
   assert.equal(await stored(), 70);
@@ -188,14 +192,14 @@ test('rows of very many months go in some months at a time; cut off, the same ro
 });
 
 test('what is written beside a batch happens once, with the last of it, or not at all with it', async () => {
-  const origin = await testOrigin(pool, { source: 'beside' });
+  const importSource = await testImportSource(pool, { source: 'beside' });
   const first = Date.UTC(1980, 0, 15);
   const rows = Array.from({ length: 45 }, (_, i) => callRow({ startTime: first + i * 30.44 * 86_400_000 }));
   const fill = async () => {
-    const batch = openBatch(origin, rows.length);
+    const batch = openBatch(importSource, rows.length);
     batch.add(
       rows,
-      await createAccountBook(storedAccounts(pool, origin.newAccounts), origin.account).of(rows),
+      await createAccountCache(storedAccounts(pool, importSource.newAccounts), importSource.account).of(rows),
       Date.now(),
       OF,
     );
@@ -204,7 +208,7 @@ test('what is written beside a batch happens once, with the last of it, or not a
   const stored = async (): Promise<number> =>
     (await pool.query(`SELECT count(*) AS n FROM calls.cdrs WHERE source = 'beside'`)).rows[0].n;
   const seen: number[] = [];
-  const refused = storeBatch(pool, origin, await fill(), {
+  const refused = storeBatch(pool, importSource, await fill(), {
     also: async ({ client }) => {
       seen.push(
         (await client.query(`SELECT count(*) AS n FROM calls.cdrs WHERE source = 'beside'`)).rows[0].n,
@@ -215,7 +219,7 @@ test('what is written beside a batch happens once, with the last of it, or not a
   await assert.rejects(refused, /not written/);
   assert.deepEqual(seen, [45], 'the last of three transactions sees all calls');
   assert.equal(await stored(), 40, 'the last one is undone');
-  await storeBatch(pool, origin, await fill(), { also: async () => void seen.push(0) });
+  await storeBatch(pool, importSource, await fill(), { also: async () => void seen.push(0) });
   assert.deepEqual([seen, await stored()], [[45, 0], 45]);
 });
 
@@ -226,7 +230,7 @@ test('many imports of overlapping rows at once end in the same tables as one', a
     fc.asyncProperty(fc.integer({ min: 2, max: 4 }), async (importers) => {
       const seed = storms++;
       const source = `storm-${seed}`;
-      const rows: Taken[] = Array.from({ length: 60 }, (_, i) =>
+      const rows: ParsedRow[] = Array.from({ length: 60 }, (_, i) =>
         callRow({
           accountCode: `s${i % 3}`,
           callId: `${seed}-${i}`,
@@ -238,7 +242,7 @@ test('many imports of overlapping rows at once end in the same tables as one', a
       const outcomes = await Promise.all(
         Array.from({ length: importers }, async (_, i) => {
           const mine = i % 2 === 0 ? rows : rows.toReversed();
-          return takeIn(pool, await testOrigin(pool, { source }), mine.slice(i * 5));
+          return takeIn(pool, await testImportSource(pool, { source }), mine.slice(i * 5));
         }),
       );
       assert.equal((await count('cdrs')) - before, 60);
@@ -250,16 +254,16 @@ test('many imports of overlapping rows at once end in the same tables as one', a
 });
 
 test('a batch that was emptied knows nothing of its rows before', async () => {
-  const origin = await testOrigin(pool);
-  const batch = openBatch(origin, 3);
-  const store = async (rows: Taken[]) => {
+  const importSource = await testImportSource(pool);
+  const batch = openBatch(importSource, 3);
+  const store = async (rows: ParsedRow[]) => {
     batch.add(
       rows,
-      await createAccountBook(storedAccounts(pool, origin.newAccounts), origin.account).of(rows),
+      await createAccountCache(storedAccounts(pool, importSource.newAccounts), importSource.account).of(rows),
       Date.now(),
       OF,
     );
-    await storeBatch(pool, origin, batch);
+    await storeBatch(pool, importSource, batch);
     const outcomes = kinds(batch.outcomes as RowOutcome[]);
     batch.empty();
     return outcomes;
@@ -278,14 +282,17 @@ test('a batch that was emptied knows nothing of its rows before', async () => {
 test('a dry run tells what would happen, over batches, and stores nothing', async () => {
   const tables = ['cdrs', 'accounts', 'rejected_cdrs', 'usage_quarters', 'usage_days'];
   const before = await Promise.all(tables.map(count));
-  const origin = { ...(await testOrigin(pool)), iImport: 0 };
+  const importSource = { ...(await testImportSource(pool)), iImport: 0 };
   const row = callRow({ accountCode: 'not-yet' });
   await dryRun(pool, async (dry) => {
-    const book = createAccountBook(pretendedAccounts(dry.session, origin.newAccounts), origin.account);
-    const wouldTakeIn = async (rows: Taken[]) => {
-      const batch = openBatch(origin, rows.length);
-      batch.add(rows, await book.of(rows), Date.now(), OF);
-      await wouldStore(dry, origin, batch);
+    const cache = createAccountCache(
+      pretendedAccounts(dry.session, importSource.newAccounts),
+      importSource.account,
+    );
+    const wouldTakeIn = async (rows: ParsedRow[]) => {
+      const batch = openBatch(importSource, rows.length);
+      batch.add(rows, await cache.of(rows), Date.now(), OF);
+      await wouldStore(dry, importSource, batch);
       return batch.outcomes.map((outcome) => outcome?.kind);
     };
     assert.deepEqual(await wouldTakeIn([row, callRow()]), ['stored', 'stored']);

@@ -24,7 +24,7 @@ async function storedBy(files: readonly WrittenFile[], source = `legs ${sources+
   const stored: number[] = [];
   for (const [index, file] of files.entries()) {
     const counts = await importWritten(pool, file, `/legs/${source}/${index}`, { source });
-    assert.deepEqual([counts.conflicts, counts.setAside], [0, 0], file.format);
+    assert.deepEqual([counts.conflicts, counts.rejected], [0, 0], file.format);
     stored.push(counts.stored);
   }
   await assertUsageIsExact(pool);

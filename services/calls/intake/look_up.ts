@@ -13,7 +13,7 @@ import {
 import { TOLD } from '../told.ts';
 import type { Batch } from './batch.ts';
 import { type CallNumber, callIdOf, sourceKeyOf } from './call_columns.ts';
-import type { Origin } from './origin.ts';
+import type { ImportSource } from './import_source.ts';
 import { ZONE_SPREAD_MS } from './same_call.ts';
 
 /** A call that a row may repeat. */
@@ -57,7 +57,7 @@ const ONE_LOOK_UP_MS = 3_600_000;
 
 export async function lookUp(
   session: Session,
-  origin: Origin,
+  importSource: ImportSource,
   batch: Batch,
   groups: readonly CallNumber[][],
   tables: Tables,
@@ -65,7 +65,7 @@ export async function lookUp(
   const { key, startTime, told, otherIds } = batch.columns;
   const known = new Map<number, StoredCall>();
   const candidates = new Map<number, Candidate[]>();
-  const sources = [origin.source, ...origin.namesBefore];
+  const sources = [importSource.source, ...importSource.namesBefore];
   const lookUpsOf = (places: Iterable<number>): { lookUps: LookUp[]; groupOf: number[] } => {
     const lookUps: LookUp[] = [];
     const groupOf: number[] = [];
@@ -73,7 +73,7 @@ export async function lookUp(
       const group = groups[place]!;
       let start = Number.NaN;
       for (const call of group) {
-        const isSure = group.length === 1 && !origin.rules.replace && !(told[call]! & TOLD.name);
+        const isSure = group.length === 1 && !importSource.rules.replace && !(told[call]! & TOLD.name);
         const sourceKey = isSure ? sourceKeyOf(key[call]!) : '';
         const isNear = Math.abs(startTime[call]! - start) <= ONE_LOOK_UP_MS;
         if (!isNear) start = startTime[call]!;
@@ -101,7 +101,7 @@ export async function lookUp(
         const call = groups[group]![0]!;
         const stored = { iCdr: iCdr!, iImport: iImport! };
         // A call that an earlier batch of a dry run has changed counts in its changed state.
-        if (readAlike(origin, stored)) known.set(group, stored);
+        if (readAlike(importSource, stored)) known.set(group, stored);
         else
           add(group, {
             ...{ ...stored, sourceKey: sourceKeyOf(key[call]!), start: startTime[call]!, told: told[call]! },
@@ -131,11 +131,11 @@ export async function lookUp(
     );
     await find([...groups.keys()].filter(isCrowded), { ...usual, limited: true });
   }
-  if (origin.rules.idsReused) return { known, candidates };
+  if (importSource.rules.idsReused) return { known, candidates };
   const unfound = [...groups.keys()].filter((place) => !known.has(place) && !candidates.has(place));
   if (unfound.length === 0) return { known, candidates };
-  const within = await farMonths(session, origin, lookUpsOf(unfound).lookUps, sources);
-  if (within !== null) await find(unfound, { nearMs: origin.farMs, within });
+  const within = await farMonths(session, importSource, lookUpsOf(unfound).lookUps, sources);
+  if (within !== null) await find(unfound, { nearMs: importSource.farMs, within });
   return { known, candidates };
 }
 
@@ -143,13 +143,13 @@ const numbersOf = (text: string | null): number[][] =>
   text === null ? [] : text.split(',').map((entry) => entry.split(' ').map(Number));
 
 /** Whether the import that stored a call reads rows as this one does. Then rows with the same words are the same call. */
-export const readAlike = (origin: Origin, { iImport }: StoredCall): boolean =>
-  iImport === origin.iImport || origin.alike.has(iImport);
+export const readAlike = (importSource: ImportSource, { iImport }: StoredCall): boolean =>
+  iImport === importSource.iImport || importSource.alike.has(iImport);
 
 /** The calls with a known key: the rest of the recognition of rows whose call id names no call. */
 export async function knownByKey(
   session: Session,
-  origin: Origin,
+  importSource: ImportSource,
   { columns }: Batch,
   calls: readonly CallNumber[],
   { tables }: Tables,
@@ -166,7 +166,7 @@ export async function knownByKey(
     }
   }
   if (lookUps.length === 0) return known;
-  const sources = [origin.source, ...origin.namesBefore];
+  const sources = [importSource.source, ...importSource.namesBefore];
   for (const table of tables) {
     const reach = { nearMs: ZONE_SPREAD_MS, byKey: true } as const;
     const found = await session.row(findCalls(lookUps, sources, reach, table));
@@ -180,7 +180,7 @@ export async function knownByKey(
 /** The range of months that may hold calls with these ids, however far from the rows. Null: there is none. */
 async function farMonths(
   session: Session,
-  { farMs }: Origin,
+  { farMs }: ImportSource,
   lookUps: readonly LookUp[],
   sources: readonly string[],
 ): Promise<Span | null> {

@@ -47,7 +47,7 @@ test('a mended row clears what it was, in the zone and by the mapping of its fil
   const { counts, gone } = await mended(
     fileOf(rows, (text) => text.replace('not a time', '2026-07-01 12:00:00').replace(',x', ',30')),
   );
-  assert.deepEqual([counts.stored, counts.setAside, gone], [2, 0, 0]);
+  assert.deepEqual([counts.stored, counts.rejected, gone], [2, 0, 0]);
   assert.deepEqual(await waiting(), []);
   const { rows: calls } = await pool.query('SELECT start_time FROM calls.cdrs ORDER BY 1');
   assert.deepEqual(
@@ -55,7 +55,11 @@ test('a mended row clears what it was, in the zone and by the mapping of its fil
     ['2026-07-01T08:00:00Z', '2026-07-01T09:00:00Z', '2026-07-01T10:00:00Z'],
   );
   const again = await take([row('2026-07-01 10:00:00'), row('not a time'), row('2026-07-01 11:00:00', 'x')]);
-  assert.deepEqual([again.setAside, again.newAside], [2, 0], 'the file still has them: they are not new');
+  assert.deepEqual(
+    [again.rejected, again.newlyRejected],
+    [2, 0],
+    'the file still has them: they are not new',
+  );
   assert.deepEqual(await waiting(), []);
 });
 
@@ -65,7 +69,7 @@ test('a row that is wrong still takes the place of what it was; one that was not
   const { counts } = await mended(
     fileOf(rows, (text) => (text.includes('not a') ? row('worse') : text.includes('nor') ? '' : text)),
   );
-  assert.deepEqual([counts.stored, counts.setAside], [0, 2]);
+  assert.deepEqual([counts.stored, counts.rejected], [0, 2]);
   const left = (await waiting()).map(({ bytes }) => bytes.toString().split(',')[2]);
   assert.deepEqual(left.toSorted(), ['no time either', 'nor this', 'worse']);
 });
@@ -79,7 +83,7 @@ test('the same file read twice takes each row in once, and rows that were discar
   await take([row('nor this')]);
   assert.equal((await withSession(pool, (session) => session.row(discardRejected({}))))!.count, 1);
   const again = await take([row('nor this')]);
-  assert.deepEqual([again.setAside, again.newAside], [1, 0]);
+  assert.deepEqual([again.rejected, again.newlyRejected], [1, 0]);
   assert.deepEqual(await withSession(pool, (session) => session.rows(countRejected({}))), []);
 });
 

@@ -7,7 +7,7 @@ import { type Pool, withSession } from '#platform/database/pool.ts';
 import { printable } from '#platform/telemetry/printable.ts';
 import { type Rejected, rejectedByNumber, takeRejected } from '../store/rejected.ts';
 import { countOutcomes, type ImportCounts, newCounts } from './import_counts.ts';
-import { groupByOrigin, type RetryOptions, readGroup } from './retry.ts';
+import { groupByImportSource, type RetryOptions, readGroup } from './retry.ts';
 
 const BEGIN =
   '# trunkline: rows that were set aside. Mend each below its line, then: trunkline import cdrs FILE';
@@ -104,15 +104,15 @@ export async function takeInMended(
     );
     gone += byNumber.size - waiting.length;
     const mended = waiting.map((was) => mendedAs(was, byNumber.get(was.i_rejected)!));
-    for (const group of groupByOrigin(mended)) {
-      const { origin, outcomes } = await readGroup(pool, group, options, 'mended rows');
+    for (const group of groupByImportSource(mended)) {
+      const { importSource, outcomes } = await readGroup(pool, group, options, 'mended rows');
       const replaced = group.filter(
         (row, index) => row.isMended || !['set_aside', 'conflict'].includes(outcomes[index]!.kind),
       );
       await withSession(pool, (session) =>
         session.run(
           takeRejected(
-            origin.iImport,
+            importSource.iImport,
             replaced.map((row) => row.i_rejected),
           ),
         ),

@@ -3,13 +3,13 @@ import type { Difference, Rejection } from '../cdr.ts';
 import type { Batch } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
 import type { Known, Recognised } from './recognise.ts';
-import type { AsideRow, RepeatedRow, RowOutcome } from './rows.ts';
+import type { RepeatedRow, RowOutcome, RowToReject } from './rows.ts';
 import { sameTime } from './same_call.ts';
 
 /** Rows of a batch that are stored together. */
 export interface PartRows {
   readonly calls: readonly CallNumber[];
-  readonly aside: readonly AsideRow[];
+  readonly rejected: readonly RowToReject[];
   readonly repeated: readonly RepeatedRow[];
 }
 
@@ -68,21 +68,21 @@ export function repeatedConflicts(
   });
 }
 
-/** Writes the outcomes of the rows into their batch. @param knownAside places of rows that had been rejected before */
+/** Writes the outcomes of the rows into their batch. @param knownRejected places of rows that had been rejected before */
 export function tellOutcomes(
   batch: Batch,
   part: PartRows,
   recognised: Recognised,
   written: Numbers,
-  knownAside: ReadonlySet<number> = new Set(),
+  knownRejected: ReadonlySet<number> = new Set(),
 ): void {
   const { outcomes, columns } = batch;
   const tell = (call: CallNumber, outcome: RowOutcome) => {
     outcomes[columns.place[call]!] = outcome;
   };
-  const wasAside = (place: number) => knownAside.has(place) && ({ isKnown: true } as const);
-  for (const { place, rejection } of part.aside)
-    outcomes[place] = { kind: 'set_aside', rejection, ...wasAside(place) };
+  const wasRejected = (place: number) => knownRejected.has(place) && ({ isKnown: true } as const);
+  for (const { place, rejection } of part.rejected)
+    outcomes[place] = { kind: 'set_aside', rejection, ...wasRejected(place) };
   for (const { place } of part.repeated) outcomes[place] = DUPLICATE;
   for (const call of part.calls) tell(call, DUPLICATE);
   for (const [index, call] of written.fresh.entries())
@@ -101,10 +101,10 @@ export function tellOutcomes(
   }
   const conflicts = conflictsOf(recognised, written);
   for (const { call, iCdr, rejection } of conflicts)
-    tell(call, { kind: 'conflict', iCdr, rejection, ...wasAside(columns.place[call]!) });
+    tell(call, { kind: 'conflict', iCdr, rejection, ...wasRejected(columns.place[call]!) });
   for (const { place, conflict } of repeatedConflicts(batch, part, conflicts)) {
     const { iCdr, rejection } = conflict;
-    outcomes[place] = { kind: 'conflict', iCdr, rejection, ...wasAside(place) };
+    outcomes[place] = { kind: 'conflict', iCdr, rejection, ...wasRejected(place) };
   }
 }
 

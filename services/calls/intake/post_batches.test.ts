@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Database, Ticket, Written } from '#platform/database/database.ts';
+import type { Database, RequestContext, Written } from '#platform/database/database.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import { callRow } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import type { OriginOptions } from './origin.ts';
+import type { ImportSourceOptions } from './import_source.ts';
 import { createPostBatches, MAX_WAITING_ROWS } from './post_batches.ts';
 import type { RowOutcome } from './rows.ts';
 
 const { pool } = await testDatabase();
-const ticket: Ticket = {
-  lane: 'operator',
-  share: 'x',
+const context: RequestContext = {
+  priority: 'operator',
+  tenant: 'x',
   deadline: Number.POSITIVE_INFINITY,
   signal: new AbortController().signal,
 };
-const options: OriginOptions = {
+const options: ImportSourceOptions = {
   file: 'POST /cdrs',
   format: 'posted-fields',
   source: 'switch',
@@ -36,8 +36,8 @@ function straightThrough(): {
   const database: Database = {
     read: () => assert.fail('not used here'),
     readForWrite: () => assert.fail('not used here'),
-    readAside: () => assert.fail('not used here'),
-    writeOwn: async (_ticket, work) => {
+    readBypassingQueue: () => assert.fail('not used here'),
+    withWritePool: async (_context, work) => {
       count++;
       if (failure) throw failure;
       return { value: await work(pool, new AbortController().signal), position: '0/1' };
@@ -54,7 +54,7 @@ test('posts that come while one is being stored share the next transaction, and 
   const batches = createPostBatches(database);
   const rows = Array.from({ length: 40 }, () => callRow());
   const answers = await Promise.all(
-    rows.map((row, i) => outcomesOf(batches.take(ticket, options, i % 2 ? [row] : [row, row]))),
+    rows.map((row, i) => outcomesOf(batches.take(context, options, i % 2 ? [row] : [row, row]))),
   );
   assert.equal(transactions(), 2);
   answers.forEach((outcomes, i) => {
@@ -74,13 +74,13 @@ test('a database that fails fails every post that waited for it, and the next on
   const { database, fail } = straightThrough();
   const batches = createPostBatches(database);
   fail(new Error('down'));
-  const failed = await Promise.allSettled([1, 2, 3].map(() => batches.take(ticket, options, [callRow()])));
+  const failed = await Promise.allSettled([1, 2, 3].map(() => batches.take(context, options, [callRow()])));
   assert.deepEqual(
     failed.map((f) => f.status),
     ['rejected', 'rejected', 'rejected'],
   );
   fail(undefined);
-  assert.equal((await outcomesOf(batches.take(ticket, options, [callRow()])))[0]!.kind, 'stored');
+  assert.equal((await outcomesOf(batches.take(context, options, [callRow()])))[0]!.kind, 'stored');
 });
 
 test('more than may wait is turned away at once', async () => {
@@ -88,18 +88,18 @@ test('more than may wait is turned away at once', async () => {
   const batches = createPostBatches({
     read: () => assert.fail('not used here'),
     readForWrite: () => assert.fail('not used here'),
-    readAside: () => assert.fail('not used here'),
-    writeOwn: () => started.promise as never,
+    readBypassingQueue: () => assert.fail('not used here'),
+    withWritePool: () => started.promise as never,
   });
   const row = callRow();
   const many = Array.from({ length: MAX_WAITING_ROWS }, () => row);
   const waiting = [
-    batches.take(ticket, options, [row]),
-    batches.take(ticket, options, many),
-    batches.take(ticket, options, [row]),
+    batches.take(context, options, [row]),
+    batches.take(context, options, many),
+    batches.take(context, options, [row]),
   ];
   await assert.rejects(
-    batches.take(ticket, options, [row]),
+    batches.take(context, options, [row]),
     (error) => error instanceof RefusedError && error.refusal === 'queue_overload',
   );
   started.reject(new Error('end'));
@@ -111,22 +111,22 @@ test('a post that waits is refused at its own deadline and not stored; another k
   const first = Promise.withResolvers<void>();
   const batches = createPostBatches({
     ...database,
-    writeOwn: async (its, work) => {
-      if (its.share === 'posts:x') await first.promise;
-      return database.writeOwn(its, work);
+    withWritePool: async (its, work) => {
+      if (its.tenant === 'posts:x') await first.promise;
+      return database.withWritePool(its, work);
     },
   });
-  const long = batches.take(ticket, options, [callRow()]);
+  const long = batches.take(context, options, [callRow()]);
   const hasty = callRow();
   await assert.rejects(
-    batches.take({ ...ticket, deadline: systemClock.monotonic() + 20 }, options, [hasty]),
+    batches.take({ ...context, deadline: systemClock.monotonic() + 20 }, options, [hasty]),
     (error) => error instanceof RefusedError && error.refusal === 'deadline' && error.details.waitedMs >= 20,
   );
-  const [other] = await outcomesOf(batches.take({ ...ticket, share: 'y' }, options, [callRow()]));
+  const [other] = await outcomesOf(batches.take({ ...context, tenant: 'y' }, options, [callRow()]));
   assert.equal(other!.kind, 'stored');
   first.resolve();
   assert.equal((await outcomesOf(long))[0]!.kind, 'stored');
   assert.equal(transactions(), 2);
-  const [again] = await outcomesOf(batches.take(ticket, options, [hasty]));
+  const [again] = await outcomesOf(batches.take(context, options, [hasty]));
   assert.equal(again!.kind, 'stored', 'it was not stored before');
 });

@@ -4,13 +4,13 @@
  * wait at all, and every answer still comes after its calls are on disk. Each key has its own line of posts: a large post
  * of one key holds up no other's.
  */
-import type { Database, Ticket, Written } from '#platform/database/database.ts';
+import type { Database, RequestContext, Written } from '#platform/database/database.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { callAt } from '#platform/resilience/deadline.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
-import type { Taken } from '../formats/source_reader.ts';
+import type { ParsedRow } from '../formats/source_reader.ts';
+import { type ImportSource, type ImportSourceOptions, openPostSource } from './import_source.ts';
 import { takeIn } from './intake.ts';
-import { type Origin, type OriginOptions, openPostOrigin } from './origin.ts';
 import type { RowOutcome } from './rows.ts';
 
 /** Rows of posts that are stored together. A larger post is stored alone. */
@@ -26,27 +26,31 @@ export interface PostBatches {
   /**
    * Stores the rows of one post.
    * @returns the outcome of each, once it is durable
-   * @throws RefusedError when too many rows wait, the database takes none, or the ticket's deadline passes. Rows that were
+   * @throws RefusedError when too many rows wait, the database takes none, or the context's deadline passes. Rows that were
    *   being stored then may be stored all the same, and are recognised when they come again. The database's error when it
    *   fails
    */
-  take(ticket: Ticket, options: OriginOptions, rows: readonly Taken[]): Promise<Written<RowOutcome[]>>;
+  take(
+    context: RequestContext,
+    options: ImportSourceOptions,
+    rows: readonly ParsedRow[],
+  ): Promise<Written<RowOutcome[]>>;
 }
 
 interface Post {
-  readonly ticket: Ticket;
-  readonly rows: readonly Taken[];
+  readonly context: RequestContext;
+  readonly rows: readonly ParsedRow[];
   readonly done: (written: Written<RowOutcome[]>) => void;
   readonly failed: (error: unknown) => void;
 }
 
-/** Posts of one key and one origin: format, source, read options, and the rules for creating accounts. */
+/** Posts of one key and one import source: format, source, read options, and the rules for creating accounts. */
 interface Line {
-  readonly options: OriginOptions;
+  readonly options: ImportSourceOptions;
   readonly waiting: Post[];
   waitingRows: number;
   running: boolean;
-  origin: Origin | undefined;
+  importSource: ImportSource | undefined;
 }
 
 export function createPostBatches(database: Database, clock: Clock = systemClock): PostBatches {
@@ -68,23 +72,23 @@ export function createPostBatches(database: Database, clock: Clock = systemClock
       }
     }
     line.running = false;
-    // An idle line is kept for its origin. A program with a new source for each post must not fill the memory.
+    // An idle line is kept for its import source. A program with a new source for each post must not fill the memory.
     if (lines.size > MAX_LINES) lines.delete(key);
   }
 
   async function store(line: Line, posts: readonly Post[]): Promise<Written<RowOutcome[]>> {
     const rows = posts.flatMap((post) => post.rows);
-    const first = posts[0]!.ticket;
-    const deadline = Math.max(...posts.map((post) => post.ticket.deadline));
+    const first = posts[0]!.context;
+    const deadline = Math.max(...posts.map((post) => post.context.deadline));
     const heavy = rows.length > PIECE_ROWS;
-    const ticket: Ticket = { ...first, share: `posts:${first.share}`, deadline, heavy };
+    const context: RequestContext = { ...first, tenant: `posts:${first.tenant}`, deadline, heavy };
     const outcomes: RowOutcome[] = [];
     let position: Written<unknown>['position'] = null;
     for (let from = 0; from < rows.length; from += PIECE_ROWS) {
       const piece = rows.slice(from, from + PIECE_ROWS);
-      const written = await database.writeOwn(ticket, async (pool, signal) => {
-        line.origin ??= await openPostOrigin(pool, line.options, signal);
-        return takeIn(pool, line.origin, piece, {}, signal);
+      const written = await database.withWritePool(context, async (pool, signal) => {
+        line.importSource ??= await openPostSource(pool, line.options, signal);
+        return takeIn(pool, line.importSource, piece, {}, signal);
       });
       outcomes.push(...written.value);
       ({ position } = written);
@@ -93,15 +97,15 @@ export function createPostBatches(database: Database, clock: Clock = systemClock
   }
 
   return {
-    take: (ticket, options, rows) => {
+    take: (context, options, rows) => {
       const { format, source, newAccounts, readOptions, sameCall } = options;
-      const key = JSON.stringify([ticket.share, format, source, newAccounts, readOptions, sameCall]);
+      const key = JSON.stringify([context.tenant, format, source, newAccounts, readOptions, sameCall]);
       const line = lines.get(key) ?? {
         options,
         waiting: [],
         waitingRows: 0,
         running: false,
-        origin: undefined,
+        importSource: undefined,
       };
       if (line.waitingRows > MAX_WAITING_ROWS) {
         return Promise.reject(new RefusedError('queue_overload', { waitedMs: 0 }));
@@ -109,8 +113,8 @@ export function createPostBatches(database: Database, clock: Clock = systemClock
       lines.set(key, line);
       const { promise, resolve, reject } = Promise.withResolvers<Written<RowOutcome[]>>();
       const arrived = clock.monotonic();
-      const post: Post = { ticket, rows, done: resolve, failed: reject };
-      const forgetDeadline = callAt(clock, ticket.deadline, () => {
+      const post: Post = { context, rows, done: resolve, failed: reject };
+      const forgetDeadline = callAt(clock, context.deadline, () => {
         const place = line.waiting.indexOf(post);
         if (place >= 0) {
           line.waiting.splice(place, 1);

@@ -11,7 +11,7 @@ import { assertUsageIsExact } from '#tests/usage.ts';
 import type { MappedField } from '../call_fields.ts';
 import { parseMapping } from '../formats/mapping.ts';
 import { dryRun } from './dry_run.ts';
-import { type ImportOptions, importSource } from './import_file.ts';
+import { type ImportOptions, importOpened } from './import_file.ts';
 import { retryRejected } from './retry.ts';
 import { openSourceFile } from './source_files.ts';
 
@@ -41,7 +41,7 @@ const take = (text: string, how: Parameters<typeof importBytes>[2] = {}) =>
   importBytes(pool, Buffer.from(text), { read: READ, ...how });
 const durations = async () =>
   (await ask('SELECT duration_s FROM calls.cdrs ORDER BY start_time')).map((row) => Number(row.duration_s));
-const aside = async () =>
+const rejected = async () =>
   (await ask('SELECT code FROM calls.rejected_cdrs WHERE taken_by IS NULL ORDER BY line')).map(
     (row) => row.code,
   );
@@ -52,7 +52,7 @@ test('a cut row is stored, and gives way to the whole one with its usage', async
   await take(CUT);
   assert.deepEqual(await durations(), [5, 12]);
   const counts = await take(WHOLE);
-  assert.deepEqual([counts!.stored, counts!.duplicates, counts!.setAside], [1, 1, 0]);
+  assert.deepEqual([counts!.stored, counts!.duplicates, counts!.rejected], [1, 1, 0]);
   assert.deepEqual(await durations(), [5, 125]);
   assert.deepEqual(await ask('SELECT calls, seconds FROM calls.usage_days'), [{ calls: 2, seconds: '130' }]);
   await assertUsageIsExact(pool);
@@ -87,7 +87,7 @@ test('name, packing and way of the grown file do not matter; its content does', 
   const packed = join(folder, 'b.csv.1.gz');
   await writeFile(packed, gzipSync(WHOLE));
   const opened = await openSourceFile({ name: packed, size: 1 }, process.stdin);
-  await importSource(pool, packed, opened, options(), QUIET);
+  await importOpened(pool, packed, opened, options(), QUIET);
   assert.deepEqual(await durations(), [5, 125, 125]);
   await assertUsageIsExact(pool);
 });
@@ -121,20 +121,20 @@ describe('an account is made by no code that may be cut', () => {
 
   test('the row waits with its reason, and goes in with the whole file', async () => {
     await take(`${head}ac`, { read: LAST });
-    assert.deepEqual([await codes(), await aside()], [[], ['unknown_account']]);
+    assert.deepEqual([await codes(), await rejected()], [[], ['unknown_account']]);
     assert.match(
       (await ask('SELECT reason FROM calls.rejected_cdrs WHERE taken_by IS NULL'))[0]!.reason,
       /no line end, so its account may be cut off/,
     );
     await take(`${head}acme\n`, { read: LAST });
-    assert.deepEqual([await codes(), await aside(), await durations()], [['acme'], [], [5]]);
+    assert.deepEqual([await codes(), await rejected(), await durations()], [['acme'], [], [5]]);
   });
 
   test('nor the default account by a row whose own may be to come', async () => {
     await take(head, { read: { ...LAST, account: 'all' } });
-    assert.deepEqual([await codes(), await aside()], [[], ['no_account']]);
+    assert.deepEqual([await codes(), await rejected()], [[], ['no_account']]);
     await take(`${head}acme\n`, { read: { ...LAST, account: 'all' } });
-    assert.deepEqual([await codes(), await aside()], [['acme'], []]);
+    assert.deepEqual([await codes(), await rejected()], [['acme'], []]);
   });
 
   test('one that stands before the row’s end is made', async () => {
@@ -146,12 +146,12 @@ describe('an account is made by no code that may be cut', () => {
     await take(`${head}acme`, { read: LAST });
     const retry = { filter: {}, read: {}, newAccounts: { currency: 'EUR', timeZone: 'UTC', country: null } };
     await retryRejected(pool, retry, () => undefined);
-    assert.deepEqual([await codes(), await aside()], [[], ['unknown_account']]);
+    assert.deepEqual([await codes(), await rejected()], [[], ['unknown_account']]);
     await ask(
       `INSERT INTO calls.accounts (code, name, currency, time_zone) VALUES ('acme', 'A', 'EUR', 'UTC')`,
     );
     await retryRejected(pool, retry, () => undefined);
-    assert.deepEqual([await durations(), await aside()], [[5], []]);
+    assert.deepEqual([await durations(), await rejected()], [[5], []]);
     await take(`${head}acme-north\n`, { read: LAST });
     const stored = await ask('SELECT code FROM calls.cdrs JOIN calls.accounts USING (i_account)');
     assert.deepEqual(stored, [{ code: 'acme-north' }]);
@@ -203,9 +203,9 @@ describe('a cut row and a call that is stored already', () => {
   test('what it contradicts is no conflict any more when it has grown', async () => {
     await take(priced, { read: IDS, isStream: true });
     const cut = await take(priced.slice(0, -3), { read: IDS });
-    assert.deepEqual([cut!.conflicts, await aside(), await costs()], [1, ['conflict'], ['0.0250']]);
+    assert.deepEqual([cut!.conflicts, await rejected(), await costs()], [1, ['conflict'], ['0.0250']]);
     const whole = await take(priced, { read: IDS });
-    assert.deepEqual([whole!.conflicts, whole!.duplicates, await aside()], [0, 1, []]);
+    assert.deepEqual([whole!.conflicts, whole!.duplicates, await rejected()], [0, 1, []]);
   });
 
   test('what it replaces is put back when it has grown, and leaves no history', async () => {
@@ -220,7 +220,7 @@ describe('a cut row and a call that is stored already', () => {
       const chunks = (async function* () {
         yield bytes;
       })();
-      return importSource(
+      return importOpened(
         pool,
         '/x',
         { head: bytes, chunks, isStream: false, bytesRead: () => 0 },
@@ -245,7 +245,7 @@ test('a dry run tells the same of a grown file, and changes nothing', async () =
     yield bytes;
   })();
   const counts = await dryRun(pool, (dry) =>
-    importSource(
+    importOpened(
       pool,
       '/x',
       { head: bytes, chunks, isStream: false, bytesRead: () => 0 },
@@ -271,7 +271,7 @@ test('a file that is read on from a place knows what it ended with before', asyn
     })();
     const opened = { head: Buffer.from('x'), chunks, isStream: false, bytesRead: () => 0 };
     const how = { ...options(), resume: stands ? resume : { ...resume, stands: undefined } };
-    return importSource(pool, '/x', opened, how, QUIET);
+    return importOpened(pool, '/x', opened, how, QUIET);
   };
   await readOn(SECOND.slice(0, -1), true);
   assert.deepEqual(await durations(), [5, 125]);
@@ -318,13 +318,13 @@ describe('a packed file that is cut', () => {
       const packed = gzipSync(text);
       const open = (bytes: Buffer) => fileOf(bytes);
       await assert.rejects(
-        importSource(pool, '/x.gz', await open(packed.subarray(0, packed.length * share)), options(), QUIET),
+        importOpened(pool, '/x.gz', await open(packed.subarray(0, packed.length * share)), options(), QUIET),
         /the file is cut: its gzip ends before its end/,
       );
       const [{ n }] = await ask('SELECT count(*) AS n FROM calls.cdrs');
       assert.ok(n > 100 && n < 3_000, `${n} of its rows`);
-      assert.deepEqual([await aside(), await ask('SELECT * FROM calls.provisional_rows')], [[], []]);
-      await importSource(pool, '/x.gz', await open(packed), options(), QUIET);
+      assert.deepEqual([await rejected(), await ask('SELECT * FROM calls.provisional_rows')], [[], []]);
+      await importOpened(pool, '/x.gz', await open(packed), options(), QUIET);
       assert.equal((await durations()).length, 3_000);
       await assertUsageIsExact(pool);
     });
@@ -336,7 +336,7 @@ describe('a packed file that is cut', () => {
     const damaged = Buffer.from(packed);
     damaged[packed.length - 8]! ^= 0xff; // the sum of its bytes
     for (const bytes of [Buffer.concat([packed, Buffer.from('garbage')]), damaged]) {
-      const importIt = async () => importSource(pool, '/x.gz', await fileOf(bytes), options(), QUIET);
+      const importIt = async () => importOpened(pool, '/x.gz', await fileOf(bytes), options(), QUIET);
       await assert.rejects(importIt, /its gzip is damaged, or something else stands behind it/);
       const stored = await durations();
       assert.ok(
@@ -358,7 +358,7 @@ describe('a packed file that is cut', () => {
 test('a file that ends within its header is told so, and nothing of it is stored', async () => {
   for (const cut of [HEADER.slice(0, -1), 'Customer,From,To,Sta', '"Customer","Fr']) {
     await assert.rejects(
-      importSource(
+      importOpened(
         pool,
         '/x',
         {
@@ -375,7 +375,7 @@ test('a file that ends within its header is told so, and nothing of it is stored
       /the file ends within its header/,
     );
   }
-  assert.deepEqual([await aside(), await durations()], [[], []]);
+  assert.deepEqual([await rejected(), await durations()], [[], []]);
 });
 
 test('a row that is too large and goes on growing counts as set aside once', async () => {
@@ -383,8 +383,8 @@ test('a row that is too large and goes on growing counts as set aside once', asy
   const counted = [];
   for (const more of ['', '9', '99', '999,1,2\n', '999,1,2\n']) {
     const counts = (await take(endless + more))!;
-    counted.push([counts.setAside, counts.newAside]);
-    assert.deepEqual(await aside(), ['too_large']);
+    counted.push([counts.rejected, counts.newlyRejected]);
+    assert.deepEqual(await rejected(), ['too_large']);
   }
   assert.deepEqual(counted, [
     [1, 1],
@@ -394,5 +394,5 @@ test('a row that is too large and goes on growing counts as set aside once', asy
     [1, 0],
   ]);
   const other = (await take(`${endless}8,1,2\nacme,${'7'.repeat(70_000)}`))!;
-  assert.deepEqual([other.setAside, other.newAside], [2, 2], 'what does not begin so is another row');
+  assert.deepEqual([other.rejected, other.newlyRejected], [2, 2], 'what does not begin so is another row');
 });

@@ -14,10 +14,10 @@ import type { RawRow } from '../cdr.ts';
 import type { Resume } from '../formats/resumed_reader.ts';
 import type { EarlierEnd, Replacement } from '../formats/source_end.ts';
 import { createSourcePrint, headLength, headOf, type SourceEnd } from '../formats/source_end.ts';
-import type { Taken } from '../formats/source_reader.ts';
+import type { ParsedRow } from '../formats/source_reader.ts';
 import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
 import {
-  dropProvisionalAside,
+  dropProvisionalRejections,
   type EndRow,
   findProvisional,
   type ProvisionalRow,
@@ -32,9 +32,9 @@ import { type Batch, rowOf } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
 import { spanOfNumbers } from './look_up.ts';
 import type { Numbers } from './outcomes.ts';
+import type { KeptRejection } from './quarantine.ts';
 import type { Recognised, Without } from './recognise.ts';
-import type { AsideRow } from './rows.ts';
-import type { KeptAside } from './set_aside.ts';
+import type { RowToReject } from './rows.ts';
 import { copyLineAsJson } from './told_call.ts';
 
 export interface EarlierEnds {
@@ -78,9 +78,9 @@ export interface Growth {
   /** The chunk, cut at places where the source may have ended before. */
   pieces(chunk: Buffer): Iterable<Buffer>;
   /** The provisional rows that a piece's rows replace. Read after each piece, before its rows are added. */
-  replacedBy(rows: readonly Taken[]): NewReplacement[];
+  replacedBy(rows: readonly ParsedRow[]): NewReplacement[];
   /** The same for the last rows of the source, which has none of the earlier ends again. */
-  endedWith(rows: readonly Taken[]): NewReplacement[];
+  endedWith(rows: readonly ParsedRow[]): NewReplacement[];
   /** The source's end. Undefined where it can't be seen. */
   end(): SourceEnd | undefined;
 }
@@ -119,7 +119,7 @@ export function watchGrowth(ends: EarlierEnds, begin: Buffer, resume: Resume | u
   }
 
   /** Rows behind an end stand where its rows stood, or behind them. */
-  function replacedBy(rows: readonly Taken[]): NewReplacement[] {
+  function replacedBy(rows: readonly ParsedRow[]): NewReplacement[] {
     if (rows.length === 0) return [];
     const replaced = passed;
     passed = [];
@@ -135,7 +135,7 @@ export function watchGrowth(ends: EarlierEnds, begin: Buffer, resume: Resume | u
       const again = passed.filter((end) => end.bytes === print.bytes && !rows[0]?.row.ended);
       passed = passed.filter((end) => !again.includes(end));
       const gone = rows.length > 0 ? replacedBy(rows) : passed.map((end) => ({ end, what: 'all' as const }));
-      return [...gone, ...again.map((end) => ({ end, what: 'aside' as const }))];
+      return [...gone, ...again.map((end) => ({ end, what: 'rejected' as const }))];
     },
     end: () => print.end(),
   };
@@ -159,7 +159,7 @@ export async function replaceProvisional(
   replacements: readonly Replacement[],
 ): Promise<void> {
   if (replacements.length === 0) return;
-  await session.run(dropProvisionalAside(source, endsOfKind(replacements, 'all', 'aside', 'whole')));
+  await session.run(dropProvisionalRejections(source, endsOfKind(replacements, 'all', 'rejected', 'whole')));
   const whole = await session.rows(takeProvisional(source, endsOfKind(replacements, 'whole')));
   await endTold(session, whole, true);
   const gone = await session.rows(takeProvisional(source, endsOfKind(replacements, 'all')));
@@ -245,15 +245,18 @@ export function retoldCalls({ rewritten }: Recognised, { rewrittenICdrs }: Numbe
  * Whether a row is the grown form of a row that was too large to be kept whole. That row was rejected when its source
  * ended within it; the kept part of both begins alike.
  */
-export const hasGrown = ({ row }: AsideRow, replacements: readonly Replacement[]): boolean =>
+export const hasGrown = ({ row }: RowToReject, replacements: readonly Replacement[]): boolean =>
   row.cut === true &&
   replacements.some(({ end }) =>
     end.rows.some(({ offset, hash: was }) => offset === row.offset && was === rowHash(row)),
   );
 
 /** The same for rejected rows. @param kept of the rows, in order */
-export function provisionalAside(aside: readonly AsideRow[], kept: readonly KeptAside[]): ProvisionalRow[] {
-  return aside.flatMap(({ row, of: { end } }, index) => {
+export function provisionalRejections(
+  rejected: readonly RowToReject[],
+  kept: readonly KeptRejection[],
+): ProvisionalRow[] {
+  return rejected.flatMap(({ row, of: { end } }, index) => {
     const became = { iCdr: null, before: null, iRejected: kept[index]!.iRejected };
     return row.ended || !end ? [] : [{ end, offset: row.offset, hash: rowHash(row), ...became }];
   });

@@ -10,7 +10,7 @@ import { testDatabase } from '#tests/postgres.ts';
 import { printedSeed } from '#tests/seed.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';
 import { parseMapping } from '../formats/mapping.ts';
-import { importSource } from './import_file.ts';
+import { importOpened } from './import_file.ts';
 
 const { pool } = await testDatabase();
 
@@ -95,7 +95,7 @@ for (const isStoredBefore of [false, true]) {
       read: { timeZone: 'Europe/Berlin', ...READ },
       sameCall: { onConflict: 'replace', callIds: 'unique' },
     } as const;
-    const replaced = await importSource(pool, '/moved', opened, options, {
+    const replaced = await importOpened(pool, '/moved', opened, options, {
       onFormat: () => undefined,
       onProgress: () => undefined,
     });

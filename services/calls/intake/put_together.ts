@@ -1,8 +1,8 @@
 /** Makes one call from two records of it. */
 import type { Account } from '../store/account_rows.ts';
 import { SEVERAL_TELLINGS } from '../told.ts';
+import { type Cdr, normalize } from './normalize.ts';
 import type { Decision } from './same_call.ts';
-import { type Cdr, settle } from './settle.ts';
 import { accountOfBoth, saidByBoth, type ToldCall, toldBy } from './told_call.ts';
 
 export type ToldMore = Extract<Decision, { kind: 'completed' | 'replaced' }>;
@@ -23,14 +23,15 @@ export function toldToo(
 ): Cdr {
   const [first, second] = kind === 'replaced' ? [row, call] : [call, row];
   const record = saidByBoth(first, second, sameRow);
-  const settled = settle(record, accountOf(accountOfBoth(first, second)), now, true);
-  if (settled.kind === 'rejected') throw new Error(`two tellings make no call: ${settled.rejection.reason}`);
+  const normalized = normalize(record, accountOf(accountOfBoth(first, second)), now, true);
+  if (normalized.kind === 'rejected')
+    throw new Error(`two tellings make no call: ${normalized.rejection.reason}`);
   return {
-    ...settled.cdr,
+    ...normalized.cdr,
     callId: record.callId || first.callId,
     // The later record's key: the next one most likely has the same values.
     sourceKey: row.sourceKey,
     told: toldBy(first) | toldBy(second) | (isNoted ? SEVERAL_TELLINGS : 0),
-    flags: [...new Set(settled.cdr.flags)],
+    flags: [...new Set(normalized.cdr.flags)],
   };
 }

@@ -4,7 +4,7 @@ import { beforeEach, test } from 'node:test';
 import { testDatabase } from '#tests/postgres.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';
 import { parseMapping } from '../formats/mapping.ts';
-import { type ImportOptions, importSource } from './import_file.ts';
+import { type ImportOptions, importOpened } from './import_file.ts';
 
 const { pool } = await testDatabase();
 const ask = async (sql: string) => (await pool.query(sql)).rows;
@@ -61,7 +61,7 @@ function beginImport(file: Grown, text: string) {
   };
   const met: boolean[] = [];
   const head = Buffer.from(text);
-  const done = importSource(
+  const done = importOpened(
     pool,
     '/var/log/cdr.csv',
     { head, chunks: chunks(), isStream: false, bytesRead: () => head.length },

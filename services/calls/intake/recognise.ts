@@ -11,6 +11,7 @@ import { TOLD } from '../told.ts';
 import type { Batch } from './batch.ts';
 import { type CallNumber, callIdOf, sourceKeyOf } from './call_columns.ts';
 import { copyLine } from './copy_text.ts';
+import type { ImportSource } from './import_source.ts';
 import {
   type Candidate,
   knownByKey,
@@ -21,10 +22,9 @@ import {
   spanOfNumbers,
   type Tables,
 } from './look_up.ts';
-import type { Origin } from './origin.ts';
+import type { Cdr } from './normalize.ts';
 import { type AccountOf, toldToo } from './put_together.ts';
 import { type Decision, decide } from './same_call.ts';
-import type { Cdr } from './settle.ts';
 import { fromCopyLine, fromRow, type ToldCall } from './told_call.ts';
 
 /** A call whose line in calls.cdrs is no row's own, but combines several records. */
@@ -94,14 +94,14 @@ export interface Without {
 
 export async function recognise(
   session: Session,
-  origin: Origin,
+  importSource: ImportSource,
   batch: Batch,
   calls: readonly CallNumber[],
   now: number,
   tables: Tables = STORED,
 ): Promise<Recognised> {
   const groups = groupById(batch, calls);
-  const { known, candidates } = await lookUp(session, origin, batch, groups, tables);
+  const { known, candidates } = await lookUp(session, importSource, batch, groups, tables);
   const fresh: CallNumber[] = [];
   const open: CallNumber[][] = [];
   const crowded: CallNumber[] = [];
@@ -113,12 +113,12 @@ export async function recognise(
     if (found.length === 0 && group.length === 1) fresh.push(group[0]!);
     else if (found.length + group.length > MAX_OF_ONE_ID) crowded.push(...group);
     else {
-      const said = group.map((call) => isKnown(origin, batch, call, found));
+      const said = group.map((call) => isKnown(importSource, batch, call, found));
       if (said.some((known) => known === null)) open.push(group);
       else wordForWord.push(...said.flatMap((known) => known ?? []));
     }
   }
-  const knownToo = await knownByKey(session, origin, batch, crowded, tables);
+  const knownToo = await knownByKey(session, importSource, batch, crowded, tables);
   fresh.push(...once(batch, crowded).filter((call) => !knownToo.has(call)));
   const completed = new Map<CallNumber, Known>();
   const conflicts = new Map<CallNumber, Contradiction>();
@@ -128,18 +128,18 @@ export async function recognise(
     const candidatesOf = (group: CallNumber[]) => candidates.get(places.get(group[0]!)!) ?? [];
     const stored = await fetchCalls(session, open.flatMap(candidatesOf), tables);
     const rowsOf = (group: CallNumber[]) => group.map((call) => toldOfRow(batch, call));
-    const accounts = accountBook(session);
-    const without = await fetchWithout(session, origin, stored);
+    const accounts = accountsOfCalls(session);
+    const without = await fetchWithout(session, importSource, stored);
     for (const group of open) {
       const rows = rowsOf(group);
       const itsStored = candidatesOf(group).flatMap(({ iCdr }) => stored.get(iCdr) ?? []);
       const itsKnown = itsStored.map((call) => knownCall(call, without.get(call.iCdr)));
-      const decided = await decideGroup(origin, batch, group, rows, itsKnown, accounts, now);
+      const decided = await decideGroup(importSource, batch, group, rows, itsKnown, accounts, now);
       for (const [call, of] of decided.completed) completed.set(call, of);
       for (const [call, contradiction] of decided.conflicts) conflicts.set(call, contradiction);
       toldAgain.push(...decided.toldAgain);
       for (const of of decided.known) {
-        if (of.cdr !== null) rewritten.push(asRewritten(of, batch, origin));
+        if (of.cdr !== null) rewritten.push(asRewritten(of, batch, importSource));
         else if (of.row !== null) fresh.push(of.row);
       }
     }
@@ -150,7 +150,7 @@ export async function recognise(
 /** Whether other writers have stored calls meanwhile that these new ones may repeat. @param iCdrs of the calls */
 export async function othersHaveStored(
   session: Session,
-  origin: Origin,
+  importSource: ImportSource,
   batch: Batch,
   calls: readonly CallNumber[],
   iCdrs: readonly number[],
@@ -158,7 +158,7 @@ export async function othersHaveStored(
   if (calls.length === 0) return false;
   const own = new Set(iCdrs);
   const groups = calls.map((call) => [call]);
-  const anyRules = { ...origin, rules: { ...origin.rules, replace: true } };
+  const anyRules = { ...importSource, rules: { ...importSource.rules, replace: true } };
   const { candidates } = await lookUp(session, anyRules, batch, groups, STORED);
   return [...candidates.values()].some((found) => found.some(({ iCdr }) => !own.has(iCdr)));
 }
@@ -196,21 +196,21 @@ const SAME_START_MS = 0.000_6;
 
 /** The candidate whose row has the same values and was read in the same way. Null where there is none. */
 function isKnown(
-  origin: Origin,
+  importSource: ImportSource,
   batch: Batch,
   call: CallNumber,
   found: readonly Candidate[],
 ): StoredCall | null {
   const { key, told, keyBefore, startTime } = batch.columns;
-  if (origin.rules.replace || told[call]! & TOLD.name) return null;
+  if (importSource.rules.replace || told[call]! & TOLD.name) return null;
   const sourceKey = sourceKeyOf(key[call]!);
   const same = found.find((candidate) =>
     candidate.told === null
-      ? !origin.readByMapping && candidate.sourceKey === keyBefore[call]
+      ? !importSource.readByMapping && candidate.sourceKey === keyBefore[call]
       : candidate.sourceKey === sourceKey &&
         candidate.told === told[call] &&
         Math.abs(candidate.start - startTime[call]!) < SAME_START_MS &&
-        readAlike(origin, candidate),
+        readAlike(importSource, candidate),
   );
   return same ?? null;
 }
@@ -241,12 +241,12 @@ const toldOfRow = (batch: Batch, call: CallNumber): ToldCall => fromCopyLine(lin
 /** For calls with values of an incomplete row: the calls without that row. */
 async function fetchWithout(
   session: Session,
-  origin: Origin,
+  importSource: ImportSource,
   stored: ReadonlyMap<number, ToldCall>,
 ): Promise<Map<number, Without>> {
   const without = new Map<number, Without>();
   if (stored.size === 0) return without;
-  const sources = [origin.source, ...origin.namesBefore];
+  const sources = [importSource.source, ...importSource.namesBefore];
   for (const { of, json, ...before } of await session.rows(withoutProvisional(sources, [...stored.keys()])))
     without.set(Number(of), { call: json === null ? null : fromRow(before), line: null, json: json! });
   return without;
@@ -263,10 +263,10 @@ const knownRow = (call: ToldCall, row: CallNumber, isEnded: boolean): Known => (
   without: isEnded ? undefined : NOTHING,
 });
 
-type AccountBook = (calls: readonly ToldCall[]) => Promise<AccountOf>;
+type FindAccountsOfCalls = (calls: readonly ToldCall[]) => Promise<AccountOf>;
 
 /** Accounts by number, queried when a call is combined. */
-function accountBook(session: Session): AccountBook {
+function accountsOfCalls(session: Session): FindAccountsOfCalls {
   const known = new Map<number, Account>();
   return async (calls) => {
     const missing = [...new Set(calls.map(({ iAccount }) => iAccount))].filter((i) => !known.has(i));
@@ -287,12 +287,12 @@ function accountBook(session: Session): AccountBook {
 }
 
 async function decideGroup(
-  origin: Origin,
+  importSource: ImportSource,
   batch: Batch,
   group: readonly CallNumber[],
   rows: readonly ToldCall[],
   stored: readonly Known[],
-  accounts: AccountBook,
+  accounts: FindAccountsOfCalls,
   now: number,
 ): Promise<{
   known: Known[];
@@ -312,7 +312,7 @@ async function decideGroup(
     const decision = decide(
       known.map((of) => of.call),
       row,
-      origin.rules,
+      importSource.rules,
       keyBefore,
     );
     if (decision.kind === 'new') {
@@ -354,7 +354,7 @@ async function decideGroup(
     accountOf: AccountOf,
   ): Without {
     if (without.call === null) return { call: row, line: lineOf(batch, call), json: null };
-    const decision = decide([without.call], row, origin.rules, keyBefore);
+    const decision = decide([without.call], row, importSource.rules, keyBefore);
     if (decision.kind !== 'completed' && decision.kind !== 'replaced') return without;
     const line = copyLine(
       toldToo(without.call, row, decision, accountOf, true, now),
@@ -365,14 +365,14 @@ async function decideGroup(
   }
 }
 
-function asRewritten(of: Known, batch: Batch, origin: Origin): Rewritten {
+function asRewritten(of: Known, batch: Batch, importSource: ImportSource): Rewritten {
   const { stored, row, cdr, replaces, call } = of;
   return {
     of,
     before: stored,
     row,
     cdr: cdr!,
-    iImport: stored === null ? origin.iImport : stored.iImport,
+    iImport: stored === null ? importSource.iImport : stored.iImport,
     line: row === null ? call.line : batch.columns.line[row]!,
     source: call.source,
     replaces,

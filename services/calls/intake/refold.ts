@@ -4,9 +4,9 @@
  */
 import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
 import { copyLine } from './copy_text.ts';
+import type { Cdr } from './normalize.ts';
 import { type AccountOf, toldToo } from './put_together.ts';
 import { decide, type SameCallRules } from './same_call.ts';
-import type { Cdr } from './settle.ts';
 import { copyLineAsJson, fromCopyLine, type ToldCall } from './told_call.ts';
 
 /** An import's version of a call. */

@@ -4,13 +4,13 @@ import type { FormatName } from '../formats/formats.ts';
 import { UNNAMED } from '../formats/mapping.ts';
 import { POSTED_FIELDS, parsePostedRecord } from '../formats/posted_record.ts';
 import { openSource } from '../formats/reader.ts';
-import type { SourceOptions, Taken } from '../formats/source_reader.ts';
+import type { ParsedRow, SourceOptions } from '../formats/source_reader.ts';
 import { type RowsAgain, rowsAgainOf } from '../store/imports.ts';
 import { finishImport, type NewAccounts } from '../store/intake.ts';
 import { keepMapRead } from '../store/maps.ts';
 import { listRejected, type Rejected, type RejectedFilter, takeRejected } from '../store/rejected.ts';
+import { type ImportSource, keptSameCall, openFileSource, type SameCallOptions } from './import_source.ts';
 import { takeIn } from './intake.ts';
-import { keptSameCall, type Origin, openFileOrigin, type SameCallOptions } from './origin.ts';
 import type { RowOutcome } from './rows.ts';
 
 export interface RetryOptions {
@@ -31,12 +31,12 @@ export interface RetryCounts {
   /** Still rejected, since they contradict a stored call. */
   conflicts: number;
   /** For other reasons. */
-  stillSetAside: number;
+  stillRejected: number;
   /** Of those: only their first bytes are kept, so they were not read. */
   keptInPart: number;
 }
 
-const ASIDE: ReadonlySet<RowOutcome['kind']> = new Set(['set_aside', 'conflict'] as const);
+const REJECTED: ReadonlySet<RowOutcome['kind']> = new Set(['set_aside', 'conflict'] as const);
 const LINE_END = Buffer.from('\n');
 const PAGE_ROWS = 1_000;
 
@@ -52,7 +52,7 @@ export async function retryRejected(
     completed: 0,
     duplicates: 0,
     conflicts: 0,
-    stillSetAside: 0,
+    stillRejected: 0,
     keptInPart: 0,
   };
   for (let after = 0; ; ) {
@@ -63,14 +63,14 @@ export async function retryRejected(
     after = page.at(-1)!.i_rejected;
     const whole = page.filter(({ cut }) => !cut);
     counts.keptInPart += page.length - whole.length;
-    counts.stillSetAside += page.length - whole.length;
-    for (const group of groupByOrigin(whole)) await retryGroup(pool, group, options, counts);
+    counts.stillRejected += page.length - whole.length;
+    for (const group of groupByImportSource(whole)) await retryGroup(pool, group, options, counts);
     onProgress(counts);
   }
 }
 
 /** Rows with the same options: one format, source, set of options and header, and one end of a source. */
-export function groupByOrigin<Row extends Rejected>(page: readonly Row[]): Row[][] {
+export function groupByImportSource<Row extends Rejected>(page: readonly Row[]): Row[][] {
   const groups = new Map<string, Row[]>();
   for (const rejected of page) {
     const key = JSON.stringify([
@@ -97,12 +97,12 @@ export async function readGroup(
   group: readonly Rejected[],
   options: Omit<RetryOptions, 'filter'>,
   what: RowsAgain,
-): Promise<{ origin: Origin; outcomes: RowOutcome[] }> {
+): Promise<{ importSource: ImportSource; outcomes: RowOutcome[] }> {
   const { format, source, columns, end } = group[0]!;
   const files = new Set(group.map(({ file }) => file));
   const read = { ...readOptions(group[0]!), ...options.read };
   const rows = group.map((rejected) => readAgain(rejected, read));
-  const origin = await openFileOrigin(pool, {
+  const importSource = await openFileSource(pool, {
     file: files.size === 1 ? rowsAgainOf(what, group[0]!.file) : `${what} of ${files.size} files`,
     format,
     source,
@@ -115,8 +115,8 @@ export async function readGroup(
   });
   // The caller takes them by their own numbers.
   const of = { columns, ...(files.size === 1 && { file: group[0]!.file }), ...(end && { end }) };
-  const outcomes = await takeIn(pool, { ...origin, asideLengths: new Set() }, rows, of);
-  const taken = group.filter((_, index) => !ASIDE.has(outcomes[index]!.kind));
+  const outcomes = await takeIn(pool, { ...importSource, quarantinedLengths: new Set() }, rows, of);
+  const taken = group.filter((_, index) => !REJECTED.has(outcomes[index]!.kind));
   await withSession(pool, async (session) => {
     const { mapping } = read;
     if (mapping && mapping.name !== UNNAMED && taken.length > 0) {
@@ -126,9 +126,9 @@ export async function readGroup(
       );
       await session.run(keepMapRead(mapping.name, mapping.columns, iRejecteds));
     }
-    await session.run(finishImport(origin.iImport));
+    await session.run(finishImport(importSource.iImport));
   });
-  return { origin, outcomes };
+  return { importSource, outcomes };
 }
 
 async function retryGroup(
@@ -137,13 +137,13 @@ async function retryGroup(
   options: RetryOptions,
   counts: RetryCounts,
 ): Promise<void> {
-  const { origin, outcomes } = await readGroup(pool, group, options, 'retried rows');
-  const settled = group.filter((_, index) => !ASIDE.has(outcomes[index]!.kind));
+  const { importSource, outcomes } = await readGroup(pool, group, options, 'retried rows');
+  const done = group.filter((_, index) => !REJECTED.has(outcomes[index]!.kind));
   await withSession(pool, (session) =>
     session.run(
       takeRejected(
-        origin.iImport,
-        settled.map((r) => r.i_rejected),
+        importSource.iImport,
+        done.map((r) => r.i_rejected),
       ),
     ),
   );
@@ -153,7 +153,7 @@ async function retryGroup(
     else if (outcome.kind === 'completed') counts.completed++;
     else if (outcome.kind === 'duplicate') counts.duplicates++;
     else if (outcome.kind === 'conflict') counts.conflicts++;
-    else counts.stillSetAside++;
+    else counts.stillRejected++;
   }
 }
 
@@ -172,10 +172,10 @@ function readOptions(rejected: Rejected): SourceOptions {
 }
 
 /** Reads a rejected row with the options of its import. */
-export const readRejected = (rejected: Rejected): Taken => readAgain(rejected, readOptions(rejected));
+export const readRejected = (rejected: Rejected): ParsedRow => readAgain(rejected, readOptions(rejected));
 
 /** One row alone through its reader. A text that is no single row any more stays as it was. */
-function readAgain(rejected: Rejected, read: SourceOptions): Taken {
+function readAgain(rejected: Rejected, read: SourceOptions): ParsedRow {
   const { line, bytes, end, row_offset: offset } = rejected;
   // The part that its source has cut off may still come: the row stays provisional.
   const row = { line, bytes, offset: offset ?? 0, ended: end === null };

@@ -30,7 +30,7 @@ function roomOf(disks: readonly PrimaryDisk[]) {
         isDone = true;
       });
     waiting.catch(() => undefined);
-    await clock.settle();
+    await clock.flush();
     return () => isDone;
   };
   return { clock, now, room, stop, told, isThrough };

@@ -4,7 +4,7 @@ import type { SourceEnd } from '../formats/source_end.ts';
 
 /** The common properties of rows that are added together. */
 export interface RowsOf {
-  /** As Origin has it, or one of its documents. */
+  /** As ImportSource has it, or one of its documents. */
   readonly file: string;
   /** The header in force, which the quarantine keeps with a row. */
   readonly columns: readonly string[] | null;
@@ -13,7 +13,7 @@ export interface RowsOf {
 }
 
 /** A row that is rejected. */
-export interface AsideRow {
+export interface RowToReject {
   readonly row: RawRow;
   readonly of: RowsOf;
   readonly place: number;

@@ -114,8 +114,12 @@ function sameDestination(call: ToldCall, row: ToldCall): boolean | undefined {
   return sameNumber(call.cld, row.cld, one, other);
 }
 
-const sameNumber = (settled: string, otherSettled: string, written: string, otherWritten: string): boolean =>
-  settled === otherSettled || written.trim() === otherWritten.trim();
+const sameNumber = (
+  normalized: string,
+  otherNormalized: string,
+  written: string,
+  otherWritten: string,
+): boolean => normalized === otherNormalized || written.trim() === otherWritten.trim();
 
 /** Milliseconds. A writer of whole seconds truncates, or rounds. */
 export function sameTime(one: number, other: number): boolean {

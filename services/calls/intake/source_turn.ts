@@ -13,7 +13,7 @@
  */
 import type { Session } from '#platform/database/session.ts';
 import { lastTurn, lockSource, takeTurn } from '../store/source_turns.ts';
-import type { Origin } from './origin.ts';
+import type { ImportSource } from './import_source.ts';
 
 /** Other writers have stored calls of the source meanwhile: to be done again, alone. */
 export class MetOthersError extends Error {
@@ -33,13 +33,18 @@ export interface SourceTurn {
 }
 
 /** @param alone whether no other writer may store calls of the source meanwhile */
-export async function beginTurn(session: Session, origin: Origin, alone: boolean): Promise<SourceTurn> {
-  await session.run(lockSource(origin.source, alone ? 'exclusive' : 'shared'));
-  const before = (await session.row(lastTurn(origin.source)))?.turn ?? 0;
+export async function beginTurn(
+  session: Session,
+  importSource: ImportSource,
+  alone: boolean,
+): Promise<SourceTurn> {
+  await session.run(lockSource(importSource.source, alone ? 'exclusive' : 'shared'));
+  const before = (await session.row(lastTurn(importSource.source)))?.turn ?? 0;
   return {
     async end(isStillNew) {
-      const { since } = (await session.row(takeTurn(origin.source, origin.writer)))!;
-      if (since > before + 1 && !alone && !(await isStillNew())) throw new MetOthersError(origin.source);
+      const { since } = (await session.row(takeTurn(importSource.source, importSource.writer)))!;
+      if (since > before + 1 && !alone && !(await isStillNew()))
+        throw new MetOthersError(importSource.source);
     },
   };
 }

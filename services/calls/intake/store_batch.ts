@@ -19,19 +19,19 @@ import { lockZones } from '../store/partitions.ts';
 import { addProvisional, retellProvisional } from '../store/provisional.ts';
 import { type Batch, rowOf } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
-import type { Origin } from './origin.ts';
+import type { ImportSource } from './import_source.ts';
 import { type Conflicting, conflictsOf, type PartRows, repeatedConflicts, tellOutcomes } from './outcomes.ts';
 import {
   hasGrown,
-  provisionalAside,
   provisionalCalls,
+  provisionalRejections,
   replaceProvisional,
   retoldCalls,
   versionsBefore,
 } from './provisional.ts';
+import { dropTaken, keepRejected, type Said } from './quarantine.ts';
 import { othersHaveStored, type Recognised, recognise } from './recognise.ts';
-import type { AsideRow } from './rows.ts';
-import { dropTaken, keepAside, type Said } from './set_aside.ts';
+import type { RowToReject } from './rows.ts';
 import { beginTurn, MetOthersError } from './source_turn.ts';
 import { keepFirstTellings, keepTellings } from './tellings.ts';
 import { type WrittenCalls, writeCalls } from './write_calls.ts';
@@ -78,7 +78,7 @@ interface Part extends PartRows {
  */
 export async function storeBatch(
   pool: Pool,
-  origin: Origin,
+  importSource: ImportSource,
   batch: Batch,
   { signal, also }: Storing = {},
 ): Promise<void> {
@@ -93,7 +93,7 @@ export async function storeBatch(
   for (const part of parts) await store({ ...part, repeated: [], isLast: false });
   await batch.othersStored();
   const last = byMonths(batch, later);
-  for (const part of last) await store({ ...part, aside: [], isFirst: false });
+  for (const part of last) await store({ ...part, rejected: [], isFirst: false });
 
   async function store(part: Part): Promise<void> {
     let metOthers = false;
@@ -101,12 +101,12 @@ export async function storeBatch(
       try {
         await makeMonths(pool, part.months, signal);
         const work = async (session: Session) => {
-          const stored = await storePart(session, origin, batch, part, metOthers);
+          const stored = await storePart(session, importSource, batch, part, metOthers);
           if (part.isLast) await also?.(session);
           return stored;
         };
         const stored = await withTransaction(pool, work, { signal });
-        tellOutcomes(batch, part, stored.recognised, stored.written, stored.knownAside);
+        tellOutcomes(batch, part, stored.recognised, stored.written, stored.knownRejected);
         return;
       } catch (error) {
         if (error instanceof MetOthersError && attempt < BATCH_TRIES) {
@@ -128,9 +128,9 @@ export async function storeBatch(
 
 /** These calls of the batch, or where it has too many months for one transaction, some months at a time. */
 function byMonths(batch: Batch, calls: readonly CallNumber[]): Part[] {
-  const { months, columns, aside, repeated } = batch;
+  const { months, columns, rejected, repeated } = batch;
   if (months.size <= MONTHS_A_TRANSACTION)
-    return [{ months, calls, aside, repeated, isFirst: true, isLast: true }];
+    return [{ months, calls, rejected, repeated, isFirst: true, isLast: true }];
   const inOrder = [...months].sort((a, b) => a - b);
   const places = new Map(inOrder.map((month, index) => [month, Math.floor(index / MONTHS_A_TRANSACTION)]));
   const callsOf = Array.from(
@@ -141,7 +141,7 @@ function byMonths(batch: Batch, calls: readonly CallNumber[]): Part[] {
   return callsOf.map((itsCalls, place) => ({
     months: new Set(inOrder.slice(place * MONTHS_A_TRANSACTION, (place + 1) * MONTHS_A_TRANSACTION)),
     calls: itsCalls,
-    aside: place === 0 ? aside : [],
+    rejected: place === 0 ? rejected : [],
     // Repetitions of a call count once that call is stored.
     repeated: place === callsOf.length - 1 ? repeated : [],
     isFirst: place === 0,
@@ -151,12 +151,12 @@ function byMonths(batch: Batch, calls: readonly CallNumber[]): Part[] {
 
 /** Halves until the row that the database refuses stands alone, and rejects that row with its repetitions. */
 function divide(batch: Batch, part: Part, error: Error): Part[] {
-  const { months, calls, aside, repeated, isFirst, isLast } = part;
+  const { months, calls, rejected, repeated, isFirst, isLast } = part;
   if (calls.length > 1) {
     const half = calls.length >> 1;
     return [
-      { months, calls: calls.slice(0, half), aside, repeated: [], isFirst, isLast: false },
-      { months, calls: calls.slice(half), aside: [], repeated, isFirst: false, isLast },
+      { months, calls: calls.slice(0, half), rejected, repeated: [], isFirst, isLast: false },
+      { months, calls: calls.slice(half), rejected: [], repeated, isFirst: false, isLast },
     ];
   }
   const rejection: Rejection = {
@@ -168,8 +168,8 @@ function divide(batch: Batch, part: Part, error: Error): Part[] {
   const refused = { row: rowOf(batch, call), of: of[call]!, place: place[call]!, rejection };
   const same = repeated.filter((row) => row.key === key[call]);
   const others = repeated.filter((row) => row.key !== key[call]);
-  const refusedAside = [refused, ...same.map(({ row, of, place }) => ({ row, of, place, rejection }))];
-  return [{ months, calls: [], aside: [...aside, ...refusedAside], repeated: others, isFirst, isLast }];
+  const refusedRows = [refused, ...same.map(({ row, of, place }) => ({ row, of, place, rejection }))];
+  return [{ months, calls: [], rejected: [...rejected, ...refusedRows], repeated: others, isFirst, isLast }];
 }
 
 /** The outcomes of the part's calls. */
@@ -177,73 +177,75 @@ interface Stored {
   readonly recognised: Recognised;
   readonly written: WrittenCalls;
   /** Places of rows that had been rejected before. */
-  readonly knownAside: ReadonlySet<number>;
+  readonly knownRejected: ReadonlySet<number>;
 }
 
 /** @param alone whether no other writer may store calls of the source meanwhile; see source_turn.ts */
 async function storePart(
   session: Session,
-  origin: Origin,
+  importSource: ImportSource,
   batch: Batch,
   part: Part,
   alone: boolean,
 ): Promise<Stored> {
   await session.run(lockZones('shared'));
-  const turn = await beginTurn(session, origin, alone);
+  const turn = await beginTurn(session, importSource, alone);
   // Before the look-ups: the rows that replace provisional calls must not find those.
-  if (part.isFirst) await replaceProvisional(session, origin.source, batch.replacements);
+  if (part.isFirst) await replaceProvisional(session, importSource.source, batch.replacements);
   const now = Date.now();
-  const recognised = await recognise(session, origin, batch, part.calls, now);
+  const recognised = await recognise(session, importSource, batch, part.calls, now);
   const versions = await versionsBefore(session, recognised);
   const told = now + CLOCK_AHEAD_MS;
   await keepFirstTellings(session, recognised);
-  const written = await writeCalls(session, origin, batch, recognised, told);
+  const written = await writeCalls(session, importSource, batch, recognised, told);
   const { fresh, iCdrs, lastRewrittenEnd } = written;
-  await keepTellings(session, origin, batch, recognised, written);
+  await keepTellings(session, importSource, batch, recognised, written);
   const lastEnd = Math.max(lastRewrittenEnd, lastEndOf(batch, part, fresh, told));
   if (lastEnd > 0) {
     const iAccounts = accountsOf(batch, written, recognised);
-    await session.run(raiseWatermark({ source: origin.source, iImport: origin.iImport, lastEnd, iAccounts }));
+    await session.run(
+      raiseWatermark({ source: importSource.source, iImport: importSource.iImport, lastEnd, iAccounts }),
+    );
   }
   const retold = retoldCalls(recognised, written);
   if (retold.length > 0) await session.run(retellProvisional(retold));
   const conflicts = conflictsOf(recognised, written);
-  const aside = asideOf(batch, part, conflicts);
-  const keptAside = aside.length > 0 ? await keepAside(session, origin, aside) : [];
-  const knownAside = new Set(
-    aside
-      .filter((row, index) => keptAside[index]!.isKnown || hasGrown(row, batch.replacements))
+  const rejected = rejectedOf(batch, part, conflicts);
+  const keptRejections = rejected.length > 0 ? await keepRejected(session, importSource, rejected) : [];
+  const knownRejected = new Set(
+    rejected
+      .filter((row, index) => keptRejections[index]!.isKnown || hasGrown(row, batch.replacements))
       .map(({ place }) => place),
   );
-  await dropTaken(session, origin, takenRows(batch, part, aside));
+  await dropTaken(session, importSource, takenRows(batch, part, rejected));
   const provisional = [
     ...provisionalCalls(batch, recognised, written, versions),
-    ...provisionalAside(aside, keptAside),
+    ...provisionalRejections(rejected, keptRejections),
   ];
-  if (provisional.length > 0) await session.run(addProvisional(origin.source, provisional));
-  const repeatedAside = repeatedConflicts(batch, part, conflicts).length;
+  if (provisional.length > 0) await session.run(addProvisional(importSource.source, provisional));
+  const repeatedRejections = repeatedConflicts(batch, part, conflicts).length;
   const taken = part.calls.length + part.repeated.length;
   const stored = fresh.length + recognised.rewritten.filter(({ before }) => before === null).length;
   const counted = await session.run(
-    countIn(origin.iImport, {
-      read: taken + part.aside.length,
+    countIn(importSource.iImport, {
+      read: taken + part.rejected.length,
       stored,
       completed: recognised.completed.size,
-      duplicates: taken - stored - recognised.completed.size - conflicts.length - repeatedAside,
-      conflicts: conflicts.length + repeatedAside,
-      setAside: part.aside.length,
+      duplicates: taken - stored - recognised.completed.size - conflicts.length - repeatedRejections,
+      conflicts: conflicts.length + repeatedRejections,
+      rejected: part.rejected.length,
       lastEnd,
     }),
   );
   if (counted === 0)
-    throw new Error(`import ${origin.iImport} is being undone: no more of its rows are stored`);
+    throw new Error(`import ${importSource.iImport} is being undone: no more of its rows are stored`);
   if (fresh.length + recognised.rewritten.length > 0) {
     await turn.end(async () => {
       if (recognised.rewritten.length > 0) return false;
-      return !(await othersHaveStored(session, origin, batch, fresh, iCdrs));
+      return !(await othersHaveStored(session, importSource, batch, fresh, iCdrs));
     });
   }
-  return { recognised, written, knownAside };
+  return { recognised, written, knownRejected };
 }
 
 /** The accounts whose calls were stored. */
@@ -254,7 +256,7 @@ function accountsOf({ columns }: Batch, { fresh }: WrittenCalls, { rewritten }: 
 }
 
 /** The part's rejected rows: invalid ones, and those that contradict a call. */
-function asideOf(batch: Batch, part: Part, conflicts: readonly Conflicting[]): AsideRow[] {
+function rejectedOf(batch: Batch, part: Part, conflicts: readonly Conflicting[]): RowToReject[] {
   const { place, of } = batch.columns;
   const contradicting = conflicts.map(({ call, rejection }) => ({
     ...{ row: rowOf(batch, call), of: of[call]!, place: place[call]!, rejection },
@@ -262,21 +264,21 @@ function asideOf(batch: Batch, part: Part, conflicts: readonly Conflicting[]): A
   const repeated = repeatedConflicts(batch, part, conflicts).map(({ conflict, ...row }) => ({
     ...{ ...row, rejection: conflict.rejection },
   }));
-  return [...part.aside, ...contradicting, ...repeated];
+  return [...part.rejected, ...contradicting, ...repeated];
 }
 
 /** The others. */
 function* takenRows(
   { bytes, columns }: Batch,
   { calls, repeated }: Part,
-  aside: readonly AsideRow[],
+  rejected: readonly RowToReject[],
 ): Generator<Said> {
   const { place, rowFrom, textFrom } = columns;
-  const isAside = new Set(aside.map((row) => row.place));
+  const isRejected = new Set(rejected.map((row) => row.place));
   for (const call of calls)
-    if (!isAside.has(place[call]!))
+    if (!isRejected.has(place[call]!))
       yield { bytes: bytes.subarray(rowFrom[call], textFrom[call]), of: columns.of[call]! };
-  for (const { row, of, place } of repeated) if (!isAside.has(place)) yield { bytes: row.bytes, of };
+  for (const { row, of, place } of repeated) if (!isRejected.has(place)) yield { bytes: row.bytes, of };
 }
 
 /**

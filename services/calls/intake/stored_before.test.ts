@@ -12,8 +12,8 @@ import { parseMapping } from '../formats/mapping.ts';
 import { POSTED_FIELDS, recordFromFields } from '../formats/posted_record.ts';
 import { ensureMonths } from '../partitions.ts';
 import { calls } from '../service.ts';
+import { openPostSource } from './import_source.ts';
 import { takeIn } from './intake.ts';
-import { openPostOrigin } from './origin.ts';
 
 const SAMPLES = new URL('../../../tests/samples/', import.meta.url);
 const folder = await mkdtemp(join(tmpdir(), 'trunkline-before-'));
@@ -70,7 +70,7 @@ test('calls of every format are recognised', async () => {
   for (const told of TOLD_BEFORE) {
     const counts = await importAgain(told, 'Europe/Berlin');
     assert.deepEqual(
-      [counts.stored, counts.completed, counts.conflicts, counts.setAside, counts.duplicates],
+      [counts.stored, counts.completed, counts.conflicts, counts.rejected, counts.duplicates],
       [0, 0, 0, 0, counts.read],
       told.file,
     );
@@ -89,7 +89,7 @@ test('so are they in another time zone, and by a map of another name', async () 
 });
 
 test('so are posts', async () => {
-  const origin = await openPostOrigin(pool, {
+  const importSource = await openPostSource(pool, {
     file: 'POST /cdrs',
     format: POSTED_FIELDS,
     source: 'posted',
@@ -100,7 +100,7 @@ test('so are posts', async () => {
     row: { line: index + 1, bytes: Buffer.from(JSON.stringify(value)), offset: 0, ended: true },
     parsed: recordFromFields(value, new Map()),
   }));
-  const outcomes = await takeIn(pool, origin, rows);
+  const outcomes = await takeIn(pool, importSource, rows);
   assert.deepEqual(new Set(outcomes.map(({ kind }) => kind)), new Set(['duplicate']));
   assert.equal(await count(), before);
 });

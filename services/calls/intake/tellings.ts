@@ -7,8 +7,8 @@ import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
 import { addTellings, addToldAgain, keepBases, moveTellings, type SaidBefore } from '../store/tellings.ts';
 import { SEVERAL_TELLINGS } from '../told.ts';
 import type { Batch } from './batch.ts';
+import type { ImportSource } from './import_source.ts';
 import { spanOfNumbers } from './look_up.ts';
-import type { Origin } from './origin.ts';
 import type { Numbers } from './outcomes.ts';
 import type { Known, Recognised } from './recognise.ts';
 import { copyLineAsJson } from './told_call.ts';
@@ -24,7 +24,7 @@ export async function keepFirstTellings(session: Session, { rewritten }: Recogni
 /** Notes the rows' versions of stored calls, after those are written. */
 export async function keepTellings(
   session: Session,
-  origin: Origin,
+  importSource: ImportSource,
   batch: Batch,
   { rewritten, wordForWord, toldAgain }: Recognised,
   { rewrittenICdrs }: Numbers,
@@ -42,7 +42,7 @@ export async function keepTellings(
       ),
     );
   const same: (SaidBefore & { readonly iCdr: number })[] = wordForWord
-    .filter(({ iImport }) => origin.alike.has(iImport))
+    .filter(({ iImport }) => importSource.alike.has(iImport))
     .map(({ iCdr, iImport }) => ({ iCdr, i_import: iImport, nth: 0 }));
   if (toldAgain.length > 0) {
     const now = new Map<Known, number>();
@@ -60,14 +60,14 @@ export async function keepTellings(
       };
     });
     const span = spanOfNumbers(rows.map(({ iCdr }) => iCdr));
-    for (const { place, ...said } of await session.rows(addTellings(origin.iImport, rows, span)))
+    for (const { place, ...said } of await session.rows(addTellings(importSource.iImport, rows, span)))
       same.push({ iCdr: rows[place - 1]!.iCdr, ...said });
   }
-  const others = same.filter(({ i_import: by }) => by !== origin.iImport);
+  const others = same.filter(({ i_import: by }) => by !== importSource.iImport);
   if (others.length === 0) return;
   await session.run(
     addToldAgain(
-      origin.iImport,
+      importSource.iImport,
       others,
       others.map(({ iCdr }) => iCdr % I_CDR_MONTH),
     ),

@@ -14,10 +14,10 @@ import { importWritten } from '#tests/written_calls.ts';
 import { parseMapping } from '../formats/mapping.ts';
 import { POSTED_FIELDS, recordFromFields } from '../formats/posted_record.ts';
 import { openSource } from '../formats/reader.ts';
-import type { Taken } from '../formats/source_reader.ts';
+import type { ParsedRow } from '../formats/source_reader.ts';
 import { lockSource } from '../store/source_turns.ts';
+import { openFileSource, openPostSource } from './import_source.ts';
 import { takeIn } from './intake.ts';
-import { openFileOrigin, openPostOrigin } from './origin.ts';
 
 const { pool } = await testDatabase();
 const NEW_ACCOUNTS = { currency: 'EUR', timeZone: 'UTC', country: 'DE' };
@@ -87,7 +87,7 @@ function valuesOf(leg: Leg, { without, style, isWrong }: Telling): Partial<Recor
 }
 
 /** As rows of a file whose columns stand in some order. */
-function fileOf(legs: readonly Leg[], tellings: readonly Telling[], order: readonly Field[]): Taken[] {
+function fileOf(legs: readonly Leg[], tellings: readonly Telling[], order: readonly Field[]): ParsedRow[] {
   const mapping = parseMapping(
     [...FIELDS, 'user_agent'].map((field) => `${field}=${field}`),
     'model',
@@ -101,7 +101,7 @@ function fileOf(legs: readonly Leg[], tellings: readonly Telling[], order: reado
   return [...reader.push(Buffer.from(text)), ...reader.end(true)];
 }
 
-function postsOf(legs: readonly Leg[], tellings: readonly Telling[]): Taken[] {
+function postsOf(legs: readonly Leg[], tellings: readonly Telling[]): ParsedRow[] {
   return tellings.map((telling, index) => {
     const { Channel, Note, start_time, connect_time, ...values } = valuesOf(legs[telling.leg]!, telling);
     const instant = (text: string | undefined) =>
@@ -172,18 +172,18 @@ test('tellings in any order, words and ways, at once and cut off, end as one cal
       const told = async ({ tellings, way, order: columns, cutOff }: (typeof imports)[number]) => {
         const rows = way === 'file' ? fileOf(legs, tellings, columns) : postsOf(legs, tellings);
         const shared = { source, readOptions: { account: 'acme' }, newAccounts: NEW_ACCOUNTS };
-        const origin =
+        const importSource =
           way === 'file'
-            ? await openFileOrigin(pool, { ...shared, file: '/model.csv', format: 'mapped' })
-            : await openPostOrigin(pool, { ...shared, file: 'POST /cdrs', format: POSTED_FIELDS });
+            ? await openFileSource(pool, { ...shared, file: '/model.csv', format: 'mapped' })
+            : await openPostSource(pool, { ...shared, file: 'POST /cdrs', format: POSTED_FIELDS });
         if (cutOff !== null) {
           const cut = new AbortController();
-          const first = takeIn(pool, origin, rows, {}, cut.signal).catch(() => undefined);
+          const first = takeIn(pool, importSource, rows, {}, cut.signal).catch(() => undefined);
           await sleep(cutOff);
           cut.abort(new Error('cut off'));
           await first;
         }
-        const outcomes = await takeIn(pool, origin, rows);
+        const outcomes = await takeIn(pool, importSource, rows);
         assert.equal(outcomes.length, tellings.length);
         const mayContradict = imports.some((one) => one.tellings.some(({ isWrong }) => isWrong));
         for (const outcome of outcomes) {
@@ -278,7 +278,7 @@ for (const withIds of [true, false]) {
 
 test('a post does not wait for an import of its source that is under way, only for one that has met others', async () => {
   const post = async () => {
-    const origin = await openPostOrigin(pool, {
+    const importSource = await openPostSource(pool, {
       ...{ file: 'POST /cdrs', format: POSTED_FIELDS, source: 'beside' },
       ...{ readOptions: {}, newAccounts: NEW_ACCOUNTS },
     });
@@ -290,7 +290,7 @@ test('a post does not wait for an import of its source that is under way, only f
       duration_s: 1,
     };
     const row = { line: 1, bytes: Buffer.from(JSON.stringify(value)), offset: 0, ended: true };
-    return takeIn(pool, origin, [{ row, parsed: recordFromFields(value, new Map()) }]);
+    return takeIn(pool, importSource, [{ row, parsed: recordFromFields(value, new Map()) }]);
   };
   await withSession(pool, async (session) => {
     await session.client.query('BEGIN');

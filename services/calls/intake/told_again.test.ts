@@ -11,7 +11,7 @@ import type { ImportOptions } from './import_file.ts';
 
 const { pool } = await testDatabase();
 
-const NAMES = ['stored', 'completed', 'duplicates', 'conflicts', 'setAside'] as const;
+const NAMES = ['stored', 'completed', 'duplicates', 'conflicts', 'rejected'] as const;
 type Expected = Partial<Record<(typeof NAMES)[number], number>>;
 const figures = (counts: ImportCounts): Expected =>
   Object.fromEntries(NAMES.filter((name) => counts[name] > 0).map((name) => [name, counts[name]]));
@@ -67,14 +67,14 @@ test('one call told five times in other words is one call', async () => {
   const [call, ...others] = await stored('five');
   assert.equal(others.length, 0);
   assert.deepEqual([call.cost, call.attributes], ['0.025', { Note: 'note' }]);
-  const aside = await pool.query(
+  const rejected = await pool.query(
     `SELECT reason, conflict FROM calls.rejected_cdrs WHERE taken_by IS NULL AND code = 'conflict' LIMIT 1`,
   );
-  assert.deepEqual(aside.rows[0].conflict, {
+  assert.deepEqual(rejected.rows[0].conflict, {
     i_cdr: call.i_cdr,
     differences: [{ field: 'cost', stored: '0.025', told: '0.03' }],
   });
-  assert.match(aside.rows[0].reason, /its cost is 0\.025, here 0\.03/);
+  assert.match(rejected.rows[0].reason, /its cost is 0\.025, here 0\.03/);
 });
 
 const ROW = 'b-1,2026-03-31 23:30:00,60,1002,+442079460001,0.5,x';

@@ -35,8 +35,8 @@ import {
   toldAgainBy,
   type UndoState,
 } from '../store/undo.ts';
+import { rulesOf } from './import_source.ts';
 import { spanOfNumbers } from './look_up.ts';
-import { rulesOf } from './origin.ts';
 import {
   endOf,
   jsonOf,

@@ -6,15 +6,15 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import fc from 'fast-check';
 import { withSession } from '#platform/database/pool.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { printedSeed } from '#tests/seed.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';
 import type { SourceRecord } from '../cdr.ts';
-import type { Taken } from '../formats/source_reader.ts';
+import type { ParsedRow } from '../formats/source_reader.ts';
 import { type Actor, listAudit } from '../store/audit.ts';
+import { openFileSource, openPostSource } from './import_source.ts';
 import { takeIn } from './intake.ts';
-import { openFileOrigin, openPostOrigin } from './origin.ts';
 import { CannotUndoError, dryUndo, undoImport, undoStep } from './undo_import.ts';
 
 const { pool } = await testDatabase();
@@ -44,7 +44,7 @@ interface Row {
 
 const START = Date.UTC(2026, 2, 31, 23, 50);
 
-function taken(row: Row): Taken {
+function taken(row: Row): ParsedRow {
   const { call, without, otherCost, zone, bad } = row;
   // Beside a month's end, so that another zone moves them over it; several in one quarter of an hour.
   const startTime = START + call * 6 * 60_000 - zone * 3_600_000;
@@ -86,12 +86,12 @@ async function tellAll(
         ...{ source: 'pbx', format: 'mapped', readOptions: { timeZone: `Etc/GMT-${zone}` } },
         ...{ newAccounts: NEW_ACCOUNTS, sameCall: { onConflict, callIds: 'unique' as const } },
       };
-      const origin =
+      const importSource =
         who === 'post'
-          ? await openPostOrigin(pool, { ...shared, file: 'POST /cdrs' })
-          : await openFileOrigin(pool, { ...shared, file: `/${index}.csv` });
-      iImports.set(who, (iImports.get(who) ?? new Set()).add(origin.iImport));
-      await takeIn(pool, origin, its.map(taken));
+          ? await openPostSource(pool, { ...shared, file: 'POST /cdrs' })
+          : await openFileSource(pool, { ...shared, file: `/${index}.csv` });
+      iImports.set(who, (iImports.get(who) ?? new Set()).add(importSource.iImport));
+      await takeIn(pool, importSource, its.map(taken));
     }
   }
   return iImports;
@@ -115,7 +115,7 @@ async function contents() {
       `SELECT h.i_cdr / 10000000000 AS month, ${label} AS import, h.call - '{i_cdr,i_import,told}'::text[] AS call
        FROM calls.cdr_history h JOIN calls.imports i USING (i_import) ORDER BY call ->> 'call_id', i.i_import, call`,
     ),
-    aside: await ask(
+    rejected: await ask(
       `SELECT ${label} AS import, r.line, r.code, r.content FROM calls.rejected_cdrs r JOIN calls.imports i USING (i_import)
        WHERE taken_by IS NULL ORDER BY r.content`,
     ),
@@ -272,34 +272,34 @@ test('the same file can be imported again at once, and in the right time zone', 
 });
 
 test('cut off between its steps it goes on, and the sums are right all along; its own batches are refused', async () => {
-  const origin = await testOrigin(pool, { source: 'many' });
+  const importSource = await testImportSource(pool, { source: 'many' });
   const rows = Array.from({ length: 5_000 }, () => callRow());
-  await takeIn(pool, origin, rows);
-  const other = await testOrigin(pool, { source: 'many' });
+  await takeIn(pool, importSource, rows);
+  const other = await testImportSource(pool, { source: 'many' });
   await takeIn(pool, other, rows.slice(0, 1_000));
-  const first = (await undoStep(pool, origin.iImport, by))!;
+  const first = (await undoStep(pool, importSource.iImport, by))!;
   assert.deepEqual([first.done, first.calls_removed + first.calls_kept], [false, 2_000]);
   await assertUsageIsExact(pool);
-  await assert.rejects(takeIn(pool, origin, [callRow()]), /is being undone/);
+  await assert.rejects(takeIn(pool, importSource, [callRow()]), /is being undone/);
   // The one that is under way is undone by the database, as by a kill of the process.
   const cut = new AbortController();
-  const second = undoStep(pool, origin.iImport, by, cut.signal);
+  const second = undoStep(pool, importSource.iImport, by, cut.signal);
   cut.abort(new Error('killed'));
   await second.catch(() => undefined);
   await assertUsageIsExact(pool);
-  const done = (await undoImport(pool, origin.iImport, by))!;
+  const done = (await undoImport(pool, importSource.iImport, by))!;
   assert.deepEqual([done.done, done.calls_removed, done.calls_kept], [true, 4_000, 1_000]);
   await assertUsageIsExact(pool);
   const { rows: left } = await pool.query('SELECT i_import, count(*) AS n FROM calls.cdrs GROUP BY 1');
   assert.deepEqual(left, [{ i_import: other.iImport, n: 1_000 }]);
-  await assert.rejects(undoStep(pool, origin.iImport, by), /is taken back already/);
+  await assert.rejects(undoStep(pool, importSource.iImport, by), /is taken back already/);
 });
 
 test('a row that it took in after another had set it aside waits again', async () => {
   const row = callRow({ accountCode: 'later' });
-  const first = await testOrigin(pool, { newAccounts: null });
+  const first = await testImportSource(pool, { newAccounts: null });
   await takeIn(pool, first, [row]);
-  const second = await testOrigin(pool);
+  const second = await testImportSource(pool);
   await takeIn(pool, second, [row]);
   const waiting = async () =>
     (await pool.query('SELECT i_import FROM calls.rejected_cdrs WHERE taken_by IS NULL')).rows;

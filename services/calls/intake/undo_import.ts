@@ -17,10 +17,10 @@ import {
   endUndo,
   MOST_KEPT_BY,
   noteUndone,
-  removeAside,
+  removeRejected,
   retellAccounts,
   retellWatermark,
-  returnAside,
+  returnRejected,
   type UndoCounts,
   type UndoState,
   undoState,
@@ -94,9 +94,10 @@ export function undoStep(
         calls_restored: before.calls_restored + restored,
       });
     }
-    const aside = (await session.row(removeAside(iImport, STEP_ROWS)))!;
-    if (aside.all > 0) return note(session, { ...before, rows_removed: before.rows_removed + aside.removed });
-    const returned = await session.run(returnAside(iImport, STEP_ROWS));
+    const rejected = (await session.row(removeRejected(iImport, STEP_ROWS)))!;
+    if (rejected.all > 0)
+      return note(session, { ...before, rows_removed: before.rows_removed + rejected.removed });
+    const returned = await session.run(returnRejected(iImport, STEP_ROWS));
     if (returned > 0) return note(session, { ...before, rows_returned: before.rows_returned + returned });
     await finish(session, state, before, by);
     return { i_import: iImport, ...before, done: true };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { printedSeed } from '#tests/seed.ts';
 import { takeIn } from './intake.ts';
@@ -45,11 +45,11 @@ test('whatever calls of the future come, alone or among others, a source has tol
     fc.asyncProperty(fc.array(batch, { minLength: 1, maxLength: 4 }), async (batches) => {
       const now = Math.floor(Date.now() / 1_000) * 1_000;
       const source = `s${sources++}`;
-      const origin = await testOrigin(pool, { source });
+      const importSource = await testImportSource(pool, { source });
       let expected: number | null = null;
       for (const calls of batches) {
         const rows = calls.map(({ startMs, durationS }) => called(now + startMs, durationS));
-        await takeIn(pool, origin, rows);
+        await takeIn(pool, importSource, rows);
         for (const { startMs, durationS } of calls) {
           const end = now + startMs + durationS * 1_000;
           if (end <= now) expected = Math.max(expected ?? 0, end);
@@ -62,17 +62,17 @@ test('whatever calls of the future come, alone or among others, a source has tol
 });
 
 test('a switch whose clock is some minutes ahead is heard all the same, and promises nothing that is yet to come', async () => {
-  const origin = await testOrigin(pool, { source: 'ahead' });
-  await takeIn(pool, origin, [called(Date.now() + 5 * MINUTE_MS, 60)]);
+  const importSource = await testImportSource(pool, { source: 'ahead' });
+  await takeIn(pool, importSource, [called(Date.now() + 5 * MINUTE_MS, 60)]);
   const at = (await watermark('ahead'))!;
   assert.ok(at <= Date.now() && at > Date.now() - MINUTE_MS);
 });
 
 test('what a source has promised of the future, by a version before or a wrong clock, gives way to its next call', async () => {
-  const origin = await testOrigin(pool, { source: 'pinned' });
-  await takeIn(pool, origin, [called(Date.now() - DAY_MS, 60)]);
+  const importSource = await testImportSource(pool, { source: 'pinned' });
+  await takeIn(pool, importSource, [called(Date.now() - DAY_MS, 60)]);
   await pool.query(`UPDATE calls.watermarks SET last_disconnect = '2099-01-01Z' WHERE source = 'pinned'`);
   const end = Math.floor(Date.now() / 1_000) * 1_000 - 3_600_000;
-  await takeIn(pool, origin, [called(end - 60_000, 60)]);
+  await takeIn(pool, importSource, [called(end - 60_000, 60)]);
   assert.equal(await watermark('pinned'), end);
 });

@@ -10,8 +10,8 @@ import { keepHistory, takeBack, tidyUsage } from '../store/told_calls.ts';
 import type { Batch } from './batch.ts';
 import { type CallColumns, type CallNumber, callColumns, setCall } from './call_columns.ts';
 import { copyLine } from './copy_text.ts';
+import type { ImportSource } from './import_source.ts';
 import { spanOfNumbers } from './look_up.ts';
-import type { Origin } from './origin.ts';
 import type { Recognised, Rewritten } from './recognise.ts';
 import { MetOthersError } from './source_turn.ts';
 import { sumByQuarter } from './usage.ts';
@@ -32,7 +32,7 @@ export interface WrittenCalls {
  */
 export async function writeCalls(
   session: Session,
-  origin: Origin,
+  importSource: ImportSource,
   batch: Batch,
   recognised: Recognised,
   until: number,
@@ -54,7 +54,7 @@ export async function writeCalls(
       ? before.iCdr
       : iCdrOf(start, before.iCdr % I_CDR_MONTH);
   });
-  await takeBackOld(session, origin, rewritten, rewrittenICdrs);
+  await takeBackOld(session, importSource, rewritten, rewrittenICdrs);
   const lines = rewritten.map(
     (call, index) => `${rewrittenICdrs[index]}${copyLine(call.cdr, call.line, call)}`,
   );
@@ -75,7 +75,7 @@ function byTime({ startTime, key }: CallColumns): (a: CallNumber, b: CallNumber)
 
 async function takeBackOld(
   session: Session,
-  origin: Origin,
+  importSource: ImportSource,
   rewritten: readonly Rewritten[],
   now: readonly number[],
 ): Promise<void> {
@@ -87,10 +87,10 @@ async function takeBackOld(
   );
   if (replaced.length > 0) {
     const [from, to] = [replaced.map(([was]) => was), replaced.map(([, is]) => is)];
-    await session.run(keepHistory(from, to, origin.iImport, span));
+    await session.run(keepHistory(from, to, importSource.iImport, span));
   }
   const { count } = (await session.row(takeBack(old, span)))!;
-  if (count !== old.length) throw new MetOthersError(origin.source);
+  if (count !== old.length) throw new MetOthersError(importSource.source);
 }
 
 async function addRewrittenUsage(

@@ -7,7 +7,7 @@ import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { tidyCode } from '../account_codes.ts';
 import type { SourceRecord } from '../cdr.ts';
-import type { Taken } from '../formats/source_reader.ts';
+import type { ParsedRow } from '../formats/source_reader.ts';
 import { listCountries, listErasures } from '../store/erasures.ts';
 import { findPseudonyms, type Pseudonyms } from './pseudonyms.ts';
 import { scrubBytes } from './scrub_bytes.ts';
@@ -20,7 +20,7 @@ export interface Erased {
    * The row as it may be taken in; itself, mostly.
    * @param country of its account; undefined: it has none
    */
-  cleaned(taken: Taken, country: string | null | undefined): Taken;
+  cleaned(taken: ParsedRow, country: string | null | undefined): ParsedRow;
 }
 
 export const NOTHING_ERASED: Erased = { isCode: () => false, cleaned: (taken) => taken };
@@ -124,7 +124,7 @@ function erasedBy(
 }
 
 /** One row of a source tells of all: it has no bytes, and so the same content. */
-function ofErasedAccount(taken: Taken): Taken {
+function ofErasedAccount(taken: ParsedRow): ParsedRow {
   return {
     ...taken,
     row: { ...taken.row, bytes: Buffer.alloc(0), cut: true },

@@ -8,7 +8,7 @@
  * (+493023125001 12), it is taken for the number: what is lost is a word of a description, and what is kept could be the number.
  */
 import { DIGIT, digitsIn, type Reading, readPlainly } from '#platform/telemetry/written_digits.ts';
-import { createNumberReader, type SettledNumber } from '../numbers.ts';
+import { createNumberReader, type NormalizedNumber } from '../numbers.ts';
 
 /** What takes the place of a number in E.164; undefined: it stays. */
 export type PseudonymOf = (number: string, country: string | null) => string | undefined;
@@ -33,7 +33,7 @@ const ODD = new RegExp(`(?![0-9])${DIGIT}`, 'u');
  *   nobody's
  */
 export function scrubNumbers(countries: readonly (string | null)[], pseudonymOf: PseudonymOf): Scrub {
-  const read = (text: string): SettledNumber[] =>
+  const read = (text: string): NormalizedNumber[] =>
     countries.map((country) => reader.read(text, country)).filter(({ number }) => number.startsWith('+'));
   const pseudonym = (text: string): string | undefined => {
     for (const { number, country } of read(text)) {

@@ -2,14 +2,14 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { tidyCode } from '../account_codes.ts';
-import { PARENT_NOW, STRETCHES } from './account_parents.ts';
+import { PARENT_NOW, PERIODS } from './account_parents.ts';
 import type { AccountEdit, AccountRow, NewAccount } from './account_rows.ts';
 import { TIDIED_CODE } from './intake.ts';
 
 const build = sqlBuilder<unknown>();
 
 const COLUMNS = sql`a.i_account, a.code, a.name, a.currency, a.time_zone, a.country,
-  ${PARENT_NOW} AS parent, ${STRETCHES} AS parents, a.created_at,
+  ${PARENT_NOW} AS parent, ${PERIODS} AS parents, a.created_at,
   a.closed_from, ARRAY(SELECT f.code FROM calls.former_codes f WHERE f.i_account = a.i_account ORDER BY 1) AS former_codes`;
 
 export const insertAccount = (account: NewAccount): Statement<{ i_account: number }> =>
@@ -20,7 +20,7 @@ export const insertAccount = (account: NewAccount): Statement<{ i_account: numbe
     RETURNING i_account`.compile(build);
 
 /** By its code as it is written, or else tidied, or an untidy one that is the same tidied. */
-export const findAccount = (written: string): Statement<AccountRow> => {
+export const accountAsWritten = (written: string): Statement<AccountRow> => {
   const code = tidyCode(written);
   return sql<AccountRow>`
     SELECT ${COLUMNS} FROM calls.accounts a

@@ -4,7 +4,7 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { AccountStretch } from './account_rows.ts';
+import type { ParentPeriod } from './account_rows.ts';
 
 const build = sqlBuilder<unknown>();
 
@@ -15,13 +15,13 @@ const isUnmoved = sql.raw(
 );
 const ALL_TIME = sql.raw(`'-infinity'::timestamptz AS since, 'infinity'::timestamptz AS until`);
 
-/** The parents of an account with their stretches: i_parent, since, until. */
+/** The parents of an account with their periods: i_parent, since, until. */
 export const parentsOf = (account: RawBuilder<unknown>): RawBuilder<unknown> => sql`(
   SELECT part.i_parent, part.since, part.until FROM calls.account_parents part WHERE part.i_account = ${account}
   UNION ALL
   SELECT whole.i_parent, ${ALL_TIME} FROM calls.accounts whole WHERE whole.i_account = ${account} AND ${isUnmoved})`;
 
-/** The accounts that stand right below one, with their stretches: i_account, since, until. */
+/** The accounts that stand right below one, with their periods: i_account, since, until. */
 const childrenOf = (account: RawBuilder<unknown>): RawBuilder<unknown> => sql`(
   SELECT part.i_account, part.since, part.until FROM calls.account_parents part WHERE part.i_parent = ${account}
   UNION ALL
@@ -31,7 +31,7 @@ const OVERLAP = sql.raw(`greatest(t.since, p.since), least(t.until, p.until)`);
 const OVERLAPS = sql.raw(`greatest(t.since, p.since) < least(t.until, p.until)`);
 
 /**
- * `up`: an account and all above it, each with the stretches in which it is so. UNION drops what was seen, and a stretch only
+ * `up`: an account and all above it, each with the periods in which it is so. UNION drops what was seen, and a period only
  * gets shorter on the way, so a circle ends too.
  */
 export const climb = (iAccount: RawBuilder<unknown>, since = sql`'-infinity'`): RawBuilder<unknown> => sql`
@@ -41,7 +41,7 @@ export const climb = (iAccount: RawBuilder<unknown>, since = sql`'-infinity'`): 
     WHERE p.i_parent IS NOT NULL AND ${OVERLAPS})`;
 
 /**
- * `tree`: accounts and all below them, each with the stretches in which it is so. What lies ahead is left out: nobody sees an
+ * `tree`: accounts and all below them, each with the periods in which it is so. What lies ahead is left out: nobody sees an
  * account before it is his.
  * @param tops i_account, since, until
  */
@@ -61,8 +61,8 @@ const textOf = (at: string): RawBuilder<unknown> =>
   sql.raw(`CASE WHEN isfinite(${at})
     THEN rtrim(rtrim(to_char(${at} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z' END`);
 
-/** The stretches of an account `a` that was moved, as JSON; none for others. */
-export const STRETCHES = sql`(
+/** The periods of an account `a` that was moved, as JSON; none for others. */
+export const PERIODS = sql`(
   SELECT coalesce(jsonb_agg(jsonb_build_object('parent', above.code, 'from', ${textOf('p.since')}, 'to', ${textOf('p.until')})
                             ORDER BY p.since), '[]')
   FROM calls.account_parents p LEFT JOIN calls.accounts above ON above.i_account = p.i_parent
@@ -77,8 +77,8 @@ export const isAbove = (
   iAncestor: number,
   iAccount: number,
   since: string,
-): Statement<Pick<AccountStretch, 'from'>> =>
-  sql<Pick<AccountStretch, 'from'>>`
+): Statement<Pick<ParentPeriod, 'from'>> =>
+  sql<Pick<ParentPeriod, 'from'>>`
     WITH RECURSIVE ${climb(sql`${iAccount}::bigint`, sql`${since}`)}
     SELECT ${textOf('since')} AS "from" FROM up WHERE i_account = ${iAncestor}::bigint
     ORDER BY since LIMIT 1`.compile(build);
@@ -96,14 +96,14 @@ export const readMove = (
     WHERE p.since <= m.at AND m.at < p.until`.compile(build);
 
 /** Moves after an instant, or at it. */
-export const movesSince = (iAccount: number, from: string): Statement<AccountStretch> =>
-  sql<AccountStretch>`
+export const movesSince = (iAccount: number, from: string): Statement<ParentPeriod> =>
+  sql<ParentPeriod>`
     SELECT above.code AS parent, ${textOf('p.since')} AS "from", ${textOf('p.until')} AS "to"
     FROM calls.account_parents p LEFT JOIN calls.accounts above ON above.i_account = p.i_parent
     WHERE p.i_account = ${iAccount} AND p.since >= ${from}::timestamptz ORDER BY p.since`.compile(build);
 
 /**
- * From an instant on for good the account stands below another; what it was to do later is forgotten. Of stretches that follow
+ * From an instant on for good the account stands below another; what it was to do later is forgotten. Of periods that follow
  * each other below the same parent one is made, and one that never left it is kept as one that was not moved.
  */
 export const moveParent = (iAccount: number, iParent: number | null, from: string): Statement<unknown> =>

@@ -1,7 +1,7 @@
 /** Accounts as statements take and give them. */
 
-/** A stretch of time in which an account stands below one parent. */
-export interface AccountStretch {
+/** A period of time in which an account stands below one parent. */
+export interface ParentPeriod {
   /** Its code; null: below nobody. */
   readonly parent: string | null;
   /** RFC 3339; null: since ever. */
@@ -20,7 +20,7 @@ export interface AccountRow {
   /** Code of the customer that it belongs to now. */
   readonly parent: string | null;
   /** Below whom it stood and stands, in order of time; none: it was never moved. */
-  readonly parents: readonly AccountStretch[];
+  readonly parents: readonly ParentPeriod[];
   readonly created_at: string;
   /** From when on it is closed; null: open. */
   readonly closed_from: string | null;

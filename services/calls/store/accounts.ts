@@ -1,7 +1,7 @@
 /** Statements by which a request finds its account. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { SeenStretch } from '../call_filter.ts';
+import type { SeenPeriod } from '../call_filter.ts';
 import { climb, descend, parentsOf } from './account_parents.ts';
 
 const build = sqlBuilder<unknown>();
@@ -13,7 +13,7 @@ export interface VisibleAccount {
   /**
    * When the account is the caller's to see, by the start of its calls: of one that was moved, in order of time. Null: always.
    */
-  readonly seen: readonly SeenStretch[] | null;
+  readonly seen: readonly SeenPeriod[] | null;
 }
 
 /** A source that has been silent for this long beside the others is taken for retired and holds nothing back. */
@@ -43,30 +43,30 @@ export function visibleAccount(iAccount: number, bound: number | null): Statemen
     WITH w AS MATERIALIZED (SELECT ${seenBelow(sql`${iAccount}::bigint`, bound)} AS seen)
     SELECT a.time_zone, a.country, ${dataCompleteOf(sql`(
         SELECT s.*, upper(range_merge(w.seen)) AS ends FROM calls.account_sources s WHERE s.i_account = a.i_account)`)}
-        AS data_complete_to, ${asStretches(sql`w.seen`)} AS seen
+        AS data_complete_to, ${asPeriods(sql`w.seen`)} AS seen
     FROM w CROSS JOIN calls.accounts a
     WHERE a.i_account = ${iAccount}::bigint AND w.seen IS NOT NULL`.compile(build);
 }
 
-/** The stretches in which an account lies below `bound`: i_account, since, until; none where the bound is closed. */
-const stretchesBelow = (iAccount: RawBuilder<unknown>, bound: number): RawBuilder<unknown> => sql`(
+/** The periods in which an account lies below `bound`: i_account, since, until; none where the bound is closed. */
+const periodsBelow = (iAccount: RawBuilder<unknown>, bound: number): RawBuilder<unknown> => sql`(
   WITH RECURSIVE ${climb(iAccount)}
   SELECT ${iAccount} AS i_account, up.since, up.until FROM up JOIN calls.accounts b ON b.i_account = up.i_account
   WHERE b.i_account = ${bound}::bigint AND ${isOpen(sql`b`)} AND up.since <= now())`;
 
-/** Stretches `t` that follow each other as one. */
+/** Periods `t` that follow each other as one. */
 const SEEN = sql.raw(`range_agg(tstzrange(t.since, t.until))`);
 
 /** When an account lies below `bound`, as a multirange; null: never. */
 export const seenBelow = (iAccount: RawBuilder<unknown>, bound: number): RawBuilder<unknown> =>
-  sql`(SELECT ${SEEN} FROM ${stretchesBelow(iAccount, bound)} AS t)`;
+  sql`(SELECT ${SEEN} FROM ${periodsBelow(iAccount, bound)} AS t)`;
 
 /** Microseconds since 1970; null for an infinity. */
 const micros = (at: string) =>
   sql.raw(`CASE WHEN isfinite(${at}) THEN (extract(epoch FROM ${at}) * 1000000)::bigint END`);
 
-/** As SeenStretch[]; null: all time. */
-const asStretches = (seen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
+/** As SeenPeriod[]; null: all time. */
+const asPeriods = (seen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
   CASE WHEN NOT ${seen} @> tstzrange('-infinity', 'infinity') THEN (
     SELECT jsonb_agg(jsonb_build_object('from', ${micros('lower(r)')}, 'to', ${micros('upper(r)')}) ORDER BY r)
     FROM unnest(${seen}) AS r) END`;
@@ -131,7 +131,7 @@ export interface TreeAccount extends VisibleAccount {
 export function visibleTree(iAccount: number, bound: number | null): Statement<TreeAccount> {
   return sql<TreeAccount>`
     WITH RECURSIVE ${treeBelow(iAccount, bound)}
-    SELECT a.i_account, a.code, a.time_zone, a.country, ${asStretches(sql`below.seen`)} AS seen,
+    SELECT a.i_account, a.code, a.time_zone, a.country, ${asPeriods(sql`below.seen`)} AS seen,
            ${dataCompleteOf(SOURCES_OF_TREE)} AS data_complete_to
     FROM below JOIN calls.accounts a USING (i_account)
     ORDER BY a.i_account`.compile(build);
@@ -154,7 +154,7 @@ function treeBelow(iAccount: number, bound: number | null): RawBuilder<unknown> 
       ? top
       : bound === iAccount
         ? sql`${top} AND ${isOpen(sql`a`)}`
-        : sql`SELECT * FROM ${stretchesBelow(sql`${iAccount}::bigint`, bound)} AS t`;
+        : sql`SELECT * FROM ${periodsBelow(sql`${iAccount}::bigint`, bound)} AS t`;
   return sql`
   ${descend(tops)},
   below AS (SELECT t.i_account, ${SEEN} AS seen FROM tree t GROUP BY 1)`;
@@ -193,8 +193,8 @@ export interface ShownAccount {
   readonly time_zone: string;
   readonly country: string | null;
   readonly closed_from: string | null;
-  /** As of VisibleAccount; that a stretch ends is not told before. */
-  readonly seen: readonly SeenStretch[] | null;
+  /** As of VisibleAccount; that a period ends is not told before. */
+  readonly seen: readonly SeenPeriod[] | null;
 }
 
 /**
@@ -217,7 +217,7 @@ export function visibleAccounts(bound: number | null, after: number, limit: numb
     SELECT a.i_account, a.code, a.name,
            CASE WHEN a.i_account <> ${bound}::bigint THEN ${parentBefore(sql`least(now(), past.ends)`)} END AS i_parent,
            a.currency, a.time_zone, a.country, a.closed_from,
-           ${asStretches(sql`(CASE WHEN past.ends > now() THEN past.seen + tstzmultirange(tstzrange(now(), 'infinity')) ELSE past.seen END)`)} AS seen
+           ${asPeriods(sql`(CASE WHEN past.ends > now() THEN past.seen + tstzmultirange(tstzrange(now(), 'infinity')) ELSE past.seen END)`)} AS seen
     FROM past JOIN calls.accounts a USING (i_account) ORDER BY a.i_account LIMIT ${limit}`.compile(build);
 }
 

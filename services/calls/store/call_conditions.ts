@@ -1,6 +1,6 @@
 /** Which calls are asked for, as conditions of statements over `calls.cdrs c`. */
 import { type RawBuilder, sql } from 'kysely';
-import type { CallFilter, FilterPart, SeenStretch } from '../call_filter.ts';
+import type { CallFilter, FilterPart, SeenPeriod } from '../call_filter.ts';
 import type { NumberSearch } from '../number_pattern.ts';
 import { type Micros, utcText } from '../time/instants.ts';
 import { plainArray } from './array_text.ts';
@@ -20,11 +20,11 @@ export function matches(filter: CallFilter, whose?: RawBuilder<unknown>): RawBui
   if (filter.from !== undefined) terms.push(sql`c.start_time >= ${filter.from}::timestamptz`);
   if (filter.to !== undefined) terms.push(sql`c.start_time < ${filter.to}::timestamptz`);
   if (filter.seen) {
-    const stretches = filter.seen.map(
+    const periods = filter.seen.map(
       ({ from, to }) =>
         sql`(c.start_time >= ${startOf(from)}::timestamptz AND c.start_time < ${endOf(to)}::timestamptz)`,
     );
-    terms.push(sql`(${sql.join(stretches, sql` OR `)})`);
+    terms.push(sql`(${sql.join(periods, sql` OR `)})`);
   }
   if (filter.cli) terms.push(numberMatches('cli', filter.cli));
   if (filter.cld) terms.push(numberMatches('cld', filter.cld));
@@ -59,15 +59,15 @@ export function matchesIn({ seen, ...part }: FilterPart, filter: CallFilter): Ra
   return matches({ ...filter, ...searches }, sql`${whose} AND ${isSeen}`);
 }
 
-/** Accounts `a` with their stretches. */
+/** Accounts `a` with their periods. */
 export const accountsSeen = (
   iAccounts: readonly number[],
-  seen: readonly SeenStretch[],
+  seen: readonly SeenPeriod[],
 ): RawBuilder<unknown> => sql`
   unnest(${plainArray(iAccounts)}::bigint[], ${plainArray(seen.map(({ from }) => startOf(from)))}::timestamptz[],
          ${plainArray(seen.map(({ to }) => endOf(to)))}::timestamptz[]) AS a (i_account, since, until)`;
 
-/** That a record `c` is of one of them, and within its stretch. @param at when it is */
+/** That a record `c` is of one of them, and within its period. @param at when it is */
 export const isOfSeen = (at: RawBuilder<unknown>): RawBuilder<unknown> =>
   sql`c.i_account = a.i_account AND ${at} >= a.since AND ${at} < a.until`;
 

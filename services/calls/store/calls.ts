@@ -48,34 +48,34 @@ function listed(
 }
 
 /** Where a page ended: the place of its last call in the order. */
-export interface Place {
+export interface KeysetPosition {
   /** As PostgreSQL gave it: a microsecond less or more would skip or repeat calls. */
   readonly start_time: string;
   readonly i_cdr: number;
 }
 
 /** The place of a row whose start_time and i_cdr were kept; undefined where there is no row. */
-export function placeOf(kept: KeptValues | undefined): Place | undefined {
+export function positionOf(kept: KeptValues | undefined): KeysetPosition | undefined {
   const { start_time, i_cdr } = kept ?? {};
   return start_time && i_cdr ? { start_time, i_cdr: Number(i_cdr) } : undefined;
 }
 
 /** The columns to keep for it. */
-export const PLACE_COLUMNS = ['start_time', 'i_cdr'] as const satisfies readonly CallColumn[];
+export const POSITION_COLUMNS = ['start_time', 'i_cdr'] as const satisfies readonly CallColumn[];
 
 /** Whole months that a list is looked for in: from `since` up to, not including, `until`; instants in RFC 3339. */
-export interface Stretch {
+export interface MonthWindow {
   readonly since?: string;
   readonly until?: string;
 }
 
-/** Calls beyond `after`, at most `limit` of them, within a stretch. */
+/** Calls beyond `after`, at most `limit` of them, within a window. */
 export type PageAsked = [
   filter: CallFilter,
   order: Order,
-  after: Place | undefined,
+  after: KeysetPosition | undefined,
   limit: number,
-  stretch?: Stretch,
+  window?: MonthWindow,
 ];
 
 /** A page of calls. */
@@ -84,21 +84,21 @@ export const pageOfCalls = (...asked: PageAsked): Statement<CallRow> => selectPa
 /** The same for those who see numbers masked; their masks are still to be put on (api/lists/masking.ts). */
 export const callsToMask = (...asked: PageAsked): Statement<CallRow> => selectPage(MASKABLE, ...asked);
 
-/** The same for jsonReading, in which SECONDS_COLUMNS are numbers. */
+/** The same for jsonQuery, in which SECONDS_COLUMNS are numbers. */
 export const callsToWrite = (...asked: PageAsked): RowQuery => ({
   ...selectPage(PAGE, ...asked),
   formats: FORMATS,
 });
 
-/** The same as a file's records, for csvReading: these columns, and behind them those of the place that are not among them. */
+/** The same as a file's records, for csvQuery: these columns, and behind them those of the place that are not among them. */
 export function recordsOfCalls(columns: readonly CallColumn[], ...asked: PageAsked): RowQuery {
-  const all = [...columns, ...PLACE_COLUMNS.filter((column) => !columns.includes(column))];
+  const all = [...columns, ...POSITION_COLUMNS.filter((column) => !columns.includes(column))];
   return { ...selectPage(listed(RECORD, all), ...asked), formats: formatsOf(all) };
 }
 
 /**
  * Two calls may start in the same microsecond, so i_cdr decides between them. The comparison of pairs alone would walk
- * the index but leave every partition in the plan; the bound on start_time beside it takes them out. Stretch and limit
+ * the index but leave every partition in the plan; the bound on start_time beside it takes them out. Window and limit
  * are written out rather than bound: so a plan that is kept knows its few partitions.
  */
 const selectPage = (columns: RawBuilder<unknown>, ...asked: PageAsked): Statement<CallRow> =>

@@ -11,12 +11,12 @@ export interface ErasureRow {
   readonly pseudonym: string;
   readonly begun_at: string;
   readonly finished_at: string | null;
-  readonly place: Place | null;
+  readonly place: WalkPosition | null;
   readonly counts: Readonly<Record<string, number>>;
 }
 
 /** Up to where tables have been gone through. */
-export interface Place {
+export interface WalkPosition {
   readonly table: string;
   readonly page: number;
 }
@@ -45,7 +45,7 @@ export const noteErasure = (
   kind: ErasureKind,
   pseudonym: string,
   counts: Readonly<Record<string, number>>,
-  place: Place | null,
+  place: WalkPosition | null,
 ): Statement<unknown> =>
   sql`
     UPDATE calls.erasures SET place = ${place && JSON.stringify(place)}::jsonb, counts = counts || (

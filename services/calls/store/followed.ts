@@ -140,7 +140,7 @@ export const placeFile = (
         finished_at = NULL
     WHERE i_file = ${iFile} RETURNING ${FILE}`.compile(build);
 
-export interface Place {
+export interface FilePosition {
   readonly position: number;
   readonly line: number;
   readonly headBytes: number;
@@ -155,7 +155,7 @@ export interface Place {
 }
 
 /** Moves a file's position on. Touches no row where the source is another's by now. */
-export const moveOn = (iFile: number, holder: string, place: Place): Statement<unknown> =>
+export const moveOn = (iFile: number, holder: string, place: FilePosition): Statement<unknown> =>
   sql`
     UPDATE calls.followed_files f
     SET position = ${place.position}, line = ${place.line}, head_bytes = ${place.headBytes},

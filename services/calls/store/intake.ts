@@ -158,7 +158,7 @@ export interface Counts {
   readonly completed: number;
   readonly duplicates: number;
   readonly conflicts: number;
-  readonly setAside: number;
+  readonly rejected: number;
   /** The end of the last call that it told, in milliseconds since 1970; 0: none. */
   readonly lastEnd: number;
 }
@@ -174,7 +174,7 @@ export const countIn = (iImport: number, counts: Counts): Statement<unknown> => 
       UPDATE calls.imports
       SET read = read + ${counts.read}, stored = stored + ${counts.stored}, completed = completed + ${counts.completed},
           duplicates = duplicates + ${counts.duplicates}, conflicts = conflicts + ${counts.conflicts},
-          set_aside = set_aside + ${counts.setAside},
+          set_aside = set_aside + ${counts.rejected},
           told_to = greatest(told_to, CASE WHEN told.at < now() THEN told.at WHEN told.at IS NOT NULL THEN now() END),
           told_at = CASE WHEN told.at > told_to OR told_to IS NULL AND told.at IS NOT NULL THEN now() ELSE told_at END
       FROM (SELECT ${told}::timestamptz AS at) AS told

@@ -75,7 +75,7 @@ export const LINKED_COLUMNS = [
  * which clocks are set back may be wrong.
  */
 export const JOINED_AFTER = sql.raw(`interval '2 hours'`);
-/** No record lasts longer (settle.ts), so none that begins earlier reaches a leg. */
+/** No record lasts longer (normalize.ts), so none that begins earlier reaches a leg. */
 export const LONGEST_REACH = sql.raw(`interval '100 days 2 hours'`);
 
 /** When a record ends, ringing and all. */
@@ -177,9 +177,9 @@ function partsOf(filter: CallFilter, since: string | undefined) {
 
 /** A page of calls. @param masked for those who see numbers masked; the masks are still to be put on */
 export function pageOfLinkedCalls(masked: boolean, ...asked: PageAsked): Statement<LinkedCallRow> {
-  const [filter, order, after, limit, stretch] = asked;
-  const parts = { columns: columns(masked), ...partsOf(filter, stretch?.since) };
-  return walkPage<LinkedCallRow>(parts, ofFirstLegs(filter), order, after, limit, stretch);
+  const [filter, order, after, limit, window] = asked;
+  const parts = { columns: columns(masked), ...partsOf(filter, window?.since) };
+  return walkPage<LinkedCallRow>(parts, ofFirstLegs(filter), order, after, limit, window);
 }
 
 /** Counts calls by reading their legs: only for those that ask for it. */

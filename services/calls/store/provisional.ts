@@ -110,7 +110,10 @@ export const retellProvisional = (calls: readonly RetoldCall[]): Statement<unkno
     WHERE p.i_cdr = r.was`.compile(build);
 
 /** Drops what was set aside of these ends, which forgets it here too; their calls stay. */
-export const dropProvisionalAside = (source: string, fingerprints: readonly string[]): Statement<unknown> =>
+export const dropProvisionalRejections = (
+  source: string,
+  fingerprints: readonly string[],
+): Statement<unknown> =>
   sql`
     DELETE FROM calls.rejected_cdrs WHERE i_rejected IN (
       SELECT i_rejected FROM calls.provisional_rows WHERE ${ofEnds(source, fingerprints)})`.compile(build);

@@ -14,7 +14,7 @@ export interface RejectedRow {
   readonly of: { readonly file: string };
   readonly row: RawRow;
   readonly rejection: Rejection;
-  /** What it is known by (intake/set_aside.ts). */
+  /** What it is known by (intake/quarantine.ts). */
   readonly content: Buffer;
 }
 
@@ -28,7 +28,7 @@ const MOST_BEFORE = 50;
  * @param rows each content once
  * @returns their numbers, with the content in hexadecimal, and whether they were not there
  */
-export const setAside = (
+export const quarantine = (
   iImport: number,
   source: string,
   columns: readonly string[] | null,

@@ -345,7 +345,7 @@ export const retellAccounts = (source: string, iAccounts: readonly number[]): St
 };
 
 /** Some of the rows that it has set aside: they go, or are again those of the import that had set them aside before. */
-export const removeAside = (iImport: number, limit: number): Statement<{ removed: number; all: number }> =>
+export const removeRejected = (iImport: number, limit: number): Statement<{ removed: number; all: number }> =>
   sql<{ removed: number; all: number }>`
     WITH few AS (
       SELECT i_rejected, aside_before FROM calls.rejected_cdrs WHERE i_import = ${iImport} LIMIT ${limit}
@@ -361,7 +361,7 @@ export const removeAside = (iImport: number, limit: number): Statement<{ removed
   );
 
 /** Some of the rows that it has taken in after another had set them aside wait again. */
-export const returnAside = (iImport: number, limit: number): Statement<unknown> =>
+export const returnRejected = (iImport: number, limit: number): Statement<unknown> =>
   sql`
     UPDATE calls.rejected_cdrs SET taken_by = NULL, taken_at = NULL
     WHERE i_rejected IN (SELECT i_rejected FROM calls.rejected_cdrs WHERE taken_by = ${iImport} LIMIT ${limit})`.compile(

@@ -4,7 +4,7 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
-import type { SeenStretch } from '../call_filter.ts';
+import type { SeenPeriod } from '../call_filter.ts';
 import type { CallType } from '../contract.ts';
 import { instant, MICROS_PER_MS, type Micros, utcText } from '../time/instants.ts';
 import { plainArray } from './array_text.ts';
@@ -13,7 +13,7 @@ import type { BucketSpans, Cover, DaySpan, InBucket, Midnight, TimeSpan, UsageRo
 const build = sqlBuilder<unknown>();
 const MICROS_PER_S = 1_000 * MICROS_PER_MS;
 
-/** Whether PostgreSQL's days begin where Node says: when not, sums by day are of other stretches than asked for. */
+/** Whether PostgreSQL's days begin where Node says: when not, sums by day are of other periods than asked for. */
 interface Confirmed {
   readonly days_confirmed: boolean;
 }
@@ -33,9 +33,9 @@ interface ZoneAccounts {
   readonly timeZone: string;
 }
 
-/** The same, seen in one stretch of time. */
+/** The same, seen in one period of time. */
 export interface SeenAccounts extends ZoneAccounts {
-  readonly seen: SeenStretch;
+  readonly seen: SeenPeriod;
 }
 
 /** Accounts of one zone, and how the range that is asked for is covered by their usage. */

@@ -1,4 +1,4 @@
-/** Usage as statements take and give it: the stretches of time that are summed, and their sums. */
+/** Usage as statements take and give it: the periods of time that are summed, and their sums. */
 import type { Micros } from '../time/instants.ts';
 
 /** from ≤ day < to, YYYY-MM-DD or PostgreSQL's -infinity and infinity. */

@@ -9,7 +9,7 @@ import { MICROS_PER_MS, type Micros, wallText } from './instants.ts';
 import { zoneSpelling } from './zone_rules.ts';
 
 /** A period in which a zone's offset stays the same: from ≤ t < to. */
-interface Stretch {
+interface Period {
   readonly from: Micros;
   readonly to: Micros;
   /** Offset from UTC, east positive. */
@@ -50,20 +50,20 @@ export function zoneClock(name: string): ZoneClock | undefined {
 }
 
 function makeClock(timeZone: string): ZoneClock {
-  let stretch: Stretch = { from: 0, to: 0, offset: 0 };
-  const stretchAt = (at: Micros): Stretch => {
-    if (at < stretch.from || at >= stretch.to) stretch = readStretch(timeZone, at);
-    return stretch;
+  let period: Period = { from: 0, to: 0, offset: 0 };
+  const periodAt = (at: Micros): Period => {
+    if (at < period.from || at >= period.to) period = readPeriod(timeZone, at);
+    return period;
   };
-  const offsetAt = (at: Micros) => stretchAt(at).offset;
+  const offsetAt = (at: Micros) => periodAt(at).offset;
   return {
     timeZone,
     offsetAt,
-    changeAfter: (at) => stretchAt(at).to,
+    changeAfter: (at) => periodAt(at).to,
     dateAt: (at) => wallText(at + offsetAt(at)).slice(0, 10),
     startOfDay: (date) => {
       const wall = Date.parse(date) * MICROS_PER_MS;
-      const { from, to, offset } = stretchAt(wall - offsetAt(wall));
+      const { from, to, offset } = periodAt(wall - offsetAt(wall));
       const start = wall - offset;
       // Far from any change the wall clock has one reading. Otherwise the polyfill knows the rules.
       if (start - from > FAR_MICROS && to - start > FAR_MICROS) return start;
@@ -85,7 +85,7 @@ function offsetText(minutes: number): string {
   return `${minutes < 0 ? '-' : '+'}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
-function readStretch(timeZone: string, at: Micros): Stretch {
+function readPeriod(timeZone: string, at: Micros): Period {
   const instant = Temporal.Instant.fromEpochMilliseconds(Math.floor(at / MICROS_PER_MS));
   const zoned = instant.toZonedDateTimeISO(timeZone);
   const micros = (change: Temporal.ZonedDateTime | null) =>

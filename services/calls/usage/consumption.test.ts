@@ -20,8 +20,8 @@ const at = (text: string): Micros => {
 };
 const clock = (name: string): ZoneClock => zoneClock(name)!;
 
-/** Zones and stretches in which their clocks did something: see each name's history. */
-const ODD_STRETCHES: [zone: string, around: string][] = [
+/** Zones and periods in which their clocks did something: see each name's history. */
+const ODD_PERIODS: [zone: string, around: string][] = [
   ['Europe/Berlin', '2026-03-29T01:00:00Z'],
   ['Europe/Berlin', '2026-10-25T01:00:00Z'],
   ['Asia/Kathmandu', '1985-12-31T18:30:00Z'],
@@ -77,7 +77,7 @@ function boundsSeen(from: Micros, to: Micros, granularity: Granularity, zone: st
 /** Since the week of 1970-01-01, a Thursday. */
 const weekOf = (date: string) => Math.floor((Date.parse(date) / 86_400_000 + 3) / 7);
 
-for (const [zone, around] of ODD_STRETCHES) {
+for (const [zone, around] of ODD_PERIODS) {
   test(`hours, days and weeks of ${zone} around ${around} are those on the wall`, () => {
     for (const granularity of ['hour', 'day', 'week', 'month'] as const) {
       const from = at(around) - 100 * 60 * MINUTE;
@@ -128,7 +128,7 @@ test('the number of buckets is bounded', () => {
 });
 
 test('a range is covered whole and once: days, quarters, and less than a quarter at each end', () => {
-  const anyZone = fc.constantFrom(...ODD_STRETCHES);
+  const anyZone = fc.constantFrom(...ODD_PERIODS);
   const anyOffset = fc.integer({ min: -6_000 * MINUTE, max: 6_000 * MINUTE });
   fc.assert(
     fc.property(anyZone, anyOffset, anyOffset, ([name, around], a, b) => {

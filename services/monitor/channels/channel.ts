@@ -30,19 +30,19 @@ export interface Sending {
 export class DeliveryError extends Error {
   override name = 'DeliveryError';
   /** The receiver would never accept this message: a retry is useless. */
-  readonly hopeless: boolean;
+  readonly permanent: boolean;
   /** The pause that the receiver asks for. */
   readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, details: { hopeless?: boolean; retryAfterMs?: number | undefined } = {}) {
+  constructor(message: string, details: { permanent?: boolean; retryAfterMs?: number | undefined } = {}) {
     super(message);
-    this.hopeless = details.hopeless ?? false;
+    this.permanent = details.permanent ?? false;
     this.retryAfterMs = details.retryAfterMs;
   }
 }
 
 /** Statuses that mean a malformed message. Other refusals (401, 404 …) come from wrong settings, which can be mended. */
-const HOPELESS_STATUSES = [400, 413, 422];
+const PERMANENT_STATUSES = [400, 413, 422];
 const QUOTED_CHARACTERS = 200;
 
 /**
@@ -67,7 +67,7 @@ export async function postJson(
   const words = answer.text.slice(0, QUOTED_CHARACTERS);
   if (answer.ok) return;
   throw new DeliveryError(`answered ${answer.status}: ${words}`, {
-    hopeless: HOPELESS_STATUSES.includes(answer.status),
+    permanent: PERMANENT_STATUSES.includes(answer.status),
     retryAfterMs: retryAfterMs(answer.headers.get('retry-after')),
   });
 }

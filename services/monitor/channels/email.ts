@@ -77,7 +77,7 @@ function emailChannel(name: string, { smtpUrl, sender, to, from, runbookUrl }: E
         const { message, responseCode, code } = error as Error & { responseCode?: number; code?: string };
         if (responseCode === undefined) throw error;
         // A refused recipient or password comes from wrong settings, which can be mended.
-        throw new DeliveryError(message, { hopeless: code === 'EMESSAGE' && responseCode >= 500 });
+        throw new DeliveryError(message, { permanent: code === 'EMESSAGE' && responseCode >= 500 });
       } finally {
         signal.removeEventListener('abort', abort);
         sent.catch(() => undefined);

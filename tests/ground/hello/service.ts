@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { sql } from 'kysely';
 import { Type } from 'typebox';
-import { ticketOf } from '#platform/access/request_context.ts';
+import { contextOf } from '#platform/access/http_context.ts';
 import { asText } from '#platform/config/readers.ts';
 import { setting } from '#platform/config/settings.ts';
 import { withSession } from '#platform/database/pool.ts';
@@ -51,8 +51,8 @@ export const hello = defineService({
           },
           async (request, reply) => {
             const { name } = request.body;
-            const ticket = ticketOf(request, reply, clock, request.caller);
-            const { value } = await database.writeOwn(ticket, (lent, signal) =>
+            const context = contextOf(request, reply, clock, request.caller);
+            const { value } = await database.withWritePool(context, (lent, signal) =>
               withSession(lent, (session) => session.row(greet(name)), { signal }),
             );
             greetings.inc();

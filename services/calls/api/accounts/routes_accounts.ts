@@ -1,7 +1,8 @@
 /** GET /accounts: the accounts that a caller may see. */
+
+import { contextOf } from '#platform/access/http_context.ts';
 import type { Api } from '#platform/access/protected_routes.ts';
 import type { RecentWrites } from '#platform/access/read_your_writes.ts';
-import { ticketOf } from '#platform/access/request_context.ts';
 import type { Database } from '#platform/database/database.ts';
 import { elapsed, failures } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -39,7 +40,7 @@ export function accountRoutes(api: Api, { database, clock, recentWrites }: Accou
       const { after, limit } = request.query;
       // One more than the page holds shows whether there is another page.
       const found = await database.read(
-        ticketOf(request, reply, clock, caller),
+        contextOf(request, reply, clock, caller),
         (session) => session.rows(visibleAccounts(boundOf(caller), after!, limit! + 1)),
         recentWrites.before(request),
       );

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { withSession } from '#platform/database/pool.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { type Json, testApi } from '#tests/calls_api.ts';
 import { changeAccount } from '../../accounts.ts';
 import type { SourceRecord } from '../../cdr.ts';
@@ -25,11 +25,11 @@ async function newAccount(timeZone: string): Promise<{ code: string; iAccount: n
 
 async function store(calls: readonly Partial<SourceRecord>[]): Promise<void> {
   const rows = calls.map(callRow);
-  const origin = await testOrigin(api.database.pool, { credits: true });
-  await takeIn(api.database.pool, origin, rows);
+  const importSource = await testImportSource(api.database.pool, { credits: true });
+  await takeIn(api.database.pool, importSource, rows);
   // The same rows again, and half of them once more: nothing may count twice.
-  await takeIn(api.database.pool, origin, rows);
-  await takeIn(api.database.pool, origin, rows.slice(rows.length >> 1));
+  await takeIn(api.database.pool, importSource, rows);
+  await takeIn(api.database.pool, importSource, rows.slice(rows.length >> 1));
 }
 
 async function consumption(query: Record<string, string | number | undefined>): Promise<Json> {
@@ -80,8 +80,8 @@ const sumsIn = ({ calls, answered, seconds, billed_seconds, cost }: Json) => ({
   cost,
 });
 
-/** Stretches in which clocks were changed, those of PostgreSQL's and Node's editions that differ among them. */
-const STRETCHES: [zone: string, around: string][] = [
+/** Periods in which clocks were changed, those of PostgreSQL's and Node's editions that differ among them. */
+const PERIODS: [zone: string, around: string][] = [
   ['Europe/Berlin', '2026-10-25T01:00:00Z'],
   ['Asia/Kathmandu', '2026-03-29T01:00:00Z'],
   ['Asia/Kathmandu', '1985-12-31T18:30:00Z'],
@@ -111,12 +111,12 @@ test('each bucket holds the plain sum of its calls, whatever zone, range, step a
     b: fc.integer({ min: -110 * 3600, max: 110 * 3600 }),
     whole: fc.boolean(),
     granularity: fc.constantFrom(...GRANULARITIES),
-    otherZone: fc.option(fc.constantFrom(...STRETCHES.map(([zone]) => zone)), { nil: undefined }),
+    otherZone: fc.option(fc.constantFrom(...PERIODS.map(([zone]) => zone)), { nil: undefined }),
     grouping: fc.constantFrom(undefined, 'direction' as const, 'country' as const),
   });
   await fc.assert(
     fc.asyncProperty(
-      fc.constantFrom(...STRETCHES),
+      fc.constantFrom(...PERIODS),
       fc.array(anyCall, { minLength: 1, maxLength: 80 }),
       fc.array(anyQuery, { minLength: 4, maxLength: 8 }),
       async ([zone, around], drawn, queries) => {

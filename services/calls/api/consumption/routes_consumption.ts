@@ -1,15 +1,15 @@
 /** GET /consumption: the usage of an account, by the wall clock of a zone. */
 import type { FastifyReply } from 'fastify';
 import type { Caller } from '#platform/access/caller.ts';
+import { contextOf } from '#platform/access/http_context.ts';
 import type { Api } from '#platform/access/protected_routes.ts';
 import type { RecentWrites } from '#platform/access/read_your_writes.ts';
-import { ticketOf } from '#platform/access/request_context.ts';
 import type { Database } from '#platform/database/database.ts';
-import { valuesReading } from '#platform/database/fast_read/fast_read.ts';
+import { valuesQuery } from '#platform/database/fast_read/fast_read.ts';
 import { elapsed, failures } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
-import type { SeenStretch } from '../../call_filter.ts';
+import type { SeenPeriod } from '../../call_filter.ts';
 import {
   LINKED_USAGE_COLUMNS,
   standardColumns,
@@ -40,7 +40,7 @@ import {
   startOfMonthAt,
 } from '../../usage/consumption.ts';
 import { READERS } from '../../visibility.ts';
-import { findAccounts, seenByZone, seenRange } from '../lists/account_access.ts';
+import { findVisibleAccounts, seenByZone, seenRange } from '../lists/account_access.ts';
 import { accountOf } from '../lists/call_query.ts';
 import {
   datesOf,
@@ -117,12 +117,12 @@ export function consumptionRoutes(api: Api, needs: ConsumptionRoutesNeeds): void
     const granularity = query.granularity ?? 'day';
     const askedZone = query.time_zone === undefined ? undefined : zoneOf(query.time_zone);
     const weight = isHeavy(query, askedZone, clock.now()) ? 'heavy' : 'light';
-    const ticket = ticketOf(reply.request, reply, clock, caller, weight);
+    const context = contextOf(reply.request, reply, clock, caller, weight);
     return database.read(
-      ticket,
+      context,
       async (session, source) => {
         const children = query.include === 'children';
-        const found = await findAccounts(session, { iAccount, children }, caller);
+        const found = await findVisibleAccounts(session, { iAccount, children }, caller);
         const { account, tree } = found;
         const zone = askedZone ?? zoneClock(account.time_zone) ?? zoneOf('UTC');
         const range = readRange(query, zone, clock.now());
@@ -138,7 +138,7 @@ export function consumptionRoutes(api: Api, needs: ConsumptionRoutesNeeds): void
             const seen = seenBounds(bounds, accounts.seen);
             if (seen) parts.push({ ...accounts, spans: await spansOf(seen, days) });
           }
-          const [rows] = await session.together(valuesReading(sumUsage(parts, by, MAX_ROWS + 2)));
+          const [rows] = await session.pipeline(valuesQuery(sumUsage(parts, by, MAX_ROWS + 2)));
           return rows;
         };
         const ofRecords = async () => {
@@ -217,7 +217,7 @@ interface SeenBounds {
   readonly first: number;
 }
 
-function seenBounds(bounds: readonly Micros[], seen: SeenStretch): SeenBounds | undefined {
+function seenBounds(bounds: readonly Micros[], seen: SeenPeriod): SeenBounds | undefined {
   const range = seenRange({ from: bounds[0]!, to: bounds.at(-1)! }, seen);
   if (!range) return undefined;
   const [from, to] = [range.from!, range.to!];

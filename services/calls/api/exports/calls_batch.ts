@@ -2,7 +2,7 @@
 
 import type { Caller } from '#platform/access/caller.ts';
 import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
-import { csvReading } from '#platform/database/fast_read/fast_read.ts';
+import { csvQuery } from '#platform/database/fast_read/fast_read.ts';
 import type { Session } from '#platform/database/session.ts';
 import { inTurns } from '#platform/lifecycle/turns.ts';
 import type { CallFilter } from '../../call_filter.ts';
@@ -10,12 +10,12 @@ import type { Order } from '../../contract.ts';
 import { type CallsForm, csvLine, csvRules } from '../../csv/calls_csv.ts';
 import {
   callsToMask,
+  type KeysetPosition,
+  type MonthWindow,
   type PageAsked,
-  PLACE_COLUMNS,
-  type Place,
-  placeOf,
+  POSITION_COLUMNS,
+  positionOf,
   recordsOfCalls,
-  type Stretch,
 } from '../../store/calls.ts';
 import type { ZoneClock } from '../../time/zone_clock.ts';
 import { seesMasked } from '../../visibility.ts';
@@ -35,10 +35,10 @@ export const BATCH_CALLS = 2_000;
  */
 export type ReadBatch = (
   session: Session,
-  after: Place | undefined,
+  after: KeysetPosition | undefined,
   out: ByteOutput,
   now: number,
-) => Promise<Place | undefined>;
+) => Promise<KeysetPosition | undefined>;
 
 /** How to read the batches of an export of records. */
 export const batchReader = (
@@ -64,16 +64,17 @@ export function batchesOf(filter: CallFilter, order: Order, most: number, write:
   /** The range of time that the last full batch covered. */
   let lengthMs: number | undefined;
   return async (session, after, out, now) => {
-    let place = after;
+    let position = after;
     let room = most;
     const first = filter.among && after && lengthMs !== undefined ? near(after, order, lengthMs) : [];
-    for (const stretch of [...first, ...nearbyMonths(filter, order, after, now)]) {
-      const { count, last } = await write(session, [filter, order, place, room, stretch], out);
-      place = last ?? place;
+    for (const window of [...first, ...nearbyMonths(filter, order, after, now)]) {
+      const { count, last } = await write(session, [filter, order, position, room, window], out);
+      position = last ?? position;
       room -= count;
       if (room > 0) continue;
-      if (after && place) lengthMs = Math.abs(Date.parse(place.start_time) - Date.parse(after.start_time));
-      return place;
+      if (after && position)
+        lengthMs = Math.abs(Date.parse(position.start_time) - Date.parse(after.start_time));
+      return position;
     }
     return undefined;
   };
@@ -83,8 +84,8 @@ export function batchesOf(filter: CallFilter, order: Order, most: number, write:
  * A range where about twice as many calls are expected as a batch takes. Of several accounts each is read for as many calls
  * as the batch has room for, so a range with few more than that avoids most of the reading.
  */
-function near(place: Place, order: Order, lengthMs: number): Stretch[] {
-  const end = new Date(Date.parse(place.start_time) + (order === 'desc' ? -2 : 2) * lengthMs);
+function near(position: KeysetPosition, order: Order, lengthMs: number): MonthWindow[] {
+  const end = new Date(Date.parse(position.start_time) + (order === 'desc' ? -2 : 2) * lengthMs);
   // An infinity, a year before Christ or beyond 9999 can't be parsed.
   if (Number.isNaN(end.getTime())) return [];
   return order === 'desc' ? [{ since: end.toISOString() }] : [{ until: end.toISOString() }];
@@ -93,7 +94,7 @@ function near(place: Place, order: Order, lengthMs: number): Stretch[] {
 interface Written {
   readonly count: number;
   /** The last one's. Undefined where there was none. */
-  readonly last: Place | undefined;
+  readonly last: KeysetPosition | undefined;
 }
 /** Appends the matching records. */
 export type Write = (session: Session, asked: PageAsked, out: ByteOutput) => Promise<Written>;
@@ -101,11 +102,11 @@ export type Write = (session: Session, asked: PageAsked, out: ByteOutput) => Pro
 /** Records with unmasked numbers go from PostgreSQL's bytes to the file's without a stop. */
 function writeBytes(zone: ZoneClock, form: CallsForm): Write {
   const { columns, separator } = form;
-  const options = { keep: PLACE_COLUMNS, rules: csvRules(zone, form), separator, cells: columns.length };
+  const options = { keep: POSITION_COLUMNS, rules: csvRules(zone, form), separator, cells: columns.length };
   return async (session, asked, out) => {
     const query = recordsOfCalls(columns, ...asked);
-    const [{ count, last }] = await session.together(csvReading(query, out, options));
-    return { count, last: placeOf(last) };
+    const [{ count, last }] = await session.pipeline(csvQuery(query, out, options));
+    return { count, last: positionOf(last) };
   };
 }
 

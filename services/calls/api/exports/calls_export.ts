@@ -2,10 +2,10 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AtOnce } from '#platform/access/at_once.ts';
-import { type Caller, shareOf } from '#platform/access/caller.ts';
+import { type Caller, tenantOf } from '#platform/access/caller.ts';
 import type { RecentWrites } from '#platform/access/read_your_writes.ts';
 import { type ByteOutput, writeText } from '#platform/database/byte_output.ts';
-import type { Database, Ticket } from '#platform/database/database.ts';
+import type { Database, RequestContext } from '#platform/database/database.ts';
 import type { ReadFrom, Session } from '#platform/database/session.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { DEFAULT_REQUEST_TIMEOUT_MS } from '#platform/resilience/deadline.ts';
@@ -13,9 +13,9 @@ import { CALL_COLUMNS } from '../../call_fields.ts';
 import type { CallsQuery, Order } from '../../contract.ts';
 import { csvHeader } from '../../csv/csv_form.ts';
 import { badParameter, callsError } from '../../errors.ts';
-import type { Place } from '../../store/calls.ts';
-import { findAccounts } from '../lists/account_access.ts';
-import { type CallsAsked, type Settled, settle } from '../lists/call_query.ts';
+import type { KeysetPosition } from '../../store/calls.ts';
+import { findVisibleAccounts } from '../lists/account_access.ts';
+import { type CallsAsked, type ResolvedQuery, resolveQuery } from '../lists/call_query.ts';
 import { datesOf, fileHead, readCsvForm, tellFreshness } from '../lists/csv_asked.ts';
 import { LINKED_FILE_COLUMNS, linkedBatchReader } from '../lists/linked_page.ts';
 import { batchReader, type ReadBatch } from './calls_batch.ts';
@@ -41,7 +41,7 @@ export async function sendCsv(
   request: FastifyRequest,
   reply: FastifyReply,
   asked: CallsAsked,
-  ticket: Ticket,
+  context: RequestContext,
 ): Promise<FastifyReply> {
   const caller = request.caller!;
   const query = request.query as CallsQuery;
@@ -55,31 +55,35 @@ export async function sendCsv(
   }
   const files =
     asked.view === 'calls' ? linkedFile(query, asked.order, caller) : recordFile(query, asked.order, caller);
-  exports.enter(shareOf(caller), reply.raw);
+  exports.enter(tenantOf(caller), reply.raw);
   const written = recentWrites.before(request);
   let readBatch: ReadBatch;
   // A read may be repeated once: it then begins its batch again.
-  const readInto = async (session: Session, after: Place | undefined, out: ByteOutput): Promise<Batch> => {
+  const readInto = async (
+    session: Session,
+    after: KeysetPosition | undefined,
+    out: ByteOutput,
+  ): Promise<Batch> => {
     out.at = 0;
     if (!after) writeText(out, files.header);
     return { out, next: await readBatch(session, after, out, clock.now()) };
   };
   const begin = async (session: Session, from: ReadFrom) => {
-    const found = await findAccounts(session, asked.accounts, caller);
-    const settled = settle(asked, found);
-    readBatch = files.reader(settled);
+    const found = await findVisibleAccounts(session, asked.accounts, caller);
+    const resolved = resolveQuery(asked, found);
+    readBatch = files.reader(resolved);
     const first = await readInto(session, undefined, batchMemory());
-    return { account: found.account, settled, first, lagS: from.replicaLagS };
+    return { account: found.account, resolved, first, lagS: from.replicaLagS };
   };
-  const { account, settled, first, lagS } = await database.read(ticket, begin, written);
-  const readNext = (after: Place, out: ByteOutput) =>
+  const { account, resolved, first, lagS } = await database.read(context, begin, written);
+  const readNext = (after: KeysetPosition, out: ByteOutput) =>
     readPatiently(clock, STALLED_MS, () => {
       // Each batch has the time of a request: a large export is many short queries, not one long one.
-      const batchTicket = { ...ticket, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
-      return database.read(batchTicket, (session) => readInto(session, after, out), written);
+      const batchContext = { ...context, deadline: clock.monotonic() + DEFAULT_REQUEST_TIMEOUT_MS };
+      return database.read(batchContext, (session) => readInto(session, after, out), written);
     });
   tellFreshness(reply, account.data_complete_to, lagS);
-  fileHead(reply, fileName(settled));
+  fileHead(reply, fileName(resolved));
   reply.hijack();
   reply.raw.setTimeout(STALLED_MS, () => reply.raw.destroy());
   reply.raw.writeHead(200, reply.getHeaders() as OutgoingHttpHeaders);
@@ -93,7 +97,7 @@ export async function sendCsv(
 /** The head of a file, and how to read its batches. */
 interface File {
   readonly header: string;
-  reader(settled: Settled): ReadBatch;
+  reader(resolved: ResolvedQuery): ReadBatch;
 }
 
 function recordFile(query: CallsQuery, order: Order, caller: Caller): File {
@@ -112,7 +116,7 @@ function linkedFile(query: CallsQuery, order: Order, caller: Caller): File {
   };
 }
 
-function fileName({ filter, range, zone }: Settled): string {
+function fileName({ filter, range, zone }: ResolvedQuery): string {
   const account = filter.iAccount === null ? [] : [String(filter.iAccount)];
   return ['calls', ...account, ...datesOf(range, zone)].join('-');
 }

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '#engines/cluster/processes.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { PLAIN_CALLS } from '../../csv/calls_csv.ts';
 import { csvHeader } from '../../csv/csv_form.ts';
@@ -29,8 +29,8 @@ const LARGE = 30_000;
 const LIMIT_MS = 20_000;
 const STANDS_STILL_MS = 300;
 
-const origin = await testOrigin(api.database.pool, { credits: true });
-await takeIn(api.database.pool, origin, [
+const importSource = await testImportSource(api.database.pool, { credits: true });
+await takeIn(api.database.pool, importSource, [
   callRow({
     accountCode: 'acme',
     startTime: T0 + 0.5,
@@ -59,7 +59,7 @@ for (let at = 0; at < LARGE; at += 10_000) {
       description: 'x'.repeat(200),
     }),
   );
-  await takeIn(api.database.pool, origin, rows);
+  await takeIn(api.database.pool, importSource, rows);
 }
 
 test('a file that a spreadsheet opens without running anything, with times as asked', async () => {

@@ -3,12 +3,12 @@ import type { ServerResponse } from 'node:http';
 import { type ByteOutput, createOutput, freeMemory } from '#platform/database/byte_output.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
-import type { Place } from '../../store/calls.ts';
+import type { KeysetPosition } from '../../store/calls.ts';
 
 export interface Batch {
   readonly out: ByteOutput;
   /** Where the next batch begins. Undefined: there is none. */
-  readonly next: Place | undefined;
+  readonly next: KeysetPosition | undefined;
 }
 
 /** Before the size of a batch is known. */
@@ -28,7 +28,7 @@ export const batchMemory = (): ByteOutput => createOutput(FIRST_CAPACITY_BYTES);
 export async function sendBatches(
   raw: ServerResponse,
   first: Batch,
-  readNext: (after: Place, out: ByteOutput) => Promise<Batch>,
+  readNext: (after: KeysetPosition, out: ByteOutput) => Promise<Batch>,
 ): Promise<void> {
   let batch = first;
   let spare = batchMemory();
@@ -48,7 +48,7 @@ export async function sendBatches(
 
 /**
  * Repeats a read whose turn did not come in time: a client with a part of the file would rather wait for the rest than start
- * again. If the client has gone, the ticket gives another refusal.
+ * again. If the client has gone, the context gives another refusal.
  * @param patienceMs after this time there is no further try
  */
 export async function readPatiently<T>(

@@ -1,20 +1,23 @@
 /** What operators are told of imports, and the calls of one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
+import type { ImportSource } from '../../intake/import_source.ts';
 import { takeIn } from '../../intake/intake.ts';
-import type { Origin } from '../../intake/origin.ts';
 
 const api = await testApi();
 const { pool } = api.database;
 const operator = await api.key('operator');
 const iAccount = await api.account('acme');
 
-async function imported(fields: Partial<Origin>, ...rows: ReturnType<typeof callRow>[]): Promise<number> {
-  const origin = await testOrigin(pool, fields);
-  await takeIn(pool, origin, rows);
-  return origin.iImport;
+async function imported(
+  fields: Partial<ImportSource>,
+  ...rows: ReturnType<typeof callRow>[]
+): Promise<number> {
+  const importSource = await testImportSource(pool, fields);
+  await takeIn(pool, importSource, rows);
+  return importSource.iImport;
 }
 
 const first = await imported({ file: '/var/log/a.csv', source: 'pbx 1' }, callRow(), callRow());

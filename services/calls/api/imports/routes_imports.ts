@@ -1,6 +1,7 @@
 /** Imports, for operators: GET /imports, GET /imports/{i_import}, and POST /imports/{i_import}/undo, which undoes one. */
+
+import { contextOf } from '#platform/access/http_context.ts';
 import type { Api } from '#platform/access/protected_routes.ts';
-import { ticketOf } from '#platform/access/request_context.ts';
 import type { ServiceDatabase } from '#platform/database/service_database.ts';
 import { elapsed, failures } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -39,7 +40,7 @@ export function importRoutes(api: Api, { database, clock }: ImportRoutesNeeds): 
     async (request, reply) => {
       const { before, limit, ...filter } = request.query;
       // One more than the page holds shows whether there is another page.
-      const found = await database.read(ticketOf(request, reply, clock, request.caller), (session) =>
+      const found = await database.read(contextOf(request, reply, clock, request.caller), (session) =>
         session.rows(listImports(filter, before, limit! + 1)),
       );
       const data = found.slice(0, limit);
@@ -63,7 +64,7 @@ export function importRoutes(api: Api, { database, clock }: ImportRoutesNeeds): 
     },
     async (request, reply) => {
       const { i_import: iImport } = request.params;
-      const data = await database.read(ticketOf(request, reply, clock, request.caller), (session) =>
+      const data = await database.read(contextOf(request, reply, clock, request.caller), (session) =>
         session.row(importByNumber(iImport)),
       );
       if (!data) throw noImport(iImport);
@@ -90,13 +91,13 @@ export function importRoutes(api: Api, { database, clock }: ImportRoutesNeeds): 
     async (request, reply) => {
       const { i_import: iImport } = request.params;
       const caller = request.caller!;
-      const ticket = ticketOf(request, reply, clock, caller, 'heavy');
+      const context = contextOf(request, reply, clock, caller, 'heavy');
       const data = await asApiError(async () => {
         if (request.body.dry_run)
-          return database.readForWrite(ticket, (session) => dryUndo(session, iImport));
+          return database.readForWrite(context, (session) => dryUndo(session, iImport));
         const began = clock.monotonic();
         for (;;) {
-          const { value } = await database.writeOwn(ticket, (pool, signal) =>
+          const { value } = await database.withWritePool(context, (pool, signal) =>
             undoStep(pool, iImport, caller, signal),
           );
           if (!value || value.done || clock.monotonic() - began > UNDO_MS) return value;

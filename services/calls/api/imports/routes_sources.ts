@@ -1,7 +1,7 @@
 /** GET /sources: the state of each switch, for operators. */
 import { Type } from 'typebox';
+import { contextOf } from '#platform/access/http_context.ts';
 import type { Api } from '#platform/access/protected_routes.ts';
-import { ticketOf } from '#platform/access/request_context.ts';
 import type { Database } from '#platform/database/database.ts';
 import { answer, elapsed, failures } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -50,7 +50,7 @@ export function sourceRoutes(api: Api, { database, clock }: SourceRoutesNeeds): 
       },
     },
     async (request, reply) => {
-      const rows = await database.read(ticketOf(request, reply, clock, request.caller), (session) =>
+      const rows = await database.read(contextOf(request, reply, clock, request.caller), (session) =>
         session.rows(listSourceHours()),
       );
       const data = rows.map((row) => activityOf(row, clock.now()));

@@ -3,7 +3,7 @@
 import type { Caller } from '#platform/access/caller.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
-import type { SeenStretch } from '../../call_filter.ts';
+import type { SeenPeriod } from '../../call_filter.ts';
 import { callsError } from '../../errors.ts';
 import {
   everyAccount,
@@ -36,7 +36,7 @@ export const accountAsked = (iAccount: number | null, caller: Caller): Statement
   iAccount === null ? everyAccount() : visibleAccount(iAccount, boundOf(caller));
 
 /** @throws noAccount */
-export async function findAccounts(
+export async function findVisibleAccounts(
   session: Session,
   { iAccount, children }: AccountsAsked,
   caller: Caller,
@@ -52,25 +52,25 @@ export async function findAccounts(
   return { account, tree };
 }
 
-const ALL_TIME: SeenStretch = { from: null, to: null };
+const ALL_TIME: SeenPeriod = { from: null, to: null };
 
 /** Accounts in groups of one zone for their days, and of one time of visibility. */
 export function seenByZone({ account, tree }: FoundAccounts, iAccount: number): SeenAccounts[] {
   const accounts = tree ?? [{ ...account, i_account: iAccount }];
   const each = accounts.flatMap(({ i_account, time_zone, seen }) =>
-    (seen ?? [ALL_TIME]).map((stretch) => ({ i_account, time_zone, stretch })),
+    (seen ?? [ALL_TIME]).map((period) => ({ i_account, time_zone, period })),
   );
   return [
-    ...Map.groupBy(each, ({ time_zone, stretch: { from, to } }) => `${time_zone} ${from} ${to}`).values(),
+    ...Map.groupBy(each, ({ time_zone, period: { from, to } }) => `${time_zone} ${from} ${to}`).values(),
   ].map((alike) => ({
     iAccounts: alike.map(({ i_account }) => i_account),
     timeZone: alike[0]!.time_zone,
-    seen: alike[0]!.stretch,
+    seen: alike[0]!.period,
   }));
 }
 
 /** The part of a range within another one. Undefined where they do not overlap. */
-export function seenRange({ from, to }: Range, seen: SeenStretch): Range | undefined {
+export function seenRange({ from, to }: Range, seen: SeenPeriod): Range | undefined {
   const begin = from === null ? seen.from : Math.max(from, seen.from ?? from);
   const end = to === null ? seen.to : Math.min(to, seen.to ?? to);
   return begin !== null && end !== null && begin >= end ? undefined : { from: begin, to: end };

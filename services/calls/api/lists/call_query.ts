@@ -2,7 +2,7 @@
 
 import type { Caller } from '#platform/access/caller.ts';
 import type { CursorQuery } from '#platform/access/cursor.ts';
-import type { SeenStretch } from '../../call_filter.ts';
+import type { SeenPeriod } from '../../call_filter.ts';
 import { type CallFilter, type FilterPart, isSummed, type NumberSearches } from '../../call_filter.ts';
 import type { Order } from '../../contract.ts';
 import { type CallsQuery, DEFAULT_LIMIT, type View } from '../../contract.ts';
@@ -23,7 +23,7 @@ type Numbers = Readonly<Partial<Record<(typeof NUMBERS)[number], NumberPattern>>
 
 /** A list's request. */
 export interface CallsAsked {
-  /** All filters except the numbers and the time, whose meaning depends on the account's country and zone (settle). */
+  /** All filters except the numbers and the time, whose meaning depends on the account's country and zone (resolveQuery). */
   readonly filter: Omit<CallFilter, keyof Numbers | 'among' | 'from' | 'to'>;
   readonly accounts: AccountsAsked;
   /** Each record, or each call by its first leg. */
@@ -138,7 +138,7 @@ export const needsAccount = (asked: CallsAsked): boolean =>
   (asked.zone === undefined && hasDates(asked));
 
 /** The request for an account. */
-export interface Settled {
+export interface ResolvedQuery {
   readonly filter: CallFilter;
   readonly range: Range;
   /** The zone of a file's reader: the given one, else the account's for dates, else UTC. */
@@ -149,7 +149,7 @@ export interface Settled {
  * @param found undefined: the account need not be known (needsAccount)
  * @throws ApiError 400 unless `from` is before `to`
  */
-export function settle(asked: CallsAsked, found: FoundAccounts | undefined): Settled {
+export function resolveQuery(asked: CallsAsked, found: FoundAccounts | undefined): ResolvedQuery {
   const { account, tree } = found ?? {};
   const own = hasDates(asked) && account ? zoneClock(account.time_zone) : undefined;
   const zone = asked.zone ?? own ?? UTC;
@@ -177,8 +177,8 @@ export function settle(asked: CallsAsked, found: FoundAccounts | undefined): Set
   };
 }
 
-/** A range from the first of the stretches to the last. An empty one where it does not overlap them. */
-function within(range: Range, seen: readonly SeenStretch[]): Range {
+/** A range from the first of the periods to the last. An empty one where it does not overlap them. */
+function within(range: Range, seen: readonly SeenPeriod[]): Range {
   const all = { from: seen[0]!.from, to: seen.at(-1)!.to };
   const found = seenRange(range, all);
   if (found) return found;
@@ -198,7 +198,7 @@ function partsOf(tree: readonly TreeAccount[], numbers: Numbers): FilterPart[] {
     ([country, accounts]) => {
       const always = accounts.filter(({ seen }) => seen === null).map(({ i_account }) => i_account);
       const moved = accounts.flatMap(({ i_account, seen }) =>
-        (seen ?? []).map((stretch) => ({ i_account, stretch })),
+        (seen ?? []).map((period) => ({ i_account, period })),
       );
       const searches = searchesFor(numbers, country);
       return [
@@ -207,7 +207,7 @@ function partsOf(tree: readonly TreeAccount[], numbers: Numbers): FilterPart[] {
           ? [
               {
                 iAccounts: moved.map(({ i_account }) => i_account),
-                seen: moved.map(({ stretch }) => stretch),
+                seen: moved.map(({ period }) => period),
                 ...searches,
               },
             ]

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Caller } from '#platform/access/caller.ts';
 import { withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { takeIn } from '../../intake/intake.ts';
 import { readCallsQuery } from './call_query.ts';
@@ -27,7 +27,7 @@ const other = await account('other');
 const startOf = (n: number) => NOW - n * 60_000;
 await takeIn(
   pool,
-  await testOrigin(pool),
+  await testImportSource(pool),
   ['acme', 'branch', 'other'].flatMap((accountCode) =>
     Array.from({ length: CALLS }, (_, n) =>
       callRow({ accountCode, callId: `${accountCode} ${n}`, startTime: startOf(n), connectTime: startOf(n) }),
@@ -49,9 +49,9 @@ async function read(caller: Caller, query: Parameters<typeof readCallsQuery>[0])
         asked.push(1);
         return session.row(statement);
       },
-      together: (...readings) => {
-        asked.push(readings.filter(Boolean).length);
-        return session.together(...readings);
+      pipeline: (...queries) => {
+        asked.push(queries.filter(Boolean).length);
+        return session.pipeline(...queries);
       },
     };
     return readPage(counting, readCallsQuery(query, caller), undefined, caller, NOW);
@@ -92,7 +92,7 @@ test("nobody's and somebody else's account are the same: no calls are looked for
 });
 
 test('a page that is all there is has its own total, wherever its calls are found', async () => {
-  // Two months, a year, all: each wider stretch is looked through, since the page is not full.
+  // Two months, a year, all: each wider window is looked through, since the page is not full.
   const page = { calls: CALLS, total: CALLS, more: false, asked: [3, 1, 1] };
   assert.deepEqual(await numbersOf(operator, { i_account: acme }), page);
 });

@@ -1,7 +1,7 @@
 /** A page of calls, its account, and the total. */
 
 import type { Caller } from '#platform/access/caller.ts';
-import { jsonReading, type Reading, valuesReading } from '#platform/database/fast_read/fast_read.ts';
+import { type DecodedQuery, jsonQuery, valuesQuery } from '#platform/database/fast_read/fast_read.ts';
 import type { Session } from '#platform/database/session.ts';
 import { SECONDS_COLUMNS } from '../../call_fields.ts';
 import { accountsOf, type CallFilter, isSummed, seesAllTime } from '../../call_filter.ts';
@@ -10,10 +10,10 @@ import {
   callsToMask,
   callsToWrite,
   countCalls,
+  type KeysetPosition,
   type PageAsked,
-  PLACE_COLUMNS,
-  type Place,
-  placeOf,
+  POSITION_COLUMNS,
+  positionOf,
 } from '../../store/calls.ts';
 import { totalOfCalls } from '../../store/usage.ts';
 import { zoneClock } from '../../time/zone_clock.ts';
@@ -22,12 +22,12 @@ import { boundOf, seesMasked } from '../../visibility.ts';
 import {
   accountAsked,
   type FoundAccounts,
-  findAccounts,
+  findVisibleAccounts,
   noAccount,
   seenByZone,
   seenRange,
 } from './account_access.ts';
-import { type CallsAsked, needsAccount, settle } from './call_query.ts';
+import { type CallsAsked, needsAccount, resolveQuery } from './call_query.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';
 
@@ -37,7 +37,7 @@ const UTC = zoneClock('UTC');
 export interface Page {
   readonly account: VisibleAccount;
   /** Where the next page begins, if there is one. */
-  readonly next: Place | undefined;
+  readonly next: KeysetPosition | undefined;
   /** Of all pages, if requested. */
   readonly total: number | undefined;
   /** The answer: the calls as `data`, and the rest of its fields behind. */
@@ -55,7 +55,7 @@ export interface Page {
 export async function readPage(
   session: Session,
   asked: CallsAsked,
-  after: Place | undefined,
+  after: KeysetPosition | undefined,
   caller: Caller,
   now: number,
 ): Promise<Page> {
@@ -65,27 +65,26 @@ export async function readPage(
   // If the calls may be another customer's, they are not looked for before that is known: the time of the search would show it.
   const mayBeForeign = bound !== null && bound !== iAccount;
   const known =
-    mayBeForeign || needsAccount(asked) ? await findAccounts(session, asked.accounts, caller) : undefined;
-  const { filter, range } = settle(asked, known);
+    mayBeForeign || needsAccount(asked)
+      ? await findVisibleAccounts(session, asked.accounts, caller)
+      : undefined;
+  const { filter, range } = resolveQuery(asked, known);
   let account = known?.account;
-  const everyday = isSummed(filter) && seesAllTime(filter) && range.from === null && range.to === null;
+  const prepared = isSummed(filter) && seesAllTime(filter) && range.from === null && range.to === null;
 
   let calls: Calls | undefined;
   let total: number | undefined;
-  for (const stretch of nearbyMonths(filter, order, after, now)) {
+  for (const window of nearbyMonths(filter, order, after, now)) {
     const first = calls === undefined;
     calls?.free();
-    const reading = seesMasked(caller) ? maskedCalls : plainCalls;
+    const callsQuery = seesMasked(caller) ? maskedCalls : plainCalls;
     // The account comes first: data_complete_to must not be read after the calls. The total comes last, so
     // that it is never less than the page shows.
-    const [accounts, found, totals] = await session.together(
-      account ? undefined : valuesReading(accountAsked(iAccount, caller), true),
-      reading([filter, order, after, limit + 1, stretch], limit, everyday),
-      first && everyday && asked.total === 'summed'
-        ? valuesReading(
-            totalOfCalls([{ ...allOf(filter), cover: coverRange(range, UTC) }], filter.type),
-            true,
-          )
+    const [accounts, found, totals] = await session.pipeline(
+      account ? undefined : valuesQuery(accountAsked(iAccount, caller), true),
+      callsQuery([filter, order, after, limit + 1, window], limit, prepared),
+      first && prepared && asked.total === 'summed'
+        ? valuesQuery(totalOfCalls([{ ...allOf(filter), cover: coverRange(range, UTC) }], filter.type), true)
         : undefined,
     );
     calls = found;
@@ -103,27 +102,27 @@ export async function readPage(
 /** The calls of a page. */
 interface Calls {
   readonly count: number;
-  readonly next: Place | undefined;
+  readonly next: KeysetPosition | undefined;
   answer(rest: object): Buffer;
   free(): void;
 }
 
 /** @param asked for one call more than `limit`: it shows that there is a next page */
-type CallsReading = (asked: PageAsked, limit: number, everyday: boolean) => Reading<Calls>;
+type CallsQuery = (asked: PageAsked, limit: number, prepared: boolean) => DecodedQuery<Calls>;
 
 const ANSWER_BEGINS = '{"success":true,"data":';
 
 const behind = (rest: object) => `,${JSON.stringify(rest).slice(1)}`;
 
 /** A page with unmasked numbers goes from PostgreSQL's bytes to JSON's without a stop. */
-const plainCalls: CallsReading = (asked, limit, everyday) => {
+const plainCalls: CallsQuery = (asked, limit, prepared) => {
   const options = {
     limit,
-    keep: PLACE_COLUMNS,
+    keep: POSITION_COLUMNS,
     numbers: SECONDS_COLUMNS,
     before: ANSWER_BEGINS,
   };
-  const { query, sink, answer } = jsonReading({ ...callsToWrite(...asked), everyday }, options);
+  const { query, sink, answer } = jsonQuery({ ...callsToWrite(...asked), prepared }, options);
   return {
     query,
     sink,
@@ -131,7 +130,7 @@ const plainCalls: CallsReading = (asked, limit, everyday) => {
       const page = answer();
       return {
         count: page.count,
-        next: page.more ? placeOf(page.last) : undefined,
+        next: page.more ? positionOf(page.last) : undefined,
         answer: (rest) => {
           page.append(behind(rest));
           return page.bytes;
@@ -143,8 +142,8 @@ const plainCalls: CallsReading = (asked, limit, everyday) => {
 };
 
 /** Numbers are masked in JavaScript. */
-const maskedCalls: CallsReading = (asked, limit, everyday) => {
-  const { query, sink, answer } = valuesReading(callsToMask(...asked), everyday);
+const maskedCalls: CallsQuery = (asked, limit, prepared) => {
+  const { query, sink, answer } = valuesQuery(callsToMask(...asked), prepared);
   return {
     query,
     sink,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { type Json, testApi } from '#tests/calls_api.ts';
 import { printedSeed } from '#tests/seed.ts';
 import { takeIn } from '../../intake/intake.ts';
@@ -23,7 +23,7 @@ const BEGIN = Date.parse('2026-08-20T00:00:00Z');
 const STEP_MS = 6_791_000;
 await takeIn(
   pool,
-  await testOrigin(pool),
+  await testImportSource(pool),
   Array.from({ length: COUNT }, (_, n) =>
     callRow({
       accountCode: codes[(n * 7 + (n % 11)) % codes.length]!,
@@ -45,7 +45,7 @@ await takeIn(
 
 /** Other switches gave the same id. */
 for (const accountCode of ['sales', 'usa', 'other'])
-  await takeIn(pool, await testOrigin(pool, { source: `switch of ${accountCode}` }), [
+  await takeIn(pool, await testImportSource(pool, { source: `switch of ${accountCode}` }), [
     callRow({ accountCode, callId: 'c44', startTime: BEGIN + COUNT * STEP_MS }),
   ]);
 
@@ -337,7 +337,7 @@ test('a file of many batches has each call of the tree once, in order, however u
   const BURST = 5_000;
   await takeIn(
     pool,
-    await testOrigin(pool),
+    await testImportSource(pool),
     Array.from({ length: 9_000 }, (_, n) =>
       callRow({
         accountCode: codes[n % 10 === 0 ? 1 : n % 3]!,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { printedSeed } from '#tests/seed.ts';
 import { CALL_COLUMNS } from '../../call_fields.ts';
@@ -24,7 +24,7 @@ const STARTS = [
 ];
 await takeIn(
   api.database.pool,
-  await testOrigin(api.database.pool),
+  await testImportSource(api.database.pool),
   STARTS.flatMap((start, n) =>
     ['EUR', 'USD'].map((currency, of) =>
       callRow({

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { beforeEach, test } from 'node:test';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { takeIn } from '../../intake/intake.ts';
 import { calls } from '../../service.ts';
@@ -60,7 +60,7 @@ test('it is the earliest of the sources that still speak, and not in the future'
   await tell(iAccount, 'archive', '2020-01-01T00:00:00Z', 0);
   await assertHoursAgo(iAccount, 20);
   const startTime = Date.parse('2019-06-01T00:00:00Z');
-  await takeIn(pool, await testOrigin(pool, { source: 'retired' }), [
+  await takeIn(pool, await testImportSource(pool, { source: 'retired' }), [
     callRow({ accountCode: code, startTime }),
   ]);
   await assertHoursAgo(iAccount, 20);
@@ -89,10 +89,10 @@ test('where files of the past are all there is, the newest of them count', async
 
 /** Takes calls in as one import; each is told by the account's code and the end of the call. */
 async function importCalls(source: string, ...calls: [code: string, endMs: number][]): Promise<void> {
-  const origin = await testOrigin(pool, { source });
+  const importSource = await testImportSource(pool, { source });
   for (const [accountCode, disconnectTime] of calls) {
     const row = callRow({ accountCode, startTime: disconnectTime - 65_000, disconnectTime });
-    assert.equal((await takeIn(pool, origin, [row]))[0]!.kind, 'stored');
+    assert.equal((await takeIn(pool, importSource, [row]))[0]!.kind, 'stored');
   }
 }
 

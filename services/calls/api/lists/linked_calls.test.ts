@@ -335,7 +335,7 @@ async function assertFile(query: string, { data, totals }: Json, within: readonl
 /** Calls of an account as `view=calls` tells them, oldest first: how they ended, how many legs, who answered, talk time. */
 async function told(code: string, file: WrittenFile): Promise<unknown[]> {
   const counts = await importWritten(api.database.pool, file, `${code}.csv`);
-  assert.deepEqual([counts.setAside, counts.conflicts], [0, 0]);
+  assert.deepEqual([counts.rejected, counts.conflicts], [0, 0]);
   const { rows } = await api.database.pool.query('SELECT i_account FROM calls.accounts WHERE code = $1', [
     code,
   ]);

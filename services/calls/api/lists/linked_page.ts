@@ -8,7 +8,7 @@ import type { Order } from '../../contract.ts';
 import { plainCell } from '../../csv/calls_csv.ts';
 import { type CsvForm, csvDecimal, csvRecord } from '../../csv/csv_form.ts';
 import { zonedTime } from '../../csv/csv_times.ts';
-import type { Place } from '../../store/calls.ts';
+import type { KeysetPosition } from '../../store/calls.ts';
 import {
   countLinkedCalls,
   LINKED_COLUMNS,
@@ -18,8 +18,8 @@ import {
 import type { ZoneClock } from '../../time/zone_clock.ts';
 import { seesMasked } from '../../visibility.ts';
 import { batchesOf, type ReadBatch } from '../exports/calls_batch.ts';
-import { findAccounts } from './account_access.ts';
-import { type CallsAsked, settle } from './call_query.ts';
+import { findVisibleAccounts } from './account_access.ts';
+import { type CallsAsked, resolveQuery } from './call_query.ts';
 import type { Page } from './calls_page.ts';
 import { maskCall } from './masking.ts';
 import { nearbyMonths } from './nearby_months.ts';
@@ -32,19 +32,17 @@ import { nearbyMonths } from './nearby_months.ts';
 export async function readLinkedPage(
   session: Session,
   asked: CallsAsked,
-  after: Place | undefined,
+  after: KeysetPosition | undefined,
   caller: Caller,
   now: number,
 ): Promise<Page> {
-  const found = await findAccounts(session, asked.accounts, caller);
+  const found = await findVisibleAccounts(session, asked.accounts, caller);
   const { account } = found;
-  const { filter } = settle(asked, found);
+  const { filter } = resolveQuery(asked, found);
   const { order, limit } = asked;
   let rows: readonly LinkedCallRow[] = [];
-  for (const stretch of nearbyMonths(filter, order, after, now)) {
-    rows = await session.rows(
-      pageOfLinkedCalls(seesMasked(caller), filter, order, after, limit + 1, stretch),
-    );
+  for (const window of nearbyMonths(filter, order, after, now)) {
+    rows = await session.rows(pageOfLinkedCalls(seesMasked(caller), filter, order, after, limit + 1, window));
     if (rows.length > limit) break;
   }
   const calls = rows.slice(0, limit);

@@ -213,14 +213,14 @@ test('of two calls that differ in a masked digit, the same is shown', () => {
     fc.property(callsThatDifferInAMaskedDigit, country, (calls, country) => {
       const [one, other] = calls.map(({ record, source }) => {
         const { call_id: id, linked_id: linked, ...rest } = record;
-        const settled = {
+        const normalized = {
           cli: numbers.read(record.cli, country).number,
           cld: numbers.read(record.cld, country).number,
           cli_in: record.cli,
           cld_in: record.cld,
         };
         const ids = { ...(id !== null && { call_id: id }), ...(linked !== null && { linked_id: linked }) };
-        return JSON.stringify(maskCall({ ...rest, ...ids, ...settled, source } as Maskable));
+        return JSON.stringify(maskCall({ ...rest, ...ids, ...normalized, source } as Maskable));
       });
       assert.equal(one, other);
     }),

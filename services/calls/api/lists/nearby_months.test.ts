@@ -5,9 +5,9 @@ import { nearbyMonths } from './nearby_months.ts';
 
 const NOW = Date.UTC(2026, 10, 25, 12);
 const narrowed = (filter: Partial<CallFilter>, order: 'desc' | 'asc', after?: string) => {
-  const place = after === undefined ? undefined : { start_time: after, i_cdr: 1 };
-  const stretches = [...nearbyMonths({ iAccount: 1, type: 'all', ...filter }, order, place, NOW)];
-  return stretches.map(({ since = filter.from, until = filter.to }) => [
+  const position = after === undefined ? undefined : { start_time: after, i_cdr: 1 };
+  const windows = [...nearbyMonths({ iAccount: 1, type: 'all', ...filter }, order, position, NOW)];
+  return windows.map(({ since = filter.from, until = filter.to }) => [
     since?.slice(0, 10),
     until?.slice(0, 10),
   ]);

@@ -7,10 +7,10 @@
 import type { CallFilter } from '../../call_filter.ts';
 import type { Order } from '../../contract.ts';
 import { addMonths, monthOf, startOfMonth } from '../../months.ts';
-import type { Place, Stretch } from '../../store/calls.ts';
+import type { KeysetPosition, MonthWindow } from '../../store/calls.ts';
 
 /** How many months are searched before the whole range is. */
-const STRETCHES = [2, 12];
+const WINDOWS = [2, 12];
 
 /**
  * Ranges of a list, each wider than the one before. The last one is the whole list.
@@ -20,9 +20,9 @@ const STRETCHES = [2, 12];
 export function* nearbyMonths(
   filter: CallFilter,
   order: Order,
-  after: Place | undefined,
+  after: KeysetPosition | undefined,
   now: number,
-): Generator<Stretch> {
+): Generator<MonthWindow> {
   const { from, to } = filter;
   const begin = after?.start_time ?? (order === 'desc' ? to : from);
   const beginAt = begin === undefined ? undefined : Date.parse(begin);
@@ -34,13 +34,13 @@ export function* nearbyMonths(
   if (order === 'desc') {
     // Calls in the future are odd and few: where the list is open on that side, every range includes them.
     const first = monthOf(Math.min(now, beginAt ?? now));
-    for (const months of STRETCHES) {
+    for (const months of WINDOWS) {
       const since = startOfMonth(addMonths(first, 1 - months));
       if (from === undefined || Date.parse(from) < Date.parse(since)) yield { since };
     }
   } else if (beginAt !== undefined) {
     const first = monthOf(beginAt);
-    for (const months of STRETCHES) {
+    for (const months of WINDOWS) {
       const until = startOfMonth(addMonths(first, months));
       if (to === undefined || Date.parse(to) > Date.parse(until)) yield { until };
     }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { type Json, testApi } from '#tests/calls_api.ts';
 import { printedSeed } from '#tests/seed.ts';
 import type { SourceRecord } from '../../cdr.ts';
@@ -23,7 +23,7 @@ async function newAccount(country: string | null): Promise<{ code: string; iAcco
 }
 
 async function store(calls: readonly Partial<SourceRecord>[]): Promise<void> {
-  const outcomes = await takeIn(pool, await testOrigin(pool), calls.map(callRow));
+  const outcomes = await takeIn(pool, await testImportSource(pool), calls.map(callRow));
   for (const outcome of outcomes) assert.equal(outcome.kind, 'stored', JSON.stringify(outcome));
 }
 

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { withSession } from '#platform/database/pool.ts';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 import type { CallRow } from '../../call_fields.ts';
 import { CALL_TYPES, ORDERS } from '../../contract.ts';
@@ -34,7 +34,7 @@ const [, branch, other] = accounts;
 const now = Date.now();
 await takeIn(
   pool,
-  await testOrigin(pool),
+  await testImportSource(pool),
   Object.entries(codes).flatMap(([accountCode, count]) =>
     Array.from({ length: count }, (_, n) => {
       const startTime = now - (1 + (n % 10 === 0 ? 40 * n : n)) * (DAY_MS / 40);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { type Json, testApi } from '#tests/calls_api.ts';
 import type { SourceRecord } from '../../cdr.ts';
 import { takeIn } from '../../intake/intake.ts';
@@ -20,8 +20,8 @@ async function newAccount(timeZone = 'UTC'): Promise<{ code: string; iAccount: n
 
 /** Stores calls; gives their numbers in the order given. */
 async function store(calls: readonly Partial<SourceRecord>[]): Promise<number[]> {
-  const origin = await testOrigin(api.database.pool);
-  const outcomes = await takeIn(api.database.pool, origin, calls.map(callRow));
+  const importSource = await testImportSource(api.database.pool);
+  const outcomes = await takeIn(api.database.pool, importSource, calls.map(callRow));
   return outcomes.map((outcome: RowOutcome) => {
     assert.equal(outcome.kind, 'stored');
     return outcome.kind === 'stored' ? outcome.iCdr : 0;

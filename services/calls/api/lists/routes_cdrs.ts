@@ -3,9 +3,9 @@
 import { type AtOnceOptions, createAtOnce } from '#platform/access/at_once.ts';
 import type { Caller } from '#platform/access/caller.ts';
 import type { Cursors } from '#platform/access/cursor.ts';
+import { contextOf } from '#platform/access/http_context.ts';
 import type { Api } from '#platform/access/protected_routes.ts';
 import type { RecentWrites } from '#platform/access/read_your_writes.ts';
-import { ticketOf } from '#platform/access/request_context.ts';
 import type { Database } from '#platform/database/database.ts';
 import type { ReadFrom, Session } from '#platform/database/session.ts';
 import { elapsed, failures, NO_QUERY } from '#platform/http/answers.ts';
@@ -14,7 +14,7 @@ import { CallAnswer, CallParams, CallsQuery } from '../../contract.ts';
 import { badParameter, callsError } from '../../errors.ts';
 import { monthOfICdr } from '../../i_cdr.ts';
 import { addMonths, startOfMonth } from '../../months.ts';
-import { type Place, visibleCall } from '../../store/calls.ts';
+import { type KeysetPosition, visibleCall } from '../../store/calls.ts';
 import { boundOf, READERS, viewOf } from '../../visibility.ts';
 import { sendCsv } from '../exports/calls_export.ts';
 import { type CallsAsked, hasDates, isHeavyPage, readCallsQuery } from './call_query.ts';
@@ -27,7 +27,7 @@ import { shownTo } from './masking.ts';
 export interface CdrRoutesNeeds {
   readonly database: Database;
   readonly clock: Clock;
-  readonly cursors: Cursors<Place>;
+  readonly cursors: Cursors<KeysetPosition>;
   readonly recentWrites: RecentWrites;
 }
 
@@ -58,16 +58,16 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const caller = request.caller!;
       const asked = readCallsQuery(request.query, caller);
       const csv = wantsCsv(request);
-      const ticket = ticketOf(request, reply, clock, caller, csv || isHeavyPage(asked) ? 'heavy' : 'light');
-      if (csv) return sendCsv({ ...needs, exports }, request, reply, asked, ticket);
+      const context = contextOf(request, reply, clock, caller, csv || isHeavyPage(asked) ? 'heavy' : 'light');
+      if (csv) return sendCsv({ ...needs, exports }, request, reply, asked, context);
       refuseCsvParameters(request.query);
       if (asked.zone && !hasDates(asked)) {
         throw badParameter('time_zone', 'is for text/csv and for dates; times in JSON are in UTC');
       }
-      const after = placeOf(asked, caller);
+      const after = cursorPosition(asked, caller);
       const written = recentWrites.before(request);
       const { page, lagS } = await database.read(
-        ticket,
+        context,
         async (session, from) => ({
           page: await (asked.view === 'calls' ? readLinkedPage : readPage)(
             session,
@@ -117,7 +117,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const { i_cdr: iCdr } = request.params;
       const month = monthOfICdr(iCdr);
       if (month === undefined) throw noCall(iCdr);
-      const ticket = ticketOf(request, reply, clock, caller);
+      const context = contextOf(request, reply, clock, caller);
       const read = async (session: Session, from: ReadFrom) => {
         const end = startOfMonth(addMonths(month, 1));
         const found = await session.row(visibleCall(iCdr, startOfMonth(month), end, boundOf(caller)));
@@ -131,11 +131,11 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
           duration_ms: elapsed(reply),
         };
       };
-      return database.read(ticket, read, recentWrites.before(request));
+      return database.read(context, read, recentWrites.before(request));
     },
   );
 
-  function placeOf(asked: CallsAsked, caller: Caller): Place | undefined {
+  function cursorPosition(asked: CallsAsked, caller: Caller): KeysetPosition | undefined {
     if (asked.cursor === undefined) return undefined;
     const opened = cursors.open(asked.cursor, { query: asked.cursorQuery, view: viewOf(caller) });
     switch (opened.kind) {

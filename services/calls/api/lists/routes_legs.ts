@@ -1,6 +1,7 @@
 /** GET /cdrs/{i_cdr}/legs: the records of a record's call. */
+
+import { contextOf } from '#platform/access/http_context.ts';
 import type { Api } from '#platform/access/protected_routes.ts';
-import { ticketOf } from '#platform/access/request_context.ts';
 import { elapsed, failures, NO_QUERY } from '#platform/http/answers.ts';
 import { CallParams } from '../../contract.ts';
 import { monthOfICdr } from '../../i_cdr.ts';
@@ -37,7 +38,7 @@ export function legRoutes(
       const [from, to] = [startOfMonth(month), startOfMonth(addMonths(month, 1))];
       const asked = legsOfCall(iCdr, from, to, boundOf(caller), seesMasked(caller), MAX_LEGS);
       return database.read(
-        ticketOf(request, reply, clock, caller),
+        contextOf(request, reply, clock, caller),
         async (session, source) => {
           const legs = await session.rows(asked);
           if (legs.length === 0) throw noCall(iCdr);

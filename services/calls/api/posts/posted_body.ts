@@ -23,14 +23,14 @@ import {
   recordFromFields,
   repeatedField,
 } from '../../formats/posted_record.ts';
-import type { Taken } from '../../formats/source_reader.ts';
+import type { ParsedRow } from '../../formats/source_reader.ts';
 import type { DocumentReader } from './document_reader.ts';
 
 /** The contents of a body. */
 export interface Posted {
   readonly format: string;
   readonly source: string;
-  readonly rows: Taken[];
+  readonly rows: ParsedRow[];
 }
 
 export type CodesOfAccounts = (
@@ -66,7 +66,7 @@ async function readRecords(body: Buffer, codesOf: CodesOfAccounts): Promise<Post
   const named = namedAccounts(parsed.map(({ value }) => value));
   const found = named.length === 0 ? [] : await codesOf(named);
   const codes = new Map(found.map(({ i_account, code }) => [i_account, code]));
-  const rows: Taken[] = [];
+  const rows: ParsedRow[] = [];
   for (const [index, element] of elements.entries()) {
     await turns.take(element.to - element.from, element.keys);
     rows.push(rowOf(body, element, index, parsed[index]!, codes));
@@ -138,7 +138,7 @@ function rowOf(
   index: number,
   { value, rejection }: Element,
   codes: ReadonlyMap<number, string>,
-): Taken {
+): ParsedRow {
   const row = (bytes: Buffer): RawRow => ({ line: index + 1, bytes, offset: 0, ended: true });
   const written = body.subarray(element.from, element.to);
   if (rejection)

@@ -147,8 +147,8 @@ test('a record in which a name stands twice is set aside, and stays so when it i
     response.text,
   );
   const again = { filter: { code: 'bad_value' }, newAccounts: null, read: {} };
-  const { tried, stillSetAside } = await retryRejected(pool, again, () => undefined);
-  assert.ok(tried > 0 && stillSetAside === tried);
+  const { tried, stillRejected } = await retryRejected(pool, again, () => undefined);
+  assert.ok(tried > 0 && stillRejected === tried);
   const { rows } = await pool.query(`SELECT 1 FROM calls.cdrs WHERE call_id = 'twice'`);
   assert.equal(rows.length, 0);
   const document = DOCUMENT.replace(/"variables"\s*:\s*\{/, '"variables":{"billsec":"1",');

@@ -7,10 +7,10 @@
  */
 
 import { type AtOnceOptions, createAtOnce } from '#platform/access/at_once.ts';
-import { shareOf } from '#platform/access/caller.ts';
+import { tenantOf } from '#platform/access/caller.ts';
+import { contextOf } from '#platform/access/http_context.ts';
 import type { Api } from '#platform/access/protected_routes.ts';
 import { READ_AFTER_HEADER, type RecentWrites } from '#platform/access/read_your_writes.ts';
-import { ticketOf } from '#platform/access/request_context.ts';
 import type { ServiceDatabase } from '#platform/database/service_database.ts';
 import { elapsed, failures } from '#platform/http/answers.ts';
 import { validatorCompiler } from '#platform/http/validation.ts';
@@ -96,7 +96,7 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
         // Before the body is read: a refused post takes no memory.
         preParsing: async (request, reply, payload) => {
           if (Number(request.headers['content-length']) > LARGE_POST_BYTES)
-            largePosts.enter(shareOf(request.caller!), reply.raw);
+            largePosts.enter(tenantOf(request.caller!), reply.raw);
           return payload;
         },
         schema: {
@@ -114,10 +114,10 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
         const body = request.body as unknown as Buffer | undefined;
         const isLarge = body !== undefined && body.length > LARGE_POST_BYTES;
         if (isLarge && request.headers['content-length'] === undefined)
-          largePosts.enter(shareOf(request.caller!), reply.raw);
-        const ticket = ticketOf(request, reply, needs.clock, request.caller, isLarge ? 'heavy' : 'light');
+          largePosts.enter(tenantOf(request.caller!), reply.raw);
+        const context = contextOf(request, reply, needs.clock, request.caller, isLarge ? 'heavy' : 'light');
         const codes = (iAccounts: readonly number[]) =>
-          needs.database.readForWrite({ ...ticket, heavy: false }, (session) =>
+          needs.database.readForWrite({ ...context, heavy: false }, (session) =>
             session.rows(codesOfAccounts(iAccounts)),
           );
         const { source } = request.query;
@@ -127,9 +127,9 @@ export function ingestRoutes(api: Api, needs: IngestRoutesNeeds): void {
           throw badParameter('source', 'must be a name in NFC, without blanks around it');
         const contentType = request.headers['content-type'] ?? '';
         const read = () => readPostedBody(body, contentType, needs.documents, codes);
-        const posted = isLarge ? await needs.database.heavyWork.run(ticket, read) : await read();
+        const posted = isLarge ? await needs.database.heavyWork.run(context, read) : await read();
         const { value: outcomes, position } = await batches.take(
-          ticket,
+          context,
           {
             file: 'POST /cdrs',
             format: posted.format,

@@ -10,12 +10,12 @@ import type { Session } from '#platform/database/session.ts';
 import { isPrintable } from '#platform/telemetry/printable.ts';
 import { isNone } from '../absent.ts';
 import { foldedCode, tidyCode } from '../account_codes.ts';
-import type { Taken } from '../formats/source_reader.ts';
+import type { ParsedRow } from '../formats/source_reader.ts';
 import { type Erased, erasedOf, readErased } from '../pseudonyms/erased.ts';
 import type { Account } from '../store/account_rows.ts';
 import { accountsByCode, accountsByTidiedCode, createAccounts, perhapsAlike } from '../store/intake.ts';
 import { storable } from '../store/storable.ts';
-import type { Origin } from './origin.ts';
+import type { ImportSource } from './import_source.ts';
 
 export interface FindAccounts {
   /**
@@ -37,9 +37,9 @@ export interface AccountsOfRows {
   alike(text: string): string | undefined;
 }
 
-export interface AccountBook {
+export interface AccountCache {
   /** The accounts of these rows, and of others. */
-  of(rows: readonly Taken[]): Promise<AccountsOfRows>;
+  of(rows: readonly ParsedRow[]): Promise<AccountsOfRows>;
   /** Begins a batch: the accounts are queried again, so that a change made meanwhile counts from here on. */
   renew(): void;
   /** All codes so far that differ in case alone, or in their edges, from each other or from an account's code; in groups. */
@@ -47,7 +47,7 @@ export interface AccountBook {
 }
 
 /** @param defaultCode of the account for rows that name none; '' where there is none */
-export function createAccountBook(find: FindAccounts, defaultCode: string): AccountBook {
+export function createAccountCache(find: FindAccounts, defaultCode: string): AccountCache {
   /** By the rows' names. */
   const known = new Map<string, Account>();
   /** Queried and not found. */
@@ -143,10 +143,10 @@ export function createAccountBook(find: FindAccounts, defaultCode: string): Acco
   };
 }
 
-/** Accounts of the database. Missing ones are created if the origin says how. */
+/** Accounts of the database. Missing ones are created if the import source says how. */
 export function storedAccounts(
   pool: Pool,
-  newAccounts: Origin['newAccounts'],
+  newAccounts: ImportSource['newAccounts'],
   signal?: AbortSignal,
 ): FindAccounts {
   return {
@@ -166,7 +166,7 @@ export function storedAccounts(
 }
 
 /** Like `storedAccounts`, but creates none: that would hold up an import that creates them too. */
-export function pretendedAccounts(session: Session, newAccounts: Origin['newAccounts']): FindAccounts {
+export function pretendedAccounts(session: Session, newAccounts: ImportSource['newAccounts']): FindAccounts {
   return {
     erased: () => readErased(session),
     alike: (codes) => alikeOnes(session, codes),

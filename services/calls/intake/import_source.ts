@@ -1,4 +1,4 @@
-/** The origin of rows, as the database keeps it: one row of calls.imports. */
+/** The import source of rows, as the database keeps it: one row of calls.imports. */
 import { randomUUID } from 'node:crypto';
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
@@ -9,8 +9,8 @@ import { rejectedLengths } from '../store/rejected.ts';
 import { storable } from '../store/storable.ts';
 import type { SameCallRules } from './same_call.ts';
 
-/** The origin of rows, and what to do with rows of unknown accounts. */
-export interface Origin {
+/** The import source of rows, and what to do with rows of unknown accounts. */
+export interface ImportSource {
   readonly iImport: number;
   /** The switch, or the kind of switch, that wrote them: a record is stored once from each source. */
   readonly source: string;
@@ -25,7 +25,7 @@ export interface Origin {
    * Byte lengths of the source's rejected rows. A row of such a length that is stored leaves the quarantine. Null: a row of
    * any length does.
    */
-  readonly asideLengths: ReadonlySet<number> | null;
+  readonly quarantinedLengths: ReadonlySet<number> | null;
   readonly rules: SameCallRules;
   /** Names of its source in earlier versions. */
   readonly namesBefore: readonly string[];
@@ -55,7 +55,7 @@ export interface SameCallOptions {
 
 const USUAL_SAME_CALL: SameCallOptions = { onConflict: 'set-aside', callIds: 'unique' };
 
-export interface OriginOptions {
+export interface ImportSourceOptions {
   /** Absolute path, 'stdin', or the route that took the rows. */
   readonly file: string;
   readonly format: string;
@@ -68,35 +68,39 @@ export interface OriginOptions {
 }
 
 /** A file that is read now: an import of its own. */
-export function openFileOrigin(pool: Pool, given: OriginOptions): Promise<Origin> {
+export function openFileSource(pool: Pool, given: ImportSourceOptions): Promise<ImportSource> {
   const options = asStorable(given);
   return withTransaction(pool, async (session) => {
     const begun = await session.row(
       beginImport(options.file, options.format, options.source, keptOptions(options)),
     );
     const lengths = await session.rows(rejectedLengths(options.source));
-    return originOf(session, begun!.i_import, options, new Set(lengths.map(({ length }) => length)));
+    return importSourceOf(session, begun!.i_import, options, new Set(lengths.map(({ length }) => length)));
   });
 }
 
 /** A switch that posts: one import for all its posts with the same options, made by the first. */
-export function openPostOrigin(pool: Pool, given: OriginOptions, signal?: AbortSignal): Promise<Origin> {
+export function openPostSource(
+  pool: Pool,
+  given: ImportSourceOptions,
+  signal?: AbortSignal,
+): Promise<ImportSource> {
   const options = asStorable(given);
   const open = async (session: Session) => {
     const found =
       (await session.row(findImport(options.file, options.format, options.source, keptOptions(options)))) ??
       (await session.row(beginImport(options.file, options.format, options.source, keptOptions(options))));
-    return originOf(session, found!.i_import, options, null);
+    return importSourceOf(session, found!.i_import, options, null);
   };
   return withTransaction(pool, open, { signal });
 }
 
 /** A file of a dry run. */
-export const openDryOrigin = (session: Session, given: OriginOptions): Promise<Origin> =>
-  originOf(session, 0, asStorable(given), new Set());
+export const openDrySource = (session: Session, given: ImportSourceOptions): Promise<ImportSource> =>
+  importSourceOf(session, 0, asStorable(given), new Set());
 
 /** The default is not stored, so that imports of earlier versions count as having it. */
-function keptOptions({ readOptions, sameCall = USUAL_SAME_CALL }: OriginOptions): object {
+function keptOptions({ readOptions, sameCall = USUAL_SAME_CALL }: ImportSourceOptions): object {
   return {
     ...readOptions,
     ...(sameCall.onConflict === 'replace' && { onConflict: 'replace' }),
@@ -110,7 +114,7 @@ export const keptSameCall = (options: Readonly<Record<string, unknown>>): SameCa
   callIds: options.callIds === 'reused' ? 'reused' : 'unique',
 });
 
-const asStorable = (options: OriginOptions): OriginOptions => ({
+const asStorable = (options: ImportSourceOptions): ImportSourceOptions => ({
   ...options,
   file: storable(options.file),
   source: storable(options.source),
@@ -134,12 +138,12 @@ const FAR_MS = 100 * DAY_MS;
 /** With day and month swapped, a date lies up to a year away. */
 const OTHER_ORDER_MS = 366 * DAY_MS;
 
-async function originOf(
+async function importSourceOf(
   session: Session,
   iImport: number,
-  options: OriginOptions,
-  asideLengths: Origin['asideLengths'],
-): Promise<Origin> {
+  options: ImportSourceOptions,
+  quarantinedLengths: ImportSource['quarantinedLengths'],
+): Promise<ImportSource> {
   const { source, file, format, newAccounts, sameCall = USUAL_SAME_CALL } = options;
   const read: Partial<SourceOptions> = options.readOptions;
   const readByMapping = format === 'mapped';
@@ -150,7 +154,7 @@ async function originOf(
     source,
     file,
     newAccounts,
-    asideLengths,
+    quarantinedLengths,
     account: read.account ?? '',
     credits: read.credits ?? false,
     rules: sameCallRules(format, sameCall),

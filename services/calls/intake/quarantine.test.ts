@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import fc from 'fast-check';
-import { callRow, testOrigin } from '#tests/calls.ts';
+import { callRow, testImportSource } from '#tests/calls.ts';
 import { importBytes } from '#tests/import_bytes.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { MAX_RECORD_BYTES } from '../formats/csv_records.ts';
 import { parseMapping } from '../formats/mapping.ts';
+import { openPostSource } from './import_source.ts';
 import { takeIn } from './intake.ts';
-import { openPostOrigin } from './origin.ts';
 import { retryRejected } from './retry.ts';
 
 const { pool } = await testDatabase();
@@ -43,7 +43,7 @@ const take = (text: string | Buffer, how: Parameters<typeof importBytes>[2] = {}
     file: '/var/log/Master.csv',
     ...how,
   });
-const aside = () =>
+const rejected = () =>
   ask('SELECT file, line, code FROM calls.rejected_cdrs WHERE taken_by IS NULL ORDER BY file, line');
 const calls = async () => (await ask('SELECT count(*) AS n FROM calls.cdrs'))[0].n;
 const retry = (newAccounts: typeof NEW | null = null) =>
@@ -53,23 +53,23 @@ test('a file that is rotated takes none of the rows with it that were set aside'
   await addAccount('acme');
   const old = rows(['acme', 'new', 'acme', 'new', 'acme', 'new', 'acme', 'new', 'acme', 'new']);
   const first = await take(old);
-  assert.deepEqual([first!.stored, first!.setAside], [5, 5]);
+  assert.deepEqual([first!.stored, first!.rejected], [5, 5]);
   const rotated = await take(rows(Array(10).fill('acme'), '2002'));
-  assert.deepEqual([rotated!.stored, (await aside()).length], [10, 5]);
+  assert.deepEqual([rotated!.stored, (await rejected()).length], [10, 5]);
   const retried = await retry(NEW);
-  assert.deepEqual([retried.stored, await calls(), await aside()], [5, 20, []]);
+  assert.deepEqual([retried.stored, await calls(), await rejected()], [5, 20, []]);
 });
 
 test('the same content clears a row, by whatever name and in whatever place', async () => {
   await addAccount('acme');
   await take(rows(['acme', 'new']));
-  const before = await aside();
+  const before = await rejected();
   await take(rows(['acme', 'acme', 'acme', 'new'], '3003'));
-  assert.equal((await aside()).length, 2, 'another row is another row');
+  assert.equal((await rejected()).length, 2, 'another row is another row');
   await addAccount('new');
   await take(`${HEADER}${row('acme', 30)}${row('new', 1)}`, { file: '/var/log/Master.csv.1' });
   assert.deepEqual(
-    (await aside()).map(({ line }) => line),
+    (await rejected()).map(({ line }) => line),
     [5],
   );
   assert.deepEqual(before, [{ file: '/var/log/Master.csv', line: 3, code: 'unknown_account' }]);
@@ -79,35 +79,35 @@ test('lines of a pipe are no names', async () => {
   await addAccount('acme');
   await take(rows(['new', 'acme']), { file: 'stdin', isStream: true });
   await take(rows(['acme', 'acme'], '2002'), { file: 'stdin', isStream: true });
-  assert.equal((await aside()).length, 1);
+  assert.equal((await rejected()).length, 1);
   await addAccount('new');
   await take(rows(['new', 'acme']), { file: 'stdin', isStream: true });
-  assert.deepEqual(await aside(), []);
+  assert.deepEqual(await rejected(), []);
 });
 
 test('rows that say the same are one, unless another switch says it or another header stands above', async () => {
   const text = rows(['new']);
   await take(text);
   await take(text, { file: '/var/log/Master.csv.1' });
-  assert.equal((await aside()).length, 1);
+  assert.equal((await rejected()).length, 1);
   await take(text, { source: 'other' });
   await take(text.replace('Secs', 'Secs,').replace(',5\n', ',5,\n'));
   await take(text.replace('Customer,From', 'From,Customer'));
-  assert.equal((await aside()).length, 4);
+  assert.equal((await rejected()).length, 4);
   await addAccount('new');
   await take(text);
-  assert.equal((await aside()).length, 3);
+  assert.equal((await rejected()).length, 3);
 });
 
 test('what is posted again and goes in is no longer set aside', async () => {
   const options = { file: 'POST /cdrs', format: 'posted', source: 'api', readOptions: {} };
-  const unknown = await openPostOrigin(pool, { ...options, newAccounts: null });
+  const unknown = await openPostSource(pool, { ...options, newAccounts: null });
   const posted = [callRow({ accountCode: 'new' }), callRow({ accountCode: 'new' })];
   await takeIn(pool, unknown, posted);
-  assert.equal((await aside()).length, 2);
+  assert.equal((await rejected()).length, 2);
   await addAccount('new');
   await takeIn(pool, unknown, [callRow({ accountCode: 'new' }), posted[1]!]);
-  assert.equal((await aside()).length, 1);
+  assert.equal((await rejected()).length, 1);
 });
 
 test('however rows are spread over files, names and pipes, what is not taken in stays, and nothing else', async () => {
@@ -156,11 +156,11 @@ test('a row of which only the first bytes are kept is never read again', async (
     { code: 'too_large', cut: true },
   ]);
   const counts = await retry(NEW);
-  assert.deepEqual([counts.tried, counts.stored, counts.stillSetAside, counts.keptInPart], [0, 0, 2, 2]);
-  assert.equal((await aside()).length, 2);
+  assert.deepEqual([counts.tried, counts.stored, counts.stillRejected, counts.keptInPart], [0, 0, 2, 2]);
+  assert.equal((await rejected()).length, 2);
   // The first bytes as a row of their own are another row.
   await take(`${HEADER.replace('\n', ',Note\n')}${long.slice(0, MAX_RECORD_BYTES - 10)}\n`, how);
-  assert.deepEqual([await calls(), (await aside()).length], [1, 2]);
+  assert.deepEqual([await calls(), (await rejected()).length], [1, 2]);
 });
 
 test('NULs and documents of which only the first bytes are kept are marked as such', async () => {
@@ -182,15 +182,15 @@ test('NULs and documents of which only the first bytes are kept are marked as su
 });
 
 test('rows that were set aside by a version before are known by their content too', async () => {
-  const origin = await testOrigin(pool, { source: 'mapped' });
+  const importSource = await testImportSource(pool, { source: 'mapped' });
   // As migration 0006 makes it.
   await pool.query(
     `INSERT INTO calls.rejected_cdrs (i_import, source, file, line, code, reason, bytes, columns, content)
      SELECT $1::int, 'mapped', '/old', 2, 'unknown_account', 'r', b, c, sha256(
        convert_to('mapped' || E'\\x1f' || coalesce(array_to_string(c, E'\\x1f', ''), '') || E'\\x1f', 'UTF8') || b)
      FROM (SELECT convert_to($2, 'UTF8') AS b, $3::text[] AS c) AS row`,
-    [origin.iImport, row('acme', 0).trim(), HEADER.trim().split(',')],
+    [importSource.iImport, row('acme', 0).trim(), HEADER.trim().split(',')],
   );
   await take(rows(['acme']), { newAccounts: NEW });
-  assert.deepEqual(await aside(), []);
+  assert.deepEqual(await rejected(), []);
 });

@@ -1,12 +1,12 @@
 /** What a request brings to the queue, and how it may leave without having been served. */
 
 /** Operators are the provider's own people and programs; customers are everyone else. */
-export type Lane = 'operator' | 'customer';
+export type Priority = 'operator' | 'customer';
 
-export interface Ticket {
-  readonly lane: Lane;
+export interface RequestContext {
+  readonly priority: Priority;
   /** Whose request it is (an account): turns and waiting places are shared evenly between these. */
-  readonly share: string;
+  readonly tenant: string;
   /** When the answer is due, in milliseconds of the clock's monotonic time. */
   readonly deadline: number;
   /** Aborted when the client hangs up. */

@@ -40,7 +40,7 @@ export interface Cdr extends Outcome {
   readonly cost: string | null;
 }
 
-export type Settled = { kind: 'cdr'; cdr: Cdr } | { kind: 'rejected'; rejection: Rejection };
+export type NormalizedRow = { kind: 'cdr'; cdr: Cdr } | { kind: 'rejected'; rejection: Rejection };
 
 const DAY_MS = 86_400_000;
 const LATEST_START = Date.UTC(LAST_CALL_YEAR + 1, 0);
@@ -59,7 +59,12 @@ const numbers = createNumberReader();
  * @param now milliseconds since 1970
  * @param credits whether a cost below 0 is money; otherwise -1 means that the call could not be rated, and others are invalid
  */
-export function settle(record: SourceRecord, account: Account, now: number, credits: boolean): Settled {
+export function normalize(
+  record: SourceRecord,
+  account: Account,
+  now: number,
+  credits: boolean,
+): NormalizedRow {
   const isUnrated = !credits && record.cost !== null && MINUS_ONE.test(record.cost);
   const fault =
     cutNumber('cli', record.cli) ??

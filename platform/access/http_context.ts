@@ -1,6 +1,6 @@
-/** Makes a request's ticket to the database: its tenant, its deadline, and whether its client still waits. */
+/** Makes a request's context to the database: its tenant, its deadline, and whether its client still waits. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Ticket } from '#platform/database/database.ts';
+import type { RequestContext } from '#platform/database/database.ts';
 import { clientOf } from '#platform/http/client_address.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import {
@@ -8,11 +8,11 @@ import {
   REQUEST_TIMEOUT_HEADER,
   RequestTimeoutError,
 } from '#platform/resilience/deadline.ts';
-import { type Caller, laneOf, shareOf } from './caller.ts';
+import { type Caller, priorityOf, tenantOf } from './caller.ts';
 import { accessError } from './errors.ts';
 
 /** A request's deadline and hang-up signal. Made once a request, at the first use. */
-export interface RequestContext {
+export interface RequestLimits {
   /** The deadline of the answer, in milliseconds of the clock's monotonic time. */
   readonly deadline: number;
   /** Aborted when the client hangs up. */
@@ -21,37 +21,37 @@ export interface RequestContext {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    context?: RequestContext;
+    limits?: RequestLimits;
   }
 }
 
 /** @throws ApiError 400 for a `Request-Timeout` that is no number of seconds */
-function contextOf(request: FastifyRequest, reply: FastifyReply, clock: Clock): RequestContext {
-  request.context ??= {
+function limitsOf(request: FastifyRequest, reply: FastifyReply, clock: Clock): RequestLimits {
+  request.limits ??= {
     deadline: clock.monotonic() - reply.elapsedTime + timeoutMs(request),
     signal: hangUpSignal(reply),
   };
-  return request.context;
+  return request.limits;
 }
 
 /**
- * A request's ticket to the database: its tenant, its priority, its deadline, and whether its client still waits.
+ * A request's context to the database: its tenant, its priority, its deadline, and whether its client still waits.
  * @param caller undefined: not known yet; the request then counts against its address
  * @param weight heavy: the request takes long, so it waits among the heavy ones
  * @throws ApiError 400 for a `Request-Timeout` that is no number of seconds
  */
-export function ticketOf(
+export function contextOf(
   request: FastifyRequest,
   reply: FastifyReply,
   clock: Clock,
   caller: Caller | undefined,
   weight: 'light' | 'heavy' = 'light',
-): Ticket {
+): RequestContext {
   return {
-    lane: caller ? laneOf(caller) : 'customer',
-    share: caller ? shareOf(caller) : `address:${clientOf(request)}`,
+    priority: caller ? priorityOf(caller) : 'customer',
+    tenant: caller ? tenantOf(caller) : `address:${clientOf(request)}`,
     heavy: weight === 'heavy',
-    ...contextOf(request, reply, clock),
+    ...limitsOf(request, reply, clock),
   };
 }
 

@@ -5,10 +5,10 @@
  */
 import { hash } from 'node:crypto';
 import type { Session } from '#platform/database/session.ts';
-import { setAside, takeContents } from '../store/rejected.ts';
+import { quarantine, takeContents } from '../store/rejected.ts';
 import { storable } from '../store/storable.ts';
-import type { Origin } from './origin.ts';
-import type { AsideRow, RowsOf } from './rows.ts';
+import type { ImportSource } from './import_source.ts';
+import type { RowsOf, RowToReject } from './rows.ts';
 
 const BETWEEN = '\u001f';
 
@@ -51,35 +51,35 @@ export const contentOfKept = (row: {
   );
 };
 
-function contentOfAside(source: string, { of, row, rejection }: AsideRow): Buffer {
+function contentOfRejected(source: string, { of, row, rejection }: RowToReject): Buffer {
   const more = row.cut ? [storable(rejection.reason)] : [];
   if (!row.ended && of.end) more.push(of.end.fingerprint);
   return contentOf(source, { bytes: row.bytes, of }, ...more);
 }
 
 /** The outcome of a rejected row. */
-export interface KeptAside {
+export interface KeptRejection {
   readonly iRejected: number;
   /** It was rejected before, whatever happened to it since. */
   readonly isKnown: boolean;
 }
 
 /** @returns for each of the rows, in order */
-export async function keepAside(
+export async function keepRejected(
   session: Session,
-  origin: Origin,
-  rows: readonly AsideRow[],
-): Promise<KeptAside[]> {
-  const contents = rows.map((row) => contentOfAside(origin.source, row));
+  importSource: ImportSource,
+  rows: readonly RowToReject[],
+): Promise<KeptRejection[]> {
+  const contents = rows.map((row) => contentOfRejected(importSource.source, row));
   const names = contents.map((content) => content.toString('hex'));
   // Rows with the same content are kept once, with the newest reason.
   const byName = new Map(rows.map((row, index) => [names[index]!, { ...row, content: contents[index]! }]));
-  const kept = new Map<string, KeptAside>();
+  const kept = new Map<string, KeptRejection>();
   // Each post counts as activity of its switch; a file may be read again and again.
-  const isPost = origin.file.startsWith('POST ');
+  const isPost = importSource.file.startsWith('POST ');
   for (const [columns, its] of Map.groupBy(byName.values(), ({ of }) => of.columns)) {
     for (const { content, i_rejected: iRejected, is_new: isNew } of await session.rows(
-      setAside(origin.iImport, origin.source, columns, isPost, its),
+      quarantine(importSource.iImport, importSource.source, columns, isPost, its),
     ))
       kept.set(content, { iRejected, isKnown: !isNew });
   }
@@ -87,11 +87,16 @@ export async function keepAside(
 }
 
 /** Drops rejected rows that are stored now. */
-export async function dropTaken(session: Session, origin: Origin, rows: Iterable<Said>): Promise<void> {
-  const { asideLengths } = origin;
-  if (asideLengths?.size === 0) return;
+export async function dropTaken(
+  session: Session,
+  importSource: ImportSource,
+  rows: Iterable<Said>,
+): Promise<void> {
+  const { quarantinedLengths } = importSource;
+  if (quarantinedLengths?.size === 0) return;
   const contents: Buffer[] = [];
   for (const said of rows)
-    if (asideLengths?.has(said.bytes.length) ?? true) contents.push(contentOf(origin.source, said));
-  if (contents.length > 0) await session.run(takeContents(origin.iImport, contents));
+    if (quarantinedLengths?.has(said.bytes.length) ?? true)
+      contents.push(contentOf(importSource.source, said));
+  if (contents.length > 0) await session.run(takeContents(importSource.iImport, contents));
 }

@@ -16,7 +16,7 @@ export interface KeptPostgres {
   stop(): Promise<void>;
 }
 
-export type KeeperEvent =
+export type PostgresEvent =
   | 'died'
   | 'restarted'
   | 'restart_failed'
@@ -28,10 +28,10 @@ export type KeeperEvent =
  * @param report called when the server died, when it is up again, and for each failed restart
  * @throws the errors of startPostgres, at the first start
  */
-export async function keepPostgres(
+export async function supervisePostgres(
   options: PostgresOptions,
   clock: Clock,
-  report: (event: KeeperEvent, error?: unknown) => void,
+  report: (event: PostgresEvent, error?: unknown) => void,
 ): Promise<KeptPostgres> {
   const withBallast: PostgresOptions = { ...options, onBallast: (event) => report(`ballast_${event}`) };
   let running: RunningPostgres = await startPostgres(withBallast);

@@ -26,7 +26,7 @@ const LOOKS_WITHOUT = 2;
 /** Patroni tries to start a dead PostgreSQL every 13 s or so: PostgreSQL gets one try with the space of the ballast. */
 const START_WITH_BALLAST_MS = 20_000;
 
-export interface SpaceKeeperOptions {
+export interface SpaceSupervisorOptions {
   readonly nodes: readonly Node[];
   readonly clock: Clock;
   /** The file systems of a node; rejects where they can't be read. */
@@ -54,7 +54,7 @@ export type SpaceEvent =
   | 'hands over'
   | 'stays primary';
 
-export interface SpaceKeeper {
+export interface SpaceSupervisor {
   /** The node's space at the last look. */
   readonly nodes: readonly NodeSpace[];
   /** Allows the next hand-over at once, whenever the last one was: for drills, which fill the disk themselves. */
@@ -74,7 +74,7 @@ interface Watched {
 }
 
 /** Watches until the signal. */
-export function keepSpace(options: SpaceKeeperOptions, stopping: AbortSignal): SpaceKeeper {
+export function superviseSpace(options: SpaceSupervisorOptions, stopping: AbortSignal): SpaceSupervisor {
   const { clock, report } = options;
   const watched = options.nodes.map(
     (node): Watched => ({
