@@ -1,4 +1,4 @@
-/** The floors of platform/ and of services/calls: which room may import which; and the folders that have one door. */
+/** The floors of platform/ and of services/calls: which room may import which; and the folders that have one entry file. */
 
 /** Rooms on floors, lower floors first: a room imports those on the floors below. Rooms of one floor stand beside each other. */
 interface House {
@@ -114,15 +114,15 @@ export function heavyContracts(edges: readonly Edge[]): string[] {
     .map(({ file, to }) => `${file} imports ${to}, which is no leaf`);
 }
 
-/** Folders that hold one idea: what stands outside of one imports its door alone. */
-const DOORS = ['platform/database/fast_read/fast_read.ts'];
+/** Folders that hold one idea: what stands outside of one imports its entry file alone. */
+const ENTRY_FILES = ['platform/database/fast_read/fast_read.ts'];
 
-/** Imports into such a folder that go past its door. */
+/** Imports into such a folder that go past its entry file. */
 export function importsPastDoors(edges: readonly Edge[]): string[] {
-  return DOORS.flatMap((door) => {
-    const folder = door.slice(0, door.lastIndexOf('/') + 1);
+  return ENTRY_FILES.flatMap((entryFile) => {
+    const folder = entryFile.slice(0, entryFile.lastIndexOf('/') + 1);
     return edges
-      .filter(({ file, to }) => to.startsWith(folder) && !file.startsWith(folder) && to !== door)
+      .filter(({ file, to }) => to.startsWith(folder) && !file.startsWith(folder) && to !== entryFile)
       .map(({ file, to }) => `${file} imports ${to}`);
   });
 }

@@ -52,7 +52,7 @@ test('an import that goes up, or out', () => {
   assert.deepEqual(upwardImports([down]), []);
 });
 
-test('an import that goes past the door of a folder', () => {
+test('an import that goes past the entry file of a folder', () => {
   const past = {
     file: 'services/calls/api/lists/calls_page.ts',
     to: 'platform/database/fast_read/row_stream.ts',

@@ -90,7 +90,7 @@ test('contracts are leaves: who imports one does not load its service', () => {
   assert.deepEqual(heavyContracts(edgesOf('services/')), []);
 });
 
-test('a folder with a door is entered through it, by tests as well', () => {
+test('a folder with an entry file is imported through that file alone, by tests as well', () => {
   const edges = code.flatMap((file) => pathsImportedBy(file).map((to) => ({ file, to })));
   assert.deepEqual(importsPastDoors(edges), []);
 });

@@ -91,7 +91,7 @@ test('while both wait, three customers go for each operator, whoever came first'
   }
 });
 
-test('one account may fill the room when it is alone, and is pushed out of it down to its even part by others', async () => {
+test('one account may fill the queue when it is alone, and is pushed out of it down to its even part by others', async () => {
   const { clock, queue, enter, refused } = setUp({ limit: 8 });
   enter('busy');
   for (const i of countTo(8)) enter(`a${i}`, { tenant: 'a' });
@@ -108,7 +108,7 @@ test('one account may fill the room when it is alone, and is pushed out of it do
   assert.ok(refused.every((r) => r.refusal === 'queue_overload'));
 });
 
-test('property: an account below its even part of the room always finds a place in it', async () => {
+test('property: an account below its even part of the queue always finds a place in it', async () => {
   const crowd = fc.array(
     fc.record({ priority: fc.constantFrom<Priority>('operator', 'customer'), tenant: fc.nat(4) }),
     {

@@ -1,6 +1,6 @@
 /**
  * The request queue: as many requests at work as there are slots (database connections), the others in a bounded
- * waiting room, in fair order, each until its deadline.
+ * wait queue, in fair order, each until its deadline.
  *
  * - slot: the right to use one connection; held from dispatch until `release`.
  * - gate: the breaker; nothing is dispatched without its pass.
@@ -19,7 +19,7 @@ import type { Outcome } from './failure_rule.ts';
 import type { Priority, Refusal, RequestContext } from './request_context.ts';
 import { createServiceTimes } from './service_time.ts';
 import { createStandingQueue } from './standing_queue.ts';
-import { createWaitingRoom, type Seat } from './waiting_room.ts';
+import { createWaitQueue, type QueueEntry } from './wait_queue.ts';
 
 /** As the reference: more than 200 waiting is an overload. */
 export const QUEUE_LIMIT = 200;
@@ -105,7 +105,7 @@ const openGate: Gate = {
 
 export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
   const { slots, limit = QUEUE_LIMIT, order, clock, gate = openGate, onEvent } = options;
-  const room = createWaitingRoom<Waiter>(limit);
+  const waiting = createWaitQueue<Waiter>(limit);
   const serviceTimes = createServiceTimes();
   const standing = createStandingQueue();
   let running = 0;
@@ -141,22 +141,26 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
     return { admitted: false, refusal, waitedMs };
   }
 
-  /** Cleans up after a request that has left the room; returns how long it waited. */
-  function waitOver(seat: Seat<Waiter>): number {
-    seat.context.signal.removeEventListener('abort', seat.waiter.onGone);
-    if (room.size === 0) standing.drained();
-    return clock.monotonic() - seat.enteredAt;
+  /** Cleans up after a request that has left the queue; returns how long it waited. */
+  function waitOver(entry: QueueEntry<Waiter>): number {
+    entry.context.signal.removeEventListener('abort', entry.waiter.onGone);
+    if (waiting.size === 0) standing.drained();
+    return clock.monotonic() - entry.enteredAt;
   }
 
-  function turnAway(seat: Seat<Waiter>, refusal: Refusal): void {
-    room.leave(seat);
-    seat.waiter.answer(refuse(seat.context, refusal, waitOver(seat)));
+  function turnAway(entry: QueueEntry<Waiter>, refusal: Refusal): void {
+    waiting.leave(entry);
+    entry.waiter.answer(refuse(entry.context, refusal, waitOver(entry)));
   }
 
   /** Refuses all whose deadline comes before `time`. */
   function turnAwayUntil(time: number): void {
-    for (let seat = room.mostUrgent; seat && seat.context.deadline <= time; seat = room.mostUrgent) {
-      turnAway(seat, gate.blocked ? 'breaker_open' : 'deadline');
+    for (
+      let entry = waiting.mostUrgent;
+      entry && entry.context.deadline <= time;
+      entry = waiting.mostUrgent
+    ) {
+      turnAway(entry, gate.blocked ? 'breaker_open' : 'deadline');
     }
   }
 
@@ -164,15 +168,15 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
   function dispatch(): void {
     if (dispatching) return;
     dispatching = true;
-    while (running < slots && room.size > 0) {
+    while (running < slots && waiting.size > 0) {
       const now = clock.monotonic();
       turnAwayUntil(now + serviceTimes.estimateMs);
-      const oldest = room.oldest;
+      const oldest = waiting.oldest;
       const pass = oldest && gate.tryPass();
       if (!pass) break;
       standing.observe(now, now - oldest.enteredAt);
-      const seat = room.takeNext(newestFirst())!;
-      seat.waiter.answer(admit(seat.context, pass, waitOver(seat)));
+      const entry = waiting.takeNext(newestFirst())!;
+      entry.waiter.answer(admit(entry.context, pass, waitOver(entry)));
     }
     dispatching = false;
     setTimer();
@@ -180,7 +184,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
 
   /** One timer for all deadlines. One that is set too early is left to ring for nothing: cheaper than moving it. */
   function setTimer(): void {
-    const at = room.mostUrgent?.context.deadline;
+    const at = waiting.mostUrgent?.context.deadline;
     if (timer && (at === undefined || at < timer.at)) {
       timer.cancel();
       timer = undefined;
@@ -197,10 +201,10 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
   function wait(context: RequestContext): Promise<Admission> {
     return new Promise((answer) => {
       const onGone = () => {
-        turnAway(seat, 'client_gone');
+        turnAway(entry, 'client_gone');
         setTimer();
       };
-      const seat = room.enter(context, clock.monotonic(), { answer, onGone }, newestFirst());
+      const entry = waiting.enter(context, clock.monotonic(), { answer, onGone }, newestFirst());
       context.signal.addEventListener('abort', onGone, { once: true });
       setTimer();
     });
@@ -210,12 +214,12 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
     if (closing) return refuse(context, 'shutting_down', 0);
     if (context.signal.aborted) return refuse(context, 'client_gone', 0);
     if (context.deadline <= clock.monotonic()) return refuse(context, 'deadline', 0);
-    if (room.size === 0 && running < slots) {
+    if (waiting.size === 0 && running < slots) {
       const pass = gate.tryPass();
       if (pass) return admit(context, pass, 0);
     }
-    if (room.isFull) {
-      const pushedOut = room.pushOutFor(context, newestFirst());
+    if (waiting.isFull) {
+      const pushedOut = waiting.pushOutFor(context, newestFirst());
       if (!pushedOut) return refuse(context, 'queue_overload', 0);
       turnAway(pushedOut, 'queue_overload');
     }
@@ -231,10 +235,10 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
   return {
     enter: async (context) => enter(context),
     get status() {
-      const oldest = room.oldest;
+      const oldest = waiting.oldest;
       return {
-        waiting: room.size,
-        waitingByPriority: { operator: room.sizeOf('operator'), customer: room.sizeOf('customer') },
+        waiting: waiting.size,
+        waitingByPriority: { operator: waiting.sizeOf('operator'), customer: waiting.sizeOf('customer') },
         limit,
         running,
         slots,
@@ -246,7 +250,7 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
       if (closing) return closing.promise;
       closing = Promise.withResolvers<void>();
       stopListening();
-      for (let seat = room.oldest; seat; seat = room.oldest) turnAway(seat, 'shutting_down');
+      for (let entry = waiting.oldest; entry; entry = waiting.oldest) turnAway(entry, 'shutting_down');
       setTimer();
       if (running === 0) closing.resolve();
       return closing.promise;

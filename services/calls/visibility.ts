@@ -19,17 +19,17 @@ export const READERS = ['operator', 'customer', 'support'] as const satisfies re
 export const WRITERS = ['operator', 'ingest'] as const satisfies readonly Scope[];
 
 /**
- * The account below which all visible data of the caller lies. Null: no bound.
- * @throws Error for a customer without an account, which can't be created: without a bound it would see everything
+ * The account below which all visible data of the caller lies. Null: the caller sees every account.
+ * @throws Error for a customer without an account, which can't be created: without a root it would see everything
  */
-export function boundOf({ id, scope, account }: Caller): number | null {
+export function visibleRootOf({ id, scope, account }: Caller): number | null {
   if (scope === 'customer' && account === null) throw new Error(`${id} is a customer without an account`);
   return account;
 }
 
 /** Callers with the same view are interchangeable: one may page on with another's cursor. */
 export function viewOf(caller: Caller): string {
-  return caller.scope === 'customer' ? `customer:${boundOf(caller)}` : caller.scope;
+  return caller.scope === 'customer' ? `customer:${visibleRootOf(caller)}` : caller.scope;
 }
 
 /** Whether numbers are masked. */

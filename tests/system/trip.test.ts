@@ -1,6 +1,6 @@
 /**
- * docs/ARCHITECTURE.md follows one request through the files. It names few of them: the doors. Every file that the request runs
- * is one of those, or stands behind one: in its folder.
+ * docs/ARCHITECTURE.md follows one request through the files. It names few of them: the entry files. Each file that the request
+ * runs is an entry file, or stands in the folder of one.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -13,11 +13,11 @@ import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const MOST_DOORS = 12;
+const MOST_ENTRY_FILES = 12;
 const CHAPTER = /^## A request: .*?(?=^## )/ms;
 
 const text = readFileSync(join(ROOT, 'docs/ARCHITECTURE.md'), 'utf8');
-const doors = new Set(
+const entryFiles = new Set(
   [...CHAPTER.exec(text)![0].matchAll(/^\d+\. \[([\w./]+\.ts)\]/gm)].map((match) => match[1]!),
 );
 
@@ -39,8 +39,11 @@ async function filesOf(work: () => Promise<unknown>): Promise<string[]> {
     .sort();
 }
 
-test(`a page of calls runs through at most ${MOST_DOORS} files that a newcomer has to know`, async (t) => {
-  assert.ok(doors.size > 0 && doors.size <= MOST_DOORS, `${doors.size} doors: ${[...doors].join(', ')}`);
+test(`a page of calls runs through at most ${MOST_ENTRY_FILES} files that a newcomer has to know`, async (t) => {
+  assert.ok(
+    entryFiles.size > 0 && entryFiles.size <= MOST_ENTRY_FILES,
+    `${entryFiles.size} entry files: ${[...entryFiles].join(', ')}`,
+  );
   const api = await testApi();
   const iAccount = await api.account('acme');
   await takeIn(api.database.pool, await testImportSource(api.database.pool), [callRow(), callRow()]);
@@ -51,15 +54,15 @@ test(`a page of calls runs through at most ${MOST_DOORS} files that a newcomer h
   };
   await ask();
   const ran = await filesOf(ask);
-  t.diagnostic(`${ran.length} files ran, ${doors.size} are doors`);
-  const behind = new Set([...doors].map(dirname));
+  t.diagnostic(`${ran.length} files ran, ${entryFiles.size} are entry files`);
+  const behind = new Set([...entryFiles].map(dirname));
   assert.deepEqual(
     ran.filter((file) => !behind.has(dirname(file))),
     [],
     'neither named in the chapter nor in the folder of a file that is',
   );
   assert.deepEqual(
-    [...doors].filter((file) => !ran.includes(file)),
+    [...entryFiles].filter((file) => !ran.includes(file)),
     [],
     'named as passed by the request, but not run by it',
   );

@@ -1,8 +1,8 @@
 /**
- * The door of this folder: statements that are run together, and what becomes of their rows without a JavaScript value of
- * each in between. Files outside of the folder import this one alone (tests/floors.ts).
+ * The entry file of this folder: a pipeline of statements. A decoder makes an answer of the rows of each statement, without a
+ * JavaScript value for each cell. Files outside of the folder import this file alone (tests/floors.ts).
  *
- * Several statements leave at once, for one way to the server and back, each with what its rows become: JavaScript's objects
+ * All statements of a pipeline are sent at once, so they share one round trip. The decoders give JavaScript's objects
  * (valuesQuery), a page of JSON (jsonQuery) or records of a CSV file (csvQuery).
  */
 import pg, { type ClientBase } from 'pg';

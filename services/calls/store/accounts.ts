@@ -22,25 +22,25 @@ const RETIRED_AFTER = sql.raw(`interval '1 day'`);
 const NEWS_FOR = sql.raw(`interval '1 day'`);
 
 /**
- * The account, if it exists and lies at or below `bound`, now or once; and up to when the switches have told its calls, which
+ * The account, if it exists and lies at or below `root`, now or once; and up to when the switches have told its calls, which
  * is to be read before the calls are: read after them, it could promise calls that the page does not have yet.
  *
- * The tree is climbed from the account, whatever the number of accounts below the bound.
+ * The tree is climbed from the account, whatever the number of accounts below the root.
  */
-export function visibleAccount(iAccount: number, bound: number | null): Statement<VisibleAccount> {
+export function visibleAccount(iAccount: number, root: number | null): Statement<VisibleAccount> {
   // For most callers there is nothing to climb, and PostgreSQL would plan it each time.
-  if (bound === null || bound === iAccount) {
+  if (root === null || root === iAccount) {
     return sql<VisibleAccount>`
       SELECT a.time_zone, a.country,
              ${dataCompleteTo(sql`s.i_account = ${iAccount}::bigint`)} AS data_complete_to, NULL::jsonb AS seen
       FROM calls.accounts a
-      WHERE a.i_account = ${iAccount}::bigint ${bound === null ? sql`` : sql`AND ${isOpen(sql`a`)}`}`.compile(
+      WHERE a.i_account = ${iAccount}::bigint ${root === null ? sql`` : sql`AND ${isOpen(sql`a`)}`}`.compile(
       build,
     );
   }
   // Once, though it is asked for in several places.
   return sql<VisibleAccount>`
-    WITH w AS MATERIALIZED (SELECT ${seenBelow(sql`${iAccount}::bigint`, bound)} AS seen)
+    WITH w AS MATERIALIZED (SELECT ${seenBelow(sql`${iAccount}::bigint`, root)} AS seen)
     SELECT a.time_zone, a.country, ${dataCompleteOf(sql`(
         SELECT s.*, upper(range_merge(w.seen)) AS ends FROM calls.account_sources s WHERE s.i_account = a.i_account)`)}
         AS data_complete_to, ${asPeriods(sql`w.seen`)} AS seen
@@ -48,18 +48,18 @@ export function visibleAccount(iAccount: number, bound: number | null): Statemen
     WHERE a.i_account = ${iAccount}::bigint AND w.seen IS NOT NULL`.compile(build);
 }
 
-/** The periods in which an account lies below `bound`: i_account, since, until; none where the bound is closed. */
-const periodsBelow = (iAccount: RawBuilder<unknown>, bound: number): RawBuilder<unknown> => sql`(
+/** The periods in which an account lies below `root`: i_account, since, until; none where the root is closed. */
+const periodsBelow = (iAccount: RawBuilder<unknown>, root: number): RawBuilder<unknown> => sql`(
   WITH RECURSIVE ${climb(iAccount)}
   SELECT ${iAccount} AS i_account, up.since, up.until FROM up JOIN calls.accounts b ON b.i_account = up.i_account
-  WHERE b.i_account = ${bound}::bigint AND ${isOpen(sql`b`)} AND up.since <= now())`;
+  WHERE b.i_account = ${root}::bigint AND ${isOpen(sql`b`)} AND up.since <= now())`;
 
 /** Periods `t` that follow each other as one. */
 const SEEN = sql.raw(`range_agg(tstzrange(t.since, t.until))`);
 
-/** When an account lies below `bound`, as a multirange; null: never. */
-export const seenBelow = (iAccount: RawBuilder<unknown>, bound: number): RawBuilder<unknown> =>
-  sql`(SELECT ${SEEN} FROM ${periodsBelow(iAccount, bound)} AS t)`;
+/** When an account lies below `root`, as a multirange; null: never. */
+export const seenBelow = (iAccount: RawBuilder<unknown>, root: number): RawBuilder<unknown> =>
+  sql`(SELECT ${SEEN} FROM ${periodsBelow(iAccount, root)} AS t)`;
 
 /** Microseconds since 1970; null for an infinity. */
 const micros = (at: string) =>
@@ -123,14 +123,14 @@ export interface TreeAccount extends VisibleAccount {
 }
 
 /**
- * An account and all below it, as far as a caller sees them: those at or below `bound`, now or once. None where it does not see the
+ * An account and all below it, as far as a caller sees them: those at or below `root`, now or once. None where it does not see the
  * account, or there is no such. Each has the same `data_complete_to`, that of all of them (decisions/0022).
  *
  * One statement, in which nothing is gone through before it is known that the caller may see it.
  */
-export function visibleTree(iAccount: number, bound: number | null): Statement<TreeAccount> {
+export function visibleTree(iAccount: number, root: number | null): Statement<TreeAccount> {
   return sql<TreeAccount>`
-    WITH RECURSIVE ${treeBelow(iAccount, bound)}
+    WITH RECURSIVE ${treeBelow(iAccount, root)}
     SELECT a.i_account, a.code, a.time_zone, a.country, ${asPeriods(sql`below.seen`)} AS seen,
            ${dataCompleteOf(SOURCES_OF_TREE)} AS data_complete_to
     FROM below JOIN calls.accounts a USING (i_account)
@@ -143,18 +143,18 @@ const SOURCES_OF_TREE = sql`(
     SELECT * FROM calls.account_sources s WHERE s.i_account = below.i_account OFFSET 0) AS s)`;
 
 /**
- * An account and those below it as `below`, with when they are seen: empty where the account does not lie at or below `bound`.
+ * An account and those below it as `below`, with when they are seen: empty where the account does not lie at or below `root`.
  */
-function treeBelow(iAccount: number, bound: number | null): RawBuilder<unknown> {
+function treeBelow(iAccount: number, root: number | null): RawBuilder<unknown> {
   const top = sql`
     SELECT a.i_account, '-infinity'::timestamptz AS since, 'infinity'::timestamptz AS until
     FROM calls.accounts a WHERE a.i_account = ${iAccount}::bigint`;
   const tops =
-    bound === null
+    root === null
       ? top
-      : bound === iAccount
+      : root === iAccount
         ? sql`${top} AND ${isOpen(sql`a`)}`
-        : sql`SELECT * FROM ${periodsBelow(sql`${iAccount}::bigint`, bound)} AS t`;
+        : sql`SELECT * FROM ${periodsBelow(sql`${iAccount}::bigint`, root)} AS t`;
   return sql`
   ${descend(tops)},
   below AS (SELECT t.i_account, ${SEEN} AS seen FROM tree t GROUP BY 1)`;
@@ -164,8 +164,8 @@ function treeBelow(iAccount: number, bound: number | null): RawBuilder<unknown> 
  * Whether an account, at a time, is the one that bounds what a caller sees, or stands below it. Below one that is closed nothing
  * is seen: keys of it are refused before, tokens of an identity provider are not.
  */
-export const isAtOrBelow = (iAccount: RawBuilder<unknown>, at: RawBuilder<unknown>, bound: number) => sql`
-  ${bound}::bigint IN (
+export const isAtOrBelow = (iAccount: RawBuilder<unknown>, at: RawBuilder<unknown>, root: number) => sql`
+  ${root}::bigint IN (
     WITH RECURSIVE up AS (
       SELECT ${iAccount} AS i_account
       UNION SELECT p.i_parent FROM up CROSS JOIN LATERAL ${parentsOf(sql`up.i_account`)} AS p
@@ -198,11 +198,11 @@ export interface ShownAccount {
 }
 
 /**
- * The accounts at or below `bound`, now or once, by their numbers.
+ * The accounts at or below `root`, now or once, by their numbers.
  * @param after only those with a greater number
  */
-export function visibleAccounts(bound: number | null, after: number, limit: number): Statement<ShownAccount> {
-  if (bound === null) {
+export function visibleAccounts(root: number | null, after: number, limit: number): Statement<ShownAccount> {
+  if (root === null) {
     return sql<ShownAccount>`
       SELECT a.i_account, a.code, a.name, CASE WHEN p.i_account IS NULL THEN a.i_parent ELSE p.i_parent END AS i_parent,
              a.currency, a.time_zone, a.country, a.closed_from, NULL::jsonb AS seen
@@ -212,10 +212,10 @@ export function visibleAccounts(bound: number | null, after: number, limit: numb
       WHERE a.i_account > ${after}::bigint ORDER BY a.i_account LIMIT ${limit}`.compile(build);
   }
   return sql<ShownAccount>`
-    WITH RECURSIVE ${treeBelow(bound, bound)}, past AS (
+    WITH RECURSIVE ${treeBelow(root, root)}, past AS (
       SELECT i_account, seen, upper(range_merge(seen)) AS ends FROM below WHERE i_account > ${after}::bigint)
     SELECT a.i_account, a.code, a.name,
-           CASE WHEN a.i_account <> ${bound}::bigint THEN ${parentBefore(sql`least(now(), past.ends)`)} END AS i_parent,
+           CASE WHEN a.i_account <> ${root}::bigint THEN ${parentBefore(sql`least(now(), past.ends)`)} END AS i_parent,
            a.currency, a.time_zone, a.country, a.closed_from,
            ${asPeriods(sql`(CASE WHEN past.ends > now() THEN past.seen + tstzmultirange(tstzrange(now(), 'infinity')) ELSE past.seen END)`)} AS seen
     FROM past JOIN calls.accounts a USING (i_account) ORDER BY a.i_account LIMIT ${limit}`.compile(build);

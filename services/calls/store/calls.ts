@@ -210,7 +210,7 @@ export function countOf(
 }
 
 /**
- * One call with all that is known of it, if it lies at or below `bound`; and up to when data is complete. One statement,
+ * One call with all that is known of it, if it lies at or below `root`; and up to when data is complete. One statement,
  * so that a call of somebody else takes no longer than one that does not exist.
  * @param from start of the month that its number names, and `to` its end: they leave one partition to look in
  */
@@ -218,13 +218,13 @@ export const visibleCall = (
   iCdr: number,
   from: string,
   to: string,
-  bound: number | null,
+  root: number | null,
 ): Statement<CallDetailRow & { readonly data_complete_to: string | null }> =>
   sql<CallDetailRow & { readonly data_complete_to: string | null }>`
     SELECT ${VALUES}, c.source_key, i.file, c.line, c.i_import, coalesce(c.attributes, '{}') AS attributes,
            ${dataCompleteTo(sql`s.i_account = c.i_account`)} AS data_complete_to
     FROM calls.cdrs c LEFT JOIN calls.imports i USING (i_import)
     WHERE c.i_cdr = ${iCdr}::bigint AND c.start_time >= ${from}::timestamptz AND c.start_time < ${to}::timestamptz
-      ${bound === null ? sql`` : sql`AND ${isAtOrBelow(sql`c.i_account`, sql`c.start_time`, bound)}`}`.compile(
+      ${root === null ? sql`` : sql`AND ${isAtOrBelow(sql`c.i_account`, sql`c.start_time`, root)}`}`.compile(
     build,
   );

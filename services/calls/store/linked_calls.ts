@@ -190,14 +190,14 @@ export const countLinkedCalls = (filter: CallFilter): Statement<{ total: number 
  * The legs of the call that a record is of, in order of time: the record's own call, where its switch has used the id for
  * others too; and how many there are.
  * @param from start of the month that the record's number names, and `to` its end
- * @param bound the record must lie at or below it, and so must the legs that are told: those of a moved account may not
+ * @param root the record must lie at or below it, and so must the legs that are told: those of a moved account may not
  * @param most legs that are told
  */
 export const legsOfCall = (
   iCdr: number,
   from: string,
   to: string,
-  bound: number | null,
+  root: number | null,
   masked: boolean,
   most: number,
 ): Statement<CallRow & { readonly total: number }> =>
@@ -205,7 +205,7 @@ export const legsOfCall = (
     WITH one AS (
       SELECT c.i_cdr, c.i_account, c.source, ${sql.raw(LINKAGE)} AS linkage FROM calls.cdrs c
       WHERE c.i_cdr = ${iCdr}::bigint AND c.start_time >= ${from}::timestamptz AND c.start_time < ${to}::timestamptz
-        ${bound === null ? sql`` : sql`AND ${isAtOrBelow(sql`c.i_account`, sql`c.start_time`, bound)}`}
+        ${root === null ? sql`` : sql`AND ${isAtOrBelow(sql`c.i_account`, sql`c.start_time`, root)}`}
     ), legs AS (
       SELECT l.*, count(*) FILTER (WHERE apart) OVER (ORDER BY l.start_time, ${sql.raw(rankOf('l'))}) AS nth
       FROM (SELECT l.*, l.start_time > max(${endOf('l')} + ${JOINED_AFTER})
@@ -214,5 +214,5 @@ export const legsOfCall = (
               ON l.i_account = one.i_account AND ${sql.raw(linkageOf('l'))} = one.linkage AND l.source = one.source) AS l)
     SELECT ${valueColumns(masked)}, count(*) OVER ()::int AS total
     FROM legs c WHERE nth = (SELECT nth FROM legs WHERE i_cdr = ${iCdr}::bigint)
-      ${bound === null ? sql`` : sql`AND (SELECT ${seenBelow(sql`one.i_account`, bound)} FROM one) @> c.start_time`}
+      ${root === null ? sql`` : sql`AND (SELECT ${seenBelow(sql`one.i_account`, root)} FROM one) @> c.start_time`}
     ORDER BY c.start_time, ${sql.raw(rankOf('c'))} LIMIT ${most}::int`.compile(build);

@@ -8,7 +8,7 @@ import { elapsed, failures } from '#platform/http/answers.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { visibleAccounts } from '../../store/accounts.ts';
 import { type Micros, utcText } from '../../time/instants.ts';
-import { boundOf, READERS } from '../../visibility.ts';
+import { READERS, visibleRootOf } from '../../visibility.ts';
 import { textShownTo } from '../lists/masking.ts';
 import { AccountsAnswer, AccountsQuery } from './accounts_contract.ts';
 
@@ -41,7 +41,7 @@ export function accountRoutes(api: Api, { database, clock, recentWrites }: Accou
       // One more than the page holds shows whether there is another page.
       const found = await database.read(
         contextOf(request, reply, clock, caller),
-        (session) => session.rows(visibleAccounts(boundOf(caller), after!, limit! + 1)),
+        (session) => session.rows(visibleAccounts(visibleRootOf(caller), after!, limit! + 1)),
         recentWrites.before(request),
       );
       const data = found.slice(0, limit).map((account) => ({

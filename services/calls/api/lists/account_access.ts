@@ -14,7 +14,7 @@ import {
 } from '../../store/accounts.ts';
 import type { SeenAccounts } from '../../store/usage.ts';
 import type { Range } from '../../usage/usage_cover.ts';
-import { boundOf } from '../../visibility.ts';
+import { visibleRootOf } from '../../visibility.ts';
 
 /** The accounts of a request. */
 export interface AccountsAsked {
@@ -33,7 +33,7 @@ export interface FoundAccounts {
 
 /** The statement that finds the requested account. */
 export const accountAsked = (iAccount: number | null, caller: Caller): Statement<VisibleAccount> =>
-  iAccount === null ? everyAccount() : visibleAccount(iAccount, boundOf(caller));
+  iAccount === null ? everyAccount() : visibleAccount(iAccount, visibleRootOf(caller));
 
 /** @throws noAccount */
 export async function findVisibleAccounts(
@@ -46,7 +46,7 @@ export async function findVisibleAccounts(
     if (!account) throw noAccount(iAccount);
     return { account };
   }
-  const tree = await session.rows(visibleTree(iAccount, boundOf(caller)));
+  const tree = await session.rows(visibleTree(iAccount, visibleRootOf(caller)));
   const account = tree.find((one) => one.i_account === iAccount);
   if (!account) throw noAccount(iAccount);
   return { account, tree };

@@ -13,7 +13,7 @@ import type { TreeAccount } from '../../store/accounts.ts';
 import { utcText } from '../../time/instants.ts';
 import { type ZoneClock, zoneClock } from '../../time/zone_clock.ts';
 import type { Range } from '../../usage/usage_cover.ts';
-import { boundOf, seesMasked } from '../../visibility.ts';
+import { seesMasked, visibleRootOf } from '../../visibility.ts';
 import { type AccountsAsked, type FoundAccounts, seenRange } from './account_access.ts';
 import { type End, endAt, readEnd, requireOrder, zoneOf } from './time_range.ts';
 
@@ -240,16 +240,16 @@ export function isHeavyPage({ filter, accounts, numbers, limit, total, view }: C
 
 /** The accounts of the request. An id without an account is looked up in all accounts of the caller. */
 function accountsAsked({ i_account, call_id, include }: CallsQuery, caller: Caller): AccountsAsked {
-  const bound = boundOf(caller);
+  const root = visibleRootOf(caller);
   if (i_account !== undefined || call_id === undefined)
     return { iAccount: accountOf(i_account, caller), children: include === 'children' };
-  if (bound === null && include !== undefined) throw badParameter('include', 'needs `i_account`');
-  return { iAccount: bound, children: bound !== null };
+  if (root === null && include !== undefined) throw badParameter('include', 'needs `i_account`');
+  return { iAccount: root, children: root !== null };
 }
 
 /** The requested account; a customer's own where it names none. Another function checks whether the caller may see it. */
 export function accountOf(asked: number | undefined, caller: Caller): number {
-  const iAccount = asked ?? boundOf(caller);
+  const iAccount = asked ?? visibleRootOf(caller);
   if (iAccount === null) throw callsError('no_account', { fields: { fields: ['i_account'] } });
   return iAccount;
 }

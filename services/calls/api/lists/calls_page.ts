@@ -18,7 +18,7 @@ import {
 import { totalOfCalls } from '../../store/usage.ts';
 import { zoneClock } from '../../time/zone_clock.ts';
 import { coverRange, type Range } from '../../usage/usage_cover.ts';
-import { boundOf, seesMasked } from '../../visibility.ts';
+import { seesMasked, visibleRootOf } from '../../visibility.ts';
 import {
   accountAsked,
   type FoundAccounts,
@@ -61,9 +61,9 @@ export async function readPage(
 ): Promise<Page> {
   const { order, limit } = asked;
   const { iAccount } = asked.filter;
-  const bound = boundOf(caller);
+  const root = visibleRootOf(caller);
   // If the calls may be another customer's, they are not looked for before that is known: the time of the search would show it.
-  const mayBeForeign = bound !== null && bound !== iAccount;
+  const mayBeForeign = root !== null && root !== iAccount;
   const known =
     mayBeForeign || needsAccount(asked)
       ? await findVisibleAccounts(session, asked.accounts, caller)

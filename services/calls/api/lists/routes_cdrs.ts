@@ -15,7 +15,7 @@ import { badParameter, callsError } from '../../errors.ts';
 import { monthOfICdr } from '../../i_cdr.ts';
 import { addMonths, startOfMonth } from '../../months.ts';
 import { type KeysetPosition, visibleCall } from '../../store/calls.ts';
-import { boundOf, READERS, viewOf } from '../../visibility.ts';
+import { READERS, viewOf, visibleRootOf } from '../../visibility.ts';
 import { sendCsv } from '../exports/calls_export.ts';
 import { type CallsAsked, hasDates, isHeavyPage, readCallsQuery } from './call_query.ts';
 import { readPage } from './calls_page.ts';
@@ -120,7 +120,7 @@ export function cdrRoutes(api: Api, needs: CdrRoutesNeeds): void {
       const context = contextOf(request, reply, clock, caller);
       const read = async (session: Session, from: ReadFrom) => {
         const end = startOfMonth(addMonths(month, 1));
-        const found = await session.row(visibleCall(iCdr, startOfMonth(month), end, boundOf(caller)));
+        const found = await session.row(visibleCall(iCdr, startOfMonth(month), end, visibleRootOf(caller)));
         if (!found) throw noCall(iCdr);
         const { data_complete_to, ...call } = found;
         return {

@@ -7,7 +7,7 @@ import { CallParams } from '../../contract.ts';
 import { monthOfICdr } from '../../i_cdr.ts';
 import { addMonths, startOfMonth } from '../../months.ts';
 import { legsOfCall } from '../../store/linked_calls.ts';
-import { boundOf, READERS, seesMasked } from '../../visibility.ts';
+import { READERS, seesMasked, visibleRootOf } from '../../visibility.ts';
 import { LegsAnswer, MAX_LEGS } from './linked_contract.ts';
 import { shownTo } from './masking.ts';
 import { type CdrRoutesNeeds, noCall } from './routes_cdrs.ts';
@@ -36,7 +36,7 @@ export function legRoutes(
       const month = monthOfICdr(iCdr);
       if (month === undefined) throw noCall(iCdr);
       const [from, to] = [startOfMonth(month), startOfMonth(addMonths(month, 1))];
-      const asked = legsOfCall(iCdr, from, to, boundOf(caller), seesMasked(caller), MAX_LEGS);
+      const asked = legsOfCall(iCdr, from, to, visibleRootOf(caller), seesMasked(caller), MAX_LEGS);
       return database.read(
         contextOf(request, reply, clock, caller),
         async (session, source) => {

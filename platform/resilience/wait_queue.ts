@@ -1,16 +1,16 @@
 /**
- * The waiting room: who waits, who is next, and who must leave when it is full. One array, searched from end to end: it
+ * The wait queue: who waits, who is next, and who must leave when it is full. One array, searched from end to end: it
  * holds 200 requests at most, and a search of those costs less than a microsecond. No clock, no promises:
  * request_queue.ts adds those.
  *
  * - priority class: operators or customers. While both wait, turns go CUSTOMER_TURNS to customers, then one to operators; either
- *   takes all turns while the other has nobody waiting. Places in a full room are guaranteed in the same proportion.
+ *   takes all turns while the other has nobody waiting. Places in a full queue are guaranteed in the same proportion.
  * - tenant: an account within a priority class. Tenants take turns (the ring), one request a turn.
  * - order: within a tenant oldest first, or newest first while the queue stands (`newestFirst`). Then the tenant of the
  *   newest request also has the next turn, but in each round (as many turns as tenants waited when it began) a tenant
  *   that has had its turn goes behind all that have not: newest-first cannot starve an account either.
  * - full: the longest tenant of the priority class gives up the request that it would be served last, if it has at least two more
- *   than the newcomer's tenant; so each tenant keeps its even part of the room, and two equal tenants cannot push each
+ *   than the newcomer's tenant; so each tenant keeps its even part of the queue, and two equal tenants cannot push each
  *   other out in turn.
  */
 import type { Priority, RequestContext } from './request_context.ts';
@@ -18,8 +18,8 @@ import type { Priority, RequestContext } from './request_context.ts';
 /** While both classes wait: this many customers, then one operator. */
 export const CUSTOMER_TURNS = 3;
 
-/** A request's place in the room. */
-export interface Seat<Waiter> {
+/** A request's place in the queue. */
+export interface QueueEntry<Waiter> {
   readonly context: RequestContext;
   /** Monotonic milliseconds. */
   readonly enteredAt: number;
@@ -39,42 +39,42 @@ interface PriorityGroup {
   left: number;
 }
 
-export interface WaitingRoom<Waiter> {
+export interface WaitQueue<Waiter> {
   readonly size: number;
   sizeOf(priority: Priority): number;
   readonly isFull: boolean;
-  /** Seats a request; the caller sees to it that the room is not full. */
-  enter(context: RequestContext, enteredAt: number, waiter: Waiter, newestFirst: boolean): Seat<Waiter>;
-  /** The seat to clear for a newcomer when the room is full; undefined when the newcomer itself has to go. */
-  pushOutFor(context: RequestContext, newestFirst: boolean): Seat<Waiter> | undefined;
+  /** Puts a request into the queue; the caller sees to it that the queue is not full. */
+  enter(context: RequestContext, enteredAt: number, waiter: Waiter, newestFirst: boolean): QueueEntry<Waiter>;
+  /** The entry to remove for a newcomer when the queue is full; undefined when the newcomer itself has to go. */
+  pushOutFor(context: RequestContext, newestFirst: boolean): QueueEntry<Waiter> | undefined;
   /** Takes out the request whose turn it is. */
-  takeNext(newestFirst: boolean): Seat<Waiter> | undefined;
+  takeNext(newestFirst: boolean): QueueEntry<Waiter> | undefined;
   /** Takes out a request that leaves before its turn; one that has left already is left alone. */
-  leave(seat: Seat<Waiter>): void;
+  leave(entry: QueueEntry<Waiter>): void;
   /** The request that has waited longest. */
-  readonly oldest: Seat<Waiter> | undefined;
+  readonly oldest: QueueEntry<Waiter> | undefined;
   /** The request whose deadline comes first. */
-  readonly mostUrgent: Seat<Waiter> | undefined;
+  readonly mostUrgent: QueueEntry<Waiter> | undefined;
 }
 
 /** @param limit how many may wait at once */
-export function createWaitingRoom<Waiter>(limit: number): WaitingRoom<Waiter> {
+export function createWaitQueue<Waiter>(limit: number): WaitQueue<Waiter> {
   const operatorPlaces = Math.floor(limit / (CUSTOMER_TURNS + 1));
   const groups: Record<Priority, PriorityGroup> = {
     operator: createGroup(operatorPlaces),
     customer: createGroup(limit - operatorPlaces),
   };
   /** All who wait, oldest first. */
-  const seats: Seat<Waiter>[] = [];
+  const entries: QueueEntry<Waiter>[] = [];
   /** Customers' turns since the last operator's, up to CUSTOMER_TURNS. */
   let customerTurns = 0;
 
-  function leave(seat: Seat<Waiter>): void {
-    const place = seats.indexOf(seat);
+  function leave(entry: QueueEntry<Waiter>): void {
+    const place = entries.indexOf(entry);
     if (place < 0) return;
-    seats.splice(place, 1);
-    const { tenant } = seat.context;
-    const group = groups[seat.context.priority];
+    entries.splice(place, 1);
+    const { tenant } = entry.context;
+    const group = groups[entry.context.priority];
     const left = group.sizes.get(tenant)! - 1;
     group.size--;
     if (left > 0) {
@@ -92,18 +92,19 @@ export function createWaitingRoom<Waiter>(limit: number): WaitingRoom<Waiter> {
   }
 
   /** The oldest, or the newest, request of a tenant. */
-  function endOf(priority: Priority, tenant: string, newest: boolean): Seat<Waiter> {
-    const isIts = ({ context }: Seat<Waiter>) => context.tenant === tenant && context.priority === priority;
-    return (newest ? seats.findLast(isIts) : seats.find(isIts))!;
+  function endOf(priority: Priority, tenant: string, newest: boolean): QueueEntry<Waiter> {
+    const isIts = ({ context }: QueueEntry<Waiter>) =>
+      context.tenant === tenant && context.priority === priority;
+    return (newest ? entries.findLast(isIts) : entries.find(isIts))!;
   }
 
   return {
     get size() {
-      return seats.length;
+      return entries.length;
     },
     sizeOf: (priority) => groups[priority].size,
     get isFull() {
-      return seats.length >= limit;
+      return entries.length >= limit;
     },
     enter(context, enteredAt, waiter, newestFirst) {
       const { tenant } = context;
@@ -116,9 +117,9 @@ export function createWaitingRoom<Waiter>(limit: number): WaitingRoom<Waiter> {
       }
       group.sizes.set(tenant, size + 1);
       group.size++;
-      const seat = { context, enteredAt, waiter };
-      seats.push(seat);
-      return seat;
+      const entry = { context, enteredAt, waiter };
+      entries.push(entry);
+      return entry;
     },
     pushOutFor(context, newestFirst) {
       const own = groups[context.priority];
@@ -133,20 +134,20 @@ export function createWaitingRoom<Waiter>(limit: number): WaitingRoom<Waiter> {
       const group = groups[name];
       const tenant = group.ring[0];
       if (tenant === undefined) return undefined;
-      const seat = endOf(name, tenant, newestFirst);
+      const entry = endOf(name, tenant, newestFirst);
       customerTurns = name === 'operator' ? 0 : Math.min(customerTurns + 1, CUSTOMER_TURNS);
       countTurn(group, tenant, newestFirst);
       group.ring = [...group.ring.slice(1), tenant];
-      leave(seat);
-      return seat;
+      leave(entry);
+      return entry;
     },
     leave,
     get oldest() {
-      return seats[0];
+      return entries[0];
     },
     get mostUrgent() {
-      let first = seats[0];
-      for (const seat of seats) if (seat.context.deadline < first!.context.deadline) first = seat;
+      let first = entries[0];
+      for (const entry of entries) if (entry.context.deadline < first!.context.deadline) first = entry;
       return first;
     },
   };
