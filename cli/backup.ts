@@ -6,7 +6,7 @@ import type { Differences } from '#platform/database/backup/compare.ts';
 import { type TakeProgress, takeBackup } from '#platform/database/backup/take.ts';
 import { ranMigrations } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
-import { type AnyDatabaseService, backedUpOf } from '#platform/service/definition.ts';
+import { type AnyDatabaseService, backedUpOf, tabledOf } from '#platform/service/definition.ts';
 import { printable } from '#platform/telemetry/printable.ts';
 import { grouped, note, print, printJson, table } from '#platform/terminal/print.ts';
 import { megabytes, showRunning } from '#platform/terminal/running_line.ts';
@@ -22,7 +22,7 @@ export const ofOption = () =>
   new Option(
     '--of <service>',
     'the database that this service stands on, with all that stands there',
-  ).choices(BACKED_UP.map(({ migrations }) => migrations.schema));
+  ).choices(tabledOf(SERVICES).map(({ name }) => name));
 
 export function backupCommand(version: string): Command {
   return new Command('backup')
@@ -67,13 +67,9 @@ Examples:
           print(
             `${printable(file)}: ${grouped(rows)} rows of ${tables} tables at ${madeAt}, ${megabytes(bytes)} in ${seconds.toFixed(1)} s`,
           );
-          const elsewhere = BACKED_UP.filter(
-            ({ migrations }) => !services.some((one) => one.migrations === migrations),
-          );
-          for (const { migrations } of elsewhere)
-            note(
-              `${migrations.schema} stands on another database: trunkline backup --of ${migrations.schema}`,
-            );
+          const elsewhere = tabledOf(SERVICES).filter((one) => !services.includes(one));
+          for (const { name } of elsewhere)
+            note(`${name} stands on another database: trunkline backup --of ${name}`);
           if (!encrypted)
             note('It is not encrypted: BACKUP_KEY is not set. It holds all numbers and hashes of keys.');
         },

@@ -12,7 +12,7 @@ import { formerData, formerDataWords } from '#engines/former_data.ts';
 import { EMBEDDED_DATABASE, findPostgres, postgresFolder } from '#engines/postgres.ts';
 import { pendingInAll } from '#platform/database/migrate.ts';
 import { CONNECT_TIMEOUT_MS, createPool } from '#platform/database/pool.ts';
-import { type AnyDatabaseService, byDatabase, schemasOf } from '#platform/service/definition.ts';
+import { type AnyDatabaseService, byDatabase, schemasOf, tabledOf } from '#platform/service/definition.ts';
 import { explainFailure } from '#platform/terminal/failure.ts';
 import { indented, print, printJson } from '#platform/terminal/print.ts';
 import { type Config, givenPlace, givenUrl, readConfig, SERVICES } from '#system';
@@ -212,7 +212,7 @@ async function databasesOf(config: Config): Promise<(ExaminedDatabase | Finding)
 async function postgres(config: Config, { url, services, kind }: ExaminedDatabase): Promise<Finding[]> {
   const part = 'postgresql';
   // Where each service has its own, its name tells which one is meant.
-  const isShared = services.length === schemasOf(SERVICES).length;
+  const isShared = services.length === tabledOf(SERVICES).length;
   const setting = isShared
     ? 'DATABASE_URL'
     : `the database of ${services.map(({ name }) => name).join(' and ')}`;

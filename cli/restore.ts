@@ -15,9 +15,10 @@ import {
   verifyBackup,
 } from '#platform/database/backup/restore.ts';
 import { migrate } from '#platform/database/migrate.ts';
-import { withSession } from '#platform/database/pool.ts';
+import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
-import { backedUpOf } from '#platform/service/definition.ts';
+import { countDeadLetters, RESTORED_CAUSE } from '#platform/messaging/dead_letters.ts';
+import { backedUpOf, schemasOf } from '#platform/service/definition.ts';
 import { printable } from '#platform/telemetry/printable.ts';
 import { grouped, note, print, printJson } from '#platform/terminal/print.ts';
 import { megabytes, showRunning } from '#platform/terminal/running_line.ts';
@@ -196,10 +197,11 @@ const load: Reading = async ({ pool, config, ending, services }, backup, progres
       signal: ending,
       atEnd,
     });
-    for (const { migrations } of services) await migrate(pool, migrations);
+    for (const schema of schemasOf(services)) await migrate(pool, schema);
     // The back-up is of a version without an audit trail.
     if (!isNoted) await withSession(pool, (session) => noteIn(session, compared));
     await analyseRestored(pool, backedUpOf(services));
+    await noteRestoredMessages(pool);
     return compared;
   } catch (error) {
     if (error instanceof SumsDifferError) tellDifferences(error.differences);
@@ -207,3 +209,12 @@ const load: Reading = async ({ pool, config, ending, services }, backup, progres
     throw new Error(`${error.message}; --replace deletes them for the back-up`);
   }
 };
+
+async function noteRestoredMessages(pool: Pool): Promise<void> {
+  const restored = countDeadLetters({ cause: RESTORED_CAUSE });
+  const { dead } = (await withSession(pool, (session) => session.row(restored)))!;
+  if (dead === 0) return;
+  note(
+    `${grouped(dead)} messages were under way when the back-up was made. They may have been delivered since, so they are dead letters with the cause ${RESTORED_CAUSE} now.`,
+  );
+}

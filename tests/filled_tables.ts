@@ -30,13 +30,17 @@ const WANTED: Readonly<Record<string, string>> = {
 
 const TYPED: Readonly<Record<string, string>> = {
   bigint: '7',
+  smallint: '7',
   integer: '7',
   numeric: '1.5',
   boolean: 'true',
   bytea: "'\\x00ff'",
   date: "'2026-10-05'",
+  json: `'{"a": "b"}'`,
   jsonb: `'{"a": "b"}'`,
   'timestamp with time zone': "'2026-10-05T10:00:00.123456Z'",
+  uuid: "'0197b1a0-0000-7000-8000-000000000001'",
+  xid8: "'7'",
   int8multirange: "'{[1,5),[7,8)}'",
   'integer[]': 'ARRAY[7]',
   'text[]': "ARRAY['a', 'b,\"c']",

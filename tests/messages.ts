@@ -1,12 +1,10 @@
 /** Messages on a database of a test's own, and consumers that note what they were given. */
 import { after } from 'node:test';
 import { Type } from 'typebox';
-import { migrate } from '#platform/database/migrate.ts';
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { ConsumerEvent } from '#platform/messaging/consumer.ts';
 import { createMessaging, type Messaging, type QueueOptions } from '#platform/messaging/messaging.ts';
-import { MESSAGING } from '#platform/messaging/migrations.ts';
 import { publish } from '#platform/messaging/publish.ts';
 import { listQueues, type QueueState } from '#platform/messaging/queues.ts';
 import { event, message, type Outgoing, type Topic, work } from '#platform/messaging/topic.ts';
@@ -46,7 +44,6 @@ export const FAST: QueueOptions = { leaseMs: 1_500, retry: { maxAttempts: 5, bas
 /** @param brokerUrl RabbitMQ, through which messages go; without it they stay in PostgreSQL */
 export async function testMessages(brokerUrl?: string): Promise<TestMessages> {
   const { pool, url } = await testDatabase();
-  await migrate(pool, MESSAGING);
   const stops: (() => Promise<void>)[] = [];
   after(async () => {
     await Promise.all(stops.map((stop) => stop()));

@@ -66,3 +66,15 @@ export const replayDeadLetters = (filter: DeadLetterFilter, limit: number): Stat
       priority, id, topic, version, key, expires_at, published_at, headers, body
     FROM (SELECT i_dead_letter AS n, gone.* FROM gone) AS placed ORDER BY n
     RETURNING id`.compile(build);
+
+/** The cause of dead letters that were under way when the restored back-up was made. */
+export const RESTORED_CAUSE = 'restored';
+
+/** What waits or is under way becomes dead letters: nobody knows what of it was delivered after the back-up. */
+export const buryRestored = (): Statement<unknown> =>
+  sql`
+    WITH gone AS (DELETE FROM messaging.messages RETURNING *)
+    INSERT INTO messaging.dead_letters
+      (queue, cause, error, id, topic, version, key, priority, attempt, expires_at, published_at, headers, body)
+    SELECT queue, ${RESTORED_CAUSE}, error, id, topic, version, key, priority, attempt, expires_at, published_at, headers, body
+    FROM gone ORDER BY i_message`.compile(build);

@@ -11,6 +11,7 @@ import { addressOf } from '#platform/database/address.ts';
 import type { BackedUpService, Sums } from '#platform/database/backup/take.ts';
 import type { Migrations } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
+import { BACKED_UP_MESSAGES } from '#platform/messaging/migrations.ts';
 import type { CommandTools } from './commands.ts';
 import type {
   DatabaseSettings,
@@ -112,21 +113,26 @@ export const migrationsBeside = (url: string, schema: string): Migrations => ({
   folder: fileURLToPath(new URL('./migrations', url)),
 });
 
-/** The schemas of services, in the order in which they are brought up to date. */
+/** The schemas of services, in the order in which they are brought up to date: that of their messages first. */
 export const schemasOf = (services: readonly AnyService[]): Migrations[] =>
-  services.flatMap(({ migrations }) => migrations ?? []);
+  backedUpOf(services).map(({ migrations }) => migrations);
 
-/** What of services is in a back-up: all their tables. */
-export const backedUpOf = (services: readonly AnyService[]): BackedUpService[] =>
-  services.flatMap(({ migrations, sums }) => (migrations ? { migrations, sums: sums ?? [] } : []));
+/** What of services is in a back-up: all their tables, and their messages. */
+export const backedUpOf = (services: readonly AnyService[]): BackedUpService[] => {
+  const own = tabledOf(services).map(({ migrations, sums = [] }) => ({ migrations, sums }));
+  return own.length > 0 ? [BACKED_UP_MESSAGES, ...own] : [];
+};
+
+/** The services with tables. */
+export const tabledOf = (services: readonly AnyService[]): AnyDatabaseService[] =>
+  services.filter((service): service is AnyDatabaseService => service.migrations !== undefined);
 
 /** Services with tables, by the database that they stand on. @param urlOf where a service's is */
 export function byDatabase(
   services: readonly AnyService[],
   urlOf: (service: string) => string,
 ): { readonly url: string; readonly services: readonly AnyDatabaseService[] }[] {
-  const withTables = services.filter((service): service is AnyDatabaseService => !!service.migrations);
-  const groups = Map.groupBy(withTables, ({ name }) => addressOf(urlOf(name)));
+  const groups = Map.groupBy(tabledOf(services), ({ name }) => addressOf(urlOf(name)));
   return [...groups.values()].map((group) => ({ url: urlOf(group[0]!.name), services: group }));
 }
 

@@ -31,7 +31,9 @@ const NOW = Date.parse('2026-11-29T12:00:00Z');
 const folder = await mkdtemp(join(tmpdir(), 'trunkline-backup-'));
 after(() => rm(folder, { recursive: true, force: true }));
 const secret = randomBytes(32);
-const BACKED_UP = backedUpOf(SERVICES);
+const WITH_MESSAGES = backedUpOf(SERVICES);
+/** Rows as the file holds them: a restore makes dead letters of messages, which tests below look at. */
+const BACKED_UP = WITH_MESSAGES.map(({ afterRestore: _, ...service }) => service);
 const SCHEMA_NAMES = BACKED_UP.map(({ migrations }) => migrations.schema);
 const OURS = `'{${SCHEMA_NAMES.join()}}'::regnamespace[]`;
 
@@ -130,6 +132,14 @@ async function contents(pool: Pool): Promise<unknown> {
   };
 }
 
+const messages = async (pool: Pool) =>
+  (
+    await pool.query(
+      `SELECT (SELECT count(*) FROM messaging.messages) AS waiting,
+              (SELECT count(*) FROM messaging.dead_letters WHERE cause = 'restored') AS restored`,
+    )
+  ).rows[0];
+
 test('everything in the schema comes back: rows of every table, sequences, indexes and constraints', async () => {
   const target = await testDatabase();
   for (const table of await tablesOf(source.pool)) {
@@ -139,6 +149,28 @@ test('everything in the schema comes back: rows of every table, sequences, index
   const { rows, sums, tables } = await restore(target.pool, await take(source.pool));
   assert.ok(rows > 100 && sums > 10 && tables > 10);
   assert.deepEqual(await contents(target.pool), await contents(source.pool));
+});
+
+test('no message is delivered a second time by a restore: what was under way is a dead letter', async () => {
+  const target = await testDatabase();
+  const path = await take(source.pool);
+  await restore(target.pool, path, { services: WITH_MESSAGES });
+  assert.deepEqual(await messages(target.pool), { waiting: 0, restored: 1 });
+  assert.deepEqual((await target.pool.query('SELECT topic FROM messaging.subscriptions')).rows, [
+    { topic: 'TO' },
+  ]);
+  assert.equal((await verify(target.pool, path)).differences.count, 0);
+});
+
+test('a back-up of a version without messages leaves none under way that tell of what is gone', async () => {
+  const target = await testDatabase();
+  await target.pool.query(
+    `INSERT INTO messaging.messages (queue, state, priority, id, topic, version, body)
+     VALUES ('q', 'ready', 0, gen_random_uuid(), 't', 1, '{}')`,
+  );
+  const before = await take(source.pool, secret, BACKED_UP.slice(1));
+  await restore(target.pool, before, { replace: true, services: WITH_MESSAGES });
+  assert.deepEqual(await messages(target.pool), { waiting: 0, restored: 1 });
 });
 
 test('a back-up that is not encrypted is restored the same', async () => {
@@ -197,7 +229,7 @@ test('sums that the restored tables do not give again restore nothing', async ()
   const target = await testDatabase();
   const before = await contents(target.pool);
   const moving = [{ name: 'moving', columns: ['now'], sql: "SELECT 'now', clock_timestamp()" }];
-  const services = [{ ...BACKED_UP[0]!, sums: moving }];
+  const services = [{ ...BACKED_UP[1]!, sums: moving }];
   const path = await take(source.pool, secret, services);
   await assert.rejects(restore(target.pool, path, { services }), SumsDifferError);
   assert.deepEqual(await contents(target.pool), before);

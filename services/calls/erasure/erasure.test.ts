@@ -53,9 +53,12 @@ async function filled(text: string, more: (column: FilledColumn) => string | und
     const wanted = more(column);
     if (wanted !== undefined) return wanted;
     if (/\.(audit|erasures|secrets)$/.test(column.table)) return undefined;
+    // Names of queues and topics are the program's own.
+    if (/^messaging\./.test(column.table) && /^(queue|topic|state|cause|paused_by)$/.test(column.column))
+      return undefined;
     if (column.type === 'text') return `'${text}'`;
     if (column.type === 'text[]') return `ARRAY['a', '${text}']`;
-    if (column.type === 'jsonb') return `'${json}'`;
+    if (column.type === 'jsonb' || column.type === 'json') return `'${json}'`;
     if (`${column.table}.${column.column}` === 'calls.rejected_cdrs.bytes')
       return `convert_to('7,"${text}",x', 'UTF8')`;
     return undefined;

@@ -39,6 +39,9 @@ const LEFT = new Set([
   'migrations_lock',
 ]);
 
+/** Columns of messages that say where a message goes and what it is about, and not whom. */
+const NAMES_OF_MESSAGES = new Set(['queue', 'topic', 'state', 'cause', 'paused_by']);
+
 export interface WalkOptions {
   readonly kind: ErasureKind;
   /** Of all services on the server. */
@@ -115,7 +118,11 @@ interface Step {
 async function changeRows(session: Session, step: Step, options: WalkOptions): Promise<number> {
   const { table, from, to } = step;
   const parent = table.parent ?? table.name;
-  const columns = table.columns.filter(({ name, type }) => TEXTS.has(type) || BYTES.has(`${parent}.${name}`));
+  const columns = table.columns.filter(
+    ({ name, type }) =>
+      (TEXTS.has(type) && !(table.schema === 'messaging' && NAMES_OF_MESSAGES.has(name))) ||
+      BYTES.has(`${parent}.${name}`),
+  );
   if (columns.length === 0) return 0;
   const at = [table.schema, table.name] as const;
   const found = await session.rows(findRows(at, [from, to], columns, options.near, options.apply));
