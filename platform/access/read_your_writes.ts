@@ -9,7 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import type { WalPosition } from '#platform/database/read_after.ts';
+import type { After, WalPosition } from '#platform/database/read_after.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Caller } from './caller.ts';
 import { accessError } from './errors.ts';
@@ -23,10 +23,10 @@ export interface RecentWrites {
   /** Remembers the position of a caller's write. @returns the header for its answer */
   note(caller: Caller, position: WalPosition): string;
   /**
-   * The positions that a request's reads must follow: that of its header, and that of its caller's last write here.
+   * The writes that a request's reads must follow: that of its header, which the client demands, and its caller's last one here.
    * @throws ApiError 400 for a header that this service did not make
    */
-  before(request: FastifyRequest): readonly WalPosition[];
+  before(request: FastifyRequest): readonly After[];
 }
 
 interface Write {
@@ -67,8 +67,11 @@ export function createRecentWrites(secret: Buffer, countsMs: number, clock: Cloc
       return seal(JSON.stringify(write));
     },
     before: ({ headers, caller }) =>
-      [ofHeader(headers[READ_AFTER_HEADER]), byCaller.get(caller!.id)].flatMap((write) =>
-        write && counts(write) ? [write.position] : [],
+      [
+        { write: ofHeader(headers[READ_AFTER_HEADER]), demanded: true },
+        { write: byCaller.get(caller!.id), demanded: false },
+      ].flatMap(({ write, demanded }) =>
+        write && counts(write) ? [{ position: write.position, demanded }] : [],
       ),
   };
 }

@@ -18,8 +18,15 @@ import type { QueueEvent } from '#platform/resilience/request_queue.ts';
 import { CALLS_PER_RETRY, createRetryBudget, RETRY_BUDGET_BURST, retry } from '#platform/resilience/retry.ts';
 import type { GuardedServer } from './guarded_server.ts';
 import { type Pool, withSession } from './pool.ts';
-import { createReadAfter, type ReadAfterOutcome, type WalPosition, walPosition } from './read_after.ts';
+import {
+  type After,
+  createReadAfter,
+  type ReadAfterOutcome,
+  type WalPosition,
+  walPosition,
+} from './read_after.ts';
 import type { Read, Session } from './session.ts';
+import { stay, type Wait, waitUnless } from './wait.ts';
 
 export type { RequestContext };
 
@@ -31,7 +38,7 @@ export interface Database {
    * none begins after the context's deadline.
    * @param after what was written up to all of these is seen (read_after.ts)
    */
-  read<T>(context: RequestContext, work: Read<T>, after?: readonly WalPosition[]): Promise<T>;
+  read<T>(context: RequestContext, work: Read<T>, after?: readonly After[]): Promise<T>;
   /** Reads what a write depends on: on the primary, so that no replica's failure or lag is in a write's way. */
   readForWrite<T>(context: RequestContext, work: (session: Session) => Promise<T>): Promise<T>;
   /**
@@ -136,6 +143,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     ...options,
     readReplica: readAny,
     readPrimary: primary.run,
+    primaryBreaker: primary.breaker,
     ...(onReadAfter && { onOutcome: onReadAfter }),
     ...(onReadAfterQueue && { onQueueEvent: onReadAfterQueue }),
   });
@@ -175,47 +183,12 @@ export function createDatabase(options: DatabaseOptions): Database {
 
 const hasSome = <Item>(items: readonly Item[]): items is readonly [Item, ...Item[]] => items.length > 0;
 
-interface Wait {
-  readonly signal: AbortSignal;
-  /** It was given up for another replica's sake. */
-  readonly moved: boolean;
-  /** The request is at work: it stays where it is. */
-  begun(): void;
-  end(): void;
-}
-
-/** A wait where there is nowhere else to go. */
-const stay = (signal: AbortSignal): Wait => ({ signal, moved: false, begun: () => {}, end: () => {} });
-
 /** A request's wait for one replica, given up when that one takes no work any more and another does. */
 function waitFor(replica: Replica, replicas: readonly Replica[], gone: AbortSignal): Wait {
   const others = replicas.filter((other) => other !== replica);
   if (others.length === 0) return stay(gone);
-  const controller = new AbortController();
-  let moved = false;
-  const onChange = () => {
-    if (controller.signal.aborted || takesWork(replica) || !others.some(takesWork)) return;
-    moved = true;
-    controller.abort(new Error(`${replica.server.name} takes no work`));
-  };
-  const stops = replicas.map(({ server }) => server.breaker.onChange(onChange));
-  const begun = () => {
-    for (const stop of stops.splice(0)) stop();
-  };
-  const onGone = () => controller.abort(gone.reason);
-  gone.addEventListener('abort', onGone, { once: true });
-  if (gone.aborted) onGone();
-  return {
-    signal: controller.signal,
-    get moved() {
-      return moved;
-    },
-    begun,
-    end: () => {
-      begun();
-      gone.removeEventListener('abort', onGone);
-    },
-  };
+  const breakers = replicas.map(({ server }) => server.breaker);
+  return waitUnless(breakers, () => !takesWork(replica) && others.some(takesWork), gone);
 }
 
 /** Whether a request that comes now would be let through. */

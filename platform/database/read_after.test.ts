@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFakeClock } from '#platform/lifecycle/fake_clock.ts';
+import { createCircuitBreaker } from '#platform/resilience/circuit_breaker.ts';
 import { RefusedError } from '#platform/resilience/refused.ts';
 import type { RequestContext } from '#platform/resilience/request_context.ts';
 import { testDatabase } from '#tests/postgres.ts';
@@ -25,12 +26,18 @@ function servers(reachedAt: number, primaryMs = 0) {
       return { rows: [{ reached: questions.length >= reachedAt }] };
     },
   };
+  const breaker = createCircuitBreaker({ clock });
   const readAfter = createReadAfter({
+    primaryBreaker: breaker,
     readReplica: async <T>(_context: RequestContext, work: Read<T>) => {
       questions.push(clock.monotonic() - startedAt);
       return work({ client } as unknown as Session, { replicaLagS: 1 });
     },
-    readPrimary: async (_context, work) => {
+    readPrimary: async ({ signal }, work) => {
+      if (breaker.blocked)
+        await new Promise<never>((_, give) => {
+          signal.addEventListener('abort', () => give(new RefusedError('client_gone', { waitedMs: 0 })));
+        });
       onPrimary++;
       mostOnPrimary = Math.max(mostOnPrimary, onPrimary);
       await clock.sleep(primaryMs);
@@ -41,13 +48,13 @@ function servers(reachedAt: number, primaryMs = 0) {
     clock,
     onOutcome: (outcome) => outcomes.push(outcome),
   });
-  const read = ({ timeoutMs = 30_000, signal = new AbortController().signal } = {}) =>
+  const read = ({ timeoutMs = 30_000, signal = new AbortController().signal, demanded = false } = {}) =>
     readAfter(
       { priority: 'customer', tenant: 'a', deadline: clock.monotonic() + timeoutMs, signal },
       async (_session, { replicaLagS }) => (replicaLagS === null ? 'primary' : 'replica'),
-      ['0/1'],
+      [{ position: '0/1', demanded }],
     );
-  return { clock, read, questions, outcomes, statements, mostOnPrimary: () => mostOnPrimary };
+  return { clock, breaker, read, questions, outcomes, statements, mostOnPrimary: () => mostOnPrimary };
 }
 
 test('a replica that has the write reads, in the transaction in which it was asked', async () => {
@@ -95,6 +102,32 @@ test('few read on the primary at once, few wait, and the others are refused', as
   const answered = ended.filter(({ status }) => status === 'fulfilled');
   assert.equal(answered.length, POOL_SIZE / 5 + 20);
   for (const end of ended) if (end.status === 'rejected') assert.ok(refused('queue_overload')(end.reason));
+});
+
+test('when the primary is lost, a replica answers as it is, unless the client demands its write', async () => {
+  const { clock, breaker, read, outcomes } = servers(Number.POSITIVE_INFINITY);
+  breaker.openByHand('test');
+  const demanding = new AbortController();
+  const reads = [read(), read({ demanded: true, signal: demanding.signal })] as const;
+  await clock.advance(READ_AFTER_WAIT_MS);
+  assert.equal(await reads[0], 'replica');
+  assert.deepEqual(outcomes, ['replica_behind']);
+  demanding.abort();
+  await assert.rejects(reads[1], refused('client_gone'));
+});
+
+test('a wait for the primary ends when the primary is found to be lost', async () => {
+  const { clock, breaker, read, outcomes } = servers(Number.POSITIVE_INFINITY, 60_000);
+  breaker.openByHand('test');
+  breaker.releaseByHand('test');
+  breaker.databaseUp(clock.monotonic());
+  const waiting = read();
+  await clock.advance(READ_AFTER_WAIT_MS);
+  assert.deepEqual(outcomes, []);
+  breaker.databaseDown(new Error('lost'));
+  await clock.flush();
+  assert.equal(await waiting, 'replica');
+  assert.deepEqual(outcomes, ['replica_behind']);
 });
 
 const refused = (refusal: string) => (error: unknown) =>

@@ -153,6 +153,31 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
     for (const replica of replicas) await replica.start();
   });
 
+  test('all are behind and the primary is lost: who has written is shown what a replica has, unless the header demands more', async () => {
+    for (const api of [here, there])
+      assert.ok(
+        await until(async () => (await api.get('/cdrs?i_account=1', customer)).status === 200, LIMIT_MS),
+      );
+    for (const replica of replicas) await pause(replica);
+    const { callId, header } = await post(operator);
+    const before = await answeredBy('replica_behind');
+    await database.kill();
+    const { calls, lagS } = await shown(here, operator, callId);
+    assert.equal(calls, 0);
+    assert.ok(lagS !== null, 'the answer tells how far behind it is');
+    assert.equal(await answeredBy('replica_behind'), before + 1);
+    const demanding = { 'read-after': header, 'request-timeout': '2' };
+    assert.equal((await here.get('/cdrs?i_account=1', customer, demanding)).status, 503);
+    await database.start();
+    for (const replica of replicas) await resume(replica);
+    assert.ok(
+      await until(
+        async () => (await here.get('/cdrs?i_account=1', customer, demanding)).status === 200,
+        LIMIT_MS,
+      ),
+    );
+  });
+
   test('a header of nobody’s is refused by name', async () => {
     const { status, body } = await here.get('/cdrs?i_account=1', customer, { 'read-after': '0/10' });
     assert.deepEqual([status, body.fields], [400, ['read-after']]);
