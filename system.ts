@@ -36,7 +36,7 @@ import { type RunningService, startService } from '#platform/service/service.ts'
 import type { DatabaseParts, DatabaseSettings, ServiceParts } from '#platform/service/tools.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { accountWithCode } from '#services/calls/accounts.ts';
+import { accountWithCode } from '#services/calls/accounts/accounts.ts';
 import type { CallsCommandParts } from '#services/calls/commands/tools.ts';
 import { closedFrom } from '#services/calls/store/account_life.ts';
 import { codesOfAccounts } from '#services/calls/store/accounts.ts';

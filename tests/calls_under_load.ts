@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { until } from '#engines/cluster/processes.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { importDemo } from '#services/calls/demo.ts';
+import { importDemo } from '#services/calls/jobs/demo.ts';
 import type { CallsSettings } from '#services/calls/settings.ts';
 import { type TestApi, testApi } from './calls_api.ts';
 import { assertIdle, assertNoMoreResources, heapBytes, openResources } from './leftovers.ts';

@@ -27,16 +27,7 @@ const PLATFORM: House = {
 /** Files at the root of services/calls that do more than name things, by their rooms. The others there are words. */
 const ROOMS_OF_FILES: Readonly<Record<string, string>> = {
   'partitions.ts': 'partitions',
-  'accounts.ts': 'accounts',
-  'account_life.ts': 'accounts',
-  'account_moves.ts': 'accounts',
-  'demo.ts': 'jobs',
   'first_steps.ts': 'service',
-  'linkage_repairs.ts': 'jobs',
-  'outcome_repairs.ts': 'jobs',
-  'step_by_step.ts': 'jobs',
-  'maintenance.ts': 'jobs',
-  'month_indexes.ts': 'jobs',
   'source_activity.ts': 'source_activity',
   'service.ts': 'service',
   'settings.ts': 'settings',

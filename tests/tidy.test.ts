@@ -198,7 +198,7 @@ const WALL_CLOCK: Record<string, string> = {
   'services/calls/intake/store_batch.ts': 'whether a call is in the future',
   'services/calls/api/imports/routes_sources.ts': 'how long ago an instant is that a batch was stored',
   'services/calls/source_activity.ts': 'how long ago an instant is that another process may have told',
-  'services/calls/maintenance.ts': 'which months there should be',
+  'services/calls/jobs/maintenance.ts': 'which months there should be',
   'services/identity/keys.ts': 'an account is closed from an instant on',
   'services/monitor/channels/webhook.ts': 'the instant that a signature is of',
   'services/monitor/monitor.ts': 'when a notice was made; where steady time begins',

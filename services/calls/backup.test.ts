@@ -23,8 +23,8 @@ import { callRow, testImportSource } from '#tests/calls.ts';
 import { columnsOf, fillTables, tablesOf } from '#tests/filled_tables.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';
-import { importDemo } from './demo.ts';
 import { takeIn } from './intake/intake.ts';
+import { importDemo } from './jobs/demo.ts';
 import { ensureMonths, removeOldMonths } from './partitions.ts';
 
 const NOW = Date.parse('2026-11-29T12:00:00Z');

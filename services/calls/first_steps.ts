@@ -1,7 +1,7 @@
 /** This service's part of the output of `trunkline up` at the first start (platform/service). */
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import { grouped } from '#platform/terminal/print.ts';
-import { importDemo } from './demo.ts';
+import { importDemo } from './jobs/demo.ts';
 import { visibleAccounts } from './store/accounts.ts';
 
 /** Imports the sample of calls into an empty database. */

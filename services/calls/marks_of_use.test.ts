@@ -13,9 +13,9 @@ import {
 import type { Pool } from '#platform/database/pool.ts';
 import { SCHEMAS } from '#system';
 import { testDatabase } from '#tests/postgres.ts';
-import { closeAccount } from './account_life.ts';
-import { moveAccount } from './account_moves.ts';
-import { createAccount } from './accounts.ts';
+import { closeAccount } from './accounts/account_life.ts';
+import { moveAccount } from './accounts/account_moves.ts';
+import { createAccount } from './accounts/accounts.ts';
 import { eraseAccount } from './erasure/erase_account.ts';
 import { calls } from './service.ts';
 

@@ -24,7 +24,7 @@ export const calls = defineService({
   start: async (tools: DatabaseTools<CallsSettings> & CallsGiven) =>
     (await import('./start.ts')).startCalls(tools),
   firstSteps: () => import('./first_steps.ts'),
-  leftToRepair: async (pool) => (await import('./outcome_repairs.ts')).leftToRepair(pool),
+  leftToRepair: async (pool) => (await import('./jobs/outcome_repairs.ts')).leftToRepair(pool),
   commands: {
     import: async (tools: CallsTools) => (await import('./commands/import.ts')).importCommand(tools),
     imports: async (tools: CallsTools) => (await import('./commands/imports.ts')).importsCommand(tools),

@@ -4,7 +4,7 @@ import { suite, test } from 'node:test';
 import pg from 'pg';
 import { until } from '#engines/cluster/processes.ts';
 import { READ_AFTER_WAIT_MS } from '#platform/database/read_after.ts';
-import { importDemo } from '#services/calls/demo.ts';
+import { importDemo } from '#services/calls/jobs/demo.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { assertIdle, assertNoMoreResources, openResources } from '#tests/leftovers.ts';
 import { type OwnPostgres, ownDatabase, ownPostgresSkip, ownReplicas } from '#tests/own_postgres.ts';

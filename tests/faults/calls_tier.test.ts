@@ -12,7 +12,7 @@ import { findTier } from '#engines/cluster/tier.ts';
 import { createPool } from '#platform/database/pool.ts';
 import { migrateAll } from '#platform/database/upgrade.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { importDemo } from '#services/calls/demo.ts';
+import { importDemo } from '#services/calls/jobs/demo.ts';
 import { SCHEMAS } from '#system';
 import { testApi } from '#tests/calls_api.ts';
 import { clusterSkip, makeTestCluster } from '#tests/cluster.ts';

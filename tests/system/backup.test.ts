@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createPool } from '#platform/database/pool.ts';
-import { importDemo } from '#services/calls/demo.ts';
+import { importDemo } from '#services/calls/jobs/demo.ts';
 import { runCommand, startCommand } from '#tests/command.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';

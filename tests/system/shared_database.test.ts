@@ -10,7 +10,7 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLifetime } from '#platform/lifecycle/lifetime.ts';
 import { type RunningOnDatabase, startService } from '#platform/service/service.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
-import { importDemo } from '#services/calls/demo.ts';
+import { importDemo } from '#services/calls/jobs/demo.ts';
 import { rightsOfClaims } from '#services/identity/contract.ts';
 import { findAnyKey } from '#system';
 import { API_SETTINGS, testApi } from '#tests/calls_api.ts';

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { until } from '#engines/cluster/processes.ts';
 import { STOP_STEP_LIMIT_MS } from '#platform/lifecycle/lifetime.ts';
-import { importDemo } from '#services/calls/demo.ts';
+import { importDemo } from '#services/calls/jobs/demo.ts';
 import { THE_PROGRAM } from '#services/calls/store/audit.ts';
 import { createKey } from '#services/identity/keys.ts';
 import { keyPlaces } from '#system';

@@ -6,7 +6,7 @@ import { until } from '#engines/cluster/processes.ts';
 import { testApi } from '#tests/calls_api.ts';
 import { findPgBouncer, startPgBouncer } from '#tests/pgbouncer.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import { importDemo } from '../demo.ts';
+import { importDemo } from '../jobs/demo.ts';
 
 const LIMIT_MS = 20_000;
 const skip = findPgBouncer() ? false : 'PgBouncer is not installed';

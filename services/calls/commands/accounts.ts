@@ -4,7 +4,7 @@ import { withSession } from '#platform/database/pool.ts';
 import { note, print, printJson } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
 import { tidyCode } from '../account_codes.ts';
-import { accountWithCode, changeAccount, codesAlike, createAccount } from '../accounts.ts';
+import { accountWithCode, changeAccount, codesAlike, createAccount } from '../accounts/accounts.ts';
 import { listAccounts } from '../store/account_edits.ts';
 import type { AccountRow } from '../store/account_rows.ts';
 import { closeCommand, renameCommand, reopenCommand } from './accounts_life.ts';

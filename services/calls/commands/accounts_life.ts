@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { grouped, note } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
-import { closeAccount, renameAccount, reopenAccount } from '../account_life.ts';
+import { closeAccount, renameAccount, reopenAccount } from '../accounts/account_life.ts';
 import { showAccount } from './accounts_table.ts';
 import type { CallsTools } from './tools.ts';
 

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { grouped, note, print, printJson } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
-import { type Moved, moveAccount } from '../account_moves.ts';
+import { type Moved, moveAccount } from '../accounts/account_moves.ts';
 import { parentText, showAccount } from './accounts_table.ts';
 import type { CallsTools } from './tools.ts';
 

@@ -9,7 +9,7 @@ import { type Pool, withSession, withTransaction } from '#platform/database/pool
 import type { Session } from '#platform/database/session.ts';
 import { isNone } from '../absent.ts';
 import { tidyCode } from '../account_codes.ts';
-import { accountWithCode } from '../accounts.ts';
+import { accountWithCode } from '../accounts/accounts.ts';
 import { readRejected } from '../intake/retry.ts';
 import { ERASED_HEARD_MS, forgetHeard } from '../pseudonyms/erased.ts';
 import { findPseudonyms, makePseudonyms } from '../pseudonyms/pseudonyms.ts';

@@ -6,7 +6,7 @@ import { SCHEMAS } from '#system';
 import { callRow, testImportSource } from '#tests/calls.ts';
 import { type FilledColumn, fillTables, tablesOf } from '#tests/filled_tables.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import { createAccount } from '../accounts.ts';
+import { createAccount } from '../accounts/accounts.ts';
 import { adviceForPost } from '../api/posts/advice.ts';
 import { takeIn } from '../intake/intake.ts';
 import { ensureMonths } from '../partitions.ts';

@@ -6,7 +6,7 @@ import { NONE_WORDS } from '#tests/none_words.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { carrierFile, importWritten, type WrittenCall } from '#tests/written_calls.ts';
 import { tidyCode } from '../account_codes.ts';
-import { accountWithCode, createAccount } from '../accounts.ts';
+import { accountWithCode, createAccount } from '../accounts/accounts.ts';
 import type { ImportOptions } from './import_file.ts';
 import { retryRejected } from './retry.ts';
 

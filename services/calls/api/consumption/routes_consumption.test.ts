@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { withSession } from '#platform/database/pool.ts';
 import { callRow, testImportSource } from '#tests/calls.ts';
 import { type Json, testApi } from '#tests/calls_api.ts';
-import { changeAccount } from '../../accounts.ts';
+import { changeAccount } from '../../accounts/accounts.ts';
 import type { SourceRecord } from '../../cdr.ts';
 import { takeIn } from '../../intake/intake.ts';
 import { THE_PROGRAM } from '../../store/audit.ts';

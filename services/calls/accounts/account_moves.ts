@@ -1,10 +1,10 @@
 /** Moves an account below another one, from a date on. Earlier calls stay with the parent of their time. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
+import { lockParents, movedWith, moveParent, movesSince, readMove } from '../store/account_parents.ts';
+import type { AccountRow, ParentPeriod } from '../store/account_rows.ts';
+import { type Actor, noteAudit } from '../store/audit.ts';
 import { readStart } from './account_life.ts';
 import { accountWithCode, parentFor } from './accounts.ts';
-import { lockParents, movedWith, moveParent, movesSince, readMove } from './store/account_parents.ts';
-import type { AccountRow, ParentPeriod } from './store/account_rows.ts';
-import { type Actor, noteAudit } from './store/audit.ts';
 
 export interface MoveOptions {
   /** Code of the new parent. Null: no parent. */

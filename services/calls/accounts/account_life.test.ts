@@ -7,14 +7,12 @@ import { createKey } from '#services/identity/keys.ts';
 import { keyPlaces } from '#system';
 import { callRow, testImportSource } from '#tests/calls.ts';
 import { testApi } from '#tests/calls_api.ts';
+import { findVisibleAccounts } from '../api/lists/account_access.ts';
+import { takeIn } from '../intake/intake.ts';
+import { listAudit } from '../store/audit.ts';
+import { visibleCall } from '../store/calls.ts';
 import { closeAccount, renameAccount, reopenAccount } from './account_life.ts';
 import { accountWithCode, createAccount } from './accounts.ts';
-
-import { findVisibleAccounts } from './api/lists/account_access.ts';
-
-import { takeIn } from './intake/intake.ts';
-import { listAudit } from './store/audit.ts';
-import { visibleCall } from './store/calls.ts';
 
 const api = await testApi();
 const { pool } = api.database;

@@ -3,11 +3,11 @@
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
-import type { Month } from './months.ts';
-import { ensureMonthsAhead, removeOldMonths } from './partitions.ts';
-import { forgetProvisional } from './store/provisional.ts';
-import { forgetTaken } from './store/rejected.ts';
-import { forgetHours, HOURS_KEPT_DAYS } from './store/source_hours.ts';
+import type { Month } from '../months.ts';
+import { ensureMonthsAhead, removeOldMonths } from '../partitions.ts';
+import { forgetProvisional } from '../store/provisional.ts';
+import { forgetTaken } from '../store/rejected.ts';
+import { forgetHours, HOURS_KEPT_DAYS } from '../store/source_hours.ts';
 
 export const MAINTENANCE_INTERVAL_MS = 3_600_000;
 /** A file that has not grown for this long is whole: its last row is no longer provisional (intake/provisional.ts). */

@@ -6,11 +6,11 @@ import { withSession } from '#platform/database/pool.ts';
 import { callRow, testImportSource } from '#tests/calls.ts';
 import { type Json, testApi } from '#tests/calls_api.ts';
 import { printedSeed } from '#tests/seed.ts';
+import { takeIn } from '../intake/intake.ts';
+import { accountsBelow } from '../store/account_parents.ts';
+import { listAudit } from '../store/audit.ts';
 import { moveAccount } from './account_moves.ts';
 import { accountWithCode, changeAccount } from './accounts.ts';
-import { takeIn } from './intake/intake.ts';
-import { accountsBelow } from './store/account_parents.ts';
-import { listAudit } from './store/audit.ts';
 
 const api = await testApi();
 const { pool } = api.database;

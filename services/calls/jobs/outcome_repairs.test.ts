@@ -8,9 +8,9 @@ import { callRow, testImportSource } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
 import { printedSeed } from '#tests/seed.ts';
 import { assertUsageIsExact } from '#tests/usage.ts';
-import { takeIn } from './intake/intake.ts';
+import { takeIn } from '../intake/intake.ts';
+import { ensureMonths } from '../partitions.ts';
 import { monthsLeft, repairOutcomes, repairStep } from './outcome_repairs.ts';
-import { ensureMonths } from './partitions.ts';
 
 const { pool } = await testDatabase();
 

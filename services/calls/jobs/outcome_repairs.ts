@@ -7,8 +7,7 @@
  * an hour they see either the old or the new calls and sums together.
  */
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
-import { addMonths, type Month, startOfMonth } from './months.ts';
-import { type RepairNeeds, stepByStep } from './step_by_step.ts';
+import { addMonths, type Month, startOfMonth } from '../months.ts';
 import {
   endOfStep,
   monthsToRepair,
@@ -17,8 +16,9 @@ import {
   repairCalls,
   repairDays,
   repairQuarters,
-} from './store/outcome_repairs.ts';
-import { lockZones } from './store/partitions.ts';
+} from '../store/outcome_repairs.ts';
+import { lockZones } from '../store/partitions.ts';
+import { type RepairNeeds, stepByStep } from './step_by_step.ts';
 
 /** Calls of a step: a fifth of a second or so, for which imports wait. */
 const STEP_CALLS = 10_000;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withSession } from '#platform/database/pool.ts';
 import { testDatabase } from '#tests/postgres.ts';
+import { listAudit } from '../store/audit.ts';
 import { changeAccount, codesAlike, createAccount } from './accounts.ts';
-import { listAudit } from './store/audit.ts';
 
 const { pool } = await testDatabase();
 const BY = { id: 'terminal:test', name: 'test' };

@@ -2,22 +2,22 @@
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { isPrintable, printable } from '#platform/telemetry/printable.ts';
-import { foldedCode, tidyCode } from './account_codes.ts';
-import { findPseudonyms } from './pseudonyms/pseudonyms.ts';
+import { foldedCode, tidyCode } from '../account_codes.ts';
+import { findPseudonyms } from '../pseudonyms/pseudonyms.ts';
 import {
   accountAsWritten,
   deleteUsageDays,
   insertAccount,
   rebuildUsageDays,
   updateAccount,
-} from './store/account_edits.ts';
-import { dropFormerCode, renamedFrom } from './store/account_life.ts';
-import { isAbove, lockParents } from './store/account_parents.ts';
-import type { AccountEdit, AccountRow, NewAccount } from './store/account_rows.ts';
-import { type Actor, noteAudit } from './store/audit.ts';
-import { forgetErasure } from './store/erasures.ts';
-import { perhapsAlike } from './store/intake.ts';
-import { lockZones } from './store/partitions.ts';
+} from '../store/account_edits.ts';
+import { dropFormerCode, renamedFrom } from '../store/account_life.ts';
+import { isAbove, lockParents } from '../store/account_parents.ts';
+import type { AccountEdit, AccountRow, NewAccount } from '../store/account_rows.ts';
+import { type Actor, noteAudit } from '../store/audit.ts';
+import { forgetErasure } from '../store/erasures.ts';
+import { perhapsAlike } from '../store/intake.ts';
+import { lockZones } from '../store/partitions.ts';
 
 /** The longest code that a record may have (formats/posted_record.ts). */
 const LONGEST_CODE = 200;

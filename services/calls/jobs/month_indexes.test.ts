@@ -4,8 +4,8 @@ import { withTransaction } from '#platform/database/pool.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { testDatabase } from '#tests/postgres.ts';
+import { ensureMonths } from '../partitions.ts';
 import { indexAllMonths, indexMonth } from './month_indexes.ts';
-import { ensureMonths } from './partitions.ts';
 
 const { pool } = await testDatabase();
 const INDEXES = [

@@ -5,17 +5,17 @@
  * can be interrupted at any moment and goes on from there, in any process.
  */
 import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
-import { isAnsweredBySwitch, linkedIdOf } from './intake/linkage.ts';
-import { addMonths, type Month, startOfMonth } from './months.ts';
-import { type RepairNeeds, stepByStep } from './step_by_step.ts';
+import { isAnsweredBySwitch, linkedIdOf } from '../intake/linkage.ts';
+import { addMonths, type Month, startOfMonth } from '../months.ts';
 import {
   legsToRepair,
   linkageMonthsLeft,
   nextLinkageRepair,
   noteLinkage,
   noteLinkageRepair,
-} from './store/linkage_repairs.ts';
-import { storable } from './store/storable.ts';
+} from '../store/linkage_repairs.ts';
+import { storable } from '../store/storable.ts';
+import { type RepairNeeds, stepByStep } from './step_by_step.ts';
 
 /** Calls of a step: a tenth of a second or so, for which a writer of one of them waits. */
 const STEP_CALLS = 5_000;

@@ -1,12 +1,12 @@
 /** The life of an account: it is renamed, closed, reopened. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
+import { accountAsWritten } from '../store/account_edits.ts';
+import { callsSince, dropFormerCode, keepFormerCode, setClosedFrom, setCode } from '../store/account_life.ts';
+import type { AccountRow } from '../store/account_rows.ts';
+import { type Actor, noteAudit } from '../store/audit.ts';
+import { MICROS_PER_MS, readDate, readInstant, utcText } from '../time/instants.ts';
+import { zoneClock } from '../time/zone_clock.ts';
 import { accountWithCode, readCode } from './accounts.ts';
-import { accountAsWritten } from './store/account_edits.ts';
-import { callsSince, dropFormerCode, keepFormerCode, setClosedFrom, setCode } from './store/account_life.ts';
-import type { AccountRow } from './store/account_rows.ts';
-import { type Actor, noteAudit } from './store/audit.ts';
-import { MICROS_PER_MS, readDate, readInstant, utcText } from './time/instants.ts';
-import { zoneClock } from './time/zone_clock.ts';
 
 export interface Renamed {
   readonly account: AccountRow;

@@ -5,7 +5,7 @@ import { systemClock } from '#platform/lifecycle/clock.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { callRow, testImportSource } from '#tests/calls.ts';
 import { testDatabase } from '#tests/postgres.ts';
-import { takeIn } from './intake/intake.ts';
+import { takeIn } from '../intake/intake.ts';
 import { linkageRepairStep, repairLinkage } from './linkage_repairs.ts';
 
 const { pool } = await testDatabase();

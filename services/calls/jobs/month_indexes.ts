@@ -6,9 +6,9 @@
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
-import type { Month } from './months.ts';
-import { makeIndexes, monthWithoutIndexes } from './store/month_indexes.ts';
-import { lockPartitions } from './store/partitions.ts';
+import type { Month } from '../months.ts';
+import { makeIndexes, monthWithoutIndexes } from '../store/month_indexes.ts';
+import { lockPartitions } from '../store/partitions.ts';
 
 /** The delay after a month that was in use, or after another failure. */
 const RETRY_MS = 10_000;

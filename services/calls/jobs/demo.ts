@@ -4,9 +4,9 @@
  */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import { seededRandom } from '#platform/lifecycle/seeded_random.ts';
-import { parseMapping } from './formats/mapping.ts';
-import { importOpened } from './intake/import_file.ts';
-import { addDemoAccounts, isEmpty } from './store/demo.ts';
+import { parseMapping } from '../formats/mapping.ts';
+import { importOpened } from '../intake/import_file.ts';
+import { addDemoAccounts, isEmpty } from '../store/demo.ts';
 
 const DAYS = 30;
 const CALLS_A_DAY = 120;
