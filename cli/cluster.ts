@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { type ClusterOptions, startCluster } from '#engines/cluster/cluster.ts';
 import { destroyCluster, stopCluster } from '#engines/cluster/ending.ts';
 import { renderForContainers, rewriteConfiguration } from '#engines/cluster/folders.ts';
@@ -42,6 +42,7 @@ interface UpOptions {
   readonly haproxies: number;
   readonly clients: number;
   readonly synchronous?: boolean;
+  readonly with?: 'rabbitmq';
   readonly detach?: boolean;
 }
 
@@ -73,6 +74,7 @@ export function clusterCommand(): Command {
       asCount,
       CLIENTS_DEFAULT,
     )
+    .addOption(new Option('--with <engine>', 'three nodes of RabbitMQ as well').choices(['rabbitmq']))
     .option('--synchronous', 'acknowledge a commit once a replica has it as well')
     .option('--no-synchronous', 'acknowledge a commit once the primary has it')
     .addHelpText(
@@ -82,10 +84,11 @@ Examples:
   $ trunkline cluster up                      start here, show what happens, stop with Ctrl-C
   $ trunkline cluster up --detach             start, and leave it running
   $ trunkline cluster up --port-base 21000    beside a PostgreSQL that has port 5432
+  $ trunkline cluster up --with rabbitmq      messages of the services go through RabbitMQ
   $ trunkline up --cluster                    the services on it, in another terminal
-  $ . data/cluster/database.env               DATABASE_URL and DATABASE_REPLICA_URL of the tier, for other programs
+  $ . data/cluster/database.env               DATABASE_URL and DATABASE_REPLICA_URL of the tier (and RABBITMQ_URL), for other programs
 
-The ports, --haproxies and --clients are not stored: give them at each start.`,
+The ports, --haproxies, --clients and --with are not stored: give them at each start.`,
     )
     .action(async (options: UpOptions) => {
       await (options.detach ? upDetached(options) : up(options));
@@ -214,6 +217,7 @@ async function up(options: UpOptions): Promise<void> {
   const seconds = () => ((systemClock.monotonic() - startedAt) / 1_000).toFixed(1).padStart(6);
   const clusterOptions: ClusterOptions = {
     ...options,
+    rabbitmq: options.with === 'rabbitmq',
     signal: ending.signal,
     report: (event) => print(`${seconds()} s  ${event.part.padEnd(9)} ${event.what}, ${event.detail}`),
   };
@@ -228,10 +232,11 @@ async function up(options: UpOptions): Promise<void> {
 const where = (address: { host: string; port: number }) => `${address.host}:${address.port}`;
 
 /** The addresses of the tier for clients, and of its statistics for people. */
-function addresses({ writes, reads, haproxies, folders }: Layout): string {
+function addresses({ writes, reads, haproxies, brokers, folders }: Layout): string {
   const pages = haproxies.map((haproxy) => `http://${haproxy.host}:${haproxy.statsPort}/stats`);
   return [
     `write to ${where(writes)}, read from ${where(reads)}; with password: ${databaseEnvironmentFile(folders.data)}`,
+    ...(brokers.length > 0 ? [`RabbitMQ: ${brokers.map(where).join(', ')}`] : []),
     `statistics: ${pages.join(' ')}`,
   ].join('\n');
 }

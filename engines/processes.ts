@@ -84,11 +84,14 @@ export function engineUser(): EngineUser | undefined {
 /**
  * A command line that runs `command` as `user`. The user keeps root's right to read and pass folders (a checkout under
  * /root), and no other right of root.
+ * @param asksAccess the program asks access(2) for its rights, as Erlang does; that answers without the right to pass folders,
+ *   unless the kernel is told to leave the rights of a process alone when its user changes
  */
 export function asUser(
   user: EngineUser | undefined,
   command: string,
   args: readonly string[],
+  asksAccess = false,
 ): [string, string[]] {
   if (!user) return [command, [...args]];
   const setpriv = '/usr/bin/setpriv';
@@ -98,6 +101,7 @@ export function asUser(
     throw new Error(`running as root needs ${setpriv} (package util-linux), or run as an ordinary user`);
   }
   const rights = ['--inh-caps=-all,+dac_read_search', '--ambient-caps=-all,+dac_read_search'];
+  if (asksAccess) rights.unshift('--securebits=+no_setuid_fixup');
   return [
     setpriv,
     [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', ...rights, command, ...args],

@@ -1,27 +1,31 @@
-/**
- * RabbitMQ of the distribution's package, one node or a cluster of three, as child processes on 127.0.0.1.
- *
- * The package's own command is a wrapper that changes to the user rabbitmq; the program below /usr/lib keeps the user that
- * starts it. Erlang's nodes find each other by the daemon epmd, which outlives them: it gets a port of its own here, and
- * ends with the last node.
- */
+/** RabbitMQ of one node or of a cluster of three, as child processes on 127.0.0.1, for tests and benches. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants, existsSync } from 'node:fs';
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import {
+  AMQP_HEADER,
+  BROKER_PROGRAM,
+  BROKER_STOP_LIMIT_MS,
+  type BrokerNode,
+  brokerControl,
+  brokerCookie,
+  brokerEnvironment,
+  brokerUrl,
+  brokerValues,
+  endEpmd,
+  NO_PLUGINS,
+} from './broker_node.ts';
+import { readTemplate } from './cluster/configuration.ts';
 import { until } from './cluster/processes.ts';
-import { run } from './processes.ts';
+import { fillIn } from './cluster/template.ts';
 
-const SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
-const CONTROL = '/usr/lib/rabbitmq/bin/rabbitmqctl';
+const PASSWORD = 'trunkline';
 const START_LIMIT_MS = 90_000;
-const STOP_LIMIT_MS = 20_000;
-/** A node that is frozen is missed by the others after this time, ± a quarter; Erlang's own default is 60 s. */
-const NET_TICK_S = 10;
 
 /** The reason to skip a test without RabbitMQ; false where RabbitMQ is installed. */
-export const noRabbitmq: string | false = await access(SERVER, constants.X_OK).then(
+export const noRabbitmq: string | false = await access(BROKER_PROGRAM, constants.X_OK).then(
   () => false as const,
   () => 'RabbitMQ is not installed (scripts/engines rabbitmq)',
 );
@@ -35,7 +39,7 @@ export interface RabbitmqOptions {
 }
 
 export interface RabbitmqNode {
-  /** `r1@localhost` */
+  /** Of its part; `rabbitmqctl` calls it erlangName. */
   readonly name: string;
   readonly port: number;
   /** The process of the Erlang machine. */
@@ -58,62 +62,49 @@ export interface RunningRabbitmq {
 /** @throws Error with a node's output, when it does not start */
 export async function startRabbitmq({ folder, nodes, portBase }: RabbitmqOptions): Promise<RunningRabbitmq> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const cookie = join(folder, '.erlang.cookie');
+  const cookie = brokerCookie(folder);
   if (!existsSync(cookie)) await writeFile(cookie, 'trunkline', { mode: 0o400 });
-  const epmdPort = portBase + 2 * nodes;
-  const shared = {
-    ...process.env,
-    HOME: folder,
-    ERL_EPMD_PORT: String(epmdPort),
-    ERL_EPMD_ADDRESS: '127.0.0.1',
+  const places = Array.from({ length: nodes }, (_, index): BrokerNode => {
+    const name = `rabbitmq${index + 1}`;
+    return {
+      ...{ name, host: '127.0.0.1', folder: join(folder, name) },
+      ...{ port: portBase + 2 * index, distributionPort: portBase + 2 * index + 1 },
+      epmdPort: portBase + 2 * nodes,
+    };
+  });
+  const all = await Promise.all(places.map((place) => makeNode(folder, place, places)));
+  const [{ epmdPort }] = places as [BrokerNode];
+  const stop = async () => {
+    await stopAll(all);
+    await endEpmd(epmdPort);
   };
-  const names = Array.from({ length: nodes }, (_, index) => `r${index + 1}@localhost`);
-  const all = await Promise.all(
-    names.map((name, index) => makeNode({ folder, name, names, port: portBase + 2 * index, shared })),
-  );
   try {
     await Promise.all(all.map((node) => node.start()));
   } catch (error) {
-    await stopAll(all, shared);
+    await stop();
     throw error;
   }
   return {
-    url: all.map(({ port }) => `amqp://guest:guest@127.0.0.1:${port}`).join(','),
+    url: brokerUrl(places, PASSWORD),
     nodes: all,
-    control: async ({ name }, ...words) =>
-      (await run(CONTROL, ['-n', name, '-q', ...words], { env: shared })).stdout,
-    stop: () => stopAll(all, shared),
+    control: ({ name }, ...words) => brokerControl(folder, epmdPort, name, words),
+    stop,
   };
 }
 
-interface NodeParts {
-  readonly folder: string;
-  readonly name: string;
-  readonly names: readonly string[];
-  readonly port: number;
-  readonly shared: NodeJS.ProcessEnv;
-}
-
-async function makeNode({ folder, name, names, port, shared }: NodeParts): Promise<RabbitmqNode> {
-  const own = join(folder, name);
+async function makeNode(
+  home: string,
+  place: BrokerNode,
+  places: readonly BrokerNode[],
+): Promise<RabbitmqNode> {
+  const { name, port, folder: own } = place;
   await mkdir(own, { recursive: true });
-  await writeFile(join(own, 'rabbitmq.conf'), configuration(port, names));
-  await writeFile(join(own, 'enabled_plugins'), '[].');
-  const env = {
-    ...shared,
-    RABBITMQ_NODENAME: name,
-    RABBITMQ_DIST_PORT: String(port + 1),
-    RABBITMQ_CONFIG_FILE: join(own, 'rabbitmq'),
-    RABBITMQ_CONF_ENV_FILE: '/dev/null',
-    RABBITMQ_MNESIA_BASE: join(own, 'mnesia'),
-    RABBITMQ_LOG_BASE: join(own, 'log'),
-    RABBITMQ_LOGS: '-',
-    // Otherwise a shell runs between this process and the node, and a kill would end only the shell.
-    RUNNING_UNDER_SYSTEMD: 'true',
-    RABBITMQ_ENABLED_PLUGINS_FILE: join(own, 'enabled_plugins'),
-    // Idle schedulers of Erlang spin, and would use up the machine's processors.
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: `-kernel inet_dist_use_interface {127,0,0,1} -kernel net_ticktime ${NET_TICK_S} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none`,
-  };
+  const configuration = join(own, 'rabbitmq.conf');
+  const plugins = join(own, 'enabled_plugins');
+  const template = readTemplate('rabbitmq/rabbitmq.conf');
+  await writeFile(configuration, fillIn(template, brokerValues(place, places, PASSWORD)));
+  await writeFile(plugins, NO_PLUGINS);
+  const env = { ...process.env, ...brokerEnvironment(place, { home, configuration, plugins }) };
   let child: ChildProcess | undefined;
   let said = '';
   const lives = () => child !== undefined && child.exitCode === null && child.signalCode === null;
@@ -124,7 +115,7 @@ async function makeNode({ folder, name, names, port, shared }: NodeParts): Promi
       return lives() ? child!.pid : undefined;
     },
     start: async () => {
-      child = spawn(SERVER, [], { env, cwd: own, stdio: ['ignore', 'pipe', 'pipe'] });
+      child = spawn(BROKER_PROGRAM, [], { env, cwd: own, stdio: ['ignore', 'pipe', 'pipe'] });
       for (const stream of [child.stdout!, child.stderr!])
         stream.on('data', (text) => {
           said = (said + String(text)).slice(-8_000);
@@ -144,25 +135,7 @@ async function makeNode({ folder, name, names, port, shared }: NodeParts): Promi
   };
 }
 
-const configuration = (port: number, names: readonly string[]): string =>
-  [
-    `listeners.tcp.1 = 127.0.0.1:${port}`,
-    'loopback_users.guest = true',
-    // A relative limit would count the machine's memory, not a container's.
-    'vm_memory_high_watermark.absolute = 512MB',
-    'disk_free_limit.absolute = 200MB',
-    'log.console = true',
-    'log.file = false',
-    ...(names.length === 1
-      ? []
-      : [
-          'cluster_formation.peer_discovery_backend = classic_config',
-          ...names.map((name, index) => `cluster_formation.classic_config.nodes.${index + 1} = ${name}`),
-        ]),
-    '',
-  ].join('\n');
-
-/** Whether a node speaks AMQP: it answers an unknown header with the header that it supports. */
+/** Whether a node speaks AMQP: it answers the header of the protocol. */
 function answers(port: number): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect({ port, host: '127.0.0.1', timeout: 1_000 });
@@ -170,20 +143,19 @@ function answers(port: number): Promise<boolean> {
       socket.destroy();
       done(answer);
     };
-    socket.on('connect', () => socket.write('AMQP\0\0\0\0'));
-    socket.on('data', (bytes) => end(bytes.toString('latin1').startsWith('AMQP')));
+    socket.on('connect', () => socket.write(AMQP_HEADER));
+    socket.on('data', () => end(true));
     socket.on('error', () => end(false));
     socket.on('timeout', () => end(false));
     socket.on('close', () => done(false));
   });
 }
 
-async function stopAll(nodes: readonly RabbitmqNode[], shared: NodeJS.ProcessEnv): Promise<void> {
+async function stopAll(nodes: readonly RabbitmqNode[]): Promise<void> {
   for (const node of nodes) {
     node.signal('SIGCONT');
     node.signal('SIGTERM');
   }
-  await until(() => nodes.every(({ pid }) => pid === undefined), STOP_LIMIT_MS);
+  await until(() => nodes.every(({ pid }) => pid === undefined), BROKER_STOP_LIMIT_MS);
   await Promise.all(nodes.map((node) => node.kill()));
-  await run('epmd', ['-port', shared.ERL_EPMD_PORT!, '-kill'], { env: shared }).catch(() => undefined);
 }

@@ -29,7 +29,7 @@ export interface TestCluster {
   /** Runs `trunkline …` with the folder of the tier; rejects when it fails, with what it said. */
   command(...words: string[]): Promise<{ stdout: string; stderr: string }>;
   /** `trunkline cluster up --detach`: starts the tier, and returns once it runs. */
-  up(): Promise<{ stdout: string; stderr: string }>;
+  up(...words: string[]): Promise<{ stdout: string; stderr: string }>;
   /** Stops everything and deletes the folder. */
   destroy(): Promise<void>;
 }
@@ -44,7 +44,7 @@ export async function makeTestCluster(): Promise<TestCluster> {
     data,
     portBase,
     command,
-    up: () => command('cluster', 'up', '--detach', '--port-base', String(portBase)),
+    up: (...words) => command('cluster', 'up', '--detach', '--port-base', String(portBase), ...words),
     destroy: async () => {
       await destroyCluster(data);
       await rm(data, { recursive: true, force: true });
@@ -82,7 +82,7 @@ async function freePortBlock(data: string): Promise<number> {
   for (let n = 0; n < PORT_TRIES; n++) {
     const portBase = FIRST_PORT + PORT_BLOCK * ((process.pid + n) % 400);
     try {
-      await refuseTakenPorts(localLayout({ data, portBase, haproxies: 2 }));
+      await refuseTakenPorts(localLayout({ data, portBase, haproxies: 2, rabbitmq: true }));
       return portBase;
     } catch {
       // some port of this block is taken; the next block may be free

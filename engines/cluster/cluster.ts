@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { endEpmd } from '#engines/broker_node.ts';
 import { engineUser, identify, isAlive } from '#engines/processes.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { makeOwnFolder } from '#platform/lifecycle/own_files.ts';
@@ -23,7 +24,7 @@ import {
 import { type Layout, localLayout } from './layout.ts';
 import { CLIENTS_DEFAULT, HAPROXIES_DEFAULT, limitsFault, openFilesLimit } from './limits.ts';
 import { partsOf } from './parts.ts';
-import { findPrograms } from './programs.ts';
+import { findPrograms, requireRabbitmq } from './programs.ts';
 import { ask } from './questions.ts';
 import { applySynchronous, waitForEtcd, waitUntilServing } from './readiness.ts';
 import { readOrMakeSecrets, type Secrets } from './secrets.ts';
@@ -43,6 +44,8 @@ export interface ClusterOptions {
   readonly haproxies?: number | undefined;
   /** Clients that the tier must hold; refused where the machine's limits are too low. */
   readonly clients?: number | undefined;
+  /** Whether three nodes of RabbitMQ belong to the tier; by default not. */
+  readonly rabbitmq?: boolean | undefined;
   /** Synchronous replication; undefined: unchanged (off in a new tier). */
   readonly synchronous?: boolean | undefined;
   readonly clock?: Clock | undefined;
@@ -73,9 +76,12 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     portBase: options.portBase ?? null,
     haproxies: options.haproxies ?? HAPROXIES_DEFAULT,
     clients: options.clients ?? CLIENTS_DEFAULT,
+    rabbitmq: options.rabbitmq ?? false,
   };
   const programs = findPrograms();
-  const layout = localLayout({ data, portBase: options.portBase, haproxies: settings.haproxies });
+  if (settings.rabbitmq) requireRabbitmq();
+  const { haproxies, rabbitmq } = settings;
+  const layout = localLayout({ data, portBase: options.portBase, haproxies, rabbitmq });
   const openFiles = openFilesLimit();
   const fault = limitsFault(openFiles, settings.haproxies, settings.clients);
   if (fault) throw new Error(`${fault.says}: ${fault.advice}`);
@@ -147,6 +153,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const stop = async () => {
     watching.abort();
     await supervisor.stop();
+    for (const { epmdPort } of layout.brokers.slice(0, 1)) await endEpmd(epmdPort);
     await closeControl();
     // HAProxy leaves its sockets behind.
     await rm(layout.folders.run, { recursive: true, force: true });
@@ -200,6 +207,7 @@ function watchForHung(
     ...layout.haproxies.map(({ name }) => ({ name, kind: 'haproxy' as const })),
     ...layout.bouncers.map(({ name }) => ({ name, kind: 'bouncer' as const })),
     ...layout.etcds.map(({ name }) => ({ name, kind: 'etcd' as const })),
+    ...layout.brokers.map(({ name }) => ({ name, kind: 'broker' as const })),
   ];
   return watchParts(
     {

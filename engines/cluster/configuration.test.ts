@@ -19,6 +19,8 @@ const secrets = {
   bouncerAdmin: 's6',
   bouncerStats: 's7',
   check: 's8',
+  broker: 's9',
+  brokerCookie: 's10',
 };
 const common = {
   secrets,
@@ -37,7 +39,7 @@ test('a template is filled in, and a name without a value is refused', () => {
 });
 
 test('both layouts fill every template wholly, and passwords stand only where they are needed', () => {
-  for (const layout of [localLayout({ data: '/x', haproxies: 2 }), composeLayout()]) {
+  for (const layout of [localLayout({ data: '/x', haproxies: 2, rabbitmq: true }), composeLayout()]) {
     const files = configurationFiles({ layout, ...common });
     assert.equal(new Set(files.map((file) => file.path)).size, files.length);
     for (const { path, text } of files) {
@@ -56,10 +58,13 @@ test('both layouts fill every template wholly, and passwords stand only where th
 });
 
 test('every configuration file in infrastructure/ is a template that the tier uses', () => {
-  const files = configurationFiles({ layout: localLayout({ data: '/x', haproxies: 1 }), ...common });
+  const files = configurationFiles({
+    layout: localLayout({ data: '/x', haproxies: 1, rabbitmq: true }),
+    ...common,
+  });
   const firstLines = files.map((file) => file.text.split('\n', 1)[0]);
   const root = fileURLToPath(new URL('../../infrastructure/', import.meta.url));
-  for (const folder of ['haproxy', 'pgbouncer', 'postgres', 'patroni']) {
+  for (const folder of ['haproxy', 'pgbouncer', 'postgres', 'patroni', 'rabbitmq']) {
     for (const name of readdirSync(join(root, folder)).filter((file) =>
       /\.(cfg|ini|txt|conf|sql|yml)$/.test(file),
     )) {
@@ -77,7 +82,7 @@ test('every configuration file in infrastructure/ is a template that the tier us
 test('every name in the templates is documented in infrastructure/README.md', () => {
   const explained = readTemplate('README.md');
   const root = fileURLToPath(new URL('../../infrastructure/', import.meta.url));
-  const missing = ['haproxy', 'pgbouncer', 'postgres', 'patroni']
+  const missing = ['haproxy', 'pgbouncer', 'postgres', 'patroni', 'rabbitmq']
     .flatMap((folder) => readdirSync(join(root, folder)).map((name) => `${folder}/${name}`))
     .flatMap((file) => placeholdersOf(readTemplate(file)))
     // infrastructure/README.md names PGB1_ADDRESS for all of its kind.
@@ -86,11 +91,13 @@ test('every name in the templates is documented in infrastructure/README.md', ()
 });
 
 test('a block of ports has no port twice and stays within itself', () => {
-  const layout = localLayout({ data: '/x', portBase: 21_000, haproxies: HAPROXIES_MAX });
+  const layout = localLayout({ data: '/x', portBase: 21_000, haproxies: HAPROXIES_MAX, rabbitmq: true });
   const ports = portsOf(layout).map(({ port }) => port);
   assert.equal(new Set(ports).size, ports.length);
   assert.ok(ports.every((port) => port >= 21_000 && port < 21_000 + PORT_BLOCK));
-  const wellKnown = portsOf(localLayout({ data: '/x', haproxies: HAPROXIES_MAX })).map(({ port }) => port);
+  const wellKnown = portsOf(localLayout({ data: '/x', haproxies: HAPROXIES_MAX, rabbitmq: true })).map(
+    ({ port }) => port,
+  );
   assert.equal(new Set(wellKnown).size, wellKnown.length);
   assert.ok([5432, 5433, 8404, 6432].every((port) => wellKnown.includes(port)));
 });

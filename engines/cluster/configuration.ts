@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Bouncer, Haproxy, Layout, Node } from './layout.ts';
+import { brokerCookie, brokerValues, NO_PLUGINS } from '#engines/broker_node.ts';
+import { type Bouncer, brokersHome, type Haproxy, type Layout, type Node } from './layout.ts';
 import { scramSecret } from './scram.ts';
 import type { Secrets } from './secrets.ts';
 import { fillIn } from './template.ts';
@@ -41,6 +42,9 @@ export const configurationPath = (layout: Layout, name: string): string =>
 /** Patroni's log always has the same name, so each node has a log folder of its own. */
 export const patroniLogs = (layout: Layout, node: Node): string =>
   join(layout.folders.logs, `${node.name}-patroni`);
+
+/** The file of RabbitMQ's plugins. */
+export const brokerPlugins = (layout: Layout): string => configurationPath(layout, 'rabbitmq_plugins');
 
 /** All configuration files of a tier. They hold secrets: write them with mode 600, for the engines' user alone. */
 export function configurationFiles(options: ConfigurationOptions): ConfigurationFile[] {
@@ -83,6 +87,19 @@ export function configurationFiles(options: ConfigurationOptions): Configuration
           .join(','),
       }),
     ),
+    ...layout.brokers.map((broker) =>
+      file(
+        `${broker.name}.conf`,
+        'rabbitmq/rabbitmq.conf',
+        brokerValues(broker, layout.brokers, secrets.broker),
+      ),
+    ),
+    ...(layout.brokers.length === 0
+      ? []
+      : [
+          { path: brokerPlugins(layout), text: NO_PLUGINS },
+          { path: brokerCookie(brokersHome(layout.folders.data)), text: secrets.brokerCookie },
+        ]),
   ];
 }
 

@@ -1,10 +1,11 @@
 /** `down` and `destroy`, and the end of processes that a killed supervisor left. */
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { endEpmd } from '#engines/broker_node.ts';
 import { isAlive } from '#engines/processes.ts';
 import { drillsFolder } from './drills/results.ts';
 import { unfinishedFile } from './folders.ts';
-import { HAPROXIES_MAX, localLayout } from './layout.ts';
+import { brokersHome, HAPROXIES_MAX, localLayout } from './layout.ts';
 import { endGroup, endPostgres, readersOf, signal, until } from './processes.ts';
 import { hasSecrets, secretsFile } from './secrets.ts';
 import { unmountSmallDisk } from './small_disk.ts';
@@ -43,7 +44,7 @@ export async function destroyCluster(data: string): Promise<readonly string[] | 
   const folder = resolve(data);
   if (!(await hasSecrets(folder))) return undefined;
   await stopCluster(data);
-  const layout = localLayout({ data: folder, haproxies: HAPROXIES_MAX });
+  const layout = localLayout({ data: folder, haproxies: HAPROXIES_MAX, rabbitmq: true });
   const { configuration, logs, run } = layout.folders;
   // A killed drill may have left it mounted.
   for (const node of layout.nodes) await unmountSmallDisk(node);
@@ -54,6 +55,7 @@ export async function destroyCluster(data: string): Promise<readonly string[] | 
     drillsFolder(folder),
     ...layout.etcds.map((etcd) => etcd.folder),
     ...layout.nodes.map((n) => dirname(n.folder)),
+    brokersHome(folder),
   ];
   // The secrets last: while they exist, an interrupted deletion can be started again.
   const files = [databaseEnvironmentFile(folder), unfinishedFile(folder), secretsFile(folder)];
@@ -69,12 +71,19 @@ export async function destroyCluster(data: string): Promise<readonly string[] | 
  * @returns whether there was any process to end
  */
 export async function endLeftovers(data: string, state: TierState | undefined): Promise<boolean> {
-  const layout = localLayout({ data, haproxies: HAPROXIES_MAX });
+  const portBase = state?.settings.portBase ?? undefined;
+  const layout = localLayout({
+    data,
+    portBase,
+    haproxies: HAPROXIES_MAX,
+    rabbitmq: state?.settings.rabbitmq,
+  });
   const named = Object.values(state?.parts ?? {}).map((part) => part.process);
   const left = [...named, ...readersOf(layout.folders.configuration)];
   // Patroni stops its PostgreSQL; servers without time for that are ended below.
   await Promise.all(left.map((leader) => endGroup(leader, 'SIGTERM', POSTGRES_STOP_LIMIT_MS)));
   for (const node of layout.nodes) await endPostgres(node.folder, POSTGRES_STOP_LIMIT_MS);
+  for (const { epmdPort } of layout.brokers.slice(0, 1)) await endEpmd(epmdPort);
   await rm(layout.folders.run, { recursive: true, force: true });
   return left.length > 0;
 }

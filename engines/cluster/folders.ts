@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { type EngineUser, engineUser, saysAbsent } from '#engines/processes.ts';
 import { configurationFiles, patroniLogs } from './configuration.ts';
-import { composeLayout, type Layout, portsOf } from './layout.ts';
+import { brokersHome, composeLayout, type Layout, portsOf } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
 import { configurationOf } from './patroni.ts';
 import { findPrograms, type Programs } from './programs.ts';
@@ -21,7 +21,10 @@ const CONTAINER_POSTGRES_PROGRAMS = '/usr/lib/postgresql/15/bin';
 export async function makeFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
   const { configuration, logs, run } = layout.folders;
   const nodes = layout.nodes.flatMap((node) => [dirname(node.folder), patroniLogs(layout, node)]);
-  for (const folder of [configuration, logs, run, ...layout.etcds.map((etcd) => etcd.folder), ...nodes]) {
+  const brokers = layout.brokers.map(({ folder }) => folder);
+  const home = brokers.length > 0 ? [brokersHome(layout.folders.data)] : [];
+  const etcds = layout.etcds.map((etcd) => etcd.folder);
+  for (const folder of [configuration, logs, run, ...etcds, ...nodes, ...home, ...brokers]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     if (user) await chown(folder, user.uid, user.gid);
   }
@@ -106,6 +109,7 @@ export async function beginAnew(layout: Layout): Promise<void> {
   for (const half of [
     ...layout.etcds.map((etcd) => etcd.folder),
     ...layout.nodes.map((node) => dirname(node.folder)),
+    ...layout.brokers.map(({ folder }) => folder),
   ]) {
     await rm(half, { recursive: true, force: true });
   }
@@ -127,7 +131,7 @@ export async function refuseOtherThings(data: string): Promise<void> {
 /** @throws Error when data of an earlier run belongs to another user than that of the engines now */
 export async function refuseForeignFolders(layout: Layout, user: EngineUser | undefined): Promise<void> {
   const uid = user?.uid ?? process.getuid?.();
-  for (const node of layout.nodes) {
+  for (const node of [...layout.nodes, ...layout.brokers]) {
     const found = await stat(node.folder).catch(nothingIfAbsent(undefined));
     if (found && found.uid !== uid) {
       throw new Error(

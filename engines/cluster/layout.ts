@@ -2,12 +2,13 @@
  * The places of all parts of the PostgreSQL tier: names, addresses, folders. A layout is plain data. The same templates
  * make the configuration of a tier on this machine and of a tier in containers from two different layouts.
  *
- *   part      one process (group) of the tier, by name: etcd, node1..3, pgb1..3, pgr1..2, haproxy1..n
+ *   part      one process (group) of the tier, by name: etcd, node1..3, pgb1..3, pgr1..2, haproxy1..n, rabbitmq1..3
  *   node      a PostgreSQL and the Patroni that starts it
  *   bouncer   a PgBouncer: pgb1..3 lead to the primary, pgr1..2 to the replicas
  *   leader    the port by which bouncers reach the primary, `replicas` the port by which they reach the replicas
  */
 import { join, resolve } from 'node:path';
+import type { BrokerNode } from '#engines/broker_node.ts';
 
 export interface Address {
   readonly host: string;
@@ -54,6 +55,8 @@ export interface Layout {
   readonly nodes: readonly Node[];
   /** One etcd on a single machine, where its loss stops no write (failsafe_mode); else three. */
   readonly etcds: readonly Etcd[];
+  /** The nodes of RabbitMQ; empty where the tier runs without it. */
+  readonly brokers: readonly BrokerNode[];
   /** Address that the clients' ports listen on. */
   readonly listen: string;
   /** Address that all other parts listen on. */
@@ -82,10 +85,13 @@ const WELL_KNOWN = {
   statistics: 8404,
   etcd: 2379,
   etcdPeer: 2380,
+  brokers: 5672,
+  brokersDistribution: 25_672,
+  epmd: 25_671,
 };
 
 /** The number of ports that a tier takes from its base on. */
-export const PORT_BLOCK = 25;
+export const PORT_BLOCK = 28;
 export const HAPROXIES_MAX = 4;
 /** PostgreSQL and HAProxy put sockets in here; the kernel allows 107 characters for a socket's path. */
 const SOCKET_FOLDER_LIMIT = 80;
@@ -96,7 +102,12 @@ export interface LocalLayoutOptions {
   readonly portBase?: number | undefined;
   /** HAProxy processes that share the clients' ports, 1 to HAPROXIES_MAX. */
   readonly haproxies: number;
+  /** With three nodes of RabbitMQ; without them by default. */
+  readonly rabbitmq?: boolean | undefined;
 }
+
+/** A queue with a member on each of three nodes goes on when one of them is lost. */
+const BROKERS = 3;
 
 function portsFrom(base: number): typeof WELL_KNOWN {
   return {
@@ -109,8 +120,10 @@ function portsFrom(base: number): typeof WELL_KNOWN {
     statistics: base + 10,
     etcd: base + 10 + HAPROXIES_MAX,
     etcdPeer: base + 11 + HAPROXIES_MAX,
-    // Last, so that there are ports left for more HAProxy processes.
     bouncers: base + 12 + HAPROXIES_MAX,
+    brokers: base + 12 + HAPROXIES_MAX + BOUNCERS.length,
+    brokersDistribution: base + 12 + HAPROXIES_MAX + BOUNCERS.length + BROKERS,
+    epmd: base + 12 + HAPROXIES_MAX + BOUNCERS.length + 2 * BROKERS,
   };
 }
 
@@ -128,7 +141,7 @@ const BOUNCERS: readonly Pick<Bouncer, 'name' | 'upstream'>[] = [
  * @throws Error when the folder's path is too long for sockets, or the ports or processes are out of range
  */
 export function localLayout(options: LocalLayoutOptions): Layout {
-  const { portBase, haproxies } = options;
+  const { portBase, haproxies, rabbitmq = false } = options;
   if (portBase !== undefined && (portBase < 1024 || portBase + PORT_BLOCK > 65_536)) {
     throw new Error(`the port base must be between 1024 and ${65_536 - PORT_BLOCK}, not ${portBase}`);
   }
@@ -164,12 +177,23 @@ export function localLayout(options: LocalLayoutOptions): Layout {
       folder: join(data, `node${n}`, 'pgdata'),
     })),
     etcds: [{ name: 'etcd', host, port: ports.etcd, peerPort: ports.etcdPeer, folder: join(data, 'etcd') }],
+    brokers: Array.from({ length: rabbitmq ? BROKERS : 0 }, (_, i) => ({
+      name: `rabbitmq${i + 1}`,
+      host,
+      port: ports.brokers + i,
+      distributionPort: ports.brokersDistribution + i,
+      epmdPort: ports.epmd,
+      folder: join(brokersHome(data), `rabbitmq${i + 1}`),
+    })),
     listen: host,
     internalListen: host,
     peers: '127.0.0.1/32',
     folders: { data, configuration: join(data, 'etc'), logs: join(data, 'log'), run },
   };
 }
+
+/** The folder that the nodes of RabbitMQ share. */
+export const brokersHome = (data: string): string => join(data, 'rabbitmq');
 
 /** The tier of compose.yaml: one container for each part, found by name, each with the standard ports of its engine. */
 export function composeLayout(): Layout {
@@ -205,6 +229,7 @@ export function composeLayout(): Layout {
       peerPort: 2380,
       folder: join(data, 'etcd'),
     })),
+    brokers: [],
     listen: everywhere,
     internalListen: everywhere,
     peers: 'samenet',
@@ -229,5 +254,10 @@ export function portsOf(layout: Layout): { part: string; port: number }[] {
       { part: etcd.name, port: etcd.port },
       { part: etcd.name, port: etcd.peerPort },
     ]),
+    ...layout.brokers.flatMap((broker) => [
+      { part: broker.name, port: broker.port },
+      { part: broker.name, port: broker.distributionPort },
+    ]),
+    ...layout.brokers.slice(0, 1).map(({ epmdPort: port }) => ({ part: 'epmd', port })),
   ];
 }

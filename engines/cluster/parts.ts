@@ -1,9 +1,10 @@
 /** The processes of a local tier: how to start each and how to stop it. */
-import { configurationPath } from './configuration.ts';
-import type { Layout } from './layout.ts';
+import { BROKER_PROGRAM, BROKER_STOP_LIMIT_MS, brokerEnvironment } from '#engines/broker_node.ts';
+import { brokerPlugins, configurationPath } from './configuration.ts';
+import { brokersHome, type Layout } from './layout.ts';
 import type { Programs } from './programs.ts';
 
-export type PartKind = 'etcd' | 'node' | 'bouncer' | 'haproxy';
+export type PartKind = 'etcd' | 'node' | 'bouncer' | 'haproxy' | 'broker';
 
 export interface Part {
   readonly name: string;
@@ -70,6 +71,21 @@ export function partsOf(layout: Layout, programs: Programs): Part[] {
         environment: {},
         stopSignal: 'SIGTERM',
         stopLimitMs: QUICK_STOP_MS,
+      }),
+    ),
+    ...layout.brokers.map(
+      (broker): Part => ({
+        name: broker.name,
+        kind: 'broker',
+        command: BROKER_PROGRAM,
+        args: [],
+        environment: brokerEnvironment(broker, {
+          home: brokersHome(layout.folders.data),
+          configuration: file(`${broker.name}.conf`),
+          plugins: brokerPlugins(layout),
+        }),
+        stopSignal: 'SIGTERM',
+        stopLimitMs: BROKER_STOP_LIMIT_MS,
       }),
     ),
   ];

@@ -1,6 +1,7 @@
 /** Finds the engines' programs in the folders of Debian and its derivatives. */
 import { accessSync, constants, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { BROKER_PROGRAM } from '#engines/broker_node.ts';
 import { saysAbsent } from '#engines/processes.ts';
 
 const SEARCHED = ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin', '/sbin', '/bin'];
@@ -21,6 +22,12 @@ export function missingPrograms(): string[] {
   if (!find('ss')) missing.push('iproute2');
   if (!postgresFolder()) missing.push('postgresql');
   return missing;
+}
+
+/** @throws Error where RabbitMQ is not installed */
+export function requireRabbitmq(): void {
+  if (!isProgram(BROKER_PROGRAM))
+    throw new Error('not installed: RabbitMQ. On Debian and Ubuntu, run as root: scripts/engines rabbitmq');
 }
 
 /** @throws Error that names the missing programs and the script that installs them */

@@ -1,6 +1,7 @@
 /** The health question for each kind of part: the least that only a process which does not hang can answer. */
 import { connect } from 'node:net';
-import type { Layout } from './layout.ts';
+import { AMQP_HEADER } from '#engines/broker_node.ts';
+import type { Address, Layout } from './layout.ts';
 import type { WatchedPart } from './watchdog.ts';
 
 /** PostgreSQL's SSLRequest: any server of the protocol answers it with one byte, before a log-in. */
@@ -19,9 +20,17 @@ export function ask(layout: Layout, part: WatchedPart, signal: AbortSignal): Pro
     const { host, port } = layout.etcds.find(({ name }) => name === part.name)!;
     return firstBytes({ host, port }, `GET /health HTTP/1.0\r\nHost: ${host}\r\n\r\n`, signal);
   }
+  if (part.kind === 'broker') {
+    const { host, port } = layout.brokers.find(({ name }) => name === part.name)!;
+    return askBroker({ host, port }, signal);
+  }
   const { host, port } = layout.bouncers.find(({ name }) => name === part.name)!;
   return firstBytes({ host, port }, SSL_REQUEST, signal);
 }
+
+/** @throws as `ask` does */
+export const askBroker = ({ host, port }: Address, signal: AbortSignal): Promise<void> =>
+  firstBytes({ host, port }, AMQP_HEADER, signal);
 
 function firstBytes(
   address: { readonly path: string } | { readonly host: string; readonly port: number },

@@ -6,6 +6,7 @@ import { etcdHealth } from './etcd.ts';
 import { isUp, statistics } from './haproxy.ts';
 import type { Etcd } from './layout.ts';
 import { configurationOf, hasSynchronous, isWell, members, setSynchronous } from './patroni.ts';
+import { askBroker } from './questions.ts';
 import type { Tier } from './tier.ts';
 
 const ETCD_LIMIT_MS = 20_000;
@@ -57,6 +58,13 @@ export async function whatIsMissing(tier: Tier): Promise<string | undefined> {
   for (const { name, host, port } of layout.bouncers)
     if (!(await listens(host, port))) return `${name} does not listen`;
   await ask(tier.writeUrl, 'SELECT pg_is_in_recovery() AS no');
+  for (const broker of layout.brokers) {
+    const answered = await askBroker(broker, AbortSignal.timeout(REQUEST_LIMIT_MS)).then(
+      () => true,
+      () => false,
+    );
+    if (!answered) return `${broker.name} does not answer yet`;
+  }
   await ask(tier.readUrl, 'SELECT NOT pg_is_in_recovery() AS no');
   return undefined;
 }

@@ -13,6 +13,8 @@ const NAMES = [
   'bouncerAdmin',
   'bouncerStats',
   'check',
+  'broker',
+  'brokerCookie',
 ] as const;
 
 /** Passwords by purpose; `app` is the password of the role `trunkline`, which services use. */

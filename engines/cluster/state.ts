@@ -13,6 +13,8 @@ export interface TierSettings {
   readonly haproxies: number;
   /** The number of clients that the tier must hold. */
   readonly clients: number;
+  /** Whether three nodes of RabbitMQ belong to it; a state of before them does not say. */
+  readonly rabbitmq?: boolean;
 }
 
 export interface PartState {

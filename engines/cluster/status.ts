@@ -11,6 +11,7 @@ import type { Bouncer, Haproxy, Node } from './layout.ts';
 import { haproxyLimits, openFilesLimit } from './limits.ts';
 import { configurationOf, hasSynchronous, isWell, type Member, members } from './patroni.ts';
 import { isPaused, poolCounts } from './pgbouncer.ts';
+import { askBroker } from './questions.ts';
 import type { Tier } from './tier.ts';
 
 /** Time limit for the first questions, all asked at once. */
@@ -20,7 +21,7 @@ const ASK_AGAIN_LIMIT_MS = 10_000;
 
 export interface PartStatus {
   readonly name: string;
-  /** primary, replica, sync standby · bouncer to the primary, bouncer to the replicas · door · lease */
+  /** primary, replica, sync standby · bouncer to the primary, bouncer to the replicas · door · lease · broker */
   readonly role: string;
   /** `no answer`: its process runs and did not answer two questions in time; a busy machine looks the same. */
   readonly state: 'up' | 'down' | 'in doubt' | 'no answer';
@@ -58,7 +59,7 @@ export async function tierStatus(tier: Tier): Promise<TierStatus> {
 async function look(tier: Tier, limitMs: number): Promise<TierStatus> {
   const { layout } = tier;
   const processes = await tier.parts();
-  const [views, found, configuration, etcds, keeping] = await Promise.all([
+  const [views, found, configuration, etcds, brokers, keeping] = await Promise.all([
     Promise.all(
       layout.haproxies.map(async (haproxy) => {
         return { haproxy, rows: await answer(statistics(haproxy, { limitMs })) };
@@ -69,6 +70,12 @@ async function look(tier: Tier, limitMs: number): Promise<TierStatus> {
     Promise.all(
       layout.etcds.map(async (etcd) => ({ etcd, health: await answer(etcdHealth(etcd, limitMs)) })),
     ),
+    Promise.all(
+      layout.brokers.map(async (broker) => ({
+        broker,
+        health: await answer(askBroker(broker, AbortSignal.timeout(limitMs))),
+      })),
+    ),
     keepingOf(tier, limitMs),
   ]);
   const parts = await Promise.all([
@@ -77,6 +84,14 @@ async function look(tier: Tier, limitMs: number): Promise<TierStatus> {
     ...layout.nodes.map((node) => nodeStatus(tier, node, found, processes, limitMs)),
     ...etcds.map(({ etcd, health }) =>
       part(etcd.name, 'lease', processes, isNone(health) ? unanswered(health) : { state: 'up', detail: '' }),
+    ),
+    ...brokers.map(({ broker, health }) =>
+      part(
+        broker.name,
+        'broker',
+        processes,
+        isNone(health) ? unanswered(health) : { state: 'up', detail: '' },
+      ),
     ),
   ]);
   const synchronous = configuration ? configuration.synchronous_mode === true : hasSynchronous(found);

@@ -118,7 +118,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   function launch(entry: Entry): void {
     const { part } = entry;
-    const [command, args] = asUser(options.user, part.command, part.args);
+    const [command, args] = asUser(options.user, part.command, part.args, part.kind === 'broker');
     const log = openSync(join(options.logs, `${part.name}.log`), 'a', 0o640);
     const child = spawn(command, args, {
       cwd: options.logs,
@@ -234,7 +234,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 }
 
 /**
- * Doors first, then the nodes, then etcd; the parts of one step stop together. The primary stops after the replicas:
+ * Doors and RabbitMQ first, then the nodes, then etcd; the parts of one step stop together. The primary stops after the replicas:
  * otherwise one of them would be promoted for the last seconds.
  */
 function stopSteps(parts: readonly Part[]): Part[][] {
@@ -242,7 +242,7 @@ function stopSteps(parts: readonly Part[]): Part[][] {
   const isReplica = (part: Part) => existsSync(join(part.postgres ?? '', 'standby.signal'));
   const nodes = of('node');
   return [
-    of('haproxy'),
+    [...of('haproxy'), ...of('broker')],
     of('bouncer'),
     nodes.filter(isReplica),
     nodes.filter((node) => !isReplica(node)),

@@ -1,6 +1,7 @@
 /** A running tier for its users, drills and `status`: addresses, secrets, and the supervisor's control interface. */
 import { realpath, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { brokerUrl } from '#engines/broker_node.ts';
 import { isAlive, type ProcessIdentity } from '#engines/processes.ts';
 import { askControl, controlSocket, type PartProcess } from './control.ts';
 import { type Address, type Layout, localLayout } from './layout.ts';
@@ -14,6 +15,8 @@ export interface TierAddresses {
   readonly writeUrl: string;
   /** For reads alone: DATABASE_REPLICA_URL. */
   readonly readUrl: string;
+  /** The nodes of RabbitMQ, as RABBITMQ_URL; undefined where the tier runs without it. */
+  readonly brokerUrl: string | undefined;
 }
 
 export interface Tier extends TierAddresses {
@@ -80,8 +83,8 @@ export async function lookForTier(data: string): Promise<Tier | undefined> {
   if (!state || !isAlive(state.supervisor)) return undefined;
   // A link leads to the same tier, with sockets in the folder itself.
   const folder = await realpath(data);
-  const { portBase, haproxies } = state.settings;
-  const layout = localLayout({ data: folder, haproxies, portBase: portBase ?? undefined });
+  const { portBase, haproxies, rabbitmq } = state.settings;
+  const layout = localLayout({ data: folder, haproxies, portBase: portBase ?? undefined, rabbitmq });
   return tierOf(layout, await readSecrets(folder), state.settings);
 }
 
@@ -99,7 +102,11 @@ export const runningTier = (config: { readonly DATA_DIR: string }): Promise<Tier
   lookForTier(tierFolder(config));
 
 export function tierAddresses(layout: Layout, secrets: Secrets): TierAddresses {
-  return { writeUrl: databaseUrl(layout.writes, secrets), readUrl: databaseUrl(layout.reads, secrets) };
+  return {
+    writeUrl: databaseUrl(layout.writes, secrets),
+    readUrl: databaseUrl(layout.reads, secrets),
+    brokerUrl: layout.brokers.length > 0 ? brokerUrl(layout.brokers, secrets.broker) : undefined,
+  };
 }
 
 const databaseUrl = ({ host, port }: Address, secrets: Secrets): string =>
@@ -113,6 +120,7 @@ export async function writeDatabaseEnvironment(data: string, tier: TierAddresses
   const lines = [
     `export DATABASE_URL='${tier.writeUrl}'`,
     `export DATABASE_REPLICA_URL='${tier.readUrl}'`,
+    ...(tier.brokerUrl === undefined ? [] : [`export RABBITMQ_URL='${tier.brokerUrl}'`]),
     '',
   ];
   await writeFile(databaseEnvironmentFile(data), lines.join('\n'), { mode: 0o600 });

@@ -1,5 +1,5 @@
 /**
- * Finds hanging parts: they run and accept connections, but answer nothing. HAProxy, bouncers and etcd are asked every few
+ * Finds hanging parts: they run and accept connections, but answer nothing. HAProxy, bouncers, etcd and RabbitMQ are asked every few
  * seconds; a part that leaves three questions in a row unanswered is killed, and the supervisor restarts it. HAProxy has
  * the shortest limit: its clients hang with it, and no other part can lead them around it. etcd has the same limit:
  * after some 10 s without it Patroni goes over to its failsafe mode.
@@ -14,7 +14,7 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import { TimeoutError, within } from '#platform/lifecycle/within.ts';
 
 /** The time limit of an answer for each kind, and the time from one question to the next. */
-export const QUESTION_LIMIT_MS = { haproxy: 2_000, bouncer: 5_000, etcd: 2_000 } as const;
+export const QUESTION_LIMIT_MS = { haproxy: 2_000, bouncer: 5_000, etcd: 2_000, broker: 5_000 } as const;
 type WatchedKind = keyof typeof QUESTION_LIMIT_MS;
 /** Unanswered questions in a row until a part counts as hung. */
 export const UNANSWERED_TO_RESTART = 3;

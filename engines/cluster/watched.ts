@@ -1,5 +1,6 @@
 /** The parts of a tier that a monitor watches: as values for a monitor that finds the tier itself, else as settings. */
 import { join, resolve } from 'node:path';
+import { brokerUrl } from '#engines/broker_node.ts';
 import type { Layout } from './layout.ts';
 import type { Secrets } from './secrets.ts';
 import { tierAddresses } from './tier.ts';
@@ -19,6 +20,8 @@ export interface WatchedParts {
   /** Consoles of the bouncers, by the door of their clients. */
   readonly bouncers: readonly (Named & { readonly door: 'writes' | 'reads' })[];
   readonly etcd: readonly Named[];
+  /** The nodes of RabbitMQ. */
+  readonly brokers: readonly Named[];
 }
 
 /** All parts of a tier that are asked over the network, and HAProxy's sockets where they are on this machine. */
@@ -40,6 +43,10 @@ export function watchedParts(layout: Layout, secrets: Secrets): WatchedParts {
       url: `postgresql://trunkline_stats:${secrets.bouncerStats}@${host}:${port}/pgbouncer`,
     })),
     etcd: layout.etcds.map(({ name, host, port }) => ({ name, url: `http://${host}:${port}` })),
+    brokers: layout.brokers.map((broker) => ({
+      name: broker.name,
+      url: brokerUrl([broker], secrets.broker),
+    })),
   };
 }
 

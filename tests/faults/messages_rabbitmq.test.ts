@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { erlangName } from '#engines/broker_node.ts';
 import { until } from '#engines/cluster/processes.ts';
 import { noRabbitmq, type RabbitmqNode, type RunningRabbitmq } from '#engines/rabbitmq.ts';
 import { consumersOf, messagingFaults, upTo } from '#tests/conformance/messaging_faults.ts';
@@ -62,7 +63,7 @@ async function leaderOf(rabbitmq: RunningRabbitmq, queue: string): Promise<Rabbi
     'json',
   );
   const found = (JSON.parse(text) as { name: string; leader: string }[]).find(({ name }) => name === queue);
-  const leader = rabbitmq.nodes.find(({ name }) => name === found?.leader);
+  const leader = rabbitmq.nodes.find(({ name }) => erlangName(name) === found?.leader);
   assert.ok(leader, `a node leads ${queue}: ${text}`);
   return leader;
 }
