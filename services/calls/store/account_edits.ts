@@ -19,7 +19,7 @@ export const insertAccount = (account: NewAccount): Statement<{ i_account: numbe
             ${account.iParent})
     RETURNING i_account`.compile(build);
 
-/** By its code as it is written, or else tidied, or an untidy one that is the same tidied. */
+/** Finds an account by its code: as written, else tidied, else an account whose tidied code is the same. */
 export const accountAsWritten = (written: string): Statement<AccountRow> => {
   const code = tidyCode(written);
   return sql<AccountRow>`
@@ -34,7 +34,7 @@ export const listAccounts = (after: string, limit: number): Statement<AccountRow
     build,
   );
 
-/** What is undefined stays as it is. */
+/** Changes an account. An undefined field keeps its value. */
 export const updateAccount = (
   iAccount: number,
   edit: AccountEdit & { iParent?: number | null },
@@ -51,7 +51,7 @@ export const updateAccount = (
 export const deleteUsageDays = (iAccount: number): Statement<unknown> =>
   sql`DELETE FROM calls.usage_days WHERE i_account = ${iAccount}`.compile(build);
 
-/** An account's days, summed anew from its quarters by the zone that it has now. */
+/** Sums an account's days again from its quarters, by the account's present zone. */
 export const rebuildUsageDays = (iAccount: number): Statement<unknown> =>
   sql`
     INSERT INTO calls.usage_days

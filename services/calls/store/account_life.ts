@@ -1,4 +1,4 @@
-/** Statements by which accounts are renamed and closed. */
+/** Statements that rename and close accounts. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { tidyCode } from '../account_codes.ts';
@@ -8,24 +8,24 @@ const build = sqlBuilder<unknown>();
 export const setCode = (iAccount: number, code: string): Statement<unknown> =>
   sql`UPDATE calls.accounts SET code = ${code} WHERE i_account = ${iAccount}`.compile(build);
 
-/** As it was written, and tidied: rows may name it both ways. */
+/** Keeps a former code as written and tidied: rows may name the account by either. */
 export const keepFormerCode = (iAccount: number, code: string): Statement<unknown> =>
   sql`
     INSERT INTO calls.former_codes (code, i_account)
     SELECT DISTINCT code, ${iAccount}::bigint FROM unnest(${[code, tidyCode(code)]}::text[]) AS code
     ON CONFLICT (code) DO UPDATE SET i_account = excluded.i_account, renamed_at = now()`.compile(build);
 
-/** For a code that an account has from now on. */
+/** Forgets a former code, because an account has it as its code now. */
 export const dropFormerCode = (code: string): Statement<unknown> =>
   sql`DELETE FROM calls.former_codes WHERE code = ${code}`.compile(build);
 
-/** Who was called so before. */
+/** The account that had this code before. */
 export const renamedFrom = (code: string): Statement<{ code: string }> =>
   sql<{ code: string }>`
     SELECT a.code FROM calls.former_codes f JOIN calls.accounts a USING (i_account)
     WHERE f.code IN (${code}, ${tidyCode(code)}) LIMIT 1`.compile(build);
 
-/** @param at RFC 3339, or `now`; null: it is open */
+/** @param at RFC 3339, or `now`; null: the account is open */
 export const setClosedFrom = (
   iAccount: number,
   at: string | null,
@@ -34,13 +34,13 @@ export const setClosedFrom = (
     UPDATE calls.accounts SET closed_from = ${at}::timestamptz WHERE i_account = ${iAccount}
     RETURNING closed_from`.compile(build);
 
-/** Its calls since it is closed, by quarters of an hour: the one in which it was closed is left out. */
+/** Counts an account's calls since it was closed, by quarters of an hour. The quarter of the closing itself is left out. */
 export const callsSince = (iAccount: number): Statement<{ calls: number }> =>
   sql<{ calls: number }>`
     SELECT coalesce(sum(calls), 0)::bigint AS calls FROM calls.usage_quarters q JOIN calls.accounts a USING (i_account)
     WHERE a.i_account = ${iAccount} AND quarter >= a.closed_from`.compile(build);
 
-/** Those of some accounts that are closed, or will be. */
+/** Of these accounts, the ones that are closed or will be. */
 export const closedFrom = (
   iAccounts: readonly number[],
 ): Statement<{ i_account: number; closed_from: string }> =>

@@ -1,6 +1,6 @@
 /**
- * Below whom accounts stand, from when to when (migration 0020, docs/decisions/0032). Fragments of statements go up and down the
- * tree as it was at each time; statements move an account.
+ * The parents of accounts, each with its period (migration 0020, docs/decisions/0032). Fragments of statements climb and descend
+ * the tree as it was at each time. Statements move an account.
  */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
@@ -8,8 +8,8 @@ import type { ParentPeriod } from './account_rows.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** Aliases that no other statement has: what is named in `account` is the statement's around it. */
-// A scalar that is looked up for each account: as NOT EXISTS it might be planned as a join over all that were moved.
+/** Aliases that no other statement has, so that a name in `account` belongs to the statement around it. */
+// A scalar, looked up for each account. PostgreSQL might plan a NOT EXISTS as a join over all moved accounts.
 const isUnmoved = sql.raw(
   '(SELECT kept.i_account FROM calls.account_parents kept WHERE kept.i_account = whole.i_account LIMIT 1) IS NULL',
 );
@@ -21,7 +21,7 @@ export const parentsOf = (account: RawBuilder<unknown>): RawBuilder<unknown> => 
   UNION ALL
   SELECT whole.i_parent, ${ALL_TIME} FROM calls.accounts whole WHERE whole.i_account = ${account} AND ${isUnmoved})`;
 
-/** The accounts that stand right below one, with their periods: i_account, since, until. */
+/** The children of an account, with their periods: i_account, since, until. */
 const childrenOf = (account: RawBuilder<unknown>): RawBuilder<unknown> => sql`(
   SELECT part.i_account, part.since, part.until FROM calls.account_parents part WHERE part.i_parent = ${account}
   UNION ALL
@@ -31,8 +31,8 @@ const OVERLAP = sql.raw(`greatest(t.since, p.since), least(t.until, p.until)`);
 const OVERLAPS = sql.raw(`greatest(t.since, p.since) < least(t.until, p.until)`);
 
 /**
- * `up`: an account and all above it, each with the periods in which it is so. UNION drops what was seen, and a period only
- * gets shorter on the way, so a circle ends too.
+ * `up`: an account and its ancestors, each with the periods in which it was an ancestor. UNION drops repeated rows, and periods
+ * only get shorter on the way. So the recursion ends even if there is a circle.
  */
 export const climb = (iAccount: RawBuilder<unknown>, since = sql`'-infinity'`): RawBuilder<unknown> => sql`
   up AS (
@@ -41,8 +41,8 @@ export const climb = (iAccount: RawBuilder<unknown>, since = sql`'-infinity'`): 
     WHERE p.i_parent IS NOT NULL AND ${OVERLAPS})`;
 
 /**
- * `tree`: accounts and all below them, each with the periods in which it is so. What lies ahead is left out: nobody sees an
- * account before it is his.
+ * `tree`: accounts and their descendants, each with the periods in which it was a descendant. Future periods are left out:
+ * nobody sees an account before it belongs to them.
  * @param tops i_account, since, until
  */
 export const descend = (tops: RawBuilder<unknown>): RawBuilder<unknown> => sql`
@@ -51,7 +51,7 @@ export const descend = (tops: RawBuilder<unknown>): RawBuilder<unknown> => sql`
     UNION SELECT p.i_account, ${OVERLAP} FROM tree t CROSS JOIN LATERAL ${childrenOf(sql`t.i_account`)} AS p
     WHERE ${OVERLAPS} AND p.since <= now())`;
 
-/** Code of the parent that an account `a` has now. */
+/** The code of the present parent of account `a`. */
 export const PARENT_NOW = sql`(
   SELECT above.code FROM ${parentsOf(sql`a.i_account`)} AS p JOIN calls.accounts above ON above.i_account = p.i_parent
   WHERE p.since <= now() AND now() < p.until)`;
@@ -61,18 +61,18 @@ const textOf = (at: string): RawBuilder<unknown> =>
   sql.raw(`CASE WHEN isfinite(${at})
     THEN rtrim(rtrim(to_char(${at} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z' END`);
 
-/** The periods of an account `a` that was moved, as JSON; none for others. */
+/** The periods of account `a` as JSON; empty if the account was never moved. */
 export const PERIODS = sql`(
   SELECT coalesce(jsonb_agg(jsonb_build_object('parent', above.code, 'from', ${textOf('p.since')}, 'to', ${textOf('p.until')})
                             ORDER BY p.since), '[]')
   FROM calls.account_parents p LEFT JOIN calls.accounts above ON above.i_account = p.i_parent
   WHERE p.i_account = a.i_account)`;
 
-/** Nobody else changes who stands below whom until the transaction's end: two moves together could make a circle. */
+/** Locks the tree until the end of the transaction: two moves at the same time could make a circle. */
 export const lockParents = (): Statement<unknown> =>
   sql`LOCK TABLE calls.account_parents IN SHARE ROW EXCLUSIVE MODE`.compile(build);
 
-/** From when on `iAncestor` is the account itself or stands above it, at `since` or later; no row: never. */
+/** The first instant, at `since` or later, at which `iAncestor` is the account itself or above it; no row: never. */
 export const isAbove = (
   iAncestor: number,
   iAccount: number,
@@ -83,7 +83,7 @@ export const isAbove = (
     SELECT ${textOf('since')} AS "from" FROM up WHERE i_account = ${iAncestor}::bigint
     ORDER BY since LIMIT 1`.compile(build);
 
-/** An instant, `now` among them, as an RFC 3339 text and by whom an account stands below then, and from when on it has. */
+/** An instant (`now` is one) in RFC 3339, and the parent of an account at that instant. */
 export const readMove = (
   iAccount: number,
   at: string,
@@ -95,7 +95,7 @@ export const readMove = (
     LEFT JOIN calls.accounts above ON above.i_account = p.i_parent
     WHERE p.since <= m.at AND m.at < p.until`.compile(build);
 
-/** Moves after an instant, or at it. */
+/** The moves of an account at an instant or later. */
 export const movesSince = (iAccount: number, from: string): Statement<ParentPeriod> =>
   sql<ParentPeriod>`
     SELECT above.code AS parent, ${textOf('p.since')} AS "from", ${textOf('p.until')} AS "to"
@@ -103,8 +103,8 @@ export const movesSince = (iAccount: number, from: string): Statement<ParentPeri
     WHERE p.i_account = ${iAccount} AND p.since >= ${from}::timestamptz ORDER BY p.since`.compile(build);
 
 /**
- * From an instant on for good the account stands below another; what it was to do later is forgotten. Of periods that follow
- * each other below the same parent one is made, and one that never left it is kept as one that was not moved.
+ * Moves an account below another parent from an instant on, for good. Later moves of the account are deleted. Adjacent periods
+ * of one parent become one period. If one parent remains for all time, the account counts as never moved.
  */
 export const moveParent = (iAccount: number, iParent: number | null, from: string): Statement<unknown> =>
   sql`
@@ -133,8 +133,8 @@ export const moveParent = (iAccount: number, iParent: number | null, from: strin
   );
 
 /**
- * What an account and those below it have from an instant on: how many those are, and their calls, by quarters of an hour; the
- * quarter in which it is is left out.
+ * Counts the accounts below an account, and the calls of all of them from an instant on, by quarters of an hour. The quarter of
+ * the instant itself is left out.
  */
 export const movedWith = (iAccount: number, from: string): Statement<{ below: number; calls: number }> =>
   sql<{ below: number; calls: number }>`
@@ -146,7 +146,7 @@ export const movedWith = (iAccount: number, from: string): Statement<{ below: nu
       SELECT sum(q.calls) AS calls FROM calls.usage_quarters q
       WHERE q.i_account = t.i_account AND q.quarter >= t.since AND q.quarter < t.until) AS u`.compile(build);
 
-/** Accounts that stand below one, or will. */
+/** The present and future descendants of an account. */
 export const accountsBelow = (iAccount: number): Statement<{ code: string }> =>
   sql<{ code: string }>`
     SELECT DISTINCT a.code FROM ${childrenOf(sql`${iAccount}::bigint`)} AS p JOIN calls.accounts a USING (i_account)

@@ -1,12 +1,12 @@
-/** Accounts as statements take and give them. */
+/** The rows of accounts that statements take and return. */
 
-/** A period of time in which an account stands below one parent. */
+/** A period in which an account has one parent. */
 export interface ParentPeriod {
-  /** Its code; null: below nobody. */
+  /** The parent's code; null: no parent. */
   readonly parent: string | null;
-  /** RFC 3339; null: since ever. */
+  /** RFC 3339; null: no beginning. */
   readonly from: string | null;
-  /** Not included; null: for good. */
+  /** The end, not included; null: no end. */
   readonly to: string | null;
 }
 
@@ -17,14 +17,14 @@ export interface AccountRow {
   readonly currency: string;
   readonly time_zone: string;
   readonly country: string | null;
-  /** Code of the customer that it belongs to now. */
+  /** Code of the present parent customer. */
   readonly parent: string | null;
-  /** Below whom it stood and stands, in order of time; none: it was never moved. */
+  /** The parents in order of time; empty: the account was never moved. */
   readonly parents: readonly ParentPeriod[];
   readonly created_at: string;
-  /** From when on it is closed; null: open. */
+  /** The instant of closing; null: open. */
   readonly closed_from: string | null;
-  /** What it was called before; rows that name it so are its rows. */
+  /** Former codes. A row that names one of them belongs to the account. */
   readonly former_codes: readonly string[];
 }
 
@@ -37,17 +37,17 @@ export interface NewAccount {
   readonly iParent: number | null;
 }
 
-/** What is left out stays as it is. */
+/** A change of an account. A field that is left out keeps its value. */
 export interface AccountEdit {
   readonly name?: string | undefined;
   readonly currency?: string | undefined;
   readonly timeZone?: string | undefined;
   readonly country?: string | null | undefined;
-  /** Code of the customer; null takes it out from under one. */
+  /** Code of the parent customer; null: no parent. */
   readonly parent?: string | null | undefined;
 }
 
-/** What taking rows in needs of an account. */
+/** The part of an account that an import needs. */
 export interface Account {
   readonly i_account: number;
   readonly code: string;

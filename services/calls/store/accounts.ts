@@ -1,4 +1,4 @@
-/** Statements by which a request finds its account. */
+/** Statements that find the account of a request. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { SeenPeriod } from '../call_filter.ts';
@@ -11,24 +11,24 @@ export interface VisibleAccount {
   readonly country: string | null;
   readonly data_complete_to: string | null;
   /**
-   * When the account is the caller's to see, by the start of its calls: of one that was moved, in order of time. Null: always.
+   * The periods in which the caller sees the account's calls, by their start, in order of time. Null: all time.
    */
   readonly seen: readonly SeenPeriod[] | null;
 }
 
-/** A source that has been silent for this long beside the others is taken for retired and holds nothing back. */
+/** A source that has been silent for so long while others spoke counts as retired, and does not hold `data_complete_to` back. */
 const RETIRED_AFTER = sql.raw(`interval '1 day'`);
-/** What a source told that was older than this when it came is history, not news: an archive, or a month's file. */
+/** Calls that were older than this when they arrived are history, not news: an archive, or the file of a month. */
 const NEWS_FOR = sql.raw(`interval '1 day'`);
 
 /**
- * The account, if it exists and lies at or below `root`, now or once; and up to when the switches have told its calls, which
- * is to be read before the calls are: read after them, it could promise calls that the page does not have yet.
+ * The account, if it exists and lies, or once lay, at or below `root`; and `data_complete_to`. Read it before the calls: read
+ * after the calls, `data_complete_to` could promise calls that the page lacks.
  *
- * The tree is climbed from the account, whatever the number of accounts below the root.
+ * The statement climbs the tree from the account, so the number of accounts below the root does not matter.
  */
 export function visibleAccount(iAccount: number, root: number | null): Statement<VisibleAccount> {
-  // For most callers there is nothing to climb, and PostgreSQL would plan it each time.
+  // Most callers need no climb, and PostgreSQL would plan the climb each time.
   if (root === null || root === iAccount) {
     return sql<VisibleAccount>`
       SELECT a.time_zone, a.country,
@@ -38,7 +38,7 @@ export function visibleAccount(iAccount: number, root: number | null): Statement
       build,
     );
   }
-  // Once, though it is asked for in several places.
+  // Computed once, though several places use it.
   return sql<VisibleAccount>`
     WITH w AS MATERIALIZED (SELECT ${seenBelow(sql`${iAccount}::bigint`, root)} AS seen)
     SELECT a.time_zone, a.country, ${dataCompleteOf(sql`(
@@ -54,7 +54,7 @@ const periodsBelow = (iAccount: RawBuilder<unknown>, root: number): RawBuilder<u
   SELECT ${iAccount} AS i_account, up.since, up.until FROM up JOIN calls.accounts b ON b.i_account = up.i_account
   WHERE b.i_account = ${root}::bigint AND ${isOpen(sql`b`)} AND up.since <= now())`;
 
-/** Periods `t` that follow each other as one. */
+/** Joins adjacent periods `t` into one. */
 const SEEN = sql.raw(`range_agg(tstzrange(t.since, t.until))`);
 
 /** When an account lies below `root`, as a multirange; null: never. */
@@ -71,7 +71,7 @@ const asPeriods = (seen: RawBuilder<unknown>): RawBuilder<unknown> => sql`
     SELECT jsonb_agg(jsonb_build_object('from', ${micros('lower(r)')}, 'to', ${micros('upper(r)')}) ORDER BY r)
     FROM unnest(${seen}) AS r) END`;
 
-/** What is known of all accounts together, in which calls are looked up whosever they are. */
+/** The row that stands for all accounts, where calls are looked up without an account. */
 export const everyAccount = (): Statement<VisibleAccount> =>
   sql<VisibleAccount>`
     SELECT 'UTC' AS time_zone, NULL AS country, NULL::jsonb AS seen, ${leastOf(sql`
@@ -80,26 +80,25 @@ export const everyAccount = (): Statement<VisibleAccount> =>
       FROM calls.watermarks w`)} AS data_complete_to`.compile(build);
 
 /**
- * Up to when the switches have told the calls of these accounts: the least over the sources that bring any, whose calls came
- * as news and that still speak. Where none ever did, all there is are files of the past, and it is the least over those
- * that end with the newest.
+ * `data_complete_to` of these accounts: the minimum over the sources that deliver calls of these accounts as news and are not
+ * retired. If all calls of the accounts are history, it is the minimum over the sources that end with the newest one.
  *
- * A source speaks for all whose calls it brought as news: one who has not called since then has none. What an account has
- * from archives alone is told as far as those go, though others have newer calls of the same source.
+ * A source reports all accounts whose calls it delivered as news: an account without newer calls has made none. Calls from
+ * archives alone are complete up to the end of the archives, even if other accounts have newer calls of the same source.
  * @param ofAccounts a condition on `s.i_account`
  */
 export const dataCompleteTo = (ofAccounts: RawBuilder<unknown>): RawBuilder<unknown> =>
   leastOf(toldBy(sql`(SELECT * FROM calls.account_sources s WHERE ${ofAccounts})`));
 
 /**
- * The same of accounts whose calls are seen up to `ends` alone: told beyond it they are told, and hold nothing back.
+ * The same for accounts whose calls are visible up to `ends` alone. A source that has reported beyond `ends` holds nothing back.
  * @param pairs of account and source, with `ends`
  */
 const dataCompleteOf = (pairs: RawBuilder<unknown>): RawBuilder<unknown> => sql`coalesce(
   ${leastOf(sql`SELECT * FROM (${toldBy(pairs, sql`, s.ends`)}) AS t WHERE t.told_to < t.ends`)},
   (SELECT max(ends) FROM (${toldBy(pairs, sql`, s.ends`)}) AS t WHERE t.told_to >= t.ends))`;
 
-/** How far each source has told, when that was, and whether it is news. @param pairs of account and source */
+/** For each source: the instant up to which it has reported, when it did so, and whether that was news. @param pairs of account and source */
 const toldBy = (pairs: RawBuilder<unknown>, more = sql``): RawBuilder<unknown> => sql`
     SELECT least(CASE WHEN n.is_news THEN w.last_disconnect ELSE i.told_to END, now()) AS told_to,
            w.updated_at, n.is_news ${more}
@@ -116,17 +115,17 @@ const leastOf = (sources: RawBuilder<unknown>): RawBuilder<unknown> => sql`
                 max(updated_at) FILTER (WHERE is_news) OVER () AS last_news
          FROM (${sources}) AS told) AS sources)`;
 
-/** An account at or below the one that is asked for. */
+/** An account at or below the requested one. */
 export interface TreeAccount extends VisibleAccount {
   readonly i_account: number;
   readonly code: string;
 }
 
 /**
- * An account and all below it, as far as a caller sees them: those at or below `root`, now or once. None where it does not see the
- * account, or there is no such. Each has the same `data_complete_to`, that of all of them (decisions/0022).
+ * An account and its descendants, as far as a caller sees them: those that lie, or once lay, at or below `root`. No row if the
+ * caller does not see the account, or the account does not exist. All rows have the same `data_complete_to` (decisions/0022).
  *
- * One statement, in which nothing is gone through before it is known that the caller may see it.
+ * It is one statement, and it reads nothing before it knows that the caller may see the account.
  */
 export function visibleTree(iAccount: number, root: number | null): Statement<TreeAccount> {
   return sql<TreeAccount>`
@@ -137,13 +136,13 @@ export function visibleTree(iAccount: number, root: number | null): Statement<Tr
     ORDER BY a.i_account`.compile(build);
 }
 
-/** One account after the other: how many there are, PostgreSQL does not know, and would read all accounts' sources. */
+/** One account after the other: PostgreSQL does not know how many accounts there are, and would read the sources of all. */
 const SOURCES_OF_TREE = sql`(
   SELECT s.*, upper(range_merge(below.seen)) AS ends FROM below CROSS JOIN LATERAL (
     SELECT * FROM calls.account_sources s WHERE s.i_account = below.i_account OFFSET 0) AS s)`;
 
 /**
- * An account and those below it as `below`, with when they are seen: empty where the account does not lie at or below `root`.
+ * An account and its descendants as `below`, with their visible periods: empty if the account does not lie at or below `root`.
  */
 function treeBelow(iAccount: number, root: number | null): RawBuilder<unknown> {
   const top = sql`
@@ -161,8 +160,8 @@ function treeBelow(iAccount: number, root: number | null): RawBuilder<unknown> {
 }
 
 /**
- * Whether an account, at a time, is the one that bounds what a caller sees, or stands below it. Below one that is closed nothing
- * is seen: keys of it are refused before, tokens of an identity provider are not.
+ * Whether an account is, at a time, at or below the visible root of a caller. Nothing is visible below a closed root: its keys
+ * are refused earlier, but tokens of an identity provider are not.
  */
 export const isAtOrBelow = (iAccount: RawBuilder<unknown>, at: RawBuilder<unknown>, root: number) => sql`
   ${root}::bigint IN (
@@ -175,30 +174,30 @@ export const isAtOrBelow = (iAccount: RawBuilder<unknown>, at: RawBuilder<unknow
 const isOpen = (account: RawBuilder<unknown>) =>
   sql`(${account}.closed_from IS NULL OR ${account}.closed_from > now())`;
 
-/** What the switch calls these accounts. */
+/** The switch's codes of these accounts. */
 export const codesOfAccounts = (
   iAccounts: readonly number[],
 ): Statement<{ i_account: number; code: string }> =>
   sql<{ i_account: number; code: string }>`
     SELECT i_account, code FROM calls.accounts WHERE i_account = ANY(${iAccounts}::bigint[])`.compile(build);
 
-/** An account as those who may see it choose it. */
+/** An account in the list from which callers choose one. */
 export interface ShownAccount {
   readonly i_account: number;
   readonly code: string;
   readonly name: string;
-  /** Of those that the caller sees. */
+  /** Only an account that the caller sees. */
   readonly i_parent: number | null;
   readonly currency: string;
   readonly time_zone: string;
   readonly country: string | null;
   readonly closed_from: string | null;
-  /** As of VisibleAccount; that a period ends is not told before. */
+  /** As in VisibleAccount. The future end of a period is not shown. */
   readonly seen: readonly SeenPeriod[] | null;
 }
 
 /**
- * The accounts at or below `root`, now or once, by their numbers.
+ * The accounts that lie, or once lay, at or below `root`, by their numbers.
  * @param after only those with a greater number
  */
 export function visibleAccounts(root: number | null, after: number, limit: number): Statement<ShownAccount> {
@@ -221,7 +220,7 @@ export function visibleAccounts(root: number | null, after: number, limit: numbe
     FROM past JOIN calls.accounts a USING (i_account) ORDER BY a.i_account LIMIT ${limit}`.compile(build);
 }
 
-/** The last parent of an account `a` before an instant. */
+/** The last parent of account `a` before an instant. */
 const parentBefore = (at: RawBuilder<unknown>): RawBuilder<unknown> => sql`(
   CASE WHEN (SELECT p.i_account FROM calls.account_parents p WHERE p.i_account = a.i_account LIMIT 1) IS NULL THEN a.i_parent
   ELSE (SELECT p.i_parent FROM calls.account_parents p WHERE p.i_account = a.i_account AND p.since < ${at}
@@ -234,7 +233,7 @@ export interface ReportedAccount {
   readonly time_zone: string;
 }
 
-/** Of all that there are, closed ones too. */
+/** All accounts, closed ones too. */
 export const allAccounts = (): Statement<ReportedAccount> =>
   sql<ReportedAccount>`SELECT i_account, code, time_zone FROM calls.accounts ORDER BY i_account`.compile(
     build,

@@ -1,4 +1,4 @@
-/** Which calls are asked for, as conditions of statements over `calls.cdrs c`. */
+/** Filters as conditions of statements over `calls.cdrs c`. */
 import { type RawBuilder, sql } from 'kysely';
 import type { CallFilter, FilterPart, SeenPeriod } from '../call_filter.ts';
 import type { NumberSearch } from '../number_pattern.ts';
@@ -6,12 +6,12 @@ import { type Micros, utcText } from '../time/instants.ts';
 import { plainArray } from './array_text.ts';
 import { idIsShown, linkedIdIsShown } from './call_id_masking.ts';
 
-/** What a call's legs share, within their account and source. As in the index of legs, which serves no other words. */
+/** The id that the legs of a call share, within account and source. The text must be that of the index of legs. */
 export const linkageOf = (call: string) => `coalesce(${call}.linked_id, ${call}.call_id)`;
 export const LINKAGE = linkageOf('c');
 
 /**
- * What a filter matches, but for the accounts that it is among.
+ * The conditions of a filter, without the condition on several accounts.
  * @param whose a condition on the account, instead of the filter's own
  */
 export function matches(filter: CallFilter, whose?: RawBuilder<unknown>): RawBuilder<unknown> {
@@ -50,7 +50,7 @@ export function matches(filter: CallFilter, whose?: RawBuilder<unknown>): RawBui
 const startOf = (from: Micros | null) => (from === null ? '-infinity' : utcText(from));
 const endOf = (to: Micros | null) => (to === null ? 'infinity' : utcText(to));
 
-/** What a filter matches in some of the accounts that it is among. */
+/** The conditions of a filter for some of its accounts. */
 export function matchesIn({ seen, ...part }: FilterPart, filter: CallFilter): RawBuilder<unknown> {
   const { iAccounts, ...searches } = part;
   const whose = sql`c.i_account = ANY(${plainArray(iAccounts)}::bigint[])`;
@@ -67,11 +67,11 @@ export const accountsSeen = (
   unnest(${plainArray(iAccounts)}::bigint[], ${plainArray(seen.map(({ from }) => startOf(from)))}::timestamptz[],
          ${plainArray(seen.map(({ to }) => endOf(to)))}::timestamptz[]) AS a (i_account, since, until)`;
 
-/** That a record `c` is of one of them, and within its period. @param at when it is */
+/** The condition that a record `c` belongs to one of the accounts, within its period. @param at the time of the record */
 export const isOfSeen = (at: RawBuilder<unknown>): RawBuilder<unknown> =>
   sql`c.i_account = a.i_account AND ${at} >= a.since AND ${at} < a.until`;
 
-/** Written out rather than bound: the index of errors serves only a query that says the same as it does. */
+/** A literal, not a parameter: PostgreSQL uses the index of errors only for a query with the text of the index. */
 const TYPE_TERMS: Record<CallFilter['type'], RawBuilder<unknown> | null> = {
   all: null,
   answered: sql`c.result = 'answered'`,
@@ -80,7 +80,7 @@ const TYPE_TERMS: Record<CallFilter['type'], RawBuilder<unknown> | null> = {
   missed: sql`c.result <> 'answered'`,
 };
 
-/** As in the indexes of numbers as written, which serve only a query that says the same. */
+/** As in the indexes of numbers as written: PostgreSQL uses these only for a query with the same text. */
 export const LONGEST_WRITTEN = 128;
 
 const isWritten = (column: NumberColumn): RawBuilder<unknown> =>
@@ -89,8 +89,8 @@ const isWritten = (column: NumberColumn): RawBuilder<unknown> =>
 type NumberColumn = 'cli' | 'cld';
 
 /**
- * What a filter matches, as conditions of which a call meets one at most, with `whose` as for matches(). A number that is stored in one of several forms
- * has a condition for each, since only so an index of each gives its calls in order of time.
+ * The conditions of a filter; each call meets at most one of them. `whose` is as for matches(). A number that is stored in one of
+ * several forms has a condition for each form, since only then the index of the form returns the calls in order of time.
  */
 export function waysTo(filter: CallFilter, whose?: RawBuilder<unknown>): RawBuilder<unknown>[] {
   const { cli, cld, number } = filter;
@@ -98,7 +98,7 @@ export function waysTo(filter: CallFilter, whose?: RawBuilder<unknown>): RawBuil
   if (cld?.kind === 'exact') return waysOf('cld', cld, matches({ ...filter, cld: undefined }, whose));
   if (number?.kind !== 'exact') return [matches(filter, whose)];
   const others = matches({ ...filter, number: undefined }, whose);
-  // What is found by its caller is not found again by whom it calls.
+  // A call that the caller's number finds is not found again by the called number.
   const unfound = sql`${others} AND (${numberMatches('cli', number)}) IS NOT TRUE`;
   return [...waysOf('cli', number, others), ...waysOf('cld', number, unfound)];
 }
@@ -110,7 +110,7 @@ function waysOf(
 ): RawBuilder<unknown>[] {
   const name = sql.ref(`c.${column}`);
   const stored = search.stored.map((number) => sql`${name} = ${number}`);
-  // In a row whose number is stored so it is found already.
+  // The other condition finds a row whose number is stored in this form.
   const written = search.written.map(
     (text) => sql`${isWritten(column)} AND ${sql.ref(`c.${column}_in`)} COLLATE "C" = ${text}
         AND ${name} NOT IN (${sql.join(search.stored)})`,

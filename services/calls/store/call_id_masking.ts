@@ -1,10 +1,10 @@
 /**
- * When the switch's id of a call is hidden from those who see numbers masked: it holds one of the call's own numbers,
- * however it is written, the end of one (`PJSIP/3456-…`), or a number behind a plus or `sip:`. Switches make most ids at
- * random and support looks calls up by them; some put the number in.
+ * The rule that hides the switch's id of a call from callers who see masked numbers. An id is hidden if it contains a number of
+ * the call in any writing, the end of such a number (`PJSIP/3456-…`), or any number behind a plus or `sip:`. Most switches make
+ * random ids, and support looks calls up by them. Some switches put the number into the id.
  *
- * Told twice, by JavaScript for ids that are shown and by SQL for ids that are searched by: both must come to the same,
- * since an id that is shown and not found, or found and not shown, would tell of the hidden digits.
+ * The rule stands here twice: in JavaScript for ids that are shown, and in SQL for ids in a search. Both must decide alike: an id
+ * that is shown but not found, or found but not shown, would reveal hidden digits.
  */
 import { type RawBuilder, sql } from 'kysely';
 import { holdsInternational, perhapsEndsIn } from '#platform/telemetry/telephone_numbers.ts';
@@ -18,21 +18,21 @@ import {
 } from '#platform/telemetry/written_digits.ts';
 
 /**
- * So many digits in a row, shared with a number, are not there by chance: of a hundred thousand UUIDs some three share
- * them with one of their call's numbers.
+ * An id and a number seldom share so many consecutive digits by chance: of a hundred thousand UUIDs, some three share them with
+ * a number of their call.
  */
 const SHARED_DIGITS = 7;
-/** A number's last digits: those that are hidden and the two behind them. Some numbers are no longer at home. */
+/** The last digits of a number: the hidden digits and the two behind them. Some national numbers are no longer than that. */
 const LAST_DIGITS = 6;
-/** Shorter ones are extensions, and are shown. */
+/** Shorter numbers are extensions, and are shown. */
 const SHORTEST_NUMBER = 5;
 
-/** Digits at a number's end that are not starred. */
+/** The digits at the end of a number that are not starred. */
 export const SHOWN_DIGITS = 2;
 
 /**
- * The last digits of what may be the end of a number in an id. Whether it is one is judged by the digits that are shown
- * alone: whether the starred ones agree is what must not be seen.
+ * The last digits of a possible end of a number in an id. The rule compares only the shown digits: whether the starred digits
+ * agree must not become visible.
  */
 const shortEnds = (id: string): string[] => [
   ...new Set(perhapsEndsIn(readPlainly(id)).map((run) => textOf(run.slice(-SHOWN_DIGITS)))),
@@ -44,16 +44,16 @@ const ESCAPE = '%(?:25){0,3}[0-9A-Fa-f]{2}';
 const ESCAPES = new RegExp(ESCAPE, 'g');
 
 /**
- * What PostgreSQL can't read as JavaScript does: where one of the call's numbers is written so, its id is hidden whatever it is.
+ * A writing that PostgreSQL can't read as JavaScript does. If a number of the call is written so, the id is always hidden.
  */
 const HARD_TO_READ = String.raw`[%=](?:25)*(?:3[0-9]|[eEfF]|[dD][9bBfF]|[cC]2)|%(?:25)*(?:2[36]|[014-9A-Fa-f][0-9A-Fa-f])|&|\\|U[+]|${DIGITS_IN_BASE64.source}|${ODD_DIGIT}`;
 const HARD = new RegExp(HARD_TO_READ, 'u');
 
-/** What may stand behind a number: a host with its port, parameters, an extension. */
+/** The text that may follow a number: a host with its port, parameters, an extension. */
 const BEHIND_NUMBER = '[@;].*$|(?<=[0-9][ ().,/-]{0,5})[A-Za-z].*$';
 const BEHIND = new RegExp(BEHIND_NUMBER, 's');
 
-/** A number's digits: as they stand, without those of %20 and the like, and without those behind it. */
+/** The digits of a number in three ways: as they stand, without those of escapes such as %20, and without the text that follows. */
 function digitReadings(text: string): readonly string[] {
   const digits = (written: string) =>
     (written.match(/\p{Nd}/gu) ?? []).map((digit) => digitValue(digit)).join('');
@@ -62,7 +62,7 @@ function digitReadings(text: string): readonly string[] {
 
 const digitsOfId = (id: string): string => textOf(digitsIn(readPlainly(id)));
 
-/** All runs of so many digits within an id's digits. */
+/** All runs of so many digits in the digits of an id. */
 function runsOf(id: string, length: number): string[] {
   const digits = digitsOfId(id);
   const runs = new Set<string>();
@@ -70,7 +70,7 @@ function runsOf(id: string, length: number): string[] {
   return [...runs];
 }
 
-/** @param numbers the call's own, in every writing that is known of them */
+/** @param numbers of the call, in every known writing */
 export function isIdHidden(id: string, numbers: readonly (string | null | undefined)[]): boolean {
   if (holdsInternational(id) || numbers.some((number) => HARD.test(number ?? ''))) return true;
   const digitsOfThis = digitsOfId(id);
@@ -86,26 +86,26 @@ export function isIdHidden(id: string, numbers: readonly (string | null | undefi
   );
 }
 
-/** UUIDs, and Asterisk's uniqueid `epoch.number`: what switches make, of which no leg's number is a part. */
+/** UUIDs, and Asterisk's uniqueid `epoch.number`: switches make these, and no number of a leg is in them. */
 const MADE_BY_SWITCH = /^(?:1\d{9}\.\d{1,9}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i;
 
 /**
- * Whether what joins a call's legs is hidden: it may hold the number of any of them, so it is shown only where it is of a
- * form that switches make, and holds none of this leg's numbers either.
+ * Whether the linked id of a call's legs is hidden. It may contain a number of any leg, so it is shown only if its form is one
+ * that switches make, and it contains no number of this leg either.
  */
 export const isLinkedIdHidden = (id: string, numbers: readonly (string | null | undefined)[]): boolean =>
   !MADE_BY_SWITCH.test(id) || isIdHidden(id, numbers);
 
-/** The same as a condition of a statement that looks for this id. */
+/** The same rule as a condition of a statement that searches for this id. */
 export const linkedIdIsShown = (id: string): RawBuilder<unknown> =>
   sql`${MADE_BY_SWITCH.test(id)}::boolean
     AND ${idIsShown(id, sql`(c.linked_id IS NOT NULL OR c.call_id <> c.source_key)`)}`;
 
 /**
- * That the id of a call is shown to those who see numbers masked, as a condition of a statement over `calls.cdrs c` that
- * looks for this id. It is the same statement for every id: its text and its plan tell nothing. Its time hardly does: a row
- * that is found and hidden costs some 0.03 ms, since digits are read once (OFFSET) and others than Latin only where there are any.
- * @param isSwitchs that the id is one of the switch's, and no hash over the record
+ * The condition that callers who see masked numbers see the id of a call, for a statement over `calls.cdrs c` that searches for
+ * this id. The statement is the same for every id, so its text and plan reveal nothing. Its time reveals hardly anything: a row
+ * that is found and hidden costs some 0.03 ms. The digits are read once (OFFSET), and non-Latin digits only if there are any.
+ * @param isSwitchs the condition that the id is the switch's, and not a hash over the record
  */
 export function idIsShown(
   id: string,
@@ -133,7 +133,7 @@ export function idIsShown(
 
 let others: readonly [from: string, to: string] | undefined;
 
-/** Digits of scripts other than Latin, and what each is in Latin, for translate(). */
+/** The digits of other scripts, and their Latin digits, for translate(). */
 function otherDigits(): readonly [from: string, to: string] {
   if (others) return others;
   let from = '';

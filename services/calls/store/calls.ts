@@ -1,4 +1,4 @@
-/** Statements that read calls. All lists walk an index of one account in order of time and stop at the page's end. */
+/** Statements that read calls. Each list walks an index of one account in order of time, and stops at the end of the page. */
 import { type RawBuilder, sql } from 'kysely';
 import { type KeptValues, RESULT_FORMAT, type RowQuery } from '#platform/database/fast_read/fast_read.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
@@ -12,7 +12,7 @@ import { accountsSeen, isOfSeen, LINKAGE, matches, matchesIn, waysTo } from './c
 const build = sqlBuilder<unknown>();
 
 const FLAGS = "coalesce(c.flags, '{}')";
-/** As JavaScript's values. */
+/** Columns whose values pg returns as JavaScript values. */
 const AS_VALUES = {
   duration_s: 'c.duration_s::float8',
   billed_duration_s: 'c.billed_duration_s::float8',
@@ -20,25 +20,25 @@ const AS_VALUES = {
   linked_id: LINKAGE,
 };
 const VALUES = listed(AS_VALUES);
-/** A call without an id of its own goes by its record's hash, which would tell a guess at its hidden digits. */
+/** A call without an id has the hash over its record as id. The hash would confirm a guess at the hidden digits. */
 const SHOWN_CALL_ID = "CASE WHEN c.call_id = c.source_key THEN '' ELSE c.call_id END";
 const SHOWN_LINKED_ID = `CASE WHEN c.linked_id IS NULL AND c.call_id = c.source_key THEN '' ELSE ${LINKAGE} END`;
 const MASKABLE = listed({ ...AS_VALUES, call_id: SHOWN_CALL_ID, linked_id: SHOWN_LINKED_ID });
-/** Columns of a record `c` as JavaScript's values. @param masked for those who see numbers masked */
+/** The columns of a record `c` as JavaScript values. @param masked for callers who see masked numbers */
 export const valueColumns = (masked: boolean): RawBuilder<unknown> => (masked ? MASKABLE : VALUES);
-/** What a record `c` and its call are called. @param masked for those who see numbers masked */
+/** The id columns of a record `c` and of its call. @param masked for callers who see masked numbers */
 export const idColumns = (masked: boolean): RawBuilder<unknown> =>
   sql.raw(
     `${masked ? SHOWN_LINKED_ID : LINKAGE} AS linked_id, ${masked ? SHOWN_CALL_ID : 'c.call_id'} AS call_id`,
   );
-// For writers of bytes: a cast of seconds and the texts of times would be nearly half of what a statement costs.
+// For JSON and CSV: casts of seconds and texts of times would be nearly half of the cost of a statement.
 const PAGE = listed({ flags: FLAGS, linked_id: LINKAGE });
 const RECORD = { flags: "array_to_string(c.flags, ' ')", linked_id: LINKAGE };
 const formatsOf = (columns: readonly CallColumn[]) =>
   columns.map((column) => RESULT_FORMAT[fieldOf(column).kind === 'time' ? 'binary' : 'text']);
 const FORMATS = formatsOf(CALL_COLUMNS);
 
-/** The columns as SQL, with the expressions of those that are more than their name. */
+/** The columns as SQL. A column that is not a plain name has an expression. */
 function listed(
   expressions: Readonly<Record<string, string>>,
   columns: readonly CallColumn[] = CALL_COLUMNS,
@@ -47,29 +47,29 @@ function listed(
   return sql.raw(terms.join(', '));
 }
 
-/** Where a page ended: the place of its last call in the order. */
+/** The last call of a page. The next page begins behind it. */
 export interface KeysetPosition {
   /** As PostgreSQL gave it: a microsecond less or more would skip or repeat calls. */
   readonly start_time: string;
   readonly i_cdr: number;
 }
 
-/** The place of a row whose start_time and i_cdr were kept; undefined where there is no row. */
+/** The position of a row whose start_time and i_cdr were kept; undefined if there is no row. */
 export function positionOf(kept: KeptValues | undefined): KeysetPosition | undefined {
   const { start_time, i_cdr } = kept ?? {};
   return start_time && i_cdr ? { start_time, i_cdr: Number(i_cdr) } : undefined;
 }
 
-/** The columns to keep for it. */
+/** The columns of a position. */
 export const POSITION_COLUMNS = ['start_time', 'i_cdr'] as const satisfies readonly CallColumn[];
 
-/** Whole months that a list is looked for in: from `since` up to, not including, `until`; instants in RFC 3339. */
+/** The months in which a list is searched: from `since` up to, but not including, `until`; instants in RFC 3339. */
 export interface MonthWindow {
   readonly since?: string;
   readonly until?: string;
 }
 
-/** Calls beyond `after`, at most `limit` of them, within a window. */
+/** The arguments of a page: at most `limit` calls behind `after`, within a window. */
 export type PageAsked = [
   filter: CallFilter,
   order: Order,
@@ -81,41 +81,41 @@ export type PageAsked = [
 /** A page of calls. */
 export const pageOfCalls = (...asked: PageAsked): Statement<CallRow> => selectPage(VALUES, ...asked);
 
-/** The same for those who see numbers masked; their masks are still to be put on (api/lists/masking.ts). */
+/** The same for callers who see masked numbers. The caller of the function masks the numbers (api/lists/masking.ts). */
 export const callsToMask = (...asked: PageAsked): Statement<CallRow> => selectPage(MASKABLE, ...asked);
 
-/** The same for jsonQuery, in which SECONDS_COLUMNS are numbers. */
+/** The same for jsonQuery. SECONDS_COLUMNS are numbers. */
 export const callsToWrite = (...asked: PageAsked): RowQuery => ({
   ...selectPage(PAGE, ...asked),
   formats: FORMATS,
 });
 
-/** The same as a file's records, for csvQuery: these columns, and behind them those of the place that are not among them. */
+/** The same for csvQuery: these columns, followed by the columns of the position that are not among them. */
 export function recordsOfCalls(columns: readonly CallColumn[], ...asked: PageAsked): RowQuery {
   const all = [...columns, ...POSITION_COLUMNS.filter((column) => !columns.includes(column))];
   return { ...selectPage(listed(RECORD, all), ...asked), formats: formatsOf(all) };
 }
 
 /**
- * Two calls may start in the same microsecond, so i_cdr decides between them. The comparison of pairs alone would walk
- * the index but leave every partition in the plan; the bound on start_time beside it takes them out. Window and limit
- * are written out rather than bound: so a plan that is kept knows its few partitions.
+ * Two calls may start in the same microsecond; then i_cdr orders them. The comparison of pairs alone walks the index, but leaves
+ * every partition in the plan. The additional condition on start_time removes partitions from the plan. Window and limit are
+ * literals, not parameters, so that a prepared plan has few partitions.
  */
 const selectPage = (columns: RawBuilder<unknown>, ...asked: PageAsked): Statement<CallRow> =>
   walkPage<CallRow>({ columns }, ...asked);
 
-/** What a page is made of beside its filter. */
+/** The parts of a page's statement beside the filter. */
 export interface PageParts {
-  /** Of records `c`, or of what they are joined with. */
+  /** Columns of records `c`, or of the joined tables. */
   readonly columns: RawBuilder<unknown>;
   readonly joined?: RawBuilder<unknown>;
-  /** Conditions beside the filter's. Begins with AND. */
+  /** Further conditions. Begins with AND. */
   readonly also?: RawBuilder<unknown>;
-  /** Whether those are of what the records are joined with, too. */
+  /** Whether the further conditions name joined tables. */
   readonly alsoOfJoined?: boolean;
 }
 
-/** A page in the order of its records `c`, of one account or of those that the filter is among. */
+/** A page in the order of its records `c`, of one account or of all accounts of the filter. */
 export function walkPage<Row>(parts: PageParts, ...[filter, ...order]: PageAsked): Statement<Row> {
   const { columns, joined = sql``, also = sql`` } = parts;
   const { near, within, ordered } = orderOf(...order);
@@ -170,8 +170,8 @@ function orderOf(...[order, after, limit, { since, until } = {}]: OrderAsked): {
 }
 
 /**
- * Where the calls of several accounts are, as far as a page may reach: no index has them all in order of time, so of each
- * account as many are found as the page may hold. What is found is places, since an index alone has those.
+ * The positions of the calls of several accounts, as far as the page may reach. No index has the calls of all accounts in order of
+ * time, so the statement finds, for each account, as many positions as the page has calls. An index alone returns positions.
  */
 function placesAmong(
   parts: readonly FilterPart[],
@@ -192,10 +192,10 @@ function placesAmong(
   });
 }
 
-/** Counts what a filter matches by reading it: only for those that ask for it. */
+/** Counts the calls of a filter by reading them. Only requests that ask for this count pay for it. */
 export const countCalls = (filter: CallFilter): Statement<{ total: number }> => countOf({}, filter);
 
-/** The same of a page's parts. */
+/** The same with the parts of a page. */
 export function countOf(
   { joined = sql``, also = sql`` }: Omit<PageParts, 'columns'>,
   filter: CallFilter,
@@ -210,9 +210,9 @@ export function countOf(
 }
 
 /**
- * One call with all that is known of it, if it lies at or below `root`; and up to when data is complete. One statement,
- * so that a call of somebody else takes no longer than one that does not exist.
- * @param from start of the month that its number names, and `to` its end: they leave one partition to look in
+ * One call with all its fields, if its account lies at or below `root`; and `data_complete_to`. It is one statement, so that
+ * another customer's call takes no longer than a call that does not exist.
+ * @param from start of the month in the call's number; `to` is its end. They leave one partition to search
  */
 export const visibleCall = (
   iCdr: number,

@@ -1,4 +1,4 @@
-/** Statements about what was erased, and those by which it is. */
+/** Statements that erase data, and statements about erasures. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 
@@ -15,7 +15,7 @@ export interface ErasureRow {
   readonly counts: Readonly<Record<string, number>>;
 }
 
-/** Up to where tables have been gone through. */
+/** The position up to which an erasure has walked through the tables. */
 export interface WalkPosition {
   readonly table: string;
   readonly page: number;
@@ -29,7 +29,7 @@ export const findErasure = (kind: ErasureKind, pseudonym: string): Statement<Era
     build,
   );
 
-/** One that was cut off stays as it is; one that was finished begins anew, for what came since. */
+/** Begins an erasure. An interrupted erasure continues; a finished one begins again, for data that came later. */
 export const beginErasure = (kind: ErasureKind, pseudonym: string): Statement<ErasureRow> =>
   sql<ErasureRow>`
     INSERT INTO calls.erasures AS was (kind, pseudonym) VALUES (${kind}, ${pseudonym})
@@ -40,7 +40,7 @@ export const beginErasure = (kind: ErasureKind, pseudonym: string): Statement<Er
       finished_at = NULL
     RETURNING *`.compile(build);
 
-/** Adds rows to what it has done, and notes how far it is. */
+/** Adds to the counts of an erasure, and stores its position. */
 export const noteErasure = (
   kind: ErasureKind,
   pseudonym: string,
@@ -58,11 +58,11 @@ export const finishErasure = (kind: ErasureKind, pseudonym: string): Statement<E
     UPDATE calls.erasures SET finished_at = now(), place = NULL
     WHERE kind = ${kind} AND pseudonym = ${pseudonym} RETURNING *`.compile(build);
 
-/** What was erased may come in again. */
+/** Ends an erasure's effect on imports: rows that name the erased data are stored again. */
 export const forgetErasure = (kind: ErasureKind, pseudonym: string): Statement<unknown> =>
   sql`DELETE FROM calls.erasures WHERE kind = ${kind} AND pseudonym = ${pseudonym}`.compile(build);
 
-/** Whose national numbers there are; null among them. */
+/** The countries of accounts, whose national numbers may be stored; null is one of them. */
 export const listCountries = (): Statement<{ country: string | null }> =>
   sql<{ country: string | null }>`
     SELECT country FROM calls.accounts GROUP BY 1 UNION SELECT NULL`.compile(build);
@@ -71,13 +71,13 @@ export const listCountries = (): Statement<{ country: string | null }> =>
 export interface TextTable {
   readonly schema: string;
   readonly name: string;
-  /** Of a partition: whose it is. */
+  /** For a partition: the name of its table. */
   readonly parent: string | null;
   readonly pages: number;
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
 
-/** All tables of the schemas with their columns, those of other types too; in order of their names. */
+/** All tables of the schemas with all their columns, in order of their names. */
 export const listTextTables = (schemas: readonly string[]): Statement<TextTable> =>
   sql<TextTable>`
     SELECT n.nspname::text AS schema, c.relname::text AS name, p.relname::text AS parent, (pg_relation_size(c.oid) / 8192)::int AS pages,
@@ -87,13 +87,13 @@ export const listTextTables = (schemas: readonly string[]): Statement<TextTable>
     WHERE n.nspname = ANY(${schemas}::text[]) AND c.relkind = 'r'
     GROUP BY c.oid, n.nspname, p.relname ORDER BY (n.nspname || '.' || c.relname) COLLATE "C"`.compile(build);
 
-/** Rows as the columns' values, with the place of each in its table. */
+/** Rows with the values of the columns, and the position of each row in its table. */
 export type FoundRow = Readonly<Record<string, unknown>> & { readonly ctid: string };
 
 /**
- * Rows of some pages of a table that may hold what is looked for.
- * @param near a condition on `held.text`, all that the columns hold
- * @param lock so that they are there unchanged until the transaction's end
+ * Rows of some pages of a table that may contain the data to erase.
+ * @param near a condition on `held.text`, the text of all columns
+ * @param lock whether to lock the rows until the end of the transaction
  */
 export function findRows(
   [schema, table]: readonly [schema: string, table: string],
@@ -113,7 +113,7 @@ export function findRows(
     ${lock ? sql`FOR UPDATE OF t` : sql``}`.compile(build);
 }
 
-/** @param values by column, as their types take them */
+/** @param values by column, as text that the column's type can read */
 export const updateRow = (
   [schema, table]: readonly [schema: string, table: string],
   ctid: string,
@@ -124,7 +124,7 @@ export const updateRow = (
       values.map(({ name, type, value }) => sql`${sql.id(name)} = ${value}::${sql.raw(type)}`),
     )} WHERE ctid = ${ctid}::tid`.compile(build);
 
-/** A row that was set aside and says something else by now: where that is set aside already, it goes. */
+/** Gives a rejected row its erased content. If the quarantine has a row with that content already, this row is deleted. */
 export const changeContent = (iRejected: number, content: Buffer): Statement<unknown> =>
   sql`
     WITH there AS (SELECT FROM calls.rejected_cdrs WHERE content = ${content} AND i_rejected <> ${iRejected}),
@@ -133,19 +133,19 @@ export const changeContent = (iRejected: number, content: Buffer): Statement<unk
     build,
   );
 
-/** Whether a source of these names is read now: another row of its would come back. */
+/** Whether a source with one of these names is being read: erased rows of it could return. */
 export const heldSources = (codes: readonly string[]): Statement<{ path: string }> =>
   sql<{ path: string }>`
     SELECT DISTINCT s.path FROM calls.followed_sources s, unnest(${codes}::text[]) AS code
     WHERE strpos(s.path, code) > 0 AND s.held_until > now()`.compile(build);
 
 export interface DeletedRow {
-  /** null: it is no row of a call. */
+  /** null: the row belongs to no call. */
   readonly i_cdr: number | null;
   readonly i_import: number | null;
 }
 
-/** At most so many rows of an account, of any table that has them. */
+/** At most so many rows of an account, from any table with rows of accounts. */
 export const deleteRowsOf = (
   [schema, table]: readonly [schema: string, table: string],
   iAccount: number,
@@ -158,7 +158,7 @@ export const deleteRowsOf = (
     build,
   );
 
-/** Imports know how many of their calls were erased. They are held in order, for two erasures at once. @param counts by import */
+/** Counts erased calls in their imports. It locks imports in order, because two erasures may run at once. @param counts by import */
 export const noteErasedCalls = (counts: ReadonlyMap<number, number>): Statement<unknown> =>
   sql`
     WITH held AS MATERIALIZED (
@@ -180,7 +180,7 @@ export const countRowsOf = (
   sql<{ count: number }>`
     SELECT count(*) AS count FROM ${sql.id(schema, table)} WHERE i_account = ${iAccount}`.compile(build);
 
-/** Rows that know calls of an account by their numbers, or hold one as JSON. @param columns of such JSON */
+/** Rows that name calls of an account by number, or contain a call as JSON. @param columns with such JSON */
 export const countRowsOfCalls = (
   table: string,
   columns: readonly string[],
@@ -200,51 +200,51 @@ export const fingerprintOf = (iRejected: number): Statement<{ fingerprint: strin
     build,
   );
 
-/** Accounts whose code, or former code, has these digits in a row, whatever is between them. */
+/** Accounts whose code, or former code, contains these digits in this order, with or without other characters between them. */
 export const codesLike = (digits: string): Statement<{ i_account: number; code: string }> =>
   sql<{ i_account: number; code: string }>`
     SELECT i_account, code FROM (SELECT i_account, code FROM calls.accounts UNION ALL SELECT i_account, code FROM calls.former_codes) c
     WHERE regexp_replace(code, '[^0-9]', '', 'g') LIKE ${`%${digits}%`}`.compile(build);
 
-/** Its keys are refused, and nobody reads its name. */
+/** Hides an account: its keys are refused, and its name is not shown. */
 export const hideAccount = (iAccount: number, pseudonym: string): Statement<unknown> =>
   sql`
     UPDATE calls.accounts SET code = ${pseudonym}, name = ${pseudonym}, closed_from = coalesce(closed_from, now())
     WHERE i_account = ${iAccount}`.compile(build);
 
-/** `--account CODE`, as imports keep it. */
+/** Imports whose read options name an account (`--account CODE`). */
 export const hideOption = (codes: readonly string[], pseudonym: string): Statement<unknown> =>
   sql`
     UPDATE calls.imports SET options = jsonb_set(options, '{account}', to_jsonb(${pseudonym}::text))
     WHERE options ->> 'account' = ANY(${codes}::text[])`.compile(build);
 
-/** Of these calls, those of the account. */
+/** The calls among these that belong to the account. */
 export const callsOfAccount = (iAccount: number, iCdrs: readonly number[]): Statement<{ i_cdr: number }> =>
   sql<{ i_cdr: number }>`
     SELECT i_cdr FROM calls.cdrs WHERE i_cdr = ANY(${iCdrs}::bigint[]) AND i_account = ${iAccount}`.compile(
     build,
   );
 
-/** Codes, present and former, that hold one of these and are none of them. */
+/** Present and former codes that contain one of these codes without being one of them. */
 export const codesHolding = (codes: readonly string[]): Statement<{ code: string }> =>
   sql<{ code: string }>`
     SELECT code FROM (SELECT code FROM calls.accounts UNION SELECT code FROM calls.former_codes) AS c
     WHERE code <> ALL(${codes}::text[])
       AND EXISTS (SELECT FROM unnest(${codes}::text[]) AS one WHERE strpos(c.code, one) > 0)`.compile(build);
 
-/** Sources that bring the account's calls and no others'. */
+/** Sources that deliver calls of this account alone. */
 export const ownSources = (iAccount: number): Statement<{ source: string }> =>
   sql<{ source: string }>`
     SELECT source FROM calls.account_sources GROUP BY 1 HAVING bool_and(i_account = ${iAccount})`.compile(
     build,
   );
 
-/** Sources that bring other accounts' calls. */
+/** Sources that deliver calls of other accounts. */
 export const sharedSources = (iAccount: number): Statement<{ source: string }> =>
   sql<{ source: string }>`
     SELECT DISTINCT source FROM calls.account_sources WHERE i_account <> ${iAccount}`.compile(build);
 
-/** What is known of sources beside their imports, by `source`; and of those that are followed, by `i_source`. In the order in which it goes. */
+/** The tables about sources, other than imports, by `source`; and the tables about followed sources, by `i_source`. In the order of deletion. */
 export const TABLES_OF_SOURCES = ['source_turns', 'source_names', 'watermarks'] as const;
 export const TABLES_OF_FOLLOWED = [
   'followed_gaps',
@@ -261,7 +261,7 @@ export interface ErasedSources {
   readonly iSources: readonly number[];
 }
 
-/** What is known of sources, by table: what it is counted or deleted by. */
+/** For each table about sources: the condition by which its rows are counted or deleted. */
 const sourceRows = ({ sources, iSources }: ErasedSources) => [
   ...TABLES_OF_SOURCES.map((table) => ({ table, where: isOfSources(sources) })),
   ...TABLES_OF_FOLLOWED.map((table) => ({ table, where: isOfFollowed(iSources) })),
@@ -284,7 +284,7 @@ export const countSources = (erased: ErasedSources) =>
 export const listFollowed = (): Statement<{ i_source: number; path: string }> =>
   sql<{ i_source: number; path: string }>`SELECT i_source, path FROM calls.followed_sources`.compile(build);
 
-/** Rows that hold a call of the account as JSON. */
+/** Rows that contain a call of the account as JSON. */
 export const deleteJsonRowsOf = (
   [schema, table]: readonly [schema: string, table: string],
   column: string,

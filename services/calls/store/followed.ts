@@ -1,27 +1,27 @@
-/** Statements about files and folders that are followed. */
+/** Statements about followed files and folders. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { storable } from './storable.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** A file may bear any time. */
+/** The time of change of a file may have any value. */
 const LAST_MS = Date.UTC(9999, 11, 31);
 
 /** @param time milliseconds since 1970 */
 const stampOf = (time: number): string => new Date(Math.min(LAST_MS, Math.max(0, time))).toISOString();
 
-/** How long a source stays its reader's without a word of it. */
+/** How long a reader keeps a source without renewing its lease. */
 const LEASE = '15 seconds';
-/** Finished files of a source that are kept in mind, so that they are known again after one more rotation. */
+/** Finished files that a source remembers, so that it recognizes them after one more rotation. */
 const FINISHED_KEPT = 20;
-/** How far back a source's gaps are looked at. */
+/** How far back the gaps of a source count. */
 export const GAP_WEEKS = 4;
 
 /**
- * Takes a source for a reader, and makes it when it is new.
- * @param dead a holder that is known to be gone; its lease need not run out
- * @returns no row while it is another's
+ * Takes a source for a reader. A new source is made.
+ * @param dead a holder that has certainly ended; its lease need not run out
+ * @returns no row while the source belongs to another reader
  */
 export const takeSource = (
   source: { readonly machine: string; readonly path: string; readonly timeZone: string },
@@ -43,12 +43,12 @@ export const holderOf = (machine: string, path: string): Statement<{ holder: str
 
 export interface SourceState {
   readonly state: 'following' | 'waiting' | 'failing';
-  /** A sentence for people; '' where all is well. */
+  /** A sentence for people; '' if there is no trouble. */
   readonly detail: string;
   readonly bytesBehind: number;
 }
 
-/** Keeps a source, and tells how it goes. Touches no row where it is another's by now. */
+/** Renews the lease of a source, and stores its state. Changes no row if the source belongs to another reader now. */
 export const keepSource = (iSource: number, holder: string, told: SourceState): Statement<unknown> =>
   sql`
     UPDATE calls.followed_sources
@@ -56,7 +56,7 @@ export const keepSource = (iSource: number, holder: string, told: SourceState): 
         detail = ${storable(told.detail)}, bytes_behind = ${told.bytesBehind}
     WHERE i_source = ${iSource} AND holder = ${holder}`.compile(build);
 
-/** Touches a row where the source is still the holder's; for the length of the transaction nobody else can take it. */
+/** Locks the source for the transaction, if it still belongs to the holder: no other reader can take it meanwhile. */
 export const holds = (iSource: number, holder: string): Statement<unknown> =>
   sql`
     SELECT 1 FROM calls.followed_sources WHERE i_source = ${iSource} AND holder = ${holder} FOR SHARE`.compile(
@@ -68,7 +68,7 @@ export const leaveSource = (iSource: number, holder: string): Statement<unknown>
     UPDATE calls.followed_sources SET holder = NULL, held_until = NULL, told_at = now()
     WHERE i_source = ${iSource} AND holder = ${holder}`.compile(build);
 
-/** A file's content and how far it is stored. */
+/** The content of a file, and the position up to which it is stored. */
 export interface FollowedFile {
   readonly i_file: number;
   readonly i_source: number;
@@ -95,8 +95,8 @@ const FILE = sql.raw(
 );
 
 /**
- * Files of a source, the newest first; and unfinished ones of the same path elsewhere that nobody reads: a container that
- * is made anew is another machine.
+ * The files of a source, newest first. Also unfinished files of the same path on other machines, if nobody reads them: a
+ * container that was created again is another machine.
  */
 export const filesOf = (iSource: number): Statement<FollowedFile> =>
   sql<FollowedFile>`
@@ -118,7 +118,7 @@ export const addFile = (
     VALUES (${iSource}, ${storable(file.name)}, ${file.device}, ${file.inode}, ${stampOf(file.modifiedAt)})
     RETURNING ${FILE}`.compile(build);
 
-/** Up to when all rotated files of a source are known; null: nobody has looked. */
+/** The instant up to which all rotated files of a source are known; null: the source was never searched. */
 export const searchedTo = (iSource: number): Statement<{ searched_to: string | null }> =>
   sql<{ searched_to: string | null }>`
     SELECT searched_to FROM calls.followed_sources WHERE i_source = ${iSource}`.compile(build);
@@ -128,7 +128,7 @@ export const noteSearch = (iSource: number, holder: string, to: number): Stateme
     UPDATE calls.followed_sources SET searched_to = ${stampOf(to)}
     WHERE i_source = ${iSource} AND holder = ${holder}`.compile(build);
 
-/** A file was found again, here and under this name. */
+/** Stores that a file was found again, on this machine and under this name. */
 export const placeFile = (
   iSource: number,
   iFile: number,
@@ -154,7 +154,7 @@ export interface FilePosition {
   readonly modifiedAt: number;
 }
 
-/** Moves a file's position on. Touches no row where the source is another's by now. */
+/** Advances the position of a file. Changes no row if the source belongs to another reader now. */
 export const moveOn = (iFile: number, holder: string, place: FilePosition): Statement<unknown> =>
   sql`
     UPDATE calls.followed_files f
@@ -165,7 +165,7 @@ export const moveOn = (iFile: number, holder: string, place: FilePosition): Stat
     FROM calls.followed_sources s
     WHERE f.i_file = ${iFile} AND s.i_source = f.i_source AND s.holder = ${holder}`.compile(build);
 
-/** That rows of a source came in. A clock that was ahead once says nothing of when the last one came. */
+/** Stores that rows of a source came in. A time in the future, from a clock that was ahead, is replaced. */
 export const noteRows = (iSource: number, rows: number, at: number): Statement<unknown> => {
   const stamp = stampOf(at);
   return sql`
@@ -176,8 +176,8 @@ export const noteRows = (iSource: number, rows: number, at: number): Statement<u
 };
 
 /**
- * A file is read to its end and gets no more. Of those before, only the newest are kept in mind.
- * @param modifiedAt when it was changed last; undefined: as it was told before
+ * Stores that a file is read to its end and will not grow. Of earlier finished files, only the newest are remembered.
+ * @param modifiedAt the time of the last change; undefined: the stored time remains
  */
 export const finishFile = (iFile: number, modifiedAt?: number): Statement<unknown> =>
   sql`
@@ -195,7 +195,7 @@ export const documentsOf = (iSource: number): Statement<{ name: string; version:
   sql<{ name: string; version: string }>`
     SELECT name, version FROM calls.followed_documents WHERE i_source = ${iSource}`.compile(build);
 
-/** Documents whose rows are stored. Touches no row where the source is another's by now. */
+/** Remembers documents whose rows are stored. Changes no row if the source belongs to another reader now. */
 export const keepDocuments = (
   iSource: number,
   holder: string,
@@ -209,13 +209,13 @@ export const keepDocuments = (
     WHERE i_source = ${iSource} AND holder = ${holder}
     ON CONFLICT (i_source, name) DO UPDATE SET version = excluded.version`.compile(build);
 
-/** Documents that lie there no more. */
+/** Forgets documents that have left the folder. */
 export const dropDocuments = (iSource: number, names: readonly string[]): Statement<unknown> =>
   sql`
     DELETE FROM calls.followed_documents
     WHERE i_source = ${iSource} AND name = ANY(${names.map(storable)}::text[])`.compile(build);
 
-/** Keeps a gap, and forgets those that are too old to be looked at. Both ends in milliseconds since 1970. */
+/** Stores a gap, and deletes gaps that are too old to count. Both ends are milliseconds since 1970. */
 export const addGap = (iSource: number, beganAt: number, endedAt: number): Statement<unknown> =>
   sql`
     WITH old AS (
@@ -226,7 +226,7 @@ export const addGap = (iSource: number, beganAt: number, endedAt: number): State
     VALUES (${iSource}, ${stampOf(beganAt)}, ${stampOf(endedAt)})
     ON CONFLICT (i_source, began_at) DO UPDATE SET ended_at = excluded.ended_at`.compile(build);
 
-/** A source as the dashboard shows it. */
+/** A source for the dashboard. */
 export interface SourceRow {
   readonly i_source: number;
   readonly machine: string;
@@ -240,13 +240,13 @@ export interface SourceRow {
   readonly rows: number;
   readonly first_row_at: string | null;
   readonly last_row_at: string | null;
-  /** Its longest gap that reached into this hour of the week, by its own zone's clock, in the weeks before; seconds. */
+  /** The longest gap of past weeks that reached into this hour of the week, by the clock of the source's zone; seconds. */
   readonly longest_gap_s: number | null;
 }
 
 /**
  * All sources that were read within the last four weeks.
- * @param now milliseconds since 1970; which hour of the week it is
+ * @param now milliseconds since 1970; it decides the hour of the week
  */
 export const listSources = (now: number): Statement<SourceRow> => {
   const at = stampOf(now);

@@ -1,6 +1,6 @@
 /**
- * Statements about the keys that this service has kept. They are identity's now; these are read, and revoked with identity's,
- * for one release, as long as programs of the version before may run. No key is added.
+ * Statements about the keys that this service kept in earlier versions. The identity service keeps keys now. For one release,
+ * while programs of the earlier version may run, these keys are read, and revoked with those of identity. No key is added.
  */
 import { sql } from 'kysely';
 import type { KeyRecord } from '#platform/access/key.ts';
@@ -9,7 +9,7 @@ import type { Scope } from '#services/identity/contract.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** A key as this service has kept it. */
+/** A key in the table of this service. */
 interface FormerKey extends KeyRecord {
   readonly scope: Scope;
   readonly hash: Buffer;
@@ -29,7 +29,7 @@ export const formerKeys = {
       SELECT i_key, name, hash, prefix, scope, i_account, created_at, expires_at, revoked_at FROM calls.api_keys
       ORDER BY i_key`.compile(build),
 
-  /** A key that is revoked already keeps its time. */
+  /** A revoked key keeps the time of its revocation. */
   revoke: (hash: Buffer): Statement<unknown> =>
     sql`UPDATE calls.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE hash = ${hash}`.compile(
       build,

@@ -6,12 +6,12 @@ const build = sqlBuilder<unknown>();
 
 export interface ImportRow {
   readonly i_import: number;
-  /** Absolute path, 'stdin', the route that took the rows, or rows of what was read again (`rowsAgainOf`). */
+  /** Absolute path, 'stdin', the route that took the rows, or the name of rows that were read again (`rowsAgainOf`). */
   readonly file: string;
   readonly format: string;
   readonly source: string;
   readonly started_at: string;
-  /** null: it goes on, or was cut off; a switch that posts has one import, which never ends. */
+  /** null: the import runs, or was interrupted. A switch that posts has one import, which never ends. */
   readonly finished_at: string | null;
   readonly read: number;
   readonly stored: number;
@@ -19,16 +19,16 @@ export interface ImportRow {
   readonly duplicates: number;
   readonly conflicts: number;
   readonly set_aside: number;
-  /** Of the conflicts and those set aside: what was neither taken in since nor discarded. */
+  /** Conflicts and rejected rows that still wait: neither stored since nor discarded. */
   readonly waiting: number;
-  /** Calls that it stored, and that were erased with their accounts. */
+  /** Calls that the import stored, and that were erased with their accounts. */
   readonly erased: number;
-  /** The end of the last call that it told. */
+  /** The end of the last call in the import. */
   readonly told_to: string | null;
-  /** Since when it is being taken back, and when all of it was. */
+  /** The beginning and the end of its undo. */
   readonly undo_began_at: string | null;
   readonly undone_at: string | null;
-  /** How its rows were read: time zone, date order, mapping and so on. */
+  /** The read options: time zone, date order, mapping and so on. */
   readonly options: Readonly<Record<string, unknown>>;
 }
 
@@ -37,21 +37,21 @@ const COLUMNS =
   conflicts, set_aside, erased, told_to, undo_began_at, undone_at, options,
   (SELECT count(*) FROM calls.rejected_cdrs r WHERE r.i_import = i.i_import AND r.taken_by IS NULL AND r.discarded_at IS NULL) AS waiting`);
 
-/** Rows that were set aside, and are read again by an import of their own. */
+/** The name for rejected rows that an import of their own reads again. */
 export type RowsAgain = 'retried rows' | 'mended rows';
 const ROWS_AGAIN: readonly RowsAgain[] = ['retried rows', 'mended rows'];
 
-/** What an import of such rows of one file is called. */
+/** The name of an import of such rows from one file. */
 export const rowsAgainOf = (what: RowsAgain, file: string): string => `${what} of ${file}`;
 
-/** Undefined: any. */
+/** A filter of imports. An undefined field matches any import. */
 export interface ImportFilter {
   readonly source?: string | undefined;
-  /** Also those that have read rows of it again. */
+  /** Also imports that have read rows of the file again. */
   readonly file?: string | undefined;
 }
 
-/** The newest first. @param before only those with a smaller number */
+/** Imports, newest first. @param before only imports with a smaller number */
 export const listImports = (
   { source, file }: ImportFilter,
   before: number | undefined,

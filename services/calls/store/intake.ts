@@ -1,4 +1,4 @@
-/** Statements that take calls in. */
+/** Statements that store calls. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { CODE_EDGES } from '../account_codes.ts';
@@ -9,7 +9,7 @@ import { plainArray, textArray } from './array_text.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** By the code that they have, or have had: what others are called by now is no former code (dropFormerCode). */
+/** Accounts by their present or former code. A code that another account has now is no former code (dropFormerCode). */
 export const accountsByCode = (codes: readonly string[]): Statement<Account> =>
   sql<Account>`
     SELECT i_account, code, currency, country, closed_from FROM calls.accounts WHERE code = ANY(${codes})
@@ -20,23 +20,23 @@ export const accountsByCode = (codes: readonly string[]): Statement<Account> =>
   );
 
 const escaped = [...CODE_EDGES].map((edge) => `\\u${edge.charCodeAt(0).toString(16).padStart(4, '0')}`);
-/** What tidyCode makes of a code; the index accounts_untidy says the same. */
+/** The result of tidyCode in SQL. The index accounts_untidy has the same text. */
 export const TIDIED_CODE = sql.raw(`normalize(btrim(code, E'${escaped.join('')}'), NFC)`);
 
-/** Accounts whose own code is not tidy, by what it would be. */
+/** Accounts whose code is not tidy, by the tidied code. */
 export const accountsByTidiedCode = (codes: readonly string[]): Statement<Account> =>
   sql<Account>`
     SELECT i_account, code, currency, country, closed_from FROM calls.accounts
     WHERE code <> ${TIDIED_CODE} AND ${TIDIED_CODE} = ANY(${codes}) ORDER BY i_account DESC`.compile(build);
 
-/** Codes of accounts that may differ from one of these in case alone; letters beyond ASCII all in one case or the other. */
+/** Codes of accounts that may differ from one of these in case alone. Letters beyond ASCII are compared all upper or all lower case. */
 export const perhapsAlike = (codes: readonly string[]): Statement<{ code: string }> => {
   const folded = codes.flatMap((code) => [code, code.toLowerCase(), code.toUpperCase()]).map(asciiLower);
   return sql<{ code: string }>`
     SELECT code FROM calls.accounts WHERE lower(code) = ANY(${[...new Set(folded)]})`.compile(build);
 };
 
-/** As PostgreSQL's lower() by the C collation. */
+/** The result of PostgreSQL's lower() in the C collation. */
 const asciiLower = (code: string) => code.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 
 export interface NewAccounts {
@@ -46,7 +46,7 @@ export interface NewAccounts {
   readonly country: string | null;
 }
 
-/** For --create-accounts: named by their code until somebody names them better. */
+/** Creates accounts for --create-accounts. The name is the code, until an operator changes it. */
 export const createAccounts = (accounts: NewAccounts): Statement<unknown> =>
   sql`
     INSERT INTO calls.accounts (code, name, currency, time_zone, country)
@@ -54,13 +54,13 @@ export const createAccounts = (accounts: NewAccounts): Statement<unknown> =>
     FROM unnest(${accounts.codes}::text[]) AS code ORDER BY code
     ON CONFLICT (code) DO NOTHING`.compile(build);
 
-/** As many numbers as there are calls to store, for their i_cdr: in one text, which costs less than a row each. */
+/** New numbers for the i_cdr of calls, as many as there are calls: in one text, which costs less than one row for each. */
 export const takeNumbers = (count: number): Statement<{ numbers: string }> =>
   sql<{ numbers: string }>`
     SELECT string_agg(nextval('calls.cdr_numbers')::text, ',') AS numbers
     FROM generate_series(1, ${count}::int)`.compile(build);
 
-/** One row's worth of calls.usage_quarters. */
+/** A row of calls.usage_quarters. */
 export interface QuarterUsage {
   readonly iAccount: number;
   /** Start of the quarter, milliseconds since 1970. */
@@ -72,16 +72,16 @@ export interface QuarterUsage {
   answered: number;
   nonZero: number;
   errors: number;
-  /** Microseconds, which add up exactly where seconds with fractions would not. */
+  /** Microseconds: their sum is exact, a sum of seconds with fractions is not. */
   durationUs: number;
   billedUs: number;
-  /** null while nothing is rated. */
+  /** null: no call is rated. */
   cost: ExactSum | null;
 }
 
 /**
- * Adds a batch's usage to both tables. The day is told here, where the account's time zone is read under the zones
- * lock, so that a change of zone can't miss a call.
+ * Adds the usage of a batch to both tables. The statement computes the day, because it reads the account's time zone under the
+ * zones lock. So a change of the zone can't miss a call.
  */
 export function addUsage(usage: readonly QuarterUsage[]): Statement<unknown> {
   const list = (pick: (u: QuarterUsage) => number | string | null) => plainArray(usage.map(pick));
@@ -111,28 +111,28 @@ export function addUsage(usage: readonly QuarterUsage[]): Statement<unknown> {
   );
 }
 
-/** How sums are added to those of a usage table that is called `was` in the statement. */
+/** The assignments that add sums to the row `was` of a usage table. */
 export const ADDED = `
   calls = was.calls + excluded.calls, answered = was.answered + excluded.answered,
   non_zero = was.non_zero + excluded.non_zero, errors = was.errors + excluded.errors,
   seconds = was.seconds + excluded.seconds, billed_seconds = was.billed_seconds + excluded.billed_seconds,
   cost = coalesce(was.cost + excluded.cost, was.cost, excluded.cost)`;
 
-/** What a batch tells of up to when its source has told its calls. */
+/** The progress of a source in a batch: the instant up to which the source has reported its calls. */
 export interface Told {
   readonly source: string;
   readonly iImport: number;
   /** The end of its last call, in milliseconds since 1970. */
   readonly lastEnd: number;
-  /** Whose calls it has, in ascending order. */
+  /** The accounts with calls in the batch, in ascending order. */
   readonly iAccounts: readonly number[];
 }
 
 /**
- * A source with a clock that runs ahead must not promise calls that are yet to come; what one has promised so, by a version
- * before or a server whose clock was wrong, gives way. Only what ends later than all before
- * is heard from it: an archive of its calls is none. An account goes by the import that told furthest among those that
- * brought its calls, so hardly a batch finds anything to write for it.
+ * Advances the watermark of a source. A source whose clock runs ahead must not promise future calls. A stored watermark in the
+ * future, from an earlier version or a server with a wrong clock, is replaced. Only a batch that ends later than all before
+ * advances the watermark; an archive does not. An account refers to the import with the latest end among the imports with its
+ * calls, so few batches write anything for an account.
  */
 export const raiseWatermark = ({ source, iImport, lastEnd, iAccounts }: Told): Statement<unknown> => {
   const toldTo = sql`least(${instant(lastEnd)}::timestamptz, now())`;
@@ -159,13 +159,13 @@ export interface Counts {
   readonly duplicates: number;
   readonly conflicts: number;
   readonly rejected: number;
-  /** The end of the last call that it told, in milliseconds since 1970; 0: none. */
+  /** The end of the last call in the batch, in milliseconds since 1970; 0: none. */
   readonly lastEnd: number;
 }
 
 /**
- * Counts a batch into its import, and into what came from its source in this hour. Touches no row where the import is being
- * taken back: the batch must not be stored then.
+ * Adds the counts of a batch to its import, and to the hour of its source. Changes no row if the import is being undone: the
+ * batch must not be stored then.
  */
 export const countIn = (iImport: number, counts: Counts): Statement<unknown> => {
   const told = counts.lastEnd > 0 ? instant(counts.lastEnd) : null;
@@ -199,7 +199,7 @@ export const beginImport = (
     VALUES (${file}, ${format}, ${source}, ${JSON.stringify(options)}::jsonb, false, true)
     RETURNING i_import`.compile(build);
 
-/** A switch that posts has one import for all its posts that are read alike; a file has one for each time it is read. */
+/** Finds the import of a switch that posts. All its posts with the same options have one import. */
 export const findImport = (
   file: string,
   format: string,
@@ -213,20 +213,20 @@ export const findImport = (
     ORDER BY i_import LIMIT 1`.compile(build);
 
 export interface SourceFacts {
-  /** What else it was called by versions before. */
+  /** Names of the source in earlier versions. */
   readonly names_before: string[];
-  /** Versions before have stored calls of it. */
+  /** Earlier versions have stored calls of the source. */
   readonly known_before: boolean;
-  /** Columns that were taken for the call id. */
+  /** Columns that were mapped to the call id. */
   readonly call_id_columns: string[];
-  /** Imports whose rows are read alike, the newest ones. */
+  /** The newest imports with the same read options. */
   readonly alike: number[];
 }
 
-/** What a file that is read each hour has of such imports in a month. Rows of older ones are compared value by value. */
+/** The number of such imports in a month, for a file that is read each hour. Rows of older imports are compared value by value. */
 const MOST_ALIKE = 1_000;
 
-/** @param options how rows are read, as it is kept with an import */
+/** @param options the read options, as stored with an import */
 export const sourceFacts = (source: string, format: string, options: object): Statement<SourceFacts> =>
   sql<SourceFacts>`
     WITH names AS (
@@ -242,7 +242,7 @@ export const sourceFacts = (source: string, format: string, options: object): St
              WHERE format = 'mapped' AND c.value = 'call_id')
            ELSE '{}' END AS call_id_columns`.compile(build);
 
-/** Another import that stored rows of a source while this one was under way; there is none: no row. */
+/** Another import that stored rows of the source while this import ran; no row: there is none. */
 export const importedMeanwhile = (source: string, iImport: number): Statement<{ i_import: number }> =>
   sql<{ i_import: number }>`
     SELECT other.i_import FROM calls.imports own JOIN calls.imports other ON other.source = ${source}

@@ -1,4 +1,4 @@
-/** Statements that note of calls of an earlier version what joins them, and whose answer was the switch's own. */
+/** Statements that add to calls of an earlier version the linked id, and the flag for an answer by the switch itself. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { CallResult, CdrFlag } from '../call_fields.ts';
@@ -9,11 +9,11 @@ const build = sqlBuilder<unknown>();
 
 export interface OpenRepair {
   readonly month: number;
-  /** All calls of the month up to this one are done. */
+  /** All calls of the month up to this call are done. */
   readonly i_cdr: number;
 }
 
-/** The newest month that is not done and that no other process is at. */
+/** Locks the newest month that is not done and that no other process works on. */
 export const nextLinkageRepair = (): Statement<OpenRepair> =>
   sql<OpenRepair>`
     SELECT month, i_cdr FROM calls.linkage_repairs
@@ -31,7 +31,7 @@ export interface StoredLeg {
   readonly attributes: Record<string, string>;
 }
 
-/** The next calls of a month, which nobody else changes until the transaction ends. */
+/** The next calls of a month, locked until the end of the transaction. */
 export const legsToRepair = (
   from: OpenRepair,
   since: string,
@@ -45,12 +45,12 @@ export const legsToRepair = (
 
 export interface RepairedLeg {
   readonly iCdr: number;
-  /** '' where nothing tells it. */
+  /** '' if the record has none. */
   readonly linkedId: string;
   readonly bySwitch: boolean;
 }
 
-/** What stands there already stays. */
+/** Stores linked ids and flags. An existing value remains. */
 export const noteLinkage = (legs: readonly RepairedLeg[], since: string, until: string): Statement<unknown> =>
   sql`
     UPDATE calls.cdrs c SET
@@ -66,7 +66,7 @@ export const noteLinkage = (legs: readonly RepairedLeg[], since: string, until: 
     build,
   );
 
-/** @param iCdr the last call that is done; null: the month is */
+/** @param iCdr the last call that is done; null: the month is done */
 export const noteLinkageRepair = (month: number, iCdr: number | null): Statement<unknown> =>
   sql`
     UPDATE calls.linkage_repairs

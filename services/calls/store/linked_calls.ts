@@ -1,7 +1,7 @@
 /**
- * Statements that read calls as their legs make them together (docs/decisions/0030). A leg is of a call's if it is of the
- * same account and source, shares what joins legs, and begins while another leg of the call lasts, or soon after it: so a
- * switch may use its ids again. Nothing of this is stored: whatever becomes of a record is so at once.
+ * Statements that join legs into calls (docs/decisions/0030). Legs belong to one call if they have the same account, source and
+ * linked id, and each leg begins while another leg of the call lasts, or soon after it. So a switch may use its ids again. The
+ * result is not stored, so a change of a record has its effect at once.
  *
  *   ┌──────── queue ────────┐
  *      ┌ ring ┐  ┌──── ring, talk ────┐
@@ -17,9 +17,9 @@ import { countOf, idColumns, type PageAsked, valueColumns, walkPage } from './ca
 
 const build = sqlBuilder<unknown>();
 
-/** A call by all its legs. */
+/** A call, made of all its legs. */
 export interface LinkedCallRow {
-  /** Of the first leg, as are the fields up to start_time. */
+  /** This field and the fields up to start_time are those of the first leg. */
   readonly i_cdr: number;
   readonly i_account: number;
   readonly linked_id: string;
@@ -30,23 +30,23 @@ export interface LinkedCallRow {
   readonly cld: string;
   readonly country: string | null;
   readonly start_time: string;
-  /** When another party answered first. */
+  /** The first answer of another party. */
   readonly connect_time: string | null;
-  /** When the last leg ended. */
+  /** The end of the last leg. */
   readonly disconnect_time: string;
   readonly duration_s: number;
-  /** While at least one other party was on the line. */
+  /** The time with at least one other party on the line. */
   readonly talk_s: number;
   readonly billed_duration_s: number;
   readonly result: 'answered' | 'missed';
   readonly legs: number;
-  /** The leg that was answered first: whom it called, and its number. */
+  /** The called number and the record number of the leg that was answered first. */
   readonly answered_by: string | null;
   readonly answered_leg: number | null;
   readonly cost: readonly { readonly currency: string; readonly amount: string }[];
 }
 
-/** In this order, in pages and files. */
+/** The columns, in the order of pages and files. */
 export const LINKED_COLUMNS = [
   'i_cdr',
   'i_account',
@@ -71,48 +71,48 @@ export const LINKED_COLUMNS = [
 ] as const satisfies readonly (keyof LinkedCallRow)[];
 
 /**
- * A leg may begin so long after another one of its call has ended. Longer than an hour, by which a stamp of the night on
- * which clocks are set back may be wrong.
+ * A leg may begin so long after the end of another leg of the call. It is more than an hour, because a stamp may be wrong by an
+ * hour in the night in which clocks are set back.
  */
 export const JOINED_AFTER = sql.raw(`interval '2 hours'`);
-/** No record lasts longer (normalize.ts), so none that begins earlier reaches a leg. */
+/** The longest duration of a record (normalize.ts). A record that begins earlier does not reach a leg. */
 export const LONGEST_REACH = sql.raw(`interval '100 days 2 hours'`);
 
-/** When a record ends, ringing and all. */
+/** The end of a record, ringing included. */
 export const endOf = (leg: string): RawBuilder<unknown> =>
   sql.raw(`(${leg}.start_time + make_interval(secs => ${leg}.duration_s::float8))`);
-/** Whether a party other than the switch answered it. */
+/** Whether a party other than the switch answered the record. */
 export const isPartys = (leg: string): RawBuilder<unknown> =>
   sql.raw(`(${leg}.result = 'answered' AND NOT coalesce(${leg}.flags, '{}') @> '{answered_by_switch}')`);
-/** Since when the party is on the line; for a record that tells no answer time, as long as is billed. */
+/** The beginning of the talk. For a record without an answer time, it is the end minus the billed time. */
 export const answerOf = (leg: string): RawBuilder<unknown> => sql`
   greatest(${sql.raw(leg)}.start_time, least(${endOf(leg)}, coalesce(${sql.raw(leg)}.connect_time,
     ${endOf(leg)} - make_interval(secs => ${sql.raw(leg)}.billed_duration_s::float8))))`;
 
 /**
- * Of legs that begin together: the channel that began the call comes first, then the longest, then by what they are, not by
- * when they came in, so that the same legs make the same call whatever their order.
+ * The order of legs that begin at the same time: the channel that began the call, then the longest, then by their values. The
+ * order of arrival does not matter, so the same legs always make the same call.
  */
 export const rankOf = (leg: string): string =>
   `(${leg}.call_id <> ${linkageOf(leg)}), -${leg}.duration_s, ${leg}.call_id, ${leg}.source_key, ${leg}.i_cdr`;
 
-/** LONGEST_REACH, and an hour by which a day of the server's zone may be longer. */
+/** LONGEST_REACH plus an hour, because a day of the server's zone may have 25 hours. */
 const LONGEST_REACH_MS = (100 * 24 + 2 + 1) * 3_600_000;
 
-/** Before it no record begins that reaches `since`. As a constant: what PostgreSQL would compute it does not plan by. */
+/** No record that begins before this instant reaches `since`. It is a literal: PostgreSQL does not use a computed value in planning. */
 function earliestReaching(since: string): string | undefined {
   const at = new Date(Date.parse(since) - LONGEST_REACH_MS);
-  // No way to read an infinity, a year before Christ or beyond 9999, nor to write one.
+  // An infinity, a year before Christ or a year beyond 9999 can be neither read nor written.
   return at.getUTCFullYear() >= 1 ? at.toISOString() : undefined;
 }
 
-/** That a record `c` is the first leg of its call. @param since no record looked at begins earlier than its reach before */
+/** The condition that a record `c` is the first leg of its call. @param since the earliest start of the records, if known */
 function isFirstLeg(since: string | undefined): RawBuilder<unknown> {
   const earliest = since === undefined ? undefined : earliestReaching(since);
   const reach = earliest === undefined ? sql`` : sql`AND e.start_time >= ${sql.lit(earliest)}::timestamptz`;
-  // A scalar that is looked up for each record, nearest first: as NOT EXISTS it might be planned as a join over all. Within
-  // coalesce, which the planner expects to be true of every other record: with IS NULL it expects one of two hundred, so fewer
-  // than a page holds, and reads and sorts all that an account has instead of walking an index to the page's end.
+  // A scalar, looked up for each record, nearest first: PostgreSQL might plan a NOT EXISTS as a join over all records. The planner
+  // expects coalesce to be true for every second record. It expects IS NULL to be true for one record of two hundred: fewer than
+  // a page has. Then it would read and sort all records of the account, instead of walking an index to the end of the page.
   return sql`coalesce((
     SELECT false FROM calls.cdrs e
     WHERE e.i_account = c.i_account AND ${sql.raw(linkageOf('e'))} = ${sql.raw(LINKAGE)} AND e.source = c.source
@@ -122,7 +122,7 @@ function isFirstLeg(since: string | undefined): RawBuilder<unknown> {
     ORDER BY e.start_time DESC LIMIT 1), true)`;
 }
 
-/** All legs of the call whose first leg is `c`, as what they make together. */
+/** The values of the call whose first leg is `c`, from all its legs. */
 const togetherOf = (since: string | undefined): RawBuilder<unknown> => sql`
   SELECT count(*)::int AS legs, max(${endOf('l')}) AS disconnect_time,
          extract(epoch FROM max(${endOf('l')}) - c.start_time)::float8 AS duration_s,
@@ -153,7 +153,7 @@ const columns = (masked: boolean): RawBuilder<unknown> => sql`
   CASE WHEN t.answered THEN 'answered' ELSE 'missed' END AS result, t.answered_by, t.answered_leg, t.legs, c.country,
   t.cost, c.source`;
 
-/** What a filter says of the call as a whole; all else it says of the first leg. */
+/** The conditions of a filter on the whole call. The other conditions apply to the first leg. */
 function ofTheWhole({ type, minDurationS }: CallFilter): RawBuilder<unknown>[] {
   const terms: RawBuilder<unknown>[] = [];
   if (type === 'answered') terms.push(sql`t.answered`);
@@ -162,10 +162,10 @@ function ofTheWhole({ type, minDurationS }: CallFilter): RawBuilder<unknown>[] {
   return terms;
 }
 
-/** The filter of first legs: what is of the whole call is left out. */
+/** The filter of first legs, without the conditions on the whole call. */
 const ofFirstLegs = (filter: CallFilter): CallFilter => ({ ...filter, type: 'all', minDurationS: undefined });
 
-/** What makes first legs, and all the others with them, of a filter's records. @param since as of isFirstLeg */
+/** The parts of a statement that finds first legs and joins the other legs. @param since as for isFirstLeg */
 function partsOf(filter: CallFilter, since: string | undefined) {
   const whole = ofTheWhole(filter);
   return {
@@ -175,23 +175,23 @@ function partsOf(filter: CallFilter, since: string | undefined) {
   };
 }
 
-/** A page of calls. @param masked for those who see numbers masked; the masks are still to be put on */
+/** A page of calls. @param masked for callers who see masked numbers; the caller of the function masks them */
 export function pageOfLinkedCalls(masked: boolean, ...asked: PageAsked): Statement<LinkedCallRow> {
   const [filter, order, after, limit, window] = asked;
   const parts = { columns: columns(masked), ...partsOf(filter, window?.since) };
   return walkPage<LinkedCallRow>(parts, ofFirstLegs(filter), order, after, limit, window);
 }
 
-/** Counts calls by reading their legs: only for those that ask for it. */
+/** Counts calls by reading their legs. Only requests that ask for this count pay for it. */
 export const countLinkedCalls = (filter: CallFilter): Statement<{ total: number }> =>
   countOf(partsOf(filter, filter.from), ofFirstLegs(filter));
 
 /**
- * The legs of the call that a record is of, in order of time: the record's own call, where its switch has used the id for
- * others too; and how many there are.
- * @param from start of the month that the record's number names, and `to` its end
- * @param root the record must lie at or below it, and so must the legs that are told: those of a moved account may not
- * @param most legs that are told
+ * The legs of a record's call in order of time, and their number. If the switch has used the id again, only legs of the record's
+ * own call count.
+ * @param from start of the month in the record's number; `to` is its end
+ * @param root the record and the returned legs must lie at or below it; a leg of a moved account may not
+ * @param most the maximum of returned legs
  */
 export const legsOfCall = (
   iCdr: number,

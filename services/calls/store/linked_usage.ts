@@ -1,14 +1,14 @@
 /**
- * Sums calls by their legs. Nothing is stored of it: the legs of the range are read by the index of account and time, joined
- * in memory as linked_calls.ts joins them, and each call is counted where its first leg begins. So it is exact whatever
- * becomes of records, and costs as much as there are records in the range.
+ * Sums calls that are joined from their legs. No sum is stored: the statement reads the legs of the range by the index of account
+ * and time, joins them in memory by the rules of linked_calls.ts, and counts each call where its first leg begins. So the sums
+ * are exact after any change of records. The cost grows with the number of records in the range.
  *
  *            from                                     to
  *   ··· long ··│·· near ··│═══════════ range ══════════│·· later, of calls that go on ··
  *
- * A call that begins in the range may have a leg before it only if it does not begin there: what reaches into the range are
- * records of the hours before it, and long ones of the hundred days before, which have an index of their own. Of calls that
- * last beyond the range the legs are looked up by what joins them.
+ * A leg before the range shows that its call does not begin in the range. Two kinds of records reach into the range: records of
+ * the hours before it, and long records of the hundred days before it. Long records have an index of their own. The later legs
+ * of calls that last beyond the range are looked up by the linked id.
  */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
@@ -21,17 +21,17 @@ import type { UsageRow } from './usage_rows.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** As in the index of long records, which serves only a query that says the same. */
+/** As in the index of long records: PostgreSQL uses the index only for a query with the same text. */
 const IS_LONG = sql.raw(`c.duration_s > 21600`);
-/** How far before a leg records begin that reach it and are not long. */
+/** How long before a leg a record may begin that reaches the leg and is not long. */
 const NEAR = sql.raw(`interval '8 hours'`);
 
 /**
- * Sums of calls by bucket, and by what else is named within it; the row without a bucket, which is always there and comes
- * first, holds the sums of all. Direction and country are those of the first leg. By currency, a call counts for the first
- * leg's, and what a leg costs for its own: so all columns add up, and a row may hold a cost alone.
- * @param accounts whose calls count where their first leg begins while the account is seen
- * @param bounds the instants between which the buckets lie
+ * Sums of calls by bucket and by the other dimensions. The row without a bucket always exists, comes first, and has the sums of
+ * all buckets. Direction and country are those of the first leg. A call counts for the currency of its first leg, and the cost of
+ * a leg for the leg's own currency. So all columns add up, and a row may have a cost alone.
+ * @param accounts their calls count if the first leg begins while the account is visible
+ * @param bounds the instants between the buckets
  * @param limit of rows
  */
 export function sumLinkedUsage(
@@ -44,7 +44,7 @@ export function sumLinkedUsage(
   const ofDimensions = (term: (name: Dimension) => string) =>
     sql.raw(by.map((name) => `, ${term(name)}`).join(''));
   const dimensions = ofDimensions((name) => `g_${name}`);
-  // Of a cost; its currency is a dimension of all that there is.
+  // The currency of a cost is a dimension of all sums.
   const ofCosts = ofDimensions((name) => (name === 'currency' ? 'currency' : `g_${name}`));
   const costDimensions = ofDimensions((name) =>
     name === 'currency' ? 'CASE grouping(bucket) WHEN 0 THEN currency END AS g_currency' : `g_${name}`,
@@ -55,7 +55,7 @@ export function sumLinkedUsage(
     ${ofDimensions((name) => `${name === 'country' ? "coalesce(c.country, '')" : `c.${name}`} AS g_${name}`)}`;
   const iAccounts = [...new Set(accounts.flatMap((part) => part.iAccounts))];
   const each = accounts.flatMap((part) => part.iAccounts.map((iAccount) => ({ iAccount, seen: part.seen })));
-  // Of accounts that are seen for all time, as nearly all are, there is nothing to look up for each leg.
+  // Nearly all accounts are visible for all time: then no look-up is necessary for each leg.
   const isSeen = accounts.every(({ seen }) => seen.from === null && seen.to === null)
     ? sql``
     : sql`AND EXISTS (

@@ -11,9 +11,8 @@ export const keepMap = (name: string, columns: Mapping['columns']): Statement<un
     ON CONFLICT (name) DO UPDATE SET columns = excluded.columns, updated_at = now()`.compile(build);
 
 /**
- * The same for a mapping that rows which had been set aside were read with, as their import was told. One of that name that
- * was remembered since then stays.
- * @param iRejecteds those rows
+ * Remembers the mapping of the import that read these rejected rows. A mapping with that name that was remembered later remains.
+ * @param iRejecteds the rows
  */
 export const keepMapRead = (
   name: string,

@@ -1,17 +1,17 @@
-/** Statements that make indexes (migrations 0008, 0014 to 0017) for months that were there before them. */
+/** Statements that make indexes (migrations 0008, 0014 to 0017) for months that are older than the migration. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { LONGEST_WRITTEN } from './call_conditions.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** How long it waits for a month that is in use; as a migration does (platform/database/migrate.ts). */
+/** How long the statement waits for a month in use, as a migration does (platform/database/migrate.ts). */
 const LOCK_TIMEOUT_MS = 800;
 
 interface MonthIndex {
-  /** Of the index of the whole table. */
+  /** The name of the index of the whole table. */
   readonly name: string;
-  /** As behind CREATE INDEX … ON month. */
+  /** The text behind CREATE INDEX … ON month. */
   readonly on: RawBuilder<unknown>;
 }
 
@@ -29,7 +29,7 @@ const INDEXES: readonly MonthIndex[] = [
   { name: 'cdrs_long', on: sql`(i_account, start_time) WHERE duration_s > 21600` },
 ];
 
-/** The newest month that lacks some of them, and which. */
+/** The newest month without some of the indexes, and their names. */
 export const monthWithoutIndexes = (): Statement<{ month: number; missing: string[] }> =>
   sql<{ month: number; missing: string[] }>`
     SELECT substring(t.relname FROM 6)::int AS month, missing.names AS missing
@@ -43,9 +43,9 @@ export const monthWithoutIndexes = (): Statement<{ month: number; missing: strin
     ORDER BY 1 DESC LIMIT 1`.compile(build);
 
 /**
- * Makes them. Who reads the month does not wait; who writes into it does, a second or so for a million calls.
+ * Makes the indexes. Readers of the month do not wait. Writers wait for a second or so for a million calls.
  * @param month yyyymm
- * @param missing their names
+ * @param missing the names of the indexes
  */
 export const makeIndexes = (month: number, missing: readonly string[]): Statement<unknown>[] => [
   sql`SET LOCAL lock_timeout = ${sql.lit(LOCK_TIMEOUT_MS)}`.compile(build),

@@ -1,13 +1,13 @@
-/** Statements that put calls of an earlier version under the rule of outcome.ts, and their sums with them. */
+/** Statements that apply the rule of outcome.ts to calls of an earlier version and to their sums. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** A place in the order of account and time. */
+/** A position in the order of account and time. */
 export interface RepairPlace {
   readonly i_account: number;
-  /** Start of a quarter of an hour, as PostgreSQL reads it. */
+  /** Start of a quarter of an hour, in a form that PostgreSQL reads. */
   readonly quarter: string;
 }
 
@@ -15,7 +15,7 @@ export interface OpenRepair extends RepairPlace {
   readonly month: number;
 }
 
-/** Calls from one place up to, not including, another, within a month; `end` null: to the month's end. */
+/** Calls from one position up to, but not including, another, within a month; `end` null: to the end of the month. */
 export interface RepairStep {
   readonly from: RepairPlace;
   readonly end: RepairPlace | null;

@@ -4,7 +4,7 @@ import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** Advisory locks of this service; transaction-level, so that they work through PgBouncer. */
+/** Advisory locks of this service. A transaction holds them, so they work through PgBouncer. */
 const LOCK_CLASS = 74_001;
 const PARTITIONS = 1;
 const ZONES = 2;
@@ -14,8 +14,8 @@ export const lockPartitions = (): Statement<unknown> =>
   sql`SELECT pg_advisory_xact_lock(${sql.lit(LOCK_CLASS)}, ${sql.lit(PARTITIONS)})`.compile(build);
 
 /**
- * Whoever stores calls shares this lock; whoever rebuilds usage_days (another time zone, retention) has it alone, so
- * that no call is added by the old zone's days meanwhile.
+ * Writers of calls share this lock. A rebuild of usage_days (another time zone, retention) holds it alone, so that no call is
+ * added to a day of the old zone meanwhile.
  */
 export const lockZones = (mode: 'shared' | 'exclusive'): Statement<unknown> =>
   sql`SELECT ${sql.raw(mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock')}
@@ -28,8 +28,8 @@ export const listMonths = (): Statement<{ month: number }> =>
     WHERE i.inhparent = 'calls.cdrs'::regclass`.compile(build);
 
 /**
- * Made beside the parent and then attached: ATTACH takes a lock that reads and inserts do not wait for, where
- * CREATE TABLE … PARTITION OF would stop every one of them behind the longest running query.
+ * Makes a partition as a table of its own, and attaches it. Reads and inserts do not wait for the lock of ATTACH. The lock of
+ * CREATE TABLE … PARTITION OF would make all of them wait for the longest running query.
  */
 export function createMonth(month: number, from: string, to: string): Statement<unknown>[] {
   const name = sql.id('calls', `cdrs_${month}`);
@@ -48,27 +48,27 @@ export const limitLockWait = (ms: number): Statement<unknown> =>
 export const dropMonth = (month: number): Statement<unknown> =>
   sql`DROP TABLE ${sql.id('calls', `cdrs_${month}`)}`.compile(build);
 
-/** What imports told of calls of months before this one. An i_cdr begins with its month. @param start of the month */
+/** Deletes the tellings of calls from earlier months. An i_cdr begins with its month. @param start of the month */
 export const deleteTellingsBefore = (month: number, start: string): Statement<unknown> =>
   sql`
     WITH again AS (DELETE FROM calls.told_again WHERE told_at < ${start})
     DELETE FROM calls.tellings WHERE i_cdr < ${month}::bigint * 10000000000`.compile(build);
 
-/** Versions of calls that were replaced. */
+/** Deletes replaced versions of calls from earlier months. */
 export const deleteHistoryBefore = (cutoff: string): Statement<unknown> =>
   sql`DELETE FROM calls.cdr_history WHERE start_time < ${cutoff}`.compile(build);
 
 export const deleteUsageBefore = (cutoff: string): Statement<unknown> =>
   sql`DELETE FROM calls.usage_quarters WHERE quarter < ${cutoff}`.compile(build);
 
-/** Days up to and with the one that the cutoff falls into, by each account's own zone. */
+/** Deletes days up to and including the day of the cutoff, by the zone of each account. */
 export const deleteUsageDaysTo = (cutoff: string): Statement<unknown> =>
   sql`
     DELETE FROM calls.usage_days d USING calls.accounts a
     WHERE a.i_account = d.i_account
       AND d.day <= (${cutoff}::timestamptz AT TIME ZONE a.time_zone)::date`.compile(build);
 
-/** What is left of the day that the cutoff falls into. No zone's day is longer than 25 hours. */
+/** Sums the rest of the day of the cutoff again. No zone has a day longer than 25 hours. */
 export const restoreBoundaryDays = (cutoff: string): Statement<unknown> =>
   sql`
     INSERT INTO calls.usage_days

@@ -1,4 +1,4 @@
-/** Statements about rows of which the source ended before their line did. */
+/** Statements about provisional rows: the source ended before the line of the row did. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { SourceEnd } from '../formats/source_end.ts';
@@ -8,7 +8,7 @@ import { CALL_AS_TEXT } from './told_calls.ts';
 const build = sqlBuilder<unknown>();
 
 export interface EndRow {
-  /** In hexadecimal, as the two hashes. */
+  /** In hexadecimal, like the two hashes. */
   readonly fingerprint: string;
   readonly source_bytes: number;
   readonly head: string;
@@ -16,7 +16,7 @@ export interface EndRow {
   readonly row_hash: string;
 }
 
-/** Of all that a source ended with, in the order of its rows. */
+/** The provisional rows of a source, in the order of its rows. */
 export const provisionalRows = (source: string): Statement<EndRow> =>
   sql<EndRow>`
     SELECT encode(fingerprint, 'hex') AS fingerprint, source_bytes, encode(head, 'hex') AS head, row_offset,
@@ -28,14 +28,14 @@ export interface ProvisionalRow {
   readonly offset: number;
   /** In hexadecimal. */
   readonly hash: string;
-  /** What became of it: one of the two. */
+  /** The outcome of the row: one of the two. */
   readonly iCdr: number | null;
-  /** JSON of the call before, where the row filled or replaced what that told; null: the row made it. */
+  /** The earlier call as JSON, if the row completed or replaced it; null: the row made the call. */
   readonly before: string | null;
   readonly iRejected: number | null;
 }
 
-/** What became of rows; of one that is read otherwise than before, what the call was without it stays. */
+/** Stores the outcome of provisional rows. If a row is read again with another result, the earlier call remains stored. */
 export const addProvisional = (source: string, rows: readonly ProvisionalRow[]): Statement<unknown> =>
   sql`
     INSERT INTO calls.provisional_rows (fingerprint, source_bytes, head, source, row_offset, row_hash, i_cdr, before, i_rejected)
@@ -54,14 +54,14 @@ export const addProvisional = (source: string, rows: readonly ProvisionalRow[]):
 
 export interface TakenProvisional {
   readonly i_cdr: number | null;
-  /** JSON; not parsed, which would round its costs. */
+  /** JSON, not parsed: parsing would round the costs. */
   readonly before: string | null;
 }
 
 const ofEnds = (source: string, fingerprints: readonly string[]) =>
   sql`source = ${source} AND fingerprint = ANY(${fingerprints.map((f) => Buffer.from(f, 'hex'))}::bytea[])`;
 
-/** What became of the rows that sources ended with. */
+/** The outcomes of the provisional rows of sources. */
 export const findProvisional = (
   source: string,
   fingerprints: readonly string[],
@@ -71,7 +71,7 @@ export const findProvisional = (
     build,
   );
 
-/** Forgets what sources ended with; another import that does the same meanwhile gets nothing. */
+/** Takes the provisional rows out of the table. Another import that does so at the same time gets no row. */
 export const takeProvisional = (
   source: string,
   fingerprints: readonly string[],
@@ -81,7 +81,7 @@ export const takeProvisional = (
     build,
   );
 
-/** What calls are without the row whose end was not seen: each column a text, and all as JSON; null where that row made it. */
+/** Calls without their provisional row: each column as text, and the call as JSON; null if that row made the call. */
 export const withoutProvisional = (
   sources: readonly string[],
   iCdrs: readonly number[],
@@ -93,12 +93,12 @@ export const withoutProvisional = (
     build,
   );
 
-/** A call of which more was told since a row whose end was not seen had made or filled it. */
+/** A call that a provisional row made or completed, and that a later record completed further. */
 export interface RetoldCall {
   readonly was: number;
-  /** Its number names its month, which may be another. */
+  /** The number names the month, which may have changed. */
   readonly now: number;
-  /** JSON of what it is without that row; null: as it was. */
+  /** The call without that row, as JSON; null: the call is unchanged. */
   readonly before: string | null;
 }
 
@@ -109,7 +109,7 @@ export const retellProvisional = (calls: readonly RetoldCall[]): Statement<unkno
                 ${calls.map(({ before }) => before)}::jsonb[]) AS r (was, now, before)
     WHERE p.i_cdr = r.was`.compile(build);
 
-/** Drops what was set aside of these ends, which forgets it here too; their calls stay. */
+/** Deletes the rejected rows of these ends, and so their provisional rows. The calls remain. */
 export const dropProvisionalRejections = (
   source: string,
   fingerprints: readonly string[],
@@ -118,6 +118,6 @@ export const dropProvisionalRejections = (
     DELETE FROM calls.rejected_cdrs WHERE i_rejected IN (
       SELECT i_rejected FROM calls.provisional_rows WHERE ${ofEnds(source, fingerprints)})`.compile(build);
 
-/** Sources that have not grown for so long are whole. */
+/** A source that has not grown for so long is whole. */
 export const forgetProvisional = (before: string): Statement<unknown> =>
   sql`DELETE FROM calls.provisional_rows WHERE created_at < ${before}::timestamptz`.compile(build);

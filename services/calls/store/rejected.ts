@@ -1,4 +1,4 @@
-/** Statements about rows that were set aside. */
+/** Statements about rejected rows. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { Conflict, RawRow, Rejection } from '../cdr.ts';
@@ -7,26 +7,26 @@ import { storable } from './storable.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** It was neither taken in since nor discarded. As in the index of those that wait. */
+/** The condition that a row still waits: neither stored since nor discarded. As in the index of rows that wait. */
 export const WAITS = sql.raw('taken_by IS NULL AND discarded_at IS NULL');
 
 export interface RejectedRow {
   readonly of: { readonly file: string };
   readonly row: RawRow;
   readonly rejection: Rejection;
-  /** What it is known by (intake/quarantine.ts). */
+  /** The key of the row's content (intake/quarantine.ts). */
   readonly content: Buffer;
 }
 
-/** Imports that set a row aside, and are kept: a file with a bad row may be read each hour. */
+/** How many imports a rejected row remembers: a file with a bad row may be read each hour. */
 const MOST_BEFORE = 50;
 
 /**
- * Keeps rows aside. One that is there already stays where it was seen first, with the newest reason; one that was taken in,
- * mended or discarded since stays that.
- * @param isNews that a row comes again says that its switch still fails
+ * Puts rows into the quarantine. A row that is there already keeps its first position, and gets the newest reason. A row that was
+ * stored, mended or discarded since remains so.
+ * @param isNews whether a row that comes again shows that its switch still fails
  * @param rows each content once
- * @returns their numbers, with the content in hexadecimal, and whether they were not there
+ * @returns the numbers of the rows, with the content in hexadecimal, and whether they are new
  */
 export const quarantine = (
   iImport: number,
@@ -58,8 +58,8 @@ export const quarantine = (
     RETURNING encode(was.content, 'hex') AS content, was.i_rejected, was.xmax = 0 AS is_new`.compile(build);
 
 /**
- * How many bytes rows of a source have that are set aside: a row of another length is none of them. One look-up for each
- * length, however many rows have it.
+ * The byte lengths of a source's rejected rows. A row of another length is none of them. It is one look-up for each length,
+ * whatever the number of rows.
  */
 export const rejectedLengths = (source: string): Statement<{ length: number }> =>
   sql<{ length: number }>`
@@ -71,7 +71,7 @@ export const rejectedLengths = (source: string): Statement<{ length: number }> =
       FROM lengths WHERE length IS NOT NULL)
     SELECT length FROM lengths WHERE length IS NOT NULL`.compile(build);
 
-/** Rows that an import has taken in after all. They are kept for a while: should that be taken back, they wait again. */
+/** Marks rejected rows that an import has stored after all. They are kept for a while: after an undo of that import they wait again. */
 export const takeContents = (iImport: number, contents: readonly Buffer[]): Statement<unknown> =>
   sql`
     UPDATE calls.rejected_cdrs SET taken_by = ${iImport}::int, taken_at = now()
@@ -80,7 +80,7 @@ export const takeContents = (iImport: number, contents: readonly Buffer[]): Stat
 export interface RejectedFilter {
   readonly file?: string | undefined;
   readonly code?: string | undefined;
-  /** Also those that were taken in since, and are kept for an undo, or discarded. */
+  /** Also rows that were stored since and are kept for an undo, and discarded rows. */
   readonly alsoTaken?: boolean | undefined;
 }
 
@@ -99,13 +99,13 @@ export interface Rejected {
   /** Only the first bytes are kept: the row is never read again. */
   readonly cut: boolean;
   readonly columns: string[] | null;
-  /** Of a row that contradicts a stored call. */
+  /** For a row that contradicts a stored call. */
   readonly conflict: Conflict | null;
   readonly created_at: string;
   readonly format: string;
   readonly source: string;
   readonly options: Record<string, unknown>;
-  /** What the row's source held when it ended, of a row that was given only because it did. */
+  /** For a provisional row: the content of its source at the end. */
   readonly end: SourceEnd | null;
   readonly row_offset: number | null;
 }
@@ -124,7 +124,7 @@ export const listRejected = (filter: RejectedFilter, after: number, limit: numbe
     WHERE r.i_rejected > ${after} AND ${matching(filter)}
     ORDER BY r.i_rejected LIMIT ${limit}`.compile(build);
 
-/** Those of these that still wait. */
+/** The rows among these that still wait. */
 export const rejectedByNumber = (iRejecteds: readonly number[]): Statement<Rejected> =>
   sql<Rejected>`${ROWS}
     WHERE r.i_rejected = ANY(${iRejecteds}::bigint[]) AND ${matching({})}
@@ -141,21 +141,21 @@ export const countRejected = (filter: RejectedFilter): Statement<RejectedCount> 
     SELECT r.file, r.code, count(*) AS count FROM calls.rejected_cdrs r
     WHERE ${matching(filter)} GROUP BY 1, 2 ORDER BY 1, 2`.compile(build);
 
-/** The same by their numbers. */
+/** Rows by their numbers. */
 export const takeRejected = (iImport: number, ids: readonly number[]): Statement<unknown> =>
   sql`
     UPDATE calls.rejected_cdrs SET taken_by = ${iImport}::int, taken_at = now()
     WHERE i_rejected = ANY(${ids}::bigint[]) AND ${WAITS}`.compile(build);
 
-/** Forgets rows for good. */
+/** Deletes rows. */
 export const deleteRejected = (ids: readonly number[]): Statement<unknown> =>
   sql`DELETE FROM calls.rejected_cdrs WHERE i_rejected = ANY(${ids}::bigint[])`.compile(build);
 
-/** Those that were taken in long ago are forgotten for good. */
+/** Deletes rows that were stored long ago. */
 export const forgetTaken = (before: string): Statement<unknown> =>
   sql`DELETE FROM calls.rejected_cdrs WHERE taken_at < ${before}::timestamptz`.compile(build);
 
-/** All that match: they are known from now on when they are read again, and their bytes are gone. */
+/** Discards all matching rows: their bytes are deleted, and the rows are recognized when they are read again. */
 export const discardRejected = (filter: RejectedFilter): Statement<{ count: number }> =>
   sql<{ count: number }>`
     WITH gone AS (

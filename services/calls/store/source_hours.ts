@@ -1,19 +1,19 @@
-/** Statements about what came from each switch, by hour. */
+/** Statements about the counts of each switch, by hour. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { WAITS } from './rejected.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** When a row came that was set aside. As in the index of those that wait. */
+/** The arrival of a rejected row. As in the index of rows that wait. */
 const SEEN = sql.raw('coalesce(seen_again_at, created_at)');
 
-/** How far back it is kept and looked at. */
+/** How long hours are kept. */
 export const HOURS_KEPT_DAYS = 28;
-/** Switches that are told of: those that were heard from last. So labels of metrics are bounded. */
+/** The maximum of reported switches: those with the newest rows. So the number of metric labels is bounded. */
 export const MOST_SOURCES = 200;
 
-/** Posts that were refused, by the source that they named. */
+/** Refused posts, by the source that they name. */
 export const addRefused = (sources: readonly string[], counts: readonly number[]): Statement<unknown> =>
   sql`
     INSERT INTO calls.source_hours AS was (source, hour, refused)
@@ -29,23 +29,23 @@ export interface SourceHours {
   readonly last_at: string | null;
   readonly last_file: string | null;
   readonly is_followed: boolean;
-  /** The end of the last call that it told. */
+  /** The end of the last reported call. */
   readonly last_call_at: string | null;
-  /** How long after that it was told, in seconds. */
+  /** The delay of that report, in seconds. */
   readonly lag_s: number | null;
   readonly rows_per_minute: number;
-  /** Since midnight in UTC; of rows set aside those that still wait. */
+  /** Since midnight in UTC. Only rejected rows that still wait count. */
   readonly set_aside_today: number;
   readonly refused_today: number;
   /** In this hour and the one before. */
   readonly set_aside_recent: number;
   readonly refused_recent: number;
   readonly first_at: string | null;
-  /** The longest time without rows that reached into this hour of the week, in the weeks before; seconds. */
+  /** The longest time without rows, in past weeks, that reached into this hour of the week; seconds. */
   readonly longest_gap_s: number | null;
 }
 
-/** Switches that were heard from, or refused, in four weeks; the last heard first. */
+/** Switches with rows or refused posts in the last four weeks; the newest first. */
 export const listSourceHours = (): Statement<SourceHours> =>
   sql<SourceHours>`
     WITH at AS (

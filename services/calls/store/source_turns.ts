@@ -1,22 +1,22 @@
-/** Statements by which those who store calls of one source notice each other; see intake/source_turn.ts. */
+/** Statements by which writers of one source notice each other (intake/source_turn.ts). */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** Advisory locks of sources; of transactions, so that they work through PgBouncer. */
+/** Advisory locks of sources. A transaction holds them, so they work through PgBouncer. */
 const LOCK_CLASS = 74_002;
 
-/** Shared: beside others. Exclusive: alone; waits for those who are at it, and others wait. */
+/** Locks a source. Shared: several writers at once. Exclusive: one writer alone; it waits for the others, and they for it. */
 export const lockSource = (source: string, mode: 'shared' | 'exclusive'): Statement<unknown> =>
   sql`SELECT ${sql.raw(mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock')}
         (${sql.lit(LOCK_CLASS)}, hashtext(${source}))`.compile(build);
 
-/** The source's last turn. No row: it had none yet. */
+/** The last turn of the source; no row: it had none. */
 export const lastTurn = (source: string): Statement<{ turn: number }> =>
   sql<{ turn: number }>`SELECT turn FROM calls.source_turns WHERE source = ${source}`.compile(build);
 
-/** Takes the next turn; whoever wants it too waits until the transaction has ended. Tells since which one they are this writer's. */
+/** Takes the next turn; another writer waits until the end of the transaction. Returns the first of this writer's consecutive turns. */
 export const takeTurn = (source: string, writer: string): Statement<{ turn: number; since: number }> =>
   sql<{ turn: number; since: number }>`
     INSERT INTO calls.source_turns AS was (source, turn, writer, since) VALUES (${source}, 1, ${writer}, 1)

@@ -1,4 +1,4 @@
-/** Statements that note what each import told of a call that several have told (migration 0016). */
+/** Statements that store each import's record (telling) of a call that several imports contain (migration 0016). */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { instant } from '../time/instants.ts';
@@ -7,10 +7,10 @@ import type { Span } from './told_calls.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** What differs between two imports that tell the same. */
+/** The columns that differ between two imports with the same record. */
 const OWN = sql.raw(`'{i_cdr,i_import,line}'::text[]`);
 
-/** Keeps calls as they are, before others tell more of them for the first time; those that are kept already stay so. @param span in which all of them start */
+/** Stores calls as first tellings, before another record completes them. Stored tellings remain. @param span in which all calls start */
 export const keepBases = (iCdrs: readonly number[], span: Span): Statement<unknown> =>
   sql`
     INSERT INTO calls.tellings (i_cdr, i_import, nth, is_base, ended, key_before, outcome, told_at, call)
@@ -23,7 +23,7 @@ export const keepBases = (iCdrs: readonly number[], span: Span): Statement<unkno
       AND NOT EXISTS (SELECT FROM calls.tellings t WHERE t.i_cdr = c.i_cdr AND t.is_base)
     ORDER BY c.i_cdr`.compile(build);
 
-/** Calls that have moved to another month bear another number: so do their tellings and the versions that were replaced. */
+/** A call that moves to another month gets another number. Its tellings and its replaced versions get that number, too. */
 export const moveTellings = (was: readonly number[], now: readonly number[]): Statement<unknown> =>
   sql`
     WITH n AS (
@@ -36,21 +36,22 @@ export interface NewTelling {
   readonly ended: boolean;
   readonly keyBefore: string;
   readonly outcome: 'completed' | 'duplicate';
-  /** JSON of what the row said alone. */
+  /** The row alone, as JSON. */
   readonly call: string;
 }
 
-/** What an import said of a call. */
+/** An import's record of a call. */
 export interface SaidBefore {
   readonly i_import: number;
-  /** Which of those that it told of the call: 0 for the one that stored it. */
+  /** The number of the record among the import's records of the call: 0 for the record that stored the call. */
   readonly nth: number;
 }
 
 /**
- * Notes what rows said, in order. One that says word for word what is noted of the call, or what the call is, is given
- * back instead: its place from 1, and who said so. Of a call that has several rows all are noted, so that their order is.
- * @param span in which all of the calls start
+ * Stores the tellings of rows, in order. A row that is word for word the same as a stored telling, or as the call itself, is not
+ * stored: its position, from 1, and the import with that telling are returned instead. If a call has several rows, all are
+ * stored, to keep their order.
+ * @param span in which all calls start
  */
 export const addTellings = (
   iImport: number,
@@ -88,7 +89,7 @@ export const addTellings = (
     )
     SELECT place, i_import, nth FROM known`.compile(build);
 
-/** Notes of which calls an import said word for word what other imports had said. @param numbers of the calls, without month */
+/** Stores which calls an import contains word for word as other imports do. @param numbers of the calls, without month */
 export const addToldAgain = (
   iImport: number,
   sameAs: readonly SaidBefore[],
@@ -102,9 +103,9 @@ export const addToldAgain = (
     GROUP BY same_as, same_nth ORDER BY same_as, same_nth`.compile(build);
 
 /**
- * Forgets what rows told whose end was not seen, of calls that are now as they were before; and the first telling of those
- * that no other has told more of.
- * @param isWhole the rows were whole: what they told stays
+ * Deletes the tellings of provisional rows, for calls that have their earlier values again; and the first telling of calls that
+ * have no other.
+ * @param isWhole whether the rows were whole: then their tellings remain
  */
 export const endTellings = (iCdrs: readonly number[], isWhole: boolean): Statement<unknown> =>
   isWhole

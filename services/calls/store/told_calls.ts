@@ -1,4 +1,4 @@
-/** Statements that find calls which rows may tell again, and that take back calls which are told anew. */
+/** Statements that find the calls that rows may repeat, and that remove calls before they are stored again. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { COPY_COLUMNS, fieldOf } from '../call_fields.ts';
@@ -9,7 +9,7 @@ import { ADDED } from './intake.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** Where calls are looked for: the table itself, or the one in which a dry run keeps what it would have stored. */
+/** The table in which calls are looked up: `calls.cdrs`, or the table with the results of a dry run. */
 export type CallsTable = 'calls.cdrs' | 'dry_run_cdrs';
 
 /** from ≤ time < to, milliseconds since 1970. */
@@ -18,10 +18,10 @@ export interface Span {
   readonly to: number;
 }
 
-/** A call id to look for, and what the row that bears it is. */
+/** A call id to look up, with facts about the row that has it. */
 export interface LookUp {
   readonly callId: string;
-  /** '' where its key alone tells nothing. */
+  /** '' if the key alone identifies nothing. */
   readonly sourceKey: string;
   readonly told: number;
   /** Milliseconds since 1970. */
@@ -29,41 +29,42 @@ export interface LookUp {
 }
 
 /**
- * More records with one call id than this are not compared with each other: then it names no call (a column that says
- * "inbound" was mapped to it), and comparing all with all would take for ever. Each is known by all that it says.
+ * If more records than this have one call id, they are not compared with each other. Then the id identifies no call (a column
+ * with the value "inbound" was mapped to it), and to compare all with all would take for ever. Such a record is identified by
+ * all its values.
  */
 export const MAX_OF_ONE_ID = 1_000;
 
 export interface Found {
-  /** Places of look-ups, from 1, of rows that were told word for word, each with the i_cdr and its i_import or 0: `1 2026110000000007 3,…`. */
+  /** The look-ups, from 1, whose rows are stored word for word, each with the i_cdr and its i_import or 0: `1 2026110000000007 3,…`. */
   readonly known: string | null;
   /**
-   * Calls that other look-ups may be of: place, i_cdr, i_import or 0, source_key, start in milliseconds since 1970 and, where
-   * it is noted, told: `3 2026110000000007 3 Ab… 1793000000000 5,…`.
+   * Candidates for the other look-ups: look-up, i_cdr, i_import or 0, source_key, start in milliseconds since 1970 and, if it is
+   * stored, `told`: `3 2026110000000007 3 Ab… 1793000000000 5,…`.
    */
   readonly perhaps: string | null;
 }
 
-/** How far from the rows' starts calls are looked for. */
+/** How far from the starts of the rows calls are looked up. */
 export interface Reach {
   /** Milliseconds. */
   readonly nearMs: number;
   /**
-   * Whole months, and nothing outside them is looked at; in them, of each id, at most MAX_OF_ONE_ID and one calls of whatever
-   * source and start.
+   * Whole months: the look-up reads nothing outside them. Within them it reads, for each id, at most MAX_OF_ONE_ID + 1 calls of
+   * any source and start.
    */
   readonly within?: Span;
   /** Only calls with the look-up's own key. */
   readonly byKey?: true;
-  /** At most MAX_OF_ONE_ID and one of each id: for ids that many calls may bear. It costs twice as much. */
+  /** At most MAX_OF_ONE_ID + 1 calls for each id: for ids that many calls may have. It costs twice as much. */
   readonly limited?: true;
 }
 
 /**
- * The calls with these ids that start near the rows, in two texts, which cost less than rows. A call whose row said the
- * same, of which as much was understood and which starts there, is `known`, where its key may tell so.
+ * The calls with these ids that start near the rows, in two texts, which cost less than rows. A call is `known` if it has the same
+ * key, the same `told` and the same start as the row, and the key may decide so.
  *
- * The look-ups' own bounds stand beside each row's, so that the planner drops the months that none of them can be in.
+ * The condition on all look-ups stands beside the condition on each row, so that the planner drops the other months.
  */
 export function findCalls(
   lookUps: readonly LookUp[],
@@ -83,7 +84,7 @@ export function findCalls(
   const found = sql.raw('c.i_cdr, c.i_import, c.source_key, c.told, c.start_time');
   const calls = sql.raw(table);
   const most = sql`LIMIT ${sql.lit(MAX_OF_ONE_ID + 1)}`;
-  // Alone the limit, or offset, keeps PostgreSQL from hashing months of calls, too.
+  // The limit, or offset, also keeps PostgreSQL from hashing whole months of calls.
   const joined = within
     ? sql`SELECT ${found} FROM (SELECT c.source, ${found} FROM ${calls} c WHERE ${ofId} ${most}) AS c
           WHERE ${matching}`
@@ -107,10 +108,10 @@ const ofSources = (sources: readonly string[]): RawBuilder<unknown> =>
   sources.length === 1 ? sql`c.source = ${sources[0]!}` : sql`c.source = ANY(${textArray(sources)}::text[])`;
 
 /**
- * Which of these months may hold calls of a source with an id between two. Ids that grow with time, as most do, are in
- * none but their own months: so rows need not be looked up in each. Asked for in their order, entries come from no other
- * index, which would first have to be read whole.
- * @param most entries of the index that are looked at in a month; one with more of them may hold such calls
+ * The months, among these, that may have calls of a source with an id between two ids. Most ids grow with time, so they occur in
+ * their own months alone, and rows need no look-up in the other months. The ORDER BY makes PostgreSQL use this index: it would
+ * have to read another index as a whole.
+ * @param most index entries to read in a month; a month with more entries may have such calls
  */
 export const monthsWithIds = (
   months: readonly Span[],
@@ -133,14 +134,14 @@ export const monthsWithIds = (
       WHERE ${ofSources(sources)} OR c.n = ${most}::int)
     ORDER BY 1`.compile(build);
 
-/** The columns of a call `c`, each as COPY would read it. */
+/** The columns of a call `c`, each in the form that COPY reads. */
 export const CALL_AS_TEXT = COPY_COLUMNS.map((name) =>
   fieldOf(name).kind === 'time'
     ? `to_char(c.${name} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"Z"') AS ${name}`
     : `c.${name}::text AS ${name}`,
 ).join(', ');
 
-/** Calls by their numbers, each column a text. @param span in which all of them start */
+/** Calls by their numbers, each column as text. @param span in which all calls start */
 export const callsByNumber = (
   iCdrs: readonly number[],
   span: Span,
@@ -166,10 +167,10 @@ const TAKEN_BACK = `
 const KEY = 'direction, country, currency';
 
 /**
- * Takes calls out of calls.cdrs and of both usage tables, by what is stored of them at that moment; `tidyUsage` must
- * follow. The zones lock is held by who calls it.
- * @param span in which all of them start
- * @returns how many there were
+ * Removes calls from calls.cdrs, and subtracts their stored values from both usage tables. Call `tidyUsage` afterwards. The caller
+ * must hold the zones lock.
+ * @param span in which all calls start
+ * @returns the number of removed calls
  */
 export const takeBack = (iCdrs: readonly number[], span: Span): Statement<{ count: number }> =>
   sql<{ count: number }>`
@@ -192,7 +193,7 @@ export const takeBack = (iCdrs: readonly number[], span: Span): Statement<{ coun
     )
     SELECT count(*)::int AS count FROM gone`.compile(build);
 
-/** Calls by their numbers, each as JSON that `putBack` takes. @param span in which all of them start */
+/** Calls by their numbers, each as JSON for `putBack`. @param span in which all calls start */
 export const callsAsJson = (
   iCdrs: readonly number[],
   span: Span,
@@ -203,8 +204,8 @@ export const callsAsJson = (
       AND c.start_time >= ${instant(span.from)} AND c.start_time < ${instant(span.to)}`.compile(build);
 
 /**
- * Stores calls as they were before another telling filled or replaced what they told; their usage with them. Of what
- * was replaced no history stays. Those that they have become were taken back before.
+ * Stores calls with the values from before another record completed or replaced them, and adds their usage. No history of the
+ * replaced version remains. The later versions must be removed before.
  */
 export const putBack = (calls: readonly string[]): Statement<unknown> =>
   sql`
@@ -227,13 +228,13 @@ export const putBack = (calls: readonly string[]): Statement<unknown> =>
     FROM back b JOIN calls.accounts a USING (i_account) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
     ON CONFLICT (i_account, day, ${sql.raw(KEY)}) DO UPDATE SET ${sql.raw(ADDED)}`.compile(build);
 
-/** Where calls were taken back: their accounts and starts. */
+/** The account and start of a removed call. */
 export interface UsagePlace {
   readonly iAccount: number;
   readonly start: number;
 }
 
-/** Where the usage of calls stands. @param span in which all of them start */
+/** The accounts and starts of calls. @param span in which all calls start */
 export const startsOfCalls = (iCdrs: readonly number[], span: Span): Statement<UsagePlace> =>
   sql<UsagePlace>`
     SELECT c.i_account AS "iAccount", extract(epoch FROM c.start_time)::float8 * 1000 AS start FROM calls.cdrs c
@@ -241,8 +242,8 @@ export const startsOfCalls = (iCdrs: readonly number[], span: Span): Statement<U
       AND c.start_time >= ${instant(span.from)} AND c.start_time < ${instant(span.to)}`.compile(build);
 
 /**
- * After calls were taken back, and those that take their place are in: removes sums of no calls, and the cost of sums in
- * which no call is rated any more.
+ * Removes sums of no calls, and the cost of sums without a rated call. It runs after calls were removed and their replacements
+ * stored.
  */
 export function tidyUsage(places: readonly UsagePlace[]): Statement<unknown>[] {
   const touched = sql`unnest(${plainArray(places.map(({ iAccount }) => iAccount))}::bigint[],
@@ -271,8 +272,8 @@ export function tidyUsage(places: readonly UsagePlace[]): Statement<unknown>[] {
 }
 
 /**
- * Keeps the versions of calls that are about to be replaced.
- * @param now numbers of the calls afterwards, in the same order
+ * Stores the versions of calls that are about to be replaced.
+ * @param now the later numbers of the calls, in the same order
  */
 export const keepHistory = (
   iCdrs: readonly number[],

@@ -1,4 +1,4 @@
-/** Statements that take an import back (intake/undo_import.ts). */
+/** Statements that undo an import (intake/undo_import.ts). */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { instant } from '../time/instants.ts';
@@ -8,7 +8,7 @@ import { CALL_AS_TEXT, type Span } from './told_calls.ts';
 
 const build = sqlBuilder<unknown>();
 
-/** Imports that are named as having told the same calls. */
+/** The maximum of named imports that contain the same calls. */
 export const MOST_KEPT_BY = 20;
 
 export interface UndoState {
@@ -24,19 +24,19 @@ export interface UndoState {
   readonly undone: UndoCounts | null;
 }
 
-/** What was taken back so far. */
+/** The progress of an undo. */
 export interface UndoCounts {
-  /** Calls that it alone had told. */
+  /** Calls of this import alone: removed. */
   readonly calls_removed: number;
-  /** Calls that it had stored and another import or post has told too: they are that one's. */
+  /** Calls that the import stored and that another import contains too: they belong to that import now. */
   readonly calls_kept: number;
-  /** Imports that told those, too, and have them now: the first of them, by their numbers. */
+  /** The imports that have these calls now: the first ones, by number. */
   readonly kept_by: number[];
-  /** Calls of others that it had completed or replaced: they have their former values again. */
+  /** Calls of other imports that the import completed or replaced: they have their former values again. */
   readonly calls_restored: number;
-  /** Rows that it had set aside. */
+  /** Rows that the import rejected: removed. */
   readonly rows_removed: number;
-  /** Rows that it had taken in after another had set them aside. */
+  /** Rows that another import rejected and this import stored: they wait again. */
   readonly rows_returned: number;
 }
 
@@ -53,7 +53,7 @@ export const noteUndone = (iImport: number, undone: UndoCounts): Statement<unkno
     build,
   );
 
-/** What it told alone, what others told too, what it told of others' calls, and its rows set aside: for a dry run. */
+/** The counts for a dry run: calls of this import alone, calls that others contain too, calls of others, and rejected rows. */
 export const wouldUndo = (iImport: number): Statement<UndoCounts> =>
   sql<UndoCounts>`
     WITH own AS (SELECT i_cdr FROM calls.cdrs WHERE i_import = ${iImport}),
@@ -78,12 +78,12 @@ export const wouldUndo = (iImport: number): Statement<UndoCounts> =>
            (SELECT count(*) FROM calls.rejected_cdrs WHERE taken_by = ${iImport}) AS rows_returned
     FROM counted`.compile(build);
 
-/** Its calls, some at a time. */
+/** Some calls of the import. */
 export const callsOfImport = (iImport: number, limit: number): Statement<{ i_cdr: number }> =>
   sql<{ i_cdr: number }>`
     SELECT i_cdr FROM calls.cdrs WHERE i_import = ${iImport} LIMIT ${limit}`.compile(build);
 
-/** Calls of others of which it told something, some at a time. */
+/** Some calls of other imports that this import contains too. */
 export const callsToldBy = (iImport: number, limit: number): Statement<{ i_cdr: number }> =>
   sql<{ i_cdr: number }>`
     SELECT DISTINCT i_cdr FROM calls.tellings WHERE i_import = ${iImport} ORDER BY 1 LIMIT ${limit}`.compile(
@@ -100,11 +100,11 @@ export interface TellingRow extends Record<string, unknown> {
   readonly key_before: string;
   readonly outcome: string;
   readonly told_at: string;
-  /** What was told, as JSON and by its columns as texts. */
+  /** The record as JSON, and its columns as text. */
   readonly json: string;
 }
 
-/** What was told of calls, in order: what is noted, and the calls as they are where none of it came before. */
+/** The tellings of calls, in order: the stored ones, and the call itself if no stored telling is older. */
 export const tellingsOf = (iCdrs: readonly number[], span: Span): Statement<TellingRow> =>
   sql<TellingRow>`
     WITH noted AS (
@@ -128,14 +128,14 @@ export const tellingsOf = (iCdrs: readonly number[], span: Span): Statement<Tell
 export interface AgainRow {
   readonly place: number;
   readonly by: number;
-  /** Which telling of the import. */
+  /** The number of the telling within the import. */
   readonly same_nth: number;
   readonly told_at: string;
   /** A multirange: `{[5,8),[10,11)}`. */
   readonly numbers: string;
 }
 
-/** Who told word for word what the import told of these calls, in order. */
+/** The imports with word for word the same record of these calls, in order. */
 export const toldAgainBy = (sameAs: number, numbers: readonly number[]): Statement<AgainRow> =>
   sql<AgainRow>`
     WITH asked AS (SELECT ${multirange(numbers)}::int8multirange AS numbers)
@@ -145,7 +145,7 @@ export const toldAgainBy = (sameAs: number, numbers: readonly number[]): Stateme
 
 const multirange = (numbers: readonly number[]): string => `{${numbers.map((n) => `[${n},${n}]`).join(',')}}`;
 
-/** What others told word for word as the import did, they told so as `heir` did, which has stored these calls now. */
+/** Stores that other imports have word for word the same records as `heir`, which has these calls now. */
 export const inheritToldAgain = (
   sameAs: number,
   heir: number,
@@ -159,7 +159,7 @@ export const inheritToldAgain = (
     build,
   );
 
-/** Forgets it. */
+/** Deletes these entries. */
 export const endToldAgain = (sameAs: number, numbers: readonly number[]): Statement<unknown> =>
   sql`
     WITH asked AS (SELECT ${multirange(numbers)}::int8multirange AS numbers),
@@ -170,7 +170,7 @@ export const endToldAgain = (sameAs: number, numbers: readonly number[]): Statem
     build,
   );
 
-/** Calls that are another import's from now on. @param span in which all of them start */
+/** Gives calls to another import. @param span in which all calls start */
 export const giveCalls = (
   iCdrs: readonly number[],
   iImports: readonly number[],
@@ -188,7 +188,7 @@ export interface LeftCall {
   readonly json: string;
   readonly iCdr: number;
   readonly iImport: number | null;
-  /** Its tellings are noted, so it is not its own note. */
+  /** Its tellings are stored, so the call itself does not count as one. */
   readonly isNoted: boolean;
 }
 
@@ -201,7 +201,7 @@ export const renumbered = (calls: readonly LeftCall[]): Statement<{ call: string
                 ${plainArray(calls.map(({ iImport }) => iImport))}::int[], ${plainArray(calls.map(({ isNoted }) => String(isNoted)))}::boolean[])
          WITH ORDINALITY AS c (call, i_cdr, i_import, is_noted, place) ORDER BY place`.compile(build);
 
-/** How imports read their rows. */
+/** The read options of imports. */
 export const importOptions = (
   iImports: readonly number[],
 ): Statement<{ i_import: number; format: string; options: Record<string, unknown> }> =>
@@ -209,13 +209,13 @@ export const importOptions = (
     SELECT i_import, format, options FROM calls.imports
     WHERE i_import = ANY(${plainArray(iImports)}::int[])`.compile(build);
 
-/** Which of the calls have something of a row whose end was not seen. */
+/** The calls among these that a provisional row made or completed. */
 export const provisionalOf = (iCdrs: readonly number[]): Statement<{ i_cdr: number }> =>
   sql<{ i_cdr: number }>`
     SELECT DISTINCT i_cdr FROM calls.provisional_rows
     WHERE i_cdr = ANY(${plainArray(iCdrs)}::bigint[])`.compile(build);
 
-/** What calls are without such a row: JSON, or null where that row alone told of it. */
+/** The calls without their provisional row, as JSON; null if that row alone contains the call. */
 export const putProvisional = (
   calls: readonly { readonly was: number; readonly iCdr: number; readonly before: string | null }[],
 ): Statement<unknown> =>
@@ -226,8 +226,8 @@ export const putProvisional = (
     WHERE p.i_cdr = c.was`.compile(build);
 
 /**
- * Forgets what is noted of calls: who told what, and what was replaced.
- * @param whole those of which also goes what the end of a source may have cut
+ * Deletes the tellings and the replaced versions of calls.
+ * @param whole the calls whose provisional rows are deleted as well
  */
 export const forgetCalls = (iCdrs: readonly number[], whole: readonly number[]): Statement<unknown>[] =>
   [['tellings', iCdrs] as const, ['cdr_history', iCdrs] as const, ['provisional_rows', whole] as const].map(
@@ -250,7 +250,7 @@ export interface KeptTelling {
   readonly toldAt: string;
 }
 
-/** Notes tellings where they stood. A place of 0 is a new one. */
+/** Stores tellings under their numbers. A `place` of 0 gets a new number. */
 export const putTellings = (rows: readonly KeptTelling[]): Statement<unknown> =>
   sql`
     INSERT INTO calls.tellings (i_telling, i_cdr, i_import, nth, is_base, ended, key_before, outcome, call, told_at)
@@ -281,7 +281,7 @@ export const putHistory = (rows: readonly KeptVersion[]): Statement<unknown> =>
                 ${plainArray(rows.map(({ start }) => instant(start)))}::timestamptz[], ${rows.map(({ json }) => json)}::jsonb[])
       AS h (i_cdr, replaced_at, i_import, start_time, call)`.compile(build);
 
-/** What an import has more of, or less, since another was taken back. */
+/** The changed counts of an import after the undo of another. */
 export interface CountChange {
   readonly stored: number;
   readonly completed: number;
@@ -303,7 +303,7 @@ export const changeCounts = (iImport: number, change: CountChange): Statement<un
     WHERE i_import = ${iImport}`.compile(build);
 };
 
-/** Up to when a source has told its calls, by the imports that are left; of a source that has none it is not known. */
+/** Computes the watermark of a source from the remaining imports; it is unknown for a source without imports. */
 export const retellWatermark = (source: string): Statement<unknown> =>
   sql`
     WITH furthest AS (
@@ -317,12 +317,12 @@ export const retellWatermark = (source: string): Statement<unknown> =>
     ON CONFLICT (source) DO UPDATE
     SET last_disconnect = excluded.last_disconnect, updated_at = excluded.updated_at`.compile(build);
 
-/** Accounts that go by an import that is taken back. */
+/** The accounts that refer to an import that is being undone. */
 export const accountsToldBy = (iImport: number): Statement<{ i_account: number }> =>
   sql<{ i_account: number }>`
     SELECT i_account FROM calls.account_sources WHERE i_import = ${iImport} ORDER BY 1`.compile(build);
 
-/** By which import a source told furthest among those that are left and brought calls of these accounts. */
+/** For these accounts: the import of the source with the latest end, among the remaining imports with their calls. */
 export const retellAccounts = (source: string, iAccounts: readonly number[]): Statement<unknown> => {
   const brought = sql`
     (EXISTS (SELECT FROM calls.cdrs c WHERE c.i_import = i.i_import AND c.i_account = a.i_account)
@@ -344,7 +344,7 @@ export const retellAccounts = (source: string, iAccounts: readonly number[]): St
     ON CONFLICT (i_account, source) DO UPDATE SET i_import = excluded.i_import`.compile(build);
 };
 
-/** Some of the rows that it has set aside: they go, or are again those of the import that had set them aside before. */
+/** Removes some rejected rows of the import, or gives them back to the import that rejected them before. */
 export const removeRejected = (iImport: number, limit: number): Statement<{ removed: number; all: number }> =>
   sql<{ removed: number; all: number }>`
     WITH few AS (
@@ -360,7 +360,7 @@ export const removeRejected = (iImport: number, limit: number): Statement<{ remo
     build,
   );
 
-/** Some of the rows that it has taken in after another had set them aside wait again. */
+/** Makes some rows wait again that the import stored after another had rejected them. */
 export const returnRejected = (iImport: number, limit: number): Statement<unknown> =>
   sql`
     UPDATE calls.rejected_cdrs SET taken_by = NULL, taken_at = NULL
@@ -368,7 +368,7 @@ export const returnRejected = (iImport: number, limit: number): Statement<unknow
     build,
   );
 
-/** Nothing of it is left: what it told word for word as others did, and that it is named among those who set rows aside. */
+/** Deletes the rest: the entries about equal records, and the mentions of the import in rejected rows. */
 export const endUndo = (iImport: number): Statement<unknown>[] => [
   sql`DELETE FROM calls.told_again WHERE i_import = ${iImport} OR same_as = ${iImport}`.compile(build),
   sql`

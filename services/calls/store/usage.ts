@@ -1,6 +1,6 @@
 /**
- * Statements that sum usage. Each is one statement over up to three tables (see usage_cover.ts), so that all of it is of
- * one moment: a call that is stored meanwhile is in all sums or in none.
+ * Statements that sum usage. Each sum is one statement over up to three tables (see usage_cover.ts), so it shows one moment: a
+ * call that is stored meanwhile is in all sums or in none.
  */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
@@ -13,12 +13,12 @@ import type { BucketSpans, Cover, DaySpan, InBucket, Midnight, TimeSpan, UsageRo
 const build = sqlBuilder<unknown>();
 const MICROS_PER_S = 1_000 * MICROS_PER_MS;
 
-/** Whether PostgreSQL's days begin where Node says: when not, sums by day are of other periods than asked for. */
+/** Whether PostgreSQL's days begin at the instants that Node computed. If not, the sums by day are those of other periods. */
 interface Confirmed {
   readonly days_confirmed: boolean;
 }
 
-/** Column of the usage tables by type of call. */
+/** The column of the usage tables for each type of call. */
 const COUNTED: Record<CallType, string> = {
   all: 'calls',
   answered: 'answered',
@@ -27,23 +27,23 @@ const COUNTED: Record<CallType, string> = {
   missed: 'calls - answered',
 };
 
-/** Accounts of one zone, as the database spells it. */
+/** Accounts of one zone. The zone has the spelling of the database. */
 interface ZoneAccounts {
   readonly iAccounts: readonly number[];
   readonly timeZone: string;
 }
 
-/** The same, seen in one period of time. */
+/** The same, visible in one period. */
 export interface SeenAccounts extends ZoneAccounts {
   readonly seen: SeenPeriod;
 }
 
-/** Accounts of one zone, and how the range that is asked for is covered by their usage. */
+/** Accounts of one zone, and the parts of the requested range: days, quarters and loose ends. */
 export interface CoverPart extends ZoneAccounts {
   readonly cover: Cover;
 }
 
-/** How many calls of a type accounts have in a range. */
+/** Counts the calls of a type that accounts have in a range. */
 export function totalOfCalls(
   parts: readonly CoverPart[],
   type: CallType,
@@ -73,7 +73,7 @@ export function totalOfCalls(
     FROM (${sql.join(counts, sql` UNION ALL `)}) AS parts (n)`.compile(build);
 }
 
-/** The same rules as intake/usage.ts sums by. */
+/** The same rules as in intake/usage.ts. */
 const CALL_COUNTS: Record<CallType, string> = {
   all: 'true',
   answered: "c.result = 'answered'",
@@ -84,24 +84,24 @@ const CALL_COUNTS: Record<CallType, string> = {
 
 export const GROUPINGS = ['account', 'direction', 'country'] as const;
 export type Grouping = (typeof GROUPINGS)[number];
-/** What usage is kept by, beside time. */
+/** The dimensions of usage beside time. */
 export type Dimension = Exclude<Grouping, 'account'> | 'currency' | 'i_account';
 
 /** The columns of groups. */
 export const dimensionsOf = (groups: readonly Grouping[]): Dimension[] =>
   groups.map((group) => (group === 'account' ? 'i_account' : group));
 
-/** Accounts whose days are those of one zone, and what of them is to be summed. */
+/** Accounts of one zone, and the spans to sum. */
 export interface UsagePart extends ZoneAccounts {
   readonly spans: BucketSpans;
 }
 
 /**
- * Sums of usage by bucket, and by what else is named within it; the row without a bucket holds the sums of all. There is
- * always at least one row, since it tells whether the days are confirmed. Amounts of several currencies stay apart.
+ * Sums of usage by bucket and by the other dimensions. The row without a bucket has the sums of all buckets. There is always at
+ * least one row, since it shows whether the days are confirmed. Amounts of different currencies are never added.
  *
- * A span's bucket is found by `width_bucket`, a binary search, in one walk over each account's days or quarters. The ends
- * that are counted from calls are few and short, so each is a look-up of its own: a walk would read all between them.
+ * `width_bucket`, a binary search, finds the bucket of a span, in one walk over the days or quarters of each account. The loose
+ * ends are counted from calls. They are few and short, so each is a look-up of its own: a walk would read all calls between them.
  * @param limit of rows
  */
 export function sumUsage(
@@ -116,7 +116,7 @@ export function sumUsage(
   ]);
   const listed = (term: (name: Dimension) => string) => sql.raw(by.map((name) => `, ${term(name)}`).join(''));
   const groups = listed((name) => name);
-  // The sums of all are by currency too, and are not to be told apart by it.
+  // The sums of all buckets are by currency as well, and must not be confused with those of a bucket.
   const groupsOfBuckets = listed((name) => `CASE WHEN grouping(bucket) = 0 THEN ${name} END AS g_${name}`);
   const named = listed((name) => `g_${name}`);
   const order = listed((name) => `sums.g_${name}`);
@@ -150,7 +150,7 @@ const USED = sql.raw(
   'i_account, direction, country, currency, calls, answered, seconds, billed_seconds, cost',
 );
 
-/** For most callers it is one, and the plan simpler. */
+/** A condition on accounts. Most requests have one account, and the plan is simpler then. */
 const isOneOf = (iAccounts: readonly number[], column = sql.ref('i_account')): RawBuilder<unknown> =>
   iAccounts.length === 1
     ? sql`${column} = ${iAccounts[0]}::bigint`
@@ -170,7 +170,7 @@ function fromQuarters(
 ): RawBuilder<unknown> {
   const { bounds, buckets } = thresholds(spans);
   const text = (bound: Micros) => instant(bound / MICROS_PER_MS);
-  // A year has some 8,800 hours: as seconds they are written, sent, read and searched in a fraction of what stamps take.
+  // A year has some 8,800 hours. To write, send, parse and search seconds takes a fraction of the time that stamps take.
   const seconds = bounds.map((bound) => bound / MICROS_PER_S);
   return sql`
     SELECT (${plainArray(buckets)}::int[])[width_bucket(date_part('epoch', quarter), ${plainArray(seconds)}::float8[])] AS bucket,
@@ -197,7 +197,7 @@ function fromCalls(iAccounts: readonly number[], spans: readonly InBucket<TimeSp
       GROUP BY 1, 2, 3, 4) AS ends`;
 }
 
-/** Spans as the list of bounds that width_bucket takes, and the bucket above each; null above those of a gap. */
+/** Spans as the sorted bounds for width_bucket, with the bucket above each bound; null above a bound that begins a gap. */
 function thresholds<Bound>(spans: readonly InBucket<{ readonly from: Bound; readonly to: Bound }>[]): {
   bounds: Bound[];
   buckets: (number | null)[];
@@ -214,7 +214,7 @@ function thresholds<Bound>(spans: readonly InBucket<{ readonly from: Bound; read
   return { bounds, buckets };
 }
 
-/** Whether those of all parts are. */
+/** Whether the midnights of all parts are confirmed. */
 const allConfirmed = <Part extends ZoneAccounts>(
   parts: readonly Part[],
   midnightsOf: (part: Part) => readonly Midnight[],
@@ -227,8 +227,7 @@ const allConfirmed = <Part extends ZoneAccounts>(
       );
 
 /**
- * True unless one of the midnights is none to PostgreSQL, by its own rules for the zone, or one of the accounts has another zone
- * by now.
+ * True if each midnight is a midnight by PostgreSQL's rules for the zone, and each account still has the zone.
  */
 function confirmed(
   { iAccounts, timeZone }: ZoneAccounts,

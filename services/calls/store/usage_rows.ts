@@ -1,4 +1,4 @@
-/** Usage as statements take and give it: the periods of time that are summed, and their sums. */
+/** The periods that statements sum, and the rows of sums that they return. */
 import type { Micros } from '../time/instants.ts';
 
 /** from ≤ day < to, YYYY-MM-DD or PostgreSQL's -infinity and infinity. */
@@ -13,7 +13,7 @@ export interface TimeSpan {
   readonly to: Micros;
 }
 
-/** The instant at which a day of the account's zone is taken to begin. */
+/** The instant at which Node says that a day of the account's zone begins. */
 export interface Midnight {
   readonly at: Micros;
   readonly day: string;
@@ -27,10 +27,10 @@ export interface Cover {
   readonly calls: readonly TimeSpan[];
 }
 
-/** A span and the number of the bucket that it belongs to, from 0. */
+/** A span, and the number of its bucket, from 0. */
 export type InBucket<Span> = Span & { readonly bucket: number };
 
-/** What has to be summed for the buckets, of each table, in order of time. */
+/** The spans to sum for the buckets, for each table, in order of time. */
 export interface BucketSpans {
   readonly days: readonly InBucket<DaySpan>[];
   readonly midnights: readonly Midnight[];
@@ -38,23 +38,23 @@ export interface BucketSpans {
   readonly calls: readonly InBucket<TimeSpan>[];
 }
 
-/** Sums of one bucket, or of one group within it. */
+/** The sums of one bucket, or of one group within the bucket. */
 export interface UsageSums {
   readonly calls: number;
   readonly answered: number;
   readonly seconds: number;
   readonly billed_seconds: number;
-  /** Of calls with all their legs alone. */
+  /** Only in sums of calls that are joined from their legs. */
   readonly missed?: number;
   readonly talk_seconds?: number;
-  /** By currency; only those in which something was rated. Amounts are decimal strings. */
+  /** By currency, for currencies with a rated call. Amounts are decimal strings. */
   readonly cost: readonly { readonly currency: string; readonly amount: string }[];
 }
 
-/** As the database gives it: `bucket` null holds the sums of all. */
+/** A row of the database. `bucket` null: the sums of all buckets. */
 export interface UsageRow extends UsageSums {
   readonly bucket: number | null;
-  /** Of the group, where usage is grouped by it; '' is a country that is not known. */
+  /** The value of the group, if usage is grouped by it; '' is an unknown country. */
   readonly i_account?: number | null;
   readonly direction?: string | null;
   readonly country?: string | null;
