@@ -260,6 +260,7 @@ const OWN_PARTS: Readonly<Record<string, (config: Config, postgres?: PostgresPar
   calls: async (config, postgres) => {
     return { room: primaryRoom(config, postgres!.of('calls').url) };
   },
+  identity: async (config) => ({ folder: join(config.DATA_DIR, 'identity') }),
   monitor: async (config) => {
     await prepareDataFolder(config);
     return { settings: await monitorSettings(config) };
@@ -337,8 +338,8 @@ const settingsOf = (name: string, config: Config) => ({
   ...config[name as ServiceName],
 });
 
-/** Files and folders in DATA_DIR: the embedded server, a tier, the monitor's key and state. */
-const IN_DATA_FOLDER = ['postgres', 'cluster', 'monitor'];
+/** Files and folders in DATA_DIR: the embedded server, a tier, the monitor's key and state, identity's encryption keys. */
+const IN_DATA_FOLDER = ['postgres', 'cluster', 'monitor', 'identity'];
 
 /** Makes DATA_DIR, readable by its owner alone. @throws Error when it can't be made so */
 export const prepareDataFolder = (config: Pick<Config, 'DATA_DIR'>): Promise<void> =>

@@ -86,6 +86,7 @@ async function prepare(atEnd: AtEnd): Promise<Place> {
     DATA_DIR: data,
     CALLS_PORT: String(port),
     MONITOR_PORT: String(monitorPort),
+    IDENTITY_PORT: '0',
     RATE_LIMIT_PER_MINUTE: '10000000',
     LOG_LEVEL: 'warn',
   };

@@ -107,6 +107,7 @@ export async function createServer(options: ServerOptions) {
         securitySchemes: {
           bearer: { type: 'http', scheme: 'bearer' },
           basic: { type: 'http', scheme: 'basic' },
+          session: { type: 'apiKey', in: 'cookie', name: 'trunkline.session_token' },
         },
       },
     },

@@ -119,6 +119,7 @@ async function startOnDatabase(
   const { rateLimitPerMinute } = settings;
   const { onRefused } = started;
   const access = { clock, authenticator, rateLimitPerMinute, ...(onRefused && { onRefused }) };
+  await started.openRoutes?.(server);
   await protectedRoutes(server, access, (api) => {
     started.routes?.(api);
     const { stopping } = lifetime;

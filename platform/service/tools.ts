@@ -84,6 +84,8 @@ export interface DatabaseTools<Settings> extends ServiceTools<Settings> {
 export interface StartedService {
   /** Adds the routes that need a key; each says in its config which scopes may use it. */
   readonly routes?: (api: Api) => void;
+  /** Adds routes that identify their callers in another way than by a key, or not at all. */
+  readonly openRoutes?: (server: Server) => Promise<void>;
   /** What the service does by itself, again and again. */
   readonly jobs?: readonly Job[];
   /** Work under way, which ends when the service stops. */

@@ -1,13 +1,21 @@
-/** Identity's definition. So far it keeps the keys; no part of it runs alone. */
+/** Identity's definition. */
 import { defineService, migrationsBeside } from '#platform/service/definition.ts';
+import type { DatabaseTools } from '#platform/service/tools.ts';
 import type { IdentityTools } from './commands/tools.ts';
+import { IDENTITY_SETTINGS, type IdentitySettings } from './settings.ts';
+import type { IdentityGiven } from './start.ts';
 
 export const identity = defineService({
   name: 'identity',
-  purpose: 'callers and their rights: keys of the API',
-  description: 'Callers and their rights.',
+  purpose: 'callers and their rights: keys of the API, people who sign in',
+  description: 'People who sign in, and their sessions.',
+  port: 3007,
+  settings: IDENTITY_SETTINGS,
   migrations: migrationsBeside(import.meta.url, 'identity'),
+  start: async (tools: DatabaseTools<IdentitySettings> & IdentityGiven) =>
+    (await import('./start.ts')).startIdentity(tools),
   commands: {
     keys: async (tools: IdentityTools) => (await import('./commands/keys.ts')).keysCommand(tools),
+    users: async (tools: IdentityTools) => (await import('./commands/users.ts')).usersCommand(tools),
   },
 });

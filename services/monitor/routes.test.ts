@@ -401,6 +401,7 @@ suite('secrets of the monitor', { timeout: HANG_LIMIT_MS }, () => {
     const command = startCommand(['serve', 'monitor'], {
       DATA_DIR: data,
       MONITOR_PORT: '0',
+      IDENTITY_PORT: '0',
       MONITOR_KEY: key,
       MONITOR_POLL_MS: '200',
       CALLS_PORT: '0',

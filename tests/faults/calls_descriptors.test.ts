@@ -28,6 +28,7 @@ test('300 idle connections at 128 descriptors: one warning, the same PostgreSQL,
     DATA_DIR: data,
     CALLS_PORT: '0',
     MONITOR_PORT: '0',
+    IDENTITY_PORT: '0',
   };
   const child = spawn(
     'bash',

@@ -176,7 +176,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'trunkline-data-'));
     symlinkSync(cluster.data, join(folder, 'cluster'));
     try {
-      const settings = { DATA_DIR: folder, CALLS_PORT: '0', MONITOR_PORT: '0' };
+      const settings = { DATA_DIR: folder, CALLS_PORT: '0', MONITOR_PORT: '0', IDENTITY_PORT: '0' };
       const { said, child, ended } = startCommand(['up', '--cluster', '--no-demo'], settings);
       await said(/database +PostgreSQL tier in .*cluster/);
       await said('Ctrl-C stops it.');

@@ -463,6 +463,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     const env = {
       DATA_DIR: folder,
       MONITOR_PORT: '0',
+      IDENTITY_PORT: '0',
       MONITOR_POLL_MS: '200',
       CALLS_PORT: '0',
       MONITOR_HAPROXY: `haproxy1=${page.url}`,

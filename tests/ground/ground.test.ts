@@ -86,6 +86,7 @@ test('and with one line in system.ts it is a whole part of the program', async (
     ...{
       CALLS_PORT: String(calls),
       MONITOR_PORT: String(monitor),
+      IDENTITY_PORT: '0',
       HELLO_PORT: String(hello),
       MONITOR_POLL_MS: '200',
     },

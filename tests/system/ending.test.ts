@@ -118,7 +118,14 @@ suite('a command that is asked to end', { skip, timeout: 600_000 }, () => {
     const data = join(folder, 'npm-start');
     const npm = ['npm', '--prefix', fromRoot(''), 'start', '--', '--no-demo'];
     const child = spawn('python3', [fromRoot('tests/pseudo_terminal.py'), '24', '200', ...npm], {
-      env: { ...process.env, DATA_DIR: data, CALLS_PORT: '0', MONITOR_PORT: '0', LOG_LEVEL: 'warn' },
+      env: {
+        ...process.env,
+        DATA_DIR: data,
+        CALLS_PORT: '0',
+        MONITOR_PORT: '0',
+        IDENTITY_PORT: '0',
+        LOG_LEVEL: 'warn',
+      },
     });
     let said = '';
     child.stdout.setEncoding('utf8').on('data', (text) => (said += text));

@@ -116,6 +116,7 @@ test('nobody else looks into the data folder, also where it was there before, no
     DATA_DIR: data,
     CALLS_PORT: '0',
     MONITOR_PORT: '0',
+    IDENTITY_PORT: '0',
   });
   await up.said(/Operator key/);
   up.child.kill('SIGTERM');

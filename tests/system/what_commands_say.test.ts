@@ -20,7 +20,7 @@ const MAPS = ['Customer=account', 'From=cli', 'To=cld', 'Start=start_time', 'Sec
 
 test('without the sample, the line to try first is answered', async () => {
   const own = await testDatabase();
-  const settings = { ...env, DATABASE_URL: own.url, CALLS_PORT: '0', MONITOR_PORT: '0' };
+  const settings = { ...env, DATABASE_URL: own.url, CALLS_PORT: '0', MONITOR_PORT: '0', IDENTITY_PORT: '0' };
   const { child, said, ended } = startCommand(['up', '--no-demo'], settings);
   try {
     const line = await said(/curl -H .*(?=\n)/);
