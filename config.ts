@@ -4,12 +4,14 @@
  */
 import {
   asFolder,
+  asHeaders,
   asNetworks,
   asOneOf,
   asOrigins,
   asPattern,
   asPort,
   asPostgresUrl,
+  asShare,
   asText,
   asUrl,
   asWhole,
@@ -135,6 +137,22 @@ export const SETTINGS = {
     'fatal, error, warn, info, debug or silent',
     asOneOf('fatal', 'error', 'warn', 'info', 'debug', 'silent'),
   ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
+    'Receiver of traces, by OTLP over HTTP: a collector of OpenTelemetry, Jaeger, Tempo; without it nothing is traced',
+    asUrl('http:', 'https:'),
+    { secret: true },
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: optional(
+    'Headers for the receiver, such as authorization=Bearer%20abc, separated by commas',
+    asHeaders,
+    { secret: true },
+  ),
+  TRACE_RATIO: setting('0.01', 'Share of the requests that is traced, from 0 to 1', asShare),
+  TRACEPARENT_FROM: setting(
+    '',
+    "Addresses or networks, separated by commas, whose `traceparent` decides whether a request is traced: the gateway's, and those of programs of your own",
+    asNetworks,
+  ),
 } as const satisfies SettingsTable;
 
 /** Settings of every service that listens. */
@@ -210,6 +228,16 @@ const NEEDS: readonly SettingNeed[] = [
     name: 'JWKS_URL',
     all: ['JWT_ISSUER', 'JWT_AUDIENCE'],
     why: 'without them a token of any other program would pass',
+  },
+  {
+    name: 'OTEL_EXPORTER_OTLP_HEADERS',
+    all: ['OTEL_EXPORTER_OTLP_ENDPOINT'],
+    why: 'they are sent to the receiver of traces',
+  },
+  {
+    name: 'TRACEPARENT_FROM',
+    all: ['OTEL_EXPORTER_OTLP_ENDPOINT'],
+    why: 'without a receiver nothing is traced',
   },
   { name: 'JWT_ISSUER', all: ['JWKS_URL'], why: 'without it no token is accepted' },
   { name: 'JWT_AUDIENCE', all: ['JWKS_URL'], why: 'without it no token is accepted' },

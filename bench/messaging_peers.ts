@@ -74,7 +74,13 @@ function ours(url: string, connections: number): PeerQueue {
       const pool = poolOf(url, connections);
       const { all, handled } = counter(jobs);
       const onEvent = () => undefined;
-      const messaging = createMessaging({ pool, clock: systemClock, random: Math.random, onEvent });
+      const messaging = createMessaging({
+        service: 'bench',
+        pool,
+        clock: systemClock,
+        random: Math.random,
+        onEvent,
+      });
       messaging.takeWork(topic, async () => void handled(), { concurrency: HANDLERS });
       const stopping = new AbortController();
       const running = messaging.run(stopping.signal);

@@ -1,6 +1,9 @@
 /** Runs modules until a signal asks to stop: the first stops them in order, the second ends the process at once. */
 
+import { createLifetime } from '#platform/lifecycle/lifetime.ts';
 import { type AnyModule, type Running, startModules } from '#platform/lifecycle/modules.ts';
+import { startTraces } from '#platform/service/traces.ts';
+import { createLogger } from '#platform/telemetry/logger.ts';
 import { onEndingSignal, statusOf } from '#platform/terminal/ending_signals.ts';
 import { note } from '#platform/terminal/print.ts';
 import { type Parts, readConfig, type SystemOptions, systemModules } from '#system';
@@ -22,17 +25,25 @@ export async function runSystem(
       resolve();
     });
   });
-  const modules = systemModules(readConfig(process.env), wanted, options);
+  const config = readConfig(process.env);
+  const modules = systemModules(config, wanted, options);
+  // As logs are, traces are of the process, not of one module: they begin before all modules and end after them.
+  const ofProcess = createLifetime(report);
+  await startTraces(config, createLogger('traces', config.LOG_LEVEL), ofProcess);
   const running = await start(modules, wanted, stop.signal);
   try {
     if (running) await ready(running.parts);
     await stopRequested;
   } finally {
     await running?.stop();
+    await ofProcess.stop();
   }
   // Handles that a library still holds open must not keep a stopped program alive.
   process.exit(process.exitCode ?? 0);
 }
+
+const report = (what: string, error: unknown) =>
+  note(`stopping ${what}: ${error instanceof Error ? error.message : String(error)}`);
 
 /** @returns undefined where a signal came before all modules were up; the started modules are stopped then */
 async function start(
@@ -40,8 +51,6 @@ async function start(
   wanted: readonly string[],
   interrupted: AbortSignal,
 ): Promise<Running<Parts> | undefined> {
-  const report = (what: string, error: unknown) =>
-    note(`stopping ${what}: ${error instanceof Error ? error.message : String(error)}`);
   try {
     return await startModules(modules, wanted, report, interrupted);
   } catch (error) {

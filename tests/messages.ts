@@ -32,6 +32,7 @@ export const numbered = (
 export interface TestMessages {
   readonly pool: Pool;
   readonly url: string;
+  readonly carrier: 'postgresql' | 'rabbitmq';
   publish(messages: readonly Outgoing[]): Promise<string[]>;
   /** A process's messaging; it ends with the test file, or by its own `stop`. */
   start(add: (messaging: Messaging) => void): { readonly events: ConsumerEvent[]; stop(): Promise<void> };
@@ -51,11 +52,13 @@ export async function testMessages(brokerUrl?: string): Promise<TestMessages> {
   return {
     pool,
     url,
+    carrier: brokerUrl === undefined ? 'postgresql' : 'rabbitmq',
     publish: (messages) => withTransaction(pool, (session) => publish(session, messages)),
     start: (add) => {
       const events: ConsumerEvent[] = [];
       const onEvent = (_queue: string, event: ConsumerEvent) => events.push(event);
       const messaging = createMessaging({
+        service: 'test',
         pool,
         clock: systemClock,
         random: Math.random,

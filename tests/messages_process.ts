@@ -22,7 +22,14 @@ const pool = createPool({ url, applicationName: 'consumer', size: 20, onIdleErro
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const onEvent = (_queue: string, event: object) =>
   say(JSON.stringify(event, (_key, value) => (value instanceof Error ? value.message : value)));
-const messaging = createMessaging({ pool, clock: systemClock, random: Math.random, onEvent, brokerUrl });
+const messaging = createMessaging({
+  service: 'test',
+  pool,
+  clock: systemClock,
+  random: Math.random,
+  onEvent,
+  brokerUrl,
+});
 
 messaging.takeWork(
   jobsOf(queue),

@@ -178,6 +178,7 @@ const WALL_CLOCK: Record<string, string> = {
   'platform/access/authenticator.ts': 'a key expires at an instant',
   'platform/lifecycle/clock.ts': 'the clock itself',
   'platform/telemetry/logger.ts': 'the time of a line',
+  'platform/telemetry/tracing/span.ts': 'when a trace began',
   'platform/messaging/consumer.ts': 'a message expires at an instant',
   'platform/database/monitoring.ts': 'when the program started, for showing',
   'platform/resilience/activity.ts': 'when something happened, for showing',

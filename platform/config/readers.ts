@@ -18,6 +18,29 @@ export function asWhole(min: number, max: number) {
   };
 }
 
+/** From 0 to 1. */
+export function asShare(text: string): number {
+  const share = Number(text);
+  if (!/^\d*\.?\d+$/.test(text) || share > 1) throw new Fault('a share from 0 to 1, such as 0.01');
+  return share;
+}
+
+/** `name=value` pairs, separated by commas; values are written as in addresses (%20 is a space). */
+export function asHeaders(text: string): Readonly<Record<string, string>> {
+  const right = new Fault('headers such as authorization=Bearer%20abc, separated by commas');
+  return Object.fromEntries(
+    text.split(',').map((pair) => {
+      const [, name, value] = /^\s*([!#$%&'*+.^`|~\w-]+)\s*=(.*)$/.exec(pair) ?? [];
+      if (name === undefined) throw right;
+      try {
+        return [name, decodeURIComponent(value!.trim())];
+      } catch {
+        throw right;
+      }
+    }),
+  );
+}
+
 export const asPort = asWhole(0, 65_535);
 
 export function asUrl(...protocols: string[]) {

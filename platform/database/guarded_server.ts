@@ -85,6 +85,7 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
   let processed = 0;
   const slots = server.slots.join({ waiting: () => queue.status.waiting, breaker });
   const queue = createRequestQueue({
+    name,
     slots: server.slots.size,
     order: options.queueOrder,
     clock,
@@ -109,6 +110,7 @@ export function createGuardedServer(options: GuardedServerOptions): GuardedServe
 
   const bypassSlots = server.bypassSlots.join({ waiting: () => bypass.status.waiting });
   const bypass = createRequestQueue({
+    name: `${name}, bypassing the queue`,
     slots: 1,
     limit: ASIDE_QUEUE_LIMIT,
     order: 'fifo',

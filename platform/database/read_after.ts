@@ -93,7 +93,10 @@ export function createReadAfter(options: ReadAfterOptions): ReadAfter {
   const { clock, readReplica, readPrimary, primaryBreaker, onOutcome, onQueueEvent: onEvent } = options;
   const slots = Math.max(1, Math.floor(options.poolSize / PRIMARY_SHARE));
   const limit = PRIMARY_QUEUE_LIMIT;
-  const queue = createRequestQueue({ slots, limit, order: 'fifo', clock, ...(onEvent && { onEvent }) });
+  const queue = createRequestQueue({
+    ...{ name: 'primary, after writes', slots, limit, order: 'fifo', clock },
+    ...(onEvent && { onEvent }),
+  });
   const primaryIsLost = () => ['OPEN', 'HELD_OPEN'].includes(primaryBreaker.state.name);
 
   async function onPrimary<T>(context: RequestContext, work: Read<T>, begun: () => void): Promise<T> {

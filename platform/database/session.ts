@@ -3,6 +3,7 @@ import type { ClientBase } from 'pg';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { type Answers, type DecodedQuery, runPipeline } from './fast_read/fast_read.ts';
 import type { Statement } from './statement.ts';
+import { inStatementSpan } from './statement_span.ts';
 
 export interface Session {
   /** The connection itself, for COPY and row streaming. */
@@ -36,12 +37,19 @@ export interface SessionOptions {
   readonly clock?: Clock;
 }
 
+const rowsOf = ({ rowCount }: { readonly rowCount: number | null }): number => rowCount ?? 0;
+
 export function createSession(client: ClientBase, options: SessionOptions = {}): Session {
   const { onRows = () => {}, signal, clock = systemClock } = options;
   const execute = async (statement: Statement<unknown>) => {
     signal?.throwIfAborted();
-    const result = await client.query(statement.sql, statement.parameters as unknown[]);
-    onRows(result.rowCount ?? 0);
+    const result = await inStatementSpan(
+      client,
+      () => [statement.sql],
+      () => client.query(statement.sql, statement.parameters as unknown[]),
+      rowsOf,
+    );
+    onRows(rowsOf(result));
     return result;
   };
   return {
@@ -50,9 +58,13 @@ export function createSession(client: ClientBase, options: SessionOptions = {}):
     row: async <Row>(statement: Statement<Row>) => (await execute(statement)).rows[0] as Row | undefined,
     pipeline: async (...queries) => {
       signal?.throwIfAborted();
-      return runPipeline(client, queries, { onRows, clock });
+      return inStatementSpan(
+        client,
+        () => queries.flatMap((query) => (query ? [query.query.sql] : [])),
+        () => runPipeline(client, queries, { onRows, clock }),
+      );
     },
-    run: async (statement) => (await execute(statement)).rowCount ?? 0,
+    run: async (statement) => rowsOf(await execute(statement)),
   };
 }
 
@@ -69,6 +81,11 @@ export async function transaction<T>(session: Session, work: (session: Session) 
     await session.client.query('ROLLBACK').catch(() => undefined);
     throw error;
   }
-  await session.client.query('COMMIT');
+  const { client } = session;
+  await inStatementSpan(
+    client,
+    () => ['COMMIT'],
+    () => client.query('COMMIT'),
+  );
   return result;
 }

@@ -5,6 +5,7 @@
 
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
+import { currentSpan } from '#platform/telemetry/tracing/tracing.ts';
 
 /** Limit of answers of which only the first words are needed. */
 export const FEW_BYTES = 4 * 1024;
@@ -49,7 +50,7 @@ async function ask(url: string | URL, asking: Asked, signal: AbortSignal): Promi
   const { method = 'GET', headers = {}, body, limitBytes, longer } = asking;
   const answer = await fetch(url, {
     method,
-    headers: { 'accept-encoding': 'identity', ...headers },
+    headers: { 'accept-encoding': 'identity', ...traceHeaders(), ...headers },
     ...(body !== undefined && { body }),
     signal,
     redirect: 'manual',
@@ -59,6 +60,12 @@ async function ask(url: string | URL, asking: Asked, signal: AbortSignal): Promi
 }
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>;
+
+/** The other program goes on with the trace, where there is one and it wants to; the header holds random numbers alone. */
+function traceHeaders(): Record<string, string> {
+  const span = currentSpan();
+  return span ? { traceparent: span.traceparent } : {};
+}
 
 /** Reads until the end or the limit. At the limit it cancels the rest and closes the connection. */
 async function read(reader: Reader, limitBytes: number, chunks: Uint8Array[]): Promise<'ended' | 'longer'> {

@@ -7,6 +7,7 @@ import { createServer } from './server.ts';
 
 const lines: string[] = [];
 const server = await createServer({
+  name: 'test',
   title: 'Test',
   description: '',
   version: '1',

@@ -21,6 +21,7 @@ import type { Network } from '#platform/config/network.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { DURATION_BUCKETS_S, Histogram, type Registry } from '#platform/telemetry/metrics.ts';
 import { isTelling, masked, maskNumber } from '#platform/telemetry/telephone_numbers.ts';
+import { inSpan } from '#platform/telemetry/tracing/tracing.ts';
 import { createAllowedMethods } from './allowed_methods.ts';
 import { clientOf, trustOf } from './client_address.ts';
 import { httpError } from './errors.ts';
@@ -32,12 +33,15 @@ import {
   type TranslateError,
 } from './failures.ts';
 import { RATE_HEADERS } from './rate_limit.ts';
+import { recordRequests, TRACE_RESPONSE_HEADER } from './request_span.ts';
 import { DOCS_POLICY, SAFE_HEADERS } from './safe_headers.ts';
 import { utf8Fault } from './utf8.ts';
 import { validatorCompiler } from './validation.ts';
 
 export interface ServerOptions {
-  /** The service's name, for people. */
+  /** The service's name, for traces. */
+  readonly name: string;
+  /** The same for people. */
   readonly title: string;
   readonly description: string;
   readonly version: string;
@@ -60,7 +64,13 @@ export const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 const BODY_LIMIT_BYTES = 64 * 1024;
 
 /** Headers that a page of another origin may read: without this list it can read none of them. */
-const READABLE_HEADERS = ['x-request-id', 'retry-after', 'content-disposition', ...RATE_HEADERS];
+const READABLE_HEADERS = [
+  'x-request-id',
+  TRACE_RESPONSE_HEADER,
+  'retry-after',
+  'content-disposition',
+  ...RATE_HEADERS,
+];
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 /** Query parameters that hold phone numbers: masked in logs. */
@@ -95,6 +105,7 @@ export async function createServer(options: ServerOptions) {
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: true },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
+  recordRequests(server, options.name);
   answerInOneForm(server, options);
   readJsonStrictly(server);
   observe(server, options.registry);
@@ -208,16 +219,19 @@ function observe(server: BareServer, registry: Registry): void {
   server.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
     duration.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
-    request.log.info({
-      method: request.method,
-      route,
-      query: loggable(request.query as Record<string, unknown>),
-      status: reply.statusCode,
-      duration_ms: Math.round(reply.elapsedTime * 10) / 10,
-      caller: request.callerName === undefined ? undefined : masked(request.callerName),
-      // The address identifies a client that guesses keys or uses an old key.
-      client: REFUSED.has(reply.statusCode) ? clientOf(request) : undefined,
-    });
+    const log = () =>
+      request.log.info({
+        method: request.method,
+        route,
+        query: loggable(request.query as Record<string, unknown>),
+        status: reply.statusCode,
+        duration_ms: Math.round(reply.elapsedTime * 10) / 10,
+        caller: request.callerName === undefined ? undefined : masked(request.callerName),
+        // The address identifies a client that guesses keys or uses an old key.
+        client: REFUSED.has(reply.statusCode) ? clientOf(request) : undefined,
+      });
+    // The answer's end is an event of the connection, which knows of no span.
+    inSpan(request.span, log);
   });
 }
 

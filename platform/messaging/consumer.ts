@@ -12,6 +12,8 @@
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { createRest } from '#platform/lifecycle/rest.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
+import { inSpan } from '#platform/telemetry/tracing/tracing.ts';
+import { type Carrier, handlingSpan } from './message_spans.ts';
 import { type Dead, type Held, inOrder, type Retried, type Taken } from './queue.ts';
 import { MAX_LOSSES, type RetryPolicy, retryDelayMs } from './retry_policy.ts';
 
@@ -49,6 +51,9 @@ export type Handler<Body = unknown> = (
 ) => Promise<Outcome | undefined>;
 
 export interface ConsumerOptions {
+  /** The service's name, for traces. */
+  readonly service: string;
+  readonly carrier: Carrier;
   readonly queue: string;
   readonly handle: Handler;
   /** Handlers at once. */
@@ -120,7 +125,7 @@ interface Entry {
 }
 
 export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): Consumer {
-  const { queue, handle, concurrency, leaseMs, handlerLimitMs, retry } = options;
+  const { service, carrier, queue, handle, concurrency, leaseMs, handlerLimitMs, retry } = options;
   const { source, clock, random, onEvent } = parts;
   const inHand = new Map<number, Entry>();
   const waiting: Entry[] = [];
@@ -160,11 +165,14 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
       cut.abort(new Error(`the handler of ${queue} did not end within ${handlerLimitMs} ms`));
     });
     let outcome: Outcome;
+    const span = handlingSpan(service, carrier, queue, taken);
     try {
-      outcome = (await handle(incoming(taken), { number, signal: cut.signal })) ?? 'done';
+      const handling = () => handle(incoming(taken), { number, signal: cut.signal });
+      outcome = (await inSpan(span, handling)) ?? 'done';
     } catch (error) {
       outcome = { retryAfterMs: retryDelayMs(retry, number, random), error: errorText(error) };
     }
+    span?.end(faultOf(outcome));
     tooLate();
     if (inHand.get(i_message) === entry) note(taken, outcome);
   }
@@ -365,3 +373,9 @@ const incoming = ({ id, topic, version, key, priority, published_at, headers, bo
   publishedAt: published_at,
   headers: headers ?? {},
 });
+
+/** What went wrong with an attempt, in a word; undefined where nothing did. */
+function faultOf(outcome: Outcome): string | undefined {
+  if (outcome === 'done') return undefined;
+  return 'dead' in outcome ? outcome.dead : 'retry';
+}

@@ -38,6 +38,8 @@ export const DEFAULT_LEASE_MS = 30_000;
 export const DEFAULT_HANDLER_LIMIT_MS = 300_000;
 
 export interface MessagingParts {
+  /** The service's name, for traces. */
+  readonly service: string;
   readonly pool: Pool;
   readonly clock: Clock;
   /** From 0 up to, not including, 1; Math.random in production. */
@@ -76,7 +78,9 @@ const FORGET_LIMIT = 10_000;
 /** So many messages a handler's place the broker sends ahead. */
 const PREFETCH = 10;
 
-export function createMessaging({ pool, clock, random, onEvent, brokerUrl }: MessagingParts): Messaging {
+export function createMessaging(parts: MessagingParts): Messaging {
+  const { service, pool, clock, random, onEvent, brokerUrl } = parts;
+  const carrier = brokerUrl === undefined ? 'postgresql' : 'rabbitmq';
   const consumers: Consumer[] = [];
   const subscriptions: { queue: string; topics: readonly string[]; since: Since }[] = [];
   const heard = new Map<string, ((body: unknown) => void)[]>();
@@ -93,7 +97,7 @@ export function createMessaging({ pool, clock, random, onEvent, brokerUrl }: Mes
     const own = queueSource(on, queue, leaseMs, dueIn);
     const source = broker?.source(queue, own, concurrency * PREFETCH, () => consumer.wake()) ?? own;
     const consumer = createConsumer(
-      { queue, handle, concurrency, leaseMs, handlerLimitMs, retry },
+      { service, carrier, queue, handle, concurrency, leaseMs, handlerLimitMs, retry },
       { source, clock, random, onEvent: (event) => onEvent(queue, event) },
     );
     consumers.push(consumer);

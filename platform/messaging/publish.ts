@@ -6,6 +6,8 @@ import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Session } from '#platform/database/session.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import { inSpan, type Span } from '#platform/telemetry/tracing/tracing.ts';
+import { headersWithin, publishingSpan } from './message_spans.ts';
 import { isBehind } from './queue.ts';
 import { MAX_PRIORITY, type Outgoing, type Topic } from './topic.ts';
 
@@ -18,10 +20,17 @@ const build = sqlBuilder<unknown>();
  */
 export async function publish(session: Session, messages: readonly Outgoing[]): Promise<string[]> {
   if (messages.length === 0) return [];
-  const rows = messages.map(rowOf);
-  await session.run(insertMessages(rows));
-  published();
-  return rows.map(({ id }) => id);
+  const span = publishingSpan(messages);
+  try {
+    const rows = messages.map((message, n) => rowOf(message, n, span));
+    await inSpan(span, () => session.run(insertMessages(rows)));
+    span?.end();
+    published();
+    return rows.map(({ id }) => id);
+  } catch (error) {
+    span?.end((error as Error).name);
+    throw error;
+  }
 }
 
 /** Tells every living process something; what is told is not kept. @throws as publish does */
@@ -65,7 +74,11 @@ interface Row {
   readonly body: unknown;
 }
 
-function rowOf({ topic, body, key, priority = 0, notBefore, expiresAt, headers }: Outgoing, n: number): Row {
+function rowOf(
+  { topic, body, key, priority = 0, notBefore, expiresAt, headers }: Outgoing,
+  n: number,
+  span: Span | undefined,
+): Row {
   if (!Number.isInteger(priority) || priority < 0 || priority > MAX_PRIORITY)
     throw new RangeError(
       `${topic.name}: priority ${priority} is not a whole number from 0 to ${MAX_PRIORITY}`,
@@ -83,7 +96,7 @@ function rowOf({ topic, body, key, priority = 0, notBefore, expiresAt, headers }
     priority,
     not_before: notBefore,
     expires_at: expiresAt,
-    headers,
+    headers: headersWithin(span, headers),
     body,
   };
 }

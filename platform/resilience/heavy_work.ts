@@ -65,7 +65,7 @@ export function createHeavyWork(options: HeavyWorkOptions): HeavyWork {
     },
     onChange: () => () => {},
   };
-  const common = { limit, order: 'fifo', clock, gate } as const;
+  const common = { name: 'heavy work', limit, order: 'fifo', clock, gate } as const;
   const queue = createRequestQueue({ ...common, slots, ...(onEvent && { onEvent }) });
   const tenants = new Map<string, Tenant>();
   let size = 0;

@@ -13,6 +13,7 @@
  * makes every answer late while newest-first makes most of them early; bench/queue_order.ts shows it.
  */
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { startSpan } from '#platform/telemetry/tracing/tracing.ts';
 import type { Gate, Pass } from './circuit_breaker.ts';
 import { callAt } from './deadline.ts';
 import type { Outcome } from './failure_rule.ts';
@@ -80,6 +81,8 @@ export interface RequestQueue {
 }
 
 export interface RequestQueueOptions {
+  /** For traces: a recorded request has a span of its wait here. Without a name there is none. */
+  readonly name?: string;
   /** How many may be at work at once: the size of the connection pool. */
   readonly slots: number;
   /** How many may wait. */
@@ -104,7 +107,7 @@ const openGate: Gate = {
 };
 
 export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
-  const { slots, limit = QUEUE_LIMIT, order, clock, gate = openGate, onEvent } = options;
+  const { name, slots, limit = QUEUE_LIMIT, order, clock, gate = openGate, onEvent } = options;
   const waiting = createWaitQueue<Waiter>(limit);
   const serviceTimes = createServiceTimes();
   const standing = createStandingQueue();
@@ -233,7 +236,14 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
   });
 
   return {
-    enter: async (context) => enter(context),
+    enter: async (context) => {
+      const span = name === undefined ? undefined : waitSpan(name, context);
+      const entered = enter(context);
+      if (!span) return entered;
+      const admission = await entered;
+      span.end(admission.admitted ? undefined : admission.refusal);
+      return admission;
+    },
     get status() {
       const oldest = waiting.oldest;
       return {
@@ -257,3 +267,11 @@ export function createRequestQueue(options: RequestQueueOptions): RequestQueue {
     },
   };
 }
+
+/** The span of a request's wait, where the request is recorded. */
+const waitSpan = (queue: string, { priority }: RequestContext) =>
+  startSpan(() => ({
+    name: `wait ${queue}`,
+    kind: 'internal',
+    attributes: { 'trunkline.queue': queue, 'trunkline.priority': priority },
+  }));

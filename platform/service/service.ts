@@ -25,6 +25,7 @@ import { runJob } from '#platform/lifecycle/job.ts';
 import { type Lifetime, STOP_STEP_LIMIT_MS } from '#platform/lifecycle/lifetime.ts';
 import { version } from '#platform/lifecycle/version.ts';
 import { createRegistry } from '#platform/telemetry/metrics.ts';
+import { exportTraceMetrics } from '#platform/telemetry/tracing/tracing.ts';
 import { type OpenDatabases, openServiceDatabases } from './databases.ts';
 import type { AnyDatabaseService, AnyPlainService, AnyService } from './definition.ts';
 import { databaseHealth, healthRoutes } from './health.ts';
@@ -149,7 +150,9 @@ async function startPlain(
 
 async function openServer(about: AnyService, { settings, logger }: ServiceParts<ListenSettings>) {
   const registry = createRegistry(about.name);
+  exportTraceMetrics(registry, about.name);
   const server = await createServer({
+    name: about.name,
     title: `Trunkline ${about.name}`,
     description: about.description,
     version,

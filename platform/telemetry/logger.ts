@@ -5,6 +5,7 @@
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import { printableJson } from './printable.ts';
 import { masked } from './telephone_numbers.ts';
+import { traceFields } from './tracing/tracing.ts';
 
 export type { Logger };
 
@@ -19,6 +20,7 @@ export function createLogger(service: string, level: LogLevel, to: 1 | 2 | Desti
     {
       level,
       base: { service },
+      mixin: traceFields,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: loggableError },

@@ -15,9 +15,14 @@ import { once } from '#platform/messaging/once.ts';
 import { announce, publish } from '#platform/messaging/publish.ts';
 import { pauseQueue, resumeQueue } from '#platform/messaging/queues.ts';
 import { broadcast } from '#platform/messaging/topic.ts';
+import { inSpan, startTrace } from '#platform/telemetry/tracing/tracing.ts';
 import { FAST, factsOf, jobsOf, type Numbered, numbered, type TestMessages } from '#tests/messages.ts';
+import type { ReceivedSpan } from '#tests/otlp_receiver.ts';
+import { traceThisProcess } from '#tests/traced.ts';
 
 const LIMIT_MS = 15_000;
+/** Keys of messages may name customers: no span holds one. */
+const SECRET_KEY = 'account 4711';
 
 /** A handler that notes what it was given. */
 function noting(): { readonly seen: number[]; readonly handle: Handler<Numbered> } {
@@ -415,5 +420,81 @@ export function messagingPromises(messages: TestMessages): void {
     );
     assert.equal(effects, 1);
     assert.equal(copies.filter(Boolean).length, 1);
+  });
+
+  test('the trace of a publisher goes on in each attempt of each consumer, linked to it; other messages have none', async () => {
+    const { receiver, stop: stopTracing } = await traceThisProcess({ ratio: 0 });
+    const topic = factsOf('traced.fact');
+    const seen: Incoming[] = [];
+    const { stop } = messages.start((messaging) => {
+      messaging.subscribe('traced.steady', [topic], async (message) => {
+        seen.push(message);
+        await withSession(pool, (session) => session.rows(countDeadLetters({ queue: 'none' })));
+        return 'done';
+      });
+      messaging.subscribe(
+        'traced.failing',
+        [topic],
+        async (_message, { number }) => (number === 1 ? { retryAfterMs: 10, error: 'not yet' } : 'done'),
+        FAST,
+      );
+    });
+    await sleep(300);
+    await messages.publish(numbered(topic, [1]));
+    const request = startTrace('publisher', () => ({ name: 'POST', kind: 'server' }), {
+      traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+    })!;
+    await inSpan(request, () => messages.publish(numbered(topic, [2, 3], { key: SECRET_KEY })));
+    request.end();
+    await eventually(() => seen.length === 3, 'all come');
+    const processed = await receiver.waitFor(/^process traced.fact/, 6);
+    await stop();
+    await stopTracing();
+    const [published, ...others] = receiver.spans.filter(({ name }) => name === 'publish traced.fact');
+    assert.ok(published && others.length === 0);
+    assert.equal(published.parentId, request.spanId);
+    assert.deepEqual(published.attributes, {
+      'messaging.system': 'postgresql',
+      'messaging.operation.name': 'publish',
+      'messaging.operation.type': 'send',
+      'messaging.destination.name': 'traced.fact',
+      'messaging.batch.message_count': 2,
+    });
+    const below = ({ spanId }: ReceivedSpan) => receiver.spans.filter(({ parentId }) => parentId === spanId);
+    assert.deepEqual(
+      below(published)
+        .map(({ kind, name }) => `${kind} ${name}`)
+        .filter((text) => !text.startsWith('consumer')),
+      ['client WITH messaging.events messaging.subscriptions messaging.messages'],
+    );
+    assert.equal(processed.length, 6);
+    for (const span of processed) {
+      assert.deepEqual([span.kind, span.service, span.traceId], ['consumer', 'test', request.traceId]);
+      assert.equal(span.parentId, published.spanId);
+      assert.deepEqual(span.links, [{ traceId: request.traceId, spanId: published.spanId }]);
+      assert.equal(span.attributes['messaging.system'], messages.carrier);
+    }
+    const attempts = processed.map(({ attributes, isError }) => [
+      attributes['messaging.consumer.group.name'],
+      attributes['trunkline.message.attempt'],
+      isError && attributes['error.type'],
+    ]);
+    const expected = [
+      ['traced.failing', 1, 'retry'],
+      ['traced.failing', 2, false],
+      ['traced.steady', 1, false],
+    ];
+    assert.deepEqual(attempts.sort(), [...expected, ...expected].sort());
+    const steady = processed.filter(
+      (span) => span.attributes['messaging.consumer.group.name'] === 'traced.steady',
+    );
+    for (const span of steady)
+      assert.deepEqual(
+        below(span).map(({ name }) => name),
+        ['SELECT messaging.dead_letters'],
+      );
+    assert.equal(seen.filter(({ headers }) => 'traceparent' in headers).length, 2);
+    assert.ok(!receiver.bytes().includes(SECRET_KEY));
+    assert.deepEqual(receiver.faults, []);
   });
 }
