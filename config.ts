@@ -278,7 +278,7 @@ export function sharedSettings(
   };
 }
 
-/** Where a service with tables has them. */
+/** The database settings of a service with tables. */
 interface PlaceSettings {
   readonly databaseUrl?: string | undefined;
   readonly databaseReplicaUrls?: readonly string[];
@@ -290,8 +290,8 @@ interface SharedPlace {
 }
 
 /**
- * The database of a service: its own, else the one that all share.
- * @returns undefined where the program's own is meant, embedded or a local tier: it is all services' then
+ * The database of a service: its own, else the database that all services share.
+ * @returns undefined for the program's own database, embedded or a local tier: all services use it then
  */
 export function databaseOf(
   { DATABASE_URL, DATABASE_REPLICA_URL }: SharedPlace,
@@ -301,7 +301,7 @@ export function databaseOf(
   return DATABASE_URL === undefined ? undefined : { url: DATABASE_URL, replicaUrls: DATABASE_REPLICA_URL };
 }
 
-/** Either each service's database is told, or none's; and services that share one share its replicas. */
+/** Checks that the databases of all services are set, or of none; and that services with one database have the same replicas. */
 function placeFaults(
   services: readonly AnyService[],
   shared: SharedPlace,

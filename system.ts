@@ -54,9 +54,9 @@ import { EMBEDDED_NODE, primaryRoom, watchedDisks } from './postgres_disks.ts';
 
 /** The database of the program: embedded, or the provider's own. */
 export interface PostgresPart {
-  /** Where a service's tables are. */
+  /** The database with a service's tables. */
   of(service: string): DatabasePlace;
-  /** The program's own: embedded, or the local cluster. */
+  /** The program's own database: embedded, or the local cluster. */
   readonly embedded: boolean;
   /** Its description for people. */
   readonly what: string;
@@ -107,25 +107,25 @@ export const readConfig = (environment: Readonly<Record<string, string | undefin
 /** The tables of all services. */
 export const SCHEMAS = schemasOf(SERVICES);
 
-/** Every service with tables keeps an audit trail. */
+/** Every service with tables has an audit trail. */
 export const AUDIT_TRAILS = SERVICES.flatMap(({ name, migrations }) =>
   migrations ? { service: name, trail: auditTrail(migrations.schema) } : [],
 );
 
-/** The calls service's functions for identity: the keys that calls has kept, and their accounts. */
+/** The functions that the calls service gives to identity: its former keys, and their accounts. */
 const callsOfKeys = { formerKeys, closedFrom, codesOf: codesOfAccounts };
 
-/** Where keys are kept: on identity's database. @param callsPool where calls stand on another one */
+/** The store of keys, on identity's database. @param callsPool if calls have another database */
 export const keyPlaces = (pool: Pool, callsPool = pool): KeyPlaces => ({
   pool,
   calls: { pool: callsPool, ...callsOfKeys },
 });
 
-/** The first operator key of a program that has none; undefined where it has one. @param pools by service */
+/** Makes the first operator key; undefined if the program has a key. @param pools by service */
 export const firstKey = (poolOf: (service: string) => Pool): Promise<string | undefined> =>
   createFirstKey(keyPlaces(poolOf('identity'), poolOf('calls')));
 
-/** The database that a service is told to use; undefined: the program's own, embedded or a tier. */
+/** The configured database of a service; undefined: the program's own, embedded or a tier. */
 export const givenPlace = (config: Config, service: string): DatabasePlace | undefined =>
   databaseOf(config, config[service as ServiceName]);
 
@@ -133,7 +133,7 @@ export const givenPlace = (config: Config, service: string): DatabasePlace | und
 export const givenUrl = (config: Config, service: string): string | undefined =>
   givenPlace(config, service)?.url;
 
-/** Finds a key wherever it is kept. */
+/** Finds a key in any database with keys. */
 export const findAnyKey: FindKey = (on, hash) => findKey(on, callsOfKeys, hash);
 
 /** The modules, for one configuration. @param wanted the modules that are to run */
@@ -388,7 +388,7 @@ function watchedBackups({
   return { folder, maxAgeS: BACKUP_MAX_AGE_H * 3_600, times, newest };
 }
 
-/** Whether PostgreSQL is known to be elsewhere, and not the embedded one. */
+/** Whether PostgreSQL runs elsewhere, so that the embedded one is not used. */
 const isElsewhere = (config: Config): boolean =>
   givenUrl(config, 'calls') !== undefined || config.monitor.haproxies.length > 0;
 

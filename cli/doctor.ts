@@ -53,7 +53,7 @@ export function doctorCommand(): Command {
     });
 }
 
-/** All findings. A broken configuration ends the checks early, since the rest depends on it. */
+/** All findings. A broken configuration ends the checks early, since the other checks depend on it. */
 export async function examine(environment: NodeJS.ProcessEnv): Promise<Finding[]> {
   const findings = [nodeVersion(), machine()];
   let config: Config;
@@ -189,7 +189,7 @@ interface ExaminedDatabase {
   readonly kind: 'given' | 'embedded' | 'tier';
 }
 
-/** The databases that services stand on; or what is to be said where there is none to look at. */
+/** The databases of services; or the finding to report if there is no database to check. */
 async function databasesOf(config: Config): Promise<(ExaminedDatabase | Finding)[]> {
   const part = 'postgresql';
   const on = (kind: ExaminedDatabase['kind'], urlOf: (service: string) => string) =>
@@ -211,7 +211,7 @@ async function databasesOf(config: Config): Promise<(ExaminedDatabase | Finding)
 
 async function postgres(config: Config, { url, services, kind }: ExaminedDatabase): Promise<Finding[]> {
   const part = 'postgresql';
-  // Where each service has its own, its name tells which one is meant.
+  // If each service has its own database, the name of the service identifies the database.
   const isShared = services.length === tabledOf(SERVICES).length;
   const setting = isShared
     ? 'DATABASE_URL'
@@ -243,7 +243,7 @@ async function postgres(config: Config, { url, services, kind }: ExaminedDatabas
   }
 }
 
-/** One of DATABASE_REPLICA_URL. If no replica answers, no read is answered, even with a healthy primary. */
+/** Checks one replica of DATABASE_REPLICA_URL. If no replica answers, no read is answered, even with a healthy primary. */
 async function replica(url: string, index: number): Promise<Finding> {
   const part = `replica ${index + 1}`;
   const where = withoutPassword(url);
@@ -285,7 +285,7 @@ async function settingsOf(url: string): Promise<{ version: string; dateStyle: st
   }
 }
 
-/** For an operator to see and copy. */
+/** The findings as text that an operator can read and copy. */
 function withoutPassword(url: string): string {
   const shown = new URL(url);
   shown.password = '';

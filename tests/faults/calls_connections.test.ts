@@ -43,7 +43,7 @@ suite('PostgreSQL has no connection left', { skip: ownPostgresSkip, timeout: 180
     }
   }
 
-  test('the breaker opens, gives way to the first health check that passes, and closes', async (t) => {
+  test('the breaker opens, lets probes through after the first successful health check, and closes', async (t) => {
     const load = calls.load(PER_SECOND, TIMEOUT_S);
     await load.normalAgain(NORMAL_LIMIT_MS);
     await takeAll();

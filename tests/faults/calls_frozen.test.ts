@@ -31,7 +31,7 @@ suite('PostgreSQL is frozen', { skip: ownPostgresSkip, timeout: 180_000 }, async
   const calls = await callsUnderLoad(database);
   const report = async () => (await calls.api.get('/monitoring', calls.operator)).body.data;
 
-  test('it is seen within seconds, every request is answered in time, and all is normal when it goes on', async (t) => {
+  test('the service detects the freeze within seconds, answers every request in time, and recovers when PostgreSQL continues', async (t) => {
     const load = calls.load(PER_SECOND, TIMEOUT_S);
     await load.normalAgain(NORMAL_LIMIT_MS);
     const frozenAt = performance.now();
@@ -61,7 +61,7 @@ suite('PostgreSQL is frozen', { skip: ownPostgresSkip, timeout: 180_000 }, async
     for (const { ms } of got) assert.ok(ms < ANSWER_LIMIT_MS, `answered after ${ms} ms`);
   });
 
-  test('the client ends a query that PostgreSQL does not, and the slot is free', async (t) => {
+  test('the client ends a query that PostgreSQL does not end, and frees the slot', async (t) => {
     const shared = createSharedServer({
       name: 'primary',
       url: database.url,

@@ -60,7 +60,7 @@ suite('PostgreSQL goes away and comes back', { skip: ownPostgresSkip, timeout: 1
     );
   });
 
-  test('one of its processes is killed: PostgreSQL ends all the others and recovers', async (t) => {
+  test('one process of PostgreSQL is killed: PostgreSQL ends all others and recovers', async (t) => {
     const load = await normalLoad();
     const { rows } = await database.pool.query(
       "SELECT pid FROM pg_stat_activity WHERE application_name = 'trunkline-calls' LIMIT 1",
@@ -79,7 +79,7 @@ suite('PostgreSQL goes away and comes back', { skip: ownPostgresSkip, timeout: 1
     assert.ok(load.got.some(({ status }) => status !== 200));
   });
 
-  test('a program that is started first waits for PostgreSQL before it listens', async () => {
+  test('a program that starts before PostgreSQL waits for PostgreSQL before it listens', async () => {
     await database.stop();
     const port = await freePort();
     const environment = { DATABASE_URL: database.url, CALLS_PORT: String(port) };
@@ -95,7 +95,7 @@ suite('PostgreSQL goes away and comes back', { skip: ownPostgresSkip, timeout: 1
     assert.equal((await waiting.ended).code, 0);
   });
 
-  test('a program that waits for PostgreSQL stops when it is told to', async () => {
+  test('a program that waits for PostgreSQL stops on a signal', async () => {
     await database.stop();
     const waiting = startCommand(['serve', 'calls'], { DATABASE_URL: database.url, CALLS_PORT: '0' });
     await waiting.said(/PostgreSQL does not answer yet/);

@@ -150,7 +150,7 @@ suite('the API while a part of the tier is away', { skip, timeout: 900_000 }, as
   }
 
   for (const { part, fault, awayMs, readMs, writeMs } of CASES) {
-    test(`${part} ${fault}: reads are answered again within ${readMs / 1000} s, posts within ${writeMs / 1000} s`, async (t) => {
+    test(`${part} ${fault}: reads work again within ${readMs / 1000} s, posts within ${writeMs / 1000} s`, async (t) => {
       await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
       const load = callers();
       await systemClock.sleep(NORMAL_MS);

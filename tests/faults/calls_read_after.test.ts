@@ -90,7 +90,7 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
     return Number(line?.split(' ').at(-1) ?? 0);
   }
 
-  test('replicas that keep up serve a hundred writers who read at once', async (t) => {
+  test('replicas without lag serve a hundred callers that read right after they wrote', async (t) => {
     const before = await answeredBy('primary');
     let byPrimary = 0;
     for (let n = 0; n < 100; n++) {
@@ -102,7 +102,7 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
     assert.ok(byPrimary < 100, 'a replica answered');
   });
 
-  test('one is behind: the other one serves who has just written', async () => {
+  test('one replica is behind: the other replica serves a caller that has just written', async () => {
     await pause(replicas[0]);
     const before = await answeredBy('primary');
     const { callId, header } = await post(switchKey);
@@ -112,7 +112,7 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
     await resume(replicas[0]);
   });
 
-  test('all are behind: the primary serves who has just written, whichever key and process; others see what replicas have', async () => {
+  test('all replicas are behind: the primary serves a caller that has just written, with any key and process; replicas serve the others', async () => {
     for (const replica of replicas) await pause(replica);
     const { callId, iCdr, header } = await post(operator);
     assert.deepEqual(await answer(here, operator, callId), { calls: 1, lagS: null }, 'the same key');
@@ -138,7 +138,7 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
     for (const replica of replicas) await resume(replica);
   });
 
-  test('all are lost: nobody is served from the primary', async () => {
+  test('all replicas are lost: the primary serves no read', async () => {
     const { header } = await post(operator);
     const before = await answeredBy('primary');
     for (const replica of replicas) await replica.kill();
@@ -153,7 +153,7 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
     for (const replica of replicas) await replica.start();
   });
 
-  test('all are behind and the primary is lost: who has written is shown what a replica has, unless the header demands more', async () => {
+  test('all replicas are behind and the primary is lost: a replica serves a caller that has written, unless the header demands the write', async () => {
     for (const api of [here, there])
       assert.ok(
         await until(async () => (await api.get('/cdrs?i_account=1', customer)).status === 200, LIMIT_MS),
@@ -178,7 +178,7 @@ suite('reads after writes', { skip: ownPostgresSkip, timeout: 240_000 }, async (
     );
   });
 
-  test('a header of nobody’s is refused by name', async () => {
+  test('a header that the service did not seal is refused by name', async () => {
     const { status, body } = await here.get('/cdrs?i_account=1', customer, { 'read-after': '0/10' });
     assert.deepEqual([status, body.fields], [400, ['read-after']]);
   });

@@ -83,7 +83,7 @@ suite('replicas', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
     await client.end();
   }
 
-  test('reads go to both replicas and to the primary none; answers say how far behind they are', async () => {
+  test('reads go to both replicas, and none to the primary; answers have the lag of the replica', async () => {
     const load = await normalLoad();
     const before = await readsOnPrimary();
     assert.deepEqual(await servingNow(load), [true, true]);
@@ -104,7 +104,7 @@ suite('replicas', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
     assert.equal(await readsOnPrimary(), before);
   });
 
-  test('one is lost: the other serves all, the primary nothing; it is used again when it is back', async (t) => {
+  test('one replica is lost: the other serves all reads, the primary none; the first is used again when it is back', async (t) => {
     const load = await normalLoad();
     const before = await readsOnPrimary();
     await first.kill();
@@ -126,7 +126,7 @@ suite('replicas', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
     assert.equal(await readsOnPrimary(), before);
   });
 
-  test('one is frozen: what waits for it goes on to the other', async (t) => {
+  test('one replica is frozen: waiting reads go to the other', async (t) => {
     const load = await normalLoad();
     first.freeze();
     const open = await until(async () => (await server('replica 1')).circuit.state === 'OPEN', SEEN_LIMIT_MS);
@@ -140,7 +140,7 @@ suite('replicas', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
     assertWhole(got, ['unavailable', 'database_down', 'deadline_exceeded']);
   });
 
-  test('all are lost: nobody is served from the primary, and the switch can still post', async (t) => {
+  test('all replicas are lost: the primary serves no read, and the switch can still post', async (t) => {
     const load = await normalLoad();
     const before = await readsOnPrimary();
     await first.kill();
@@ -182,7 +182,7 @@ suite('replicas', { skip: ownPostgresSkip, timeout: 240_000 }, async () => {
     assertWhole(got, ['unavailable', 'database_down', 'deadline_exceeded']);
   });
 
-  test('one lags: it is left out while the other is fresh; both lag: they serve, and say so', async (t) => {
+  test('one replica lags: the other serves; both lag: both serve, and answers have their lag', async (t) => {
     const load = await normalLoad();
     assert.ok(await until(async () => (await servingNow(load)).every(Boolean), SEEN_LIMIT_MS));
     await query(first, 'SELECT pg_wal_replay_pause()');

@@ -17,7 +17,7 @@ suite('PostgreSQL is fifty times slower', { skip: ownPostgresSkip, timeout: 180_
   const database = await ownDatabase();
   const calls = await callsUnderLoad(database);
 
-  test('as many as it can serve are served, the others are told in time, and the breaker stays closed', async (t) => {
+  test('the service serves as many requests as it can, refuses the others in time, and the breaker stays closed', async (t) => {
     const load = calls.load(PER_SECOND, TIMEOUT_S);
     await load.normalAgain(NORMAL_LIMIT_MS);
     const from = performance.now();

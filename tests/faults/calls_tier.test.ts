@@ -82,7 +82,7 @@ suite('the calls service on the tier', { skip, timeout: 300_000 }, async () => {
 
   const clientsOf = (bouncer: string) => sessionsOf(tier.layout, 'read_bouncers', bouncer);
 
-  test('a bouncer of the reads is killed under load: no read fails; a lifetime later it has its share again', async (t) => {
+  test('a bouncer of the reads is killed under load: no read fails; after one lifetime of connections it has its share again', async (t) => {
     const load = readers();
     for (let crash = 1; crash <= CRASHES; crash++) {
       await waitFor(SEEN_LIMIT_MS, async () => {
@@ -137,7 +137,7 @@ suite('the calls service on the tier', { skip, timeout: 300_000 }, async () => {
     return row!.scans;
   }
 
-  test('single backends are ended under their reads, one after the other: no read fails', async (t) => {
+  test('single backends end during their reads, one after the other: no read fails', async (t) => {
     const { replicas } = await byRole();
     const before = await retried();
     const load = readers();
@@ -163,7 +163,7 @@ suite('the calls service on the tier', { skip, timeout: 300_000 }, async () => {
     assert.ok((await retried()) > before, 'a read was under way in one of them at least');
   });
 
-  test('a replica is killed with its Patroni: reads go on with the other one, never with the primary', async (t) => {
+  test('a replica is killed with its Patroni: reads continue on the other replica, never on the primary', async (t) => {
     const { primary, replicas } = await byRole();
     const [killed, other] = replicas as [Node, Node];
     const isDown = async () => {

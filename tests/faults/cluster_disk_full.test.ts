@@ -28,7 +28,7 @@ suite('the disk of the primary is full', { skip, timeout: 300_000 }, () => {
   });
   after(() => started?.destroy());
 
-  test('each node has a ballast of 64 MiB, and the supervisor tells how much room there is', async () => {
+  test('each node has a ballast of 64 MiB, and the supervisor reports the free space', async () => {
     await waitFor(BALLAST_LIMIT_MS, async () => {
       const without = (await tier.space()).filter(({ ballast }) => ballast !== 'kept');
       return without.length === 0 ? undefined : `${without[0]!.node} has no ballast`;
@@ -51,9 +51,9 @@ suite('the disk of the primary is full', { skip, timeout: 300_000 }, () => {
     assert.deepEqual(onSmallDisks(tier.layout), []);
   }
 
-  test('by data, when its PostgreSQL lives, and by WAL, when it can not start: writes are back within 60 s, none is lost', () =>
+  test('the disk is full of data while PostgreSQL runs, or full of WAL so that it cannot start: writes work within 60 s, none is lost', () =>
     rehearse(['data', 'wal']));
 
-  test('all disks are full: the primary stays, POST /cdrs is answered 503 disk_full and GET /cdrs goes on, and it is told', () =>
+  test('all disks are full: the primary stays, POST /cdrs is answered 503 disk_full, GET /cdrs works, and an alert reports it', () =>
     rehearse(['all']));
 });

@@ -58,7 +58,7 @@ suite('a tier that is worked on', { skip: clusterSkip(), timeout: 1_800_000 }, (
   for (const drill of [haproxyReload, replicaLag, rollingRestart])
     test(`${drill.name}: ${drill.purpose}`, () => rehearse(drill));
 
-  test('a verdict can be FAIL: a bouncer dies in a drill that promises that no request fails', async () => {
+  test('a verdict can be FAIL: a bouncer dies in a drill in which no request may fail', async () => {
     const drill: Drill = {
       ...haproxyReload,
       run: async (context) => {
@@ -83,7 +83,7 @@ suite('a tier that is worked on', { skip: clusterSkip(), timeout: 1_800_000 }, (
     assert.equal(report.acknowledgedWritesLost, 0);
   });
 
-  test('Ctrl-C in a drill puts back what it broke', async () => {
+  test('Ctrl-C in a drill repairs the broken part', async () => {
     await services.stop();
     const { said, child, ended } = startCommand(['drill', 'pgbouncer-freeze', '--data', cluster.data], {});
     await said(/pgb2 frozen/);
@@ -95,7 +95,7 @@ suite('a tier that is worked on', { skip: clusterSkip(), timeout: 1_800_000 }, (
     assert.equal((await tier.parts()).pgb2?.held, false);
   });
 
-  test('a switchover is asked of the primary, whichever node it is: another would let clients wait for its next look', async () => {
+  test('the primary gets the request for a switchover, whichever node it is: at another node clients would wait for its next round', async () => {
     for (let turn = 0; turn < 2; turn++) {
       const { from, to } = await handOver(tier, undefined, () => {});
       const node = tier.layout.nodes.find(({ name }) => name === from)!;
@@ -105,7 +105,7 @@ suite('a tier that is worked on', { skip: clusterSkip(), timeout: 1_800_000 }, (
     }
   });
 
-  test('Ctrl-C in a switchover: it is finished, and the bouncers let their clients go on', async () => {
+  test('Ctrl-C in a switchover: the switchover ends, and the bouncers release their clients', async () => {
     const { said, child, ended } = startCommand(['cluster', 'switchover', '--data', cluster.data], {});
     await said('the bouncers hold their clients');
     child.kill('SIGINT');
@@ -113,7 +113,7 @@ suite('a tier that is worked on', { skip: clusterSkip(), timeout: 1_800_000 }, (
     await waitFor(WHOLE_LIMIT_MS, () => whatIsMissing(tier));
   });
 
-  test('a bouncer that was left holding its clients is no spare: status says so, and undrain ends it', async () => {
+  test('a bouncer that still holds its clients is no spare: status reports it, and undrain ends it', async () => {
     const bouncer = tier.layout.bouncers.find(({ name }) => name === 'pgb3')!;
     await tell(bouncer, tier.secrets, 'PAUSE trunkline', ANSWERED_LIMIT_MS);
     const { stdout } = await cluster.command('cluster', 'status', '--json').catch((error) => error);
@@ -125,7 +125,7 @@ suite('a tier that is worked on', { skip: clusterSkip(), timeout: 1_800_000 }, (
     assert.equal(await isPaused(bouncer, tier.secrets), false);
   });
 
-  test('one HAProxy process killed: its clients come in through the other', async () => {
+  test('one HAProxy process is killed: its clients connect through the other', async () => {
     const [haproxy] = tier.layout.haproxies;
     const { pid } = await tier.processOf(haproxy!.name);
     await prepareLoad(tier);

@@ -99,7 +99,7 @@ suite("the tier's configuration files", { skip: clusterSkip() }, () => {
     }
   });
 
-  test('a broken file is found by both', () => {
+  test('both find a broken file', () => {
     const broken = join(data, 'broken.cfg');
     writeFileSync(broken, 'defaults\n  mode tcp\n  no such words\n');
     assert.notEqual(said(findPrograms().haproxy, '-c', '-f', broken).status, 0);
@@ -204,7 +204,7 @@ suite('compose.yaml', {
     );
   });
 
-  test('its monitor looks at all that one of a tier on this machine does: HAProxy, doors, bouncers, etcd', async () => {
+  test('its monitor watches the same parts as the monitor of a tier on this machine: HAProxy, doors, bouncers, etcd', async () => {
     const words = /- -c\n +- (.*?)\n +environment:/s.exec(sectionOf(composeConfig(), 'trunkline'))?.[1];
     const program = words?.replaceAll(/\s+/g, ' ') ?? '';
     const folder = mkdtempSync(join(tmpdir(), 'trunkline-compose-'));

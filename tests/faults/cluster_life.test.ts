@@ -70,7 +70,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     return started;
   }
 
-  test('the supervisor killed the moment it has started the parts: down finds and ends every one', async () => {
+  test('the supervisor is killed right after it has started the parts: down finds and ends every part', async () => {
     const { child, ended } = await starting(/haproxy1 +started/);
     child.kill('SIGKILL');
     await ended;
@@ -78,7 +78,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.deepEqual(processesOf(cluster.data), []);
   });
 
-  test('killed while the database is being made: nobody can have written to it, so the next up makes it anew', async () => {
+  test('up is killed while it makes the database: nobody can have written to it, so the next up makes it again', async () => {
     const { child, ended } = await starting(/haproxy2 +started/);
     const making = () => layoutOf(cluster).nodes.some(({ folder }) => existsSync(`${folder}/pg_wal`));
     assert.ok(await until(making, GONE_LIMIT_MS), 'initdb has begun');
@@ -92,7 +92,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     );
   });
 
-  test('Ctrl-C while up --detach waits: the start is given up, and nothing runs', async () => {
+  test('Ctrl-C while up --detach waits: the start ends, and nothing runs', async () => {
     const words = [
       'cluster',
       'up',
@@ -109,7 +109,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.deepEqual(processesOf(cluster.data), []);
   });
 
-  test('of two ups at once one starts the tier, and the other is refused', async () => {
+  test('two ups at once: one starts the tier, the other is refused', async () => {
     const both = await Promise.allSettled([up(), up()]);
     const refused = both.flatMap((one) => (one.status === 'rejected' ? [String(one.reason)] : []));
     assert.equal(refused.length, 1);
@@ -130,7 +130,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.equal(status.parts.length, 2 + 5 + 3 + 1);
   });
 
-  test('statistics answer as a page, as CSV and as metrics', async () => {
+  test('the statistics are a page, CSV and metrics', async () => {
     const { layout } = await findTier(cluster.data);
     for (const haproxy of layout.haproxies) {
       const root = `http://${haproxy.host}:${haproxy.statsPort}`;
@@ -140,7 +140,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     }
   });
 
-  test('a reload from a shell with a low limit of open files leaves the tier as large as it is', async () => {
+  test('a reload from a shell with a low limit of open files keeps the size of the tier', async () => {
     const file = join(layoutOf(cluster).folders.configuration, 'haproxy1.cfg');
     const maxconn = () => /^ +maxconn \d+$/m.exec(readFileSync(file, 'utf8'))?.[0];
     const before = maxconn();
@@ -151,14 +151,14 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.equal(maxconn(), before);
   });
 
-  test('a second up is refused, and a wrong password too', async () => {
+  test('a second up is refused, and so is a wrong password', async () => {
     await assert.rejects(up(), /a tier runs in/);
     const url = new URL((await findTier(cluster.data)).writeUrl);
     url.password = 'wrong';
     await assert.rejects(query(url.href, 'SELECT 1'), { code: /^(28P01|08P01)$/ });
   });
 
-  test('down leaves no process, also where the supervisor was frozen; up again finds the data', async () => {
+  test('down leaves no process, even if the supervisor was frozen; the next up finds the data', async () => {
     signal((await readState(cluster.data))!.supervisor.pid, 'SIGSTOP');
     const askedAt = performance.now();
     await cluster.command('cluster', 'down');
@@ -172,7 +172,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.deepEqual(await query(tier.writeUrl, 'SELECT answer FROM kept'), [{ answer: 42 }]);
   });
 
-  test('trunkline up --cluster runs the services on the tier that runs in DATA_DIR, and leaves it running; commands find it, too', async () => {
+  test('trunkline up --cluster runs the services on the running tier in DATA_DIR, and leaves the tier running; commands find it, too', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'trunkline-data-'));
     symlinkSync(cluster.data, join(folder, 'cluster'));
     try {
@@ -196,7 +196,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     }
   });
 
-  test('the supervisor killed: the tier goes on serving, and down ends every process that it left', async () => {
+  test('the supervisor is killed: the tier continues to serve, and down ends every remaining process', async () => {
     const state = await readState(cluster.data);
     assert.ok(state && isAlive(state.supervisor));
     const tier = await findTier(cluster.data);
@@ -209,7 +209,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.equal(existsSync(`${cluster.data}/run`), false, 'no socket is left');
   });
 
-  test('destroy wants a yes, and deletes the folder; what is no tier is left alone, and no tier is made in it', async () => {
+  test('destroy needs a yes, and deletes the folder; a folder without a tier remains, and no tier is made in it', async () => {
     await assert.rejects(cluster.command('cluster', 'destroy'), /--yes/);
     const own = join(cluster.data, 'letters');
     writeFileSync(own, 'Dear …');
@@ -223,7 +223,7 @@ suite('the life of a tier', { skip: clusterSkip(), timeout: 300_000 }, () => {
     assert.equal(readFileSync(own, 'utf8'), 'Dear …');
   });
 
-  test('destroy leaves no folder where nothing else was in it', async () => {
+  test('destroy leaves no folder if nothing else is in it', async () => {
     const empty = await makeTestCluster();
     await readOrMakeSecrets(empty.data);
     await empty.command('cluster', 'destroy', '--yes');

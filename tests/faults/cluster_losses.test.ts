@@ -56,7 +56,7 @@ suite('each kind of part is lost', { skip: clusterSkip(), timeout: 900_000 }, ()
     });
   }
 
-  test('a verdict can be FAIL: a loss of which nobody may notice anything is noticed', async () => {
+  test('a verdict can be FAIL: clients notice a loss that they may not notice', async () => {
     const loss = LOSSES.find(({ name }) => name === 'pgbouncer-crash')!;
     const nothing = { ...loss.told, by: [], alsoBy: [] };
     const report = await lose({ ...shortened(loss), limits: { readsMs: 1, writesMs: 1 }, told: nothing });
@@ -69,7 +69,7 @@ suite('each kind of part is lost', { skip: clusterSkip(), timeout: 900_000 }, ()
     assert.equal(report.lost, 0);
   });
 
-  test('drill all keeps what it has measured, and goes on with what is left', async () => {
+  test('drill all keeps its measurements, and continues with the remaining losses', async () => {
     await services.stop();
     const all = (...words: string[]) => runCommand(['drill', 'all', '--data', cluster.data, ...words], {});
     const first = await all('--only', 'pgbouncer-crash', '--json');

@@ -44,7 +44,7 @@ suite('clients that take little or nothing', { skip, timeout: 300_000 }, async (
     return (await Promise.all(counts)).reduce((sum, { clients }) => sum + clients, 0);
   };
 
-  test('140 that take nothing are cut, readers are answered within 5 s, and those that take 1 kB/s go on', async () => {
+  test('140 clients that read nothing are cut, other readers get answers within 5 s, and clients that read 1 kB/s continue', async () => {
     const lines: string[] = [];
     const services = await startDrillServices(tier, [process.execPath, MAIN], drillsFolder(cluster.data));
     const report = await runDrill(slowReaders, {
@@ -57,7 +57,7 @@ suite('clients that take little or nothing', { skip, timeout: 300_000 }, async (
     assert.ok(report.passed, [...lines, JSON.stringify(report.findings, null, 2)].join('\n'));
   });
 
-  test('at the door for writes one alone is cut as well, and its slow neighbour is not', async () => {
+  test('at the door for writes a single client that reads nothing is cut as well, and its slow neighbour is not', async () => {
     const before = await clientsOf('leader');
     const slow = await startSlowClient(tier.writeUrl, '1 kB/s');
     const stuck = await startSlowClient(tier.writeUrl, 'nothing');
@@ -70,7 +70,7 @@ suite('clients that take little or nothing', { skip, timeout: 300_000 }, async (
     stuck.close();
   });
 
-  test('an export whose reader takes 1 kB/s goes on, and so does one that is read on at full speed then', async () => {
+  test('an export continues while its client reads 1 kB/s, and when the client reads at full speed afterwards', async () => {
     const pool = createPool({
       ...{ url: tier.writeUrl, applicationName: 'test', size: 5, onIdleError: () => undefined },
     });

@@ -43,7 +43,7 @@ suite('the supervisor of a tier', { skip: clusterSkip(), timeout: 600_000 }, () 
     }
   }
 
-  test('parts that are frozen are killed after three unanswered questions, one of a kind at a time, and come back', async () => {
+  test('frozen parts are killed after three unanswered checks, one of each kind at a time, and come back', async () => {
     const before = await tier.parts();
     const frozen = ['haproxy2', 'pgb3', 'etcd'];
     for (const name of frozen) freezeFamily(before[name]!.process!.pid);
@@ -62,12 +62,12 @@ suite('the supervisor of a tier', { skip: clusterSkip(), timeout: 600_000 }, () 
     }
   });
 
-  test("the log of HAProxy tells when a server's state changed", () => {
+  test("the log of HAProxy has the time of each change of a server's state", () => {
     const log = readFileSync(join(cluster.data, 'log', 'haproxy1.log'), 'utf8');
     assert.match(log, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\S* Server bouncers\/pgb3 is DOWN/m);
   });
 
-  test('what a killed drill held is let go, and what it froze is woken', async () => {
+  test('clients that a killed drill held are released, and parts that it froze are woken', async () => {
     const drill = startCommand(['drill', 'pgbouncer-freeze', '--data', cluster.data], {});
     await drill.said(/pgb2 frozen/);
     drill.child.kill('SIGKILL');
@@ -78,7 +78,7 @@ suite('the supervisor of a tier', { skip: clusterSkip(), timeout: 600_000 }, () 
     assert.deepEqual(await held(), []);
   });
 
-  test('two drills at once: the second one is refused', async () => {
+  test('two drills at once: the second is refused', async () => {
     const first = startCommand(['drill', 'pgbouncer-freeze', '--data', cluster.data], {});
     await first.said(/pgb2 frozen/);
     const { code, err } = await runCommand(['drill', 'pgbouncer-crash', '--data', cluster.data], {});
@@ -88,7 +88,7 @@ suite('the supervisor of a tier', { skip: clusterSkip(), timeout: 600_000 }, () 
     await whole();
   });
 
-  test('two ups at once after a killed supervisor: one starts the tier, and no write is led to a replica', async (t) => {
+  test('two ups at once after a killed supervisor: one starts the tier, and no write goes to a replica', async (t) => {
     const state = (await readState(cluster.data))!;
     signal(state.supervisor.pid, 'SIGKILL');
     assert.ok(await until(() => !isAlive(state.supervisor), GONE_LIMIT_MS));

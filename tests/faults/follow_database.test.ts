@@ -24,7 +24,7 @@ async function until(what: string, isSo: () => Promise<boolean> | boolean): Prom
   }
 }
 
-test('a database that is killed loses nothing of what is written and rotated meanwhile', {
+test('a killed database loses no row that is written, or rotated away, meanwhile', {
   skip: ownPostgresSkip,
 }, async () => {
   const database = await ownDatabase();

@@ -73,7 +73,7 @@ async function kill(pid: number, postgres: string): Promise<void> {
   await rm(join(postgres, 'cluster', 'postmaster.pid'), { force: true });
 }
 
-test('a full disk: posts are refused with their own code and reads go on; PostgreSQL comes back with the ballast, which is made again when there is room', {
+test('a full disk: posts are refused with their own code and reads work; PostgreSQL comes back with the ballast, which is made again when there is space', {
   skip,
   timeout: 300_000,
 }, async () => {
@@ -139,7 +139,7 @@ test('a full disk: posts are refused with their own code and reads go on; Postgr
   await kept.stop();
 });
 
-test('on a full disk the database is joined and left, since nothing of that takes room; without a ballast it is said why it does not start', {
+test('on a full disk a process can join and leave the database, since neither takes space; without a ballast the error says why the database does not start', {
   skip,
   timeout: 300_000,
 }, async () => {
@@ -162,7 +162,7 @@ test('on a full disk the database is joined and left, since nothing of that take
   assert.ok((await readFile(join(options.folder, 'port'), 'utf8')).length > 0);
 });
 
-test('from 95 % on an import and a followed file wait and say why, posts go on, and both end well by themselves once there is room', {
+test('from 95 % on an import and a followed file wait and give the reason, posts are stored, and both continue by themselves when there is space', {
   skip,
   timeout: 300_000,
 }, async () => {

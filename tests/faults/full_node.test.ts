@@ -33,7 +33,7 @@ async function exporter(usedPercent: number) {
   return { disk, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics#/pg` };
 }
 
-test('with several DATABASE_DISKS an import waits for whichever is nearly full, also where another one does not answer', async () => {
+test('with several DATABASE_DISKS an import waits for any disk that is nearly full, even if another disk does not answer', async () => {
   const [one, two] = [await exporter(40), await exporter(96)];
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-full-node-'));
   after(() => rm(folder, { recursive: true }));

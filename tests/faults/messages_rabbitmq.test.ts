@@ -20,7 +20,7 @@ suite('through RabbitMQ', { skip: noRabbitmq }, async () => {
   messagingFaults(messages, consumers, 3);
 
   for (const way of ['killed', 'frozen'] as const)
-    test(`the node that leads the queue is ${way}: publishing goes on, nothing is lost, no effect happens twice`, async (t) => {
+    test(`the node that leads the queue is ${way}: publishing continues, nothing is lost, no effect happens twice`, async (t) => {
       const queue = `leader ${way}`;
       consumers.start(queue, 'handle');
       await messages.publish(numbered(jobsOf(queue), [0]));

@@ -71,7 +71,7 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 360_
     await cluster?.destroy();
   });
 
-  test('a tier that is well: every part in the picture, one primary, nothing told', () => {
+  test('a healthy tier: every part in the picture, one primary, no message', () => {
     const { parts, edges } = monitor.topology;
     const named = (role: string) => parts.filter((part) => part.role === role).map(({ name }) => name);
     assert.deepEqual(named('haproxy'), ['haproxy1', 'haproxy2']);
@@ -89,7 +89,7 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 360_
     assert.deepEqual(hook.taken, []);
   });
 
-  test('a killed bouncer: one alert, one recovery, one incident opened and closed', async (t) => {
+  test('a killed bouncer: one alert, one recovery, one incident that opens and closes', async (t) => {
     const tier = await findTier(cluster.data);
     await tier.hold('pgb2');
     const killedAt = systemClock.monotonic();
@@ -133,7 +133,7 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 360_
     assert.ok(saysThatClientsWait(told[0]!), JSON.stringify(told));
   }
 
-  test('all connections of the reads held: one notice, that says that clients wait, and its end', async () => {
+  test('all connections of the reads are held: one notice that clients wait, and its end', async () => {
     const { readUrl } = await findTier(cluster.data);
     const before = hook.taken.length;
     const clients = Array.from({ length: POOL_SIZE * READ_BOUNCERS + 4 }, () => {
@@ -155,7 +155,7 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 360_
     await endOfWhatWasTold(before);
   });
 
-  test('as many clients that take nothing: one notice, that says that clients wait or waited, though they are cut within seconds', async () => {
+  test('as many clients that read nothing: one notice that clients wait or waited, though these clients are cut within seconds', async () => {
     const { readUrl } = await findTier(cluster.data);
     const before = hook.taken.length;
     const slow = await Promise.all(
@@ -169,7 +169,7 @@ suite('the monitor at the PostgreSQL tier', { skip: clusterSkip(), timeout: 360_
     }
   });
 
-  test('PostgreSQL of the primary dead behind a living Patroni: one critical notice that writes are not served', async (t) => {
+  test("the primary's PostgreSQL is dead and its Patroni runs: one critical notice that writes are not served", async (t) => {
     const tier = await findTier(cluster.data);
     const leader = (await leaderOf(tier.layout.nodes))!;
     const before = hook.taken.length;

@@ -114,7 +114,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  test('every channel takes an alert, its acknowledgement and its end', async () => {
+  test('every channel gets an alert, its acknowledgement and its end', async () => {
     page.servers.pgb2 = 'DOWN';
     page.servers.pgb3 = 'DOWN';
     const monitor = await open();
@@ -149,7 +149,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.equal(monitor.state.deliveries.length, 0);
   });
 
-  test('Slack answers 429: its Retry-After is kept, the others are not held up, nothing is lost or reordered', async () => {
+  test('Slack answers 429: the monitor keeps its Retry-After, other channels do not wait, nothing is lost or reordered', async () => {
     const askedAt: number[] = [];
     slack.misbehave = (attempt) => {
       askedAt.push(clock.monotonic());
@@ -166,7 +166,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.ok(askedAt[1]! - askedAt[0]! >= 30_000 && askedAt[2]! - askedAt[1]! >= 30_000);
   });
 
-  test('Slack hangs for minutes: polling and the other channels go on, and they tell of it', async () => {
+  test('Slack hangs for minutes: polling and the other channels continue, and they report it', async () => {
     let hangs = true;
     sendsMayHang = true;
     slack.misbehave = () => (hangs ? 'hang' : undefined);
@@ -188,7 +188,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     );
   });
 
-  test('a message that Slack would never take is given up, with an error, and does not block the next', async () => {
+  test('a message that Slack always refuses is given up with an error, and does not block the next', async () => {
     slack.misbehave = (attempt) => (attempt === 1 ? { status: 400 } : undefined);
     const monitor = await open();
     page.servers.pgb2 = 'DOWN';
@@ -202,7 +202,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.equal(monitor.deliveries.counts.get('slack')?.given_up, 1);
   });
 
-  test('all channels refuse a message for good: they do not tell of each other without end', async () => {
+  test('all channels always refuse a message: they do not report each other without end', async () => {
     for (const one of [slack, hook, pager]) one.misbehave = () => ({ status: 400 });
     const monitor = await open();
     page.servers.pgb2 = 'DOWN';
@@ -216,7 +216,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.ok(mail.taken.length < 10);
   });
 
-  test('PagerDuty does not know the key: the incident waits for a right one', async () => {
+  test('PagerDuty does not know the key: the incident waits for the right key', async () => {
     page.servers.pgb2 = 'DOWN';
     pagerKey = 'f'.repeat(32);
     go(await open());
@@ -228,7 +228,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     await passUntil('the incident', () => [...pager.open].some((key) => key.includes('PgBouncerDown')));
   });
 
-  test('what fell together: an incident of its own for each part, by its own words', async () => {
+  test('parts that fail at the same time: an incident for each part, in its own words', async () => {
     page.servers.pgb2 = 'DOWN';
     page.servers.pgb1 = 'DOWN';
     go(await open());
@@ -241,7 +241,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.match(JSON.stringify(pager.taken[0]), /N-1 is not held: only 1 of bouncers is UP/);
   });
 
-  test('a heartbeat a day, also over restarts, so that silence is not taken for health', async () => {
+  test('a heartbeat a day, also over restarts, so that silence does not count as health', async () => {
     const file = join(folder, 'state.json');
     go(await open(file, true));
     await passUntil('the first', () => hook.taken.length === 1 && mail.taken.length === 1);
@@ -255,7 +255,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.deepEqual(pager.taken, [], 'what has no end is no incident');
   });
 
-  test('a mail server that is away: the mail comes when it is back', async () => {
+  test('the mail server is down: the mail comes when the server is back', async () => {
     mail.misbehave = (attempt) => (attempt <= 2 ? { status: 421 } : undefined);
     page.servers.pgb2 = 'DOWN';
     go(await open());
@@ -263,7 +263,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.equal(mail.taken.length, 1);
   });
 
-  test('a recipient that is refused: the others get each mail once, and it is told', async () => {
+  test('a recipient is refused: the others get each mail once, and the refusal is reported', async () => {
     recipients = ['gone@elsewhere.org', 'ops@example.com'];
     page.servers.pgb2 = 'DOWN';
     const monitor = await open();
@@ -282,7 +282,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.match(mail.rejected.splice(0).join(), /550 5\.7\.1 relaying denied/);
   });
 
-  test('stopped with an alert still due: the next start delivers it, once', async () => {
+  test('the monitor stops before it delivers an alert: the next start delivers it once', async () => {
     slack.misbehave = () => ({ status: 503 });
     page.servers.pgb2 = 'DOWN';
     go(await open());
@@ -297,7 +297,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.deepEqual(ofSlack(), ['PgBouncer Alert: pgb2 is DOWN']);
   });
 
-  test('the state file cut in half: put aside, told, and what is DOWN is told again', async () => {
+  test('the state file is cut in half: it is moved away and reported, and parts that are DOWN are reported again', async () => {
     page.servers.pgb2 = 'DOWN';
     go(await open());
     await passUntil('the alert', () => hook.taken.length === 1 && slack.taken.length === 1);
@@ -365,7 +365,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.equal(again.state.deliveries.length, 0, 'a whole one is believed');
   });
 
-  test('a state file that cannot be read: alerts go out, and it is told', async () => {
+  test('a state file cannot be read: alerts are sent, and the fault is reported', async () => {
     const file = join(folder, 'state.json');
     await mkdir(file);
     page.servers.pgb2 = 'DOWN';
@@ -378,7 +378,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.match(hook.taken[0]!.details.join(), /is a directory and no file/);
   });
 
-  test('a damaged state file on a disk that is read-only: alerts go out, and both are told', async (t) => {
+  test('a damaged state file on a read-only disk: alerts are sent, and both faults are reported', async (t) => {
     const disk = await mkdtemp(join(tmpdir(), 'trunkline-monitor-ro-'));
     try {
       execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', disk], { stdio: 'ignore' });
@@ -404,7 +404,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     }
   });
 
-  test('the clock set back by an hour: nothing is repeated, and the outage is as long as it was', async () => {
+  test('the clock is set back by an hour: nothing is repeated, and the reported outage has its true length', async () => {
     page.servers.pgb2 = 'DOWN';
     const monitor = await open();
     go(monitor);
@@ -427,7 +427,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     assert.ok(next >= 0 && next < 600, `${next} s, over a restart with the clock set back`);
   });
 
-  test('the disk full: alerts go out, it is told, and the file is written once there is room', async (t) => {
+  test('the disk is full: alerts are sent, the fault is reported, and the file is written when there is space', async (t) => {
     const disk = join(folder, 'disk');
     await rm(disk, { recursive: true, force: true });
     execFileSync('mkdir', [disk]);
@@ -459,7 +459,7 @@ suite('alerts when something on their way fails', { timeout: 120_000 }, () => {
     }
   });
 
-  test('killed between sending and recording: sent once more under the same id, and Slack is told so', async () => {
+  test('the monitor is killed between sending and recording: it sends the message again with the same id, and says so in Slack', async () => {
     const env = {
       DATA_DIR: folder,
       MONITOR_PORT: '0',

@@ -17,7 +17,7 @@ import { eventually } from '#tests/monitor_tier.ts';
 const POLL_INTERVAL_MS = 600_000;
 const TOLD = /^PostgreSQL was DOWN for (\d+) s and is UP again$/;
 
-test('each kill of the embedded PostgreSQL is told once it serves again, with how long that took', {
+test('each kill of the embedded PostgreSQL is reported when it serves again, with the length of the outage', {
   timeout: 120_000,
 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-monitor-embedded-'));

@@ -87,7 +87,7 @@ suite('the monitor misses what keeps the tier', { skip: clusterSkip(), timeout: 
     assert.deepEqual([told(words, 'firing'), stateOf(id)], [before + 1, 'UP']);
   }
 
-  test('etcd killed: told, and the lease, which nobody renews, is old in the picture', async () => {
+  test('etcd is killed: the monitor reports it, and the picture shows the old lease, which nobody renews', async () => {
     await missed('etcd', /^etcd has not answered/, /^etcd answers/, async () => {
       const { pid } = await tier.processOf('etcd');
       await tier.hold('etcd');
@@ -106,7 +106,7 @@ suite('the monitor misses what keeps the tier', { skip: clusterSkip(), timeout: 
     });
   });
 
-  test('etcd frozen: told', async () => {
+  test('etcd is frozen: the monitor reports it', async () => {
     await missed('etcd', /^etcd has not answered/, /^etcd answers/, async () => {
       const { pid } = await tier.processOf('etcd');
       await tier.hold('etcd');
@@ -118,7 +118,7 @@ suite('the monitor misses what keeps the tier', { skip: clusterSkip(), timeout: 
     });
   });
 
-  test('every Patroni frozen while etcd is well: the lease runs out, and that is told', async () => {
+  test('every Patroni is frozen and etcd is healthy: the lease runs out, and the monitor reports it', async () => {
     const frozen: number[] = [];
     for (const { name } of tier.layout.nodes) {
       await tier.hold(name);
@@ -143,7 +143,7 @@ suite('the monitor misses what keeps the tier', { skip: clusterSkip(), timeout: 
     });
   });
 
-  test('the supervisor frozen, then killed: told', async () => {
+  test('the supervisor is frozen, then killed: the monitor reports it', async () => {
     const supervisor = async () => (await readState(cluster.data))!.supervisor.pid;
     const words = [/supervisor of the tier has not answered/, /supervisor of the tier answers/] as const;
     const pid = await supervisor();

@@ -117,7 +117,7 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     );
   });
 
-  test('down between two polls: one notice, with about how long', async () => {
+  test('down between two polls: one notice, with the approximate length', async () => {
     await monitor.poll();
     await tier.kill('pgb2');
     await tier.until('pgb2', (row) => row.status === 'DOWN' && row.lastChangeS >= 2);
@@ -131,7 +131,7 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     assert.match(hook.taken[0]?.details[0] ?? '', /about [2-9] s, between two polls$/);
   });
 
-  test('how long an outage was is told by HAProxy, not by polls; one that begins seconds after another is told, too', async () => {
+  test("the length of an outage is HAProxy's, not that of the polls; an outage that begins seconds after another is reported, too", async () => {
     const downS = async () => {
       let seen = 0;
       await tier.until('pgb2', ({ downtimeS }) => {
@@ -164,7 +164,7 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     assert.ok(Math.abs(told - (after - before)) <= 1, `${told} s of ${after - before}`);
   });
 
-  test('taken out by an administrator while it is DOWN: told so, and never called back UP', async () => {
+  test('an administrator takes out a part that is DOWN: it is reported so, and never as back UP', async () => {
     go();
     await eventually('a first poll', () => monitor.topology.at !== null);
     await tier.kill('pgb2');
@@ -184,7 +184,7 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     await tier.until('pgb2', (row) => row.status === 'UP' && row.check === 'L7OK');
   });
 
-  test('HAProxy killed: one alert for it, none for what stands behind it, and its recovery', async () => {
+  test('HAProxy is killed: one alert for HAProxy, none for the parts behind it, and its recovery', async () => {
     go();
     await eventually('a first poll', () => monitor.topology.at !== null);
     await tier.kill('haproxy');
@@ -198,7 +198,7 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     assert.deepEqual(said(), ['haproxy1 is DOWN', 'haproxy1 is back UP']);
   });
 
-  test('all connections of HAProxy taken: the page hangs, the UNIX socket answers, no part is called DOWN', async () => {
+  test('all connections of HAProxy are in use: the page hangs, the UNIX socket answers, no part is reported as DOWN', async () => {
     await monitor.poll();
     const sockets: Socket[] = [];
     try {
@@ -225,7 +225,7 @@ suite('the monitor at a tier whose parts die', { skip, timeout: 120_000 }, () =>
     }
   });
 
-  test('stopped and started again: what was told is not told again, what happened meanwhile is', async () => {
+  test('stopped and started again: earlier events are not reported again, and events in between are', async () => {
     await tier.kill('pgb1');
     await tier.until('pgb1', (row) => row.status === 'DOWN');
     go();
