@@ -20,13 +20,15 @@ test('a caller reads its own write; so does a caller with the header, at any pro
   const writes = createRecentWrites(secret, COUNTS_MS, clock);
   const header = writes.note(ann, '0/10');
   const other = createRecentWrites(secret, COUNTS_MS, clock);
-  assert.deepEqual(writes.before(request(ann)), ['0/10']);
+  const own = (position: string) => ({ position, demanded: false });
+  const ofHeader = { position: '0/10', demanded: true };
+  assert.deepEqual(writes.before(request(ann)), [own('0/10')]);
   assert.deepEqual(writes.before(request(ben)), []);
-  assert.deepEqual(writes.before(request(ben, header)), ['0/10']);
+  assert.deepEqual(writes.before(request(ben, header)), [ofHeader]);
   assert.deepEqual(other.before(request(ann)), []);
-  assert.deepEqual(other.before(request(ann, header)), ['0/10']);
+  assert.deepEqual(other.before(request(ann, header)), [ofHeader]);
   writes.note(ann, '0/20');
-  assert.deepEqual(writes.before(request(ann, header)), ['0/10', '0/20']);
+  assert.deepEqual(writes.before(request(ann, header)), [ofHeader, own('0/20')]);
 });
 
 test('a write counts only until it expires', async () => {
