@@ -30,6 +30,7 @@ import {
 } from '#platform/config/settings.ts';
 import { addressOf, type DatabasePlace } from '#platform/database/address.ts';
 import { readBackupTimes } from '#platform/database/backup/scheduled.ts';
+import { BROKER_ADDRESS_FORM, readBrokerUrls } from '#platform/messaging/broker_address.ts';
 import type { AnyService } from '#platform/service/definition.ts';
 import type { DatabaseSettings } from '#platform/service/tools.ts';
 
@@ -37,6 +38,11 @@ function asBackupTimes(text: string) {
   const times = readBackupTimes(text);
   if (!times) throw new Fault('a time of day such as 03:15, or an interval such as 90m, 6h or 1d');
   return times;
+}
+
+function asBroker(text: string): string {
+  if (!readBrokerUrls(text)) throw new Fault(BROKER_ADDRESS_FORM);
+  return text;
 }
 
 /** Removed settings whose names do not begin with a service's name: they are not refused as unknown, and have no effect. */
@@ -97,6 +103,11 @@ export const SETTINGS = {
     text === '' ? [] : asOrigins(text),
   ),
   RATE_LIMIT_PER_MINUTE: setting('600', 'Requests a minute that one key may make', asWhole(1, 10_000_000)),
+  RABBITMQ_URL: optional(
+    'RabbitMQ, through which messages between services go; unset: they stay in PostgreSQL',
+    asBroker,
+    { secret: true },
+  ),
   JWKS_URL: optional(
     'Keys of an identity provider; its tokens are accepted as bearer tokens',
     asUrl('https:', 'http:'),

@@ -31,9 +31,11 @@ import {
   byDatabase,
   runningOf,
   schemasOf,
+  tabledOf,
 } from '#platform/service/definition.ts';
 import { type RunningService, startService } from '#platform/service/service.ts';
 import type { DatabaseParts, DatabaseSettings, ServiceParts } from '#platform/service/tools.ts';
+import { messagesOf, publishersOf } from '#platform/service/topics.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { accountWithCode } from '#services/calls/accounts/accounts.ts';
@@ -244,13 +246,10 @@ export function systemModules(
     },
   };
 
-  const sharing = wanted.filter((name) =>
-    runningOf(SERVICES).some((service) => service.name === name && service.migrations),
-  );
-  const databases = createDatabases({
-    applicationName: `trunkline-${sharing.length === 1 ? sharing[0] : 'services'}`,
-    logger: logger('postgres'),
-  });
+  const sharing = wanted.filter((name) => tabledOf(SERVICES).some((one) => one.name === name && one.start));
+  const applicationName = `trunkline-${sharing.length === 1 ? sharing[0] : 'services'}`;
+  const databases = createDatabases({ applicationName, logger: logger('postgres') });
+  publishersOf(SERVICES); // throws where messages do not fit together
   const services = runningOf(SERVICES).map((service) => serviceModule(service, config, databases));
   return [postgres, schema, ...services, backups];
 }
@@ -301,6 +300,7 @@ function serviceModule(service: AnyService, config: Config, databases: Databases
           databases,
           databaseUrl: postgres.of(service.name).url,
           replicaUrls: postgres.of(service.name).replicaUrls,
+          messages: messagesOf(SERVICES, config.RABBITMQ_URL, (name) => postgres.of(name).url),
           keysAt: { identity: postgres.of('identity'), calls: postgres.of('calls') },
           findKey: findAnyKey,
           rightsOf: rightsOfClaims,

@@ -20,6 +20,7 @@ test('every fault is reported at once, with what would be right and without pass
   const environment = {
     CALLS_PORT: '70000',
     DATABASE_URL: 'mysql://root:secret@localhost/x',
+    RABBITMQ_URL: 'amqp://trunkline:secret@mq1:5672,amqp://other:secret@mq2:5672',
     CORS_ORIGINS: 'https://a.example/path',
     TRUSTED_PROXIES: '10.0.0.1,0.0.0.0/0',
     IMPORT_TIME_ZONE: 'Mars/Olympus',
@@ -36,6 +37,7 @@ test('every fault is reported at once, with what would be right and without pass
       for (const part of [
         'CALLS_PORT: "70000" is not a whole number from 0 to 65535',
         'DATABASE_URL: its value is not a URL that begins with postgres:// or postgresql://',
+        'RABBITMQ_URL: its value is not amqp://user:password@host:port, or several that differ in host and port alone',
         'CORS_ORIGINS: "https://a.example/path" is not origins such as https://console.example.com, separated by commas (an origin has no slash or path at its end: https://a.example)',
         'and not every address',
         'IMPORT_TIME_ZONE: "Mars/Olympus" is not a time zone',
@@ -54,6 +56,20 @@ test('every fault is reported at once, with what would be right and without pass
       return true;
     },
   );
+});
+
+test('RabbitMQ is one node or several, by one user', () => {
+  const of = (RABBITMQ_URL: string) => readConfig({ RABBITMQ_URL }).RABBITMQ_URL;
+  for (const right of ['amqp://u:p@mq1', 'amqps://u:p@mq1:5671, amqps://u:p@mq2:5671'])
+    assert.equal(of(right), right);
+  for (const wrong of [
+    'mq1:5672',
+    'http://mq1',
+    'amqp://',
+    'amqp://u:p@mq1,',
+    'amqp://u:p@mq1,amqps://u:p@mq2',
+  ])
+    assert.throws(() => of(wrong), /RABBITMQ_URL/, wrong);
 });
 
 test('settings that need each other are looked for together, and all that are missing are told at once', () => {

@@ -51,6 +51,8 @@ export interface ServiceDatabaseOptions extends ConnectionSettings {
 export interface ServiceDatabase extends Database {
   /** On the primary, for what is no request. */
   readonly pool: Pool;
+  /** On the primary, for messages alone; all services of the process on this server share it. */
+  readonly messagePool: Pool;
   readonly primary: GuardedServer;
   /** The primary first; those where keys are looked up last. */
   readonly servers: readonly WatchedServer[];
@@ -134,6 +136,7 @@ export function openServiceDatabase(options: ServiceDatabaseOptions): ServiceDat
       onReadAfterQueue: (event) => metrics.count(called('primary, after writes'), event),
     }),
     pool,
+    messagePool: lent.messagePool,
     primary,
     servers: [...servers, ...(options.alsoShown ?? [])],
     activity,

@@ -10,9 +10,16 @@
  */
 import type { ClientBase } from 'pg';
 import { isDiskFull } from '#platform/resilience/failure_rule.ts';
+import { errorText } from '#platform/telemetry/error_text.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { addressOf } from './address.ts';
-import { createSharedServer, type SharedServer, type SharedServerOptions } from './shared_server.ts';
+import { closePool, createPool, type Pool } from './pool.ts';
+import {
+  CLIENT_TIMEOUT_SLACK_MS,
+  createSharedServer,
+  type SharedServer,
+  type SharedServerOptions,
+} from './shared_server.ts';
 
 /** More than a replica that is not far too late can be behind. */
 const BEATS_KEPT = 1_000;
@@ -28,6 +35,8 @@ export interface SharedReplica {
 export interface LentDatabase {
   readonly primary: SharedServer;
   readonly replicas: readonly SharedReplica[];
+  /** On the primary, for messages alone: work that holds all other connections must not cost a message its lease. */
+  readonly messagePool: Pool;
   /** Health is checked as long as one service wants it to be. */
   startMonitors(): void;
   stopMonitors(): Promise<void>;
@@ -51,6 +60,7 @@ export interface Databases {
 interface OpenDatabase {
   readonly primary: SharedServer;
   readonly replicas: readonly SharedReplica[];
+  readonly messagePool: Pool;
   users: number;
   watchers: number;
 }
@@ -76,6 +86,7 @@ export function createDatabases(about: {
       return {
         primary: database.primary,
         replicas: database.replicas,
+        messagePool: database.messagePool,
         startMonitors() {
           watches = true;
           if (database.watchers++ === 0) for (const { monitor } of servers) monitor.start();
@@ -88,7 +99,7 @@ export function createDatabases(about: {
         async giveBack() {
           if (--database.users > 0) return;
           open.delete(address);
-          await Promise.all(servers.map((server) => server.close()));
+          await Promise.all([...servers.map((server) => server.close()), closePool(database.messagePool)]);
         },
       };
     },
@@ -97,7 +108,7 @@ export function createDatabases(about: {
 
 function openDatabase(
   options: LentDatabaseOptions & { readonly applicationName: string; readonly logger: Logger },
-): Pick<OpenDatabase, 'primary' | 'replicas'> {
+): Pick<OpenDatabase, 'primary' | 'replicas' | 'messagePool'> {
   const { clock, heartbeatTable } = options;
   /** How far the primary's wall clock is ahead of this process's monotonic one. */
   let aheadMs = 0;
@@ -151,5 +162,32 @@ function openDatabase(
       ...(withReplicas && { healthCheck: beat }),
     }),
     replicas: options.replicaUrls.map(openReplica),
+    messagePool: createMessagePool(options),
   };
 }
+
+/** Connections for the messages of all services of a process on one server; opened when they are needed. */
+const MESSAGE_CONNECTIONS = 4;
+
+/** A pool for messages alone. @param options those of the server that it leads to */
+export const createMessagePool = ({
+  primaryUrl: url,
+  applicationName,
+  logger,
+  ...options
+}: Pick<
+  LentDatabaseOptions,
+  'primaryUrl' | 'queryTimeoutMs' | 'connectionLifetimeMs' | 'clock' | 'random'
+> & {
+  readonly applicationName: string;
+  readonly logger: Logger;
+}): Pool =>
+  createPool({
+    url,
+    applicationName: `${applicationName}-messages`,
+    size: MESSAGE_CONNECTIONS,
+    statementTimeoutMs: options.queryTimeoutMs,
+    queryTimeoutMs: options.queryTimeoutMs + CLIENT_TIMEOUT_SLACK_MS,
+    lifetime: { maxMs: options.connectionLifetimeMs, clock: options.clock, random: options.random },
+    onIdleError: (error) => logger.warn({ reason: errorText(error) }, 'idle connection of messages lost'),
+  });

@@ -21,6 +21,7 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import { createRest, type Rest } from '#platform/lifecycle/rest.ts';
 import { within } from '#platform/lifecycle/within.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
+import { BROKER_ADDRESS_FORM, readBrokerUrls } from './broker_address.ts';
 import {
   buryReturned,
   confirmed,
@@ -72,15 +73,11 @@ export interface Broker {
 
 /** @throws TypeError when the address is none */
 export function connectionOf(url: string): Connection {
-  const urls = url.split(',').map((one) => new URL(one.trim()));
-  const [first] = urls;
-  if (!first || urls.some(({ protocol }) => !/^amqps?:$/.test(protocol)))
-    throw new TypeError(
-      'RABBITMQ_URL is one address amqp://user:password@host:port, or several with commas between',
-    );
+  const urls = readBrokerUrls(url);
+  if (!urls) throw new TypeError(`the address of RabbitMQ is ${BROKER_ADDRESS_FORM}`);
   const port = (one: URL) => one.port || (one.protocol === 'amqps:' ? '5671' : '5672');
   return new Connection({
-    url: first.href,
+    url: urls[0]!.href,
     hosts: urls.map((one) => `${one.hostname}:${port(one)}`),
     heartbeat: HEARTBEAT_S,
     retryLow: 200,

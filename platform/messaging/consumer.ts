@@ -25,8 +25,10 @@ export interface Incoming<Body = unknown> {
   readonly version: number;
   readonly key: string | null;
   readonly priority: number;
-  /** RFC 3339. */
+  /** RFC 3339, as `expiresAt`. */
   readonly publishedAt: string;
+  /** No attempt is made after. */
+  readonly expiresAt: string | null;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Body;
 }
@@ -368,9 +370,11 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
   };
 }
 
-const incoming = ({ id, topic, version, key, priority, published_at, headers, body }: Taken): Incoming => ({
-  ...{ id, topic, version, key, priority, body },
+const incoming = ({ published_at, expires_at, headers, ...taken }: Taken): Incoming => ({
+  ...{ id: taken.id, topic: taken.topic, version: taken.version, key: taken.key },
+  ...{ priority: taken.priority, body: taken.body },
   publishedAt: published_at,
+  expiresAt: expires_at,
   headers: headers ?? {},
 });
 

@@ -50,8 +50,15 @@ export interface MessagingParts {
 }
 
 export interface Messaging {
-  /** Takes the work of a topic; each message goes to one of all the processes that take it. */
-  takeWork<Body>(topic: Topic<Body, 'work'>, handle: Handler<Body>, options?: QueueOptions): void;
+  /**
+   * Takes the work of a topic; each message goes to one of all the processes that take it.
+   * @param options with `queue` where the work is in another queue than that of the topic's name
+   */
+  takeWork<Body>(
+    topic: Topic<Body, 'work'>,
+    handle: Handler<Body>,
+    options?: QueueOptions & { readonly queue?: string },
+  ): void;
   /**
    * Gets events for a named consumer; the processes of one name share them out.
    * @param since which events a new name gets
@@ -66,6 +73,8 @@ export interface Messaging {
   listen<Body>(topic: Topic<Body, 'broadcast'>, hear: (body: Body) => void): void;
   /** Consumers that were added. */
   readonly consumers: readonly Consumer[];
+  /** All subscriptions are made; never where `run` ends before. */
+  readonly subscribed: Promise<void>;
   /** Runs until `stopping`, and until what is in hand has ended. Never rejects. */
   run(stopping: AbortSignal): Promise<void>;
 }
@@ -103,6 +112,9 @@ export function createMessaging(parts: MessagingParts): Messaging {
     consumers.push(consumer);
   }
 
+  /** Nothing waits for this process, but what it publishes must not pile up where nobody consumes. */
+  const isPublisherAlone = () => consumers.length === 0 && heard.size === 0 && !broker;
+
   /** A retry that is due before the next round of housekeeping does not wait for that round. */
   const dueIn = (ms: number) => {
     if (ms < POLL_MS) clock.after(ms, house.wake);
@@ -132,7 +144,7 @@ export function createMessaging(parts: MessagingParts): Messaging {
       } catch (error) {
         if (!stopping.aborted) onEvent('all', { kind: 'queue_failed', doing: 'housekeeping', error });
       }
-      await house.rest(POLL_MS, stopping);
+      await house.rest(isPublisherAlone() ? FORGET_EVERY_MS : POLL_MS, stopping);
     }
   }
 
@@ -156,9 +168,12 @@ export function createMessaging(parts: MessagingParts): Messaging {
     }
   }
 
+  const subscribed = Promise.withResolvers<void>();
   return {
     consumers,
-    takeWork: (topic, handle, options = {}) => add(topic.name, byTopic([topic], handle as Handler), options),
+    subscribed: subscribed.promise,
+    takeWork: (topic, handle, { queue = topic.name, ...options } = {}) =>
+      add(queue, byTopic([topic], handle as Handler), options),
     subscribe: (queue, topics, handle, { since = 'now', ...options } = {}) => {
       add(queue, byTopic(topics, handle), options);
       subscriptions.push({ queue, topics: topics.map(({ name }) => name), since });
@@ -168,6 +183,7 @@ export function createMessaging(parts: MessagingParts): Messaging {
     },
     run: async (stopping) => {
       await subscribeAll(stopping);
+      subscribed.resolve();
       const cancels = new Set<() => void>();
       const nudge = () => {
         for (const ms of NUDGES_MS) {
@@ -178,7 +194,7 @@ export function createMessaging(parts: MessagingParts): Messaging {
           cancels.add(cancel);
         }
       };
-      const forget = onPublished(nudge);
+      const forget = isPublisherAlone() ? () => undefined : onPublished(nudge);
       await Promise.all([
         keepHouse(stopping),
         broker?.relay(stopping),

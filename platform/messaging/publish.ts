@@ -25,7 +25,7 @@ export async function publish(session: Session, messages: readonly Outgoing[]): 
     const rows = messages.map((message, n) => rowOf(message, n, span));
     await inSpan(span, () => session.run(insertMessages(rows)));
     span?.end();
-    published();
+    wakeConsumers();
     return rows.map(({ id }) => id);
   } catch (error) {
     span?.end((error as Error).name);
@@ -44,7 +44,7 @@ export async function announce<Body>(
       build,
     ),
   );
-  published();
+  wakeConsumers();
 }
 
 const listeners = new Set<() => void>();
@@ -55,7 +55,8 @@ export function onPublished(listener: () => void): () => void {
   return () => void listeners.delete(listener);
 }
 
-function published(): void {
+/** Consumers of this process look for messages soon, and not only at their next poll. */
+export function wakeConsumers(): void {
   for (const listener of listeners) listener();
 }
 

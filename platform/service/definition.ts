@@ -11,7 +11,9 @@ import { addressOf } from '#platform/database/address.ts';
 import type { BackedUpService, Sums } from '#platform/database/backup/take.ts';
 import type { Migrations } from '#platform/database/migrate.ts';
 import type { Pool } from '#platform/database/pool.ts';
+import type { Consumption } from '#platform/messaging/consumption.ts';
 import { BACKED_UP_MESSAGES } from '#platform/messaging/migrations.ts';
+import type { Topic } from '#platform/messaging/topic.ts';
 import type { CommandTools } from './commands.ts';
 import type {
   DatabaseSettings,
@@ -66,6 +68,10 @@ export interface DatabaseServiceDefinition<Name extends string, Own extends Sett
   readonly migrations: Migrations;
   /** Sums over its tables that must be the same after a restore. */
   readonly sums?: readonly Sums[];
+  /** What it tells others, and what it gives them to do. */
+  readonly publishes?: readonly Topic[];
+  /** What it hears of, and what it takes; its start gives a handler for each. */
+  readonly consumes?: readonly Consumption[];
   /** For `trunkline up`. */
   readonly firstSteps?: () => Promise<FirstSteps>;
   /** What a running service goes on to do with rows from before the migrations, in words; undefined: nothing. */
@@ -81,6 +87,8 @@ export interface PlainServiceDefinition<Name extends string, Own extends Setting
   extends About<Name, Own> {
   readonly migrations?: undefined;
   readonly sums?: undefined;
+  readonly publishes?: undefined;
+  readonly consumes?: undefined;
   readonly firstSteps?: undefined;
   readonly leftToRepair?: undefined;
   start(tools: ServiceTools<ListenSettings & ValuesOf<Own>> & Given): Promise<StartedPlainService>;

@@ -1,10 +1,10 @@
 /**
- * Runs a service: its server, its database, who asks, health, monitoring, metrics and jobs, started and stopped in the
+ * Runs a service: its server, its database, who asks, health, monitoring, metrics, jobs and consumers, started and stopped in the
  * reference's order. What the service itself does is in its definition.
  *
  *   start: server, connections, wait for PostgreSQL (30 tries, 2 s apart), health monitors, the service's own parts and jobs,
- *          routes, listen
- *   stop:  accept no more, stop the health monitors, give what runs a moment, close the server, close the connections
+ *          consumers, routes, listen
+ *   stop:  take no more messages, accept no more requests, stop the health monitors, give what runs a moment, close the server, close the connections
  */
 import { createAuthenticator, lookUpIn } from '#platform/access/authenticator.ts';
 import { protectedRoutes } from '#platform/access/protected_routes.ts';
@@ -29,6 +29,7 @@ import { exportTraceMetrics } from '#platform/telemetry/tracing/tracing.ts';
 import { type OpenDatabases, openServiceDatabases } from './databases.ts';
 import type { AnyDatabaseService, AnyPlainService, AnyService } from './definition.ts';
 import { databaseHealth, healthRoutes } from './health.ts';
+import { messageTools, startMessages } from './messages.ts';
 import { monitoringRoutes } from './monitoring.ts';
 import { sharedSecret } from './shared_secret.ts';
 import type {
@@ -107,7 +108,7 @@ async function startOnDatabase(
     verifyToken,
     clock,
   });
-  const tools = { ...parts, registry, lifetime, database, secret, recentWrites };
+  const tools = { ...parts, ...messageTools(definition), registry, lifetime, database, secret, recentWrites };
   const started: StartedService = await definition.start!(tools);
   const onFailure = (job: string, error: unknown) =>
     logger.error({ job, err: error }, 'a job failed; it is tried again');
@@ -115,6 +116,8 @@ async function startOnDatabase(
     runJob(job, { clock, random, onFailure }, lifetime.stopping),
   );
   jobs = Promise.all([...running, ...(started.background ?? [])]);
+
+  await startMessages(definition, parts, database, started.handlers ?? [], lifetime);
 
   healthRoutes(server, databaseHealth(database, clock));
   const { rateLimitPerMinute } = settings;

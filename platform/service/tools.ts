@@ -7,11 +7,14 @@ import type { RightsOfClaims } from '#platform/access/token_verifier.ts';
 import type { Network } from '#platform/config/network.ts';
 import type { DatabasePlace } from '#platform/database/address.ts';
 import type { ConnectionSettings, ServiceDatabase } from '#platform/database/service_database.ts';
+import type { Session } from '#platform/database/session.ts';
 import type { Databases } from '#platform/database/shared_database.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import type { Job } from '#platform/lifecycle/job.ts';
 import type { Lifetime } from '#platform/lifecycle/lifetime.ts';
+import type { Handling } from '#platform/messaging/consumption.ts';
+import type { Outgoing, Topic } from '#platform/messaging/topic.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Registry } from '#platform/telemetry/metrics.ts';
 import type { Health } from './health.ts';
@@ -62,6 +65,13 @@ export interface DatabaseParts {
    */
   readonly keysAt?: Readonly<Record<string, DatabasePlace>>;
   readonly findKey: FindKey;
+  /** Left out: messages stay in the service's own database. */
+  readonly messages?: {
+    /** RabbitMQ. */
+    readonly brokerUrl: string | undefined;
+    /** The database of the service that publishes a topic. */
+    readonly urlOf: (topic: string) => string;
+  };
   /** What the claims of a token allow. */
   readonly rightsOf: RightsOfClaims;
 }
@@ -72,7 +82,14 @@ export interface ServiceTools<Settings> extends ServiceParts<Settings> {
   readonly lifetime: Lifetime;
 }
 
-export interface DatabaseTools<Settings> extends ServiceTools<Settings> {
+export interface MessageTools {
+  /** Publishes messages in the transaction that `session` is in. @throws RangeError for a topic that the service does not declare */
+  publish(session: Session, messages: readonly Outgoing[]): Promise<string[]>;
+  /** Tells every living process something. @throws as publish does */
+  announce<Body>(session: Session, topic: Topic<Body, 'broadcast'>, body: Body): Promise<void>;
+}
+
+export interface DatabaseTools<Settings> extends ServiceTools<Settings>, MessageTools {
   readonly database: ServiceDatabase;
   readonly databaseUrl: string;
   /** What all processes of the service share, for seals. */
@@ -88,6 +105,8 @@ export interface StartedService {
   readonly openRoutes?: (server: Server) => Promise<void>;
   /** What the service does by itself, again and again. */
   readonly jobs?: readonly Job[];
+  /** Who handles what its definition says that it consumes. */
+  readonly handlers?: readonly Handling[];
   /** Work under way, which ends when the service stops. */
   readonly background?: readonly Promise<unknown>[];
   /** Told of each request that comes without a valid key, or with one that may not do what it asks. */
