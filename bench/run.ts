@@ -31,7 +31,7 @@ const BENCHES: Record<string, string[]> = {
   failover: ['--crashes', '1'],
   messaging: ['--seconds', '2', '--rounds', '2'],
   monitor: ['--seconds', '30'],
-  tracing: ['--rounds', '5', '--warm', '15', '--seconds', '2'],
+  tracing: ['--rounds', '5', '--warm', '5', '--seconds', '1'],
 };
 
 const { values, positionals } = given();

@@ -1,14 +1,16 @@
 /**
- * What traces cost: processor time a page of calls, of the whole program, by how much is traced.
+ * What traces cost: processor time a page of calls, by how much is traced.
  *
- *   off         no receiver is set
- *   off again   the same: what two runs of one program differ by
- *   0           a receiver is set, and nothing is traced
- *   0.01, …     that share of the requests is traced, and sent to a receiver beside it
+ *   off         a service that was started without a receiver of traces
+ *   off again   the same once more: what two of them differ by
+ *   0           a service with a receiver, and nothing is traced
+ *   0.01, …     that share of its requests is traced, and sent to a receiver beside it
  *
- * All run at the same time, and are loaded at the same time, so that whatever else the machine does falls on all of them alike. A figure is the median of the rounds' ratios to `off` of the same round, with the quartiles.
+ * All run in one process (tracing_program.ts) and are loaded in turns, a moment each, there and back in each round. A figure is the
+ * median of the rounds' ratios to `off` of the same round, with the quartiles.
  */
-import { type ChildProcess, execFile } from 'node:child_process';
+import { execFile, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -23,18 +25,17 @@ import { runBench, stoppedAtEnd, temporaryFolder } from './ending.ts';
 import type { LoadResult } from './http_load.ts';
 import { ACCOUNTS, fillCalls } from './page_calls.ts';
 import { DATABASE_CONNECTIONS, HTTP_CONNECTIONS } from './page_ways.ts';
-import { endChild, processorMs, said, startProgram } from './program.ts';
+import { endChild } from './program.ts';
 import { benchOptions, finish, type Headline, quantile, type Row } from './report.ts';
+import type { Started } from './tracing_program.ts';
 
-const OFF = 'off';
-const AGAIN = 'off again';
 /** What traces may cost, by their ratio. */
 const EXPECTED: Readonly<Record<string, string>> = { '0': '≤ 1 %', '0.01': '≤ 2 %' };
 
 const options = benchOptions(
   'tracing',
   'processor time a page with and without traces',
-  { rounds: '12', warm: '45', seconds: '5', rows: '100000', ratios: '0,0.01' },
+  { rounds: '12', warm: '8', seconds: '1.25', rows: '100000', ratios: '0,0.01' },
   {
     warm: 'seconds of load before the first round',
     seconds: 'of each figure',
@@ -44,12 +45,13 @@ const options = benchOptions(
 );
 const [rounds, warm, seconds] = ['rounds', 'warm', 'seconds'].map((name) => Number(options.values[name]));
 const run = promisify(execFile);
+const beside = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
 interface Way {
   readonly name: string;
-  readonly program: ChildProcess;
+  readonly ratio: number;
   readonly port: string;
-  /** Processor time a page, of each round. */
+  /** Processor time a page, in microseconds, of each round. */
   readonly micros: number[];
 }
 
@@ -73,45 +75,56 @@ await runBench(async (atEnd) => {
   atEnd(() => receiver.closeAllConnections());
   atEnd(() => receiver.close());
   await new Promise((listening) => receiver.once('listening', listening));
-  const endpoint = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+  const { port } = receiver.address() as AddressInfo;
 
-  const ways = await Promise.all(
-    [OFF, AGAIN, ...options.values.ratios!.split(',')].map(async (name): Promise<Way> => {
-      const isOff = name === OFF || name === AGAIN;
-      const program = startProgram(['serve', 'calls'], {
-        ...process.env,
-        ...{ DATABASE_URL: url, CALLS_PORT: '0', POOL_SIZE: String(DATABASE_CONNECTIONS) },
-        ...{ RATE_LIMIT_PER_MINUTE: '10000000', LOG_LEVEL: 'warn' },
-        ...(!isOff && { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, TRACE_RATIO: name }),
-      });
-      atEnd(() => endChild(program));
-      const { port } = new URL(await said(program, /http:\/\/\S+/));
-      return { name, program, port, micros: [] };
-    }),
-  );
-  await Promise.all(ways.map(({ port }) => load(port, key, warm!)));
-  for (let round = 0; round < rounds!; round++) await Promise.all(ways.map((way) => measure(way, key)));
-  report(ways, received);
+  const program = fork(beside('tracing_program.ts'), [`http://127.0.0.1:${port}`], {
+    env: {
+      ...process.env,
+      ...{ DATABASE_URL: url, CALLS_PORT: '0', POOL_SIZE: String(DATABASE_CONNECTIONS) },
+      ...{ RATE_LIMIT_PER_MINUTE: '10000000', LOG_LEVEL: 'warn' },
+    },
+  });
+  atEnd(() => endChild(program));
+  const [{ urls, lookNs }] = (await once(program, 'message')) as [Started];
+  const [off, again, traced] = urls.map((one) => new URL(one).port) as [string, string, string];
+  const way = (name: string, port: string, ratio = 0): Way => ({ name, ratio, port, micros: [] });
+  const ratios = options.values.ratios!.split(',').map((text) => way(text, traced, Number(text)));
+  const ways = [way('off', off), way('off again', again), ...ratios];
+
+  /** Sets the share that is traced. @returns processor time so far, in microseconds */
+  const used = async (ratio: number): Promise<number> => {
+    program.send({ ratio });
+    return (await once(program, 'message'))[0];
+  };
+  for (const { port, ratio } of ways) {
+    await used(ratio);
+    await load(port, key, warm!);
+  }
+  for (let round = 0; round < rounds!; round++) {
+    const sums = new Map(ways.map((way) => [way, { micros: 0, pages: 0 }]));
+    for (const way of [...ways, ...ways.toReversed()]) {
+      const before = await used(way.ratio);
+      const { answers } = await load(way.port, key, seconds!);
+      const sum = sums.get(way)!;
+      sum.micros += (await used(way.ratio)) - before;
+      sum.pages += answers;
+    }
+    for (const [way, { micros, pages }] of sums) way.micros.push(micros / pages);
+  }
+  report(ways, received, lookNs);
 });
 
-async function measure({ program, port, micros }: Way, key: string): Promise<void> {
-  const before = await processorMs(program);
-  const { answers } = await load(port, key, seconds!);
-  micros.push((1_000 * ((await processorMs(program)) - before)) / answers);
-}
-
 async function load(port: string, key: string, forSeconds: number): Promise<LoadResult> {
-  const file = fileURLToPath(new URL('http_load.ts', import.meta.url));
   const paths = Array.from({ length: ACCOUNTS }, (_, i) => `/cdrs?i_account=${i + 1}`).join('\n');
-  const args = [file, port, String(HTTP_CONNECTIONS), String(forSeconds), paths, key];
+  const args = [beside('http_load.ts'), port, String(HTTP_CONNECTIONS), String(forSeconds), paths, key];
   const { stdout } = await run(process.execPath, args);
   return JSON.parse(stdout) as LoadResult;
 }
 
-function report([off, ...others]: readonly Way[], received: number): void {
+function report([off, ...others]: readonly Way[], received: number, lookNs: number): void {
   const percent = (ratio: number) => `${ratio < 1 ? '-' : '+'}${(100 * Math.abs(ratio - 1)).toFixed(1)} %`;
   const rows: Row[] = [['traced', 'CPU µs a page', 'beside off', 'quartiles', 'least and greatest']];
-  rows.push([OFF, Math.round(quantile(off!.micros, 0.5))]);
+  rows.push([off!.name, Math.round(quantile(off!.micros, 0.5))]);
   const headlines: Headline[] = [];
   for (const { name, micros } of others) {
     const ratios = micros.map((one, round) => one / off!.micros[round]!);
@@ -119,11 +132,12 @@ function report([off, ...others]: readonly Way[], received: number): void {
     const spread = `${at(0.25)} to ${at(0.75)}`;
     rows.push([name, Math.round(quantile(micros, 0.5)), at(0.5), spread, `${at(0)} to ${at(1)}`]);
     headlines.push({
-      figure: `CPU a page, ${name} of requests traced`,
+      figure: `CPU a page, traced: ${name}`,
       value: at(0.5),
       ratio: `of untraced; quartiles of ${rounds} pairs ${spread}`,
       ...(EXPECTED[name] !== undefined && { expected: `${EXPECTED[name]}, or within the spread` }),
     });
   }
-  finish(options, `${rounds} rounds of ${seconds} s; ${received} bytes of spans received`, rows, headlines);
+  const look = `a look whether a span is under way takes ${lookNs.toFixed(1)} ns`;
+  finish(options, `${rounds} rounds; ${received} bytes of spans received; ${look}`, rows, headlines);
 }

@@ -39,11 +39,17 @@ async function serve(environment: Record<string, string>) {
   const said = await command.said(/ready on http:\S+/);
   const url = said.split(' ').at(-1)!;
   const get = (path: string) => fetch(url + path, { headers: { authorization: `Bearer ${key}` } });
+  const post = (path: string, body: unknown) =>
+    fetch(url + path, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
   const stop = async () => {
     command.child.kill('SIGTERM');
     return command.ended;
   };
-  return { get, stop };
+  return { get, post, stop };
 }
 
 const TRACED = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, TRACE_RATIO: '1' };
@@ -97,6 +103,22 @@ test('a page of calls is a trace: request, wait and statements, without a number
   for (const number of [NUMBER, ...data.flatMap(({ cli, cld }) => [cli, cld])])
     if (number?.length > 6) assert.ok(!bytes.includes(number.replace('+', '')), `${number} was sent`);
   assert.ok(!bytes.includes(key));
+  assert.deepEqual(receiver.faults, []);
+});
+
+test('a post of calls is a trace with its COPY and its COMMIT, without a number of anybody', async () => {
+  const { post, stop } = await serve(TRACED);
+  const times = { start_time: new Date().toISOString(), duration_s: 4, result: 'answered' };
+  const { rows } = await database.pool.query('SELECT code FROM calls.accounts LIMIT 1');
+  const call = { account: rows[0].code, call_id: 'traced', cli: `+${NUMBER}`, cld: `+${NUMBER}`, ...times };
+  const answer = await post('/cdrs', [call]);
+  assert.equal(answer.status, 200, await answer.text());
+  const traceId = answer.headers.get('traceresponse')!.split('-')[1];
+  await stop();
+  const names = receiver.spans.filter((span) => span.traceId === traceId).map(({ name }) => name);
+  for (const name of ['POST /cdrs', 'COPY calls.cdrs', 'COMMIT'])
+    assert.ok(names.includes(name), names.join());
+  assert.ok(!receiver.bytes().includes(NUMBER));
   assert.deepEqual(receiver.faults, []);
 });
 

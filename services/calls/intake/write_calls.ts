@@ -2,6 +2,7 @@
 import { pipeline } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Session } from '#platform/database/session.ts';
+import { inStatementSpan } from '#platform/database/statement_span.ts';
 import { COPY_COLUMNS } from '../call_fields.ts';
 import { I_CDR_MONTH, iCdrOf, monthOfICdr } from '../i_cdr.ts';
 import { monthOf } from '../months.ts';
@@ -58,8 +59,12 @@ export async function writeCalls(
   const lines = rewritten.map(
     (call, index) => `${rewrittenICdrs[index]}${copyLine(call.cdr, call.line, call)}`,
   );
-  const into = session.client.query(copyFrom(`COPY calls.cdrs (${COPY_COLUMNS.join(', ')}) FROM STDIN`));
-  await pipeline(copyChunks(batch, fresh, iCdrs, lines), into);
+  const copy = `COPY calls.cdrs (${COPY_COLUMNS.join(', ')}) FROM STDIN`;
+  await inStatementSpan(
+    session.client,
+    () => [copy],
+    () => pipeline(copyChunks(batch, fresh, iCdrs, lines), session.client.query(copyFrom(copy))),
+  );
   if (fresh.length > 0) await session.run(addUsage(sumByQuarter(batch.columns, fresh)));
   const lastRewrittenEnd = await addRewrittenUsage(session, rewritten, until);
   return { fresh, iCdrs, rewrittenICdrs, lastRewrittenEnd };
