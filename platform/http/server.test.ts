@@ -122,3 +122,28 @@ test('an unsupported method is 405 with the methods of the address, or 404; a ro
   for (const file of ['..%2f..%2fpackage.json', '%2e%2e/package.json', 'nothing.js', '..%5cpackage.json'])
     assert.deepEqual(await asked('GET', `/docs/static/${file}`), [404, undefined], file);
 });
+
+test('with CORS an unknown address is the same 404, whatever the method; a preflight of a known one passes', async () => {
+  const open = await createServer({
+    title: 'Test',
+    description: '',
+    version: '1',
+    logger: createLogger('test', 'info', { write: () => undefined }),
+    registry: new Registry(),
+    corsOrigins: ['https://shop.example'],
+  });
+  open.post('/taken', () => ({}));
+  const preflight = { origin: 'https://shop.example', 'access-control-request-method': 'POST' };
+  const asked = async (method: string, url: string, headers: Record<string, string> = {}) => {
+    const { statusCode, body, headers: has } = await open.inject({ method: method as 'GET', url, headers });
+    return [statusCode, body && JSON.parse(body).code, has.allow, has['access-control-allow-methods']];
+  };
+  const unknown = [404, 'not_found', undefined, undefined];
+  for (const method of ['GET', 'POST', 'OPTIONS', 'PUT']) {
+    assert.deepEqual(await asked(method, '/nothing'), unknown, method);
+    assert.deepEqual(await asked(method, '/nothing?a=1', preflight), unknown, method);
+  }
+  assert.deepEqual(await asked('OPTIONS', '/taken', preflight), [204, '', undefined, 'GET,HEAD,POST']);
+  assert.deepEqual(await asked('OPTIONS', '/taken'), [405, 'method_not_allowed', 'POST', undefined]);
+  assert.deepEqual(await asked('GET', '/taken', preflight), [405, 'method_not_allowed', 'POST', undefined]);
+});

@@ -159,9 +159,13 @@ type BareServer = Pick<Server, 'addHook' | 'setErrorHandler' | 'setNotFoundHandl
 /** Sends every failure through failures.ts. Must be called before routes are added. */
 function answerInOneForm(server: BareServer, { logger, translateError }: ServerOptions): void {
   const allowed = createAllowedMethods();
-  server.addHook('onRoute', ({ url, method }) => allowed.add(url, method));
+  server.addHook('onRoute', ({ url, method }) => {
+    // CORS adds this route for preflights of every address, known or not.
+    if (url !== '*') allowed.add(url, method);
+  });
+  const allowedOf = ({ url }: FastifyRequest) => allowed.of(url.split('?', 1)[0]!);
   const noRoute = (request: FastifyRequest, reply: FastifyReply) =>
-    answerNoRoute(request, reply, allowed.of(request.url.split('?', 1)[0]!));
+    answerNoRoute(request, reply, allowedOf(request));
   server.setErrorHandler((thrown: FastifyError, request, reply) =>
     // Fastify reports a missing content type before it looks for a route with this method.
     thrown.code === 'FST_ERR_ROUTE_MISSING_CONTENT_TYPE'
@@ -191,8 +195,15 @@ function answerInOneForm(server: BareServer, { logger, translateError }: ServerO
     }
     if (expect !== undefined && expect.toLowerCase() !== '100-continue')
       throw httpError('expectation_failed');
+    // CORS would answer every OPTIONS: only a preflight of a known address is for it.
+    if (request.method === 'OPTIONS' && !(isPreflight(request) && allowedOf(request).length > 0))
+      return noRoute(request, reply);
   });
 }
+
+/** Whether a browser asks if a page may send a request (Fetch standard, CORS-preflight request). */
+const isPreflight = ({ headers }: FastifyRequest): boolean =>
+  headers.origin !== undefined && headers['access-control-request-method'] !== undefined;
 
 /** Content encodings, none of which is supported. */
 const PACKED = /^(?:x-)?(?:gzip|deflate|compress|br|zstd)\b/i;
