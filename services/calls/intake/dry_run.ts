@@ -8,8 +8,9 @@ import { I_CDR_MONTH, iCdrOf } from '../i_cdr.ts';
 import type { Batch } from './batch.ts';
 import { copyLine } from './copy_text.ts';
 import type { ImportSource } from './import_source.ts';
-import { tellOutcomes } from './outcomes.ts';
-import { callsGone } from './provisional.ts';
+import { conflictsOf, rejectedOf, tellOutcomes } from './outcomes.ts';
+import { callsGone, hasGrown } from './provisional.ts';
+import { knownRejectedOf } from './quarantine.ts';
 import { recognise } from './recognise.ts';
 import { copyChunks } from './write_calls.ts';
 
@@ -20,6 +21,8 @@ export interface DryRun {
   readonly superseded: Set<number>;
   /** Numbers for calls that would be new, counted down from the last possible one. */
   nextNumber: number;
+  /** What its earlier batches would reject, by content. */
+  readonly rejected: Set<string>;
 }
 
 /** Opens a dry run. */
@@ -30,7 +33,7 @@ export function dryRun<T>(pool: Pool, work: (dry: DryRun) => Promise<T>): Promis
       await session.client.query('CREATE TEMP TABLE dry_run_cdrs (LIKE calls.cdrs) ON COMMIT DROP');
       await session.client.query('CREATE INDEX ON dry_run_cdrs (call_id)');
       await session.client.query('CREATE INDEX ON dry_run_cdrs (i_cdr)');
-      return await work({ session, superseded: new Set(), nextNumber: I_CDR_MONTH - 1 });
+      return await work({ session, superseded: new Set(), nextNumber: I_CDR_MONTH - 1, rejected: new Set() });
     } finally {
       await session.client.query('ROLLBACK');
     }
@@ -64,9 +67,12 @@ export async function wouldStore(dry: DryRun, importSource: ImportSource, batch:
   );
   const copy = copyFrom(`COPY dry_run_cdrs (${COPY_COLUMNS.join(', ')}) FROM STDIN`);
   await pipeline(copyChunks(batch, fresh, iCdrs, lines), session.client.query(copy));
-  tellOutcomes(batch, { calls, rejected: batch.rejected, repeated: batch.repeated }, recognised, {
-    fresh,
-    iCdrs,
-    rewrittenICdrs,
-  });
+  const part = { calls, rejected: batch.rejected, repeated: batch.repeated };
+  const written = { fresh, iCdrs, rewrittenICdrs };
+  const rejected = rejectedOf(batch, part, conflictsOf(recognised, written));
+  const known =
+    rejected.length > 0 ? await knownRejectedOf(session, importSource.source, rejected, dry.rejected) : [];
+  const grown = rejected.filter((row) => hasGrown(row, batch.replacements));
+  const knownRejected = new Set([...known, ...grown].map(({ place }) => place));
+  tellOutcomes(batch, part, recognised, written, knownRejected);
 }

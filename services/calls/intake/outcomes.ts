@@ -1,6 +1,6 @@
 /** The outcomes of a batch's rows, once its calls have their numbers. */
 import type { Difference, Rejection } from '../cdr.ts';
-import type { Batch } from './batch.ts';
+import { type Batch, rowOf } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
 import type { Known, Recognised } from './recognise.ts';
 import type { RepeatedRow, RowOutcome, RowToReject } from './rows.ts';
@@ -66,6 +66,18 @@ export function repeatedConflicts(
     const conflict = byKey.get(row.key);
     return conflict ? [{ ...row, conflict }] : [];
   });
+}
+
+/** The part's rejected rows: invalid ones, and those that contradict a call. */
+export function rejectedOf(batch: Batch, part: PartRows, conflicts: readonly Conflicting[]): RowToReject[] {
+  const { place, of } = batch.columns;
+  const contradicting = conflicts.map(({ call, rejection }) => ({
+    ...{ row: rowOf(batch, call), of: of[call]!, place: place[call]!, rejection },
+  }));
+  const repeated = repeatedConflicts(batch, part, conflicts).map(({ conflict, ...row }) => ({
+    ...{ ...row, rejection: conflict.rejection },
+  }));
+  return [...part.rejected, ...contradicting, ...repeated];
 }
 
 /** Writes the outcomes of the rows into their batch. @param knownRejected places of rows that had been rejected before */

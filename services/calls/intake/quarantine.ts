@@ -5,7 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import type { Session } from '#platform/database/session.ts';
-import { quarantine, takeContents } from '../store/rejected.ts';
+import { knownContents, quarantine, takeContents } from '../store/rejected.ts';
 import { storable } from '../store/storable.ts';
 import type { ImportSource } from './import_source.ts';
 import type { RowsOf, RowToReject } from './rows.ts';
@@ -84,6 +84,21 @@ export async function keepRejected(
       kept.set(content, { iRejected, isKnown: !isNew });
   }
   return names.map((name) => kept.get(name)!);
+}
+
+/** Which rows of a dry run would be known as rejected. @param earlier contents that its earlier batches would keep; grows */
+export async function knownRejectedOf(
+  session: Session,
+  source: string,
+  rows: readonly RowToReject[],
+  earlier: Set<string>,
+): Promise<RowToReject[]> {
+  const contents = rows.map((row) => contentOfRejected(source, row));
+  const kept = new Set((await session.rows(knownContents(contents))).map(({ content }) => content));
+  const names = contents.map((content) => content.toString('hex'));
+  const known = rows.filter((_, index) => kept.has(names[index]!) || earlier.has(names[index]!));
+  for (const name of names) earlier.add(name);
+  return known;
 }
 
 /** Drops rejected rows that are stored now. */

@@ -20,7 +20,7 @@ import { addProvisional, retellProvisional } from '../store/provisional.ts';
 import { type Batch, rowOf } from './batch.ts';
 import type { CallNumber } from './call_columns.ts';
 import type { ImportSource } from './import_source.ts';
-import { type Conflicting, conflictsOf, type PartRows, repeatedConflicts, tellOutcomes } from './outcomes.ts';
+import { conflictsOf, type PartRows, rejectedOf, repeatedConflicts, tellOutcomes } from './outcomes.ts';
 import {
   hasGrown,
   provisionalCalls,
@@ -253,18 +253,6 @@ function accountsOf({ columns }: Batch, { fresh }: WrittenCalls, { rewritten }: 
   const all = new Set(fresh.map((call) => columns.iAccount[call]!));
   for (const { cdr } of rewritten) all.add(cdr.account.i_account);
   return [...all].sort((a, b) => a - b);
-}
-
-/** The part's rejected rows: invalid ones, and those that contradict a call. */
-function rejectedOf(batch: Batch, part: Part, conflicts: readonly Conflicting[]): RowToReject[] {
-  const { place, of } = batch.columns;
-  const contradicting = conflicts.map(({ call, rejection }) => ({
-    ...{ row: rowOf(batch, call), of: of[call]!, place: place[call]!, rejection },
-  }));
-  const repeated = repeatedConflicts(batch, part, conflicts).map(({ conflict, ...row }) => ({
-    ...{ ...row, rejection: conflict.rejection },
-  }));
-  return [...part.rejected, ...contradicting, ...repeated];
 }
 
 /** The others. */

@@ -37,6 +37,13 @@ async function tell(
   const told = figures(counts);
   assert.deepEqual(figures(pretended), told, 'the dry run tells the same');
   assert.equal(
+    pretended.newlyRejected,
+    counts.newlyRejected,
+    'and as many rows as rejected for the first time',
+  );
+  const again = await dryRun(pool, (dry) => importWritten(pool, file, name, others, dry));
+  assert.equal(again.newlyRejected, 0, 'of the same file again it tells none');
+  assert.equal(
     NAMES.reduce((sum, key) => sum + counts[key], 0),
     counts.read,
   );

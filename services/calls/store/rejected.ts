@@ -57,6 +57,13 @@ export const quarantine = (
         END
     RETURNING encode(was.content, 'hex') AS content, was.i_rejected, was.xmax = 0 AS is_new`.compile(build);
 
+/** Those of these contents that are quarantined, whatever has happened to them since; in hexadecimal. */
+export const knownContents = (contents: readonly Buffer[]): Statement<{ content: string }> =>
+  sql<{ content: string }>`
+    SELECT encode(content, 'hex') AS content FROM calls.rejected_cdrs WHERE content = ANY(${contents}::bytea[])`.compile(
+    build,
+  );
+
 /**
  * The byte lengths of a source's rejected rows. A row of another length is none of them. It is one look-up for each length,
  * whatever the number of rows.
