@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { conflictMarks } from './conflict_marks.ts';
 import { heavyContracts, importsPastDoors, insideImports, upwardImports, upwardInCalls } from './floors.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -119,4 +120,23 @@ test('an export that nobody imports', { skip: !existsSync(KNIP) && 'knip is not 
   assert.match(knip(`import { used } from './one.ts';\nprocess.exitCode = used;\n`), /dead/);
   const both = `import { dead, used } from './one.ts';\nprocess.exitCode = used + dead;\n`;
   assert.doesNotMatch(knip(both), /dead/);
+});
+
+test('a conflict of a merge, in code, in a comment, in SQL and in a document', () => {
+  const mark = (sign: string) => sign.repeat(7);
+  const [ours, middle, theirs, base] = ['<', '=', '>', '|'].map((sign) => mark(sign));
+  const plain = `a\n${ours} HEAD\nb\n${base} 1a2b3c\n${middle}\nc\n${theirs} w-day (a change)\n`;
+  assert.deepEqual(conflictMarks(plain), [2, 4, 5, 7]);
+  for (const comment of ['// ', ' * ', '# ', '-- ', '  ']) {
+    const text = `${comment}${ours} HEAD\n${comment}${middle}\n${comment}${theirs} other\n`;
+    assert.deepEqual(conflictMarks(text), [1, 2, 3], comment);
+  }
+  for (const other of [
+    'a === b',
+    `Title\n${mark('=')}=====`,
+    `${mark('<')}x`,
+    `const a = '${ours} HEAD'`,
+    '>> x',
+  ])
+    assert.deepEqual(conflictMarks(other), [], other);
 });

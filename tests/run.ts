@@ -4,7 +4,7 @@
  * A test that fails has failed. Only a file below tests/faults is run once more, alone: those kill and freeze real
  * engines and measure promised times, and a machine that does something else just then can make one miss its time. The
  * closing lines name each file that was run again, what failed in it at first, and how the second run ended. They also
- * name the suites that were skipped for want of an engine.
+ * name the suites that were skipped for want of an engine. A file that hangs is ended after a while, and has failed.
  *
  *   node tests/run.ts [path…]            only test files below these paths
  *   node tests/run.ts --unit [path…]     only those of them that start no engine, all in one process
@@ -13,11 +13,18 @@ import { globSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { limitFiles } from '#tests/file_limits.ts';
 import { startTestPostgres } from '#tests/postgres.ts';
 import { unitFiles } from '#tests/unit_files.ts';
 
 /** Files side by side, of those that start no engines of their own. */
 const CONCURRENCY = 3;
+
+/** How long a file may take: several times as long as the longest does on a slow machine. */
+const LIMIT_MS = 10 * 60_000;
+const HEAVY_LIMIT_MS = 15 * 60_000;
+/** For the test of the limits. */
+const GIVEN_LIMIT_MS = Number(process.env.TEST_FILE_LIMIT_MS ?? 0);
 
 interface Outcome {
   /** Files that failed, each with the first thing in it that did and why. */
@@ -42,11 +49,17 @@ async function runFiles(files: readonly string[], concurrency: number): Promise<
   const counts = { passes: 0, failures: 0, skips: 0 };
   if (files.length === 0) return { failed, skipped, ...counts };
   const sorted = [...files].sort();
-  const stream = run(concurrency ? { files: sorted, concurrency } : { files: sorted, isolation: 'none' });
   const fail = (path: string, why: string) => {
     const file = relative(process.cwd(), path);
     if (!failed.has(file)) failed.set(file, why);
   };
+  const limitMs = GIVEN_LIMIT_MS || (sorted.some(heavy) ? HEAVY_LIMIT_MS : LIMIT_MS);
+  const hung = new Set<string>();
+  const endLimits = limitFiles(sorted, limitMs, (file) => hung.add(file));
+  // In this process no file can be ended, but its tests can fail.
+  const stream = run(
+    concurrency ? { files: sorted, concurrency } : { files: sorted, isolation: 'none', timeout: limitMs },
+  );
   stream.on('test:fail', (event) => {
     const { error } = event.details;
     const reason = String((error.cause as Error | undefined)?.message ?? error.message).split('\n')[0];
@@ -68,6 +81,11 @@ async function runFiles(files: readonly string[], concurrency: number): Promise<
     stream.on('end', done);
     stream.compose(spec).pipe(process.stdout, { end: false });
   });
+  endLimits();
+  for (const file of hung) {
+    const why = failed.get(file) ?? 'it did not end';
+    failed.set(file, `${why}; its process hung, and was ended after ${limitMs / 1000} s`);
+  }
   return { failed, skipped, ...counts };
 }
 
@@ -113,4 +131,5 @@ for (const [file, why] of faults.failed) {
 }
 say(`\n${passes} passed, ${failures} failed, ${skips} skipped`);
 const isGood = failures === 0 && [...counted, second].every((outcome) => outcome.failed.size === 0);
-process.exitCode = isGood ? 0 : 1;
+// A test of this process may have left something open.
+process.exit(isGood ? 0 : 1);

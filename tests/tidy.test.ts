@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { createProgram } from '#cli/program.ts';
 import { derivedFiles } from '../scripts/derived_files.ts';
+import { conflictMarks } from './conflict_marks.ts';
 import {
   type Edge,
   heavyContracts,
@@ -51,6 +52,16 @@ test('no folder is named for nothing in particular', () => {
       .some((part) => FORBIDDEN_FOLDERS.includes(part)),
   );
   assert.deepEqual(found, []);
+});
+
+/** Tracked files that are read as text: not gzip and the like. */
+const texts = tracked.filter((file) => !/\.(?:gz|bz2|xz|zip|png|ico|pcap|xlsx?|pdf)$/.test(file));
+
+test('no conflict of a merge is left, in whatever file or comment', () => {
+  assert.deepEqual(
+    texts.flatMap((file) => conflictMarks(read(file)).map((line) => `${file}:${line}`)),
+    [],
+  );
 });
 
 test('no barrel files', () => {

@@ -129,7 +129,7 @@ async function startOnDatabase(
     const { stopping } = lifetime;
     monitoringRoutes(api, { database, clock, authenticator, more: started.monitoring, stopping });
   });
-  return { url: await listen(server, parts, lifetime), pool };
+  return { url: await listen(name, server, parts, lifetime), pool };
 }
 
 async function startPlain(
@@ -145,7 +145,7 @@ async function startPlain(
   const started: StartedPlainService = await definition.start({ ...parts, registry, lifetime });
   healthRoutes(server, started.health);
   await started.addRoutes(server);
-  const url = await listen(server, parts, lifetime);
+  const url = await listen(definition.name, server, parts, lifetime);
   const running = started.run?.(lifetime.stopping);
   lifetime.onStop(definition.name, () => running);
   return { url };
@@ -171,6 +171,7 @@ async function openServer(about: AnyService, { settings, logger }: ServiceParts<
 
 /** @returns the address at which the server is reached */
 async function listen(
+  name: string,
   server: Server,
   { settings, clock, logger }: ServiceParts<ListenSettings>,
   lifetime: Lifetime,
@@ -180,9 +181,7 @@ async function listen(
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     const taken = `port ${settings.port} of ${settings.host} is taken, perhaps by another Trunkline`;
-    throw new Error(`${taken}; the service's port is set by its setting that ends with _PORT`, {
-      cause: error,
-    });
+    throw new Error(`${taken}: set ${name.toUpperCase()}_PORT to another one`, { cause: error });
   }
   const watching = watchDescriptors({ logger, clock, server: server.server }, lifetime.stopping);
   lifetime.onStop('watch of file descriptors', () => watching);

@@ -169,7 +169,7 @@ function exportActivity(
     row.is_followed || row.last_at === null ? null : pick(row);
   gauge(
     'source_rows_per_minute',
-    'Rows of a switch, over this hour and the one before',
+    'Rows of a switch a minute, over this hour and the one before; of a new switch since its first row',
     unlessFollowed((row) => row.rows_per_minute),
   );
   gauge(

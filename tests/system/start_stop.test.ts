@@ -211,6 +211,7 @@ test('a port that is taken: it says so, and nothing is left behind', async () =>
   const { code, err } = await second.ended;
   assert.equal(code, 1);
   assert.match(err, /EADDRINUSE/);
+  assert.match(err, /is taken.*: set CALLS_PORT to another one/);
   first.child.kill('SIGTERM');
   await assertEnded(first);
 });

@@ -85,11 +85,7 @@ const erasedOf = ({ erased }: ImportRow): string => (erased > 0 ? `, ${grouped(e
 
 const stateOf = (row: ImportRow): string => `${stepOf(row)}${erasedOf(row)}`;
 
-function stepOf(row: ImportRow): string {
-  if (row.undone_at !== null) return 'undone';
-  if (row.undo_began_at !== null) return 'undone in part';
-  return row.finished_at === null ? 'open' : 'finished';
-}
+const stepOf = ({ state }: ImportRow): string => (state === 'partly_undone' ? 'undone in part' : state);
 
 function showCommand(tools: CallsTools): Command {
   return new Command('show')
@@ -109,7 +105,7 @@ function showCommand(tools: CallsTools): Command {
 
 const shown = (row: ImportRow): string =>
   [
-    `import     ${row.i_import}, ${stepOf(row)}`,
+    `import     ${row.i_import}, ${stepOf(row)}${row.state === 'interrupted' ? ': import its file again, or undo it' : ''}`,
     `file       ${row.file}`,
     `source     ${row.source} (${row.format})`,
     `started    ${row.started_at}`,

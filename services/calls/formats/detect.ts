@@ -256,3 +256,24 @@ function readRows(head: Buffer, rules: RecordRules): string[][] {
 function unknown(why: string): Detection {
   return { format: null, why };
 }
+
+const LINE_END = '\n';
+const NO_LINE_END = 'its only line has no end, so it may be cut: it was not imported';
+
+/**
+ * The format of a source that begins so, and why, as a sentence for people. @param given what the user says it is
+ * @throws Error when it is none, or not the given one
+ */
+export function chooseFormat(
+  head: Buffer,
+  given: FormatName | undefined,
+): { readonly format: FormatName; readonly why: string } {
+  if (given) {
+    const what = instead(head, given);
+    if (what !== null) throw new Error(what);
+    return { format: given, why: 'as told' };
+  }
+  const { format, why } = detectFormat(head);
+  if (format === null) throw new Error(head.includes(LINE_END) ? why : `${why}; ${NO_LINE_END}`);
+  return { format, why };
+}

@@ -9,7 +9,8 @@
  */
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
-import { detectFormat, instead } from '../formats/detect.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { chooseFormat } from '../formats/detect.ts';
 import { FORMATS, type FormatName } from '../formats/formats.ts';
 import { openSource } from '../formats/reader.ts';
 import { type Resume, resumedReader } from '../formats/resumed_reader.ts';
@@ -21,6 +22,7 @@ import { type AccountCache, createAccountCache, pretendedAccounts, storedAccount
 import { type BatchInFlight, type OpenBatch, openBatch } from './batch.ts';
 import { type DryRun, wouldStore } from './dry_run.ts';
 import { countOutcomes, type ImportCounts, newCounts } from './import_counts.ts';
+import { holdImports } from './import_hold.ts';
 import type { ImportSource } from './import_source.ts';
 import { type KeptOptions, openDrySource, openFileSource, type SameCallOptions } from './import_source.ts';
 import { type EarlierEnds, earlierEnds, watchGrowth } from './provisional.ts';
@@ -83,8 +85,6 @@ export interface FolderEvents extends ImportEvents {
   onFailure(file: string, error: unknown): void;
 }
 
-const LINE_END = '\n';
-const NO_LINE_END = 'its only line has no end, so it may be cut: it was not imported';
 /** The largest row that is kept has 64 KiB, the largest document 1 MiB. */
 const MAX_WITHOUT_ROW_BYTES = 256 * 1024 * 1024;
 const NOTHING_ENDS =
@@ -112,6 +112,8 @@ interface ImportRun {
   store(): Promise<void>;
   /** Everything is stored. */
   finish(): Promise<void>;
+  /** It does not go on, finished or not. */
+  leave(): Promise<void>;
   /** The outcome of another import of the last file, which began with the same bytes. */
   metOthers(begin: Buffer): Promise<'nothing' | 'an earlier end' | 'perhaps more'>;
 }
@@ -138,6 +140,7 @@ function openImport(
   const lines = new Map<FormatName, Line>();
   const { also } = options;
   const storing = sideBySide(also || dry ? 1 : MAX_STORING);
+  const hold = holdImports(pool, systemClock);
   let hasFailed = false;
   /** In the present file: everything before it is in batches. */
   let reached = 0;
@@ -165,6 +168,7 @@ function openImport(
       batch: openBatch(importSource, BATCH_ROWS, inFlight),
     };
     lines.set(format, line);
+    if (!dry) hold.add(importSource.iImport);
     return line;
   }
 
@@ -231,7 +235,8 @@ function openImport(
       reached = 0;
       firstRow = -1;
       if (opened.head.length === 0) return;
-      const format = chooseFormat(opened.head, options.format, events);
+      const { format, why } = chooseFormat(opened.head, options.format);
+      events.onFormat(format, why);
       const reader = openReader(format, options);
       const line = await orFail(lineOf(format));
       const growth = watchGrowth(line.ends, opened.head, options.resume);
@@ -262,6 +267,7 @@ function openImport(
         if (!dry) await pool.query(finishImport(importSource.iImport).sql, [importSource.iImport]);
       }
     },
+    leave: hold.leave,
     async metOthers(begin) {
       if (!ended) return 'nothing';
       const { line, bytes, mayGoOn } = ended;
@@ -292,12 +298,7 @@ export async function importOpened(
   dry?: DryRun,
 ): Promise<ImportCounts> {
   const run = openImport(pool, file, options, events, dry);
-  try {
-    await run.read(file, opened);
-  } finally {
-    await run.store();
-  }
-  await run.finish();
+  await whole(run, () => run.read(file, opened));
   if (events.onMetOthers && !dry && !opened.isStream) {
     const met = await run.metOthers(opened.head);
     if (met !== 'nothing') events.onMetOthers(met === 'perhaps more');
@@ -327,7 +328,7 @@ export async function importFolder(
   dry?: DryRun,
 ): Promise<ImportCounts> {
   const run = openImport(pool, folder, options, events, dry);
-  try {
+  await whole(run, async () => {
     for await (const file of files) {
       if (file === null) {
         await run.store();
@@ -341,31 +342,28 @@ export async function importFolder(
       }
       run.nextFile();
     }
-  } finally {
-    await run.store();
-  }
-  await run.finish();
+  });
   return run.counts;
+}
+
+/** Reads, stores what was read even where reading failed, and finishes the import unless it did. */
+async function whole(run: ImportRun, read: () => Promise<void>): Promise<void> {
+  try {
+    try {
+      await read();
+    } finally {
+      await run.store();
+    }
+    await run.finish();
+  } finally {
+    await run.leave();
+  }
 }
 
 function openReader(format: FormatName, { read, resume }: ImportOptions): SourceReader {
   const open = (columns: readonly string[] | null) =>
     openSource(format, columns ? { ...read, columns } : read);
   return resume ? resumedReader(open, resume) : open(null);
-}
-
-function chooseFormat(head: Buffer, given: FormatName | undefined, events: ImportEvents): FormatName {
-  if (given) {
-    const what = instead(head, given);
-    if (what !== null) throw new Error(what);
-    events.onFormat(given, 'as told');
-    return given;
-  }
-  const detected = detectFormat(head);
-  if (detected.format === null)
-    throw new Error(head.includes(LINE_END) ? detected.why : `${detected.why}; ${NO_LINE_END}`);
-  events.onFormat(detected.format, detected.why);
-  return detected.format;
 }
 
 function openImportSource(

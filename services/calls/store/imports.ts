@@ -4,8 +4,15 @@ import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 
 const build = sqlBuilder<unknown>();
 
+/** `open`: it runs, or a switch posts; `interrupted`: its process ended before it did, or it failed. */
+export const IMPORT_STATES = ['open', 'finished', 'interrupted', 'partly_undone', 'undone'] as const;
+
+/** How long an import is held by its process, unless that renews it (intake/import_hold.ts). */
+export const IMPORT_HELD_S = 60;
+
 export interface ImportRow {
   readonly i_import: number;
+  readonly state: (typeof IMPORT_STATES)[number];
   /** Absolute path, 'stdin', the route that took the rows, or the name of rows that were read again (`rowsAgainOf`). */
   readonly file: string;
   readonly format: string;
@@ -32,8 +39,10 @@ export interface ImportRow {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-const COLUMNS =
-  sql.raw(`i_import, file, format, source, started_at, finished_at, read, stored, completed, duplicates,
+const COLUMNS = sql.raw(`i_import,
+  CASE WHEN undone_at IS NOT NULL THEN 'undone' WHEN undo_began_at IS NOT NULL THEN 'partly_undone'
+       WHEN finished_at IS NOT NULL THEN 'finished' WHEN file LIKE 'POST %' OR held_until > now() THEN 'open'
+       ELSE 'interrupted' END AS state, file, format, source, started_at, finished_at, read, stored, completed, duplicates,
   conflicts, set_aside, erased, told_to, undo_began_at, undone_at, options,
   (SELECT count(*) FROM calls.rejected_cdrs r WHERE r.i_import = i.i_import AND r.taken_by IS NULL AND r.discarded_at IS NULL) AS waiting`);
 
@@ -68,3 +77,17 @@ export const listImports = (
 
 export const importByNumber = (iImport: number): Statement<ImportRow> =>
   sql<ImportRow>`SELECT ${COLUMNS} FROM calls.imports i WHERE i_import = ${iImport}`.compile(build);
+
+/** From now on it counts as running, for IMPORT_HELD_S. */
+export const HELD_UNTIL = sql.raw(`now() + interval '${IMPORT_HELD_S} s'`);
+
+export const holdImport = (iImport: number): Statement<unknown> =>
+  sql`UPDATE calls.imports SET held_until = ${HELD_UNTIL} WHERE i_import = ${iImport} AND finished_at IS NULL`.compile(
+    build,
+  );
+
+/** Its process holds it no longer. */
+export const leaveImport = (iImport: number): Statement<unknown> =>
+  sql`UPDATE calls.imports SET held_until = now() WHERE i_import = ${iImport} AND finished_at IS NULL`.compile(
+    build,
+  );

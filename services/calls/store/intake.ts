@@ -6,6 +6,7 @@ import { decimalSeconds, type ExactSum, sumText } from '../decimal.ts';
 import { instant } from '../time/instants.ts';
 import type { Account } from './account_rows.ts';
 import { plainArray, textArray } from './array_text.ts';
+import { HELD_UNTIL } from './imports.ts';
 
 const build = sqlBuilder<unknown>();
 
@@ -195,8 +196,8 @@ export const beginImport = (
   options: object,
 ): Statement<{ i_import: number }> =>
   sql<{ i_import: number }>`
-    INSERT INTO calls.imports (file, format, source, options, known_before, noted)
-    VALUES (${file}, ${format}, ${source}, ${JSON.stringify(options)}::jsonb, false, true)
+    INSERT INTO calls.imports (file, format, source, options, known_before, noted, held_until)
+    VALUES (${file}, ${format}, ${source}, ${JSON.stringify(options)}::jsonb, false, true, ${HELD_UNTIL})
     RETURNING i_import`.compile(build);
 
 /** Finds the import of a switch that posts. All its posts with the same options have one import. */

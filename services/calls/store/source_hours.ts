@@ -33,6 +33,7 @@ export interface SourceHours {
   readonly last_call_at: string | null;
   /** The delay of that report, in seconds. */
   readonly lag_s: number | null;
+  /** Over this hour and the one before; of a switch that is known for less, since its first count. */
   readonly rows_per_minute: number;
   /** Since midnight in UTC. Only rejected rows that still wait count. */
   readonly set_aside_today: number;
@@ -53,7 +54,8 @@ export const listSourceHours = (): Statement<SourceHours> =>
     ), heard AS (
       SELECT s.source, max(s.last_at) AS last_at, (array_agg(s.last_file ORDER BY s.last_at DESC NULLS LAST))[1] AS last_file,
              coalesce(sum(s.rows) FILTER (WHERE s.hour >= at.hour - interval '1 hour'), 0)
-               / (extract(epoch FROM now() - min(at.hour) + interval '1 hour') / 60) AS rows_per_minute,
+               / greatest(1, extract(epoch FROM now() - greatest(min(at.hour) - interval '1 hour', min(coalesce(s.since, s.hour)))) / 60)
+               AS rows_per_minute,
              coalesce(sum(s.refused) FILTER (WHERE s.hour >= at.today), 0)::bigint AS refused_today,
              coalesce(sum(s.refused) FILTER (WHERE s.hour >= at.hour - interval '1 hour'), 0)::bigint AS refused_recent,
              min(s.hour) FILTER (WHERE s.rows > 0) AS first_at

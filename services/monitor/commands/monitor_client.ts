@@ -35,9 +35,10 @@ export async function askMonitor(
   const headers = { authorization: `Bearer ${key}` };
   const asking = { method, headers, limitMs, limitBytes: ANSWER_LIMIT_BYTES, longer: 'refuse' } as const;
   const answer = await askOutside(url, asking).catch((cause: unknown) => {
-    throw new Error(`no monitor answers at ${monitor}: start it (trunkline serve monitor), or give --url`, {
-      cause,
-    });
+    throw new Error(
+      `no monitor answers at ${monitor}: start it (trunkline serve monitor), set MONITOR_PORT as it was started with, or give --url`,
+      { cause },
+    );
   });
   const { data, error } = bodyOf(answer);
   if (!answer.ok || data === undefined)

@@ -46,5 +46,15 @@ export function statusText(topology: Topology, active: readonly Alert[], now: nu
   });
   const told =
     alerts.length > 0 ? table(['alert', 'severity', 'what', 'for', ''], alerts) : 'no alert is active';
-  return `${parts}\n\n${told}`;
+  return `${parts}\n${downServices(topology)}\n${told}`;
 }
+
+/** Where the monitor looks for services that do not answer: one that runs with another port is not found. */
+const downServices = ({ parts }: Topology): string =>
+  parts
+    .filter(({ role, state }) => role === 'service' && state === 'DOWN')
+    .map(
+      ({ id }) =>
+        `${id}: the monitor looks for it where MONITOR_SERVICES says, or at the ${id.toUpperCase()}_PORT that the monitor was started with\n`,
+    )
+    .join('');

@@ -102,9 +102,10 @@ async function reportOf(address: string, key: string): Promise<CallsReport> {
 }
 
 const noService = (address: string, cause: unknown) =>
-  new Error(`no service answers at ${new URL(address).origin}: start it (trunkline up), or give --url`, {
-    cause,
-  });
+  new Error(
+    `no service answers at ${new URL(address).origin}: start it (trunkline up), set CALLS_PORT as it was started with, or give --url`,
+    { cause },
+  );
 
 function answeredNo(address: string, status: number, text: string): Error {
   const words = /"error":\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1];

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { answer, text } from '#platform/http/answers.ts';
 import { MAX_LIMIT, nullable } from '../../contract.ts';
+import { IMPORT_STATES } from '../../store/imports.ts';
 
 /** i_import is an integer of PostgreSQL. */
 export const LAST_IMPORT = 2_147_483_647;
@@ -41,6 +42,10 @@ export const ImportParams = Type.Object({
 export const Import = Type.Object(
   {
     i_import: Type.Integer(),
+    state: Type.Enum([...IMPORT_STATES], {
+      description:
+        '`open`: it is running, or a switch posts; `interrupted`: its process ended before the import did, or the import failed: import the file again, or undo it',
+    }),
     file: Type.String({
       description:
         'Absolute path, stdin, the route that took the rows, or `retried rows of …`, `mended rows of …`',
@@ -50,7 +55,7 @@ export const Import = Type.Object(
     started_at: Type.String({ description: 'RFC 3339, UTC' }),
     finished_at: nullable(
       'string',
-      'null: it is running, or was interrupted; a switch that posts has one import, which never ends',
+      'null: see `state`; a switch that posts has one import, which never ends',
     ),
     read: Type.Integer({ description: 'Rows; the sum of the five figures below' }),
     stored: Type.Integer(),

@@ -112,6 +112,28 @@ test('what was mended or discarded is no longer told as set aside, in figures of
   assert.deepEqual(await waits(), [0, 0, 6], 'they are known');
 });
 
+test('the rate of a switch goes by the time for which it is known, two hours at most', async () => {
+  const rateOf = async (source: string) => (await sourceNamed(source)).rows_per_minute;
+  const heard = (source: string, rows: number, minutesAgo: number, hoursBefore = 0) =>
+    pool.query(
+      `INSERT INTO calls.source_hours (source, hour, rows, last_at, last_file, since)
+       SELECT $1, date_trunc('hour', since) - $4 * interval '1 hour', $2, now(), 'POST /cdrs', since
+       FROM (SELECT now() - $3 * interval '1 minute' AS since) AS s`,
+      [source, rows, minutesAgo, hoursBefore],
+    );
+  await heard('new', 120, 12);
+  assert.equal(Math.round(await rateOf('new')), 10, 'all of its rows in all of its minutes');
+  await heard('newest', 30, 0);
+  assert.equal(Math.round(await rateOf('newest')), 30, 'and at least one minute');
+  const [{ minutes }] = (
+    await pool.query(`SELECT extract(epoch FROM now() - date_trunc('hour', now())) / 60 + 60 AS minutes`)
+  ).rows;
+  await heard('known', 600, 0);
+  await heard('known', 600, 0, 5);
+  await pool.query(`UPDATE calls.source_hours SET since = NULL WHERE source = 'known'`);
+  assert.ok(Math.abs((await rateOf('known')) - 600 / minutes) < 0.5, 'by this hour and the one before');
+});
+
 test('only operators see switches', async () => {
   for (const key of [ingest, customer, await api.key('support')])
     assert.equal((await api.get('/sources', key)).status, 403);

@@ -24,7 +24,10 @@ const Source = Type.Object(
     last_file: nullable('string', 'The file or route that they came from'),
     last_call_at: nullable('string', 'The end of the last call that it reported'),
     lag_s: seconds('The delay between that end and its report'),
-    rows_per_minute: Type.Number({ description: 'Over this hour and the one before' }),
+    rows_per_minute: Type.Number({
+      description:
+        'Over this hour and the one before; of a switch that is known for less, since its first post or file',
+    }),
     set_aside_today: Type.Integer({
       description: 'Rows since midnight in UTC; of a file only those that no import had rejected before',
     }),
