@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { type Config as ConfigOf, databaseOf, readConfig as readConfigOf, sharedSettings } from '#config';
 import { runningTier, type TierAddresses, tierFolder } from '#engines/cluster/tier.ts';
 import { watchedParts } from '#engines/cluster/watched.ts';
-import { formerData, formerDataWords } from '#engines/former_data.ts';
+import { warnOfFormerData } from '#engines/former_data.ts';
 import { EMBEDDED_DATABASE, postgresFolder, startOfPostgres } from '#engines/postgres.ts';
 import { type PostgresEvent, supervisePostgres } from '#engines/postgres_supervisor.ts';
 import type { FindKey } from '#platform/access/authenticator.ts';
@@ -157,6 +157,7 @@ export function systemModules(
         return { of: (service) => givenPlace(config, service)!, embedded: false, what: 'DATABASE_URL' };
       if (options.cluster) {
         await prepareDataFolder(config);
+        await warnOfFormerData(config.DATA_DIR, (words) => logger('tier').warn(words));
         const data = tierFolder(config);
         const running = await runningTier(config);
         if (running) return tierPart(running, `PostgreSQL tier in ${data}, which ran already and stays up`);
@@ -176,8 +177,7 @@ export function systemModules(
       }
       await prepareDataFolder(config);
       const log = logger('postgres');
-      const elsewhere = await formerData(config.DATA_DIR);
-      if (elsewhere.length > 0) log.warn(formerDataWords(config.DATA_DIR, elsewhere));
+      await warnOfFormerData(config.DATA_DIR, (words) => log.warn(words));
       const embedded = await supervisePostgres(
         {
           folder: postgresFolder(config),

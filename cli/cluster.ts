@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type ClusterOptions, startCluster } from '#engines/cluster/cluster.ts';
 import { destroyCluster, stopCluster } from '#engines/cluster/ending.ts';
@@ -21,6 +21,7 @@ import {
   type Tier,
   tierFolder,
 } from '#engines/cluster/tier.ts';
+import { warnOfFormerData } from '#engines/former_data.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { onEndingSignal } from '#platform/terminal/ending_signals.ts';
 import { asCount } from '#platform/terminal/option_values.ts';
@@ -91,6 +92,7 @@ Examples:
 The ports, --haproxies, --clients and --with are not stored: give them at each start.`,
     )
     .action(async (options: UpOptions) => {
+      if (options.data === CLUSTER_DATA_DEFAULT) await warnOfFormerData(dirname(options.data), note);
       await (options.detach ? upDetached(options) : up(options));
     });
 

@@ -4,6 +4,7 @@
  */
 
 import { keepsTierData, runningTier, tierFolder } from '#engines/cluster/tier.ts';
+import { warnOfFormerData } from '#engines/former_data.ts';
 import {
   EMBEDDED_DATABASE,
   findPostgres,
@@ -113,6 +114,7 @@ async function ownDatabase(config: Config): Promise<{ url: string; stop(): Promi
     await refuseBesideTier(config);
   }
   await prepareDataFolder(config);
+  await warnOfFormerData(config.DATA_DIR, (words) => note(`database  ${words}`));
   return startPostgres({
     folder,
     database: EMBEDDED_DATABASE,

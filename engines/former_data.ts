@@ -31,6 +31,12 @@ export async function formerData(dataDir: string, program = PROGRAM): Promise<st
 export const formerDataWords = (dataDir: string, folders: readonly string[]): string =>
   `${dataDir} has no database, so the program makes a new and empty one; there is a database in ${folders.join(' and in ')}: to use that one, stop the program, and set DATA_DIR to its folder or move its content`;
 
+/** Warns, for what is about to use DATA_DIR. @param warn called with a sentence, where it has no data and another folder has */
+export async function warnOfFormerData(dataDir: string, warn: (words: string) => void): Promise<void> {
+  const folders = await formerData(dataDir);
+  if (folders.length > 0) warn(formerDataWords(dataDir, folders));
+}
+
 const holdsData = async (folder: string): Promise<boolean> =>
   (await hasCluster(join(folder, 'postgres')).catch(() => false)) ||
   (await keepsTierData(join(folder, 'cluster')).catch(() => false));

@@ -180,6 +180,27 @@ export function withTransaction<T>(
   return withSession(pool, (session) => transaction(session, work), borrowing);
 }
 
+const DEADLOCK = '40P01';
+const DEADLOCK_TRIES = 10;
+
+/**
+ * As withTransaction. A transaction that PostgreSQL has ended for a deadlock is begun again: the other one goes on.
+ * @param work runs again then, so all its effects are in the transaction
+ */
+export async function withRepeatedTransaction<T>(
+  pool: Pool,
+  work: (session: Session) => Promise<T>,
+  borrowing?: Borrowing,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await withTransaction(pool, work, borrowing);
+    } catch (error) {
+      if ((error as { code?: string }).code !== DEADLOCK || attempt === DEADLOCK_TRIES) throw error;
+    }
+  }
+}
+
 const FATAL = ['FATAL', 'PANIC'];
 
 /**

@@ -1,9 +1,11 @@
 /** Which database a command uses where none is named: never a new and empty one in place of the program's own. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { identify } from '#engines/processes.ts';
 import { runCommand } from '#tests/command.ts';
 
@@ -79,6 +81,21 @@ test('no tier is no tier: the embedded database is made', async () => {
   const data = join(folder, 'none');
   const { code, err } = await runCommand(['accounts', 'list'], { DATA_DIR: data });
   assert.equal(code, 0, err);
+});
+
+test('a command that makes a database where another folder has one says so, once', async () => {
+  const place = join(folder, 'moved');
+  await mkdir(join(place, 'data', 'postgres', 'cluster'), { recursive: true });
+  await writeFile(join(place, 'data', 'postgres', 'cluster', 'PG_VERSION'), '18\n');
+  const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
+  const list = () => {
+    const env = { PATH: process.env.PATH, DATA_DIR: join(place, 'new') };
+    return spawnSync(process.execPath, [main, 'accounts', 'list'], { cwd: place, env, encoding: 'utf8' });
+  };
+  const [first, second] = [list(), list()];
+  assert.deepEqual([first.status, second.status], [0, 0], first.stderr + second.stderr);
+  assert.match(first.stderr, /moved\/new has no database.*there is a database in .*moved\/data/);
+  assert.doesNotMatch(second.stderr, /has no database/);
 });
 
 test('a tier that was stopped beside an embedded database: the embedded one, and the command says so', async () => {

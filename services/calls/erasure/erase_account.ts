@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
+import { type Pool, withRepeatedTransaction, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { isNone } from '../absent.ts';
 import { tidyCode } from '../account_codes.ts';
@@ -87,9 +87,9 @@ export async function eraseAccount(pool: Pool, code: string, options: EraseOptio
   forgetHeard(pool);
   await sleep(options.heardMs ?? ERASED_HEARD_MS + 1_000, undefined, { signal: options.signal });
   const erasing = { ...work, pseudonym };
-  await withTransaction(pool, (session) => hide(session, erasing));
+  await withRepeatedTransaction(pool, (session) => hide(session, erasing));
   await dropRejected(erasing);
-  await withTransaction(pool, (session) => forgetSources(session, erasing));
+  await withRepeatedTransaction(pool, (session) => forgetSources(session, erasing));
   for (const table of await tablesOfAccounts(work)) await deleteAll(erasing, table);
   await walkTables(pool, await walkOf(erasing, place));
   return reportOf(erasing, await finish(erasing));
@@ -137,7 +137,7 @@ async function lookAtWhatStandsInTheWay(
 }
 
 async function register({ pool, codes, account, by }: Work, code: string): Promise<ErasureRow> {
-  return withTransaction(pool, async (session) => {
+  return withRepeatedTransaction(pool, async (session) => {
     const pseudonyms = await makePseudonyms(session);
     for (const one of codes) await session.run(beginErasure('code', pseudonyms.ofCode(tidyCode(one))));
     // The user types its code, or else the code that it had when the erasure began.
@@ -159,7 +159,7 @@ async function hide(session: Session, { account, codes, pseudonym }: Erasing): P
 async function dropRejected(work: Erasing): Promise<void> {
   await eachRejected(work, async (rows) => {
     const ids = rows.map(({ i_rejected }) => i_rejected);
-    await withTransaction(work.pool, async (session) => {
+    await withRepeatedTransaction(work.pool, async (session) => {
       await session.run(deleteRejected(ids));
       await session.run(noteErasure('code', work.pseudonym, { rejected_cdrs: ids.length }, null));
     });
@@ -237,7 +237,7 @@ async function deleteAll(work: Erasing, table: AccountTable): Promise<void> {
   const { pool, account, pseudonym, signal, onProgress } = work;
   const parent = countedAs(table);
   for (let done = 0, count = 1; count > 0; done += count) {
-    count = await withTransaction(
+    count = await withRepeatedTransaction(
       pool,
       async (session) => {
         const counts = await deleteSome(session, table, account.i_account);
@@ -314,7 +314,7 @@ async function namesOf(session: Session, { account, codes }: Work): Promise<stri
 async function finish(work: Erasing): Promise<TableCounts> {
   const { pool, account, codes, pseudonym, by } = work;
   const tables = await tablesOfAccounts(work);
-  return withTransaction(pool, async (session) => {
+  return withRepeatedTransaction(pool, async (session) => {
     await session.run(lockZones('exclusive'));
     for (const table of tables) await deleteSome(session, table, account.i_account);
     const last = { ...(await deleteVersions(session, work)), accounts: 1 };

@@ -1,7 +1,7 @@
 /** Erases a telephone number from all stored data: a pseudonym replaces it, and all sums stay. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
+import { type Pool, withRepeatedTransaction, withSession } from '#platform/database/pool.ts';
 import { createNumberReader, type NormalizedNumber } from '../numbers.ts';
 import { ERASED_HEARD_MS, forgetHeard } from '../pseudonyms/erased.ts';
 import { makePseudonyms } from '../pseudonyms/pseudonyms.ts';
@@ -47,7 +47,7 @@ export async function eraseNumber(pool: Pool, written: string, options: EraseOpt
     const pseudonym = 'unknown in a dry run';
     return { pseudonym, counts: await walkTables(pool, walkOf(target, pseudonym, null, options)) };
   }
-  const begun = await withTransaction(pool, async (session) => {
+  const begun = await withRepeatedTransaction(pool, async (session) => {
     const pseudonym = (await makePseudonyms(session)).ofNumber(target.number, target.country);
     const erasure = (await session.row(beginErasure('number', pseudonym)))!;
     await session.run(noteAudit(by, { action: 'numbers.erase.begin', subject: `number ${pseudonym}` }));
@@ -62,7 +62,7 @@ export async function eraseNumber(pool: Pool, written: string, options: EraseOpt
     if (place === null && Object.keys(changed).length === 0) break;
     place = null;
   }
-  return withTransaction(pool, async (session) => {
+  return withRepeatedTransaction(pool, async (session) => {
     const { counts } = (await session.row(finishErasure('number', pseudonym)))!;
     await session.run(
       noteAudit(by, { action: 'numbers.erase', subject: `number ${pseudonym}`, detail: { rows: counts } }),
@@ -74,7 +74,7 @@ export async function eraseNumber(pool: Pool, written: string, options: EraseOpt
 /** From now on rows of the number are stored unchanged. @returns false where the number was not erased */
 export function allowNumber(pool: Pool, written: string, by: Actor): Promise<boolean> {
   const target = readTarget(written);
-  return withTransaction(pool, async (session) => {
+  return withRepeatedTransaction(pool, async (session) => {
     const pseudonym = (await makePseudonyms(session)).ofNumber(target.number, target.country);
     if ((await session.run(forgetErasure('number', pseudonym))) === 0) return false;
     await session.run(noteAudit(by, { action: 'numbers.allow', subject: `number ${pseudonym}` }));

@@ -3,7 +3,7 @@
  * PostgreSQL's catalogue, so new ones are walked as well. Each step writes its position into the database.
  */
 import type { RawBuilder } from 'kysely';
-import { type Pool, withSession, withTransaction } from '#platform/database/pool.ts';
+import { type Pool, withRepeatedTransaction, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { contentOfKept } from '../intake/quarantine.ts';
 import { scrubBytes, scrubJson } from '../pseudonyms/scrub_bytes.ts';
@@ -87,7 +87,7 @@ export async function walkTables(pool: Pool, options: WalkOptions): Promise<Tabl
       options.signal?.throwIfAborted();
       const step = { table, from, to: from + PAGES_A_STEP, countries };
       const changed = options.apply
-        ? await withTransaction(pool, (session) => changeRows(session, step, options), {
+        ? await withRepeatedTransaction(pool, (session) => changeRows(session, step, options), {
             signal: options.signal,
           })
         : await withSession(pool, (session) => changeRows(session, step, options), {

@@ -4,7 +4,7 @@
  * rejected rows are removed, and the time up to which its source has sent its calls goes back. The work runs in bounded
  * transactions, each of which leaves the tables in order. After an interruption the same command continues it.
  */
-import { type Pool, withTransaction } from '#platform/database/pool.ts';
+import { type Pool, withRepeatedTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { type Actor, noteAudit } from '../store/audit.ts';
 import { lockZones } from '../store/partitions.ts';
@@ -106,7 +106,7 @@ export function undoStep(
     await session.run(noteUndone(iImport, undone));
     return { i_import: iImport, ...undone, done: false };
   };
-  return withTransaction(pool, step, { signal });
+  return withRepeatedTransaction(pool, step, { signal });
 }
 
 /** How many calls and rows were undone, or would be. */
