@@ -64,7 +64,7 @@ export const listSourceHours = (): Statement<SourceHours> =>
     )
     SELECT h.source, h.last_at, h.last_file, h.rows_per_minute::float8 AS rows_per_minute, a.set_aside_today,
            h.refused_today, a.set_aside_recent, h.refused_recent, h.first_at, w.last_disconnect AS last_call_at,
-           greatest(0, extract(epoch FROM w.updated_at - w.last_disconnect))::float8 AS lag_s,
+           CASE WHEN w.source IS NOT NULL THEN greatest(0, extract(epoch FROM w.updated_at - w.last_disconnect)) END::float8 AS lag_s,
            EXISTS (SELECT FROM calls.followed_sources f WHERE f.path = h.last_file) AS is_followed,
            (SELECT max(extract(epoch FROM next.hour - last.hour - interval '1 hour'))::float8
             FROM at, generate_series(1, 4) AS week,

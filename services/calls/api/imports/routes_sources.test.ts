@@ -66,6 +66,7 @@ test('posts with a bad record each, and with a wrong key, are told by the switch
   );
   assert.ok(told.lag_s > 3_500 && told.lag_s < 3_600);
   assert.equal((await sourceNamed(stranger)).refused_today, 1);
+  assert.equal((await sourceNamed(stranger)).lag_s, null, 'who has sent no call has no lag');
   assert.equal((await api.post([record(0)], null, '/cdrs')).status, 401);
   assert.equal((await api.post([record(0)], customer, '/cdrs')).status, 403);
   await until(async () => (await sourceNamed('unknown (127.0.0.1)')) !== undefined);
