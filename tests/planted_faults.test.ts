@@ -89,7 +89,7 @@ test('an import that goes up within services/calls, from a room or from the word
     edge('intake/retry.ts', 'api/posts/posted_body.ts'),
     edge('contract.ts', 'store/calls.ts'),
     edge('time/stamps.ts', 'formats/formats.ts'),
-    edge('intake/intake.ts', 'accounts.ts'),
+    edge('intake/intake.ts', 'accounts/accounts.ts'),
     edge('a_room_without_a_floor/file.ts', 'cdr.ts'),
   ];
   const kept = [
