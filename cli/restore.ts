@@ -89,7 +89,12 @@ async function restore(database: ProgramDatabase, path: string | undefined, opti
       const words = options.verify ? { same } : { restored: same };
       return printJson({ file, made_at, program, ...words, tables, rows, sums, differences, seconds });
     }
-    if (!same) return tellDifferences(differences);
+    if (!same) {
+      tellDifferences(differences);
+      if (options.verify)
+        note('The database differs: perhaps rows were stored or deleted since the back-up.');
+      return;
+    }
     const what = options.verify ? 'the database is the same' : 'restored';
     print(
       `${printable(file)} of ${made_at}: ${what}: ${grouped(rows)} rows of ${tables} tables, ${grouped(sums)} sums compared, ${seconds.toFixed(1)} s`,

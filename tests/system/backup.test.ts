@@ -160,6 +160,7 @@ test('while a service runs on it, or where rows would go, nothing is restored un
   }
   const verified = await runCommand(['restore', '--verify', whole], targetEnv);
   assert.equal(verified.code, 1, 'it only compares');
+  assert.match(verified.err, /^The database differs: /m);
   const restored = await runCommand(['restore', whole, '--replace', '--yes'], targetEnv);
   assert.equal(restored.code, 0, restored.err);
 });
