@@ -125,6 +125,7 @@ test('an unsupported method is 405 with the methods of the address, or 404; a ro
 
 test('with CORS an unknown address is the same 404, whatever the method; a preflight of a known one passes', async () => {
   const open = await createServer({
+    name: 'test',
     title: 'Test',
     description: '',
     version: '1',
