@@ -12,6 +12,8 @@ export interface FilledColumn {
 
 /** What the rules of a table want, whatever schema it is in; all else is filled by its type. */
 const WANTED: Readonly<Record<string, string>> = {
+  'users.email': `'a@example.com'`,
+  'users.role': `'operator'`,
   'accounts.currency': "'EUR'",
   'accounts.country': "'DE'",
   'accounts.i_parent': 'NULL',
