@@ -44,10 +44,7 @@ export const refused = (held: readonly Held[], delayMs: number, error: string): 
 export type Travelling = Taken & { readonly queue: string };
 
 /** The row of a message with a key, whether its relay has noted the confirmation yet or not. */
-const sentRows = (sent: readonly Travelling[]) => sql`
-  i_message = ANY (${sent.map(({ i_message }) => i_message)}::bigint[]) AND state IN ('sent', 'leased')
-  AND attempt = (${sent.map(({ attempt }) => attempt)}::smallint[])[array_position(
-    ${sent.map(({ i_message }) => i_message)}::bigint[], i_message)]`;
+const sentRows = (sent: readonly Travelling[]) => heldRows(sent, sql`state IN ('sent', 'leased')`);
 
 /** Messages with a key that were handled: what is behind them may go. */
 export const doneSent = (sent: readonly Travelling[]): Statement<unknown> =>

@@ -9,10 +9,12 @@
  * A message is handled at least once. A handler that must not do a thing twice writes that it has done it in the transaction of
  * the effect (once.ts).
  */
+import { setImmediate as turnOver } from 'node:timers/promises';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { createRest } from '#platform/lifecycle/rest.ts';
 import { errorText } from '#platform/telemetry/error_text.ts';
 import { inSpan } from '#platform/telemetry/tracing/tracing.ts';
+import { type CutAttempt, cutAttempt } from './cut_attempt.ts';
 import { type Carrier, handlingSpan } from './message_spans.ts';
 import { type Dead, type Held, inOrder, type Retried, type Taken } from './queue.ts';
 import { MAX_LOSSES, type RetryPolicy, retryDelayMs } from './retry_policy.ts';
@@ -61,7 +63,7 @@ export interface ConsumerOptions {
   /** Handlers at once. */
   readonly concurrency: number;
   readonly leaseMs: number;
-  /** How long a handler may take. */
+  /** How long a handler may take; it is told up to a third of that later. */
   readonly handlerLimitMs: number;
   readonly retry: RetryPolicy;
 }
@@ -111,19 +113,20 @@ export const POLL_MS = 1_000;
 /** How often suspects are looked for. */
 const SUSPECTS_EVERY_MS = 5_000;
 /** So many messages a process holds at most for one queue. */
-const MAX_IN_HAND = 500;
+const MAX_IN_HAND = 1_000;
 /** What is taken ahead is handled within about so long. */
 const AHEAD_MS = 1_000;
 /** How long handlers may take to end at a stop, and how long after they were told to. */
 const STOP_GRACE_MS = 5_000;
 const STOP_ABORT_MS = 1_000;
 
+/** A message in hand. */
 interface Entry {
   readonly taken: Taken;
   readonly takenAt: number;
-  readonly cut: AbortController;
-  /** Its lease is not renewed any more. */
-  overdue: boolean;
+  /** When its handler began; infinity until then. */
+  begunAt: number;
+  readonly attempt: CutAttempt;
 }
 
 export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): Consumer {
@@ -160,29 +163,23 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
   }
 
   async function attempt(entry: Entry): Promise<void> {
-    const { taken, cut } = entry;
-    const { i_message, attempt: number } = taken;
-    const tooLate = clock.after(handlerLimitMs, () => {
-      entry.overdue = true;
-      cut.abort(new Error(`the handler of ${queue} did not end within ${handlerLimitMs} ms`));
-    });
+    const { taken } = entry;
+    entry.begunAt = clock.monotonic();
     let outcome: Outcome;
     const span = handlingSpan(service, carrier, queue, taken);
     try {
-      const handling = () => handle(incoming(taken), { number, signal: cut.signal });
-      outcome = (await inSpan(span, handling)) ?? 'done';
+      outcome = (await inSpan(span, () => handle(incoming(taken), entry.attempt))) ?? 'done';
     } catch (error) {
-      outcome = { retryAfterMs: retryDelayMs(retry, number, random), error: errorText(error) };
+      outcome = { retryAfterMs: retryDelayMs(retry, taken.attempt, random), error: errorText(error) };
     }
     span?.end(faultOf(outcome));
-    tooLate();
-    if (inHand.get(i_message) === entry) note(taken, outcome);
+    if (inHand.get(taken.i_message) === entry) note(taken, outcome);
   }
 
   /** What an attempt has come to is said at the next flush. */
   function note(taken: Taken, outcome: Outcome): void {
-    const { i_message, attempt: number } = taken;
-    const held = { i_message, attempt: number };
+    const { i_message, attempt: number, key } = taken;
+    const held = { i_message, attempt: number, key };
     if (outcome === 'done') ended.done.push(held);
     else if ('dead' in outcome)
       ended.dead.push({ ...held, cause: outcome.dead, error: outcome.error ?? null });
@@ -191,11 +188,13 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
     else ended.retried.push({ ...held, delayMs: outcome.retryAfterMs, error: outcome.error });
   }
 
-  /** One flush at a time: what ends meanwhile goes with the next one, so that a busy queue is told in batches. */
+  /** One flush at a time: what ends in one turn, or during a flush, goes together, so that a busy queue is told in batches. */
   function flush(): Promise<void> {
-    flushing ??= flushAll().finally(() => {
-      flushing = undefined;
-    });
+    flushing ??= turnOver()
+      .then(flushAll)
+      .finally(() => {
+        flushing = undefined;
+      });
     return flushing;
   }
 
@@ -244,7 +243,7 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
     const entry = inHand.get(i_message);
     if (!entry) return;
     inHand.delete(i_message);
-    entry.cut.abort(new Error(why));
+    entry.attempt.abort(new Error(why));
     const at = waiting.indexOf(entry);
     if (at >= 0) waiting.splice(at, 1);
   }
@@ -252,7 +251,7 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
   function accept(messages: readonly Taken[]): void {
     const now = clock.monotonic();
     for (const taken of inOrder(messages)) {
-      const entry = { taken, takenAt: now, cut: new AbortController(), overdue: false };
+      const entry = { taken, takenAt: now, begunAt: Infinity, attempt: cutAttempt(taken.attempt) };
       drop(taken.i_message, 'it was given out again');
       inHand.set(taken.i_message, entry);
       const expired = taken.expires_at !== null && Date.parse(taken.expires_at) <= clock.now();
@@ -311,18 +310,26 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
     }
   }
 
+  /** Whether its handler takes too long: it is told, and the lease is not renewed any more. */
+  function isOverdue({ begunAt, attempt }: Entry): boolean {
+    if (clock.monotonic() - begunAt < handlerLimitMs) return false;
+    attempt.abort(new Error(`the handler of ${queue} did not end within ${handlerLimitMs} ms`));
+    return true;
+  }
+
   async function renewUntil(stopping: AbortSignal): Promise<void> {
     for (;;) {
-      await clock.sleep(leaseMs / 3, stopping).catch(() => undefined);
+      await clock.sleep(Math.min(leaseMs, handlerLimitMs) / 3, stopping).catch(() => undefined);
       if (stopping.aborted) return;
-      const entries = [...inHand.values()].filter(({ overdue }) => !overdue);
+      const entries = [...inHand.values()].filter((entry) => !isOverdue(entry));
       if (entries.length === 0) continue;
       try {
         const mine = new Set(await source.renew(entries.map(({ taken }) => taken)));
-        for (const { taken, cut } of entries) {
+        for (const entry of entries) {
+          const { i_message, id } = entry.taken;
           // What has ended meanwhile is not lost: it is not in hand any more.
-          if (mine.has(taken.i_message) || inHand.get(taken.i_message)?.cut !== cut) continue;
-          drop(taken.i_message, `message ${taken.id} is another process's by now`);
+          if (mine.has(i_message) || inHand.get(i_message) !== entry) continue;
+          drop(i_message, `message ${id} is another process's by now`);
         }
       } catch (error) {
         onEvent({ kind: 'queue_failed', doing: 'renew', error });
@@ -336,7 +343,7 @@ export function createConsumer(options: ConsumerOptions, parts: ConsumerParts): 
     const until = clock.monotonic() + STOP_GRACE_MS;
     const never = new AbortController().signal;
     while (running > 0 && clock.monotonic() < until) await loop.rest(until - clock.monotonic(), never);
-    for (const { cut } of inHand.values()) cut.abort(new Error('the program stops'));
+    for (const { attempt } of inHand.values()) attempt.abort(new Error('the program stops'));
     const last = clock.monotonic() + STOP_ABORT_MS;
     while (running > 0 && clock.monotonic() < last) await loop.rest(last - clock.monotonic(), never);
     await flush();

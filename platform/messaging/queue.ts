@@ -43,7 +43,7 @@ export const inOrder = (taken: readonly Taken[]): Taken[] =>
   [...taken].sort((a, b) => b.priority - a.priority || a.i_message - b.i_message);
 
 /** A message in somebody's hands: its number, and which attempt that is. */
-export type Held = Pick<Taken, 'i_message' | 'attempt'>;
+export type Held = Pick<Taken, 'i_message' | 'attempt' | 'key'>;
 
 /** A message that was lost so often with its process is suspected of having killed it: it is taken alone. */
 export const SUSPECT_LOSSES = 2;
@@ -84,12 +84,17 @@ export const take = (queue: string, limit: number, leaseMs: number, suspects: bo
 
 /**
  * The rows of what is held, as far as they are still the holder's. An array of numbers is looked up in the primary key; a join
- * with a list of pairs is planned by guess, and now and then reads the whole table.
+ * with a list of pairs is planned by guess, and now and then reads the whole table. Number and attempt make one number, which
+ * PostgreSQL finds by its hash.
  */
-export const heldRows = (held: readonly Held[]) => sql`
-  i_message = ANY (${held.map(({ i_message }) => i_message)}::bigint[]) AND state = 'leased'
-  AND attempt = (${held.map(({ attempt }) => attempt)}::smallint[])[array_position(
-    ${held.map(({ i_message }) => i_message)}::bigint[], i_message)]`;
+export const heldRows = (held: readonly Held[], state = sql`state = 'leased'`) => sql`
+  i_message = ANY (${held.map(({ i_message }) => i_message)}::bigint[]) AND ${state}
+  AND i_message * ${sql.lit(ATTEMPTS)} + attempt = ANY (${held.map(
+    ({ i_message, attempt }) => i_message * ATTEMPTS + attempt,
+  )}::bigint[])`;
+
+/** More than a message has attempts. */
+const ATTEMPTS = 1_000;
 
 /** What is behind messages that are through (their queue and key in `gone`) may be taken. */
 export const released = sql`
@@ -103,12 +108,15 @@ export const released = sql`
       FROM (SELECT DISTINCT queue, key FROM gone WHERE key IS NOT NULL) AS through)))`;
 
 /** Those that were handled go. @returns the numbers of those that were still the caller's */
-export const done = (held: readonly Held[]): Statement<{ i_message: number }> =>
-  sql<{ i_message: number }>`
-    WITH gone AS (
-      DELETE FROM messaging.messages WHERE ${heldRows(held)} RETURNING i_message, queue, key
-    ), ${released}
-    SELECT i_message FROM gone`.compile(build);
+export const done = (held: readonly Held[]): Statement<{ i_message: number }> => {
+  const gone = sql<{
+    i_message: number;
+  }>`DELETE FROM messaging.messages WHERE ${heldRows(held)} RETURNING i_message`;
+  if (held.every(({ key }) => key === null)) return gone.compile(build);
+  return sql<{
+    i_message: number;
+  }>`WITH gone AS (${gone}, queue, key), ${released} SELECT i_message FROM gone`.compile(build);
+};
 
 export interface Retried extends Held {
   readonly delayMs: number;

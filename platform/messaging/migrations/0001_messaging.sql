@@ -46,8 +46,9 @@ CREATE TABLE messaging.messages (
 CREATE INDEX messages_ready ON messaging.messages (queue, priority DESC, i_message) WHERE state = 'ready';
 -- Those that may have killed the process that had them: taken alone.
 CREATE INDEX messages_suspects ON messaging.messages (queue, priority DESC, i_message) WHERE state = 'ready' AND lost >= 2;
--- What time moves on: leases that end, delays that are over, of whatever queue.
-CREATE INDEX messages_due ON messaging.messages (due_at) WHERE state IN ('leased', 'delayed');
+-- What time moves on: leases that end, delays that are over, of whatever queue. Only a statement that asks for the time can use
+-- it: one that names its rows by number would otherwise be planned to read all that is leased or delayed.
+CREATE INDEX messages_due ON messaging.messages (due_at) WHERE due_at IS NOT NULL AND state IN ('leased', 'delayed');
 -- The one message of a key that is not blocked, and those behind it.
 CREATE INDEX messages_open_keys ON messaging.messages (queue, key) WHERE key IS NOT NULL AND state <> 'blocked';
 CREATE INDEX messages_blocked ON messaging.messages (queue, key, i_message) WHERE state = 'blocked';
