@@ -29,7 +29,7 @@ const BENCHES: Record<string, string[]> = {
   big_bodies: ['--rounds', '2'],
   connections: ['--clients', '3000', '--rounds', '1', '--seconds', '2'],
   failover: ['--crashes', '1'],
-  messaging: ['--seconds', '2', '--rounds', '2'],
+  messaging: ['--seconds', '2', '--rounds', '2', '--jobs', '20000'],
   monitor: ['--seconds', '30'],
   tracing: ['--rounds', '5', '--warm', '5', '--seconds', '1'],
 };
