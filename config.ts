@@ -108,6 +108,16 @@ export const SETTINGS = {
     asBroker,
     { secret: true },
   ),
+  REDIS_URL: optional(
+    'Redis, in which all processes count requests together and share what they cache; without it each process does so for itself',
+    asUrl('redis:', 'rediss:'),
+    { secret: true },
+  ),
+  REDIS_PREFIX: setting(
+    'trunkline',
+    'What all names in Redis begin with; installations that share a Redis need one each',
+    asPattern(/^[\w-]{1,40}$/, 'up to 40 letters, digits, _ and -'),
+  ),
   JWKS_URL: optional(
     'Keys of an identity provider; its tokens are accepted as bearer tokens',
     asUrl('https:', 'http:'),
@@ -250,6 +260,7 @@ const NEEDS: readonly SettingNeed[] = [
     all: ['OTEL_EXPORTER_OTLP_ENDPOINT'],
     why: 'without a receiver nothing is traced',
   },
+  { name: 'REDIS_PREFIX', all: ['REDIS_URL'], why: 'nothing is in Redis without it' },
   { name: 'JWT_ISSUER', all: ['JWKS_URL'], why: 'without it no token is accepted' },
   { name: 'JWT_AUDIENCE', all: ['JWKS_URL'], why: 'without it no token is accepted' },
 ];

@@ -3,6 +3,7 @@
  * in one process; `trunkline serve calls` starts the named modules and their needs. Modules stop in the reverse order.
  *
  *   calls ──▶ schema ──▶ postgres
+ *         └─▶ cache
  *   monitor              needs none of them, so that it can report any of them as down
  */
 import { join } from 'node:path';
@@ -13,10 +14,12 @@ import { warnOfFormerData } from '#engines/former_data.ts';
 import { EMBEDDED_DATABASE, postgresFolder, startOfPostgres } from '#engines/postgres.ts';
 import { type PostgresEvent, supervisePostgres } from '#engines/postgres_supervisor.ts';
 import type { FindKey } from '#platform/access/authenticator.ts';
+import type { CacheStore } from '#platform/cache/cache.ts';
+import { startCacheStore } from '#platform/cache/start.ts';
 import type { DatabasePlace } from '#platform/database/address.ts';
 import { auditTrail } from '#platform/database/audit.ts';
 import { listBackups } from '#platform/database/backup/backup_files.ts';
-import { backupTimesText, startScheduledBackups } from '#platform/database/backup/scheduled.ts';
+import { backupTimesText } from '#platform/database/backup/scheduled.ts';
 import { createPool, type Pool, waitForPostgres } from '#platform/database/pool.ts';
 import { createDatabases, type Databases } from '#platform/database/shared_database.ts';
 import { bringUpToDate } from '#platform/database/upgrade.ts';
@@ -24,15 +27,8 @@ import { listeningAt } from '#platform/http/address.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import type { AnyModule, Module } from '#platform/lifecycle/modules.ts';
 import { makeDataFolder } from '#platform/lifecycle/own_files.ts';
-import { version } from '#platform/lifecycle/version.ts';
-import {
-  type AnyService,
-  backedUpOf,
-  byDatabase,
-  runningOf,
-  schemasOf,
-  tabledOf,
-} from '#platform/service/definition.ts';
+import { startBackups } from '#platform/service/backups.ts';
+import { type AnyService, byDatabase, runningOf, schemasOf, tabledOf } from '#platform/service/definition.ts';
 import { type RunningService, startService } from '#platform/service/service.ts';
 import type { DatabaseParts, DatabaseSettings, ServiceParts } from '#platform/service/tools.ts';
 import { messagesOf, publishersOf } from '#platform/service/topics.ts';
@@ -75,6 +71,7 @@ export interface SystemOptions {
 export interface Parts {
   postgres: PostgresPart;
   schema: { readonly ran: readonly string[] };
+  cache: CacheStore;
   /** The schedule of automatic back-ups, in words; null: there is none. */
   backups: { readonly times: string | null };
   /** Every running service, by its name. */
@@ -222,27 +219,23 @@ export function systemModules(
     name: 'backups',
     needs: ['postgres', 'schema'],
     purpose: 'makes back-ups into BACKUP_DIR, where BACKUP_AT says when',
-    start: async ({ postgres: { of } }, lifetime) => {
+    start: ({ postgres: { of } }, lifetime) => {
       const { BACKUP_AT: times, BACKUP_DIR: folder, BACKUP_KEEP: keep, BACKUP_KEY: secret } = config;
-      if (!times) return { times: null };
-      if (!folder) throw new Error('BACKUP_AT: set BACKUP_DIR as well, the folder to write into');
-      const [one, another] = byDatabase(SERVICES, (service) => of(service).url);
-      if (another)
-        throw new Error(
-          'BACKUP_AT: services stand on several databases; let cron run `trunkline backup --of SERVICE` for each',
-        );
-      await listBackups(folder);
-      const needs = {
-        url: one!.url,
-        services: backedUpOf(SERVICES),
-        folder,
-        times,
-        keep,
-        program: version,
-        secret,
-      };
-      startScheduledBackups({ ...needs, clock: systemClock, logger: logger('backups') }, lifetime);
-      return { times: backupTimesText(times) };
+      const given = { services: SERVICES, urlOf: (service: string) => of(service).url, times, folder };
+      return startBackups(
+        { ...given, keep, secret, clock: systemClock, logger: logger('backups') },
+        lifetime,
+      );
+    },
+  };
+
+  const cache: Module<Parts, 'cache', never> = {
+    name: 'cache',
+    needs: [],
+    purpose: 'what is kept for a while: in this process, or in Redis (REDIS_URL)',
+    start: (_needs, lifetime) => {
+      const place = { url: config.REDIS_URL, prefix: config.REDIS_PREFIX };
+      return startCacheStore({ ...place, clock: systemClock, logger: logger('cache') }, lifetime);
     },
   };
 
@@ -251,7 +244,7 @@ export function systemModules(
   const databases = createDatabases({ applicationName, logger: logger('postgres') });
   publishersOf(SERVICES); // throws where messages do not fit together
   const services = runningOf(SERVICES).map((service) => serviceModule(service, config, databases));
-  return [postgres, schema, ...services, backups];
+  return [postgres, schema, cache, ...services, backups];
 }
 
 /** The parts that `system.ts` gives to single services, besides those of every service. */
@@ -288,9 +281,9 @@ const OWN_COMMAND_PARTS: Readonly<Record<string, (config: Config) => object>> = 
 function serviceModule(service: AnyService, config: Config, databases: Databases): AnyModule<Parts> {
   return {
     name: service.name,
-    needs: service.migrations ? ['postgres', 'schema'] : [],
+    needs: service.migrations ? ['postgres', 'schema', 'cache'] : [],
     purpose: service.purpose,
-    start: async ({ postgres }: Pick<Parts, 'postgres'>, lifetime) => {
+    start: async ({ postgres, cache }: Pick<Parts, 'postgres' | 'cache'>, lifetime) => {
       const parts = {
         settings: settingsOf(service.name, config),
         clock: systemClock,
@@ -298,6 +291,7 @@ function serviceModule(service: AnyService, config: Config, databases: Databases
         logger: createLogger(service.name, config.LOG_LEVEL),
         ...(service.migrations && {
           databases,
+          cache,
           databaseUrl: postgres.of(service.name).url,
           replicaUrls: postgres.of(service.name).replicaUrls,
           messages: messagesOf(SERVICES, config.RABBITMQ_URL, (name) => postgres.of(name).url),

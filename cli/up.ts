@@ -45,6 +45,7 @@ async function welcome(parts: Partial<Parts>, demo: boolean): Promise<void> {
   const services = servicesIn(parts);
   const steps = await firstStepsOf(services);
   note(`database  ${parts.postgres!.what}`);
+  if (parts.cache?.isShared) note('cache     REDIS_URL');
   for (const { fill, pool } of demo ? steps : []) {
     const filled = await fill(pool, Date.now());
     if (filled !== undefined) note(`sample    ${filled} (--no-demo skips the sample)`);

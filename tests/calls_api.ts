@@ -2,6 +2,7 @@
 import { after } from 'node:test';
 import { sql } from 'kysely';
 import type { FindKey } from '#platform/access/authenticator.ts';
+import type { CacheStore } from '#platform/cache/cache.ts';
 import type { Databases } from '#platform/database/shared_database.ts';
 import { sqlBuilder } from '#platform/database/statement.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
@@ -83,6 +84,7 @@ export async function testApi(
     logger?: Logger;
     findKey?: FindKey;
     databases?: Databases;
+    cache?: CacheStore;
   } = {},
 ): Promise<TestApi> {
   const database = options.database ?? (await testDatabase());
@@ -91,6 +93,7 @@ export async function testApi(
   const parts = {
     settings: { ...API_SETTINGS, ...settings },
     ...(options.databases && { databases: options.databases }),
+    ...(options.cache && { cache: options.cache }),
     databaseUrl: database.url,
     replicaUrls: options.replicaUrls ?? [],
     findKey: options.findKey ?? findAnyKey,

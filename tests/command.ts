@@ -1,5 +1,6 @@
 /** Runs `trunkline` as a process of its own, the way a person or a script does. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
@@ -18,11 +19,17 @@ export interface StartedCommand {
   said(text: string | RegExp): Promise<string>;
 }
 
-/** What of the developer's environment a command gets. No DATABASE_URL of theirs reaches it. */
-const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'NODE_COMPILE_CACHE'] as const;
+/**
+ * What of the environment a command gets. No DATABASE_URL of the developer's reaches it; with REDIS_URL and RABBITMQ_URL all tests of
+ * commands run on these engines.
+ */
+const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'NODE_COMPILE_CACHE', 'REDIS_URL', 'RABBITMQ_URL'] as const;
 
 function environment(extra: Record<string, string>): NodeJS.ProcessEnv {
-  return { ...Object.fromEntries(INHERITED.map((name) => [name, process.env[name]])), ...extra };
+  const inherited = Object.fromEntries(INHERITED.map((name) => [name, process.env[name]]));
+  // Keys of different databases have the same numbers: in a Redis that all tests share, each command counts for itself.
+  const prefix = inherited.REDIS_URL && { REDIS_PREFIX: `test-${randomBytes(8).toString('hex')}` };
+  return { ...inherited, ...prefix, ...extra };
 }
 
 /** @param main the main.ts of the program, where it is not the one that is tested */

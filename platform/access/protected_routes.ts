@@ -1,9 +1,11 @@
 /** The routes of a service that need a key: identify the caller, check its scope, and limit its requests. */
 import type { FastifyRequest } from 'fastify';
+import type { Cache } from '#platform/cache/cache.ts';
 import { clientOf } from '#platform/http/client_address.ts';
-import { createRateLimit, tellRate } from '#platform/http/rate_limit.ts';
+import { tellRate } from '#platform/http/rate_headers.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
+import { createRateLimit } from '#platform/resilience/rate_limit.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { Caller } from './caller.ts';
 import { readCredentials } from './credentials.ts';
@@ -16,6 +18,8 @@ export type Api = Server;
 export interface ProtectedRoutesNeeds {
   readonly clock: Clock;
   readonly authenticator: Authenticator;
+  /** Where requests are counted; where it is shared, processes count together. */
+  readonly cache: Cache;
   /** Limit of one key. */
   readonly rateLimitPerMinute: number;
   /** Called for each request without a valid key, or with a key whose scope may not use the route. */
@@ -53,9 +57,11 @@ export async function protectedRoutes(
 ): Promise<void> {
   await server.register(async (plugin) => {
     const api = plugin as unknown as Api;
-    const { clock, rateLimitPerMinute } = needs;
-    const ofCaller = createRateLimit({ max: rateLimitPerMinute, windowMs: WINDOW_MS, clock });
-    const ofFailures = createRateLimit({ max: FAILURES_PER_MINUTE, windowMs: WINDOW_MS, clock });
+    const { clock, cache, rateLimitPerMinute } = needs;
+    const limit = (what: string, max: number) =>
+      createRateLimit({ what, max, windowMs: WINDOW_MS, shared: cache.isShared ? cache : undefined, clock });
+    const ofCaller = limit('rate', rateLimitPerMinute);
+    const ofFailures = limit('failures', FAILURES_PER_MINUTE);
     api.addHook('onRoute', (route) => {
       if (!route.config?.scopes) throw new Error(`${String(route.method)} ${route.url} declares no scopes`);
     });
@@ -71,11 +77,11 @@ export async function protectedRoutes(
           );
       if (!caller) {
         needs.onRefused?.(request);
-        throw refusal(request);
+        throw await refusal(request);
       }
       request.caller = caller;
       request.callerName = caller.name;
-      const rate = ofCaller(caller.id);
+      const rate = await ofCaller(caller.id);
       tellRate(reply, rate);
       if (!rate.allowed) {
         throw accessError('rate_limited', {
@@ -89,8 +95,8 @@ export async function protectedRoutes(
       }
     });
 
-    function refusal(request: FastifyRequest): Error {
-      const { allowed, endsInMs } = ofFailures(clientOf(request));
+    async function refusal(request: FastifyRequest): Promise<Error> {
+      const { allowed, endsInMs } = await ofFailures(clientOf(request));
       if (!allowed) return accessError('too_many_failures', { retryAfterS: endsInMs / 1_000 });
       return accessError('unauthorized', {
         message: request.headers.authorization

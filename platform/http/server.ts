@@ -32,7 +32,7 @@ import {
   answerUnreadable,
   type TranslateError,
 } from './failures.ts';
-import { RATE_HEADERS } from './rate_limit.ts';
+import { RATE_HEADERS } from './rate_headers.ts';
 import { recordRequests, TRACE_RESPONSE_HEADER } from './request_span.ts';
 import { DOCS_POLICY, SAFE_HEADERS } from './safe_headers.ts';
 import { utf8Fault } from './utf8.ts';

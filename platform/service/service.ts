@@ -15,6 +15,8 @@ import {
   type RightsOfClaims,
   type TokenVerifier,
 } from '#platform/access/token_verifier.ts';
+import { openCache } from '#platform/cache/cache.ts';
+import { createProcessStore } from '#platform/cache/process_store.ts';
 import type { Pool } from '#platform/database/pool.ts';
 import { listeningUrl } from '#platform/http/address.ts';
 import { watchDescriptors } from '#platform/http/descriptors.ts';
@@ -108,7 +110,9 @@ async function startOnDatabase(
     verifyToken,
     clock,
   });
-  const tools = { ...parts, ...messageTools(definition), registry, lifetime, database, secret, recentWrites };
+  const cache = openCache(parts.cache ?? createProcessStore(clock), name, registry, clock);
+  const own = { registry, lifetime, database, cache, secret, recentWrites };
+  const tools = { ...parts, ...messageTools(definition), ...own };
   const started: StartedService = await definition.start!(tools);
   const onFailure = (job: string, error: unknown) =>
     logger.error({ job, err: error }, 'a job failed; it is tried again');
@@ -122,7 +126,7 @@ async function startOnDatabase(
   healthRoutes(server, databaseHealth(database, clock));
   const { rateLimitPerMinute } = settings;
   const { onRefused } = started;
-  const access = { clock, authenticator, rateLimitPerMinute, ...(onRefused && { onRefused }) };
+  const access = { clock, cache, authenticator, rateLimitPerMinute, ...(onRefused && { onRefused }) };
   await started.openRoutes?.(server);
   await protectedRoutes(server, access, (api) => {
     started.routes?.(api);

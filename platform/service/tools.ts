@@ -4,6 +4,7 @@ import type { FindKey } from '#platform/access/authenticator.ts';
 import type { Api } from '#platform/access/protected_routes.ts';
 import type { RecentWrites } from '#platform/access/read_your_writes.ts';
 import type { RightsOfClaims } from '#platform/access/token_verifier.ts';
+import type { Cache, CacheStore } from '#platform/cache/cache.ts';
 import type { Network } from '#platform/config/network.ts';
 import type { DatabasePlace } from '#platform/database/address.ts';
 import type { ConnectionSettings, ServiceDatabase } from '#platform/database/service_database.ts';
@@ -56,6 +57,8 @@ export interface ServiceParts<Settings> {
 export interface DatabaseParts {
   /** The databases of this process; left out: the service shares none. */
   readonly databases?: Databases;
+  /** What this process keeps for a while; left out: the service has a store of its own, in this process. */
+  readonly cache?: CacheStore;
   readonly databaseUrl: string;
   /** Read replicas; all reads go to them where there are any. */
   readonly replicaUrls: readonly string[];
@@ -90,6 +93,8 @@ export interface MessageTools {
 }
 
 export interface DatabaseTools<Settings> extends ServiceTools<Settings>, MessageTools {
+  /** The service's part of the store. */
+  readonly cache: Cache;
   readonly database: ServiceDatabase;
   readonly databaseUrl: string;
   /** What all processes of the service share, for seals. */
