@@ -42,6 +42,9 @@ const CAUSED_BY: Readonly<Record<string, readonly Cause[]>> = {
   BreakerOpen: DATABASE_GONE,
   SourceSilent: ['SourceFailing', 'ServiceNotReady', ...TIER_GONE],
   SourceFailing: ['ServiceNotReady', ...BREAKER, ...TIER_GONE],
+  // ---- the cache
+  CacheAway: ['RedisDown', 'ServiceDown'],
+  CacheFailing: ['CacheAway', 'RedisDown'],
   // ---- disks
   DiskFilling: ['DiskNearlyFull'],
   DiskFullSoon: ['DiskNearlyFull'],

@@ -1,12 +1,13 @@
 /**
  * Watches the keepers of a PostgreSQL tier, which no client uses: etcd, the supervisor of a local tier, and the age of
- * the primary's lease. The tier works without them until the next part is lost, so their loss would go unnoticed.
+ * the primary's lease; and Redis. The program works without each of them until the next part is lost, so their loss would go
+ * unnoticed.
  *
  * Each is asked every 2 s. The lease was renewed if its entry in etcd has changed since the last read; its age is
  * measured by the clock here.
  */
 import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
-import type { Clock } from '#platform/lifecycle/clock.ts';
+import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
 import { type Sample, sample } from './samples.ts';
 
@@ -21,7 +22,7 @@ const LEASE_PATH = '/v2/keys/service/trunkline/leader?quorum=true';
 /** etcd's error code for a missing key. */
 const NO_SUCH_KEY = 100;
 
-type KeeperKind = 'etcd' | 'supervisor';
+type KeeperKind = 'etcd' | 'supervisor' | 'redis';
 
 interface KeeperSource {
   readonly name: string;
@@ -156,6 +157,16 @@ export const etcdKeeper = (name: string, url: string): KeeperSource => ({
   },
 });
 
+/** Redis. Its client is loaded only where there is one. */
+export const redisKeeper = (url: string): KeeperSource => ({
+  name: 'redis',
+  kind: 'redis',
+  ask: async () => {
+    const { pingRedis } = await import('#platform/cache/redis_connection.ts');
+    await pingRedis(url, systemClock);
+  },
+});
+
 /**
  * Reads the lease from the etcd that answers first.
  * @param urls the URLs of their clients' ports; none: there is no lease to watch
@@ -179,16 +190,19 @@ export function leaseReader(urls: readonly string[]): KeepersNeeds['readLease'] 
 }
 
 /**
- * All keepers of a tier.
+ * All keepers: those of a tier, and Redis.
+ * @param redisUrl undefined: there is none
  * @param askSupervisor asks the supervisor of this installation's tier; undefined: there is none
  */
 export const keepersOf = (
   etcds: readonly { readonly name: string; readonly url: string }[],
   askSupervisor: (() => Promise<unknown>) | undefined,
+  redisUrl: string | undefined,
 ): Pick<KeepersNeeds, 'sources' | 'readLease'> => ({
   sources: [
     ...etcds.map(({ name, url }) => etcdKeeper(name, url.replace(/\/$/, ''))),
     ...(askSupervisor ? [{ name: 'supervisor', kind: 'supervisor' as const, ask: askSupervisor }] : []),
+    ...(redisUrl === undefined ? [] : [redisKeeper(redisUrl)]),
   ],
   readLease: leaseReader(etcds.map(({ url }) => url.replace(/\/$/, ''))),
 });

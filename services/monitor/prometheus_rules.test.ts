@@ -72,6 +72,7 @@ function scene(seed: number): Line[] {
   for (const keeper of ['etcd1', 'etcd2'])
     gauge('monitor_keeper_silent_seconds', { keeper, kind: 'etcd' }, 0, 4, 12);
   gauge('monitor_keeper_silent_seconds', { keeper: 'supervisor', kind: 'supervisor' }, 0, 4, 12);
+  gauge('monitor_keeper_silent_seconds', { keeper: 'redis', kind: 'redis' }, 0, 4, 12);
   gauge('monitor_lease_age_seconds', { lease: 'primary' }, 1, 9, 40);
   for (const instance of ['node1', 'node2']) {
     const labels = { job: 'disks', instance, mountpoint: '/data' };
@@ -114,6 +115,9 @@ function scene(seed: number): Line[] {
       gauge('source_refused_recent', { service, source }, 0, 3, 31);
       states('followed_source_state', { service, source }, 'following', 'failing', 'waiting');
     }
+    gauge('cache_up', { service, store: 'redis' }, 1, 0);
+    for (const outcome of ['done', 'failed'])
+      counter('cache_requests_total', { service, operation: 'increment', outcome }, oneOf([0.1, 5]));
     const slowPerS = oneOf([0, 3]);
     for (const [status, perS] of [
       ['200', oneOf([0.1, 20])],

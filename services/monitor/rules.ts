@@ -5,6 +5,7 @@
  * {label} in a message is the label of the figure; {value} is the figure; {percent}, {gigabytes} and {hours} are its formats.
  */
 import { BACKUP_RULES } from './backup_rules.ts';
+import { CACHE_RULES } from './cache_rules.ts';
 import { related } from './causes.ts';
 import { DISK_RULES } from './disk_rules.ts';
 import { KEEPER_RULES } from './keeper_rules.ts';
@@ -226,6 +227,7 @@ const ALL: readonly Rule[] = [
   ...SERVICE_RULES,
   ...POOL_RULES,
   ...KEEPER_RULES,
+  ...CACHE_RULES,
   ...SOURCE_RULES,
   ...BACKUP_RULES,
   ...DISK_RULES,

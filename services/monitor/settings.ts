@@ -196,7 +196,7 @@ export interface MonitorSettings
     Omit<ValuesOf<typeof MONITOR_SETTINGS>, 'databaseDisks' | 'etcd'> {
   /** The folder of the state file and the key. */
   readonly folder: string;
-  /** The keepers of the tier: etcd, supervisor, lease. */
+  /** The keepers of the tier (etcd, supervisor, lease), and Redis. */
   readonly keepers?: Pick<KeepersNeeds, 'sources' | 'readLease'> | undefined;
   readonly disks: readonly DiskSource[];
   /** A PostgreSQL alone on this machine; undefined: there is none. */

@@ -211,3 +211,39 @@ test('an edge leads from a source to its service, with the rows since the last p
   assert.deepEqual([first.from, first.to, first.rate_per_s], ['calls:/srv/drop', 'calls', null]);
   assert.equal(update(350, START + 10_000).rate_per_s, 25);
 });
+
+test('Redis is a part, with an edge from each service that uses it; without a monitor that asks it there is neither', () => {
+  const service = (name: string, store: string, done: number, failed: number): ServiceReading => ({
+    ...{ source: { name, url: 'http://127.0.0.1' }, up: true, ready: true, fault: '' },
+    samples: [
+      sample('cache_up', { store }, 1),
+      sample('cache_requests_total', { operation: 'get', outcome: 'hit' }, done),
+      sample('cache_requests_total', { operation: 'get', outcome: 'failed' }, failed),
+    ],
+  });
+  const keepers = [{ name: 'redis', kind: 'redis' as const, silentS: 6, fault: 'refused' }];
+  const pictureOf = (given: Pick<typeof NO_DISKS, 'keepers'> | { keepers: typeof keepers }) => {
+    const picture = createTopology();
+    const at = (seconds: number, done: number, failed: number) =>
+      picture.update({
+        ...{ haproxies: [], ...NO_DISKS, ...given, now: START + seconds * 1_000, stamp },
+        services: [service('calls', 'redis', done, failed), service('orders', 'process', 5, 0)],
+      });
+    at(0, 100, 0);
+    return at(10, 150, 10);
+  };
+  const { parts, edges } = pictureOf({ keepers });
+  const redis = parts.find(({ id }) => id === 'redis');
+  assert.deepEqual([redis?.role, redis?.state, redis?.detail], ['redis', 'DOWN', 'refused']);
+  assert.deepEqual(
+    edges
+      .filter(({ to }) => to === 'redis')
+      .map(({ from, via, rate_per_s, errors_per_s }) => [from, via, rate_per_s, errors_per_s]),
+    [
+      ['monitor', 'health', null, null],
+      ['calls', 'cache', 6, 1],
+    ],
+  );
+  const none = pictureOf({ keepers: [] });
+  assert.ok(![...none.parts.map(({ id }) => id), ...none.edges.map(({ to }) => to)].includes('redis'));
+});

@@ -11,6 +11,7 @@ import { diskParts } from './topology_disks.ts';
 import { keeperEdges, keeperParts } from './topology_keepers.ts';
 import type { Edge, Part, PartState, Seen, Topology } from './topology_parts.ts';
 import {
+  cacheEdges,
   databaseParts,
   serviceEdges,
   serviceParts,
@@ -84,6 +85,11 @@ export function createTopology(): TopologyTracker {
           return { from: 'monitor', to: source.name, via: 'health', ...unknown };
         }),
         ...keeperEdges(keepers),
+        ...cacheEdges(
+          services,
+          keepers.filter(({ kind }) => kind === 'redis').map(({ name }) => name),
+          perS,
+        ),
         ...sourceEdges(services, perS),
         ...serviceEdges(services, names, perS),
         ...haproxies.flatMap((reading) => haproxyEdges(reading, perS)),

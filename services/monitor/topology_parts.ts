@@ -19,7 +19,8 @@ export interface Part {
     | 'backup'
     | 'etcd'
     | 'supervisor'
-    | 'lease';
+    | 'lease'
+    | 'redis';
   readonly state: PartState;
   /** RFC 3339: the beginning of the state, as far as the monitor knows. */
   readonly since: string;

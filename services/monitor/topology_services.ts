@@ -10,6 +10,7 @@ export const PICTURE_METRICS = [
   ...['followed_source_rows', 'files_wait_for_room'],
   ...['source_rows_per_minute', 'source_silence_seconds', 'source_silence_limit_seconds'],
   ...['source_set_aside_recent', 'source_refused_recent'],
+  ...['cache_up', 'cache_requests_total'],
 ];
 
 export function serviceParts(services: readonly ServiceReading[]): Seen[] {
@@ -148,6 +149,28 @@ export function serviceEdges(
       }));
     }),
   );
+}
+
+/** The edges from services to Redis. @param redis the names of its parts; none: the monitor knows no Redis */
+export function cacheEdges(
+  services: readonly ServiceReading[],
+  redis: readonly string[],
+  perS: (key: string, total: number) => number | null,
+): Edge[] {
+  return services
+    .filter((service) => figure(service, 'cache_up', { store: 'redis' }) !== null)
+    .flatMap((service) =>
+      redis.map((to) => {
+        const from = service.source.name;
+        const total = figure(service, 'cache_requests_total', {}) ?? 0;
+        const failed = figure(service, 'cache_requests_total', { outcome: 'failed' }) ?? 0;
+        return {
+          ...{ from, to, via: 'cache', connections: null },
+          rate_per_s: perS(`${from}>${to}`, total),
+          errors_per_s: perS(`${from}>${to} failed`, failed),
+        };
+      }),
+    );
 }
 
 const databaseId = ({ source }: ServiceReading, server: string): string => `${source.name}:${server}`;

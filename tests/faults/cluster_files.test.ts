@@ -1,6 +1,6 @@
 /** Every configuration file of the tier, checked by the engine that reads it: for this machine and for containers. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,10 @@ import { findPrograms } from '#engines/cluster/programs.ts';
 import { readOrMakeSecrets } from '#engines/cluster/secrets.ts';
 import { createSupervisor } from '#engines/cluster/supervisor.ts';
 import { watchedParts } from '#engines/cluster/watched.ts';
+import { freePort } from '#engines/postgres.ts';
 import { engineUser } from '#engines/processes.ts';
+import { noRedis } from '#engines/redis.ts';
+import { pingRedis } from '#platform/cache/redis_connection.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
 import { readConfig } from '#system';
 import { clusterSkip, makeTestCluster } from '#tests/cluster.ts';
@@ -169,8 +172,10 @@ async function consoleConfig(port: number, password: string): Promise<Map<string
 
 const noCompose = spawnSync('docker-compose', ['version']).status !== 0;
 
-const composeConfig = () =>
-  execFileSync('docker-compose', ['-f', COMPOSE, 'config'], { encoding: 'utf8', stdio: 'pipe' });
+const composeConfig = (env: Record<string, string> = {}) =>
+  execFileSync('docker-compose', ['-f', COMPOSE, 'config'], {
+    ...{ encoding: 'utf8', stdio: 'pipe', env: { ...process.env, ...env } },
+  });
 const sectionOf = (text: string, name: string) =>
   text.split(new RegExp(`^  ${name}:$`, 'm'))[1]!.split(/^ {2}\w/m)[0]!;
 
@@ -189,19 +194,48 @@ suite('compose.yaml', {
     assert.doesNotMatch(text, /password|secret/i);
     for (const { name } of layout.haproxies) assert.match(section(name), /aliases:\n +- haproxy\n/, name);
     const published = [...text.matchAll(/127\.0\.0\.1:(\d+):(\d+)/g)].map(([, here, there]) => [here, there]);
-    const { calls, monitor } = readConfig({});
+    const { calls, identity, monitor } = readConfig({});
     const doors = [layout.writes.port, layout.reads.port, layout.haproxies[0]!.statsPort];
     // Of the second HAProxy the same, ten thousand further on.
     const listening = [
       ...doors.map((port) => [port, port]),
       ...doors.map((port) => [port + 10_000, port]),
       [calls.port, calls.port],
+      [identity.port, identity.port],
       [monitor.port, monitor.port],
     ];
     assert.deepEqual(
       published,
       listening.map((ports) => ports.map(String)),
     );
+  });
+
+  test('Redis is there only with its profile; redis-server takes its words, and the password that is given', {
+    skip: noRedis,
+  }, async () => {
+    const [REDIS_PASSWORD, port] = ['given-by-a-person', await freePort()];
+    const REDIS_URL = `redis://:${REDIS_PASSWORD}@redis:6379`;
+    const text = composeConfig({ COMPOSE_PROFILES: 'redis', REDIS_PASSWORD, REDIS_URL });
+    assert.match(sectionOf(text, 'trunkline'), new RegExp(`REDIS_URL: ${REDIS_URL}$`, 'm'));
+    const redis = sectionOf(text, 'redis');
+    assert.match(redis, /profiles:\n +- redis\n/);
+    assert.doesNotMatch(redis, /ports:/);
+    const [program, ...words] = [...redis.matchAll(/^ +- (.*)$/gm)]
+      .map(([, word]) => word!.replace(/^'(.*)'$/, '$1'))
+      .filter((word) => word === 'redis-server' || word.startsWith('--'));
+    const child = spawn(program!, [...words, `--port ${port}`, '--bind 127.0.0.1'], { stdio: 'ignore' });
+    try {
+      const url = REDIS_URL.replace('redis:6379', `127.0.0.1:${port}`);
+      const answers = (at: string) =>
+        pingRedis(at, systemClock).then(
+          () => true,
+          () => false,
+        );
+      assert.ok(await until(() => answers(url), START_LIMIT_MS));
+      assert.ok(!(await answers(`redis://127.0.0.1:${port}`)), 'not without the password');
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   test('its monitor watches the same parts as the monitor of a tier on this machine: HAProxy, doors, bouncers, etcd', async () => {
@@ -222,8 +256,9 @@ suite('compose.yaml', {
         ),
       );
       const { haproxies, doors, bouncers, etcd } = config.monitor;
-      const parts = watchedParts(composeLayout(), await readOrMakeSecrets(folder));
+      const { brokers, ...parts } = watchedParts(composeLayout(), await readOrMakeSecrets(folder));
       assert.deepEqual({ haproxies, doors, bouncers, etcd }, parts);
+      assert.deepEqual(brokers, []);
       assert.deepEqual(
         [haproxies, doors, bouncers, etcd].map((each) => each.length),
         [2, 2, 5, 3],

@@ -120,7 +120,7 @@ function health({ healthy, lastCheck }: ServerReport, paint: Paint): string {
   return healthy ? `✅ ${paint('green', 'Healthy')}` : `❌ ${paint('red', 'Down')}`;
 }
 
-const KEEPERS: readonly Part['role'][] = ['etcd', 'supervisor', 'lease'];
+const KEEPERS: readonly Part['role'][] = ['etcd', 'supervisor', 'lease', 'redis'];
 const PART_MARKS: Partial<Record<PartState, string>> = { UP: '✅', UNKNOWN: '… ' };
 
 /** "Disks and Keepers": the use of each disk, and the keepers of the tier in one line; parts that are not UP with the reason. */
