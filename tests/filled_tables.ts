@@ -14,6 +14,9 @@ export interface FilledColumn {
 const WANTED: Readonly<Record<string, string>> = {
   'users.email': `'a@example.com'`,
   'users.role': `'operator'`,
+  'invitations.email': `'a@example.com'`,
+  'invitations.role': `'owner'`,
+  'memberships.role': `'owner'`,
   'accounts.currency': "'EUR'",
   'accounts.country': "'DE'",
   'accounts.i_parent': 'NULL',

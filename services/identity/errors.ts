@@ -23,6 +23,17 @@ export const IDENTITY_ERRORS = {
   },
   second_factor_on: { status: 409, message: 'The second factor is on already', retryable: false },
   second_factor_off: { status: 409, message: 'The second factor is off', retryable: false },
+  invitation_void: {
+    status: 404,
+    message: 'There is no such invitation, or it has been accepted, or its time is over',
+    retryable: false,
+  },
+  invitation_of_another: { status: 409, message: 'This invitation is for another e-mail', retryable: false },
+  sign_in_first: {
+    status: 409,
+    message: 'There is a person with this e-mail; sign in, then accept the invitation',
+    retryable: false,
+  },
   too_many_tries: {
     status: 429,
     message: 'Too many failed tries; wait before the next one',

@@ -16,6 +16,8 @@ export const identity = defineService({
     (await import('./start.ts')).startIdentity(tools),
   commands: {
     keys: async (tools: IdentityTools) => (await import('./commands/keys.ts')).keysCommand(tools),
+    orgs: async (tools: IdentityTools) => (await import('./commands/orgs.ts')).orgsCommand(tools),
+    invite: async (tools: IdentityTools) => (await import('./commands/invite.ts')).inviteCommand(tools),
     users: async (tools: IdentityTools) => (await import('./commands/users.ts')).usersCommand(tools),
   },
 });

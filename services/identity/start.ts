@@ -45,7 +45,7 @@ export async function startIdentity(
     const { createAuthority } = await import('./people/better_auth.ts');
     return createAuthority({ publicUrl, keys, database, passwords });
   };
-  const people = createPeople({ database, authority, publicUrl, secret });
+  const people = createPeople({ database, authority, passwords, publicUrl, secret });
   return {
     openRoutes: (server) => peopleRoutes(server, { people, publicUrl, clock }),
     jobs: [

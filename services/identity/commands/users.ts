@@ -1,11 +1,12 @@
 /** `trunkline users`: the people who may sign in, and the way in for an operator when no other is left. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { withSession } from '#platform/database/pool.ts';
 import { asPrintable } from '#platform/terminal/option_values.ts';
 import { note, print, printJson, table } from '#platform/terminal/print.ts';
 import { terminalActor } from '#platform/terminal/terminal_actor.ts';
 import { makeOperator } from '../people/operators.ts';
 import { listUsers, type UserRow } from '../people/store.ts';
+import { asEmail } from './email.ts';
 import type { IdentityTools } from './tools.ts';
 
 const COLUMNS = ['e-mail', 'name', 'role', 'second factor', 'sessions', 'created'];
@@ -74,14 +75,4 @@ function operatorCommand({ withDatabase }: IdentityTools): Command {
         );
       }),
     );
-}
-
-const EMAIL = /^[^@\s]+@[^@\s]+$/;
-const EMAIL_CHARACTERS = 254;
-
-function asEmail(value: string): string {
-  const email = asPrintable(value.trim()).toLowerCase();
-  if (!EMAIL.test(email) || email.length > EMAIL_CHARACTERS)
-    throw new InvalidArgumentError('It must be an address of e-mail, such as anna@example.com.');
-  return email;
 }

@@ -322,8 +322,11 @@ test('the document tells of each route, its answers and who may use it', async (
     );
   assert.deepEqual(told.toSorted(), [
     'delete /auth/sessions/{id} signed in',
+    'get /auth/organizations signed in',
     'get /auth/session signed in',
     'get /auth/sessions signed in',
+    'post /auth/invitations/accept signed in',
+    'post /auth/invitations/join',
     'post /auth/password signed in',
     'post /auth/recovery-code',
     'post /auth/recovery-codes signed in',

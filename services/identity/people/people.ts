@@ -7,10 +7,12 @@ import { createHmac, randomBytes } from 'node:crypto';
 import type { Database, RequestContext } from '#platform/database/database.ts';
 import { withSession } from '#platform/database/pool.ts';
 import { type Session, transaction } from '#platform/database/session.ts';
-import { ApiError, type ErrorDetails } from '#platform/http/errors.ts';
-import { type IDENTITY_ERRORS, identityError } from '../errors.ts';
+import { identityError } from '../errors.ts';
+import { accept, hashOfInvitation, refuseKnown } from '../organizations/organizations.ts';
+import { type MembershipRow, membershipsOf, openInvitation } from '../organizations/store.ts';
 import { ADDRESS_HEADER, type Authority } from './better_auth.ts';
-import { passwordFault } from './passwords.ts';
+import { type Passwords, passwordFault } from './passwords.ts';
+import { isWrongGuess, type Person, personOf, type Reply, succeeded, type Told } from './replies.ts';
 import { forRequest } from './request.ts';
 import {
   endSession,
@@ -25,7 +27,7 @@ import {
   takeTry,
   useCode,
 } from './store.ts';
-import { type Bucket, bucketsOf, personBucket } from './tries.ts';
+import { addressBucket, type Bucket, bucketsOf, personBucket } from './tries.ts';
 
 /** What is known of a request. */
 export interface Asking {
@@ -36,14 +38,6 @@ export interface Asking {
   readonly ip: string;
   readonly cookie: string;
   readonly userAgent: string;
-}
-
-export interface Person {
-  readonly id: string;
-  readonly name: string;
-  readonly email: string;
-  readonly role: 'operator' | 'support' | null;
-  readonly second_factor: boolean;
 }
 
 /** What an answer gives, and the cookies that go with it. */
@@ -62,36 +56,13 @@ export interface PeopleNeeds {
   readonly database: Database;
   /** Made with the first request. */
   readonly authority: () => Promise<Authority>;
+  readonly passwords: Passwords;
   readonly publicUrl: string;
   /** Keys the hashes of tries, codes and devices. */
   readonly secret: Buffer;
 }
 
 export type People = ReturnType<typeof createPeople>;
-
-/** What is read of Better Auth's answers. */
-interface Told {
-  readonly token?: string;
-  readonly code?: string;
-  readonly message?: string;
-  readonly twoFactorRedirect?: boolean;
-  readonly totpURI?: string;
-  readonly backupCodes?: string[];
-  readonly user?: {
-    id: string;
-    name: string;
-    email: string;
-    role?: Person['role'];
-    twoFactorEnabled?: boolean;
-  };
-  readonly session?: { id: string; token: string };
-}
-
-interface Reply {
-  readonly status: number;
-  readonly told: Told;
-  readonly cookies: string[];
-}
 
 interface Current {
   readonly person: Person;
@@ -103,7 +74,7 @@ const DEVICE_BYTES = 24;
 /** The longest that browsers keep a cookie. */
 const DEVICE_KEPT_S = 400 * 86_400;
 
-export function createPeople({ database, authority, publicUrl, secret }: PeopleNeeds) {
+export function createPeople({ database, authority, passwords, publicUrl, secret }: PeopleNeeds) {
   const isSecure = publicUrl.startsWith('https:');
   const deviceCookie = isSecure ? '__Host-trunkline.device' : 'trunkline.device';
   const hashOf = (...parts: string[]) => createHmac('sha256', secret).update(JSON.stringify(parts)).digest();
@@ -244,7 +215,7 @@ export function createPeople({ database, authority, publicUrl, secret }: PeopleN
     /** The second step of a sign-in. */
     async secondFactor(asking: Asking, code: string): Promise<Answered<SignedIn>> {
       const reply = await ask(asking, 'POST', '/two-factor/verify-totp', { code });
-      if (reply.status !== 200) throw refusal(reply, { 400: 'sign_in_again', 401: 'wrong_code' });
+      succeeded(reply, { 400: 'sign_in_again', 401: 'wrong_code' });
       const person = personOf(reply.told.user!);
       if (!(await takeCode(asking.context, person.id, code))) {
         await write(asking.context, (session) => session.run(endSessionOfToken(reply.told.token!)));
@@ -256,7 +227,7 @@ export function createPeople({ database, authority, publicUrl, secret }: PeopleN
     /** The second step of a sign-in without the authenticator app. */
     async recoveryCode(asking: Asking, code: string): Promise<Answered<SignedIn>> {
       const reply = await ask(asking, 'POST', '/two-factor/verify-backup-code', { code });
-      if (reply.status !== 200) throw refusal(reply, { 400: 'sign_in_again', 401: 'wrong_code' });
+      succeeded(reply, { 400: 'sign_in_again', 401: 'wrong_code' });
       return welcome(asking, personOf(reply.told.user!), reply.cookies);
     },
 
@@ -280,6 +251,48 @@ export function createPeople({ database, authority, publicUrl, secret }: PeopleN
       const ended = await write(asking.context, (session) => session.row(endSession(person.id, id)));
       if (!ended) throw identityError('not_found', { message: `You have no session ${id}` });
       return { data: null, cookies };
+    },
+
+    organizations: async (asking: Asking): Promise<Answered<MembershipRow[]>> => {
+      const { person, cookies } = await current(asking);
+      const rows = await database.readForWrite(asking.context, (session) =>
+        session.rows(membershipsOf(person.id)),
+      );
+      return { data: rows, cookies };
+    },
+
+    /**
+     * Accepts an invitation as the person who is signed in.
+     * @throws ApiError 409 when it is for another e-mail
+     */
+    async acceptInvitation(asking: Asking, code: string): Promise<Answered<null>> {
+      const { person, cookies } = await current(asking);
+      const { id: userId, email } = person;
+      await counted(asking.context, [addressBucket(asking.client, secret)], () =>
+        write(asking.context, (session) => accept(session, code, { kind: 'known', userId, email })),
+      );
+      return { data: null, cookies };
+    },
+
+    /** Accepts an invitation as a person who is new. The person then signs in. */
+    async joinByInvitation(
+      asking: Asking,
+      { code, name, password }: { readonly code: string; readonly name: string; readonly password: string },
+    ): Promise<Answered<null>> {
+      const { context } = asking;
+      await counted(context, [addressBucket(asking.client, secret)], async () => {
+        // Looked at first, so that strangers can't have passwords hashed.
+        const invitation = await database.readForWrite(context, async (session) => {
+          const found = await session.row(openInvitation(hashOfInvitation(code)));
+          if (found) await refuseKnown(session, found);
+          return found;
+        });
+        if (!invitation) throw identityError('invitation_void');
+        await refuseWeak(password, name, invitation.email, 'password');
+        const passwordHash = await forRequest(context, () => passwords.hash(password));
+        await write(context, (session) => accept(session, code, { kind: 'new', name, passwordHash }));
+      });
+      return { data: null, cookies: [] };
     },
 
     /** All other sessions end. */
@@ -337,43 +350,9 @@ export function createPeople({ database, authority, publicUrl, secret }: PeopleN
   };
 }
 
-type Code = keyof typeof IDENTITY_ERRORS;
-
-/** Better Auth's codes that mean something else than their status. */
-const CODES: Readonly<Record<string, Code>> = {
-  INVALID_TWO_FACTOR_COOKIE: 'sign_in_again',
-  TOO_MANY_ATTEMPTS_REQUEST_NEW_CODE: 'sign_in_again',
-  ACCOUNT_TEMPORARILY_LOCKED: 'too_many_tries',
-  TOTP_ALREADY_ENABLED: 'second_factor_on',
-  TOTP_NOT_ENABLED: 'second_factor_off',
-  UNAUTHORIZED: 'not_signed_in',
-};
-
-/** Better Auth locks a second factor after ten wrong codes for so long. */
-const LOCKED_S = 900;
-
-/** A reply that refuses, as an error. @param byStatus what a status means here */
-function refusal({ status, told }: Reply, byStatus: Readonly<Record<number, Code>>): Error {
-  const code = CODES[told.code ?? ''] ?? byStatus[status];
-  if (!code) return new Error(`Better Auth answered ${status}: ${told.code ?? 'no code'}`);
-  const details: ErrorDetails = code === 'too_many_tries' ? { retryAfterS: LOCKED_S } : {};
-  return identityError(code, details);
+/** @param field of the request that has the password */
+async function refuseWeak(password: string, name: string, email: string, field: string): Promise<void> {
+  const [mailbox = ''] = email.split('@');
+  const fault = await passwordFault(password, [name, email, mailbox]);
+  if (fault) throw identityError('weak_password', { message: fault, fields: { fields: [field] } });
 }
-
-const WRONG_GUESSES: readonly string[] = ['wrong_sign_in', 'wrong_password', 'wrong_code'] satisfies Code[];
-
-const isWrongGuess = (error: unknown): boolean =>
-  error instanceof ApiError && WRONG_GUESSES.includes(error.code);
-
-function succeeded(reply: Reply, byStatus: Readonly<Record<number, Code>>): Reply {
-  if (reply.status !== 200) throw refusal(reply, byStatus);
-  return reply;
-}
-
-const personOf = ({ id, name, email, role, twoFactorEnabled }: NonNullable<Told['user']>): Person => ({
-  id,
-  name,
-  email,
-  role: role ?? null,
-  second_factor: twoFactorEnabled ?? false,
-});

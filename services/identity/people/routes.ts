@@ -9,7 +9,7 @@ import { answer, closed, elapsed, failures, NO_QUERY, oneOf, text } from '#platf
 import { clientOf } from '#platform/http/client_address.ts';
 import type { Server } from '#platform/http/server.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
-import { PROVIDER_ROLES } from '../contract.ts';
+import { ORGANIZATION_ROLES, PROVIDER_ROLES } from '../contract.ts';
 import { identityError } from '../errors.ts';
 import { MAX_PASSWORD_CHARACTERS } from './passwords.ts';
 import type { Answered, Asking, People } from './people.ts';
@@ -33,6 +33,12 @@ const SessionOfPerson = Type.Object({
   address: Type.Union([Type.String(), Type.Null()]),
   program: Type.Union([Type.String(), Type.Null()], { description: 'The browser' }),
   current: Type.Boolean({ description: 'The session of this request' }),
+});
+const Membership = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  i_account: Type.Integer({ description: 'The account at which it stands' }),
+  role: oneOf(ORGANIZATION_ROLES, 'docs/RIGHTS.md has what each may do'),
 });
 const RecoveryCodes = Type.Array(Type.String(), {
   description: 'Each lets its person in once without the app. They are shown this once',
@@ -134,6 +140,30 @@ export async function peopleRoutes(
       '/auth/sessions/:id',
       { schema: { ...schema('Signs out one session', Type.Null()), params: OneSession } },
       (request, reply) => give(reply, people.endSession(asking(request, reply), request.params.id)),
+    );
+    api.get(
+      '/auth/organizations',
+      { schema: schema('Organizations of a person, with the role in each', Type.Array(Membership)) },
+      (request, reply) => give(reply, people.organizations(asking(request, reply))),
+    );
+    const Accepted = Type.Object({ code: text('The code of the invitation') }, closed);
+    api.post(
+      '/auth/invitations/accept',
+      { schema: { ...schema('Accepts an invitation', Type.Null()), body: Accepted } },
+      (request, reply) => give(reply, people.acceptInvitation(asking(request, reply), request.body.code)),
+    );
+    const Joined = Type.Object(
+      {
+        code: text('The code of the invitation'),
+        name: text("The person's name"),
+        password: password('A password of the own choice'),
+      },
+      closed,
+    );
+    api.post(
+      '/auth/invitations/join',
+      { schema: { ...schema('Accepts an invitation as a new person', Type.Null(), false), body: Joined } },
+      (request, reply) => give(reply, people.joinByInvitation(asking(request, reply), request.body)),
     );
     const NewPassword = Type.Object(
       { password: password('The present password'), new_password: password('The new one') },

@@ -61,11 +61,18 @@ export function bucketsOf({ email, address, device }: SignInTry, secret: Buffer)
   });
   if (device) return [bucket('device', true, email, device.toString('hex'))];
   return [
-    bucket('address', false, address),
+    addressBucket(address, secret),
     bucket('accountAtAddress', true, email, address),
     bucket('account', false, email),
   ];
 }
+
+/** The count of an address alone. */
+export const addressBucket = (address: string, secret: Buffer): Bucket => ({
+  key: keyOf(secret, 'address', address),
+  limit: TRY_LIMITS.address,
+  cleared: false,
+});
 
 /** The count of a person who is signed in. */
 export const personBucket = (userId: string, secret: Buffer): Bucket => ({
