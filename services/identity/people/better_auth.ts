@@ -9,15 +9,13 @@ import { twoFactor } from 'better-auth/plugins/two-factor';
 import type { Database } from '#platform/database/database.ts';
 import { versionOf } from './encryption_keys.ts';
 import { guardedKysely } from './guarded_kysely.ts';
+import { ADDRESS_HEADER, cookiePrefixOf } from './headers.ts';
 import { MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, type Passwords } from './passwords.ts';
 
 /** A session ends so long after its last request. */
 export const SESSION_IDLE_S = 12 * 3_600;
 /** So often at most, a request moves the end of its session. */
 const SESSION_TOUCHED_EVERY_S = 15 * 60;
-
-/** The client's address, as identity has told it: no header of the client's is read. */
-export const ADDRESS_HEADER = 'x-identity-client';
 
 export interface BetterAuthNeeds {
   readonly publicUrl: string;
@@ -109,8 +107,7 @@ export async function createAuthority(needs: BetterAuthNeeds): Promise<Authority
     logger: { disabled: true },
     onAPIError: { throw: true },
     advanced: {
-      // A browser takes a cookie of this name over https alone, for this host alone.
-      cookiePrefix: isSecure ? '__Host-trunkline' : 'trunkline',
+      cookiePrefix: cookiePrefixOf(publicUrl),
       useSecureCookies: false,
       defaultCookieAttributes: { secure: isSecure, httpOnly: true, sameSite: 'lax', path: '/' },
       ipAddress: { ipAddressHeaders: [ADDRESS_HEADER] },

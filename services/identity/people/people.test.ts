@@ -183,6 +183,15 @@ test('five wrong codes end a sign-in', async () => {
   assert.equal(right.body.code, 'sign_in_again');
 });
 
+test('codes of a sign-in are taken for a sign-in alone: a stolen session can not find one out', async () => {
+  const { browser, uri, recoveryCodes } = await withSecondFactor('oracle@example.com');
+  const right = await browser.ask('POST', '/auth/second-factor', { code: totp(uri, 1) });
+  assert.equal(right.body.code, 'sign_in_again');
+  const recovery = await browser.ask('POST', '/auth/recovery-code', { code: recoveryCodes[0]! });
+  assert.equal(recovery.body.code, 'sign_in_again');
+  assert.equal((await browser.ask('GET', '/auth/session')).status, 200);
+});
+
 test('a recovery code lets in once, at once as well, and new ones make the former void', async () => {
   const { browser: own, email, password, recoveryCodes } = await withSecondFactor('recovery@example.com');
   const [first, second] = recoveryCodes;

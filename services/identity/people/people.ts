@@ -10,7 +10,8 @@ import { type Session, transaction } from '#platform/database/session.ts';
 import { identityError } from '../errors.ts';
 import { accept, hashOfInvitation, refuseKnown } from '../organizations/organizations.ts';
 import { type MembershipRow, membershipsOf, openInvitation } from '../organizations/store.ts';
-import { ADDRESS_HEADER, type Authority } from './better_auth.ts';
+import type { Authority } from './better_auth.ts';
+import { ADDRESS_HEADER, cookiePrefixOf, withoutCookie } from './headers.ts';
 import { type Passwords, passwordFault } from './passwords.ts';
 import { isWrongGuess, type Person, personOf, type Reply, succeeded, type Told } from './replies.ts';
 import { forRequest } from './request.ts';
@@ -76,7 +77,13 @@ const DEVICE_KEPT_S = 400 * 86_400;
 
 export function createPeople({ database, authority, passwords, publicUrl, secret }: PeopleNeeds) {
   const isSecure = publicUrl.startsWith('https:');
-  const deviceCookie = isSecure ? '__Host-trunkline.device' : 'trunkline.device';
+  const deviceCookie = `${cookiePrefixOf(publicUrl)}.device`;
+  const sessionCookie = `${cookiePrefixOf(publicUrl)}.session_token`;
+  /** Better Auth counts no wrong codes of a person who is signed in: a sign-in under way is all that its codes are taken for. */
+  const signingIn = (asking: Asking): Asking => ({
+    ...asking,
+    cookie: withoutCookie(asking.cookie, sessionCookie),
+  });
   const hashOf = (...parts: string[]) => createHmac('sha256', secret).update(JSON.stringify(parts)).digest();
 
   /** Asks Better Auth. @throws what failed within it: the database, too many passwords at once */
@@ -214,7 +221,7 @@ export function createPeople({ database, authority, passwords, publicUrl, secret
 
     /** The second step of a sign-in. */
     async secondFactor(asking: Asking, code: string): Promise<Answered<SignedIn>> {
-      const reply = await ask(asking, 'POST', '/two-factor/verify-totp', { code });
+      const reply = await ask(signingIn(asking), 'POST', '/two-factor/verify-totp', { code });
       succeeded(reply, { 400: 'sign_in_again', 401: 'wrong_code' });
       const person = personOf(reply.told.user!);
       if (!(await takeCode(asking.context, person.id, code))) {
@@ -226,7 +233,7 @@ export function createPeople({ database, authority, passwords, publicUrl, secret
 
     /** The second step of a sign-in without the authenticator app. */
     async recoveryCode(asking: Asking, code: string): Promise<Answered<SignedIn>> {
-      const reply = await ask(asking, 'POST', '/two-factor/verify-backup-code', { code });
+      const reply = await ask(signingIn(asking), 'POST', '/two-factor/verify-backup-code', { code });
       succeeded(reply, { 400: 'sign_in_again', 401: 'wrong_code' });
       return welcome(asking, personOf(reply.told.user!), reply.cookies);
     },
