@@ -5,6 +5,7 @@
 import { type Static, Type } from 'typebox';
 import type { MonitoringReport } from '#platform/database/monitoring.ts';
 import { answer, closed, oneOf, text } from '#platform/http/answers.ts';
+import { event } from '#platform/messaging/topic.ts';
 import {
   CALL_COLUMNS,
   CALL_RESULTS,
@@ -356,3 +357,43 @@ export interface CallsReport extends MonitoringReport {
   readonly sources: readonly SourceReport[];
   readonly switches: readonly SourceActivity[];
 }
+
+/** An account as it is after what has happened. Its name stays here. */
+const AccountFacts = Type.Object({
+  i_account: Type.Integer(),
+  code: Type.String(),
+  ...{ currency: Type.String(), time_zone: Type.String(), country: nullable('string') },
+  closed_from: nullable('string', 'RFC 3339; null: it is open'),
+});
+
+export const accountCreated = event({
+  ...{ name: 'account.created', version: 1, body: AccountFacts },
+  purpose: 'An account was made, by an operator or by an import. Its key is the account.',
+});
+export const accountChanged = event({
+  ...{ name: 'account.changed', version: 1, body: AccountFacts },
+  purpose: 'An account was set otherwise, renamed, moved, closed or opened again. Its key is the account.',
+});
+
+const count = (description: string) => Type.Integer({ minimum: 0, description });
+export const callsImported = event({
+  ...{ name: 'calls.imported', version: 1 },
+  purpose:
+    'A batch of calls was committed, from a file, a post or a followed source. A batch that brings nothing new is not told. Its key is the source.',
+  body: Type.Object({
+    source: Type.String(),
+    accounts: Type.Array(Type.Integer(), {
+      description: 'i_account of those whose calls were stored or completed',
+    }),
+    from: nullable(
+      'string',
+      'The first start of these calls, RFC 3339; null: rows were rejected, and no more',
+    ),
+    to: nullable('string', 'The last start'),
+    counts: Type.Object({
+      stored: count('New calls'),
+      completed: count('Stored calls of which more is known now'),
+      rejected: count('Rows that are in quarantine'),
+    }),
+  }),
+});

@@ -2,6 +2,7 @@
 import { defineService, migrationsBeside } from '#platform/service/definition.ts';
 import type { DatabaseTools } from '#platform/service/tools.ts';
 import type { CallsTools } from './commands/tools.ts';
+import { accountChanged, accountCreated, callsImported } from './contract.ts';
 import { FRESHNESS_HEADERS } from './freshness.ts';
 import { CALLS_SETTINGS, type CallsSettings } from './settings.ts';
 import type { CallsGiven } from './start.ts';
@@ -20,6 +21,7 @@ export const calls = defineService({
     knowsMarksFrom: '0023_marks_of_use',
   },
   sums: CALLS_SUMS,
+  publishes: [accountCreated, accountChanged, callsImported],
   settings: CALLS_SETTINGS,
   start: async (tools: DatabaseTools<CallsSettings> & CallsGiven) =>
     (await import('./start.ts')).startCalls(tools),

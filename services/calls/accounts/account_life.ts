@@ -1,6 +1,8 @@
 /** The life of an account: it is renamed, closed, reopened. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
+import { accountChanged } from '../contract.ts';
 import { accountAsWritten } from '../store/account_edits.ts';
+import { tellAccounts } from '../store/account_events.ts';
 import { callsSince, dropFormerCode, keepFormerCode, setClosedFrom, setCode } from '../store/account_life.ts';
 import type { AccountRow } from '../store/account_rows.ts';
 import { type Actor, noteAudit } from '../store/audit.ts';
@@ -27,7 +29,8 @@ export function renameAccount(pool: Pool, code: string, newCode: string, by: Act
     if (other && other.i_account !== account.i_account) {
       throw new Error(`there is an account with the code "${other.code}" already`);
     }
-    if (account.code !== wanted) {
+    const isOther = account.code !== wanted;
+    if (isOther) {
       await session.run(dropFormerCode(wanted));
       await session.run(keepFormerCode(account.i_account, account.code));
       await session.run(setCode(account.i_account, wanted));
@@ -35,7 +38,9 @@ export function renameAccount(pool: Pool, code: string, newCode: string, by: Act
         noteAudit(by, { action: 'accounts.rename', subject: `account ${account.i_account}` }),
       );
     }
-    return { account: await accountWithCode(session, wanted), before: account.code };
+    const after = await accountWithCode(session, wanted);
+    if (isOther) await tellAccounts(session, accountChanged, [after]);
+    return { account: after, before: account.code };
   });
 }
 
@@ -59,7 +64,9 @@ export function closeAccount(pool: Pool, code: string, from: string | undefined,
     const subject = `account ${account.i_account}`;
     await session.run(noteAudit(by, { action: 'accounts.close', subject, detail: { closed_from } }));
     const calls = (await session.row(callsSince(account.i_account)))!.calls;
-    return { account: await accountWithCode(session, account.code), calls };
+    const after = await accountWithCode(session, account.code);
+    await tellAccounts(session, accountChanged, [after]);
+    return { account: after, calls };
   });
 }
 
@@ -69,7 +76,9 @@ export function reopenAccount(pool: Pool, code: string, by: Actor): Promise<Acco
     const account = await accountWithCode(session, code);
     await session.run(setClosedFrom(account.i_account, null));
     await session.run(noteAudit(by, { action: 'accounts.reopen', subject: `account ${account.i_account}` }));
-    return accountWithCode(session, account.code);
+    const after = await accountWithCode(session, account.code);
+    await tellAccounts(session, accountChanged, [after]);
+    return after;
   });
 }
 

@@ -1,5 +1,7 @@
 /** Moves an account below another one, from a date on. Earlier calls stay with the parent of their time. */
 import { type Pool, withTransaction } from '#platform/database/pool.ts';
+import { accountChanged } from '../contract.ts';
+import { tellAccounts } from '../store/account_events.ts';
 import { lockParents, movedWith, moveParent, movesSince, readMove } from '../store/account_parents.ts';
 import type { AccountRow, ParentPeriod } from '../store/account_rows.ts';
 import { type Actor, noteAudit } from '../store/audit.ts';
@@ -57,6 +59,7 @@ export function moveAccount(pool: Pool, code: string, options: MoveOptions, by: 
       await session.run(noteAudit(by, { action: 'accounts.move', subject: `account ${iAccount}`, detail }));
     }
     const after = await accountWithCode(session, account.code);
+    if (options.apply && !isThere) await tellAccounts(session, accountChanged, [after]);
     return { account: after, from, before, to, isThere, replaced, below, calls };
   });
 }

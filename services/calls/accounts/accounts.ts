@@ -3,6 +3,7 @@ import { type Pool, withTransaction } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import { isPrintable, printable } from '#platform/telemetry/printable.ts';
 import { foldedCode, tidyCode } from '../account_codes.ts';
+import { accountChanged, accountCreated } from '../contract.ts';
 import { findPseudonyms } from '../pseudonyms/pseudonyms.ts';
 import {
   accountAsWritten,
@@ -11,6 +12,7 @@ import {
   rebuildUsageDays,
   updateAccount,
 } from '../store/account_edits.ts';
+import { tellAccounts } from '../store/account_events.ts';
 import { dropFormerCode, renamedFrom } from '../store/account_life.ts';
 import { isAbove, lockParents } from '../store/account_parents.ts';
 import type { AccountEdit, AccountRow, NewAccount } from '../store/account_rows.ts';
@@ -55,6 +57,7 @@ export async function createAccount(
     const made = await accountWithCode(session, code);
     const detail = { ...settingsOf(made), i_parent: iParent };
     await session.run(noteAudit(by, { action: 'accounts.create', subject: subjectOf(made), detail }));
+    await tellAccounts(session, accountCreated, [made]);
     return made;
   });
 }
@@ -91,6 +94,7 @@ export async function changeAccount(
     };
     if (Object.keys(detail).length > 0) {
       await session.run(noteAudit(by, { action: 'accounts.set', subject: subjectOf(account), detail }));
+      await tellAccounts(session, accountChanged, [changed]);
     }
     return changed;
   });

@@ -10,8 +10,10 @@ import type { Session } from '#platform/database/session.ts';
 import { isPrintable } from '#platform/telemetry/printable.ts';
 import { isNone } from '../absent.ts';
 import { foldedCode, tidyCode } from '../account_codes.ts';
+import { accountCreated } from '../contract.ts';
 import type { ParsedRow } from '../formats/source_reader.ts';
 import { type Erased, erasedOf, readErased } from '../pseudonyms/erased.ts';
+import { tellAccounts } from '../store/account_events.ts';
 import type { Account } from '../store/account_rows.ts';
 import { accountsByCode, accountsByTidiedCode, createAccounts, perhapsAlike } from '../store/intake.ts';
 import { storable } from '../store/storable.ts';
@@ -158,7 +160,11 @@ export function storedAccounts(
       if (newAccounts === null || missing.length === 0) return found;
       // In a transaction of its own: the accounts stay even if their batch is retried.
       const making = createAccounts({ ...newAccounts, codes: missing });
-      await withTransaction(pool, (session) => session.run(making), { signal });
+      await withTransaction(
+        pool,
+        async (session) => tellAccounts(session, accountCreated, await session.rows(making)),
+        { signal },
+      );
       const made = await withSession(pool, (session) => session.rows(accountsByCode(missing)), { signal });
       return [...found, ...made];
     },

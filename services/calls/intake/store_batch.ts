@@ -33,6 +33,7 @@ import { dropTaken, keepRejected, type Said } from './quarantine.ts';
 import { othersHaveStored, type Recognised, recognise } from './recognise.ts';
 import type { RowToReject } from './rows.ts';
 import { beginTurn, MetOthersError } from './source_turn.ts';
+import { tellImported } from './tell_imported.ts';
 import { keepFirstTellings, keepTellings } from './tellings.ts';
 import { type WrittenCalls, writeCalls } from './write_calls.ts';
 
@@ -237,6 +238,11 @@ async function storePart(
       lastEnd,
     }),
   );
+  await tellImported(session, importSource.source, batch, written, recognised, {
+    stored,
+    completed: recognised.completed.size,
+    rejected: rejected.length,
+  });
   if (counted === 0)
     throw new Error(`import ${importSource.iImport} is being undone: no more of its rows are stored`);
   if (fresh.length + recognised.rewritten.length > 0) {

@@ -28,6 +28,12 @@ export interface AccountRow {
   readonly former_codes: readonly string[];
 }
 
+/** What other services are told of it. */
+export type ToldAccount = Pick<
+  AccountRow,
+  'i_account' | 'code' | 'currency' | 'time_zone' | 'country' | 'closed_from'
+>;
+
 export interface NewAccount {
   readonly code: string;
   readonly name: string;

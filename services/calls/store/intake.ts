@@ -4,7 +4,7 @@ import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { CODE_EDGES } from '../account_codes.ts';
 import { decimalSeconds, type ExactSum, sumText } from '../decimal.ts';
 import { instant } from '../time/instants.ts';
-import type { Account } from './account_rows.ts';
+import type { Account, ToldAccount } from './account_rows.ts';
 import { plainArray, textArray } from './array_text.ts';
 import { HELD_UNTIL } from './imports.ts';
 
@@ -47,13 +47,14 @@ export interface NewAccounts {
   readonly country: string | null;
 }
 
-/** Creates accounts for --create-accounts. The name is the code, until an operator changes it. */
-export const createAccounts = (accounts: NewAccounts): Statement<unknown> =>
-  sql`
+/** Creates accounts for --create-accounts. The name is the code, until an operator changes it. @returns those that are new */
+export const createAccounts = (accounts: NewAccounts): Statement<ToldAccount> =>
+  sql<ToldAccount>`
     INSERT INTO calls.accounts (code, name, currency, time_zone, country)
     SELECT code, code, ${accounts.currency}, ${accounts.timeZone}, ${accounts.country}
     FROM unnest(${accounts.codes}::text[]) AS code ORDER BY code
-    ON CONFLICT (code) DO NOTHING`.compile(build);
+    ON CONFLICT (code) DO NOTHING
+    RETURNING i_account, code, currency, time_zone, country, closed_from`.compile(build);
 
 /** New numbers for the i_cdr of calls, as many as there are calls: in one text, which costs less than one row for each. */
 export const takeNumbers = (count: number): Statement<{ numbers: string }> =>
