@@ -23,7 +23,7 @@ export async function publish(session: Session, messages: readonly Outgoing[]): 
   const span = publishingSpan(messages);
   try {
     const rows = messages.map((message, n) => rowOf(message, n, span));
-    await inSpan(span, () => session.run(insertMessages(rows)));
+    await inSpan(span, () => write(session, rows));
     span?.end();
     wakeConsumers();
     return rows.map(({ id }) => id);
@@ -103,40 +103,50 @@ function rowOf(
 }
 
 /**
- * One statement for any number of messages, whoever gets them. A work message goes into the queue of its topic's name; an
- * event into the queue of each subscription, and into the log from which later subscriptions are filled. What none of the
- * messages needs is left out: work without a key is a third cheaper so.
+ * An event goes into the log, from which later subscriptions are filled, and into the queue of each subscription; work goes into
+ * the queue of its topic's name. Most events have no subscription: so the first statement writes the log and says whether there is
+ * one, for a third of what the second one would cost. A subscription that comes meanwhile waits for this transaction.
+ */
+async function write(session: Session, rows: readonly Row[]): Promise<void> {
+  const events = rows.filter(({ event }) => event);
+  const isSubscribed = events.length > 0 && (await session.row(logEvents(events)))!.is_subscribed;
+  const placed = isSubscribed ? rows : rows.filter(({ event }) => !event);
+  if (placed.length > 0) await session.run(placeMessages(placed));
+}
+
+const given = (rows: readonly Row[]) => sql`
+  json_to_recordset(${JSON.stringify(rows)}) AS given (
+    n integer, id uuid, topic text, version smallint, event boolean, key text, priority smallint,
+    not_before timestamptz, expires_at timestamptz, headers json, body json)`;
+
+const logEvents = (events: readonly Row[]): Statement<{ is_subscribed: boolean }> =>
+  sql<{ is_subscribed: boolean }>`
+    WITH logged AS (
+      INSERT INTO messaging.events (id, topic, version, key, priority, expires_at, headers, body)
+      SELECT id, topic, version, key, priority, expires_at, headers, body FROM ${given(events)} ORDER BY n
+    )
+    SELECT EXISTS (
+      SELECT FROM messaging.subscriptions WHERE topic = ANY (${[...new Set(events.map(({ topic }) => topic))]}::text[])
+    ) AS is_subscribed`.compile(build);
+
+/**
+ * One statement for any number of messages, whoever gets them. What none of the messages needs is left out: work without a key is
+ * a third cheaper so.
  *
  * A message whose key has another one before it is blocked until that one is through. A transaction that overlaps may hide
  * that one; then two of a key are open at once, and `take` (queue.ts) gives out only the older.
  */
-const insertMessages = (rows: readonly Row[]): Statement<unknown> => {
-  const given = sql`
-    json_to_recordset(${JSON.stringify(rows)}) AS given (
-      n integer, id uuid, topic text, version smallint, event boolean, key text, priority smallint,
-      not_before timestamptz, expires_at timestamptz, headers json, body json)`;
-  const columns = sql`queue, state, priority, id, topic, version, key, due_at, expires_at, headers, body`;
-  const rest = sql`priority, id, topic, version, key, not_before, expires_at, headers, body`;
+const placeMessages = (rows: readonly Row[]): Statement<unknown> => {
   const state = rows.some(({ key }) => key !== undefined) ? keyedState : openState;
-  if (!rows.some(({ event }) => event))
-    return sql`
-      INSERT INTO messaging.messages (${columns})
-      SELECT topic, ${state}, ${rest} FROM (SELECT topic AS queue, * FROM ${given}) AS placed ORDER BY n`.compile(
-      build,
-    );
+  const ofWork = sql`SELECT topic AS queue, given.* FROM ${given(rows)}`;
+  const ofAll = sql`
+    SELECT coalesce(subscriptions.queue, given.topic) AS queue, given.* FROM ${given(rows)}
+    LEFT JOIN messaging.subscriptions ON given.event AND subscriptions.topic = given.topic
+    WHERE NOT given.event OR subscriptions.queue IS NOT NULL`;
   return sql`
-    WITH given AS MATERIALIZED (SELECT * FROM ${given}
-    ), logged AS (
-      INSERT INTO messaging.events (id, topic, version, key, priority, expires_at, headers, body)
-      SELECT id, topic, version, key, priority, expires_at, headers, body FROM given WHERE event ORDER BY n
-    ), placed AS (
-      SELECT topic AS queue, given.* FROM given WHERE NOT event
-      UNION ALL
-      SELECT subscriptions.queue, given.* FROM given JOIN messaging.subscriptions USING (topic) WHERE given.event
-    )
-    INSERT INTO messaging.messages (${columns}) SELECT queue, ${state}, ${rest} FROM placed ORDER BY n`.compile(
-    build,
-  );
+    INSERT INTO messaging.messages (queue, state, priority, id, topic, version, key, due_at, expires_at, headers, body)
+    SELECT queue, ${state}, priority, id, topic, version, key, not_before, expires_at, headers, body
+    FROM (${rows.some(({ event }) => event) ? ofAll : ofWork}) AS placed ORDER BY n`.compile(build);
 };
 
 const openState = sql`CASE WHEN not_before > now() THEN 'delayed' ELSE 'ready' END`;

@@ -465,7 +465,10 @@ export function messagingPromises(messages: TestMessages): void {
       below(published)
         .map(({ kind, name }) => `${kind} ${name}`)
         .filter((text) => !text.startsWith('consumer')),
-      ['client WITH messaging.events messaging.subscriptions messaging.messages'],
+      [
+        'client WITH messaging.events messaging.subscriptions',
+        'client INSERT messaging.messages messaging.subscriptions',
+      ],
     );
     assert.equal(processed.length, 6);
     for (const span of processed) {
