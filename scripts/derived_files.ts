@@ -5,6 +5,7 @@ import { rightsDocument } from '#services/identity/rights.ts';
 import { prometheusRules } from '#services/monitor/prometheus_rules.ts';
 import { RULES } from '#services/monitor/rules.ts';
 import { SERVICES } from '#system';
+import { eventsPage } from './events_page.ts';
 
 const BEGIN = '# services: derived by scripts/derived.ts';
 const END = '# services: end';
@@ -19,6 +20,7 @@ export function derivedFiles(read: (path: string) => string): Record<string, str
   const prometheus = 'infrastructure/monitoring/prometheus.yml';
   return {
     'docs/CONFIGURATION.md': configuration(),
+    'docs/EVENTS.md': eventsPage(SERVICES),
     'docs/RIGHTS.md': rightsDocument(),
     'infrastructure/monitoring/rules.yml': prometheusRules(RULES),
     [prometheus]: between(

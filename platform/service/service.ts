@@ -28,6 +28,7 @@ import { type Lifetime, STOP_STEP_LIMIT_MS } from '#platform/lifecycle/lifetime.
 import { version } from '#platform/lifecycle/version.ts';
 import { createRegistry } from '#platform/telemetry/metrics.ts';
 import { exportTraceMetrics } from '#platform/telemetry/tracing/tracing.ts';
+import { asyncApiRoute } from './async_api.ts';
 import { type OpenDatabases, openServiceDatabases } from './databases.ts';
 import type { AnyDatabaseService, AnyPlainService, AnyService } from './definition.ts';
 import { databaseHealth, healthRoutes } from './health.ts';
@@ -123,6 +124,7 @@ async function startOnDatabase(
 
   await startMessages(definition, parts, database, started.handlers ?? [], lifetime);
 
+  asyncApiRoute(server, definition, version);
   healthRoutes(server, databaseHealth(database, clock));
   const { rateLimitPerMinute } = settings;
   const { onRefused } = started;

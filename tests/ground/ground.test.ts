@@ -111,10 +111,17 @@ test('and with one line in system.ts it is a whole part of the program', async (
         process.stdout.write(stale.map(([file]) => file).sort().join());
       `);
     };
-    assert.equal(stale(), 'compose.yaml,docs/CONFIGURATION.md,infrastructure/monitoring/prometheus.yml');
+    assert.equal(
+      stale(),
+      'compose.yaml,docs/CONFIGURATION.md,docs/EVENTS.md,infrastructure/monitoring/prometheus.yml',
+    );
     execFileSync(process.execPath, ['scripts/derived.ts'], { cwd: copy });
     assert.equal(stale(), '');
     const text = (file: string) => readFileSync(join(copy, file), 'utf8');
+    assert.match(
+      text('docs/EVENTS.md'),
+      /\| \[`hello\.greeted`\]\S* \| event \| 1 \| hello \| `hello\.listener` \|/,
+    );
     assert.match(text('docs/CONFIGURATION.md'), /\| `HELLO_GREETING` \| `Hello` \|/);
     assert.match(
       text('infrastructure/monitoring/prometheus.yml'),
