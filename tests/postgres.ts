@@ -46,6 +46,19 @@ export async function emptyDatabase(): Promise<TestDatabase> {
   return databaseOfFile(server, 'template0');
 }
 
+/** Work on a migrated database outside of a test. */
+export async function withMigratedDatabase<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
+  const server = await startTestPostgres();
+  const url = databaseUrl(server.url, await migratedTemplate(server.url));
+  const pool = createPool({ url, applicationName: 'scripts', size: 2, onIdleError: () => undefined });
+  try {
+    return await work(pool);
+  } finally {
+    await pool.end();
+    await server.stop();
+  }
+}
+
 async function databaseOfFile(server: RunningPostgres, template: string): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   await withAdmin(server.url, (admin) => admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));

@@ -3,8 +3,9 @@ import { sql } from 'kysely';
 import { auditTrail } from '#platform/database/audit.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { Scope } from './contract.ts';
+import type { DB } from './tables.ts';
 
-const build = sqlBuilder<unknown>();
+const build = sqlBuilder<DB>();
 
 /** A key's visible properties. */
 export interface KeyRow {
@@ -34,26 +35,54 @@ export interface NewKey {
   readonly expiresAt: string | null;
 }
 
-const COLUMNS = sql.raw('i_key, name, prefix, scope, i_account, created_at, expires_at, revoked_at');
+const COLUMNS = [
+  'i_key',
+  'name',
+  'prefix',
+  'scope',
+  'i_account',
+  'created_at',
+  'expires_at',
+  'revoked_at',
+] as const;
 
 export const insertKey = (key: NewKey, hash: Buffer, prefix: string): Statement<KeyRow> =>
-  sql<KeyRow>`
-    INSERT INTO identity.api_keys (name, hash, prefix, scope, i_account, expires_at)
-    VALUES (${key.name}, ${hash}, ${prefix}, ${key.scope}, ${key.iAccount}, ${key.expiresAt})
-    RETURNING ${COLUMNS}`.compile(build);
+  build
+    .insertInto('identity.api_keys')
+    .values({
+      ...{ name: key.name, hash, prefix, scope: key.scope },
+      ...{ i_account: key.iAccount, expires_at: key.expiresAt },
+    })
+    .returning(COLUMNS)
+    .$narrowType<{ scope: Scope }>()
+    .compile();
 
 /** The caller decides whether the key has expired or was revoked: the answers differ. */
 export const keyByHash = (hash: Buffer): Statement<KeyRow> =>
-  sql<KeyRow>`SELECT ${COLUMNS} FROM identity.api_keys WHERE hash = ${hash}`.compile(build);
+  build
+    .selectFrom('identity.api_keys')
+    .select(COLUMNS)
+    .where('hash', '=', hash)
+    .$narrowType<{ scope: Scope }>()
+    .compile();
 
 export const listAllKeys = (): Statement<HashedKey> =>
-  sql<HashedKey>`SELECT ${COLUMNS}, hash FROM identity.api_keys ORDER BY i_key`.compile(build);
+  build
+    .selectFrom('identity.api_keys')
+    .select([...COLUMNS, 'hash'])
+    .orderBy('i_key')
+    .$narrowType<{ scope: Scope }>()
+    .compile();
 
 /** A revoked key keeps its time of revocation. */
 export const revokeKeyById = (iKey: number): Statement<HashedKey> =>
-  sql<HashedKey>`
-    UPDATE identity.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE i_key = ${iKey}
-    RETURNING ${COLUMNS}, hash`.compile(build);
+  build
+    .updateTable('identity.api_keys')
+    .set({ revoked_at: sql`coalesce(revoked_at, now())` })
+    .where('i_key', '=', iKey)
+    .returning([...COLUMNS, 'hash'])
+    .$narrowType<{ scope: Scope }>()
+    .compile();
 
 /** Held to the end of the transaction, so that two programs that start at once create one first key. */
 export const lockKeys = (): Statement<unknown> =>

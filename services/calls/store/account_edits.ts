@@ -2,22 +2,26 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { tidyCode } from '../account_codes.ts';
+import type { DB } from '../tables.ts';
 import { PARENT_NOW, PERIODS } from './account_parents.ts';
 import type { AccountEdit, AccountRow, NewAccount } from './account_rows.ts';
 import { TIDIED_CODE } from './intake.ts';
 
-const build = sqlBuilder<unknown>();
+const build = sqlBuilder<DB>();
 
 const COLUMNS = sql`a.i_account, a.code, a.name, a.currency, a.time_zone, a.country,
   ${PARENT_NOW} AS parent, ${PERIODS} AS parents, a.created_at,
   a.closed_from, ARRAY(SELECT f.code FROM calls.former_codes f WHERE f.i_account = a.i_account ORDER BY 1) AS former_codes`;
 
 export const insertAccount = (account: NewAccount): Statement<{ i_account: number }> =>
-  sql<{ i_account: number }>`
-    INSERT INTO calls.accounts (code, name, currency, time_zone, country, i_parent)
-    VALUES (${account.code}, ${account.name}, ${account.currency}, ${account.timeZone}, ${account.country},
-            ${account.iParent})
-    RETURNING i_account`.compile(build);
+  build
+    .insertInto('calls.accounts')
+    .values({
+      ...{ code: account.code, name: account.name, currency: account.currency, country: account.country },
+      ...{ time_zone: account.timeZone, i_parent: account.iParent },
+    })
+    .returning('i_account')
+    .compile();
 
 /** Finds an account by its code: as written, else tidied, else an account whose tidied code is the same. */
 export const accountAsWritten = (written: string): Statement<AccountRow> => {
@@ -49,7 +53,7 @@ export const updateAccount = (
     WHERE i_account = ${iAccount}`.compile(build);
 
 export const deleteUsageDays = (iAccount: number): Statement<unknown> =>
-  sql`DELETE FROM calls.usage_days WHERE i_account = ${iAccount}`.compile(build);
+  build.deleteFrom('calls.usage_days').where('i_account', '=', iAccount).compile();
 
 /** Sums an account's days again from its quarters, by the account's present zone. */
 export const rebuildUsageDays = (iAccount: number): Statement<unknown> =>

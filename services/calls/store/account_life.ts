@@ -2,11 +2,12 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import { tidyCode } from '../account_codes.ts';
+import type { DB } from '../tables.ts';
 
-const build = sqlBuilder<unknown>();
+const build = sqlBuilder<DB>();
 
 export const setCode = (iAccount: number, code: string): Statement<unknown> =>
-  sql`UPDATE calls.accounts SET code = ${code} WHERE i_account = ${iAccount}`.compile(build);
+  build.updateTable('calls.accounts').set({ code }).where('i_account', '=', iAccount).compile();
 
 /** Keeps a former code as written and tidied: rows may name the account by either. */
 export const keepFormerCode = (iAccount: number, code: string): Statement<unknown> =>
@@ -17,22 +18,29 @@ export const keepFormerCode = (iAccount: number, code: string): Statement<unknow
 
 /** Forgets a former code, because an account has it as its code now. */
 export const dropFormerCode = (code: string): Statement<unknown> =>
-  sql`DELETE FROM calls.former_codes WHERE code = ${code}`.compile(build);
+  build.deleteFrom('calls.former_codes').where('code', '=', code).compile();
 
 /** The account that had this code before. */
 export const renamedFrom = (code: string): Statement<{ code: string }> =>
-  sql<{ code: string }>`
-    SELECT a.code FROM calls.former_codes f JOIN calls.accounts a USING (i_account)
-    WHERE f.code IN (${code}, ${tidyCode(code)}) LIMIT 1`.compile(build);
+  build
+    .selectFrom('calls.former_codes as f')
+    .innerJoin('calls.accounts as a', 'a.i_account', 'f.i_account')
+    .select('a.code')
+    .where('f.code', 'in', [code, tidyCode(code)])
+    .limit(1)
+    .compile();
 
 /** @param at RFC 3339, or `now`; null: the account is open */
 export const setClosedFrom = (
   iAccount: number,
   at: string | null,
 ): Statement<{ closed_from: string | null }> =>
-  sql<{ closed_from: string | null }>`
-    UPDATE calls.accounts SET closed_from = ${at}::timestamptz WHERE i_account = ${iAccount}
-    RETURNING closed_from`.compile(build);
+  build
+    .updateTable('calls.accounts')
+    .set({ closed_from: at })
+    .where('i_account', '=', iAccount)
+    .returning('closed_from')
+    .compile();
 
 /** Counts an account's calls since it was closed, by quarters of an hour. The quarter of the closing itself is left out. */
 export const callsSince = (iAccount: number): Statement<{ calls: number }> =>

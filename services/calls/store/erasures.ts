@@ -1,8 +1,9 @@
 /** Statements that erase data, and statements about erasures. */
 import { type RawBuilder, sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import type { DB } from '../tables.ts';
 
-const build = sqlBuilder<unknown>();
+const build = sqlBuilder<DB>();
 
 export type ErasureKind = 'code' | 'number';
 
@@ -22,12 +23,16 @@ export interface WalkPosition {
 }
 
 export const listErasures = (): Statement<ErasureRow> =>
-  sql<ErasureRow>`SELECT * FROM calls.erasures`.compile(build);
+  build.selectFrom('calls.erasures').selectAll().$castTo<ErasureRow>().compile();
 
 export const findErasure = (kind: ErasureKind, pseudonym: string): Statement<ErasureRow> =>
-  sql<ErasureRow>`SELECT * FROM calls.erasures WHERE kind = ${kind} AND pseudonym = ${pseudonym}`.compile(
-    build,
-  );
+  build
+    .selectFrom('calls.erasures')
+    .selectAll()
+    .where('kind', '=', kind)
+    .where('pseudonym', '=', pseudonym)
+    .$castTo<ErasureRow>()
+    .compile();
 
 /** Begins an erasure. An interrupted erasure continues; a finished one begins again, for data that came later. */
 export const beginErasure = (kind: ErasureKind, pseudonym: string): Statement<ErasureRow> =>

@@ -1,9 +1,10 @@
 /** Statements about followed files and folders. */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import type { DB } from '../tables.ts';
 import { storable } from './storable.ts';
 
-const build = sqlBuilder<unknown>();
+const build = sqlBuilder<DB>();
 
 /** The time of change of a file may have any value. */
 const LAST_MS = Date.UTC(9999, 11, 31);
@@ -37,9 +38,12 @@ export const takeSource = (
     RETURNING i_source, last_row_at`.compile(build);
 
 export const holderOf = (machine: string, path: string): Statement<{ holder: string | null }> =>
-  sql<{ holder: string | null }>`
-    SELECT holder FROM calls.followed_sources
-    WHERE machine = ${machine} AND path = ${storable(path)}`.compile(build);
+  build
+    .selectFrom('calls.followed_sources')
+    .select('holder')
+    .where('machine', '=', machine)
+    .where('path', '=', storable(path))
+    .compile();
 
 export interface SourceState {
   readonly state: 'following' | 'waiting' | 'failing';
@@ -64,9 +68,12 @@ export const holds = (iSource: number, holder: string): Statement<unknown> =>
   );
 
 export const leaveSource = (iSource: number, holder: string): Statement<unknown> =>
-  sql`
-    UPDATE calls.followed_sources SET holder = NULL, held_until = NULL, told_at = now()
-    WHERE i_source = ${iSource} AND holder = ${holder}`.compile(build);
+  build
+    .updateTable('calls.followed_sources')
+    .set({ holder: null, held_until: null, told_at: sql`now()` })
+    .where('i_source', '=', iSource)
+    .where('holder', '=', holder)
+    .compile();
 
 /** The content of a file, and the position up to which it is stored. */
 export interface FollowedFile {

@@ -6,8 +6,9 @@ import { sql } from 'kysely';
 import type { KeyRecord } from '#platform/access/key.ts';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { Scope } from '#services/identity/contract.ts';
+import type { DB } from '../tables.ts';
 
-const build = sqlBuilder<unknown>();
+const build = sqlBuilder<DB>();
 
 /** A key in the table of this service. */
 interface FormerKey extends KeyRecord {
@@ -19,19 +20,21 @@ interface FormerKey extends KeyRecord {
 
 export const formerKeys = {
   byHash: (hash: Buffer): Statement<KeyRecord> =>
-    sql<KeyRecord>`
-      SELECT i_key, name, scope, i_account, expires_at, revoked_at FROM calls.api_keys WHERE hash = ${hash}`.compile(
-      build,
-    ),
+    build
+      .selectFrom('calls.api_keys')
+      .select(['i_key', 'name', 'scope', 'i_account', 'expires_at', 'revoked_at'])
+      .where('hash', '=', hash)
+      .$narrowType<{ scope: Scope }>()
+      .compile(),
 
   all: (): Statement<FormerKey> =>
-    sql<FormerKey>`
-      SELECT i_key, name, hash, prefix, scope, i_account, created_at, expires_at, revoked_at FROM calls.api_keys
-      ORDER BY i_key`.compile(build),
+    build.selectFrom('calls.api_keys').selectAll().orderBy('i_key').$narrowType<{ scope: Scope }>().compile(),
 
   /** A revoked key keeps the time of its revocation. */
   revoke: (hash: Buffer): Statement<unknown> =>
-    sql`UPDATE calls.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE hash = ${hash}`.compile(
-      build,
-    ),
+    build
+      .updateTable('calls.api_keys')
+      .set({ revoked_at: sql`coalesce(revoked_at, now())` })
+      .where('hash', '=', hash)
+      .compile(),
 };

@@ -2,13 +2,20 @@
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
 import type { Mapping } from '../formats/mapping.ts';
+import type { DB } from '../tables.ts';
 
-const build = sqlBuilder<unknown>();
+const build = sqlBuilder<DB>();
 
 export const keepMap = (name: string, columns: Mapping['columns']): Statement<unknown> =>
-  sql`
-    INSERT INTO calls.import_maps (name, columns) VALUES (${name}, ${JSON.stringify(columns)}::jsonb)
-    ON CONFLICT (name) DO UPDATE SET columns = excluded.columns, updated_at = now()`.compile(build);
+  build
+    .insertInto('calls.import_maps')
+    .values({ name, columns: JSON.stringify(columns) })
+    .onConflict((same) =>
+      same
+        .column('name')
+        .doUpdateSet(({ ref }) => ({ columns: ref('excluded.columns'), updated_at: sql`now()` })),
+    )
+    .compile();
 
 /**
  * Remembers the mapping of the import that read these rejected rows. A mapping with that name that was remembered later remains.

@@ -1,14 +1,16 @@
 /** Statements about secrets that the processes of this service share. */
-import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import type { DB } from '../tables.ts';
 
-const build = sqlBuilder<unknown>();
+const build = sqlBuilder<DB>();
 
 /** The first process makes the secret; the others find it. */
 export const putSecret = (name: string, value: Buffer): Statement<unknown> =>
-  sql`INSERT INTO calls.secrets (name, value) VALUES (${name}, ${value}) ON CONFLICT (name) DO NOTHING`.compile(
-    build,
-  );
+  build
+    .insertInto('calls.secrets')
+    .values({ name, value })
+    .onConflict((name) => name.column('name').doNothing())
+    .compile();
 
 export const getSecret = (name: string): Statement<{ value: Buffer }> =>
-  sql<{ value: Buffer }>`SELECT value FROM calls.secrets WHERE name = ${name}`.compile(build);
+  build.selectFrom('calls.secrets').select('value').where('name', '=', name).compile();

@@ -1,8 +1,9 @@
 /** Statements by which writers of one source notice each other (intake/source_turn.ts). */
 import { sql } from 'kysely';
 import { type Statement, sqlBuilder } from '#platform/database/statement.ts';
+import type { DB } from '../tables.ts';
 
-const build = sqlBuilder<unknown>();
+const build = sqlBuilder<DB>();
 
 /** Advisory locks of sources. A transaction holds them, so they work through PgBouncer. */
 const LOCK_CLASS = 74_002;
@@ -14,7 +15,7 @@ export const lockSource = (source: string, mode: 'shared' | 'exclusive'): Statem
 
 /** The last turn of the source; no row: it had none. */
 export const lastTurn = (source: string): Statement<{ turn: number }> =>
-  sql<{ turn: number }>`SELECT turn FROM calls.source_turns WHERE source = ${source}`.compile(build);
+  build.selectFrom('calls.source_turns').select('turn').where('source', '=', source).compile();
 
 /** Takes the next turn; another writer waits until the end of the transaction. Returns the first of this writer's consecutive turns. */
 export const takeTurn = (source: string, writer: string): Statement<{ turn: number; since: number }> =>
