@@ -188,6 +188,7 @@ export interface CallsImports {
   file: string;
   finished_at: string | null;
   format: string;
+  held_until: Generated<string | null>;
   i_import: Generated<number>;
   known_before: Generated<boolean>;
   noted: Generated<boolean>;
@@ -266,6 +267,7 @@ export interface CallsSourceHours {
   refused: Generated<number>;
   rows: Generated<number>;
   set_aside: Generated<number>;
+  since: Generated<string | null>;
   source: string;
 }
 
