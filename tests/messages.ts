@@ -34,8 +34,11 @@ export interface TestMessages {
   readonly url: string;
   readonly carrier: 'postgresql' | 'rabbitmq';
   publish(messages: readonly Outgoing[]): Promise<string[]>;
-  /** A process's messaging; it ends with the test file, or by its own `stop`. */
-  start(add: (messaging: Messaging) => void): { readonly events: ConsumerEvent[]; stop(): Promise<void> };
+  /** A process's messaging; it ends with the test file, or by its own `stop`. @param broker in place of the file's */
+  start(
+    add: (messaging: Messaging) => void,
+    broker?: string,
+  ): { readonly events: ConsumerEvent[]; stop(): Promise<void> };
   queue(name: string): Promise<QueueState | undefined>;
 }
 
@@ -54,7 +57,7 @@ export async function testMessages(brokerUrl?: string): Promise<TestMessages> {
     url,
     carrier: brokerUrl === undefined ? 'postgresql' : 'rabbitmq',
     publish: (messages) => withTransaction(pool, (session) => publish(session, messages)),
-    start: (add) => {
+    start: (add, broker = brokerUrl) => {
       const events: ConsumerEvent[] = [];
       const onEvent = (_queue: string, event: ConsumerEvent) => events.push(event);
       const messaging = createMessaging({
@@ -63,7 +66,7 @@ export async function testMessages(brokerUrl?: string): Promise<TestMessages> {
         clock: systemClock,
         random: Math.random,
         onEvent,
-        brokerUrl,
+        brokerUrl: broker,
       });
       add(messaging);
       const stopping = new AbortController();

@@ -14,7 +14,7 @@
  * A message that the broker gives out for the third time has killed two processes, or was beside one that did. It goes back to
  * PostgreSQL as a suspect, where it is taken alone (consumer.ts).
  */
-import { Connection, ConsumerStatus } from 'rabbitmq-client';
+import { type AMQPError, Connection, ConsumerStatus } from 'rabbitmq-client';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
@@ -68,6 +68,8 @@ export interface Broker {
   relay(stopping: AbortSignal): Promise<void>;
   /** Something is ready that was not: the relay need not wait for its next look. */
   wake(): void;
+  /** How long messages have waited for a relay that gives none to the broker, in seconds; 0 or so where none wait. */
+  readonly stalledS: number;
   close(): Promise<void>;
 }
 
@@ -97,12 +99,27 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
 
   /** The one channel that publishes; made anew by the client after each break. */
   const returned = new Set<string>();
-  const publisher = connection.createPublisher({
-    confirm: true,
-    exchanges: [{ exchange: EXCHANGE, type: 'direct', durable: true }],
-    // A return comes before the confirmation of its message, on the same channel.
-    onReturn: ({ messageId }) => void returned.add(messageId!),
-  });
+  const makePublisher = () =>
+    connection.createPublisher({
+      confirm: true,
+      exchanges: [{ exchange: EXCHANGE, type: 'direct', durable: true }],
+      // A return comes before the confirmation of its message, on the same channel.
+      onReturn: ({ messageId }) => void returned.add(messageId!),
+    });
+  let publisher = makePublisher();
+  let nacked = false;
+  let movedAt = clock.monotonic();
+
+  /**
+   * A channel that first published to a queue while its leader was gone is refused as long as that node is away, although the
+   * queue has another leader by now (docs/decisions/0038-a-channel-that-was-refused-is-left.md). A new channel asks anew.
+   */
+  function beginAnew(): void {
+    nacked = false;
+    const former = publisher;
+    publisher = makePublisher();
+    former.close().catch(() => undefined);
+  }
 
   /** @returns how many messages wait in the broker's queue */
   async function declare(queue: string): Promise<number> {
@@ -137,6 +154,7 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
       );
       return returned.delete(messageId) ? 'the broker has no such queue' : undefined;
     } catch (error) {
+      if ((error as AMQPError).code === 'NACK') nacked = true;
       return errorText(error);
     }
   }
@@ -144,7 +162,11 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
   /** @returns whether there may be more */
   async function relayQueue(queue: string): Promise<boolean> {
     const room = BROKER_READY_LIMIT - (await declare(queue));
-    if (room <= 0) return false;
+    if (room <= 0) {
+      // It is the consumers that are slow.
+      movedAt = clock.monotonic();
+      return false;
+    }
     const taken = inOrder(await on((session) => session.rows(take(queue, room, RELAY_LEASE_MS, false))));
     if (taken.length === 0) return false;
     const given = await Promise.all(
@@ -152,8 +174,12 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
     );
     const good = given.filter(({ error }) => error === undefined).map(({ message }) => message);
     const bad = given.filter(({ error }) => error !== undefined);
-    if (good.length > 0) await on((session) => session.run(confirmed(good)));
+    if (good.length > 0) {
+      movedAt = clock.monotonic();
+      await on((session) => session.run(confirmed(good)));
+    }
     if (bad.length === 0) return taken.length === room;
+    if (nacked) beginAnew();
     declared.delete(queue);
     const error = bad[0]!.error!;
     const held = bad.map(({ message }) => message);
@@ -165,8 +191,9 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
     while (!stopping.aborted) {
       let more = false;
       try {
-        for (const { queue } of await on((session) => session.rows(readyQueues())))
-          more = (await relayQueue(queue)) || more;
+        const queues = await on((session) => session.rows(readyQueues()));
+        if (queues.length === 0) movedAt = clock.monotonic();
+        for (const { queue } of queues) more = (await relayQueue(queue)) || more;
       } catch (error) {
         if (stopping.aborted) return;
         onEvent('all', { kind: 'queue_failed', doing: 'relay', error });
@@ -285,6 +312,9 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
     source,
     relay,
     wake: loop.wake,
+    get stalledS() {
+      return (clock.monotonic() - movedAt) / 1_000;
+    },
     close: async () => {
       await Promise.all(closings.map((end) => end().catch(() => undefined)));
       await publisher.close().catch(() => undefined);

@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { erlangName } from '#engines/broker_node.ts';
 import { until } from '#engines/cluster/processes.ts';
 import { noRabbitmq, type RabbitmqNode, type RunningRabbitmq } from '#engines/rabbitmq.ts';
+import type { Messaging } from '#platform/messaging/messaging.ts';
+import { DEFAULT_RETRY } from '#platform/messaging/retry_policy.ts';
 import { consumersOf, messagingFaults, upTo } from '#tests/conformance/messaging_faults.ts';
 import { jobsOf, numbered, testMessages } from '#tests/messages.ts';
 import { testRabbitmq } from '#tests/rabbitmq.ts';
@@ -51,6 +53,35 @@ suite('through RabbitMQ', { skip: noRabbitmq }, async () => {
       assert.ok(movedAt - lostAt < MOVES_AGAIN_MS, `messages moved again after ${movedAt - lostAt} ms`);
       t.diagnostic(`messages moved again ${((movedAt - lostAt) / 1000).toFixed(1)} s after the loss`);
     });
+
+  test('a relay that begins while its queue has no leader goes on without the lost node', async (t) => {
+    const topic = jobsOf('no leader');
+    const seen = new Set<number>();
+    const take = (messaging: Messaging) =>
+      messaging.takeWork(topic, async ({ body }) => void seen.add(body.n), { retry: DEFAULT_RETRY });
+    const first = messages.start(take);
+    await messages.publish(numbered(topic, [0]));
+    assert.ok(await until(() => seen.has(0), LOSSES_END_MS));
+    await first.stop();
+    await messages.publish(numbered(topic, [1, 2, 3]));
+    const leader = await leaderOf(rabbitmq, 'no leader');
+    const others = rabbitmq.url
+      .split(',')
+      .filter((_, index) => rabbitmq.nodes[index] !== leader)
+      .join(',');
+    await leader.kill();
+    const lostAt = performance.now();
+    // Its channel first publishes before another node leads: the broker refuses all that follows on that channel.
+    const { events } = messages.start(take, others);
+    const all = await until(() => seen.size === 4, MOVES_AGAIN_MS);
+    const movedMs = performance.now() - lostAt;
+    await leader.start();
+    const refused = events.filter((event) => event.kind === 'queue_failed' && event.doing === 'relay').length;
+    assert.ok(all, `${seen.size} of 4, the relay failed ${refused} times`);
+    t.diagnostic(
+      `messages moved again ${(movedMs / 1000).toFixed(1)} s after the loss; the relay failed ${refused} times`,
+    );
+  });
 });
 
 async function leaderOf(rabbitmq: RunningRabbitmq, queue: string): Promise<RabbitmqNode> {
