@@ -11,6 +11,7 @@ import { printsThroughHere } from '#platform/terminal/print.ts';
 const COMMANDS: Readonly<Record<string, (version: string) => Promise<Command>>> = {
   up: async (version) => (await import('./up.ts')).upCommand(version),
   serve: async (version) => (await import('./serve.ts')).serveCommand(version),
+  queues: async () => (await import('./queues.ts')).queuesCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
   migrate: async () => (await import('./migrate.ts')).migrateCommand(),
   backup: async (version) => (await import('./backup.ts')).backupCommand(version),

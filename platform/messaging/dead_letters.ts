@@ -17,7 +17,6 @@ export interface DeadLetter {
   readonly key: string | null;
   readonly attempt: number;
   readonly published_at: string;
-  readonly body: unknown;
 }
 
 /** Undefined: any. */
@@ -32,21 +31,36 @@ const matching = ({ queue, cause, ids }: DeadLetterFilter) => sql`
   AND (${cause ?? null}::text IS NULL OR cause = ${cause ?? null})
   AND (${ids ?? null}::bigint[] IS NULL OR i_dead_letter = ANY (${ids ?? null}::bigint[]))`;
 
-/** The oldest first. @param after the number of the last one that was shown; 0 begins */
+const columns = sql`i_dead_letter, queue, cause, error, died_at, id, topic, version, key, attempt, published_at`;
+const isOpen = sql`coalesce(expires_at > now(), true)`;
+
+/** Bodies may hold personal data, so a list has none. The oldest first. @param after the number of the last one that was shown; 0 begins */
 export const listDeadLetters = (
   filter: DeadLetterFilter,
   after: number,
   limit: number,
 ): Statement<DeadLetter> =>
   sql<DeadLetter>`
-    SELECT i_dead_letter, queue, cause, error, died_at, id, topic, version, key, attempt, published_at, body
+    SELECT ${columns}
     FROM messaging.dead_letters WHERE ${matching(filter)} AND i_dead_letter > ${after}
     ORDER BY i_dead_letter LIMIT ${limit}`.compile(build);
 
-export const countDeadLetters = (filter: DeadLetterFilter): Statement<{ dead: number }> =>
-  sql<{
-    dead: number;
-  }>`SELECT count(*) AS dead FROM messaging.dead_letters WHERE ${matching(filter)}`.compile(build);
+/** One with all that there is of it. */
+export interface WholeDeadLetter extends DeadLetter {
+  readonly headers: Readonly<Record<string, string>> | null;
+  readonly body: unknown;
+}
+
+export const deadLetter = (queue: string, iDeadLetter: number): Statement<WholeDeadLetter> =>
+  sql<WholeDeadLetter>`
+    SELECT ${columns}, headers, body FROM messaging.dead_letters
+    WHERE queue = ${queue} AND i_dead_letter = ${iDeadLetter}`.compile(build);
+
+/** How many can be replayed, and how many can't, since they have expired. */
+export const countDeadLetters = (filter: DeadLetterFilter): Statement<{ dead: number; expired: number }> =>
+  sql<{ dead: number; expired: number }>`
+    SELECT count(*) FILTER (WHERE ${isOpen}) AS dead, count(*) FILTER (WHERE NOT ${isOpen}) AS expired
+    FROM messaging.dead_letters WHERE ${matching(filter)}`.compile(build);
 
 /**
  * Puts dead letters back into their queues, the oldest first, with all their attempts before them. What has expired stays dead.
@@ -57,7 +71,7 @@ export const replayDeadLetters = (filter: DeadLetterFilter, limit: number): Stat
     WITH gone AS (
       DELETE FROM messaging.dead_letters WHERE i_dead_letter = ANY (ARRAY (
         SELECT i_dead_letter FROM messaging.dead_letters
-        WHERE ${matching(filter)} AND coalesce(expires_at > now(), true)
+        WHERE ${matching(filter)} AND ${isOpen}
         ORDER BY i_dead_letter LIMIT ${limit} FOR UPDATE SKIP LOCKED))
       RETURNING *
     )

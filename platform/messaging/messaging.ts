@@ -2,6 +2,7 @@
  * The messages of one process on one database: its consumers, what it listens to, and the housekeeping of the queue. Publishing
  * needs nothing of it (publish.ts).
  */
+import { randomUUID } from 'node:crypto';
 import { type Pool, withSession } from '#platform/database/pool.ts';
 import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
@@ -20,7 +21,7 @@ import {
 } from './consumer.ts';
 import { onPublished } from './publish.ts';
 import { die, done, giveBack, moveOn, releaseForgotten, renew, retryLater, take } from './queue.ts';
-import { forgetOld, pausedQueues } from './queues.ts';
+import { CONSUMER_SEEN_EVERY_MS, forgetOld, hideConsumers, pausedQueues, showConsumers } from './queues.ts';
 import { DEFAULT_RETRY, type RetryPolicy } from './retry_policy.ts';
 import { type Since, subscribe } from './subscriptions.ts';
 import type { Topic } from './topic.ts';
@@ -75,6 +76,8 @@ export interface Messaging {
   readonly consumers: readonly Consumer[];
   /** All subscriptions are made; never where `run` ends before. */
   readonly subscribed: Promise<void>;
+  /** How long messages have waited for a relay that gives none to RabbitMQ, in seconds; null without RabbitMQ. */
+  readonly relayStalledS: number | null;
   /** Runs until `stopping`, and until what is in hand has ended. Never rejects. */
   run(stopping: AbortSignal): Promise<void>;
 }
@@ -122,7 +125,10 @@ export function createMessaging(parts: MessagingParts): Messaging {
 
   /** What waits goes on by itself once its time has come; nobody's message stays for ever. */
   async function keepHouse(stopping: AbortSignal): Promise<void> {
+    const process = randomUUID();
+    const queues = consumers.map(({ queue }) => queue);
     let forgetAt = clock.monotonic();
+    let showAt = forgetAt;
     while (!stopping.aborted) {
       try {
         await on(async (session) => {
@@ -132,6 +138,10 @@ export function createMessaging(parts: MessagingParts): Messaging {
           for (const consumer of consumers) {
             if (paused.has(consumer.queue)) consumer.pause();
             else consumer.resume();
+          }
+          if (queues.length > 0 && clock.monotonic() >= showAt) {
+            await session.run(showConsumers(process, queues));
+            showAt = clock.monotonic() + CONSUMER_SEEN_EVERY_MS;
           }
           if (clock.monotonic() >= forgetAt) {
             await session.run(forgetOld(FORGET_LIMIT));
@@ -146,6 +156,8 @@ export function createMessaging(parts: MessagingParts): Messaging {
       }
       await house.rest(isPublisherAlone() ? FORGET_EVERY_MS : POLL_MS, stopping);
     }
+    // Where that fails, it is seen by its time that it is gone.
+    await on((session) => session.run(hideConsumers(process))).catch(() => undefined);
   }
 
   const wakeConsumers = () => {
@@ -171,6 +183,9 @@ export function createMessaging(parts: MessagingParts): Messaging {
   const subscribed = Promise.withResolvers<void>();
   return {
     consumers,
+    get relayStalledS() {
+      return broker?.stalledS ?? null;
+    },
     subscribed: subscribed.promise,
     takeWork: (topic, handle, { queue = topic.name, ...options } = {}) =>
       add(queue, byTopic([topic], handle as Handler), options),

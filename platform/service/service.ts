@@ -17,6 +17,7 @@ import {
 } from '#platform/access/token_verifier.ts';
 import { openCache } from '#platform/cache/cache.ts';
 import { createProcessStore } from '#platform/cache/process_store.ts';
+import { auditTrail } from '#platform/database/audit.ts';
 import type { Pool } from '#platform/database/pool.ts';
 import { listeningUrl } from '#platform/http/address.ts';
 import { watchDescriptors } from '#platform/http/descriptors.ts';
@@ -34,6 +35,7 @@ import type { AnyDatabaseService, AnyPlainService, AnyService } from './definiti
 import { databaseHealth, healthRoutes } from './health.ts';
 import { messageTools, startMessages } from './messages.ts';
 import { monitoringRoutes } from './monitoring.ts';
+import { queueRoutes } from './queue_routes.ts';
 import { sharedSecret } from './shared_secret.ts';
 import type {
   DatabaseParts,
@@ -133,6 +135,7 @@ async function startOnDatabase(
   await protectedRoutes(server, access, (api) => {
     started.routes?.(api);
     const { stopping } = lifetime;
+    queueRoutes(api, { database, clock, trail: auditTrail(migrations.schema) });
     monitoringRoutes(api, { database, clock, authenticator, more: started.monitoring, stopping });
   });
   return { url: await listen(name, server, parts, lifetime), pool };

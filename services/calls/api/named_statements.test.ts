@@ -88,6 +88,18 @@ describe('no named statements', { skip }, async () => {
     const { body } = await post('/cdrs', [record, record, 7], ingest);
     assert.deepEqual([body.stored, body.duplicates, body.set_aside], [1, 1, 1]);
     await post('/monitoring/breaker', { server: 'primary', action: 'close' }, operator);
+    await api.database.pool.query(
+      `INSERT INTO messaging.dead_letters (queue, cause, id, topic, version, priority, attempt, published_at, body)
+       VALUES ('q', 'broken', gen_random_uuid(), 'q', 1, 0, 1, now(), '{}')`,
+    );
+    await get('/queues');
+    await get('/queues/{queue}', '/queues/q');
+    const { data: dead } = (await get('/queues/{queue}/dead', '/queues/q/dead')).body;
+    await get('/queues/{queue}/dead/{i_dead_letter}', `/queues/q/dead/${dead[0].i_dead_letter}`);
+    for (const [action, sent] of Object.entries({ replay: { limit: 1 }, pause: {}, resume: {} })) {
+      called.add(`POST /queues/{queue}/${action}`);
+      assert.equal((await api.post(sent, operator, `/queues/q/${action}`)).status, 200, action);
+    }
 
     const { paths } = (await api.get('/openapi.json', null)).body as { paths: Record<string, object> };
     const routes = Object.entries(paths).flatMap(([path, methods]) =>
