@@ -364,7 +364,12 @@ async function monitorSettings(config: Config): Promise<MonitorSettings> {
     doors: given(doors, tier?.doors),
     bouncers: given(bouncers, tier?.bouncers),
     services: given(services, watchedServices(config)),
-    keepers: keepersOf(given(config.monitor.etcd, tier?.etcd), running?.parts, config.REDIS_URL),
+    keepers: keepersOf(
+      given(config.monitor.etcd, tier?.etcd),
+      running?.parts,
+      config.REDIS_URL,
+      tier?.brokers ?? [],
+    ),
     disks: await watchedDisks(config, running, isElsewhere(config)),
     server: running || isElsewhere(config) ? undefined : embeddedServer(config),
     backup: watchedBackups(config),

@@ -62,6 +62,22 @@ export const countDeadLetters = (filter: DeadLetterFilter): Statement<{ dead: nu
     SELECT count(*) FILTER (WHERE ${isOpen}) AS dead, count(*) FILTER (WHERE NOT ${isOpen}) AS expired
     FROM messaging.dead_letters WHERE ${matching(filter)}`.compile(build);
 
+export interface RecentDeadLetters {
+  readonly queue: string;
+  readonly cause: string;
+  readonly letters: number;
+}
+
+/** Of all that there are the newest are read, and no more than so many. */
+const RECENT_LIMIT = 1_000;
+
+/** Those of the last 10 minutes, by queue and cause. A cause that is in the queue still, and not recently, counts 0. */
+export const recentDeadLetters = (): Statement<RecentDeadLetters> =>
+  sql<RecentDeadLetters>`
+    SELECT queue, cause, count(*) FILTER (WHERE died_at > now() - interval '10 minutes') AS letters
+    FROM (SELECT queue, cause, died_at FROM messaging.dead_letters ORDER BY i_dead_letter DESC LIMIT ${sql.lit(RECENT_LIMIT)}) AS newest
+    GROUP BY queue, cause`.compile(build);
+
 /**
  * Puts dead letters back into their queues, the oldest first, with all their attempts before them. What has expired stays dead.
  * @param limit so many at most; the rest stay

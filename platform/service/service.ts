@@ -27,6 +27,7 @@ import type { Clock } from '#platform/lifecycle/clock.ts';
 import { runJob } from '#platform/lifecycle/job.ts';
 import { type Lifetime, STOP_STEP_LIMIT_MS } from '#platform/lifecycle/lifetime.ts';
 import { version } from '#platform/lifecycle/version.ts';
+import { createQueueFigures } from '#platform/messaging/figures.ts';
 import { createRegistry } from '#platform/telemetry/metrics.ts';
 import { exportTraceMetrics } from '#platform/telemetry/tracing/tracing.ts';
 import { asyncApiRoute } from './async_api.ts';
@@ -119,7 +120,8 @@ async function startOnDatabase(
   const started: StartedService = await definition.start!(tools);
   const onFailure = (job: string, error: unknown) =>
     logger.error({ job, err: error }, 'a job failed; it is tried again');
-  const running = (started.jobs ?? []).map((job) =>
+  const figures = createQueueFigures({ registry, pool, clock });
+  const running = [...(started.jobs ?? []), figures.job].map((job) =>
     runJob(job, { clock, random, onFailure }, lifetime.stopping),
   );
   jobs = Promise.all([...running, ...(started.background ?? [])]);

@@ -45,6 +45,10 @@ const CAUSED_BY: Readonly<Record<string, readonly Cause[]>> = {
   // ---- the cache
   CacheAway: ['RedisDown', 'ServiceDown'],
   CacheFailing: ['CacheAway', 'RedisDown'],
+  // ---- messages
+  QueueOld: ['QueuePaused', 'RelayStalled', { ofAll: 'BrokerNodeDown' }, 'ServiceNotReady', ...DATABASE_GONE],
+  QueueDeep: ['QueueOld', 'QueuePaused', 'RelayStalled', { ofAll: 'BrokerNodeDown' }, ...DATABASE_GONE],
+  RelayStalled: [{ ofAll: 'BrokerNodeDown' }, 'ServiceNotReady', ...DATABASE_GONE],
   // ---- disks
   DiskFilling: ['DiskNearlyFull'],
   DiskFullSoon: ['DiskNearlyFull'],

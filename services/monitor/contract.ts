@@ -109,7 +109,7 @@ const Part = Type.Object(
     name: Type.String(),
     role: Type.String({
       description:
-        'monitor, service, haproxy, bouncer, primary, replica, postgres, source, disk, backup, etcd, supervisor, lease, redis',
+        'monitor, service, haproxy, bouncer, primary, replica, postgres, source, disk, backup, etcd, supervisor, lease, redis, rabbitmq, queue, relay',
     }),
     state: oneOf(PART_STATES, 'The state at the last poll'),
     since: stamp('The beginning of this state'),

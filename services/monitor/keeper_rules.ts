@@ -1,4 +1,4 @@
-/** The rules about the keepers of a PostgreSQL tier: etcd, the supervisor, the primary's lease. */
+/** The rules about the keepers of a PostgreSQL tier (etcd, the supervisor, the primary's lease) and the nodes of RabbitMQ. */
 import { KEEPER_SILENT_S, LEASE_OLD_S } from './keepers.ts';
 import type { Measure } from './measure.ts';
 import type { Rule } from './rule.ts';
@@ -35,5 +35,16 @@ export const KEEPER_RULES: readonly Rule[] = [
     recovery: 'the lease of the {lease} is renewed again',
     measure: highest('monitor_lease_age_seconds', ['lease']),
     above: LEASE_OLD_S,
+  },
+  {
+    ...keeper,
+    title: 'RabbitMQ Alert',
+    name: 'BrokerNodeDown',
+    message:
+      '{keeper} has not answered for {value} s: messages go on through the other nodes, if there are two',
+    recovery: '{keeper} answers again',
+    measure: silent('rabbitmq'),
+    above: KEEPER_SILENT_S,
+    isSilence: true,
   },
 ];

@@ -1,7 +1,7 @@
 /**
  * Watches the keepers of a PostgreSQL tier, which no client uses: etcd, the supervisor of a local tier, and the age of
- * the primary's lease; and Redis. The program works without each of them until the next part is lost, so their loss would go
- * unnoticed.
+ * the primary's lease; Redis, and the nodes of RabbitMQ. The program works without one of them until the next part is lost, so their
+ * loss would go unnoticed.
  *
  * Each is asked every 2 s. The lease was renewed if its entry in etcd has changed since the last read; its age is
  * measured by the clock here.
@@ -9,6 +9,7 @@
 import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
+import { createBrokerProbe } from '#platform/messaging/broker_probe.ts';
 import { type Sample, sample } from './samples.ts';
 
 export const KEEPER_INTERVAL_MS = 2_000;
@@ -22,13 +23,15 @@ const LEASE_PATH = '/v2/keys/service/trunkline/leader?quorum=true';
 /** etcd's error code for a missing key. */
 const NO_SUCH_KEY = 100;
 
-type KeeperKind = 'etcd' | 'supervisor' | 'redis';
+type KeeperKind = 'etcd' | 'supervisor' | 'redis' | 'rabbitmq';
 
 interface KeeperSource {
   readonly name: string;
   readonly kind: KeeperKind;
   /** Resolves if it answers that it is well. */
   readonly ask: (signal: AbortSignal) => Promise<unknown>;
+  /** Gives back what it keeps between two questions. */
+  readonly close?: () => Promise<void>;
 }
 
 /** The lease of the primary in etcd. */
@@ -120,6 +123,7 @@ export function createKeepers({ sources, readLease, clock, onChange }: KeepersNe
       const looks = states.map((state) => () => ask(state));
       if (readLease) looks.push(() => lookAtLease(readLease));
       await Promise.all(looks.map((look) => every(look, signal)));
+      await Promise.all(sources.map(({ close }) => close?.()));
     },
     readings: () =>
       states.map(({ source, asked, answeredAt, fault }) => ({
@@ -167,6 +171,12 @@ export const redisKeeper = (url: string): KeeperSource => ({
   },
 });
 
+/** One node of RabbitMQ. @param url amqp://user:password@host:port */
+export function rabbitmqKeeper(name: string, url: string): KeeperSource {
+  const probe = createBrokerProbe(url);
+  return { name, kind: 'rabbitmq', ask: probe.ask, close: probe.close };
+}
+
 /**
  * Reads the lease from the etcd that answers first.
  * @param urls the URLs of their clients' ports; none: there is no lease to watch
@@ -190,19 +200,22 @@ export function leaseReader(urls: readonly string[]): KeepersNeeds['readLease'] 
 }
 
 /**
- * All keepers: those of a tier, and Redis.
+ * All keepers: those of a tier, Redis, and RabbitMQ.
  * @param redisUrl undefined: there is none
+ * @param brokers the nodes of RabbitMQ
  * @param askSupervisor asks the supervisor of this installation's tier; undefined: there is none
  */
 export const keepersOf = (
   etcds: readonly { readonly name: string; readonly url: string }[],
   askSupervisor: (() => Promise<unknown>) | undefined,
   redisUrl: string | undefined,
+  brokers: readonly { readonly name: string; readonly url: string }[],
 ): Pick<KeepersNeeds, 'sources' | 'readLease'> => ({
   sources: [
     ...etcds.map(({ name, url }) => etcdKeeper(name, url.replace(/\/$/, ''))),
     ...(askSupervisor ? [{ name: 'supervisor', kind: 'supervisor' as const, ask: askSupervisor }] : []),
     ...(redisUrl === undefined ? [] : [redisKeeper(redisUrl)]),
+    ...brokers.map(({ name, url }) => rabbitmqKeeper(name, url)),
   ],
   readLease: leaseReader(etcds.map(({ url }) => url.replace(/\/$/, ''))),
 });

@@ -74,6 +74,21 @@ function scene(seed: number): Line[] {
   gauge('monitor_keeper_silent_seconds', { keeper: 'supervisor', kind: 'supervisor' }, 0, 4, 12);
   gauge('monitor_keeper_silent_seconds', { keeper: 'redis', kind: 'redis' }, 0, 4, 12);
   gauge('monitor_lease_age_seconds', { lease: 'primary' }, 1, 9, 40);
+  for (const keeper of ['rabbitmq1', 'rabbitmq2'])
+    gauge('monitor_keeper_silent_seconds', { keeper, kind: 'rabbitmq' }, 0, 4, 12);
+  for (const queue of ['usage', 'bills']) {
+    // Services on one database show the same queues.
+    const seen = SERVICES.map((service) => ({ service, queue }));
+    for (const labels of seen) {
+      gauge('messages_waiting', { ...labels, state: 'ready' }, 0, 40_000, 60_000);
+      gauge('messages_waiting', { ...labels, state: 'delayed' }, 0, 90_000);
+      gauge('messages_oldest_ready_seconds', labels, 0, 250, 900);
+      gauge('messages_queue_paused', labels, 0, 0, 1);
+      for (const cause of ['expired', 'attempts_used_up'])
+        gauge('messages_dead_letters_recent', { ...labels, cause }, 0, 0, 3);
+    }
+  }
+  for (const service of SERVICES) gauge('messages_relay_stalled_seconds', { service }, 0, 20, 70);
   for (const instance of ['node1', 'node2']) {
     const labels = { job: 'disks', instance, mountpoint: '/data' };
     gauge('node_filesystem_avail_bytes', labels, 60e9, 55e9, 15e9, 5e9);

@@ -10,6 +10,7 @@ import { related } from './causes.ts';
 import { DISK_RULES } from './disk_rules.ts';
 import { KEEPER_RULES } from './keeper_rules.ts';
 import { POOL_RULES } from './pool_rules.ts';
+import { QUEUE_RULES } from './queue_rules.ts';
 import type { Rule } from './rule.ts';
 import {
   bouncerSessions,
@@ -228,6 +229,7 @@ const ALL: readonly Rule[] = [
   ...POOL_RULES,
   ...KEEPER_RULES,
   ...CACHE_RULES,
+  ...QUEUE_RULES,
   ...SOURCE_RULES,
   ...BACKUP_RULES,
   ...DISK_RULES,

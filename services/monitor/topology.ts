@@ -10,6 +10,7 @@ import type { ServiceReading } from './service_reader.ts';
 import { diskParts } from './topology_disks.ts';
 import { keeperEdges, keeperParts } from './topology_keepers.ts';
 import type { Edge, Part, PartState, Seen, Topology } from './topology_parts.ts';
+import { queueParts, relayEdges, relayParts } from './topology_queues.ts';
 import {
   cacheEdges,
   databaseParts,
@@ -62,6 +63,8 @@ export function createTopology(): TopologyTracker {
         ...haproxyParts(haproxies),
         ...behind,
         ...keeperParts(keepers, lease),
+        ...relayParts(services),
+        ...queueParts(services),
         ...diskParts(disks, fullInS, nodesOf(behind, haproxies.length > 0 || disks.length === 0)),
         ...(backup ? [backupPart(backup)] : []),
       ];
@@ -89,6 +92,10 @@ export function createTopology(): TopologyTracker {
           services,
           keepers.filter(({ kind }) => kind === 'redis').map(({ name }) => name),
           perS,
+        ),
+        ...relayEdges(
+          services,
+          keepers.filter(({ kind }) => kind === 'rabbitmq').map(({ name }) => name),
         ),
         ...sourceEdges(services, perS),
         ...serviceEdges(services, names, perS),

@@ -20,7 +20,10 @@ export interface Part {
     | 'etcd'
     | 'supervisor'
     | 'lease'
-    | 'redis';
+    | 'redis'
+    | 'rabbitmq'
+    | 'queue'
+    | 'relay';
   readonly state: PartState;
   /** RFC 3339: the beginning of the state, as far as the monitor knows. */
   readonly since: string;

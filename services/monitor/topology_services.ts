@@ -11,6 +11,8 @@ export const PICTURE_METRICS = [
   ...['source_rows_per_minute', 'source_silence_seconds', 'source_silence_limit_seconds'],
   ...['source_set_aside_recent', 'source_refused_recent'],
   ...['cache_up', 'cache_requests_total'],
+  ...['messages_waiting', 'messages_oldest_ready_seconds', 'messages_dead_letters', 'messages_queue_paused'],
+  'messages_relay_stalled_seconds',
 ];
 
 export function serviceParts(services: readonly ServiceReading[]): Seen[] {

@@ -1,17 +1,27 @@
-/** The tier with three nodes of RabbitMQ: a node that is killed or frozen comes back, and nothing is left at the end. */
+/** The tier with three nodes of RabbitMQ: a node that is killed or frozen comes back and is reported, and nothing is left at the end. */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { Connection } from 'rabbitmq-client';
+import { WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
 import { freezeFamily, signal, until } from '#engines/cluster/processes.ts';
 import { tierStatus } from '#engines/cluster/status.ts';
 import { databaseEnvironmentFile, findTier, type Tier } from '#engines/cluster/tier.ts';
+import { watchedParts } from '#engines/cluster/watched.ts';
 import { listens } from '#engines/listens.ts';
 import { noRabbitmq } from '#engines/rabbitmq.ts';
+import { systemClock } from '#platform/lifecycle/clock.ts';
+import { createLogger } from '#platform/telemetry/logger.ts';
+import { webhookChannel } from '#services/monitor/channels/webhook.ts';
+import { KEEPER_SILENT_S, keepersOf } from '#services/monitor/keepers.ts';
+import { createMonitor, POLL_INTERVAL_MS } from '#services/monitor/monitor.ts';
 import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
 
 /** Three questions, each with a limit of 5 s; then a start. */
 const BACK_LIMIT_MS = 60_000;
+/** A notice comes so long after the time of its rule at the latest. */
+const TOLD_MS = 10_000;
 
 suite('the tier with RabbitMQ', { skip: clusterSkip() || noRabbitmq, timeout: 300_000 }, () => {
   let cluster: TestCluster;
@@ -64,6 +74,53 @@ suite('the tier with RabbitMQ', { skip: clusterSkip() || noRabbitmq, timeout: 30
       assert.ok(await until(async () => (await stateOf(name)) !== 'up', BACK_LIMIT_MS), 'it is missed');
       assert.ok(await isUp(name), 'it is back');
       assert.notEqual((await tier.processOf(name)).pid, pid);
+    });
+
+  for (const [way, name] of [
+    ['killed', 'rabbitmq3'],
+    ['frozen', 'rabbitmq1'],
+  ] as const)
+    test(`the monitor reports a node that is ${way}, and its end`, async () => {
+      const hook = await webhookReceiver();
+      const channel = { url: hook.url, secret: WEBHOOK_SECRET, from: 'info', runbookUrl: undefined } as const;
+      const monitor = await createMonitor({
+        ...{ haproxies: [], services: [], doors: [], bouncers: [], disks: [], heartbeat: false },
+        keepers: keepersOf([], undefined, watchedParts(tier.layout, tier.secrets).brokers),
+        askDoor: () => Promise.resolve(),
+        channels: [webhookChannel({ ...channel, clock: systemClock })],
+        stateFile: join(cluster.data, `monitor-${way}.json`),
+        pollIntervalMs: POLL_INTERVAL_MS,
+        ...{ clock: systemClock, random: Math.random, logger: createLogger('monitor', 'silent') },
+      });
+      const stopping = new AbortController();
+      const running = monitor.run(stopping.signal);
+      const part = () => monitor.topology.parts.find(({ id }) => id === name);
+      const isSeen = async () => {
+        await monitor.poll();
+        return part()?.state === 'UP';
+      };
+      const told = (kind: string) => hook.taken.filter((notice) => notice.kind === kind);
+      try {
+        assert.ok(await until(isSeen, BACK_LIMIT_MS));
+        const { pid } = await tier.processOf(name);
+        await tier.hold(name);
+        const frozen = way === 'frozen' ? freezeFamily(pid) : [];
+        if (way === 'killed') signal(pid, 'SIGKILL');
+        const lostAt = systemClock.monotonic();
+        assert.ok(await until(() => told('firing').length > 0, BACK_LIMIT_MS), 'it is told');
+        const toldMs = systemClock.monotonic() - lostAt;
+        assert.ok(toldMs <= KEEPER_SILENT_S * 1_000 + TOLD_MS, `told after ${toldMs} ms`);
+        assert.match(told('firing')[0]!.message, new RegExp(`^${name} has not answered for`));
+        assert.deepEqual([part()?.role, part()?.state], ['rabbitmq', 'DOWN']);
+        for (const member of frozen) signal(member, 'SIGCONT');
+        await tier.release(name);
+        assert.ok(await until(() => told('resolved').length > 0, BACK_LIMIT_MS), 'its end is told');
+        assert.deepEqual([told('firing').length, told('resolved').length], [1, 1]);
+      } finally {
+        stopping.abort();
+        await running;
+        await hook.stop();
+      }
     });
 
   test('a stop leaves none of its processes', async () => {
