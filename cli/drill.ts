@@ -10,6 +10,7 @@ import { untilInterrupted } from '#platform/terminal/ending_signals.ts';
 import { print, printJson } from '#platform/terminal/print.ts';
 import { CLUSTER_DATA_DEFAULT } from './cluster.ts';
 import { drillAllCommand, lossCommand } from './drill_all.ts';
+import { leaderCrashCommand } from './drill_leader_crash.ts';
 import { drillRestoreCommand } from './drill_restore.ts';
 import { servicesForDrill, tierForDrill } from './drill_tier.ts';
 
@@ -37,7 +38,8 @@ Examples:
   $ trunkline cluster up --detach && trunkline drill pgbouncer-crash`,
     )
     .addCommand(drillAllCommand())
-    .addCommand(drillRestoreCommand());
+    .addCommand(drillRestoreCommand())
+    .addCommand(leaderCrashCommand());
   for (const chosen of drills) command.addCommand(tierDrillCommand(chosen));
   for (const loss of LOSSES) command.addCommand(lossCommand(loss));
   return command;
