@@ -112,7 +112,7 @@ export function createBroker({ url, clock, on, onEvent }: BrokerOptions): Broker
 
   /**
    * A channel that first published to a queue while its leader was gone is refused as long as that node is away, although the
-   * queue has another leader by now (docs/decisions/0038-a-channel-that-was-refused-is-left.md). A new channel asks anew.
+   * queue has another leader by now (docs/decisions/0043-a-channel-that-was-refused-is-left.md). A new channel asks anew.
    */
   function beginAnew(): void {
     nacked = false;

@@ -85,7 +85,7 @@ suite('the tier with RabbitMQ', { skip: clusterSkip() || noRabbitmq, timeout: 30
       const channel = { url: hook.url, secret: WEBHOOK_SECRET, from: 'info', runbookUrl: undefined } as const;
       const monitor = await createMonitor({
         ...{ haproxies: [], services: [], doors: [], bouncers: [], disks: [], heartbeat: false },
-        keepers: keepersOf([], undefined, watchedParts(tier.layout, tier.secrets).brokers),
+        keepers: keepersOf([], undefined, undefined, watchedParts(tier.layout, tier.secrets).brokers),
         askDoor: () => Promise.resolve(),
         channels: [webhookChannel({ ...channel, clock: systemClock })],
         stateFile: join(cluster.data, `monitor-${way}.json`),
