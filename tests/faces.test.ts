@@ -14,8 +14,8 @@ const QUERY = /(?:^|[\s(`])\?[a-z]+_[a-z_]+=|[\s(`]\?[a-z]+=|query parameter/i;
 const HTTP =
   /^services\/[^/]+\/(?:api\/|(?:contract|errors|routes|auth)\.ts)|^platform\/(?:http|access|service)\//;
 const TERMINAL = /^(?:cli\/|services\/[^/]+\/commands\/|platform\/terminal\/)/;
-/** They translate from one face into the other. */
-const TRANSLATES = ['services/calls/api/posts/advice.ts'];
+/** One translates from one face into the other; one speaks at the program's start. */
+const NEITHER = ['services/calls/api/posts/advice.ts', 'platform/service/backups.ts'];
 
 /** Each text that stands in a file, as it stands there; an inner `${…}` is some text. */
 function textsOf(file: string): string[] {
@@ -36,7 +36,7 @@ interface Said {
 }
 
 const said: Said[] = globSync('{cli,platform,services}/**/*.ts')
-  .filter((file) => !file.endsWith('.test.ts') && !TRANSLATES.includes(file))
+  .filter((file) => !file.endsWith('.test.ts') && !NEITHER.includes(file))
   .flatMap((file) => textsOf(file).map((text) => ({ file, text })));
 const shown = (all: readonly Said[]) => all.map(({ file, text }) => `${file}: ${text}`);
 

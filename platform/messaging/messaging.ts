@@ -8,6 +8,7 @@ import type { Session } from '#platform/database/session.ts';
 import type { Statement } from '#platform/database/statement.ts';
 import type { Clock } from '#platform/lifecycle/clock.ts';
 import { createRest } from '#platform/lifecycle/rest.ts';
+import { within } from '#platform/lifecycle/within.ts';
 import { createBroadcastReader } from './broadcasts.ts';
 import { createBroker } from './broker.ts';
 import {
@@ -84,6 +85,8 @@ export interface Messaging {
 
 /** A message that this process publishes is looked for so soon after; by then its transaction has mostly ended. */
 const NUDGES_MS = [10, 100];
+/** A stop waits for so long at most until its consumers are shown no more. */
+const HIDE_LIMIT_MS = 1_000;
 /** How often what was kept for long enough is removed, and how many rows at once. */
 const FORGET_EVERY_MS = 60_000;
 const FORGET_LIMIT = 10_000;
@@ -156,8 +159,10 @@ export function createMessaging(parts: MessagingParts): Messaging {
       }
       await house.rest(isPublisherAlone() ? FORGET_EVERY_MS : POLL_MS, stopping);
     }
-    // Where that fails, it is seen by its time that it is gone.
-    await on((session) => session.run(hideConsumers(process))).catch(() => undefined);
+    // Where that fails, or takes long, it is seen by its time that it is gone.
+    const hide = (signal: AbortSignal) =>
+      withSession(pool, (session) => session.run(hideConsumers(process)), { signal, clock });
+    await within(clock, HIDE_LIMIT_MS, 'hiding consumers', hide).catch(() => undefined);
   }
 
   const wakeConsumers = () => {
