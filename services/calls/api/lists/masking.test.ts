@@ -103,7 +103,8 @@ test('an address is masked where its number stands', () => {
     ['sip:493023125001@10.0.0.1:5060', 'sip:493023****01@10.0.0.1:5060'],
     ['tel:+493023125001;phone-context=+4930', 'tel:+493023****01;phone-context=+4930'],
     ['493023125001;npdi;rn=4917012345', '493023****01;npdi;rn=4917****45'],
-    ['00493023125001 ext. 12345', '00493023****01 ext. ***45'],
+    // The stars must not depend on hidden digits, which might be those that stand before the end of the other number.
+    ['00493023125001 ext. 12345', '00493023****** ext. ***45'],
     ['"Bob" <+493023125001>', '"Bob" <+493023****01>'],
     ['sip:alice@example.com', 'sip:alice@example.com'],
     ['1001', '1001'],

@@ -93,6 +93,10 @@ interface Own {
   readonly whole: readonly { readonly pattern: RegExp; readonly inFront: number }[];
 }
 
+/** Stands for a hidden digit in a search. */
+const ANY = '_';
+const orAny = (digits: string) => digits.replace(/\d/g, (digit) => `[${digit}${ANY}]`);
+
 const NOBODY: Own = { ends: new Set(), whole: [] };
 
 function ownNumbers(numbers: readonly (string | null | undefined)[]): Own {
@@ -109,7 +113,7 @@ function ownNumbers(numbers: readonly (string | null | undefined)[]): Own {
   return {
     ends: new Set(parts.map(({ end }) => end)),
     whole: [...whole.values()].map(({ front, end }) => ({
-      pattern: new RegExp(`(?=${front}\\d{${HIDDEN_DIGITS}}${end})`, 'g'),
+      pattern: new RegExp(`(?=${orAny(front)}[\\d${ANY}]{${HIDDEN_DIGITS}}${orAny(end)})`, 'g'),
       inFront: front.length,
     })),
   };
@@ -120,22 +124,32 @@ const maskText = (text: string, own: Own) => masked(text, hiddenOfText, own);
 function masked(text: string, hiddenOf: (reading: Reading) => Span[], own: Own): string {
   const reading = readPlainly(text);
   if (!HAS_DIGITS.test(reading.text)) return text;
-  return starred(text, [...hiddenOf(reading), ...hiddenOfOwn(reading, own)]);
+  return starred(text, withOwnHidden(reading, hiddenOf(reading), own));
 }
 
-/** Masks the call's own numbers, with any signs between their digits, and texts that may be their ends. */
-function hiddenOfOwn(text: Reading, { ends, whole }: Own): Span[] {
-  if (ends.size === 0) return [];
-  const hidden = digitsApart(text).flatMap((digits) => {
-    const values = textOf(digits);
-    return whole.flatMap(({ pattern, inFront }) =>
-      [...values.matchAll(pattern)].flatMap(({ index }) =>
-        digits.slice(index + inFront, index + inFront + HIDDEN_DIGITS),
-      ),
-    );
-  });
+/**
+ * The hidden parts, and with them the call's own numbers, with any signs between their digits, and runs that may be their ends.
+ * A digit that is hidden counts as any digit in the search for more: otherwise the stars of one number would show whether a hidden
+ * digit of another one has a certain value.
+ */
+function withOwnHidden(text: Reading, hidden: readonly Span[], { ends, whole }: Own): readonly Span[] {
+  if (ends.size === 0) return hidden;
   const short = shortRunsIn(text).filter((run) => ends.has(textOf(run.slice(-SHOWN_DIGITS))));
-  return [...hidden, ...short.flatMap((run) => run.slice(0, -SHOWN_DIGITS))];
+  const all = new Map<number, Span>();
+  for (const span of [...hidden, ...short.flatMap((run) => run.slice(0, -SHOWN_DIGITS))])
+    all.set(span.from, span);
+  const rows = digitsApart(text);
+  for (let before = -1; before < all.size; ) {
+    before = all.size;
+    for (const digits of rows) {
+      const values = digits.map(({ from, value }) => (all.has(from) ? ANY : value)).join('');
+      for (const { pattern, inFront } of whole)
+        for (const { index } of values.matchAll(pattern))
+          for (const digit of digits.slice(index + inFront, index + inFront + HIDDEN_DIGITS))
+            all.set(digit.from, digit);
+    }
+  }
+  return [...all.values()];
 }
 
 /**
