@@ -44,14 +44,14 @@ import { rightsOfClaims } from '#services/identity/contract.ts';
 import { createFirstKey, findKey, type KeyPlaces } from '#services/identity/keys.ts';
 import type { BackupSource } from '#services/monitor/backup_reader.ts';
 import type { MonitorCommandParts } from '#services/monitor/commands/tools.ts';
-import { keepersOf } from '#services/monitor/keepers.ts';
+import { brokersOf, keepersOf } from '#services/monitor/keepers.ts';
 import type { ServerSource } from '#services/monitor/server_watch.ts';
 import type { ServiceSource } from '#services/monitor/service_reader.ts';
 import type { MonitorSettings } from '#services/monitor/settings.ts';
 import { EMBEDDED_NODE, primaryRoom, watchedDisks } from './postgres_disks.ts';
 
 /** The database of the program: embedded, or the provider's own. */
-export interface PostgresPart {
+export interface PostgresPart extends Partial<Pick<TierAddresses, 'brokerUrl'>> {
   /** The database with a service's tables. */
   of(service: string): DatabasePlace;
   /** The program's own database: embedded, or the local cluster. */
@@ -294,7 +294,7 @@ function serviceModule(service: AnyService, config: Config, databases: Databases
           cache,
           databaseUrl: postgres.of(service.name).url,
           replicaUrls: postgres.of(service.name).replicaUrls,
-          messages: messagesOf(SERVICES, config.RABBITMQ_URL, (name) => postgres.of(name).url),
+          messages: messagesOf(SERVICES, config.RABBITMQ_URL ?? postgres.brokerUrl, postgres.of),
           keysAt: { identity: postgres.of('identity'), calls: postgres.of('calls') },
           findKey: findAnyKey,
           rightsOf: rightsOfClaims,
@@ -323,8 +323,8 @@ const POSTGRES_EVENTS = {
   ballast_failed: { level: 'warn', words: 'the ballast file could not be made' },
 } as const satisfies Record<PostgresEvent, { level: 'info' | 'warn' | 'error'; words: string }>;
 
-function tierPart({ writeUrl, readUrl }: TierAddresses, what: string): PostgresPart {
-  return { of: () => ({ url: writeUrl, replicaUrls: [readUrl] }), embedded: true, what };
+function tierPart({ writeUrl, readUrl, brokerUrl }: TierAddresses, what: string): PostgresPart {
+  return { of: () => ({ url: writeUrl, replicaUrls: [readUrl] }), embedded: true, what, brokerUrl };
 }
 
 const settingsOf = (name: string, config: Config) => ({
@@ -353,7 +353,8 @@ function watchedServices(config: Config): ServiceSource[] {
 async function monitorSettings(config: Config): Promise<MonitorSettings> {
   const running = await runningTier(config);
   const tier = running && watchedParts(running.layout, running.secrets);
-  const { haproxies, doors, bouncers, services } = config.monitor;
+  const { haproxies, doors, bouncers, etcd, services } = config.monitor;
+  const brokers = brokersOf(config.RABBITMQ_URL, tier?.brokers);
   const given = <T>(list: readonly T[], otherwise: readonly T[] = []) =>
     (list.length > 0 ? list : otherwise) as T[];
   return {
@@ -364,12 +365,7 @@ async function monitorSettings(config: Config): Promise<MonitorSettings> {
     doors: given(doors, tier?.doors),
     bouncers: given(bouncers, tier?.bouncers),
     services: given(services, watchedServices(config)),
-    keepers: keepersOf(
-      given(config.monitor.etcd, tier?.etcd),
-      running?.parts,
-      config.REDIS_URL,
-      tier?.brokers ?? [],
-    ),
+    keepers: keepersOf(given(etcd, tier?.etcd), running?.parts, config.REDIS_URL, brokers),
     disks: await watchedDisks(config, running, isElsewhere(config)),
     server: running || isElsewhere(config) ? undefined : embeddedServer(config),
     backup: watchedBackups(config),

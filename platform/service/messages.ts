@@ -10,6 +10,7 @@ import type { Lifetime } from '#platform/lifecycle/lifetime.ts';
 import type { ConsumerEvent } from '#platform/messaging/consumer.ts';
 import type { Consumption, Handling } from '#platform/messaging/consumption.ts';
 import { COPY_RETRY, copyingInto } from '#platform/messaging/copies.ts';
+import type { QueueFigures } from '#platform/messaging/figures.ts';
 import { createMessaging, type Messaging } from '#platform/messaging/messaging.ts';
 import { announce, publish } from '#platform/messaging/publish.ts';
 import type { Topic } from '#platform/messaging/topic.ts';
@@ -19,7 +20,10 @@ import type { AnyDatabaseService } from './definition.ts';
 import type { DatabaseParts, DatabaseSettings, MessageTools, ServiceParts } from './tools.ts';
 
 /** What a service may publish. */
-export function messageTools({ name, publishes = [] }: AnyDatabaseService): MessageTools {
+export function messageTools(
+  { name, publishes = [] }: AnyDatabaseService,
+  figures: Pick<QueueFigures, 'onPublished'>,
+): MessageTools {
   const declared = new Set(publishes.map((topic) => topic.name));
   const require = (topic: Topic) => {
     if (!declared.has(topic.name))
@@ -28,7 +32,9 @@ export function messageTools({ name, publishes = [] }: AnyDatabaseService): Mess
   return {
     publish: async (session, messages) => {
       for (const { topic } of messages) require(topic);
-      return publish(session, messages);
+      const ids = await publish(session, messages);
+      figures.onPublished(messages.map(({ topic }) => topic.name));
+      return ids;
     },
     announce: async (session, topic, body) => {
       require(topic);
@@ -80,14 +86,18 @@ interface Server {
   readonly messaging: Messaging;
 }
 
-type Parts = ServiceParts<DatabaseSettings> & DatabaseParts;
+type Parts = ServiceParts<DatabaseSettings> & DatabaseParts & { readonly figures: QueueFigures };
 
-function openServer(service: string, pool: Pool, { clock, random, logger, messages }: Parts): Server {
-  const onEvent = (queue: string, event: ConsumerEvent) => logEvent(logger, queue, event);
-  return {
-    pool,
-    messaging: createMessaging({ service, pool, clock, random, onEvent, brokerUrl: messages?.brokerUrl }),
+function openServer(service: string, pool: Pool, parts: Parts): Server {
+  const { clock, random, logger, messages, figures } = parts;
+  const onEvent = (queue: string, event: ConsumerEvent) => {
+    logEvent(logger, queue, event);
+    figures.onEvent(queue, event);
   };
+  const brokerUrl = messages?.brokerUrl;
+  const messaging = createMessaging({ service, pool, clock, random, onEvent, brokerUrl });
+  figures.watch(messaging);
+  return { pool, messaging };
 }
 
 const poolElsewhere = (service: string, primaryUrl: string, parts: Parts): Pool =>

@@ -114,19 +114,19 @@ async function startOnDatabase(
     verifyToken,
     clock,
   });
+  const figures = createQueueFigures({ registry, pool, clock });
   const cache = openCache(parts.cache ?? createProcessStore(clock), name, registry, clock);
   const own = { registry, lifetime, database, cache, secret, recentWrites };
-  const tools = { ...parts, ...messageTools(definition), ...own };
+  const tools = { ...parts, ...messageTools(definition, figures), ...own };
   const started: StartedService = await definition.start!(tools);
   const onFailure = (job: string, error: unknown) =>
     logger.error({ job, err: error }, 'a job failed; it is tried again');
-  const figures = createQueueFigures({ registry, pool, clock });
   const running = [...(started.jobs ?? []), figures.job].map((job) =>
     runJob(job, { clock, random, onFailure }, lifetime.stopping),
   );
   jobs = Promise.all([...running, ...(started.background ?? [])]);
 
-  await startMessages(definition, parts, database, started.handlers ?? [], lifetime);
+  await startMessages(definition, { ...parts, figures }, database, started.handlers ?? [], lifetime);
 
   asyncApiRoute(server, definition, version);
   healthRoutes(server, databaseHealth(database, clock));

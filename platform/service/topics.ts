@@ -1,4 +1,5 @@
 /** Who publishes and who consumes what, among all services of the program. */
+import type { DatabasePlace } from '#platform/database/address.ts';
 import { type AnyService, tabledOf } from './definition.ts';
 import type { DatabaseParts } from './tools.ts';
 
@@ -33,12 +34,12 @@ export function publishersOf(services: readonly AnyService[]): ReadonlyMap<strin
   return publishers;
 }
 
-/** What a service is given for its messages. @param urlOf where a service's tables are; throws as publishersOf does */
+/** What a service is given for its messages. @param placeOf where a service's tables are; throws as publishersOf does */
 export function messagesOf(
   services: readonly AnyService[],
   brokerUrl: string | undefined,
-  urlOf: (service: string) => string,
+  placeOf: (service: string) => DatabasePlace,
 ): NonNullable<DatabaseParts['messages']> {
   const publishers = publishersOf(services);
-  return { brokerUrl, urlOf: (topic) => urlOf(publishers.get(topic)!) };
+  return { brokerUrl, urlOf: (topic) => placeOf(publishers.get(topic)!).url };
 }

@@ -9,6 +9,7 @@
 import { askOutside, FEW_BYTES } from '#platform/http/outside.ts';
 import { type Clock, systemClock } from '#platform/lifecycle/clock.ts';
 import { within } from '#platform/lifecycle/within.ts';
+import { readBrokerUrls } from '#platform/messaging/broker_address.ts';
 import { createBrokerProbe } from '#platform/messaging/broker_probe.ts';
 import { type Sample, sample } from './samples.ts';
 
@@ -198,6 +199,12 @@ export function leaseReader(urls: readonly string[]): KeepersNeeds['readLease'] 
   };
   return (signal) => Promise.any(urls.map((url) => readOne(url, signal)));
 }
+
+/** The nodes of RabbitMQ of an address, by host and port. @param others where there is no address */
+export const brokersOf = (
+  address: string | undefined,
+  others: readonly { readonly name: string; readonly url: string }[] = [],
+) => readBrokerUrls(address ?? '')?.map(({ host, href }) => ({ name: host, url: href })) ?? others;
 
 /**
  * All keepers: those of a tier, Redis, and RabbitMQ.
