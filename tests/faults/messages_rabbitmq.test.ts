@@ -14,6 +14,7 @@ import { testRabbitmq } from '#tests/rabbitmq.ts';
 /** The relay moves again so long after a loss of the leader. */
 const MOVES_AGAIN_MS = 60_000;
 const LOSSES_END_MS = 90_000;
+const STANDS_STILL_S = 6;
 
 suite('through RabbitMQ', { skip: noRabbitmq }, async () => {
   const rabbitmq = await testRabbitmq(3);
@@ -53,6 +54,35 @@ suite('through RabbitMQ', { skip: noRabbitmq }, async () => {
       assert.ok(movedAt - lostAt < MOVES_AGAIN_MS, `messages moved again after ${movedAt - lostAt} ms`);
       t.diagnostic(`messages moved again ${((movedAt - lostAt) / 1000).toFixed(1)} s after the loss`);
     });
+
+  test('RabbitMQ answers, and takes nothing for want of memory: the relay says for how long, and goes on by itself', async () => {
+    const topic = jobsOf('no memory');
+    const seen = new Set<number>();
+    let relayStalledS = () => 0;
+    messages.start((messaging) => {
+      messaging.takeWork(topic, async ({ body }) => void seen.add(body.n));
+      relayStalledS = () => messaging.relayStalledS!;
+    });
+    await messages.publish(numbered(topic, [0]));
+    assert.ok(await until(() => seen.has(0), LOSSES_END_MS));
+    assert.ok(await until(() => relayStalledS() < STANDS_STILL_S / 2, LOSSES_END_MS), 'nothing waits');
+    const limitTo = (limit: string) =>
+      Promise.all(
+        rabbitmq.nodes.map((node) =>
+          rabbitmq.control(node, 'set_vm_memory_high_watermark', ...limit.split(' ')),
+        ),
+      );
+    await limitTo('absolute 1MB');
+    try {
+      await messages.publish(numbered(topic, [1, 2, 3]));
+      assert.ok(await until(() => relayStalledS() > STANDS_STILL_S, LOSSES_END_MS), 'it stands still');
+      assert.equal(seen.size, 1);
+    } finally {
+      await limitTo('absolute 512MB');
+    }
+    assert.ok(await until(() => seen.size === 4, LOSSES_END_MS), 'they come');
+    assert.ok(await until(() => relayStalledS() < STANDS_STILL_S / 2, LOSSES_END_MS), 'nothing waits');
+  });
 
   test('a relay that begins while its queue has no leader goes on without the lost node', async (t) => {
     const topic = jobsOf('no leader');
