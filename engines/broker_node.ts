@@ -47,6 +47,8 @@ export const brokerValues = (node: BrokerNode, nodes: readonly BrokerNode[], pas
   BROKER_CLUSTER: (nodes.length === 1
     ? []
     : [
+        // By default a node that was frozen, and missed, stays apart from the others. So it begins anew, and joins them.
+        'cluster_partition_handling = pause_minority',
         'cluster_formation.peer_discovery_backend = classic_config',
         ...nodes.map(
           ({ name }, index) => `cluster_formation.classic_config.nodes.${index + 1} = ${erlangName(name)}`,
