@@ -76,6 +76,8 @@ export async function startDrillServices(
     CALLS_PORT: String(callsPort),
     RATE_LIMIT_PER_MINUTE: '10000000',
     MONITOR_PORT: String(monitorPort),
+    // No other service runs in a drill.
+    MONITOR_SERVICES: `calls=http://127.0.0.1:${callsPort}`,
     MONITOR_KEY: monitorKey,
     SLACK_WEBHOOK_URL: slack.url,
     ALERT_WEBHOOK_URL: hook.url,
