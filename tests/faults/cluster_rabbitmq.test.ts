@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { Connection } from 'rabbitmq-client';
-import { WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
+import { webhookReceiver } from '#engines/alert_receivers.ts';
 import { freezeFamily, signal, until } from '#engines/cluster/processes.ts';
 import { tierStatus } from '#engines/cluster/status.ts';
 import { databaseEnvironmentFile, findTier, type Tier } from '#engines/cluster/tier.ts';
@@ -12,11 +12,10 @@ import { watchedParts } from '#engines/cluster/watched.ts';
 import { listens } from '#engines/listens.ts';
 import { noRabbitmq } from '#engines/rabbitmq.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { createLogger } from '#platform/telemetry/logger.ts';
-import { webhookChannel } from '#services/monitor/channels/webhook.ts';
 import { KEEPER_SILENT_S, keepersOf } from '#services/monitor/keepers.ts';
-import { createMonitor, POLL_INTERVAL_MS } from '#services/monitor/monitor.ts';
+import { POLL_INTERVAL_MS } from '#services/monitor/monitor.ts';
 import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
+import { hookedMonitor } from '#tests/hooked_monitor.ts';
 
 /** Three questions, each with a limit of 5 s; then a start. */
 const BACK_LIMIT_MS = 60_000;
@@ -82,15 +81,10 @@ suite('the tier with RabbitMQ', { skip: clusterSkip() || noRabbitmq, timeout: 30
   ] as const)
     test(`the monitor reports a node that is ${way}, and its end`, async () => {
       const hook = await webhookReceiver();
-      const channel = { url: hook.url, secret: WEBHOOK_SECRET, from: 'info', runbookUrl: undefined } as const;
-      const monitor = await createMonitor({
-        ...{ haproxies: [], services: [], doors: [], bouncers: [], disks: [], heartbeat: false },
+      const monitor = await hookedMonitor(hook.url, {
         keepers: keepersOf([], undefined, undefined, watchedParts(tier.layout, tier.secrets).brokers),
-        askDoor: () => Promise.resolve(),
-        channels: [webhookChannel({ ...channel, clock: systemClock })],
         stateFile: join(cluster.data, `monitor-${way}.json`),
         pollIntervalMs: POLL_INTERVAL_MS,
-        ...{ clock: systemClock, random: Math.random, logger: createLogger('monitor', 'silent') },
       });
       const stopping = new AbortController();
       const running = monitor.run(stopping.signal);

@@ -4,13 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
+import { webhookReceiver } from '#engines/alert_receivers.ts';
 import { startOfPostgres } from '#engines/postgres.ts';
 import { type PostgresEvent, supervisePostgres } from '#engines/postgres_supervisor.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { createLogger } from '#platform/telemetry/logger.ts';
-import { webhookChannel } from '#services/monitor/channels/webhook.ts';
-import { createMonitor } from '#services/monitor/monitor.ts';
+import { hookedMonitor } from '#tests/hooked_monitor.ts';
 import { eventually } from '#tests/monitor_tier.ts';
 
 /** No poll comes by itself while an outage lasts. */
@@ -28,22 +26,10 @@ test('each kill of the embedded PostgreSQL is reported when it serves again, wit
     events.push({ event, at: systemClock.monotonic() }),
   );
   const count = (event: PostgresEvent) => events.filter((one) => one.event === event).length;
-  const monitor = await createMonitor({
-    ...{ haproxies: [], services: [], doors: [], bouncers: [], disks: [] },
+  const monitor = await hookedMonitor(hook.url, {
     server: { name: 'primary', read: () => startOfPostgres(folder) },
-    askDoor: () => Promise.resolve(),
-    channels: [
-      webhookChannel({
-        ...{ url: hook.url, secret: WEBHOOK_SECRET, from: 'info', runbookUrl: undefined },
-        clock: systemClock,
-      }),
-    ],
     stateFile: join(folder, 'monitor.json'),
     pollIntervalMs: POLL_INTERVAL_MS,
-    heartbeat: false,
-    clock: systemClock,
-    random: Math.random,
-    logger: createLogger('monitor', 'silent'),
   });
   const running = monitor.run(stopping.signal);
   try {

@@ -2,16 +2,15 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
+import { webhookReceiver } from '#engines/alert_receivers.ts';
 import { freezeFamily, signal } from '#engines/cluster/processes.ts';
 import { readState } from '#engines/cluster/state.ts';
 import { findTier, type Tier } from '#engines/cluster/tier.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { createLogger } from '#platform/telemetry/logger.ts';
-import { webhookChannel } from '#services/monitor/channels/webhook.ts';
 import { etcdKeeper, KEEPER_SILENT_S, LEASE_OLD_S, leaseReader } from '#services/monitor/keepers.ts';
-import { createMonitor, type Monitor, POLL_INTERVAL_MS } from '#services/monitor/monitor.ts';
+import { type Monitor, POLL_INTERVAL_MS } from '#services/monitor/monitor.ts';
 import { clusterSkip, makeTestCluster, type TestCluster } from '#tests/cluster.ts';
+import { hookedMonitor } from '#tests/hooked_monitor.ts';
 import { eventually } from '#tests/monitor_tier.ts';
 
 /** A rule's own time, and ten seconds. */
@@ -34,8 +33,7 @@ suite('the monitor misses what keeps the tier', { skip: clusterSkip(), timeout: 
     tier = await findTier(cluster.data);
     hook = await webhookReceiver();
     const urls = tier.layout.etcds.map(({ host, port }) => `http://${host}:${port}`);
-    monitor = await createMonitor({
-      ...{ haproxies: [], services: [], doors: [], bouncers: [], disks: [] },
+    monitor = await hookedMonitor(hook.url, {
       keepers: {
         sources: [
           etcdKeeper('etcd', urls[0]!),
@@ -43,19 +41,8 @@ suite('the monitor misses what keeps the tier', { skip: clusterSkip(), timeout: 
         ],
         readLease: leaseReader(urls),
       },
-      askDoor: () => Promise.resolve(),
-      channels: [
-        webhookChannel({
-          ...{ url: hook.url, secret: WEBHOOK_SECRET, from: 'info', runbookUrl: undefined },
-          clock: systemClock,
-        }),
-      ],
       stateFile: join(cluster.data, 'monitor.json'),
       pollIntervalMs: POLL_INTERVAL_MS,
-      heartbeat: false,
-      clock: systemClock,
-      random: Math.random,
-      logger: createLogger('monitor', 'silent'),
     });
     running = monitor.run(stopping.signal);
     await eventually('all are known', async () => {

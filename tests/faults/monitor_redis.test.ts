@@ -4,15 +4,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { WEBHOOK_SECRET, webhookReceiver } from '#engines/alert_receivers.ts';
+import { webhookReceiver } from '#engines/alert_receivers.ts';
 import { noRedis } from '#engines/redis.ts';
 import { startRedisStore } from '#platform/cache/redis_store.ts';
 import { systemClock } from '#platform/lifecycle/clock.ts';
-import { createLogger } from '#platform/telemetry/logger.ts';
-import { webhookChannel } from '#services/monitor/channels/webhook.ts';
 import { KEEPER_SILENT_S, redisKeeper } from '#services/monitor/keepers.ts';
-import { createMonitor, type Monitor } from '#services/monitor/monitor.ts';
+import type { Monitor } from '#services/monitor/monitor.ts';
 import { testApi } from '#tests/calls_api.ts';
+import { hookedMonitor } from '#tests/hooked_monitor.ts';
 import { eventually } from '#tests/monitor_tier.ts';
 import { testRedis } from '#tests/redis.ts';
 
@@ -41,23 +40,11 @@ suite('the monitor misses Redis', { skip: noRedis, timeout: 180_000 }, async () 
   before(async () => {
     hook = await webhookReceiver();
     folder = await mkdtemp(join(tmpdir(), 'trunkline-monitor-redis-'));
-    monitor = await createMonitor({
-      ...{ haproxies: [], doors: [], bouncers: [], disks: [] },
+    monitor = await hookedMonitor(hook.url, {
       services: [{ name: 'calls', url: calls.url }],
       keepers: { sources: [redisKeeper(redis.url)], readLease: undefined },
-      askDoor: () => Promise.resolve(),
-      channels: [
-        webhookChannel({
-          ...{ url: hook.url, secret: WEBHOOK_SECRET, from: 'info', runbookUrl: undefined },
-          clock: systemClock,
-        }),
-      ],
       stateFile: join(folder, 'monitor.json'),
       pollIntervalMs: POLL_INTERVAL_MS,
-      heartbeat: false,
-      clock: systemClock,
-      random: Math.random,
-      logger: createLogger('monitor', 'silent'),
     });
     running = monitor.run(stopping.signal);
     await eventually('it is in the picture', () => stateOf('redis') === 'UP');
